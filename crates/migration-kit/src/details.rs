@@ -1,0 +1,115 @@
+//! What is known of a migration before it runs.
+
+use std::time::Duration;
+
+use migration_plan::Phase;
+
+use crate::Check;
+
+/// What planning, verifying and the reader need to know of one migration. Plain data, made by its `details()`.
+#[derive(Debug, Clone)]
+pub struct Details {
+    /// Expand or contract.
+    pub phase: Phase,
+    /// Migrations of other services that must be applied before, as `service:migration`.
+    pub requires: Vec<&'static str>,
+    /// Alembic revision that this migration replaces; several where it joins them.
+    pub replaces: Vec<&'static str>,
+    /// Why it cannot be reverted, if it cannot.
+    pub irreversible: Option<&'static str>,
+    /// What applying it loses for good, if anything: it then asks for `--allow-data-loss`.
+    pub loses: Option<&'static str>,
+    /// What reverting it loses for good, if anything: said before it is reverted.
+    pub loses_on_revert: Option<&'static str>,
+    /// Objects outside the service's schema that it may change, as `schema.name`.
+    pub touches: Vec<&'static str>,
+    /// What must hold before it is applied; a guard that fails refuses the migration and changes nothing.
+    pub guards: Vec<Check>,
+    /// What must hold after it was applied.
+    pub checks: Vec<Check>,
+}
+
+impl Details {
+    /// A migration that the running application does not notice.
+    #[must_use]
+    pub fn expand() -> Self {
+        Self::new(Phase::Expand)
+    }
+
+    /// A migration that removes what old application code may still read; `soak` is the time that must have passed
+    /// since the service's earlier expand migrations were applied.
+    #[must_use]
+    pub fn contract(soak: Duration) -> Self {
+        Self::new(Phase::Contract { soak })
+    }
+
+    fn new(phase: Phase) -> Self {
+        Self {
+            phase,
+            requires: Vec::new(),
+            replaces: Vec::new(),
+            irreversible: None,
+            loses: None,
+            loses_on_revert: None,
+            touches: Vec::new(),
+            guards: Vec::new(),
+            checks: Vec::new(),
+        }
+    }
+
+    /// Requires a migration of another service, as `service:migration`.
+    #[must_use]
+    pub fn requires(mut self, migration: &'static str) -> Self {
+        self.requires.push(migration);
+        self
+    }
+
+    /// Names the Alembic revision that this migration replaces.
+    #[must_use]
+    pub fn replaces(mut self, revision: &'static str) -> Self {
+        self.replaces.push(revision);
+        self
+    }
+
+    /// Says that the migration cannot be reverted, and why.
+    #[must_use]
+    pub fn irreversible(mut self, reason: &'static str) -> Self {
+        self.irreversible = Some(reason);
+        self
+    }
+
+    /// Says what applying it loses for good.
+    #[must_use]
+    pub fn loses(mut self, what: &'static str) -> Self {
+        self.loses = Some(what);
+        self
+    }
+
+    /// Says what reverting it loses for good.
+    #[must_use]
+    pub fn loses_on_revert(mut self, what: &'static str) -> Self {
+        self.loses_on_revert = Some(what);
+        self
+    }
+
+    /// Declares an object outside the service's schema that the migration changes, as `schema.name`.
+    #[must_use]
+    pub fn touches(mut self, object: &'static str) -> Self {
+        self.touches.push(object);
+        self
+    }
+
+    /// Adds what must hold before the migration is applied.
+    #[must_use]
+    pub fn guard(mut self, check: Check) -> Self {
+        self.guards.push(check);
+        self
+    }
+
+    /// Adds what must hold after the migration was applied.
+    #[must_use]
+    pub fn verify(mut self, check: Check) -> Self {
+        self.checks.push(check);
+        self
+    }
+}

@@ -1,0 +1,41 @@
+//! What a migration may use, and what a service is: its name, its schema and its migrations, as data.
+//!
+//! A service stays a plain sea-orm `MigratorTrait` too: [`ServiceMigration`] adds to sea-orm's `MigrationTrait` what
+//! planning and verifying need, and nothing that plain sea-orm tools would miss.
+//!
+//! The kit is neutral about the async runtime: it neither spawns tasks nor uses a runtime's timer. It does not decide
+//! what runs when, takes no migration lock and prints nothing; that is the coordinator's and the command line's part.
+
+mod check;
+mod details;
+mod service;
+
+pub use check::{Check, CheckKind, literal, quote_identifier};
+pub use details::Details;
+pub use migration_plan::{MigrationId, MigrationName, NameError, Phase, ServiceName};
+pub use service::{External, Service, ServiceError, ServiceMigration, plain, version_table};
+
+/// Declares the migrations of a service: one module a line, in the order in which they are applied.
+///
+/// Expands to `mod …;` for each and to `fn migrations() -> Vec<Box<dyn ServiceMigration>>`. It is a macro because a
+/// function cannot declare a module: with it, a new migration is one new file and one line, and two branches that both
+/// add one conflict here instead of silently changing each other's order. Every module has a `pub struct Migration`.
+///
+/// ```ignore
+/// migration_kit::migrations! {
+///     m20251016_000001_create_messages,
+///     m20251017_000001_add_message_source,
+/// }
+/// ```
+#[macro_export]
+macro_rules! migrations {
+    ($($module:ident),* $(,)?) => {
+        $(pub mod $module;)*
+
+        /// The service's migrations in the order in which they are applied.
+        #[must_use]
+        pub fn migrations() -> Vec<Box<dyn $crate::ServiceMigration>> {
+            vec![$(Box::new($module::Migration)),*]
+        }
+    };
+}

@@ -1,0 +1,133 @@
+//! The names of services and migrations. Names are checked where they are made, so that the rest can trust them.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Name of a service: `[a-z][a-z0-9_]*`, at most 40 bytes, so that `migration_backfill_<name>` fits into the 63 bytes
+/// of a PostgreSQL identifier.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceName(
+    // Invariant: matches the pattern above; checked in `from_str` only.
+    String,
+);
+
+/// Name of a migration, as it stands in the version table.
+///
+/// A migration that a service ships is named `mYYYYMMDD_HHMMSS_verb_noun` (see [`MigrationName::is_conventional`]); a
+/// name read from a version table can be any text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MigrationName(
+    // Invariant: not empty; checked in `from_str` only.
+    String,
+);
+
+/// A migration of a service, written `service:migration`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MigrationId {
+    /// Service that owns the migration.
+    pub service: ServiceName,
+    /// Name within the service.
+    pub name: MigrationName,
+}
+
+/// Why a text is not a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// A service's name breaks the pattern of [`ServiceName`].
+    #[error("`{text}` is not a service name: a lower-case letter, then letters, digits and `_`, at most 40 bytes")]
+    Service {
+        /// The text as given.
+        text: String,
+    },
+    /// A migration's name is empty.
+    #[error("a migration name is empty")]
+    EmptyMigration,
+    /// The text is not of the form `service:migration`.
+    #[error("`{text}` does not name a migration of a service: expected `service:migration`")]
+    Id {
+        /// The text as given.
+        text: String,
+    },
+}
+
+impl ServiceName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl MigrationName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the name has the form `mYYYYMMDD_HHMMSS_words` that names shipped by a service must have: the order of
+    /// such names is the order of their times.
+    #[must_use]
+    pub fn is_conventional(&self) -> bool {
+        let bytes = self.0.as_bytes();
+        let digits = |range: std::ops::Range<usize>| bytes[range].iter().all(u8::is_ascii_digit);
+        bytes.len() > 17
+            && self.0.len() <= 200
+            && bytes[0] == b'm'
+            && digits(1..9)
+            && bytes[9] == b'_'
+            && digits(10..16)
+            && bytes[16] == b'_'
+            && bytes[17..].iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_')
+    }
+}
+
+impl FromStr for ServiceName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let mut bytes = text.bytes();
+        let starts = bytes.next().is_some_and(|b| b.is_ascii_lowercase());
+        let goes_on = bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        if starts && goes_on && text.len() <= 40 {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NameError::Service { text: text.to_owned() })
+        }
+    }
+}
+
+impl FromStr for MigrationName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        if text.is_empty() { Err(NameError::EmptyMigration) } else { Ok(Self(text.to_owned())) }
+    }
+}
+
+impl FromStr for MigrationId {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let (service, name) = text.split_once(':').ok_or_else(|| NameError::Id { text: text.to_owned() })?;
+        Ok(Self { service: service.parse()?, name: name.parse()? })
+    }
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Display for MigrationName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Display for MigrationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.service, self.name)
+    }
+}
