@@ -8,12 +8,18 @@
 
 mod check;
 mod details;
+mod event;
+mod online;
 mod service;
+mod session;
 
 pub use check::{Check, CheckKind, literal, quote_identifier};
 pub use details::Details;
+pub use event::Origin;
 pub use migration_plan::{MigrationId, MigrationName, NameError, Phase, ServiceName};
+pub use online::Online;
 pub use service::{External, Service, ServiceError, ServiceMigration, plain, version_table};
+pub use session::sqlstate;
 
 /// Declares the migrations of a service: one module a line, in the order in which they are applied.
 ///

@@ -1,0 +1,130 @@
+//! One connection of the pool for one piece of work: acquiring it, transactions with their settings, statements, errors.
+//!
+//! Under the coordinator the pool is a single connection that also holds the migration lock, so nobody here keeps a
+//! connection while asking for another: a step acquires, works and releases. Statements travel by the simple protocol,
+//! one a message: results are text, and no prepared plan outlives a change of a table.
+//!
+//! It decides nothing: which locks to take and when to try again is `table_lock`'s part.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::sqlx::pool::PoolConnection;
+use sea_orm::sqlx::postgres::{PgPool, PgRow};
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, Postgres, Row, Transaction};
+use sea_orm::{DbErr, RuntimeErr};
+
+/// Opens each statement that reads catalogs or keeps books, so that tracing can tell it from a migration's own SQL.
+pub(crate) const BOOKKEEPING: &str = "/* migrate */ ";
+
+/// SQLSTATE of `lock_not_available`: a `NOWAIT` or a `lock_timeout` that ran out.
+pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// SQLSTATE of `deadlock_detected`.
+pub(crate) const DEADLOCK_DETECTED: &str = "40P01";
+
+/// The SQLSTATE of an error that the server reported, if it was the server.
+#[must_use]
+pub fn sqlstate(error: &DbErr) -> Option<String> {
+    let (DbErr::Conn(RuntimeErr::SqlxError(source))
+    | DbErr::Exec(RuntimeErr::SqlxError(source))
+    | DbErr::Query(RuntimeErr::SqlxError(source))) = error
+    else {
+        return None;
+    };
+    Some(source.as_database_error()?.code()?.into_owned())
+}
+
+/// Wraps an error of sqlx, keeping it as the source so that [`sqlstate`] can read it.
+pub(crate) fn db_err(source: sqlx::Error) -> DbErr {
+    DbErr::Exec(RuntimeErr::SqlxError(Arc::new(source)))
+}
+
+/// An error of the kit itself: what is wrong, in a sentence without a full stop.
+pub(crate) fn refusal(message: impl Into<String>) -> DbErr {
+    DbErr::Migration(message.into())
+}
+
+/// Takes one connection of the pool.
+pub(crate) async fn acquire(pool: &PgPool) -> Result<PoolConnection<Postgres>, DbErr> {
+    pool.acquire().await.map_err(db_err)
+}
+
+/// What holds inside one transaction, set with `SET LOCAL` semantics so that nothing outlives it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Limits {
+    /// Longest wait for one lock; `None` is no limit.
+    pub(crate) lock: Option<Duration>,
+    /// Longest run of one statement; `None` is no limit.
+    pub(crate) statement: Option<Duration>,
+}
+
+/// Begins a transaction under these limits, with UTC as its time zone. Dropped without a commit, it is rolled back.
+pub(crate) async fn begin(
+    connection: &mut PgConnection,
+    limits: Limits,
+) -> Result<Transaction<'_, Postgres>, DbErr> {
+    let mut tx = connection.begin().await.map_err(db_err)?;
+    let milliseconds = |limit: Option<Duration>| limit.map_or(0, |limit| limit.as_millis().max(1));
+    let sql = format!(
+        "{BOOKKEEPING}SELECT set_config('lock_timeout', '{}', true), set_config('statement_timeout', '{}', true), \
+         set_config('TimeZone', 'UTC', true)",
+        milliseconds(limits.lock),
+        milliseconds(limits.statement),
+    );
+    execute(&mut tx, sql).await?;
+    Ok(tx)
+}
+
+/// Runs one statement; the number of rows that it affected.
+pub(crate) async fn execute(connection: &mut PgConnection, sql: impl Into<String>) -> Result<u64, DbErr> {
+    let done = sqlx::raw_sql(AssertSqlSafe(sql.into())).execute(connection).await.map_err(db_err)?;
+    Ok(done.rows_affected())
+}
+
+/// Runs one query and gives its rows; their values are in text form, which sqlx decodes as usual.
+pub(crate) async fn rows(connection: &mut PgConnection, sql: impl Into<String>) -> Result<Vec<PgRow>, DbErr> {
+    sqlx::raw_sql(AssertSqlSafe(sql.into())).fetch_all(connection).await.map_err(db_err)
+}
+
+/// Runs one query and gives the first column of its first row: `None` without a row, or if it is null.
+pub(crate) async fn value<T>(
+    connection: &mut PgConnection,
+    sql: impl Into<String>,
+) -> Result<Option<T>, DbErr>
+where
+    T: for<'r> sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres>,
+{
+    let row = sqlx::raw_sql(AssertSqlSafe(sql.into())).fetch_optional(connection).await.map_err(db_err)?;
+    row.map_or(Ok(None), |row| row.try_get(0).map_err(db_err))
+}
+
+/// Runs one statement that cannot run in a transaction and may take long: a concurrent build.
+///
+/// `lock_timeout` would abort a concurrent build halfway and leave an invalid index, so it and its kin are switched
+/// off on this connection and put back afterwards, whether the statement succeeds or not.
+pub(crate) async fn execute_unlimited(
+    connection: &mut PgConnection,
+    sql: impl Into<String>,
+) -> Result<(), DbErr> {
+    let before: Vec<(&str, String)> = limits_set(connection).await?;
+    for (setting, _) in &before {
+        execute(connection, format!("{BOOKKEEPING}SELECT set_config('{setting}', '0', false)")).await?;
+    }
+    let done = execute(connection, sql).await;
+    for (setting, value) in &before {
+        execute(connection, format!("{BOOKKEEPING}SELECT set_config('{setting}', '{value}', false)")).await?;
+    }
+    done.map(drop)
+}
+
+/// The time limits of this session that are not off, with their values; `transaction_timeout` exists since 17.
+async fn limits_set(connection: &mut PgConnection) -> Result<Vec<(&'static str, String)>, DbErr> {
+    let mut set = Vec::new();
+    for setting in ["lock_timeout", "statement_timeout", "transaction_timeout"] {
+        let sql = format!("{BOOKKEEPING}SELECT nullif(current_setting('{setting}', true), '0')");
+        if let Some(value) = value::<String>(connection, sql).await? {
+            set.push((setting, value));
+        }
+    }
+    Ok(set)
+}
