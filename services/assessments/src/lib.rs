@@ -1,1 +1,40 @@
-//! Migrations.
+//! The assessments service: skill assessments, their questions and the answers given.
+//!
+//! Responsible for the schema `assessments` and for how it got there. It deliberately knows no other service, reads no
+//! environment and prints nothing; the command line and the coordinator run what stands here.
+
+pub mod entity;
+
+use migration_kit::Service;
+use sea_orm::{DynIden, sea_query::IntoIden};
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+migration_kit::migrations! {
+    m20260116_000001_create_assessments,
+}
+
+/// Name of the service, of its schema, and the end of the names of its bookkeeping tables.
+pub const NAME: &str = "assessments";
+
+/// The service as the coordinator sees it.
+///
+/// # Panics
+/// Never: the names are literals, and a test makes the service.
+#[must_use]
+pub fn service() -> Service {
+    Service::new(NAME, migrations()).expect("the names are checked by a test")
+}
+
+/// The same migrations for plain sea-orm tools. They take no lock and check nothing: give the connection a
+/// `search_path` of the service's schema alone.
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        migration_kit::plain(migrations())
+    }
+
+    fn migration_table_name() -> DynIden {
+        migration_kit::version_table(NAME).into_iden()
+    }
+}
