@@ -1,0 +1,17 @@
+//! The tables as the application sees them when every migration is applied.
+//!
+//! They say what an entity can say: columns with types, nullability and defaults, keys and relations. Names of
+//! constraints, partial and full-text indexes and storage settings stand in the migrations alone.
+
+mod kind;
+
+pub mod book;
+pub mod chapter;
+pub mod description;
+pub mod generated_image;
+pub mod reading_progress;
+pub mod subscription;
+pub mod user;
+pub mod user_preference;
+
+pub use kind::{DescriptionType, SubscriptionPlan, SubscriptionStatus};
