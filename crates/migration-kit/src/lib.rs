@@ -12,6 +12,7 @@ mod event;
 mod online;
 mod service;
 mod session;
+mod shape;
 
 pub use check::{Check, CheckKind, literal, quote_identifier};
 pub use details::Details;
@@ -20,6 +21,7 @@ pub use migration_plan::{MigrationId, MigrationName, NameError, Phase, ServiceNa
 pub use online::Online;
 pub use service::{External, Service, ServiceError, ServiceMigration, plain, version_table};
 pub use session::sqlstate;
+pub use shape::{Existing, current_schema, existing_table};
 
 /// Declares the migrations of a service: one module a line, in the order in which they are applied.
 ///

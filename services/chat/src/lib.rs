@@ -1,1 +1,42 @@
-//! Migrations.
+//! The chat service: Telegram dialogue history, as migrations and as sea-orm entities.
+//!
+//! Responsible for the table `messages`, its indexes and checks, and for the queries that they serve. It opens no
+//! connection and decides nothing about when a migration runs: that is the coordinator's part, or plain sea-orm's, for
+//! which [`Migrator`] offers the same migrations.
+
+use migration_kit::Service;
+use sea_orm_migration::prelude::{DynIden, IntoIden};
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+pub mod entity;
+
+migration_kit::migrations! {
+    m20251016_000001_create_messages,
+}
+
+/// Name of the service.
+pub const NAME: &str = "chat";
+
+/// The service as the coordinator sees it.
+///
+/// # Panics
+/// Never: the names are literals, checked by a test.
+#[must_use]
+pub fn service() -> Service {
+    Service::new(NAME, migrations())
+        .expect("the names are literals, checked by a test")
+        .with_tables(&["messages"])
+}
+
+/// The same migrations for plain sea-orm, with a version table of the service's own.
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        migration_kit::plain(migrations())
+    }
+
+    fn migration_table_name() -> DynIden {
+        migration_kit::version_table(NAME).into_iden()
+    }
+}

@@ -1,1 +1,47 @@
-//! Migrations.
+//! The rag service: what is known of each user, beside tables of other teams.
+//!
+//! Responsible for the table `user_knowledge` alone, as migrations and as a sea-orm entity. The tables of the forum and
+//! of the AI manager are declared as external: their presence is reported, and a migration that changes one is
+//! refused. The service may live in a schema of its own (the default) or, adopted, in the shared `public`.
+
+use migration_kit::Service;
+use sea_orm_migration::prelude::{DynIden, IntoIden};
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+pub mod entity;
+
+migration_kit::migrations! {
+    m20250727_000001_create_user_knowledge,
+}
+
+/// Name of the service.
+pub const NAME: &str = "rag";
+
+/// The service as the coordinator sees it.
+///
+/// # Panics
+/// Never: the names are literals, checked by a test.
+#[must_use]
+pub fn service() -> Service {
+    Service::new(NAME, migrations())
+        .expect("the names are literals, checked by a test")
+        .with_tables(&["user_knowledge"])
+        .with_external("public", "embeddings", "the AI manager")
+        .with_external("public", "message_embeddings", "the AI manager")
+        .with_external("public", "users", "the forum")
+        .with_external("public", "topics", "the forum")
+        .with_external("public", "messages", "the forum")
+}
+
+/// The same migrations for plain sea-orm, with a version table of the service's own: the forum's is another.
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        migration_kit::plain(migrations())
+    }
+
+    fn migration_table_name() -> DynIden {
+        migration_kit::version_table(NAME).into_iden()
+    }
+}

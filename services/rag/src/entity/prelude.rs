@@ -1,0 +1,3 @@
+//! The entity by the name of its table.
+
+pub use super::user_knowledge::Entity as UserKnowledge;
