@@ -29,7 +29,8 @@ pub struct KnownMigration {
     pub irreversible: Option<String>,
     /// What applying it loses for good, if anything: it then asks for consent.
     pub loses: Option<String>,
-    /// Migrations of other services that must be applied before.
+    /// Migrations of other services that must be applied before; or an earlier contract step of the same service, for
+    /// which a later expand step does not wait otherwise.
     pub requires: Vec<MigrationId>,
 }
 

@@ -34,7 +34,9 @@ pub struct MigrationId {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// A service's name breaks the pattern of [`ServiceName`].
-    #[error("`{text}` is not a service name: a lower-case letter, then letters, digits and `_`, at most 40 bytes")]
+    #[error(
+        "`{text}` is not a service name: a lower-case letter, then letters, digits and `_`, at most 40 bytes"
+    )]
     Service {
         /// The text as given.
         text: String,

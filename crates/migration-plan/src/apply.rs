@@ -1,0 +1,277 @@
+//! From catalog, history and targets to the plan that applies.
+
+use crate::facts::Facts;
+use crate::holds::{Hold, held_back, holds};
+use crate::integrity::integrity_of;
+use crate::{
+    Catalog, Direction, History, HoldReason, IntegrityError, Phase, Plan, PlanError, Selection, Step,
+    TargetPoint, resolve,
+};
+
+/// What `Plan::apply` may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApplyOptions {
+    /// What becomes of contract steps.
+    pub contract: ContractSteps,
+    /// What becomes of applied migrations that are not known here.
+    pub unknown: UnknownApplied,
+    /// The present, in seconds since 1970-01-01 UTC.
+    pub now: i64,
+}
+
+/// What becomes of contract steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ContractSteps {
+    /// They are held back.
+    #[default]
+    HoldBack,
+    /// They are applied, once their soak time has passed.
+    Apply,
+}
+
+/// What becomes of applied migrations that are not known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnknownApplied {
+    /// There is no plan.
+    #[default]
+    Refuse,
+    /// Those newer than all that is known are passed over: an older build on purpose.
+    AllowAhead,
+    /// All are passed over.
+    AllowAny,
+}
+
+impl Plan {
+    /// Plans to bring services to their targets; without any selection, all services to their heads.
+    ///
+    /// Requirements in other services are pulled in, with all earlier expand steps that those need. A contract step is
+    /// held back until it is asked for and its soak time has passed, counted from the latest earlier expand step of its
+    /// service; those that are applied by the same plan count as applied at [`ApplyOptions::now`], so that a soak time
+    /// also holds on an empty database. Expand steps do not wait for contract steps unless they require them; contract
+    /// steps wait for each other. `+N` counts steps that can be applied, and takes as many as there are.
+    ///
+    /// Only services that are selected or pulled in have to fit the program: see [`PlanError::Integrity`].
+    ///
+    /// # Errors
+    /// [`PlanError`]: a selection that means nothing or goes back, a target that is held back, a requirement outside of
+    /// the program that is not applied, a history that was not read or does not fit.
+    pub fn apply(
+        catalog: &Catalog,
+        history: &History,
+        selections: &[Selection],
+        options: &ApplyOptions,
+    ) -> Result<Self, PlanError> {
+        let facts = Facts::new(catalog, history);
+        let holds = holds(catalog, &facts, options.contract, options.now);
+        let mut draft = Draft {
+            catalog,
+            history,
+            facts,
+            holds,
+            chosen: vec![false; catalog.n_migrations()],
+            reported: vec![false; catalog.n_migrations()],
+            touched: vec![false; catalog.n_services()],
+            pulled_in_by: vec![None; catalog.n_migrations()],
+        };
+        if selections.is_empty() {
+            for service in 0..catalog.n_services() {
+                draft.select(service, usize::MAX)?;
+            }
+        }
+        for (service, selection) in resolve::services(catalog, selections)? {
+            let n_selected = draft.n_selected(service, selection, options.contract)?;
+            draft.select(service, n_selected)?;
+        }
+        draft.pull_in()?;
+        draft.check_integrity(options.unknown)?;
+        draft.check_outside()?;
+        Ok(draft.finish())
+    }
+}
+
+/// A plan in the making.
+struct Draft<'a> {
+    catalog: &'a Catalog,
+    history: &'a History,
+    facts: Facts<'a>,
+    holds: Vec<Option<Hold>>,
+    /// Migrations that become steps.
+    chosen: Vec<bool>,
+    /// Migrations that are reported as held back.
+    reported: Vec<bool>,
+    /// Services that are selected or pulled in.
+    touched: Vec<bool>,
+    /// For a chosen migration that was not selected, the one of another service that needs it.
+    pulled_in_by: Vec<Option<usize>>,
+}
+
+impl Draft<'_> {
+    /// How many migrations of the service's list the selection covers.
+    fn n_selected(
+        &self,
+        service: usize,
+        selection: &Selection,
+        contract: ContractSteps,
+    ) -> Result<usize, PlanError> {
+        let numbers = self.catalog.numbers_of(service);
+        match &selection.target {
+            None | Some(TargetPoint::Head) => Ok(numbers.len()),
+            Some(target @ (TargetPoint::Base | TargetPoint::Back(_))) => {
+                Err(PlanError::ApplyBackward { service: selection.service.clone(), target: target.clone() })
+            }
+            Some(TargetPoint::Forward(count)) => {
+                let count = usize::try_from(count.get()).unwrap_or(usize::MAX);
+                let mut applicable = numbers.clone().filter(|&migration| self.is_applicable(migration));
+                Ok(applicable.nth(count - 1).map_or(numbers.len(), |last| last + 1 - numbers.start))
+            }
+            Some(TargetPoint::Name(text)) => {
+                let target = resolve::migration(self.catalog, service, text)?;
+                self.check_target(target, contract)?;
+                Ok(target + 1 - numbers.start)
+            }
+        }
+    }
+
+    fn is_applicable(&self, migration: usize) -> bool {
+        !self.facts.is_applied(migration) && self.holds[migration].is_none()
+    }
+
+    fn check_target(&self, target: usize, contract: ContractSteps) -> Result<(), PlanError> {
+        let id = || self.catalog.id(target).clone();
+        let service = self.catalog.service_of(target);
+        self.check_was_read(service)?;
+        if let Some(applied_at) = self.facts.applied_at(target) {
+            // One that stands later but was applied earlier says nothing: the target was caught up on.
+            let later = target + 1..self.catalog.numbers_of(service).end;
+            let behind = later.rev().find(|&n| self.facts.applied_at(n).is_some_and(|at| at >= applied_at));
+            return behind.map_or(Ok(()), |current| {
+                Err(PlanError::TargetBehind { id: id(), current: self.catalog.known(current).name.clone() })
+            });
+        }
+        let is_contract = matches!(self.catalog.known(target).phase, Phase::Contract { .. });
+        if is_contract && contract == ContractSteps::HoldBack {
+            return Err(PlanError::TargetHeldBack { id: id(), reason: HoldReason::ContractNotAsked });
+        }
+        match self.holds[target] {
+            Some(hold) => Err(PlanError::TargetHeldBack {
+                id: id(),
+                reason: held_back(self.catalog, target, hold).reason,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Chooses what is pending among the first migrations of a service, and reports what is held back there.
+    fn select(&mut self, service: usize, n_selected: usize) -> Result<(), PlanError> {
+        self.check_was_read(service)?;
+        self.touched[service] = true;
+        for migration in self.catalog.numbers_of(service).take(n_selected) {
+            if !self.facts.is_applied(migration) {
+                let held = self.holds[migration].is_some();
+                if held { self.reported[migration] = true } else { self.chosen[migration] = true }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds all that the chosen need, and all that the reported wait for.
+    ///
+    /// What a migration needs comes before it in the catalog's order: one pass from the end sees everything, and the
+    /// first to need something is the last to be seen.
+    fn pull_in(&mut self) -> Result<(), PlanError> {
+        let catalog = self.catalog;
+        let selected = self.chosen.clone();
+        for &migration in catalog.numbers_in_order().iter().rev() {
+            if !self.chosen[migration] && !self.reported[migration] {
+                continue;
+            }
+            for &needed in catalog.needs(migration) {
+                self.check_was_read(catalog.service_of(needed))?;
+                if self.chosen[migration] && !self.facts.is_applied(needed) && !selected[needed] {
+                    let same_service = catalog.service_of(needed) == catalog.service_of(migration);
+                    let puller = if same_service { self.pulled_in_by[migration] } else { Some(migration) };
+                    self.chosen[needed] = true;
+                    self.pulled_in_by[needed] = puller;
+                    self.touched[catalog.service_of(needed)] = true;
+                }
+            }
+            if let (true, Some(Hold::Needs(needed))) = (self.reported[migration], self.holds[migration]) {
+                self.reported[needed] = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_was_read(&self, service: usize) -> Result<(), PlanError> {
+        let service = self.catalog.service_name(service);
+        if self.history.was_read(service) {
+            Ok(())
+        } else {
+            Err(PlanError::HistoryNotRead { service: service.clone() })
+        }
+    }
+
+    fn check_integrity(&self, unknown: UnknownApplied) -> Result<(), PlanError> {
+        let touched = (0..self.catalog.n_services()).filter(|&service| self.touched[service]);
+        let errors =
+            touched.flat_map(|service| integrity_of(self.catalog, self.history, &self.facts, service));
+        let errors: Vec<_> = errors
+            .filter(|error| match (error, unknown) {
+                (IntegrityError::Missing { .. }, UnknownApplied::AllowAny) => false,
+                (IntegrityError::Ahead { .. }, unknown) => unknown == UnknownApplied::Refuse,
+                _ => true,
+            })
+            .collect();
+        if errors.is_empty() { Ok(()) } else { Err(PlanError::Integrity { errors }) }
+    }
+
+    fn check_outside(&self) -> Result<(), PlanError> {
+        for &migration in self.catalog.numbers_in_order().iter().filter(|&&migration| self.chosen[migration])
+        {
+            for requirement in self.catalog.requires_outside(migration) {
+                let (id, requirement) = (self.catalog.id(migration).clone(), requirement.clone());
+                if !self.history.was_read(&requirement.service) {
+                    return Err(PlanError::RequirementOutside { id, requirement });
+                }
+                if !self.history.is_applied(&requirement) {
+                    return Err(PlanError::RequirementNotApplied { id, requirement });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Plan {
+        let mut plan = Plan::default();
+        for &migration in self.catalog.numbers_in_order() {
+            if self.chosen[migration] {
+                let mut step = step(self.catalog, migration, Direction::Apply, &self.chosen);
+                step.pulled_in_by =
+                    self.pulled_in_by[migration].map(|puller| self.catalog.id(puller).clone());
+                plan.steps.push(step);
+            } else if let (true, Some(hold)) = (self.reported[migration], self.holds[migration]) {
+                plan.held_back.push(held_back(self.catalog, migration, hold));
+            }
+        }
+        plan
+    }
+}
+
+/// The step that does a migration in a plan of the chosen ones.
+pub(crate) fn step(catalog: &Catalog, migration: usize, direction: Direction, chosen: &[bool]) -> Step {
+    let known = catalog.known(migration);
+    let before = match direction {
+        Direction::Apply => catalog.requires(migration),
+        Direction::Revert => catalog.required_by(migration),
+    };
+    let elsewhere =
+        |&other: &usize| chosen[other] && catalog.service_of(other) != catalog.service_of(migration);
+    Step {
+        id: catalog.id(migration).clone(),
+        direction,
+        phase: known.phase,
+        transactional: known.transactional,
+        after: before.iter().copied().filter(elsewhere).map(|other| catalog.id(other).clone()).collect(),
+        pulled_in_by: None,
+    }
+}

@@ -1,0 +1,101 @@
+//! Whether the version tables fit what the program knows. It judges names and order only; whether an applied
+//! migration was edited afterwards takes the journal and is the coordinator's part.
+
+use crate::facts::Facts;
+use crate::{Catalog, History, MigrationId, MigrationName};
+
+/// One way in which a version table does not fit the program.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IntegrityError {
+    /// Applied, not known here, and not newer than what is known here: its file was removed or renamed, or the
+    /// database belongs to another branch.
+    #[error("migration `{id}` is applied but missing here")]
+    Missing {
+        /// The migration.
+        id: MigrationId,
+    },
+    /// Applied, not known here, and newer than all that is known here: the database is ahead of this build.
+    #[error("migration `{id}` is applied but newer than this build")]
+    Ahead {
+        /// The migration.
+        id: MigrationId,
+    },
+    /// Applied although something that it requires is not.
+    #[error("migration `{id}` is applied but `{requirement}`, which it requires, is not")]
+    BeforeRequirement {
+        /// The migration.
+        id: MigrationId,
+        /// What it requires.
+        requirement: MigrationId,
+    },
+}
+
+impl IntegrityError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Missing { id } => {
+                format!(
+                    "bring the file of `{id}` back, or remove its row on purpose with `repair {}`",
+                    id.service
+                )
+            }
+            Self::Ahead { id } => format!(
+                "use the build that applied `{id}`, or a newer one; if the older application runs on purpose, say that \
+                 a newer database is expected"
+            ),
+            Self::BeforeRequirement { requirement, .. } => {
+                format!("apply the requirement alone: `up {}@{}`", requirement.service, requirement.name)
+            }
+        }
+    }
+}
+
+/// All ways in which the version tables do not fit the program, service by service.
+///
+/// Requirements of services that were not read are not judged.
+#[must_use]
+pub fn integrity(catalog: &Catalog, history: &History) -> Vec<IntegrityError> {
+    let facts = Facts::new(catalog, history);
+    (0..catalog.n_services()).flat_map(|service| integrity_of(catalog, history, &facts, service)).collect()
+}
+
+/// The same for one service.
+pub(crate) fn integrity_of(
+    catalog: &Catalog,
+    history: &History,
+    facts: &Facts<'_>,
+    service: usize,
+) -> Vec<IntegrityError> {
+    let newest = newest_known(catalog, service);
+    let mut errors = Vec::new();
+    for &name in facts.unknown(service) {
+        let id = MigrationId { service: catalog.service_name(service).clone(), name: name.clone() };
+        errors.push(if is_ahead(name, newest) {
+            IntegrityError::Ahead { id }
+        } else {
+            IntegrityError::Missing { id }
+        });
+    }
+    for migration in catalog.numbers_of(service).filter(|&migration| facts.is_applied(migration)) {
+        let inside = catalog.requires(migration).iter().copied().filter(|&n| !facts.is_applied(n));
+        let inside = inside.map(|requirement| catalog.id(requirement));
+        let outside = catalog.requires_outside(migration).iter().filter(|id| !history.is_applied(id));
+        for requirement in inside.chain(outside).filter(|id| history.was_read(&id.service)) {
+            let (id, requirement) = (catalog.id(migration).clone(), requirement.clone());
+            errors.push(IntegrityError::BeforeRequirement { id, requirement });
+        }
+    }
+    errors
+}
+
+/// The newest name of a service by the time that names begin with: lists need not be sorted.
+fn newest_known(catalog: &Catalog, service: usize) -> Option<&MigrationName> {
+    catalog.numbers_of(service).map(|migration| &catalog.known(migration).name).max()
+}
+
+/// A name that tells no time cannot be newer than anything.
+fn is_ahead(unknown: &MigrationName, newest: Option<&MigrationName>) -> bool {
+    unknown.is_conventional() && newest.is_none_or(|newest| unknown > newest)
+}

@@ -1,0 +1,85 @@
+//! The one order of all migrations of a catalog. Every plan is a part of it, so that what is applied bit by bit and
+//! what is applied at once come in the same relative order.
+//!
+//! Of the services whose next migration has all that it requires, the one that stands first in the catalog goes on.
+//! Migrations that are added later at the ends of the lists therefore never change the order of those before them.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// The graph to be ordered. Migrations are numbered through, service by service, in the order of their lists.
+pub(crate) struct Graph<'a> {
+    /// Service of each migration.
+    pub(crate) service_of: &'a [usize],
+    /// First migration of each service, and the number of all migrations at the end.
+    pub(crate) first_of: &'a [usize],
+    /// Requirements of each migration.
+    pub(crate) requires: &'a [Vec<usize>],
+}
+
+impl Graph<'_> {
+    /// All migrations, each after its requirements and after the earlier ones of its service; if that is impossible,
+    /// a cycle: each of its migrations needs the next one, the last needs the first.
+    pub(crate) fn order(&self) -> Result<Vec<usize>, Vec<usize>> {
+        let n_migrations = self.service_of.len();
+        let mut required_by = vec![Vec::new(); n_migrations];
+        let mut n_open = vec![0_usize; n_migrations];
+        for (migration, requires) in self.requires.iter().enumerate() {
+            n_open[migration] = requires.len() + usize::from(self.previous(migration).is_some());
+            for &requirement in requires {
+                required_by[requirement].push(migration);
+            }
+        }
+        // A service waits with at most one migration at a time: the number of a migration is also its rank among those.
+        let ready = (0..n_migrations).filter(|&migration| n_open[migration] == 0);
+        let mut ready: BinaryHeap<_> = ready.map(Reverse).collect();
+        let mut order = Vec::with_capacity(n_migrations);
+        let mut placed = vec![false; n_migrations];
+        while let Some(Reverse(migration)) = ready.pop() {
+            placed[migration] = true;
+            order.push(migration);
+            for waiting in required_by[migration].iter().copied().chain(self.next(migration)) {
+                n_open[waiting] -= 1;
+                if n_open[waiting] == 0 {
+                    ready.push(Reverse(waiting));
+                }
+            }
+        }
+        if order.len() == n_migrations { Ok(order) } else { Err(self.cycle(&placed)) }
+    }
+
+    fn previous(&self, migration: usize) -> Option<usize> {
+        (migration > self.first_of[self.service_of[migration]]).then(|| migration - 1)
+    }
+
+    fn next(&self, migration: usize) -> Option<usize> {
+        (migration + 1 < self.first_of[self.service_of[migration] + 1]).then_some(migration + 1)
+    }
+
+    /// A cycle among the migrations that could not be placed: each of them needs another one of them.
+    fn cycle(&self, placed: &[bool]) -> Vec<usize> {
+        let mut position = vec![None; placed.len()];
+        let mut path = Vec::new();
+        let mut current = placed.iter().position(|placed| !placed);
+        while let Some(migration) = current {
+            if let Some(start) = position[migration] {
+                path.drain(..start);
+                break;
+            }
+            position[migration] = Some(path.len());
+            path.push(migration);
+            let needs = self.requires[migration].iter().copied().chain(self.previous(migration));
+            current = needs.into_iter().find(|&needed| !placed[needed]);
+        }
+        self.shortened(&path)
+    }
+
+    /// The cycle without those that only stand between two others of their service.
+    fn shortened(&self, cycle: &[usize]) -> Vec<usize> {
+        let service = |at: usize| self.service_of[cycle[at % cycle.len()]];
+        let between =
+            |at: usize| service(at + cycle.len() - 1) == service(at) && service(at + 1) == service(at);
+        let kept: Vec<_> = (0..cycle.len()).filter(|&at| !between(at)).map(|at| cycle[at]).collect();
+        if kept.is_empty() { cycle.to_vec() } else { kept }
+    }
+}

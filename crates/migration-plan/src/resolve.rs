@@ -1,0 +1,100 @@
+//! From what the user wrote to the service and migration that is meant, and what may have been meant otherwise.
+
+use crate::{Catalog, PlanError, Selection};
+
+/// Number of the selected service.
+///
+/// # Errors
+/// [`PlanError::UnknownService`]
+pub(crate) fn service(catalog: &Catalog, selection: &Selection) -> Result<usize, PlanError> {
+    catalog.service_number(&selection.service).ok_or_else(|| {
+        let names = catalog.services().map(|service| &service.name);
+        PlanError::UnknownService {
+            service: selection.service.clone(),
+            nearest: nearest(selection.service.as_str(), names.map(|name| (name, name.as_str()))).cloned(),
+        }
+    })
+}
+
+/// The selections with the number of their services, each service once.
+///
+/// # Errors
+/// [`PlanError::UnknownService`], [`PlanError::SelectedTwice`]
+pub(crate) fn services<'a>(
+    catalog: &Catalog,
+    selections: &'a [Selection],
+) -> Result<Vec<(usize, &'a Selection)>, PlanError> {
+    let mut seen = vec![false; catalog.n_services()];
+    let mut resolved = Vec::with_capacity(selections.len());
+    for selection in selections {
+        let number = service(catalog, selection)?;
+        if std::mem::replace(&mut seen[number], true) {
+            return Err(PlanError::SelectedTwice { service: selection.service.clone() });
+        }
+        resolved.push((number, selection));
+    }
+    Ok(resolved)
+}
+
+/// Number of the service's migration that a name or a unique prefix means; the leading `m` may be left out.
+///
+/// # Errors
+/// [`PlanError::UnknownTarget`], [`PlanError::AmbiguousTarget`]
+pub(crate) fn migration(catalog: &Catalog, service: usize, text: &str) -> Result<usize, PlanError> {
+    let named = || catalog.numbers_of(service).map(|migration| (migration, &catalog.known(migration).name));
+    let without_m = |name: &'_ str| name.strip_prefix('m').unwrap_or(name).to_owned();
+    if let Some((exact, _)) =
+        named().find(|(_, name)| name.as_str() == text || without_m(name.as_str()) == text)
+    {
+        return Ok(exact);
+    }
+    let begins = |name: &str| name.starts_with(text) || without_m(name).starts_with(text);
+    let candidates: Vec<_> = named().filter(|(_, name)| begins(name.as_str())).collect();
+    let service = catalog.service_name(service).clone();
+    match candidates[..] {
+        [(only, _)] => Ok(only),
+        [] => {
+            let nearest = nearest(text, named().map(|(_, name)| (name, name.as_str()))).cloned();
+            Err(PlanError::UnknownTarget { service, text: text.to_owned(), nearest })
+        }
+        _ => {
+            let candidates = candidates.into_iter().map(|(_, name)| name.clone()).collect();
+            Err(PlanError::AmbiguousTarget { service, text: text.to_owned(), candidates })
+        }
+    }
+}
+
+/// The candidate that may have been meant: it contains the text, or one of its beginnings is a few typing errors away.
+fn nearest<'a, T>(text: &str, candidates: impl Iterator<Item = (&'a T, &'a str)>) -> Option<&'a T> {
+    const LONGEST: usize = 200;
+    if text.len() > LONGEST {
+        return None;
+    }
+    let letters: Vec<char> = text.chars().collect();
+    let farthest = (1 + letters.len() / 8).min(3);
+    let scored = candidates.filter_map(|(candidate, name)| {
+        let distance = if letters.len() > 2 && name.contains(text) {
+            0
+        } else {
+            let name: Vec<char> = name.chars().collect();
+            let without_m = if name.first() == Some(&'m') { &name[1..] } else { &name[..] };
+            distance_to_beginning(&letters, &name).min(distance_to_beginning(&letters, without_m))
+        };
+        (distance <= farthest).then_some((distance, candidate))
+    });
+    scored.min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
+}
+
+/// How many insertions, deletions and replacements make the text a beginning of the name.
+fn distance_to_beginning(text: &[char], name: &[char]) -> usize {
+    let mut row: Vec<usize> = (0..=name.len()).collect();
+    for (done, letter) in text.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], done + 1);
+        for (at, other) in name.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != other);
+            diagonal = row[at + 1];
+            row[at + 1] = replaced.min(row[at] + 1).min(diagonal + 1);
+        }
+    }
+    row.into_iter().min().unwrap_or(text.len())
+}

@@ -1,0 +1,189 @@
+//! Where each service stands, as far as the version tables tell. Whether something runs, stopped midway or cannot be
+//! reached is for the coordinator to say, with the states kept for that.
+
+use std::fmt;
+
+use crate::facts::Facts;
+use crate::holds::{Hold, held_back, holds};
+use crate::integrity::integrity_of;
+use crate::{
+    AppliedMigration, Catalog, ContractSteps, HeldBack, History, IntegrityError, MigrationName, ServiceName,
+};
+
+/// Where a service stands, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ServiceState {
+    /// Nothing is pending, save what is held back.
+    Current,
+    /// Something is pending.
+    Behind,
+    /// Something is applied that is newer than this build.
+    Ahead,
+    /// Something is applied that is missing here.
+    Diverged,
+    /// Nothing is applied.
+    Empty,
+    /// A migration stopped midway; decided by the coordinator.
+    Dirty,
+    /// A run is under way; decided by the coordinator.
+    Running,
+    /// The version table may not be read; decided by the coordinator.
+    Forbidden,
+    /// The version table was not read.
+    Unreachable,
+}
+
+/// Where a service stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceStatus {
+    /// The service.
+    pub service: ServiceName,
+    /// Where it stands, in one word.
+    pub state: ServiceState,
+    /// The last migration of its list that is applied.
+    pub current: Option<MigrationName>,
+    /// The last migration of its list.
+    pub head: Option<MigrationName>,
+    /// Known migrations that are applied, in the order of application.
+    pub applied: Vec<AppliedMigration>,
+    /// Migrations that `up` would apply, in the order of the list.
+    pub pending: Vec<MigrationName>,
+    /// Migrations that are not applied and that `up` would leave out, in the order of the list.
+    pub held_back: Vec<HeldBack>,
+    /// Applied migrations that are missing here, by time of application.
+    pub missing: Vec<MigrationName>,
+    /// Applied migrations that are newer than this build, by time of application.
+    pub ahead: Vec<MigrationName>,
+    /// Those of `pending` that stand before `current` in the list.
+    pub out_of_order: Vec<MigrationName>,
+}
+
+/// Where a service stands at `now`, in seconds since 1970-01-01 UTC; `None` if the program does not know the service.
+#[must_use]
+pub fn status(
+    catalog: &Catalog,
+    history: &History,
+    service: &ServiceName,
+    now: i64,
+) -> Option<ServiceStatus> {
+    let service = catalog.service_number(service)?;
+    Some(View::new(catalog, history, now).of(service))
+}
+
+/// Where all services stand at `now`, in the catalog's order.
+#[must_use]
+pub fn statuses(catalog: &Catalog, history: &History, now: i64) -> Vec<ServiceStatus> {
+    let view = View::new(catalog, history, now);
+    (0..catalog.n_services()).map(|service| view.of(service)).collect()
+}
+
+impl ServiceState {
+    /// The state as text, as it stands in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Behind => "behind",
+            Self::Ahead => "ahead",
+            Self::Diverged => "diverged",
+            Self::Empty => "empty",
+            Self::Dirty => "dirty",
+            Self::Running => "running",
+            Self::Forbidden => "forbidden",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+impl fmt::Display for ServiceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What is worked out once for all services.
+struct View<'a> {
+    catalog: &'a Catalog,
+    history: &'a History,
+    facts: Facts<'a>,
+    holds: Vec<Option<Hold>>,
+    /// Per service, its applied migrations in the order of application.
+    applied: Vec<Vec<usize>>,
+}
+
+impl<'a> View<'a> {
+    fn new(catalog: &'a Catalog, history: &'a History, now: i64) -> Self {
+        let facts = Facts::new(catalog, history);
+        let holds = holds(catalog, &facts, ContractSteps::HoldBack, now);
+        let mut applied = vec![Vec::new(); catalog.n_services()];
+        for migration in facts.in_order_of_application(catalog) {
+            applied[catalog.service_of(migration)].push(migration);
+        }
+        Self { catalog, history, facts, holds, applied }
+    }
+
+    fn of(&self, service: usize) -> ServiceStatus {
+        let name = |migration: usize| self.catalog.known(migration).name.clone();
+        let numbers = self.catalog.numbers_of(service);
+        let mut status = ServiceStatus {
+            service: self.catalog.service_name(service).clone(),
+            state: ServiceState::Unreachable,
+            current: None,
+            head: numbers.clone().next_back().map(name),
+            applied: Vec::new(),
+            pending: Vec::new(),
+            held_back: Vec::new(),
+            missing: Vec::new(),
+            ahead: Vec::new(),
+            out_of_order: Vec::new(),
+        };
+        if !self.history.was_read(&status.service) {
+            return status;
+        }
+        let current = numbers.clone().rev().find(|&migration| self.facts.is_applied(migration));
+        status.current = current.map(name);
+        status.applied = self.applied_of(service);
+        for migration in numbers.filter(|&migration| !self.facts.is_applied(migration)) {
+            if let Some(hold) = self.holds[migration] {
+                status.held_back.push(held_back(self.catalog, migration, hold));
+                continue;
+            }
+            status.pending.push(name(migration));
+            if current.is_some_and(|current| migration < current) {
+                status.out_of_order.push(name(migration));
+            }
+        }
+        for error in integrity_of(self.catalog, self.history, &self.facts, service) {
+            match error {
+                IntegrityError::Missing { id } => status.missing.push(id.name),
+                IntegrityError::Ahead { id } => status.ahead.push(id.name),
+                // Not a matter of this service alone: `integrity` tells.
+                IntegrityError::BeforeRequirement { .. } => {}
+            }
+        }
+        status.state = state(&status);
+        status
+    }
+
+    fn applied_of(&self, service: usize) -> Vec<AppliedMigration> {
+        let rows = self.applied[service].iter().filter_map(|&migration| {
+            let applied_at = self.facts.applied_at(migration)?;
+            Some(AppliedMigration { name: self.catalog.known(migration).name.clone(), applied_at })
+        });
+        rows.collect()
+    }
+}
+
+fn state(status: &ServiceStatus) -> ServiceState {
+    if !status.missing.is_empty() {
+        ServiceState::Diverged
+    } else if !status.ahead.is_empty() {
+        ServiceState::Ahead
+    } else if status.head.is_some() && status.current.is_none() {
+        ServiceState::Empty
+    } else if status.pending.is_empty() {
+        ServiceState::Current
+    } else {
+        ServiceState::Behind
+    }
+}
