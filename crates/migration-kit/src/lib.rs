@@ -13,15 +13,17 @@ mod online;
 mod service;
 mod session;
 mod shape;
+pub mod table_lock;
 
 pub use check::{Check, CheckKind, literal, quote_identifier};
 pub use details::Details;
 pub use event::Origin;
 pub use migration_plan::{MigrationId, MigrationName, NameError, Phase, ServiceName};
-pub use online::Online;
+pub use online::{AddCheck, AddColumn, AddForeignKey, Brief, CreateIndex, CreateTrigger, OnDelete, Online};
 pub use service::{External, Service, ServiceError, ServiceMigration, plain, version_table};
 pub use session::sqlstate;
 pub use shape::{Existing, current_schema, existing_table};
+pub use table_lock::LockMode;
 
 /// Declares the migrations of a service: one module a line, in the order in which they are applied.
 ///

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::sqlx::pool::PoolConnection;
-use sea_orm::sqlx::postgres::{PgPool, PgRow};
+use sea_orm::sqlx::postgres::{PgDatabaseError, PgPool, PgRow};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, Postgres, Row, Transaction};
 use sea_orm::{DbErr, RuntimeErr};
 
@@ -21,6 +21,10 @@ pub(crate) const BOOKKEEPING: &str = "/* migrate */ ";
 pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// SQLSTATE of `deadlock_detected`.
 pub(crate) const DEADLOCK_DETECTED: &str = "40P01";
+/// SQLSTATE of `unique_violation`.
+pub(crate) const UNIQUE_VIOLATION: &str = "23505";
+/// SQLSTATE of `check_violation`.
+pub(crate) const CHECK_VIOLATION: &str = "23514";
 
 /// The SQLSTATE of an error that the server reported, if it was the server.
 #[must_use]
@@ -32,6 +36,21 @@ pub fn sqlstate(error: &DbErr) -> Option<String> {
         return None;
     };
     Some(source.as_database_error()?.code()?.into_owned())
+}
+
+/// What the server says, with its detail (`Key (a)=(1) is duplicated.`), for a sentence of the kit's own.
+pub(crate) fn server_message(error: &DbErr) -> String {
+    let (DbErr::Conn(RuntimeErr::SqlxError(source))
+    | DbErr::Exec(RuntimeErr::SqlxError(source))
+    | DbErr::Query(RuntimeErr::SqlxError(source))) = error
+    else {
+        return error.to_string();
+    };
+    let Some(reported) = source.as_database_error() else { return source.to_string() };
+    match reported.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::detail) {
+        Some(detail) => format!("{} ({detail})", reported.message()),
+        None => reported.message().to_owned(),
+    }
 }
 
 /// Wraps an error of sqlx, keeping it as the source so that [`sqlstate`] can read it.

@@ -5,15 +5,32 @@
 //!
 //! It does not decide what runs when and takes no migration lock: two runs at once are the coordinator's to prevent.
 
+mod brief;
+mod catalog;
+mod check;
+mod column;
+mod foreign_key;
+mod index;
+mod trigger;
+mod unique;
+
 use sea_orm::sqlx::Postgres;
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::PgPool;
-use sea_orm::{ConnectionTrait, DatabaseExecutor, DbBackend, DbErr};
+use sea_orm::{DatabaseExecutor, DbBackend, DbErr};
 use sea_orm_migration::SchemaManager;
 
+pub use brief::Brief;
+pub use check::AddCheck;
+pub use column::AddColumn;
+pub use foreign_key::{AddForeignKey, OnDelete};
+pub use index::CreateIndex;
+pub use trigger::CreateTrigger;
+
 use crate::event::Origin;
-use crate::quote_identifier;
 use crate::session::{self, BOOKKEEPING, refusal};
+use crate::table_lock::{LockMode, Locked, Policy, TableLock};
+use crate::{literal, quote_identifier};
 
 /// The online steps of one migration, over the pool that its [`SchemaManager`] uses.
 #[derive(Debug, Clone)]
@@ -21,6 +38,7 @@ pub struct Online {
     pool: PgPool,
     origin: Origin,
     schema: String,
+    policy: Policy,
 }
 
 impl Online {
@@ -41,19 +59,44 @@ impl Online {
         }
         let pool = db.get_postgres_connection_pool().clone();
         let mut connection = session::acquire(&pool).await?;
-        let schema =
-            session::value::<String>(&mut connection, format!("{BOOKKEEPING}SELECT current_schema()::text"))
+        let schema: String =
+            session::value(&mut connection, format!("{BOOKKEEPING}SELECT current_schema()::text"))
                 .await?
                 .ok_or_else(|| refusal("the schema of `search_path` does not exist"))?;
         drop(connection);
         let origin = Origin { service: service.to_owned(), migration: migration.to_owned() };
-        Ok(Self { pool, origin, schema })
+        Ok(Self { pool, origin, schema, policy: Policy::default() })
+    }
+
+    /// Sets how patient the steps are with table locks.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// The schema in which the steps work.
     #[must_use]
     pub fn schema(&self) -> &str {
         &self.schema
+    }
+
+    /// Runs one idempotent statement that takes no strong lock on an existing table: `CREATE TABLE IF NOT EXISTS`,
+    /// `INSERT … ON CONFLICT DO NOTHING`. It runs in a transaction of its own, again while it meets a lock.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn execute(&self, sql: &str) -> Result<(), DbErr> {
+        self.run(Locked { locks: Vec::new(), statements: vec![sql.to_owned()], limit: None }).await
+    }
+
+    /// Runs one query and gives the first column of its first row, which must be text; `None` without a row, or if it
+    /// is null.
+    ///
+    /// # Errors
+    /// The server's, or a value that is not text.
+    pub async fn query_text(&self, sql: &str) -> Result<Option<String>, DbErr> {
+        session::value(&mut *self.acquire().await?, sql).await
     }
 
     /// Whose steps these are.
@@ -74,5 +117,45 @@ impl Online {
     /// The quoted, schema-qualified name of an object in the service's schema.
     pub(crate) fn qualified(&self, name: &str) -> String {
         format!("{}.{}", quote_identifier(&self.schema), quote_identifier(name))
+    }
+
+    /// The object identifier of a relation as an SQL expression; null if there is none.
+    pub(crate) fn regclass(&self, name: &str) -> String {
+        format!("to_regclass({})", literal(&self.qualified(name)))
+    }
+
+    /// A lock on a table of the service.
+    fn lock(&self, table: &str, mode: LockMode) -> TableLock {
+        TableLock::new(&self.schema, table, mode)
+    }
+
+    /// Runs short statements in one transaction under strong locks.
+    async fn briefly(&self, locks: Vec<TableLock>, statements: Vec<String>) -> Result<(), DbErr> {
+        self.run(Locked { locks, statements, limit: Some(self.policy.statement_limit) }).await
+    }
+
+    /// Runs one short statement on a table and the table to which it will refer; the latter is locked first.
+    async fn briefly_referencing(
+        &self,
+        table: &str,
+        referenced: &str,
+        mode: LockMode,
+        sql: String,
+    ) -> Result<(), DbErr> {
+        let locks = vec![self.lock(referenced, mode), self.lock(table, mode)];
+        self.briefly(locks, vec![sql]).await
+    }
+
+    async fn run(&self, locked: Locked) -> Result<(), DbErr> {
+        locked.run(&mut *self.acquire().await?, self.policy, &self.origin).await
+    }
+
+    /// Runs one statement that takes no stronger lock than `SHARE UPDATE EXCLUSIVE`, as long as it takes: who waits in
+    /// that mode makes no reader and no writer wait.
+    async fn unhurried(&self, sql: String) -> Result<(), DbErr> {
+        let mut connection = self.acquire().await?;
+        let mut tx = session::begin(&mut connection, session::Limits::default()).await?;
+        session::execute(&mut tx, sql).await?;
+        tx.commit().await.map_err(session::db_err)
     }
 }

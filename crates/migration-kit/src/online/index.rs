@@ -1,0 +1,271 @@
+//! Indexes: built, rebuilt and dropped concurrently, and never taken for done by their name alone.
+//!
+//! A build that failed or was killed leaves an invalid index under the name; `IF NOT EXISTS` would accept it. Here the
+//! catalog is asked: a valid index of the same definition is done, an invalid one is dropped and built again, unless
+//! another session is still building it.
+
+use std::time::Duration;
+
+use futures_timer::Delay;
+use sea_orm::DbErr;
+use sea_orm::sqlx::Row;
+
+use super::Online;
+use crate::event;
+use crate::session::{self, BOOKKEEPING, DEADLOCK_DETECTED, UNIQUE_VIOLATION, db_err, refusal, sqlstate};
+use crate::table_lock::LockMode;
+use crate::{literal, quote_identifier};
+
+/// How often one looks whether another session has finished building the index.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often a build is begun anew after the server ended it to resolve a deadlock.
+const BUILDS: u32 = 3;
+
+/// An index to be built; made by [`Online::create_index`].
+#[derive(Debug, Clone)]
+#[must_use = "it does nothing until it is run"]
+pub struct CreateIndex<'a> {
+    online: &'a Online,
+    name: String,
+    table: String,
+    columns: Vec<String>,
+    unique: bool,
+    method: String,
+    filter: Option<String>,
+}
+
+/// An index as it stands in the catalog.
+#[derive(Debug, Clone)]
+struct Existing {
+    /// Name of its table.
+    table: String,
+    /// Valid and ready, for an index of a partitioned table: on all partitions.
+    valid: bool,
+    /// Belongs to a partitioned table.
+    partitioned: bool,
+    /// Another session is building it now.
+    building: bool,
+    definition: String,
+}
+
+impl Online {
+    /// Builds an index while reading and writing go on. The same index under that name is fine; another is an error.
+    pub fn create_index(&self, name: &str) -> CreateIndex<'_> {
+        CreateIndex {
+            online: self,
+            name: name.to_owned(),
+            table: String::new(),
+            columns: Vec::new(),
+            unique: false,
+            method: "btree".to_owned(),
+            filter: None,
+        }
+    }
+
+    /// Drops an index while reading and writing go on; its absence is fine.
+    ///
+    /// # Errors
+    /// The server's; [`DbErr::Migration`] if a lock is not to be had (only an index of a partitioned table needs one).
+    pub async fn drop_index(&self, name: &str) -> Result<(), DbErr> {
+        let Some(existing) = self.index(name).await? else { return Ok(()) };
+        if existing.partitioned {
+            let locks = vec![self.lock(&existing.table, LockMode::AccessExclusive)];
+            return self.briefly(locks, vec![format!("DROP INDEX {}", self.qualified(name))]).await;
+        }
+        let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", self.qualified(name));
+        session::execute_unlimited(&mut *self.acquire().await?, sql).await
+    }
+
+    /// Builds an index anew while reading and writing go on. What a rebuild that was killed left behind is dropped.
+    ///
+    /// # Errors
+    /// [`DbErr::Migration`] if there is no such index or it is not valid afterwards; otherwise the server's.
+    pub async fn rebuild_index(&self, name: &str) -> Result<(), DbErr> {
+        if self.index(name).await?.is_none() {
+            return Err(refusal(format!("there is no index `{name}` in schema `{}`", self.schema)));
+        }
+        self.drop_rebuild_leftovers(name).await?;
+        event::index_building(&self.origin, name);
+        let sql = format!("REINDEX INDEX CONCURRENTLY {}", self.qualified(name));
+        let rebuilt = session::execute_unlimited(&mut *self.acquire().await?, sql).await;
+        self.drop_rebuild_leftovers(name).await?;
+        rebuilt?;
+        self.assert_valid(name).await
+    }
+
+    async fn index(&self, name: &str) -> Result<Option<Existing>, DbErr> {
+        let sql = format!(
+            "{BOOKKEEPING}SELECT t.relname::text AS on_table, i.indisvalid AND i.indisready AS valid, \
+             c.relkind = 'I' AS partitioned, pg_get_indexdef(c.oid) AS definition, \
+             EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = c.oid) AS building \
+             FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_class t ON t.oid = i.indrelid \
+             WHERE c.oid = {}",
+            self.regclass(name),
+        );
+        let rows = session::rows(&mut *self.acquire().await?, sql).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        Ok(Some(Existing {
+            table: row.try_get("on_table").map_err(db_err)?,
+            valid: row.try_get("valid").map_err(db_err)?,
+            partitioned: row.try_get("partitioned").map_err(db_err)?,
+            building: row.try_get("building").map_err(db_err)?,
+            definition: row.try_get("definition").map_err(db_err)?,
+        }))
+    }
+
+    async fn assert_valid(&self, name: &str) -> Result<(), DbErr> {
+        match self.index(name).await? {
+            Some(index) if index.valid => Ok(()),
+            _ => Err(refusal(format!("index `{name}` was built and is not valid"))),
+        }
+    }
+
+    /// Drops the invalid indexes `…_ccnew` and `…_ccold` that an interrupted rebuild leaves; the server shortens their
+    /// names to 63 bytes.
+    async fn drop_rebuild_leftovers(&self, name: &str) -> Result<(), DbErr> {
+        let sql = format!(
+            "{BOOKKEEPING}SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
+             WHERE i.indrelid = (SELECT indrelid FROM pg_index WHERE indexrelid = {}) AND NOT i.indisvalid \
+             AND c.relname ~ '_cc(new|old)[0-9]*$' \
+             AND starts_with({}, regexp_replace(c.relname, '_cc(new|old)[0-9]*$', '')) \
+             AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = c.oid)",
+            self.regclass(name),
+            literal(name),
+        );
+        let mut connection = self.acquire().await?;
+        for row in session::rows(&mut connection, sql).await? {
+            let leftover: String = row.try_get(0).map_err(db_err)?;
+            let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", self.qualified(&leftover));
+            session::execute_unlimited(&mut connection, sql).await?;
+        }
+        Ok(())
+    }
+}
+
+impl CreateIndex<'_> {
+    /// The table.
+    pub fn on(mut self, table: &str) -> Self {
+        table.clone_into(&mut self.table);
+        self
+    }
+
+    /// What is indexed, in SQL: `user_id`, `created_at DESC`, `(lower(name))`, `content gin_trgm_ops`.
+    pub fn columns<C: Into<String>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
+        self.columns = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// No two rows have the same.
+    pub fn unique(mut self) -> Self {
+        self.unique = true;
+        self
+    }
+
+    /// The access method; `btree` unless it is said.
+    pub fn using(mut self, method: &str) -> Self {
+        method.clone_into(&mut self.method);
+        self
+    }
+
+    /// Only rows that satisfy this SQL condition are indexed.
+    pub fn filter(mut self, condition: &str) -> Self {
+        self.filter = Some(condition.to_owned());
+        self
+    }
+
+    /// Builds the index, unless it is there and valid.
+    ///
+    /// # Errors
+    /// [`DbErr::Migration`] if the table does not exist, another index has the name, rows have the same values where the
+    /// index is unique, or it is not valid after its build; otherwise the server's.
+    pub async fn run(self) -> Result<(), DbErr> {
+        if self.table.is_empty() || self.columns.is_empty() {
+            return Err(refusal(format!("index `{}` needs `on` and `columns`", self.name)));
+        }
+        if self.online.table_kind(&self.table).await? == "p" {
+            return Err(refusal(format!("`{}` is partitioned", self.table)));
+        }
+        self.build_concurrently().await
+    }
+
+    async fn build_concurrently(&self) -> Result<(), DbErr> {
+        let Self { online, name, .. } = self;
+        let mut n_builds = 0;
+        loop {
+            match online.index(name).await? {
+                Some(existing) if existing.building => {
+                    Delay::new(LOOK_EVERY).await;
+                    continue;
+                }
+                Some(existing) if existing.valid => return self.same_as(&existing).await,
+                Some(existing) => {
+                    self.same_table(&existing)?;
+                    online.drop_index(name).await?;
+                }
+                None => {}
+            }
+            event::index_building(&online.origin, name);
+            n_builds += 1;
+            let sql = self.statement("CONCURRENTLY ", &online.qualified(&self.table));
+            let built = session::execute_unlimited(&mut *online.acquire().await?, sql).await;
+            match built {
+                Ok(()) => return online.assert_valid(name).await,
+                Err(error) => match sqlstate(&error).as_deref() {
+                    Some(DEADLOCK_DETECTED) if n_builds < BUILDS => {}
+                    Some(UNIQUE_VIOLATION) => {
+                        online.drop_index(name).await?;
+                        return Err(refusal(format!(
+                            "unique index `{name}` on `{}` cannot be built: {}",
+                            self.table,
+                            session::server_message(&error)
+                        )));
+                    }
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// The statement that builds the index; `mode` is `CONCURRENTLY ` or empty.
+    fn statement(&self, mode: &str, table: &str) -> String {
+        format!(
+            "CREATE {}INDEX {mode}{} ON {table} USING {} ({}){}",
+            if self.unique { "UNIQUE " } else { "" },
+            quote_identifier(&self.name),
+            self.method,
+            self.columns.join(", "),
+            self.filter.as_ref().map_or_else(String::new, |filter| format!(" WHERE {filter}")),
+        )
+    }
+
+    fn same_table(&self, existing: &Existing) -> Result<(), DbErr> {
+        if existing.table == self.table {
+            return Ok(());
+        }
+        Err(refusal(format!("index `{}` exists already, on table `{}`", self.name, existing.table)))
+    }
+
+    async fn same_as(&self, existing: &Existing) -> Result<(), DbErr> {
+        self.same_table(existing)?;
+        let read = |copy: &str| {
+            format!("SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = '{copy}'::regclass")
+        };
+        let expected = self.online.expected(&self.table, |copy| self.statement("", copy), read).await?;
+        if essence(&existing.definition) == essence(&expected) {
+            return Ok(());
+        }
+        Err(refusal(format!(
+            "index `{}` exists already, with another definition: it is `{}`, not `{}`",
+            self.name,
+            essence(&existing.definition).join(" "),
+            essence(&expected).join(" "),
+        )))
+    }
+}
+
+/// What an index's definition says besides names: whether it is unique, and all from the method on.
+fn essence(definition: &str) -> [&str; 2] {
+    let unique = if definition.starts_with("CREATE UNIQUE ") { "UNIQUE" } else { "INDEX" };
+    let from_method = definition.find(" USING ").map_or(definition, |at| &definition[at + 1..]);
+    [unique, from_method]
+}

@@ -1,0 +1,111 @@
+//! Who stands in the way of a table lock, read from `pg_locks`.
+//!
+//! `pg_blocking_pids` does not help: a session whose `NOWAIT` failed is in no queue, so nobody blocks it.
+
+use std::time::Duration;
+
+use sea_orm::DbErr;
+use sea_orm::sqlx::{PgConnection, Row};
+
+use super::{LockMode, TableLock};
+use crate::literal;
+use crate::session::{self, BOOKKEEPING, db_err};
+
+/// What kind of transaction is in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HolderKind {
+    /// A session's: an application, a person, another tool.
+    Session,
+    /// An autovacuum worker's. A `NOWAIT` never cancels it; the server does so for whoever queues behind it longer than
+    /// `deadlock_timeout`.
+    Autovacuum,
+    /// An autovacuum worker's that prevents transaction id wraparound. Nothing cancels it, and nothing should.
+    AutovacuumAgainstWraparound,
+    /// A prepared transaction: no session, ends with `COMMIT PREPARED`.
+    PreparedTransaction,
+}
+
+/// One transaction that holds a conflicting lock on a table, or waits for one: a `NOWAIT` does not overtake the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// What identifies the transaction: its virtual id.
+    pub transaction: String,
+    /// Schema of the table that was asked for.
+    pub schema: String,
+    /// The table that was asked for; the lock may be on one of its partitions.
+    pub relation: String,
+    /// Process of the session; 0 for a prepared transaction.
+    pub pid: i32,
+    /// The session's `application_name`.
+    pub application: String,
+    /// What kind of transaction it is.
+    pub kind: HolderKind,
+    /// The mode of its lock.
+    pub mode: LockMode,
+    /// Whether it has the lock; otherwise it waits for it.
+    pub granted: bool,
+    /// Age of the transaction. Zero where the server does not tell it to this role; then the time since it was first
+    /// seen counts.
+    pub age: Duration,
+}
+
+/// Reads who is in the way of these locks, oldest first.
+///
+/// # Errors
+/// An error of the connection.
+pub async fn holders(connection: &mut PgConnection, locks: &[TableLock]) -> Result<Vec<Holder>, DbErr> {
+    let mut found = Vec::new();
+    for lock in locks {
+        for row in session::rows(connection, query(lock)).await? {
+            let mode: String = row.try_get("mode").map_err(db_err)?;
+            let kind: String = row.try_get("kind").map_err(db_err)?;
+            let age_ms: i64 = row.try_get("age_ms").map_err(db_err)?;
+            found.push(Holder {
+                transaction: row.try_get("transaction").map_err(db_err)?,
+                schema: lock.schema.clone(),
+                relation: lock.relation.clone(),
+                pid: row.try_get("pid").map_err(db_err)?,
+                application: row.try_get("application").map_err(db_err)?,
+                kind: match kind.as_str() {
+                    "prepared" => HolderKind::PreparedTransaction,
+                    "wraparound" => HolderKind::AutovacuumAgainstWraparound,
+                    "autovacuum" => HolderKind::Autovacuum,
+                    _ => HolderKind::Session,
+                },
+                mode: mode.parse().map_err(|unknown| DbErr::Migration(format!("{unknown}")))?,
+                granted: row.try_get("granted").map_err(db_err)?,
+                age: Duration::from_millis(u64::try_from(age_ms).unwrap_or(0)),
+            });
+        }
+    }
+    found.sort_by_key(|holder| std::cmp::Reverse(holder.age));
+    Ok(found)
+}
+
+/// The query for one table and its partitions, which `LOCK TABLE` locks too.
+///
+/// An autovacuum worker is known by having no user: a plain role does not see its `backend_type`.
+fn query(lock: &TableLock) -> String {
+    let conflicting: Vec<String> = LockMode::ALL
+        .into_iter()
+        .filter(|mode| mode.conflicts_with(lock.mode))
+        .map(|mode| literal(mode.catalog_name()))
+        .collect();
+    format!(
+        "{BOOKKEEPING}WITH RECURSIVE wanted(oid) AS (SELECT to_regclass({table})::oid \
+         UNION SELECT inhrelid FROM pg_inherits JOIN wanted ON inhparent = wanted.oid) \
+         SELECT l.virtualtransaction::text AS transaction, coalesce(l.pid, 0) AS pid, \
+         coalesce(a.application_name, '') AS application, l.mode::text AS mode, l.granted AS granted, \
+         CASE WHEN l.pid IS NULL THEN 'prepared' \
+         WHEN a.query LIKE 'autovacuum:%(to prevent wraparound)' THEN 'wraparound' \
+         WHEN a.usesysid IS NULL THEN 'autovacuum' ELSE 'session' END AS kind, \
+         coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared)) * 1000, 0)::bigint AS age_ms \
+         FROM pg_locks l JOIN wanted ON l.relation = wanted.oid \
+         LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
+         LEFT JOIN pg_prepared_xacts p ON l.virtualtransaction = '-1/' || p.transaction::text \
+         WHERE l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+         AND l.pid IS DISTINCT FROM pg_backend_pid() AND l.mode IN ({conflicting})",
+        table = literal(&lock.qualified()),
+        conflicting = conflicting.join(", "),
+    )
+}

@@ -1,0 +1,25 @@
+//! Table locks without an outage: how a migration gets a strong lock while the application keeps working.
+//!
+//! A statement that *waits* for a strong lock makes every later statement on that table wait behind it, so the outage
+//! lasts as long as the oldest transaction. Hence: ask with `NOWAIT`, which never queues; behind an old transaction only
+//! ask again; queue once, briefly, among transactions that are about to end. What to do next is decided in `policy`,
+//! without any IO; `holders` reads who is in the way; `take` does it for the kit's own steps.
+//!
+//! A coordinator that runs a transactional migration uses the pieces in a loop of its own: it begins, executes
+//! [`Waiting::lock_statements`], runs the migration's body and commits; on a retryable error it rolls back, calls
+//! [`Waiting::after_failure`], which waits as the policy says, and begins again.
+//!
+//! It cancels nobody's work but an autovacuum's, which starts again by itself.
+
+mod holders;
+mod mode;
+mod policy;
+mod take;
+mod waiting;
+
+pub use holders::{Holder, HolderKind, holders};
+pub use mode::{LockMode, TableLock, lock_statement, referenced_first};
+pub use policy::{Decision, Policy};
+pub(crate) use take::Locked;
+pub use take::references;
+pub use waiting::{TableLockError, Waiting, is_retryable};

@@ -1,0 +1,91 @@
+//! Short statements under strong locks, for the kit's own steps.
+
+use std::time::Duration;
+
+use sea_orm::DbErr;
+use sea_orm::sqlx::{PgConnection, Row};
+
+use super::{Policy, TableLock, TableLockError, Waiting, is_retryable, referenced_first};
+use crate::event::Origin;
+use crate::literal;
+use crate::session::{self, BOOKKEEPING, Limits, db_err, refusal};
+
+/// Statements that run in one transaction once their locks are taken.
+#[derive(Debug, Clone)]
+pub(crate) struct Locked {
+    pub(crate) locks: Vec<TableLock>,
+    pub(crate) statements: Vec<String>,
+    /// Longest run of one statement; `None` only where the locks are weak.
+    pub(crate) limit: Option<Duration>,
+}
+
+impl Locked {
+    /// Takes the locks as the policy says, runs the statements and commits; tries again when a lock was not to be had.
+    pub(crate) async fn run(
+        &self,
+        connection: &mut PgConnection,
+        policy: Policy,
+        origin: &Origin,
+    ) -> Result<(), DbErr> {
+        let references = references(connection, &self.locks).await?;
+        let locks = referenced_first(self.locks.clone(), &references);
+        let mut waiting = Waiting::new(policy, origin.clone());
+        loop {
+            let error = match self.attempt(connection, waiting.lock_statements(&locks)).await {
+                Err(error) if is_retryable(&error) => error,
+                done => return done,
+            };
+            waiting.after_failure(connection, &locks).await.map_err(|failure| match failure {
+                TableLockError::Query(source) => source,
+                // Without a known lock it was a row or a table that the statement itself asked for.
+                TableLockError::GaveUp { .. } if locks.is_empty() => error,
+                TableLockError::GaveUp { .. } => refusal(failure.to_string()),
+            })?;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        connection: &mut PgConnection,
+        lock_statements: Vec<String>,
+    ) -> Result<(), DbErr> {
+        let mut tx = session::begin(connection, Limits { lock: None, statement: self.limit }).await?;
+        for sql in lock_statements.iter().chain(&self.statements) {
+            if let Err(error) = session::execute(&mut tx, sql).await {
+                tx.rollback().await.map_err(db_err)?;
+                return Err(error);
+            }
+        }
+        tx.commit().await.map_err(db_err)
+    }
+}
+
+/// Which of these tables refer to which by foreign keys, as pairs of `(schema, name)`, for [`referenced_first`].
+///
+/// # Errors
+/// An error of the connection.
+pub async fn references(
+    connection: &mut PgConnection,
+    locks: &[TableLock],
+) -> Result<Vec<((String, String), (String, String))>, DbErr> {
+    if locks.len() < 2 {
+        return Ok(Vec::new());
+    }
+    let tables: Vec<String> =
+        locks.iter().map(|lock| format!("to_regclass({})", literal(&lock.qualified()))).collect();
+    let tables = tables.join(", ");
+    let sql = format!(
+        "{BOOKKEEPING}SELECT fn.nspname::text, f.relname::text, tn.nspname::text, t.relname::text FROM pg_constraint c \
+         JOIN pg_class f ON f.oid = c.conrelid JOIN pg_namespace fn ON fn.oid = f.relnamespace \
+         JOIN pg_class t ON t.oid = c.confrelid JOIN pg_namespace tn ON tn.oid = t.relnamespace \
+         WHERE c.contype = 'f' AND c.conrelid IN ({tables}) AND c.confrelid IN ({tables})"
+    );
+    let text = |row: &sea_orm::sqlx::postgres::PgRow, column: usize| -> Result<String, DbErr> {
+        row.try_get(column).map_err(db_err)
+    };
+    session::rows(connection, sql)
+        .await?
+        .iter()
+        .map(|row| Ok(((text(row, 0)?, text(row, 1)?), (text(row, 2)?, text(row, 3)?))))
+        .collect()
+}
