@@ -7,6 +7,7 @@
 //! what runs when, takes no migration lock and prints nothing; that is the coordinator's and the command line's part.
 
 mod check;
+mod data;
 mod details;
 mod event;
 mod online;
@@ -16,6 +17,7 @@ mod shape;
 pub mod table_lock;
 
 pub use check::{Check, CheckKind, literal, quote_identifier};
+pub use data::{Backfill, BackfillReport, MoveToRejects, rejects, space};
 pub use details::Details;
 pub use event::Origin;
 pub use migration_plan::{MigrationId, MigrationName, NameError, Phase, ServiceName};

@@ -1,0 +1,198 @@
+//! The durable cursor of a backfill: how far each part has come, and what it counted, in `migration_backfill_<service>`.
+//!
+//! It is written in the transaction of the batch it tells of, so that a batch and its cursor are there together or not
+//! at all. The table exists only while a backfill is open. It does not know what a batch does.
+
+use sea_orm::DbErr;
+use sea_orm::sqlx::{PgConnection, Row};
+use serde::{Deserialize, Serialize};
+
+use super::BackfillReport;
+use super::walk::Position;
+use crate::event::Origin;
+use crate::session::{self, BOOKKEEPING, LOCK_NOT_AVAILABLE, Limits, db_err, refusal, sqlstate};
+use crate::{literal, quote_identifier};
+
+/// How far one part of a backfill has come.
+#[derive(Debug, Clone)]
+pub(super) struct Cursor {
+    /// Number of the part.
+    pub(super) worker: i32,
+    /// Where it stands and ends.
+    pub(super) place: Place,
+    /// What it has counted, over all runs.
+    pub(super) counted: BackfillReport,
+}
+
+/// Where one part of a backfill stands and ends; kept as `jsonb`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    /// Identifies the statements and the walk: an edited backfill begins anew.
+    pub(super) work: String,
+    /// Everything up to here is done.
+    pub(super) after: Option<Position>,
+    /// It ends here, or with the table.
+    pub(super) until: Option<Position>,
+    /// Whether rows that were added behind its end while it ran are still to be looked at.
+    pub(super) is_extensible: bool,
+}
+
+/// The cursors of one backfill.
+#[derive(Debug)]
+pub(super) struct Cursors {
+    table: String,
+    name: String,
+    origin: Origin,
+    backfilled: String,
+}
+
+impl Cursors {
+    /// The cursors of the backfill of a table by a migration.
+    pub(super) fn new(schema: &str, origin: &Origin, backfilled: &str) -> Self {
+        let name = format!("migration_backfill_{}", origin.service);
+        Self {
+            table: format!("{}.{}", quote_identifier(schema), quote_identifier(&name)),
+            name,
+            origin: origin.clone(),
+            backfilled: backfilled.to_owned(),
+        }
+    }
+
+    /// Makes the table of cursors if there is none.
+    pub(super) async fn install(&self, connection: &mut PgConnection) -> Result<(), DbErr> {
+        let sql = format!(
+            "{BOOKKEEPING}CREATE TABLE IF NOT EXISTS {} (migration varchar NOT NULL, table_name text NOT NULL, \
+             worker integer NOT NULL, cursor jsonb NOT NULL, rows bigint NOT NULL, changed bigint NOT NULL, \
+             rejected bigint NOT NULL, batches bigint NOT NULL, started_at timestamptz NOT NULL DEFAULT now(), \
+             updated_at timestamptz NOT NULL DEFAULT now(), CONSTRAINT {} PRIMARY KEY (migration, table_name, worker))",
+            self.table,
+            quote_identifier(&format!("{}_pkey", self.name)),
+        );
+        session::execute(connection, sql).await.map(drop)
+    }
+
+    /// What an earlier run of the same work left open; empty if there is nothing.
+    pub(super) async fn load(&self, connection: &mut PgConnection, work: &str) -> Result<Vec<Cursor>, DbErr> {
+        let sql = format!(
+            "{BOOKKEEPING}SELECT worker, cursor::text, rows, changed, rejected, batches FROM {} \
+             WHERE {} AND cursor->>'work' = {} ORDER BY worker",
+            self.table,
+            self.mine(),
+            literal(work),
+        );
+        let mut cursors = Vec::new();
+        for row in session::rows(connection, sql).await? {
+            let count = |index: usize| -> Result<u64, DbErr> {
+                Ok(u64::try_from(row.try_get::<i64, _>(index).map_err(db_err)?).unwrap_or(0))
+            };
+            let place: String = row.try_get(1).map_err(db_err)?;
+            cursors.push(Cursor {
+                worker: row.try_get(0).map_err(db_err)?,
+                place: serde_json::from_str(&place).map_err(|error| {
+                    refusal(format!("the cursor in `{}` is malformed: {error}", self.name))
+                })?,
+                counted: BackfillReport {
+                    rows: count(2)?,
+                    changed: count(3)?,
+                    rejected: count(4)?,
+                    batches: count(5)?,
+                },
+            });
+        }
+        Ok(cursors)
+    }
+
+    /// Writes the cursors of a backfill that begins, in place of those of any other work on the table.
+    pub(super) async fn begin(&self, connection: &mut PgConnection, places: &[Place]) -> Result<(), DbErr> {
+        let mut tx = session::begin(connection, Limits::default()).await?;
+        session::execute(&mut tx, format!("{BOOKKEEPING}DELETE FROM {} WHERE {}", self.table, self.mine()))
+            .await?;
+        for (worker, place) in places.iter().enumerate() {
+            let sql = format!(
+                "{BOOKKEEPING}INSERT INTO {} (migration, table_name, worker, cursor, rows, changed, rejected, batches) \
+                 VALUES ({}, {}, {worker}, {}, 0, 0, 0, 0)",
+                self.table,
+                literal(&self.origin.migration),
+                literal(&self.backfilled),
+                json(place),
+            );
+            session::execute(&mut tx, sql).await?;
+        }
+        tx.commit().await.map_err(db_err)
+    }
+
+    /// Moves a cursor on, in the transaction of the batch that it tells of. `before` is where it must stand: another run
+    /// that moved it meanwhile is noticed, and this batch then never happened.
+    pub(super) async fn advance(
+        &self,
+        tx: &mut PgConnection,
+        before: &Cursor,
+        after: &Cursor,
+    ) -> Result<(), DbErr> {
+        let counted = &after.counted;
+        let sql = format!(
+            "{BOOKKEEPING}UPDATE {} SET cursor = {}, rows = {}, changed = {}, rejected = {}, batches = {}, \
+             updated_at = now() WHERE {} AND worker = {} AND cursor = {}",
+            self.table,
+            json(&after.place),
+            counted.rows,
+            counted.changed,
+            counted.rejected,
+            counted.batches,
+            self.mine(),
+            after.worker,
+            json(&before.place),
+        );
+        if session::execute(tx, sql).await? == 0 {
+            return Err(refusal(format!(
+                "another run of `{}` moves rows of `{}` at the same time",
+                self.origin.migration, self.backfilled
+            )));
+        }
+        Ok(())
+    }
+
+    /// Forgets the cursors of a backfill that is done, and drops their table if no other backfill is open.
+    pub(super) async fn finish(&self, connection: &mut PgConnection) -> Result<(), DbErr> {
+        session::execute(
+            connection,
+            format!("{BOOKKEEPING}DELETE FROM {} WHERE {}", self.table, self.mine()),
+        )
+        .await?;
+        match self.drop_empty(connection).await {
+            // A backup or a reader holds it: an empty table does no harm, and the next backfill drops it.
+            Err(error) if sqlstate(&error).as_deref() == Some(LOCK_NOT_AVAILABLE) => Ok(()),
+            done => done,
+        }
+    }
+
+    async fn drop_empty(&self, connection: &mut PgConnection) -> Result<(), DbErr> {
+        let mut tx = session::begin(connection, Limits::default()).await?;
+        let lock = format!("{BOOKKEEPING}LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT", self.table);
+        session::execute(&mut tx, lock).await?;
+        let is_used = format!("{BOOKKEEPING}SELECT EXISTS (SELECT FROM {})", self.table);
+        if session::value::<bool>(&mut tx, is_used).await? == Some(false) {
+            session::execute(&mut tx, format!("{BOOKKEEPING}DROP TABLE {}", self.table)).await?;
+        }
+        tx.commit().await.map_err(db_err)
+    }
+
+    /// Identifies work: the same text gives the same short name.
+    pub(super) async fn identify(connection: &mut PgConnection, text: &str) -> Result<String, DbErr> {
+        let sql = format!("{BOOKKEEPING}SELECT to_hex(hashtextextended({}, 0))", literal(text));
+        Ok(session::value(connection, sql).await?.unwrap_or_default())
+    }
+
+    fn mine(&self) -> String {
+        format!(
+            "migration = {} AND table_name = {}",
+            literal(&self.origin.migration),
+            literal(&self.backfilled)
+        )
+    }
+}
+
+fn json(place: &Place) -> String {
+    let text = serde_json::to_string(place).expect("a place is made of strings and numbers");
+    format!("{}::jsonb", literal(&text))
+}

@@ -1,0 +1,163 @@
+//! One part of a backfill: batch after batch over one connection, from its cursor to its end.
+//!
+//! It decides when a batch is tried again and how big the next one is. It does not know of other parts, except through
+//! what they share.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_timer::Delay;
+use sea_orm::DbErr;
+use sea_orm::sqlx::PgConnection;
+
+use super::Step;
+use super::cursor::{Cursor, Cursors};
+use super::pace::Pace;
+use super::walk::{Position, Stretch, Walk};
+use crate::Online;
+use crate::data::patience::{BATCH_LIMITS, Patience, is_contention};
+use crate::data::progress::Progress;
+use crate::data::space;
+use crate::data::table::Table;
+use crate::event;
+use crate::session::{self, db_err};
+
+/// What all parts of a backfill share.
+#[derive(Debug)]
+pub(super) struct Shared<'a> {
+    pub(super) online: &'a Online,
+    pub(super) table: &'a Table,
+    pub(super) walk: &'a Walk,
+    pub(super) cursors: &'a Cursors,
+    pub(super) steps: &'a [Step],
+    pub(super) pause: Duration,
+    pub(super) vacuum_every: Option<u64>,
+    pub(super) changed_since_vacuum: Mutex<u64>,
+    pub(super) progress: Mutex<Progress>,
+}
+
+/// One part.
+#[derive(Debug)]
+pub(super) struct Lane<'a> {
+    shared: &'a Shared<'a>,
+    connection: &'a mut PgConnection,
+    cursor: Cursor,
+    pace: Pace,
+}
+
+impl<'a> Lane<'a> {
+    /// The part that this cursor tells of.
+    pub(super) fn new(
+        shared: &'a Shared<'a>,
+        connection: &'a mut PgConnection,
+        cursor: Cursor,
+        batch_rows: u64,
+        target: Duration,
+    ) -> Self {
+        Self { shared, connection, cursor, pace: Pace::new(batch_rows, target) }
+    }
+
+    /// Fills the part to its end; its cursor as it then stands.
+    pub(super) async fn fill(mut self) -> Result<Cursor, DbErr> {
+        loop {
+            let started = Instant::now();
+            let Some(done) = self.batch_until_it_succeeds().await? else {
+                if self.extend().await? {
+                    continue;
+                }
+                return Ok(self.cursor);
+            };
+            let n_rows = done.counted.rows - self.cursor.counted.rows;
+            let n_changed = done.counted.changed - self.cursor.counted.changed;
+            self.cursor = done;
+            self.pace.learn(n_rows, started.elapsed());
+            lock(&self.shared.progress).add(n_rows);
+            self.vacuum(n_changed).await?;
+            if !self.shared.pause.is_zero() {
+                Delay::new(self.shared.pause).await;
+            }
+        }
+    }
+
+    /// One batch, tried again with fewer rows as long as it only meets the application.
+    async fn batch_until_it_succeeds(&mut self) -> Result<Option<Cursor>, DbErr> {
+        let mut patience = Patience::new();
+        loop {
+            match self.batch().await {
+                Err(error) if is_contention(&error) => {
+                    self.pace.back_off();
+                    patience.wait(self.shared.online.origin(), &self.shared.table.name, error).await?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// One batch in one transaction: the cursor behind it, or `None` if there are no more rows.
+    async fn batch(&mut self) -> Result<Option<Cursor>, DbErr> {
+        let Shared { online, table, walk, cursors, steps, .. } = *self.shared;
+        let place = &self.cursor.place;
+        let mut tx = session::begin(self.connection, BATCH_LIMITS).await?;
+        let stretch =
+            walk.next(&mut tx, table, place.after.as_ref(), place.until.as_ref(), self.pace.rows()).await?;
+        let Some(Stretch { end, condition, n_rows }) = stretch else { return Ok(None) };
+
+        let mut next = self.cursor.clone();
+        next.place.after = Some(end);
+        next.counted.rows += n_rows;
+        next.counted.batches += 1;
+        for step in steps {
+            let n_rows = session::execute(&mut tx, step.over(&condition)).await.inspect_err(|error| {
+                if !is_contention(error) {
+                    let table = &table.name;
+                    event::warning(
+                        online.origin(),
+                        &format!("`{table}`: the batch failed where {condition}"),
+                    );
+                }
+            })?;
+            match step {
+                Step::Change(_) => next.counted.changed += n_rows,
+                Step::Reject(_) => next.counted.rejected += n_rows,
+            }
+        }
+        cursors.advance(&mut tx, &self.cursor, &next).await?;
+        tx.commit().await.map_err(db_err)?;
+        Ok(Some(next))
+    }
+
+    /// Goes on, once, to the blocks that were added behind the end; whether there are any. Once is enough: what is
+    /// behind these was written later still, by this backfill or under the migration's trigger.
+    async fn extend(&mut self) -> Result<bool, DbErr> {
+        if !self.cursor.place.is_extensible {
+            return Ok(false);
+        }
+        let mut next = self.cursor.clone();
+        next.place.is_extensible = false;
+        let end = Position::Block(self.shared.table.n_blocks(self.connection).await?);
+        let has_more = next.place.until.as_ref() != Some(&end);
+        next.place.until = Some(end);
+        self.shared.cursors.advance(self.connection, &self.cursor, &next).await?;
+        self.cursor = next;
+        Ok(has_more)
+    }
+
+    /// Vacuums the table if enough rows were changed since the last time, by any part.
+    async fn vacuum(&mut self, n_changed: u64) -> Result<(), DbErr> {
+        let Some(every) = self.shared.vacuum_every else { return Ok(()) };
+        {
+            let mut since = lock(&self.shared.changed_since_vacuum);
+            *since += n_changed;
+            if *since < every {
+                return Ok(());
+            }
+            *since = 0;
+        }
+        space::vacuum_table(self.connection, self.shared.table).await
+    }
+}
+
+/// A count stays right when a panic elsewhere poisoned its lock.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}

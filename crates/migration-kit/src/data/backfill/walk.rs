@@ -1,0 +1,249 @@
+//! Which rows the next batch takes: the next stretch of the primary key, or of blocks where there is no key.
+//!
+//! Keys travel as text and are cast back by the server, so that any type and any number of columns will do; the range
+//! is a row comparison, which an index of the key answers directly. It changes nothing and remembers nothing.
+
+use sea_orm::DbErr;
+use sea_orm::sqlx::{PgConnection, Row};
+use serde::{Deserialize, Serialize};
+
+use super::super::table::{Column, Table};
+use crate::session::{self, BOOKKEEPING, db_err, refusal};
+use crate::{literal, quote_identifier};
+
+/// A place between two rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Position {
+    /// After the row with this key, each column as text.
+    Key(Vec<String>),
+    /// Before this block.
+    Block(u64),
+}
+
+/// How a table is walked.
+#[derive(Debug, Clone)]
+pub(super) enum Walk {
+    /// In the order of these columns, the primary key.
+    Keys(Vec<Column>),
+    /// Block by block. A row that another session moves to an earlier block is not met; the migration's trigger is.
+    Blocks,
+}
+
+/// The rows of one batch.
+#[derive(Debug)]
+pub(super) struct Stretch {
+    /// Where it ends.
+    pub(super) end: Position,
+    /// The rows, as a condition over `source`.
+    pub(super) condition: String,
+    /// How many rows it has.
+    pub(super) n_rows: u64,
+}
+
+impl Walk {
+    /// How this table is walked.
+    ///
+    /// # Errors
+    /// [`DbErr::Migration`] if it has neither a primary key nor blocks.
+    pub(super) async fn choose(connection: &mut PgConnection, table: &Table) -> Result<Self, DbErr> {
+        let key = table.primary_key(connection).await?;
+        if !key.is_empty() {
+            return Ok(Self::Keys(key));
+        }
+        if table.is_partitioned {
+            return Err(refusal(format!(
+                "`{}` is partitioned and has no primary key to walk by",
+                table.name
+            )));
+        }
+        Ok(Self::Blocks)
+    }
+
+    /// The next rows, about `n_rows` of them, after one place and up to another; `None` where there are no more.
+    pub(super) async fn next(
+        &self,
+        connection: &mut PgConnection,
+        table: &Table,
+        after: Option<&Position>,
+        until: Option<&Position>,
+        n_rows: u64,
+    ) -> Result<Option<Stretch>, DbErr> {
+        match self {
+            Self::Keys(columns) => {
+                let bounds = [(">", after), ("<=", until)];
+                let condition = key_condition(columns, &bounds);
+                next_keys(connection, table, columns, &condition, n_rows).await?.map_or(
+                    Ok(None),
+                    |(key, n_rows)| {
+                        let end = Position::Key(key);
+                        let condition = key_condition(columns, &[(">", after), ("<=", Some(&end))]);
+                        Ok(Some(Stretch { end, condition, n_rows }))
+                    },
+                )
+            }
+            Self::Blocks => next_blocks(connection, table, after, until, n_rows).await,
+        }
+    }
+
+    /// Places that part the table into `n_parts` of about as many rows, fewer where it is too small for that.
+    pub(super) async fn split(
+        &self,
+        connection: &mut PgConnection,
+        table: &Table,
+        n_parts: u64,
+    ) -> Result<Vec<Position>, DbErr> {
+        match self {
+            Self::Keys(columns) => split_keys(connection, table, columns, n_parts).await,
+            Self::Blocks => {
+                let n_blocks = table.n_blocks(connection).await?;
+                let mut places: Vec<u64> = (1..n_parts).map(|part| n_blocks * part / n_parts).collect();
+                places.dedup();
+                Ok(places.into_iter().filter(|block| *block > 0).map(Position::Block).collect())
+            }
+        }
+    }
+}
+
+/// The key at which a batch of `n_rows` ends, and how many rows it has.
+async fn next_keys(
+    connection: &mut PgConnection,
+    table: &Table,
+    columns: &[Column],
+    condition: &str,
+    n_rows: u64,
+) -> Result<Option<(Vec<String>, u64)>, DbErr> {
+    let key = list(columns, |name| format!("source.{name}"));
+    let sql = format!(
+        "{BOOKKEEPING}SELECT n_rows, {} FROM (SELECT {}, row_number() OVER () AS n_rows FROM \
+         (SELECT {key} FROM {} AS source WHERE {condition} ORDER BY {key} LIMIT {n_rows}) AS batch) AS numbered \
+         ORDER BY n_rows DESC LIMIT 1",
+        list(columns, |name| format!("numbered.{name}::text")),
+        list(columns, |name| format!("batch.{name}")),
+        table.qualified,
+    );
+    let Some(row) = session::rows(connection, sql).await?.pop() else { return Ok(None) };
+    let n_rows: i64 = row.try_get(0).map_err(db_err)?;
+    let mut last = Vec::with_capacity(columns.len());
+    for index in 1..=columns.len() {
+        last.push(row.try_get(index).map_err(db_err)?);
+    }
+    Ok(Some((last, u64::try_from(n_rows).unwrap_or(0))))
+}
+
+/// The condition that the key stands so to each of these places; places that are not given bound nothing.
+fn key_condition(columns: &[Column], bounds: &[(&str, Option<&Position>)]) -> String {
+    let key = list(columns, |name| format!("source.{name}"));
+    let mut conditions = Vec::new();
+    for (operator, place) in bounds {
+        if let Some(Position::Key(values)) = place {
+            let values: Vec<String> = values
+                .iter()
+                .zip(columns)
+                .map(|(value, column)| format!("{}::{}", literal(value), column.type_))
+                .collect();
+            conditions.push(format!("({key}) {operator} ({})", values.join(", ")));
+        }
+    }
+    if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") }
+}
+
+/// Blocks for about `n_rows` rows, by the rows that a block of this table holds.
+async fn next_blocks(
+    connection: &mut PgConnection,
+    table: &Table,
+    after: Option<&Position>,
+    until: Option<&Position>,
+    n_rows: u64,
+) -> Result<Option<Stretch>, DbErr> {
+    let block = |place: Option<&Position>| match place {
+        Some(Position::Block(block)) => *block,
+        _ => 0,
+    };
+    let (first, last) = (block(after), block(until));
+    if first >= last {
+        return Ok(None);
+    }
+    let condition =
+        |from: u64, to: u64| format!("source.ctid >= '({from},0)'::tid AND source.ctid < '({to},0)'::tid");
+    let count = |from: u64, to: u64| {
+        format!(
+            "{BOOKKEEPING}SELECT count(*) FROM {} AS source WHERE {}",
+            table.qualified,
+            condition(from, to)
+        )
+    };
+    // The first block of the batch tells how dense the rows are here; an empty one is taken together with some more.
+    let in_first = session::value::<i64>(connection, count(first, first + 1)).await?.unwrap_or(0);
+    let n_blocks = (n_rows / u64::try_from(in_first).unwrap_or(0).max(1)).clamp(1, 1_000);
+    let end = (first + n_blocks).min(last);
+    let n_rows = session::value::<i64>(connection, count(first, end)).await?.unwrap_or(0);
+    Ok(Some(Stretch {
+        end: Position::Block(end),
+        condition: condition(first, end),
+        n_rows: u64::try_from(n_rows).unwrap_or(0),
+    }))
+}
+
+/// Keys that part the table, by a sample of its blocks: parts need only be about equal.
+async fn split_keys(
+    connection: &mut PgConnection,
+    table: &Table,
+    columns: &[Column],
+    n_parts: u64,
+) -> Result<Vec<Position>, DbErr> {
+    const SAMPLED_ROWS: u64 = 20_000;
+    let n_rows = table.n_rows(connection).await?.max(1);
+    let percent = (SAMPLED_ROWS * 100 / n_rows).clamp(1, 100);
+    let key = list(columns, |name| format!("source.{name}"));
+    let sql = format!(
+        "{BOOKKEEPING}SELECT {} FROM (SELECT {key}, row_number() OVER (ORDER BY {key}) AS nth, count(*) OVER () AS n \
+         FROM {} AS source TABLESAMPLE SYSTEM ({percent})) AS sample \
+         WHERE n >= {n_parts} AND nth % (n / {n_parts}) = 0 ORDER BY nth LIMIT {}",
+        list(columns, |name| format!("sample.{name}::text")),
+        table.qualified,
+        n_parts - 1,
+    );
+    let mut places = Vec::new();
+    for row in session::rows(connection, sql).await? {
+        let mut key = Vec::with_capacity(columns.len());
+        for index in 0..columns.len() {
+            key.push(row.try_get(index).map_err(db_err)?);
+        }
+        places.push(Position::Key(key));
+    }
+    Ok(places)
+}
+
+fn list(columns: &[Column], write: impl Fn(String) -> String) -> String {
+    columns.iter().map(|column| write(quote_identifier(&column.name))).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(name: &str, type_: &str) -> Column {
+        Column { name: name.to_owned(), type_: type_.to_owned(), is_generated: false }
+    }
+
+    #[test]
+    fn a_key_range_is_a_row_comparison_with_typed_literals() {
+        let columns = [column("tenant", "text"), column("n", "integer")];
+        let after = Position::Key(vec!["o'neil".to_owned(), "4".to_owned()]);
+        let end = Position::Key(vec!["p".to_owned(), "1".to_owned()]);
+        assert_eq!(
+            key_condition(&columns, &[(">", Some(&after)), ("<=", Some(&end))]),
+            "(source.\"tenant\", source.\"n\") > ('o''neil'::text, '4'::integer) AND \
+             (source.\"tenant\", source.\"n\") <= ('p'::text, '1'::integer)"
+        );
+        assert_eq!(key_condition(&columns, &[(">", None)]), "true");
+    }
+
+    #[test]
+    fn a_position_is_readable_json() {
+        let key = Position::Key(vec!["a".to_owned()]);
+        assert_eq!(serde_json::to_string(&key).unwrap(), r#"{"key":["a"]}"#);
+        assert_eq!(serde_json::to_string(&Position::Block(7)).unwrap(), r#"{"block":7}"#);
+    }
+}

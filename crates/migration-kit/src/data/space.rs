@@ -1,0 +1,88 @@
+//! The space that a table takes, and giving it back.
+//!
+//! An update leaves the old version of its row behind. [`vacuum`] makes that space usable again for the table and is
+//! noticed by nobody; only [`reclaim`] returns it to the disk, under a lock that stops the application.
+
+use sea_orm::DbErr;
+use sea_orm::sqlx::{PgConnection, Row};
+use serde::Serialize;
+
+use super::table::Table;
+use crate::session::{self, BOOKKEEPING, db_err};
+
+/// How much space a table takes on disk, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct TableSize {
+    /// Its rows.
+    pub table_bytes: u64,
+    /// Its indexes.
+    pub index_bytes: u64,
+    /// Its long values, which are kept apart, with their index.
+    pub toast_bytes: u64,
+    /// All of it, maps of free space included.
+    pub total_bytes: u64,
+    /// About how many dead versions of rows are in it.
+    pub n_dead_rows: u64,
+}
+
+/// How much space the table takes; a partitioned table takes what its partitions do. Only reads.
+///
+/// # Errors
+/// [`DbErr::Migration`] if the table does not exist; otherwise an error of the server.
+pub async fn table_size(
+    connection: &mut PgConnection,
+    schema: &str,
+    table: &str,
+) -> Result<TableSize, DbErr> {
+    let table = Table::find(connection, schema, table).await?;
+    let sql = format!(
+        "{BOOKKEEPING}WITH parts AS (SELECT {}::regclass AS part UNION SELECT relid FROM pg_partition_tree({}::regclass)) \
+         SELECT coalesce(sum(pg_relation_size(part)), 0)::bigint, coalesce(sum(pg_indexes_size(part)), 0)::bigint, \
+         coalesce(sum(pg_total_relation_size(nullif(c.reltoastrelid, 0))), 0)::bigint, \
+         coalesce(sum(pg_total_relation_size(part)), 0)::bigint, \
+         coalesce(sum(pg_stat_get_dead_tuples(part)), 0)::bigint FROM parts JOIN pg_class c ON c.oid = part",
+        table.literal(),
+        table.literal(),
+    );
+    let Some(row) = session::rows(connection, sql).await?.pop() else { return Ok(TableSize::default()) };
+    let figure = |index: usize| -> Result<u64, DbErr> {
+        Ok(u64::try_from(row.try_get::<i64, _>(index).map_err(db_err)?).unwrap_or(0))
+    };
+    Ok(TableSize {
+        table_bytes: figure(0)?,
+        index_bytes: figure(1)?,
+        toast_bytes: figure(2)?,
+        total_bytes: figure(3)?,
+        n_dead_rows: figure(4)?,
+    })
+}
+
+/// Frees the space of dead rows for new ones.
+///
+/// It blocks nobody, does not wait where another vacuum or a schema change is at work on the table (it is then left to
+/// them), and does not cut off empty blocks at the table's end, because that takes ACCESS EXCLUSIVE.
+///
+/// # Errors
+/// [`DbErr::Migration`] if the table does not exist; otherwise an error of the server.
+pub async fn vacuum(connection: &mut PgConnection, schema: &str, table: &str) -> Result<(), DbErr> {
+    let table = Table::find(connection, schema, table).await?;
+    vacuum_table(connection, &table).await
+}
+
+/// Writes the table anew without its dead rows and gives the space back to the disk.
+///
+/// **Lock:** ACCESS EXCLUSIVE on the table for the whole rewrite: nobody reads or writes it meanwhile, and while it waits
+/// for the lock, everybody queues behind it. It needs as much free space as the table takes when it is done.
+///
+/// # Errors
+/// [`DbErr::Migration`] if the table does not exist; otherwise an error of the server.
+pub async fn reclaim(connection: &mut PgConnection, schema: &str, table: &str) -> Result<(), DbErr> {
+    let table = Table::find(connection, schema, table).await?;
+    session::execute_unlimited(connection, format!("{BOOKKEEPING}VACUUM (FULL, ANALYZE) {}", table.qualified))
+        .await
+}
+
+pub(super) async fn vacuum_table(connection: &mut PgConnection, table: &Table) -> Result<(), DbErr> {
+    let sql = format!("{BOOKKEEPING}VACUUM (SKIP_LOCKED, TRUNCATE FALSE) {}", table.qualified);
+    session::execute_unlimited(connection, sql).await
+}

@@ -1,0 +1,115 @@
+//! What the catalog says of a table: that it exists, its columns, its key, about how many rows it has.
+//!
+//! It only asks, and remembers nothing: a table may change between two steps of a migration.
+
+use sea_orm::DbErr;
+use sea_orm::sqlx::{PgConnection, Row};
+
+use crate::session::{self, BOOKKEEPING, db_err, refusal};
+use crate::{literal, quote_identifier};
+
+/// A table that exists.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    /// Its name, as the migration gave it.
+    pub(super) name: String,
+    /// Its quoted, schema-qualified name.
+    pub(super) qualified: String,
+    /// Whether it is partitioned: it then has no blocks of its own.
+    pub(super) is_partitioned: bool,
+}
+
+/// A column and its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Column {
+    /// Its name.
+    pub(super) name: String,
+    /// Its type, without a length: a cast to `varchar(3)` would cut silently, an assignment refuses.
+    pub(super) type_: String,
+    /// Whether its value is computed from other columns.
+    pub(super) is_generated: bool,
+}
+
+impl Table {
+    /// Finds the table.
+    pub(super) async fn find(connection: &mut PgConnection, schema: &str, name: &str) -> Result<Self, DbErr> {
+        let sql = format!(
+            "{BOOKKEEPING}SELECT c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = {} AND c.relname = {} AND c.relkind IN ('r', 'p')",
+            literal(schema),
+            literal(name),
+        );
+        let kind = session::value::<String>(connection, sql)
+            .await?
+            .ok_or_else(|| refusal(format!("there is no table `{schema}.{name}`")))?;
+        Ok(Self {
+            name: name.to_owned(),
+            qualified: format!("{}.{}", quote_identifier(schema), quote_identifier(name)),
+            is_partitioned: kind == "p",
+        })
+    }
+
+    /// The columns of the primary key in its order; none if the table has no primary key.
+    pub(super) async fn primary_key(&self, connection: &mut PgConnection) -> Result<Vec<Column>, DbErr> {
+        let sql = format!(
+            "{BOOKKEEPING}SELECT a.attname::text, format_type(a.atttypid, -1), a.attgenerated <> '' FROM pg_index i \
+             CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, position) \
+             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
+             WHERE i.indrelid = {}::regclass AND i.indisprimary AND k.position <= i.indnkeyatts ORDER BY k.position",
+            self.literal(),
+        );
+        columns(connection, sql).await
+    }
+
+    /// The columns in their order.
+    pub(super) async fn columns(&self, connection: &mut PgConnection) -> Result<Vec<Column>, DbErr> {
+        let sql = format!(
+            "{BOOKKEEPING}SELECT attname::text, format_type(atttypid, -1), attgenerated <> '' FROM pg_attribute \
+             WHERE attrelid = {}::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+            self.literal(),
+        );
+        columns(connection, sql).await
+    }
+
+    /// About how many rows the table has: the planner's estimate, counted where that is cheap.
+    pub(super) async fn n_rows(&self, connection: &mut PgConnection) -> Result<u64, DbErr> {
+        const CHEAP_TO_COUNT: u64 = 50_000;
+        let explain = format!("{BOOKKEEPING}EXPLAIN (FORMAT JSON) SELECT FROM {}", self.qualified);
+        let plan: Option<serde_json::Value> = session::value(connection, explain).await?;
+        let estimate =
+            plan.as_ref().and_then(|plan| plan.pointer("/0/Plan/Plan Rows")?.as_u64()).unwrap_or(0);
+        if estimate > CHEAP_TO_COUNT {
+            return Ok(estimate);
+        }
+        let count = format!("{BOOKKEEPING}SELECT count(*) FROM {}", self.qualified);
+        let counted = session::value::<i64>(connection, count).await?.unwrap_or(0);
+        Ok(u64::try_from(counted).unwrap_or(0))
+    }
+
+    /// How many blocks the table's rows take now.
+    pub(super) async fn n_blocks(&self, connection: &mut PgConnection) -> Result<u64, DbErr> {
+        let sql = format!(
+            "{BOOKKEEPING}SELECT pg_relation_size({}::regclass) / current_setting('block_size')::bigint",
+            self.literal(),
+        );
+        let counted = session::value::<i64>(connection, sql).await?.unwrap_or(0);
+        Ok(u64::try_from(counted).unwrap_or(0))
+    }
+
+    /// The qualified name as a string literal, to be cast to `regclass`.
+    pub(super) fn literal(&self) -> String {
+        literal(&self.qualified)
+    }
+}
+
+async fn columns(connection: &mut PgConnection, sql: String) -> Result<Vec<Column>, DbErr> {
+    let mut columns = Vec::new();
+    for row in session::rows(connection, sql).await? {
+        columns.push(Column {
+            name: row.try_get(0).map_err(db_err)?,
+            type_: row.try_get(1).map_err(db_err)?,
+            is_generated: row.try_get(2).map_err(db_err)?,
+        });
+    }
+    Ok(columns)
+}
