@@ -1,0 +1,149 @@
+//! One directory of PostgreSQL binaries and its version. Where to look for it is [`Search`]'s part.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{NotFound, Rejection, Search};
+
+/// What must lie beside `postgres` for a directory to be usable.
+const NEEDED: [&str; 6] = ["postgres", "initdb", "pg_ctl", "psql", "pg_dump", "pg_restore"];
+
+/// Version of a PostgreSQL server: `15.18`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerVersion {
+    /// Major version; data directories of different ones are incompatible.
+    pub major: u32,
+    /// Minor version; 0 for a development version.
+    pub minor: u32,
+}
+
+impl ServerVersion {
+    /// The oldest version that is supported.
+    pub const OLDEST: Self = Self { major: 15, minor: 0 };
+
+    /// Reads what `postgres --version` prints: `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let number = text.split_once("(PostgreSQL) ")?.1.split_whitespace().next()?;
+        let (major, minor) = number.split_once('.').unwrap_or((number, "0"));
+        let digits = major.find(|c: char| !c.is_ascii_digit()).unwrap_or(major.len());
+        Some(Self { major: major[..digits].parse().ok()?, minor: minor.parse().unwrap_or(0) })
+    }
+}
+
+impl fmt::Display for ServerVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// PostgreSQL's programs of one version, all in one directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binaries {
+    // Invariant: holds every program of `NEEDED`, of a supported version; checked in `in_directory`.
+    directory: PathBuf,
+    version: ServerVersion,
+}
+
+impl Binaries {
+    /// Finds the binaries on this machine: on `PATH`, from `pg_config`, then where packages install them.
+    ///
+    /// # Errors
+    /// [`NotFound`] with what was looked at, and with the command that installs PostgreSQL on this platform.
+    pub fn find() -> Result<Self, NotFound> {
+        Search::from_environment().run()
+    }
+
+    /// The binaries in this very directory.
+    ///
+    /// # Errors
+    /// [`Rejection`] if one is missing, cannot be run or is too old.
+    pub fn in_directory(directory: &Path) -> Result<Self, Rejection> {
+        for program in NEEDED {
+            if !directory.join(program).is_file() {
+                return Err(Rejection::Lacks(program));
+            }
+        }
+        let output = Command::new(directory.join("postgres")).arg("--version").output();
+        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        let Some(version) = text.ok().as_deref().and_then(ServerVersion::parse) else {
+            return Err(Rejection::Unusable);
+        };
+        if version < ServerVersion::OLDEST {
+            return Err(Rejection::TooOld(version));
+        }
+        Ok(Self { directory: directory.to_owned(), version })
+    }
+
+    /// Directory of the programs.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Version of the server.
+    #[must_use]
+    pub fn server_version(&self) -> ServerVersion {
+        self.version
+    }
+
+    /// The server.
+    #[must_use]
+    pub fn postgres(&self) -> PathBuf {
+        self.directory.join("postgres")
+    }
+
+    /// Makes a data directory.
+    #[must_use]
+    pub fn initdb(&self) -> PathBuf {
+        self.directory.join("initdb")
+    }
+
+    /// Stops a server.
+    #[must_use]
+    pub fn pg_ctl(&self) -> PathBuf {
+        self.directory.join("pg_ctl")
+    }
+
+    /// The client; the real one, not the wrapper that Debian puts on `PATH`.
+    #[must_use]
+    pub fn psql(&self) -> PathBuf {
+        self.directory.join("psql")
+    }
+
+    /// Writes a database out.
+    #[must_use]
+    pub fn pg_dump(&self) -> PathBuf {
+        self.directory.join("pg_dump")
+    }
+
+    /// Reads back what `pg_dump` wrote.
+    #[must_use]
+    pub fn pg_restore(&self) -> PathBuf {
+        self.directory.join("pg_restore")
+    }
+
+    /// The load generator, where it is installed: some platforms ship it in a package of its own.
+    #[must_use]
+    pub fn pgbench(&self) -> Option<PathBuf> {
+        Some(self.directory.join("pgbench")).filter(|path| path.is_file())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_the_server_prints_them() {
+        let check = |text, major, minor| {
+            assert_eq!(ServerVersion::parse(text), Some(ServerVersion { major, minor }), "{text}");
+        };
+        check("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n", 15, 18);
+        check("postgres (PostgreSQL) 17.2\n", 17, 2);
+        check("postgres (PostgreSQL) 19devel\n", 19, 0);
+        check("postgres (PostgreSQL) 18beta1\n", 18, 0);
+        assert_eq!(ServerVersion::parse("postgres: not found"), None);
+    }
+}

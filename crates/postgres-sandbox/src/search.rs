@@ -1,0 +1,224 @@
+//! Where PostgreSQL binaries may lie, and what was found in each place.
+
+use std::error::Error;
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{Binaries, Install, Platform, ServerVersion};
+
+/// Parent directory, prefix of the versioned directory in it, and the rest of the way.
+const VERSIONED: [(&str, &str, &str); 6] = [
+    ("/usr/lib/postgresql", "", "bin"),
+    ("/usr", "pgsql-", "bin"),
+    ("/usr/libexec", "postgresql", ""),
+    ("/opt/homebrew/opt", "postgresql@", "bin"),
+    ("/usr/local/opt", "postgresql@", "bin"),
+    ("/Applications/Postgres.app/Contents/Versions", "", "bin"),
+];
+
+/// Directories to look into for PostgreSQL binaries, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    directories: Vec<PathBuf>,
+    major: Option<u32>,
+}
+
+/// Why a directory was passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejection {
+    /// It lacks this program.
+    Lacks(&'static str),
+    /// Its version is not supported.
+    TooOld(ServerVersion),
+    /// Its version is not the one asked for.
+    OtherVersion(ServerVersion),
+    /// Its `postgres` cannot be run.
+    Unusable,
+}
+
+/// A directory that was looked at and passed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Looked {
+    /// The directory.
+    pub directory: PathBuf,
+    /// Why it was passed over.
+    pub rejection: Rejection,
+}
+
+/// No usable PostgreSQL binaries: what was looked at, and how to get some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotFound {
+    /// The major version asked for; without one, any supported version would have done.
+    pub major: Option<u32>,
+    /// The directories, in the order in which they were looked at.
+    pub looked: Vec<Looked>,
+    /// How to install PostgreSQL on this platform, where that is known.
+    pub install: Option<Install>,
+}
+
+impl Search {
+    /// Looks into `PATH`, asks `pg_config`, then tries where Debian, Fedora, Alpine, Homebrew and Postgres.app install.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "PATH locates programs; it configures nothing")]
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        Self::in_path(&path).and(asked_of_pg_config(&path)).and(packaged())
+    }
+
+    /// Looks into the directories of a `PATH`. A symbolic link is followed: the programs beside its target are taken,
+    /// because a link on `PATH` may stand alone, and Debian's own `psql` there is a wrapper.
+    #[must_use]
+    pub fn in_path(path: &OsStr) -> Self {
+        let real = std::env::split_paths(path)
+            .filter_map(|directory| fs::canonicalize(directory.join("postgres")).ok())
+            .filter_map(|postgres| postgres.parent().map(Path::to_owned));
+        Self::default().and(real)
+    }
+
+    /// Adds directories, to be looked into last.
+    #[must_use]
+    pub fn and(mut self, directories: impl IntoIterator<Item = PathBuf>) -> Self {
+        for directory in directories {
+            if !self.directories.contains(&directory) {
+                self.directories.push(directory);
+            }
+        }
+        self
+    }
+
+    /// Accepts this major version only, because a data directory was made by it.
+    #[must_use]
+    pub fn only_major(mut self, major: u32) -> Self {
+        self.major = Some(major);
+        self
+    }
+
+    /// Returns the first usable binaries.
+    ///
+    /// # Errors
+    /// [`NotFound`] with what was looked at, and with the command that installs PostgreSQL on this platform.
+    pub fn run(self) -> Result<Binaries, NotFound> {
+        let mut looked = Vec::new();
+        for directory in self.directories {
+            let rejection = match Binaries::in_directory(&directory) {
+                Ok(found) if self.major.is_none_or(|major| major == found.server_version().major) => {
+                    return Ok(found);
+                }
+                Ok(other) => Rejection::OtherVersion(other.server_version()),
+                Err(rejection) => rejection,
+            };
+            looked.push(Looked { directory, rejection });
+        }
+        let install = Platform::this().install(self.major);
+        Err(NotFound { major: self.major, looked, install })
+    }
+}
+
+/// What `pg_config` names, if it is installed.
+fn asked_of_pg_config(path: &OsStr) -> Option<PathBuf> {
+    let pg_config =
+        std::env::split_paths(path).map(|directory| directory.join("pg_config")).find(|p| p.is_file())?;
+    let output = Command::new(pg_config).arg("--bindir").output().ok()?;
+    let directory = String::from_utf8(output.stdout).ok()?;
+    Some(PathBuf::from(directory.trim())).filter(|directory| directory.is_absolute())
+}
+
+/// Where packages install: newest version first in each place. Existing directories only, but for the plainest one.
+fn packaged() -> Vec<PathBuf> {
+    let mut directories = Vec::new();
+    for (parent, prefix, rest) in VERSIONED {
+        let mut versions: Vec<(u32, PathBuf)> = fs::read_dir(parent)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| {
+                let version = entry.file_name().to_str()?.strip_prefix(prefix)?.parse().ok()?;
+                Some((version, entry.path().join(rest)))
+            })
+            .collect();
+        versions.sort_unstable_by(|left, right| right.cmp(left));
+        directories.extend(versions.into_iter().map(|(_, directory)| directory));
+    }
+    directories.push(PathBuf::from("/usr/bin"));
+    directories
+}
+
+impl NotFound {
+    /// The command to run next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        self.install.as_ref().map_or_else(
+            || "install PostgreSQL 15 or later, or name a server with `DATABASE_URL`".to_owned(),
+            |install| format!("install it with `{install}`, or name a server with `DATABASE_URL`"),
+        )
+    }
+}
+
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wanted = match self.major {
+            Some(major) => major.to_string(),
+            None => format!("{} or later", ServerVersion::OLDEST.major),
+        };
+        write!(f, "found no PostgreSQL {wanted} on this machine")?;
+        for (place, Looked { directory, rejection }) in self.looked.iter().enumerate() {
+            let separator = if place == 0 { "; looked in " } else { ", " };
+            write!(f, "{separator}`{}` ({rejection})", directory.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for NotFound {}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lacks(program) => write!(f, "no `{program}`"),
+            Self::TooOld(version) => write!(f, "{version} is too old"),
+            Self::OtherVersion(version) => write!(f, "is {version}"),
+            Self::Unusable => write!(f, "its `postgres` cannot be run"),
+        }
+    }
+}
+
+impl Error for Rejection {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_has_real_binaries() {
+        let binaries = Binaries::find().expect("PostgreSQL is needed for these tests");
+        assert!(binaries.server_version() >= ServerVersion::OLDEST);
+        let psql = fs::read(binaries.psql()).expect("psql can be read");
+        assert!(!psql.starts_with(b"#!"), "`{}` is a wrapper", binaries.psql().display());
+    }
+
+    #[test]
+    fn nothing_found_names_the_places() {
+        let places = ["/nowhere/bin", "/nowhere/else"].map(PathBuf::from);
+        let not_found = Search::default().and(places).run().expect_err("there is nothing");
+        assert_eq!(
+            not_found.to_string(),
+            "found no PostgreSQL 15 or later on this machine; \
+             looked in `/nowhere/bin` (no `postgres`), `/nowhere/else` (no `postgres`)"
+        );
+    }
+
+    #[test]
+    fn another_major_version_is_passed_over() {
+        let not_found = Search::from_environment().only_major(7).run().expect_err("nobody has version 7");
+        assert!(not_found.to_string().starts_with("found no PostgreSQL 7 on this machine"), "{not_found}");
+        assert!(not_found.looked.iter().any(|looked| matches!(looked.rejection, Rejection::OtherVersion(_))));
+    }
+
+    #[test]
+    fn an_empty_path_is_no_error() {
+        assert!(Search::in_path(OsStr::new("")).run().expect_err("there is nothing").looked.is_empty());
+    }
+}
