@@ -98,7 +98,7 @@ impl Shape {
     /// The shape of the table that the statements make in `pg_temp`.
     async fn made_by(db: &impl ConnectionTrait, table: &str, statements: Vec<String>) -> Result<Self, DbErr> {
         for statement in statements {
-            db.execute_unprepared(&statement).await?;
+            db.execute_unprepared(&format!("{BOOKKEEPING}{statement}")).await?;
         }
         Self::read(db, &format!("pg_temp.{}", quote_identifier(table))).await?.ok_or_else(|| {
             refusal(format!("the definition of `{table}` creates no table of this name in its schema"))

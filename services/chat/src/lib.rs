@@ -12,6 +12,8 @@ pub mod entity;
 
 migration_kit::migrations! {
     m20251016_000001_create_messages,
+    m20251017_000001_add_message_source,
+    m20261120_000001_index_message_history,
 }
 
 /// Name of the service.

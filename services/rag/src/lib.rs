@@ -12,6 +12,7 @@ pub mod entity;
 
 migration_kit::migrations! {
     m20250727_000001_create_user_knowledge,
+    m20261120_000001_drop_redundant_user_id_index,
 }
 
 /// Name of the service.

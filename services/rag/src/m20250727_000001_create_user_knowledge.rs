@@ -10,6 +10,7 @@
 //! `down` drops table and function under `ACCESS EXCLUSIVE`, held for milliseconds, and loses every row, those of an
 //! adopted table too. Where somebody else's view or foreign key depends on the table it fails and changes nothing.
 
+use migration_kit::table_lock::{LockMode, TableLock, lock_statement};
 use migration_kit::{Check, Details, Existing, ServiceMigration};
 use migration_kit::{current_schema, existing_table, literal, quote_identifier};
 use sea_orm::Statement;
@@ -117,7 +118,9 @@ fn create_trigger(create: &str, schema: &str) -> String {
 /// statement, so that no update goes undated; the function that it called belongs to somebody else.
 async fn take_over_trigger(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let db = manager.get_connection();
-    let schema = quote_identifier(&current_schema(manager).await?);
+    let schema = current_schema(manager).await?;
+    let lock = TableLock::new(schema.as_str(), "user_knowledge", LockMode::ShareRowExclusive);
+    let schema = quote_identifier(&schema);
     let ours = Statement::from_string(
         manager.get_database_backend(),
         format!(
@@ -128,6 +131,8 @@ async fn take_over_trigger(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         ),
     );
     if db.query_one_raw(ours).await?.is_none() {
+        // Does not wait: whoever runs the migration sees that the table is in use, and begins again.
+        db.execute_unprepared(&lock_statement(&lock)).await?;
         db.execute_unprepared(&create_function(&schema)).await?;
         db.execute_unprepared(&create_trigger("CREATE OR REPLACE TRIGGER", &schema)).await?;
     }

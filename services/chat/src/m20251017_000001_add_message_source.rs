@@ -1,0 +1,66 @@
+//! Adds `messages.source`, the channel that a message came through, and its index.
+//!
+//! Expand: code that does not know the column keeps inserting, and the default answers for it. The column is a change
+//! of the catalog only, since its default is a constant: `ACCESS EXCLUSIVE` for milliseconds, taken by the lock policy,
+//! and no row is rewritten. The index is built concurrently, under `SHARE UPDATE EXCLUSIVE` for as long as two passes
+//! over the table take; reads and writes go on.
+//! `down` drops both under `ACCESS EXCLUSIVE` for milliseconds and loses the source of every message.
+
+use migration_kit::{Check, Details, Online, ServiceMigration};
+use sea_orm_migration::prelude::*;
+
+use crate::NAME;
+
+/// The migration.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        online.add_column("messages", "source", "VARCHAR(20)").not_null().default("'telegram'").run().await?;
+        online.create_index("idx_messages_source").on("messages").columns(["source"]).run().await?;
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        online.drop_index("idx_messages_source").await?;
+        online.drop_column("messages", "source").await?;
+        Ok(())
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        Details::expand()
+            .replaces("a1b2c3d4e5f6")
+            .loses_on_revert("the source of every message")
+            .verify(Check::table(
+                "messages",
+                &[
+                    "id integer not null",
+                    "user_id bigint not null",
+                    "chat_id bigint not null",
+                    "role character varying(20) not null",
+                    "content text not null",
+                    "message_length integer not null",
+                    "created_at timestamp without time zone not null",
+                    "deleted_at timestamp without time zone",
+                    "source character varying(20) not null",
+                ],
+            ))
+            .verify(Check::holds(
+                "a message that names no source came from Telegram",
+                "SELECT EXISTS (SELECT FROM pg_attrdef AS d JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum \
+                 WHERE d.adrelid = to_regclass('messages') AND a.attname = 'source' \
+                 AND pg_get_expr(d.adbin, d.adrelid) = '''telegram''::character varying')",
+            ))
+            .verify(Check::index("idx_messages_source"))
+    }
+}
