@@ -5,7 +5,7 @@ use sea_orm::DbErr;
 use super::Online;
 use super::check::same_definition;
 use crate::session::{self, BOOKKEEPING, refusal};
-use crate::table_lock::LockMode;
+use crate::table_lock::{LockMode, Locked, Reference};
 use crate::{literal, quote_identifier};
 
 /// What happens to a referring row when the row to which it refers is deleted.
@@ -96,8 +96,18 @@ impl AddForeignKey<'_> {
                 quote_identifier(&self.name),
                 self.definition(&online.qualified(referenced)),
             );
-            let mode = LockMode::ShareRowExclusive;
-            online.briefly_referencing(table, referenced, mode, sql).await?;
+            let name = |table: &str| (online.schema.clone(), table.to_owned());
+            let reference = Reference { referring: name(table), referenced: name(referenced) };
+            let locks = [referenced, table].map(|table| online.lock(table, LockMode::ShareRowExclusive));
+            let limit = Some(online.policy.statement_limit);
+            online
+                .run(Locked {
+                    locks: locks.to_vec(),
+                    references: vec![reference],
+                    statements: vec![sql],
+                    limit,
+                })
+                .await?;
             return online.validate_constraint(table, &self.name).await;
         };
         // As `pg_get_constraintdef` writes it: names are quoted and qualified only where they must be.

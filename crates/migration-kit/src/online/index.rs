@@ -25,9 +25,9 @@ const BUILDS: u32 = 3;
 #[derive(Debug, Clone)]
 #[must_use = "it does nothing until it is run"]
 pub struct CreateIndex<'a> {
-    online: &'a Online,
-    name: String,
-    table: String,
+    pub(super) online: &'a Online,
+    pub(super) name: String,
+    pub(super) table: String,
     columns: Vec<String>,
     unique: bool,
     method: String,
@@ -36,7 +36,7 @@ pub struct CreateIndex<'a> {
 
 /// An index as it stands in the catalog.
 #[derive(Debug, Clone)]
-struct Existing {
+pub(super) struct Existing {
     /// Name of its table.
     table: String,
     /// Valid and ready, for an index of a partitioned table: on all partitions.
@@ -93,7 +93,7 @@ impl Online {
         self.assert_valid(name).await
     }
 
-    async fn index(&self, name: &str) -> Result<Option<Existing>, DbErr> {
+    pub(super) async fn index(&self, name: &str) -> Result<Option<Existing>, DbErr> {
         let sql = format!(
             "{BOOKKEEPING}SELECT t.relname::text AS on_table, i.indisvalid AND i.indisready AS valid, \
              c.relkind = 'I' AS partitioned, pg_get_indexdef(c.oid) AS definition, \
@@ -113,7 +113,7 @@ impl Online {
         }))
     }
 
-    async fn assert_valid(&self, name: &str) -> Result<(), DbErr> {
+    pub(super) async fn assert_valid(&self, name: &str) -> Result<(), DbErr> {
         match self.index(name).await? {
             Some(index) if index.valid => Ok(()),
             _ => Err(refusal(format!("index `{name}` was built and is not valid"))),
@@ -183,12 +183,12 @@ impl CreateIndex<'_> {
             return Err(refusal(format!("index `{}` needs `on` and `columns`", self.name)));
         }
         if self.online.table_kind(&self.table).await? == "p" {
-            return Err(refusal(format!("`{}` is partitioned", self.table)));
+            return self.build_on_partitions().await;
         }
         self.build_concurrently().await
     }
 
-    async fn build_concurrently(&self) -> Result<(), DbErr> {
+    pub(super) async fn build_concurrently(&self) -> Result<(), DbErr> {
         let Self { online, name, .. } = self;
         let mut n_builds = 0;
         loop {
@@ -227,7 +227,7 @@ impl CreateIndex<'_> {
     }
 
     /// The statement that builds the index; `mode` is `CONCURRENTLY ` or empty.
-    fn statement(&self, mode: &str, table: &str) -> String {
+    pub(super) fn statement(&self, mode: &str, table: &str) -> String {
         format!(
             "CREATE {}INDEX {mode}{} ON {table} USING {} ({}){}",
             if self.unique { "UNIQUE " } else { "" },
@@ -245,7 +245,7 @@ impl CreateIndex<'_> {
         Err(refusal(format!("index `{}` exists already, on table `{}`", self.name, existing.table)))
     }
 
-    async fn same_as(&self, existing: &Existing) -> Result<(), DbErr> {
+    pub(super) async fn same_as(&self, existing: &Existing) -> Result<(), DbErr> {
         self.same_table(existing)?;
         let read = |copy: &str| {
             format!("SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = '{copy}'::regclass")

@@ -11,6 +11,7 @@ mod check;
 mod column;
 mod foreign_key;
 mod index;
+mod partitioned_index;
 mod trigger;
 mod unique;
 
@@ -87,7 +88,8 @@ impl Online {
     /// # Errors
     /// The server's.
     pub async fn execute(&self, sql: &str) -> Result<(), DbErr> {
-        self.run(Locked { locks: Vec::new(), statements: vec![sql.to_owned()], limit: None }).await
+        let statements = vec![sql.to_owned()];
+        self.run(Locked { locks: Vec::new(), references: Vec::new(), statements, limit: None }).await
     }
 
     /// Runs one query and gives the first column of its first row, which must be text; `None` without a row, or if it
@@ -131,19 +133,8 @@ impl Online {
 
     /// Runs short statements in one transaction under strong locks.
     async fn briefly(&self, locks: Vec<TableLock>, statements: Vec<String>) -> Result<(), DbErr> {
-        self.run(Locked { locks, statements, limit: Some(self.policy.statement_limit) }).await
-    }
-
-    /// Runs one short statement on a table and the table to which it will refer; the latter is locked first.
-    async fn briefly_referencing(
-        &self,
-        table: &str,
-        referenced: &str,
-        mode: LockMode,
-        sql: String,
-    ) -> Result<(), DbErr> {
-        let locks = vec![self.lock(referenced, mode), self.lock(table, mode)];
-        self.briefly(locks, vec![sql]).await
+        let limit = Some(self.policy.statement_limit);
+        self.run(Locked { locks, references: Vec::new(), statements, limit }).await
     }
 
     async fn run(&self, locked: Locked) -> Result<(), DbErr> {

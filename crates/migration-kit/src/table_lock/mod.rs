@@ -18,7 +18,7 @@ mod take;
 mod waiting;
 
 pub use holders::{Holder, HolderKind, holders};
-pub use mode::{LockMode, TableLock, lock_statement, referenced_first};
+pub use mode::{LockMode, Reference, TableLock, UnknownLockMode, lock_statement, referenced_first};
 pub use policy::{Decision, Policy};
 pub(crate) use take::Locked;
 pub use take::references;

@@ -134,6 +134,15 @@ impl TableLock {
     }
 }
 
+/// One table refers to another by a foreign key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// Schema and name of the referring table.
+    pub referring: (String, String),
+    /// Schema and name of the table to which it refers.
+    pub referenced: (String, String),
+}
+
 /// The statement that takes a lock at once or fails with SQLSTATE 55P03: it never enters the queue.
 #[must_use]
 pub fn lock_statement(lock: &TableLock) -> String {
@@ -147,27 +156,22 @@ pub(super) fn queueing_lock_statement(lock: &TableLock) -> String {
 
 /// Puts locks into the one order in which everybody takes them: a table that others refer to comes before them, as
 /// PostgreSQL itself locks when it checks a foreign key; otherwise by name. A table named twice gets its strongest mode.
-///
-/// `references` are pairs of a referring table and the table that it refers to, as `(schema, name)`. In a cycle, the
-/// names decide.
+/// In a cycle of references, the names decide.
 #[must_use]
-pub fn referenced_first(
-    mut locks: Vec<TableLock>,
-    references: &[((String, String), (String, String))],
-) -> Vec<TableLock> {
+pub fn referenced_first(mut locks: Vec<TableLock>, references: &[Reference]) -> Vec<TableLock> {
     locks.sort_by(|a, b| (&a.schema, &a.relation, b.mode).cmp(&(&b.schema, &b.relation, a.mode)));
     locks.dedup_by(|later, kept| (&later.schema, &later.relation) == (&kept.schema, &kept.relation));
     let is = |lock: &TableLock, name: &(String, String)| lock.schema == name.0 && lock.relation == name.1;
     let mut ordered = Vec::with_capacity(locks.len());
     while !locks.is_empty() {
-        let refers_to_another = |lock: &TableLock| {
-            references.iter().any(|(referring, referenced)| {
+        let waits_for_another = |lock: &TableLock| {
+            references.iter().any(|Reference { referring, referenced }| {
                 is(lock, referring)
                     && referring != referenced
                     && locks.iter().any(|other| is(other, referenced))
             })
         };
-        let next = locks.iter().position(|lock| !refers_to_another(lock)).unwrap_or(0);
+        let next = locks.iter().position(|lock| !waits_for_another(lock)).unwrap_or(0);
         ordered.push(locks.remove(next));
     }
     ordered
@@ -183,7 +187,8 @@ mod tests {
 
     fn ordered(locks: &[(&str, LockMode)], references: &[(&str, &str)]) -> Vec<String> {
         let locks = locks.iter().map(|(relation, mode)| TableLock::new("s", *relation, *mode)).collect();
-        let references: Vec<_> = references.iter().map(|(from, to)| (name(from), name(to))).collect();
+        let reference = |(from, to): &(&str, &str)| Reference { referring: name(from), referenced: name(to) };
+        let references: Vec<_> = references.iter().map(reference).collect();
         referenced_first(locks, &references)
             .into_iter()
             .map(|lock| format!("{} {}", lock.relation, lock.mode))

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use sea_orm::DbErr;
+use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{PgConnection, Row};
 
-use super::{Policy, TableLock, TableLockError, Waiting, is_retryable, referenced_first};
+use super::{Policy, Reference, TableLock, TableLockError, Waiting, is_retryable, referenced_first};
 use crate::event::Origin;
 use crate::literal;
 use crate::session::{self, BOOKKEEPING, Limits, db_err, refusal};
@@ -14,6 +15,8 @@ use crate::session::{self, BOOKKEEPING, Limits, db_err, refusal};
 #[derive(Debug, Clone)]
 pub(crate) struct Locked {
     pub(crate) locks: Vec<TableLock>,
+    /// References that the statements will make, besides those that exist.
+    pub(crate) references: Vec<Reference>,
     pub(crate) statements: Vec<String>,
     /// Longest run of one statement; `None` only where the locks are weak.
     pub(crate) limit: Option<Duration>,
@@ -27,7 +30,8 @@ impl Locked {
         policy: Policy,
         origin: &Origin,
     ) -> Result<(), DbErr> {
-        let references = references(connection, &self.locks).await?;
+        let mut references = references(connection, &self.locks).await?;
+        references.extend_from_slice(&self.references);
         let locks = referenced_first(self.locks.clone(), &references);
         let mut waiting = Waiting::new(policy, origin.clone());
         loop {
@@ -60,14 +64,11 @@ impl Locked {
     }
 }
 
-/// Which of these tables refer to which by foreign keys, as pairs of `(schema, name)`, for [`referenced_first`].
+/// Which of these tables refer to which by foreign keys, for [`referenced_first`].
 ///
 /// # Errors
 /// An error of the connection.
-pub async fn references(
-    connection: &mut PgConnection,
-    locks: &[TableLock],
-) -> Result<Vec<((String, String), (String, String))>, DbErr> {
+pub async fn references(connection: &mut PgConnection, locks: &[TableLock]) -> Result<Vec<Reference>, DbErr> {
     if locks.len() < 2 {
         return Ok(Vec::new());
     }
@@ -80,12 +81,15 @@ pub async fn references(
          JOIN pg_class t ON t.oid = c.confrelid JOIN pg_namespace tn ON tn.oid = t.relnamespace \
          WHERE c.contype = 'f' AND c.conrelid IN ({tables}) AND c.confrelid IN ({tables})"
     );
-    let text = |row: &sea_orm::sqlx::postgres::PgRow, column: usize| -> Result<String, DbErr> {
-        row.try_get(column).map_err(db_err)
-    };
+    let text = |row: &PgRow, column: usize| -> Result<String, DbErr> { row.try_get(column).map_err(db_err) };
     session::rows(connection, sql)
         .await?
         .iter()
-        .map(|row| Ok(((text(row, 0)?, text(row, 1)?), (text(row, 2)?, text(row, 3)?))))
+        .map(|row| {
+            Ok(Reference {
+                referring: (text(row, 0)?, text(row, 1)?),
+                referenced: (text(row, 2)?, text(row, 3)?),
+            })
+        })
         .collect()
 }
