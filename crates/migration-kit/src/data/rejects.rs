@@ -161,7 +161,7 @@ pub async fn counts(
 
 /// The statement that records what a query lists, each (key, field) once. The query is evaluated before anything is
 /// written, which also lets it run where the tables are distributed.
-pub(super) fn recording(schema: &str, origin: &Origin, table: &str, query: &str) -> String {
+pub(crate) fn recording(schema: &str, origin: &Origin, table: &str, query: &str) -> String {
     format!(
         "WITH rejected AS MATERIALIZED ({query}) \
          INSERT INTO {} (migration, table_name, row_key, field, value, reason, row_data) \

@@ -3,9 +3,11 @@
 use sea_orm::DbErr;
 
 use super::Online;
-use crate::quote_identifier;
-use crate::session::refusal;
+use crate::data::rejects;
+use crate::event;
+use crate::session::{self, BOOKKEEPING, refusal};
 use crate::table_lock::LockMode;
+use crate::{literal, quote_identifier};
 
 /// A check to be added; made by [`Online::add_check`].
 #[derive(Debug, Clone)]
@@ -15,6 +17,8 @@ pub struct AddCheck<'a> {
     table: String,
     name: String,
     expression: String,
+    /// The field and the reason under which rows that break it are listed.
+    rejecting: Option<(String, String)>,
 }
 
 impl Online {
@@ -26,6 +30,7 @@ impl Online {
             table: table.to_owned(),
             name: name.to_owned(),
             expression: expression.to_owned(),
+            rejecting: None,
         }
     }
 
@@ -85,15 +90,64 @@ impl Online {
 }
 
 impl AddCheck<'_> {
+    /// Instead of failing on rows that break the check, lists them as rejects of a field, with a reason. The check then
+    /// stays not validated, so that new rows obey it, and a warning says so.
+    pub fn rejecting(mut self, field: &str, reason: &str) -> Self {
+        self.rejecting = Some((field.to_owned(), reason.to_owned()));
+        self
+    }
+
     /// Adds the check and validates it, as far as that is not done.
     ///
     /// # Errors
     /// [`DbErr::Migration`] if another constraint has the name or a lock is not to be had; the server's, with SQLSTATE
-    /// 23514, if a row breaks the check.
+    /// 23514, if a row breaks the check and it is not said to be rejecting.
     pub async fn run(self) -> Result<(), DbErr> {
-        let Self { online, table, name, expression } = &self;
+        let Self { online, table, name, expression, rejecting } = &self;
         online.add_check_not_valid(table, name, expression).await?;
+        if let Some((field, reason)) = rejecting {
+            let n_rejects = self.reject(field, reason).await?;
+            if n_rejects > 0 {
+                event::rejected(&online.origin, table, n_rejects);
+                let message = format!(
+                    "`{name}` on `{table}` holds for new rows only: {n_rejects} row(s) break it and are listed as rejects"
+                );
+                event::warning(&online.origin, &message);
+                return Ok(());
+            }
+        }
         online.validate_constraint(table, name).await
+    }
+
+    /// Lists the rows that break the check as rejects; how many there are.
+    async fn reject(&self, field: &str, reason: &str) -> Result<u64, DbErr> {
+        let Self { online, table, expression, .. } = self;
+        if online.constraint(table, &self.name).await?.is_some_and(|constraint| constraint.validated) {
+            return Ok(0);
+        }
+        let broken = format!("FROM {} AS source WHERE ({expression}) IS FALSE", online.qualified(table));
+        let key = format!(
+            "{BOOKKEEPING}SELECT 'jsonb_build_object(' || string_agg(quote_literal(a.attname) || ', source.' \
+             || quote_ident(a.attname), ', ' ORDER BY a.attnum) || ')' FROM pg_index i JOIN pg_attribute a \
+             ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) WHERE i.indrelid = {} AND i.indisprimary",
+            online.regclass(table),
+        );
+        let mut connection = online.acquire().await?;
+        let key: Option<String> = session::value(&mut connection, key).await?;
+        // Without a primary key only the whole row tells which one it is.
+        let key = key.unwrap_or_else(|| "to_jsonb(source)".to_owned());
+        let listed = format!(
+            "SELECT {key} AS key, {field} AS field, to_jsonb(source) ->> {field} AS value, {reason} AS reason, \
+             to_jsonb(source) AS row {broken}",
+            field = literal(field),
+            reason = literal(reason),
+        );
+        rejects::install_in(&mut connection, &online.schema, &online.origin.service).await?;
+        let recording = rejects::recording(&online.schema, &online.origin, table, &listed);
+        session::execute(&mut connection, recording).await?;
+        let count = format!("{BOOKKEEPING}SELECT count(*)::bigint {broken}");
+        let n_rejects: Option<i64> = session::value(&mut connection, count).await?;
+        Ok(n_rejects.and_then(|n_rejects| u64::try_from(n_rejects).ok()).unwrap_or(0))
     }
 }
 
