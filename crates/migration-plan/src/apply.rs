@@ -180,7 +180,7 @@ impl Draft<'_> {
     /// first to need something is the last to be seen.
     fn pull_in(&mut self) -> Result<(), PlanError> {
         let catalog = self.catalog;
-        let selected = self.chosen.clone();
+        let (selected, selected_services) = (self.chosen.clone(), self.touched.clone());
         for &migration in catalog.numbers_in_order().iter().rev() {
             if !self.chosen[migration] && !self.reported[migration] {
                 continue;
@@ -188,6 +188,10 @@ impl Draft<'_> {
             for &needed in catalog.needs(migration) {
                 self.check_was_read(catalog.service_of(needed))?;
                 if self.chosen[migration] && !self.facts.is_applied(needed) && !selected[needed] {
+                    if selected_services[catalog.service_of(needed)] {
+                        let (id, requirement) = (catalog.id(migration).clone(), catalog.id(needed).clone());
+                        return Err(PlanError::BeyondTarget { id, requirement });
+                    }
                     let same_service = catalog.service_of(needed) == catalog.service_of(migration);
                     let puller = if same_service { self.pulled_in_by[migration] } else { Some(migration) };
                     self.chosen[needed] = true;

@@ -80,6 +80,14 @@ pub enum PlanError {
         /// Why it is held back.
         reason: HoldReason,
     },
+    /// A step needs a migration that lies beyond the target given for that migration's service.
+    #[error("`{id}` requires `{requirement}`, which lies beyond the target of `{}`", .requirement.service)]
+    BeyondTarget {
+        /// The step.
+        id: MigrationId,
+        /// What it requires.
+        requirement: MigrationId,
+    },
     /// The target of a revert, the migration to stay at, is not applied.
     #[error("`{id}` is not applied, so there is no reverting to it")]
     TargetNotApplied {
@@ -87,7 +95,7 @@ pub enum PlanError {
         id: MigrationId,
     },
     /// `-N` with more steps than are applied.
-    #[error("`{service}` has {n_applied} applied migrations, fewer than {n_asked}")]
+    #[error("`{service}` has fewer than {n_asked} applied migrations: {n_applied}")]
     TooFewApplied {
         /// The service.
         service: ServiceName,

@@ -32,6 +32,10 @@ impl PlanError {
                 format!("to revert what was applied after it, use `down {}@{}`", id.service, id.name)
             }
             Self::TargetHeldBack { reason, .. } => hint_of_hold(reason),
+            Self::BeyondTarget { requirement, .. } => format!(
+                "give `{}` no target, or `{}@{}`",
+                requirement.service, requirement.service, requirement.name
+            ),
             Self::TargetNotApplied { id } => format!("to apply it, use `up {}@{}`", id.service, id.name),
             Self::TooFewApplied { service, .. } => format!("to revert all, use `down {service}@base`"),
             Self::HistoryNotRead { service } => {

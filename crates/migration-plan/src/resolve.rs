@@ -71,7 +71,8 @@ fn nearest<'a, T>(text: &str, candidates: impl Iterator<Item = (&'a T, &'a str)>
         return None;
     }
     let letters: Vec<char> = text.chars().collect();
-    let farthest = (1 + letters.len() / 8).min(3);
+    // Two exchanged letters are two errors; a short text is near to everything.
+    let farthest = (letters.len() / 2).min(2);
     let scored = candidates.filter_map(|(candidate, name)| {
         let distance = if letters.len() > 2 && name.contains(text) {
             0

@@ -1,0 +1,218 @@
+//! What holds for every catalog and every history.
+
+use std::collections::{BTreeMap, HashSet};
+
+use migration_plan::{
+    ApplyOptions, Catalog, ContractSteps, Direction, History, MigrationId, Phase, Plan, Selection,
+    TargetPoint, UnknownApplied, integrity, statuses,
+};
+use proptest::prelude::*;
+
+use crate::generated::{any_history, catalog, done, selections, written};
+use crate::notation::{self, NOW};
+
+/// One run of the command line: what was selected, and whether contract steps were asked for.
+type Run = (Vec<Selection>, bool);
+
+fn runs() -> impl Strategy<Value = Vec<Run>> {
+    prop::collection::vec((selections(), any::<bool>()), 0..5)
+}
+
+fn options(contract: bool, now: i64) -> ApplyOptions {
+    let contract = if contract { ContractSteps::Apply } else { ContractSteps::HoldBack };
+    ApplyOptions { contract, unknown: UnknownApplied::Refuse, now }
+}
+
+/// The history after some runs, an hour apart, and the time of the next one.
+fn after_runs(catalog: &Catalog, runs: &[Run]) -> (History, i64) {
+    let (mut history, mut now) = (History::empty_of(catalog), NOW);
+    for (selections, contract) in runs {
+        if let Ok(plan) = Plan::apply(catalog, &history, selections, &options(*contract, now)) {
+            history = done(&history, &plan, now);
+        }
+        now += 3_600;
+    }
+    (history, now)
+}
+
+/// What must be applied before a migration: its requirements and the earlier expand steps of its service, for a contract
+/// step all earlier steps.
+fn before(catalog: &Catalog, id: &MigrationId) -> Vec<MigrationId> {
+    let service = catalog.service(&id.service).expect("known");
+    let own = catalog.migration(id).expect("known");
+    let earlier = service.migrations.iter().take_while(|migration| migration.name != id.name);
+    let earlier = earlier.filter(|migration| migration.phase == Phase::Expand || own.phase != Phase::Expand);
+    let earlier =
+        earlier.map(|migration| MigrationId { service: id.service.clone(), name: migration.name.clone() });
+    earlier.chain(own.requires.iter().cloned()).collect()
+}
+
+/// Asserts that a plan's steps can be done one after the other, and side by side if each waits for its `after`.
+fn assert_in_order(catalog: &Catalog, history: &History, plan: &Plan) {
+    let mut seen = HashSet::new();
+    for step in plan.steps() {
+        match step.direction {
+            Direction::Apply => {
+                assert!(!history.is_applied(&step.id), "{} is applied already", step.id);
+                for needed in before(catalog, &step.id) {
+                    assert!(
+                        history.is_applied(&needed) || seen.contains(&needed),
+                        "{} before {needed}",
+                        step.id
+                    );
+                    let waits = step.after.contains(&needed) || needed.service == step.id.service;
+                    assert!(history.is_applied(&needed) || waits, "{} does not wait for {needed}", step.id);
+                }
+            }
+            Direction::Revert => {
+                assert!(history.is_applied(&step.id), "{} is not applied", step.id);
+                for dependent in catalog.requirements().filter(|requirement| *requirement.required == step.id)
+                {
+                    let dependent = dependent.dependent;
+                    assert!(
+                        !history.is_applied(dependent) || seen.contains(dependent),
+                        "{} before {dependent}",
+                        step.id
+                    );
+                }
+            }
+        }
+        assert!(step.after.iter().all(|other| seen.contains(other)), "{} waits for a later step", step.id);
+        assert!(seen.insert(step.id.clone()), "{} stands twice", step.id);
+    }
+}
+
+/// Asserts that the steps stand in the one order of the catalog.
+fn assert_in_catalog_order(catalog: &Catalog, plan: &Plan) {
+    let mut order = catalog.order();
+    assert!(plan.steps().iter().all(|step| order.any(|id| *id == step.id)), "not in the catalog's order");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn applying_keeps_every_order(written in written(), runs in runs(), next in selections(), contract: bool) {
+        let catalog = catalog(&written);
+        let (history, now) = after_runs(&catalog, &runs);
+        prop_assert_eq!(integrity(&catalog, &history), vec![]);
+        if let Ok(plan) = Plan::apply(&catalog, &history, &next, &options(contract, now)) {
+            assert_in_order(&catalog, &history, &plan);
+            assert_in_catalog_order(&catalog, &plan);
+        }
+    }
+
+    #[test]
+    fn applying_twice_is_applying_once(written in written(), runs in runs(), mut next in selections(), contract: bool) {
+        // `+N` asks for more each time.
+        next.retain(|selection| !matches!(selection.target, Some(TargetPoint::Forward(_))));
+        let catalog = catalog(&written);
+        let (history, now) = after_runs(&catalog, &runs);
+        if let Ok(plan) = Plan::apply(&catalog, &history, &next, &options(contract, now)) {
+            let again = Plan::apply(&catalog, &done(&history, &plan, now), &next, &options(contract, now)).unwrap();
+            prop_assert!(again.is_empty(), "{again:?}");
+            prop_assert_eq!(again.held_back(), plan.held_back());
+        }
+    }
+
+    #[test]
+    fn reverting_undoes_applying(written in written(), runs in runs(), next in selections(), contract: bool) {
+        let catalog = catalog(&written);
+        let (mut history, now) = after_runs(&catalog, &runs);
+        let Ok(plan) = Plan::apply(&catalog, &history, &next, &options(contract, now)) else { return Ok(()) };
+        prop_assume!(!plan.is_empty());
+        let mut n_steps = BTreeMap::new();
+        for step in plan.steps() {
+            *n_steps.entry(&step.id.service).or_insert(0) += 1;
+            // Reverting leaves an empty version table.
+            history.record(step.id.service.clone(), history.applied(&step.id.service).to_vec());
+        }
+        let back = n_steps.into_iter().map(|(service, n)| format!("{service}@-{n}").parse().unwrap());
+        let back: Vec<Selection> = back.collect();
+        let applied = done(&history, &plan, now);
+        let revert = Plan::revert(&catalog, &applied, &back).unwrap();
+        assert_in_order(&catalog, &applied, &revert);
+        let backward: Vec<_> = plan.steps().iter().rev().map(|step| &step.id).collect();
+        prop_assert_eq!(revert.steps().iter().map(|step| &step.id).collect::<Vec<_>>(), backward);
+        prop_assert_eq!(done(&applied, &revert, now), history.clone());
+        let redo = Plan::redo(&catalog, &applied, &back).unwrap();
+        prop_assert_eq!(&redo.revert, &revert);
+        assert_in_order(&catalog, &history, &redo.apply);
+        prop_assert_eq!(done(&history, &redo.apply, now), applied);
+    }
+
+    #[test]
+    fn what_is_written_later_leaves_the_order(written in written(), n_first in 0_usize..24) {
+        let first = catalog(&written[..n_first.min(written.len())]);
+        let all = catalog(&written);
+        let known_first = all.order().filter(|id| first.migration(id).is_some());
+        prop_assert!(known_first.eq(first.order()));
+    }
+
+    #[test]
+    fn status_and_plan_agree(written in written(), runs in runs()) {
+        let catalog = catalog(&written);
+        let (history, now) = after_runs(&catalog, &runs);
+        let plan = Plan::apply(&catalog, &history, &[], &options(false, now)).unwrap();
+        for status in statuses(&catalog, &history, now) {
+            prop_assert!(plan.steps_of(&status.service).map(|step| &step.id.name).eq(&status.pending));
+            let held = plan.held_back().iter().filter(|held| held.id.service == status.service);
+            prop_assert!(held.eq(&status.held_back));
+        }
+    }
+
+    #[test]
+    fn no_history_and_no_target_is_too_odd(
+        written in written(), history in any_history(), next in selections(), contract: bool, now: i64,
+    ) {
+        let catalog = catalog(&written);
+        for unknown in [UnknownApplied::Refuse, UnknownApplied::AllowAhead, UnknownApplied::AllowAny] {
+            match Plan::apply(&catalog, &history, &next, &ApplyOptions { unknown, ..options(contract, now) }) {
+                Ok(plan) => assert_in_order(&catalog, &history, &plan),
+                Err(error) => prop_assert!(error.hint().is_some() && !error.to_string().is_empty()),
+            }
+        }
+        match Plan::revert(&catalog, &history, &next) {
+            Ok(plan) => assert_in_order(&catalog, &history, &plan),
+            Err(error) => prop_assert!(error.hint().is_some() && !error.to_string().is_empty()),
+        }
+        let _ = (Plan::redo(&catalog, &history, &next), integrity(&catalog, &history));
+        let _ = statuses(&catalog, &history, now);
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(text in "[a-z@+0-9_-]{0,12}|.{0,12}") {
+        if let Ok(selection) = text.parse::<Selection>() {
+            prop_assert_eq!(selection.to_string().parse::<Selection>(), Ok(selection));
+        }
+    }
+}
+
+#[test]
+fn hundreds_of_services_are_planned() {
+    let (n_services, n_migrations) = (500, 20);
+    let mut known = String::new();
+    for service in 0..n_services {
+        known += &format!("s{service}:");
+        for migration in 1..=n_migrations {
+            known += &format!(" m{migration}");
+            if service > 0 {
+                known += &format!("(requires s{}:m{migration}, requires s0:m1)", service - 1);
+            }
+        }
+        known += ";";
+    }
+    let catalog = notation::catalog(&known);
+    let empty = History::empty_of(&catalog);
+    let plan = Plan::apply(&catalog, &empty, &[], &options(false, NOW)).unwrap();
+    assert_eq!(plan.steps().len(), n_services * n_migrations);
+    let last: Vec<Selection> = vec!["s499".parse().unwrap()];
+    assert_eq!(Plan::apply(&catalog, &empty, &last, &options(false, NOW)).unwrap().steps().len(), 10_000);
+    let all_back: Vec<Selection> = (0..n_services).map(|n| format!("s{n}@base").parse().unwrap()).collect();
+    let applied = (0..n_services).map(|n| {
+        format!("s{n}: m{}", (1..=n_migrations).map(|m| m.to_string()).collect::<Vec<_>>().join(" m"))
+    });
+    let history = notation::history(&catalog, &applied.collect::<Vec<_>>().join("; "));
+    assert_eq!(Plan::revert(&catalog, &history, &all_back).unwrap().steps().len(), 10_000);
+    assert_eq!(statuses(&catalog, &history, NOW).len(), n_services);
+}

@@ -1,0 +1,258 @@
+//! What is not planned for applying, and what is said instead.
+
+use expect_test::expect;
+
+use crate::notation::check_apply;
+
+#[test]
+fn a_service_that_is_not_known() {
+    check_apply(
+        "chat: m1; rag: m1",
+        "",
+        "caht",
+        &expect![[r#"
+            error: service `caht` is not known
+            hint: did you mean `chat`?
+        "#]],
+    );
+    check_apply(
+        "chat: m1; rag: m1",
+        "",
+        "billing",
+        &expect![[r#"
+            error: service `billing` is not known
+            hint: `status` lists the services
+        "#]],
+    );
+}
+
+#[test]
+fn a_service_selected_twice() {
+    check_apply(
+        "a: m1",
+        "",
+        "a@m1 a",
+        &expect![[r#"
+            error: service `a` is selected twice
+            hint: give each service one target
+        "#]],
+    );
+}
+
+#[test]
+fn targets_that_go_back() {
+    check_apply(
+        "a: m1",
+        "",
+        "a@base",
+        &expect![[r#"
+            error: `a@base` goes back, and applying only goes forward
+            hint: to revert, use `down a@base`
+        "#]],
+    );
+    check_apply(
+        "a: m1",
+        "",
+        "a@-1",
+        &expect![[r#"
+            error: `a@-1` goes back, and applying only goes forward
+            hint: to revert, use `down a@-1`
+        "#]],
+    );
+}
+
+#[test]
+fn a_target_that_is_behind() {
+    check_apply(
+        "a: m1 m2 m3",
+        "a: m1 m2 m3",
+        "a@m1",
+        &expect![[r#"
+            error: `a:m1` is behind `m3`, which is applied
+            hint: to revert what was applied after it, use `down a@m1`
+        "#]],
+    );
+}
+
+#[test]
+fn a_contract_step_as_target_without_asking_for_it() {
+    check_apply(
+        "a: m1 m2(contract 1h)",
+        "",
+        "a@m2",
+        &expect![[r#"
+            error: `a:m2` is held back: it is a contract step, and those were not asked for
+            hint: if no old application runs any more, ask for contract steps with `--contract`
+        "#]],
+    );
+}
+
+#[test]
+fn a_contract_step_as_target_that_soaks() {
+    check_apply(
+        "a: m1 m2(contract 1h)",
+        "a: m1@99000",
+        "a@m2 --contract",
+        &expect![[r#"
+            error: `a:m2` is held back: it soaks until 1970-01-02 04:30:00 UTC
+            hint: try again when its soak time has passed
+        "#]],
+    );
+}
+
+#[test]
+fn a_target_that_requires_a_held_back_step() {
+    check_apply(
+        "a: m1(requires b:m1); b: m1(contract)",
+        "",
+        "a@m1",
+        &expect![[r#"
+            error: `a:m1` is held back: it comes after `b:m1`, which is held back
+            hint: `plan b` says why `b:m1` is held back
+        "#]],
+    );
+}
+
+#[test]
+fn a_requirement_beyond_the_target_of_its_service() {
+    check_apply(
+        "a: m1(requires b:m2); b: m1 m2",
+        "",
+        "a b@m1",
+        &expect![[r#"
+            error: `a:m1` requires `b:m2`, which lies beyond the target of `b`
+            hint: give `b` no target, or `b@m2`
+        "#]],
+    );
+}
+
+#[test]
+fn a_service_whose_history_was_not_read() {
+    check_apply(
+        "a: m1",
+        "a: ?",
+        "",
+        &expect![[r#"
+            error: the history of `a` was not read
+            hint: make the database of `a` reachable for this role, then try again
+        "#]],
+    );
+}
+
+#[test]
+fn a_requirement_whose_history_was_not_read() {
+    check_apply(
+        "a: m1(requires b:m1); b: m1",
+        "b: ?",
+        "a",
+        &expect![[r#"
+            error: the history of `b` was not read
+            hint: make the database of `b` reachable for this role, then try again
+        "#]],
+    );
+    check_apply(
+        "a: m1(requires b:m1); b: m1(contract)",
+        "b: ?",
+        "a",
+        &expect![[r#"
+            error: the history of `b` was not read
+            hint: make the database of `b` reachable for this role, then try again
+        "#]],
+    );
+}
+
+#[test]
+fn a_requirement_of_another_program_that_nobody_asked() {
+    check_apply(
+        "a: m1(requires z:m1)",
+        "",
+        "",
+        &expect![[r#"
+            error: `a:m1` requires `z:m1`, and neither this program nor the history knows `z`
+            hint: run it from the program that knows all services, or let this role read the version table of `z`
+        "#]],
+    );
+}
+
+#[test]
+fn a_requirement_of_another_program_that_is_not_applied() {
+    check_apply(
+        "a: m1(requires z:m1)",
+        "z: -",
+        "",
+        &expect![[r#"
+            error: `a:m1` requires `z:m1`, which is not applied and which this program cannot apply
+            hint: apply it first with the program of `z`: `up z@m1`
+        "#]],
+    );
+}
+
+#[test]
+fn applied_migrations_that_are_missing_here() {
+    check_apply(
+        "a: m1 m3",
+        "a: m1 m2 legacy",
+        "",
+        &expect![[r#"
+            error: migration `a:m2` is applied but missing here; migration `a:legacy` is applied but missing here
+            hint: bring the file of `a:m2` back, or remove its row on purpose with `repair a`
+        "#]],
+    );
+    check_apply(
+        "a: m1 m3",
+        "a: m1 m2",
+        "--allow-ahead",
+        &expect![[r#"
+            error: migration `a:m2` is applied but missing here
+            hint: bring the file of `a:m2` back, or remove its row on purpose with `repair a`
+        "#]],
+    );
+}
+
+#[test]
+fn applied_migrations_that_are_newer_than_this_build() {
+    check_apply(
+        "a: m1",
+        "a: m1 m2",
+        "",
+        &expect![[r#"
+            error: migration `a:m2` is applied but newer than this build
+            hint: use the build that applied `a:m2`, or a newer one; if the older application runs on purpose, say that a newer database is expected
+        "#]],
+    );
+}
+
+#[test]
+fn migrations_applied_before_their_requirements() {
+    check_apply(
+        "a: m1(requires b:m1); b: m1",
+        "a: m1",
+        "a",
+        &expect![[r#"
+            error: migration `a:m1` is applied but `b:m1`, which it requires, is not
+            hint: apply the requirement alone: `up b@m1`
+        "#]],
+    );
+    check_apply(
+        "a: m1(requires z:m1)",
+        "a: m1; z: -",
+        "",
+        &expect![[r#"
+            error: migration `a:m1` is applied but `z:m1`, which it requires, is not
+            hint: apply the requirement alone: `up z@m1`
+        "#]],
+    );
+}
+
+#[test]
+fn what_does_not_fit_in_a_service_that_is_pulled_in() {
+    check_apply(
+        "a: m1(requires b:m2); b: m2",
+        "b: m1",
+        "a",
+        &expect![[r#"
+            error: migration `b:m1` is applied but missing here
+            hint: bring the file of `b:m1` back, or remove its row on purpose with `repair b`
+        "#]],
+    );
+}
