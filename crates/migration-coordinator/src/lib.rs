@@ -1,1 +1,34 @@
-//! TBD
+//! The doing: reads what stands in the databases, takes the migration lock, applies, reverts and verifies the
+//! migrations of many services, each in its own version table.
+//!
+//! It never names a service, prints nothing, reads neither arguments nor the environment, and needs no particular async
+//! runtime. What it does it tells as `tracing` events (target `migration`). Reading writes nothing: it runs in
+//! `READ ONLY` transactions.
+
+mod bookkeeping;
+mod cancel;
+mod database;
+mod deployment;
+mod event;
+mod isolation;
+mod journal;
+mod lock;
+mod lock_file;
+mod run;
+mod session;
+mod step;
+mod survey;
+mod verify;
+
+pub use cancel::{Cancellation, Stop, cancellation};
+pub use database::{DatabaseUrl, DatabaseUrlError};
+pub use deployment::{Deployment, DeploymentError, Placement};
+pub use isolation::Violation;
+pub use journal::{JournalLine, journal};
+pub use lock::LockError;
+pub use lock_file::{LockEntry, LockFile, LockFileError, RecordedLock};
+pub use run::{Caller, DoneStep, Goal, Report, RunError, RunOptions, edited_migrations, plan, run};
+pub use session::ConnectError;
+pub use step::StepError;
+pub use survey::{Access, Holder, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError};
+pub use verify::{CheckResult, ServiceVerification, verify};

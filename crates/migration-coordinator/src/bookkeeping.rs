@@ -1,0 +1,208 @@
+//! The tables in which a service's history is kept, and the statements that write them.
+//!
+//! The version table is sea-orm's own layout, so that plain sea-orm tools keep working on it; what they do not know
+//! stands in the journal, which is only ever appended to. All names are schema-qualified: a migration that changes
+//! `search_path` cannot lead the bookkeeping astray.
+
+use std::time::Duration;
+
+use migration_kit::{MigrationName, literal, quote_identifier};
+use migration_plan::Direction;
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, TransactionTrait, Value};
+use sea_orm_migration::SchemaManager;
+
+use crate::Caller;
+use crate::deployment::Placed;
+use crate::session::Session;
+
+/// How a migration ended, as the journal writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Running,
+    Succeeded,
+    Failed,
+    Interrupted,
+}
+
+impl Outcome {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// One line of the journal.
+pub(crate) struct Entry<'a> {
+    pub(crate) run: &'a str,
+    pub(crate) migration: &'a MigrationName,
+    pub(crate) direction: Direction,
+    pub(crate) outcome: Outcome,
+    pub(crate) elapsed: Duration,
+    pub(crate) checksum: Option<&'a str>,
+    pub(crate) error: Option<String>,
+}
+
+/// Makes schema, version table, journal and reject table where they are missing, in one transaction.
+pub(crate) async fn install(session: &Session, placed: &Placed, schema_exists: bool) -> Result<(), DbErr> {
+    let tx = session.db().begin().await?;
+    let schema = quote_identifier(&placed.schema);
+    if !schema_exists {
+        execute(&tx, format!("CREATE SCHEMA IF NOT EXISTS {schema}")).await?;
+    }
+    let primary_key = quote_identifier(&format!("{}_pkey", placed.service.version_table()));
+    execute(
+        &tx,
+        format!(
+            "CREATE TABLE IF NOT EXISTS {} (version varchar NOT NULL, applied_at bigint NOT NULL, \
+             CONSTRAINT {primary_key} PRIMARY KEY (version))",
+            placed.version_table()
+        ),
+    )
+    .await?;
+    let journal = placed.journal_name();
+    execute(
+        &tx,
+        format!(
+            "CREATE TABLE IF NOT EXISTS {} (\
+               id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT {} PRIMARY KEY, \
+               run text NOT NULL, migration varchar NOT NULL, \
+               direction text NOT NULL CONSTRAINT {} CHECK (direction IN ('apply', 'revert')), \
+               started_at timestamptz NOT NULL, finished_at timestamptz, \
+               outcome text NOT NULL CONSTRAINT {} CHECK (outcome IN ('running', 'succeeded', 'failed', 'interrupted')), \
+               checksum text, role text NOT NULL DEFAULT session_user, host text NOT NULL, tool text NOT NULL, error text)",
+            placed.journal(),
+            quote_identifier(&format!("{journal}_pkey")),
+            quote_identifier(&format!("{journal}_direction_check")),
+            quote_identifier(&format!("{journal}_outcome_check")),
+        ),
+    )
+    .await?;
+    // The kit makes its tables where the session looks first.
+    execute(&tx, format!("SET LOCAL search_path = {schema}")).await?;
+    migration_kit::rejects::install(&SchemaManager::new(&tx), placed.name().as_str()).await?;
+    tx.commit().await
+}
+
+/// Settles a transaction and claims the migration in it: `true` if the row of the version table is now ours to write,
+/// `false` if another tool wrote it before. Claiming comes first, so that of two runs that meet here only one goes on.
+pub(crate) async fn claim<C: ConnectionTrait>(
+    tx: &C,
+    placed: &Placed,
+    migration: &MigrationName,
+    direction: Direction,
+) -> Result<bool, DbErr> {
+    let table = placed.version_table();
+    let write = match direction {
+        Direction::Apply => format!(
+            "INSERT INTO {table} (version, applied_at) \
+             VALUES ($1, extract(epoch FROM pg_catalog.clock_timestamp())::bigint) ON CONFLICT DO NOTHING"
+        ),
+        Direction::Revert => format!("DELETE FROM {table} WHERE version = $1"),
+    };
+    let sql = format!(
+        "/* migrate */ WITH claimed AS (\
+           {write} RETURNING 1) \
+         SELECT (SELECT count(*) FROM claimed) AS claimed, pg_catalog.set_config('search_path', $2, true), \
+           pg_catalog.set_config('TimeZone', 'UTC', true), pg_catalog.set_config('application_name', $3, true)"
+    );
+    let values =
+        [migration.as_str().into(), search_path(placed).into(), application(placed, Some(migration)).into()];
+    let row = query_one(tx, &sql, values).await?;
+    Ok(row.try_get_by_index::<i64>(0)? == 1)
+}
+
+/// Settles a session for a migration that runs outside a transaction.
+pub(crate) async fn settle(
+    session: &Session,
+    placed: &Placed,
+    migration: &MigrationName,
+) -> Result<(), DbErr> {
+    let sql = "/* migrate */ SELECT pg_catalog.set_config('search_path', $1, false), \
+               pg_catalog.set_config('TimeZone', 'UTC', false), pg_catalog.set_config('application_name', $2, false)";
+    let values = [search_path(placed).into(), application(placed, Some(migration)).into()];
+    query_one(session.db(), sql, values).await.map(drop)
+}
+
+/// Appends a line to the journal.
+pub(crate) async fn record<C: ConnectionTrait>(
+    connection: &C,
+    placed: &Placed,
+    caller: &Caller,
+    entry: Entry<'_>,
+) -> Result<(), DbErr> {
+    let sql = format!(
+        "/* migrate */ INSERT INTO {} (run, migration, direction, started_at, finished_at, outcome, checksum, host, tool, error) \
+         VALUES ($1, $2, $3, pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $4), \
+                 CASE WHEN $5 <> 'running' THEN pg_catalog.clock_timestamp() END, $5, $6, $7, $8, $9)",
+        placed.journal()
+    );
+    let values: [Value; 9] = [
+        entry.run.into(),
+        entry.migration.as_str().into(),
+        entry.direction.as_str().into(),
+        entry.elapsed.as_secs_f64().into(),
+        entry.outcome.as_str().into(),
+        entry.checksum.map(str::to_owned).into(),
+        caller.host.clone().into(),
+        caller.tool.clone().into(),
+        entry.error.into(),
+    ];
+    connection.execute_raw(statement(&sql, values)).await.map(drop)
+}
+
+/// The service's schema as the only entry of a `search_path`; `pg_catalog` is in it by itself.
+pub(crate) fn search_path(placed: &Placed) -> String {
+    quote_identifier(&placed.schema)
+}
+
+/// `application_name` of a session at work: what another run sees when it waits. PostgreSQL cuts it at 63 bytes.
+pub(crate) fn application(placed: &Placed, migration: Option<&MigrationName>) -> String {
+    match migration {
+        Some(migration) => format!("migrate {}:{migration}", placed.name()),
+        None => format!("migrate {}", placed.name()),
+    }
+}
+
+/// Indexes of the service's schema that a concurrent build left invalid.
+pub(crate) async fn invalid_indexes<C: ConnectionTrait>(
+    connection: &C,
+    placed: &Placed,
+) -> Result<Vec<String>, DbErr> {
+    let sql = format!(
+        "/* migrate */ SELECT c.relname::text FROM pg_catalog.pg_index i \
+         JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = {} AND c.relkind = 'i' AND NOT i.indisvalid ORDER BY 1",
+        literal(&placed.schema)
+    );
+    let rows = connection.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
+}
+
+pub(crate) fn statement(sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+    Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
+}
+
+async fn query_one<C: ConnectionTrait>(
+    connection: &C,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<sea_orm::QueryResult, DbErr> {
+    let row = connection.query_one_raw(statement(sql, values)).await?;
+    row.ok_or_else(|| DbErr::RecordNotFound("a query of the bookkeeping returned no row".to_owned()))
+}
+
+async fn execute<C: ConnectionTrait>(connection: &C, sql: String) -> Result<(), DbErr> {
+    connection.execute_unprepared(&format!("/* migrate */ {sql}")).await.map(drop)
+}
+
+/// Whether a table is one of the service's bookkeeping.
+pub(crate) fn is_bookkeeping(placed: &Placed, relation: &str) -> bool {
+    relation == placed.service.version_table()
+        || ["migration_journal_", "migration_backfill_", "migration_reject_"].iter().any(|prefix| {
+            relation.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(placed.name().as_str()))
+        })
+}

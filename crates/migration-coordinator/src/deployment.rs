@@ -1,0 +1,165 @@
+//! Which service lives where: the services of a program, each with its schema and its database.
+//!
+//! Decided before anything is connected. Reading addresses from the environment is the caller's part.
+
+use std::collections::BTreeMap;
+
+use migration_kit::{Service, quote_identifier};
+use migration_plan::{Catalog, CatalogError, ServiceName};
+
+use crate::database::DatabaseUrl;
+use crate::lock_file::{LockFile, LockFileError};
+
+/// A service, the schema it lives in and the database that holds it.
+pub struct Placement {
+    /// The service.
+    pub service: Service,
+    /// Schema of its tables, version table and journal.
+    pub schema: String,
+    /// Where its database is.
+    pub url: DatabaseUrl,
+}
+
+/// All services of a program, placed.
+pub struct Deployment {
+    // Invariant: no two placements share a version table; checked in `new`.
+    placements: Vec<Placed>,
+    databases: Vec<DatabaseUrl>,
+    catalog: Catalog,
+}
+
+/// A placement with what follows from it.
+pub(crate) struct Placed {
+    pub(crate) service: Service,
+    pub(crate) schema: String,
+    pub(crate) database: usize,
+    pub(crate) lock_file: LockFile,
+}
+
+/// Why services cannot be coordinated together.
+#[derive(Debug, thiserror::Error)]
+pub enum DeploymentError {
+    /// Names or requirements do not fit together.
+    #[error("the services do not fit together")]
+    Catalog(#[from] CatalogError),
+    /// Two services would write one version table.
+    #[error(
+        "`{first}` and `{second}` share the version table `{table}`: each would take the other's migrations for its own"
+    )]
+    SharedVersionTable {
+        /// One service.
+        first: ServiceName,
+        /// The other.
+        second: ServiceName,
+        /// Schema and table.
+        table: String,
+    },
+    /// A service's `migrations.lock` cannot be read.
+    #[error("`{service}`: its `migrations.lock` cannot be read")]
+    LockFile {
+        /// The service.
+        service: ServiceName,
+        /// What is wrong with it.
+        #[source]
+        source: LockFileError,
+    },
+}
+
+impl Deployment {
+    /// Puts services and databases together.
+    ///
+    /// # Errors
+    /// [`DeploymentError`] if names or requirements do not fit, two services share a version table, or a lock file is
+    /// malformed.
+    pub fn new(placements: Vec<Placement>) -> Result<Self, DeploymentError> {
+        let catalog = Catalog::new(placements.iter().map(|p| p.service.known()).collect())?;
+        let mut databases: Vec<DatabaseUrl> = Vec::new();
+        let mut tables: BTreeMap<(usize, String), ServiceName> = BTreeMap::new();
+        let mut placed = Vec::with_capacity(placements.len());
+        for Placement { service, schema, url } in placements {
+            let database =
+                databases.iter().position(|known| known.identity() == url.identity()).unwrap_or_else(|| {
+                    databases.push(url);
+                    databases.len() - 1
+                });
+            let table = qualified(&schema, &service.version_table());
+            if let Some(first) = tables.insert((database, table.clone()), service.name().clone()) {
+                return Err(DeploymentError::SharedVersionTable {
+                    first,
+                    second: service.name().clone(),
+                    table,
+                });
+            }
+            let lock_file = LockFile::parse(service.lock_file().unwrap_or_default())
+                .map_err(|source| DeploymentError::LockFile { service: service.name().clone(), source })?;
+            placed.push(Placed { service, schema, database, lock_file });
+        }
+        Ok(Self { placements: placed, databases, catalog })
+    }
+
+    /// What planning knows of the services.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The databases in use, each once.
+    #[must_use]
+    pub fn databases(&self) -> &[DatabaseUrl] {
+        &self.databases
+    }
+
+    /// The services in their order, each with its schema and the index of its database.
+    pub fn services(&self) -> impl Iterator<Item = (&Service, &str, usize)> {
+        self.placements.iter().map(|p| (&p.service, p.schema.as_str(), p.database))
+    }
+
+    pub(crate) fn placements(&self) -> &[Placed] {
+        &self.placements
+    }
+
+    pub(crate) fn placed(&self, service: &ServiceName) -> Option<&Placed> {
+        self.placements.iter().find(|p| p.service.name() == service)
+    }
+
+    /// The service whose schema this is, for naming owners.
+    pub(crate) fn owner_of_schema(&self, database: usize, schema: &str) -> Option<&ServiceName> {
+        self.placements
+            .iter()
+            .find(|p| p.database == database && p.schema == schema)
+            .map(|p| p.service.name())
+    }
+}
+
+impl Placed {
+    pub(crate) fn name(&self) -> &ServiceName {
+        self.service.name()
+    }
+
+    pub(crate) fn version_table(&self) -> String {
+        qualified(&self.schema, &self.service.version_table())
+    }
+
+    pub(crate) fn journal_name(&self) -> String {
+        format!("migration_journal_{}", self.name())
+    }
+
+    pub(crate) fn journal(&self) -> String {
+        qualified(&self.schema, &self.journal_name())
+    }
+
+    /// Text whose hash is the key of the service's migration lock.
+    pub(crate) fn lock_key(&self) -> String {
+        format!("migrate:{}.{}", self.schema, self.service.version_table())
+    }
+
+    /// Whether the schema holds more than this service: `public`, or any other that is not the service's default.
+    pub(crate) fn shares_schema(&self) -> bool {
+        self.schema != self.service.default_schema() || self.schema == "public"
+    }
+}
+
+/// Schema and name as one SQL identifier.
+pub(crate) fn qualified(schema: &str, name: &str) -> String {
+    format!("{}.{}", quote_identifier(schema), quote_identifier(name))
+}

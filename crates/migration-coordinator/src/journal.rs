@@ -1,0 +1,94 @@
+//! Reading the journal: what was run, when, by whom, and how it ended.
+
+use migration_kit::ServiceName;
+use sea_orm::sqlx::{self, Row};
+
+use crate::deployment::{Deployment, Placed};
+use crate::session;
+use crate::survey::SurveyError;
+
+/// One line of a service's journal, times as text in UTC.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct JournalLine {
+    /// The service.
+    pub service: String,
+    /// The migration.
+    pub migration: String,
+    /// The run that it belonged to.
+    pub run: String,
+    /// `apply` or `revert`.
+    pub direction: String,
+    /// `running`, `succeeded`, `failed` or `interrupted`.
+    pub outcome: String,
+    /// When it began.
+    pub started_at: String,
+    /// How long it took, in milliseconds; `None` if nothing says that it ended.
+    pub elapsed_ms: Option<i64>,
+    /// Role of the database.
+    pub role: String,
+    /// Machine that ran it.
+    pub host: String,
+    /// Tool and version.
+    pub tool: String,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// The journals of these services (all, if none are named), oldest line first. A service without a journal has none.
+///
+/// # Errors
+/// [`SurveyError`] if a database cannot be read.
+pub async fn journal(
+    deployment: &Deployment,
+    services: &[ServiceName],
+) -> Result<Vec<JournalLine>, SurveyError> {
+    let mut lines = Vec::new();
+    for placed in deployment.placements() {
+        if services.is_empty() || services.contains(placed.name()) {
+            lines.extend(journal_of(deployment, placed).await?);
+        }
+    }
+    lines.sort_by(|a, b| a.started_at.cmp(&b.started_at));
+    Ok(lines)
+}
+
+async fn journal_of(deployment: &Deployment, placed: &Placed) -> Result<Vec<JournalLine>, SurveyError> {
+    let url = &deployment.databases()[placed.database];
+    let mut connection = session::connect_to_read(url).await?;
+    let exists = format!(
+        "/* migrate */ SELECT pg_catalog.to_regclass({}) IS NOT NULL",
+        migration_kit::literal(&placed.journal())
+    );
+    let sql = format!(
+        "/* migrate */ SELECT migration::text, run, direction, outcome, \
+         to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), \
+         (extract(epoch FROM finished_at - started_at) * 1000)::int8, role, host, tool, error FROM {} ORDER BY id",
+        placed.journal()
+    );
+    let read = async {
+        session::rows(&mut connection, "/* migrate */ BEGIN TRANSACTION READ ONLY").await?;
+        if !session::rows(&mut connection, &exists).await?.first().is_some_and(|row| row.get(0)) {
+            return Ok(Vec::new());
+        }
+        let rows = session::rows(&mut connection, &sql).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(JournalLine {
+                    service: placed.name().to_string(),
+                    migration: row.try_get(0)?,
+                    run: row.try_get(1)?,
+                    direction: row.try_get(2)?,
+                    outcome: row.try_get(3)?,
+                    started_at: row.try_get(4)?,
+                    elapsed_ms: row.try_get(5)?,
+                    role: row.try_get(6)?,
+                    host: row.try_get(7)?,
+                    tool: row.try_get(8)?,
+                    error: row.try_get(9)?,
+                })
+            })
+            .collect::<Result<Vec<_>, sqlx::Error>>()
+    }
+    .await;
+    read.map_err(|source| SurveyError::Query { database: url.to_string(), source })
+}

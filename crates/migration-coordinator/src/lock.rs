@@ -1,0 +1,107 @@
+//! The migration lock: one run at a time, per service.
+//!
+//! A session-level advisory lock on the very session that runs the migrations: when that session's process is gone, so
+//! are lock and statement, in this order never. It is asked for, never waited for inside PostgreSQL: a session that
+//! waits in `pg_advisory_lock` holds a snapshot, and `CREATE INDEX CONCURRENTLY` waits for that snapshot for ever.
+
+use std::time::{Duration, Instant};
+
+use futures_timer::Delay;
+use migration_kit::{ServiceName, literal};
+use sea_orm::sqlx::{self, Row};
+
+use crate::deployment::Placed;
+use crate::event;
+use crate::session::Session;
+use crate::survey::{Holder, Survey};
+
+/// First pause between two attempts; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// How often a run that waits says for whom.
+const SAY_EVERY: Duration = Duration::from_secs(5);
+
+/// Why a migration lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody else holds it.
+    #[error("`{service}`: another run holds the migration lock{}", held_by(holder.as_ref()))]
+    Busy {
+        /// The service.
+        service: ServiceName,
+        /// Who holds it, if that could be seen.
+        holder: Option<Holder>,
+    },
+    /// The server could not be asked.
+    #[error("`{service}`: the migration lock could not be asked for")]
+    Query {
+        /// The service.
+        service: ServiceName,
+        /// What the server says.
+        #[source]
+        source: sqlx::Error,
+    },
+}
+
+/// Proof that a session holds the migration lock of a service. Every path that changes a database takes it.
+#[derive(Debug)]
+pub(crate) struct MigrationLock {
+    service: ServiceName,
+}
+
+impl MigrationLock {
+    /// Takes the lock, asking every 50 ms, then less often up to every 500 ms (with jitter), until `patience` has passed.
+    ///
+    /// # Errors
+    /// [`LockError::Busy`] with the holder after `patience`; [`LockError::Query`] if the server cannot be asked.
+    pub(crate) async fn take(
+        session: &Session,
+        placed: &Placed,
+        patience: Duration,
+    ) -> Result<Self, LockError> {
+        let service = placed.name();
+        let failed = |source| LockError::Query { service: service.clone(), source };
+        let ask = format!(
+            "/* migrate */ SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended({}, 0))",
+            literal(&placed.lock_key())
+        );
+        let begun = Instant::now();
+        let mut said: Option<Instant> = None;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let rows = session.rows(&ask).await.map_err(failed)?;
+            if rows.first().is_some_and(|row| row.get::<bool, _>(0)) {
+                if said.is_some() {
+                    event::lock_acquired(service, begun.elapsed());
+                }
+                return Ok(Self { service: service.clone() });
+            }
+            let tired = begun.elapsed() >= patience;
+            if tired || said.is_none_or(|when| when.elapsed() >= SAY_EVERY) {
+                let facts = Survey::take_on(session, &[placed]).await.map_err(failed)?;
+                let holder = facts.into_iter().next().and_then(|facts| facts.holder);
+                if tired {
+                    return Err(LockError::Busy { service: service.clone(), holder });
+                }
+                event::lock_waiting(service, holder.as_ref(), begun.elapsed());
+                said = Some(Instant::now());
+            }
+            Delay::new(pause.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// The service whose lock is held.
+    pub(crate) fn service(&self) -> &ServiceName {
+        &self.service
+    }
+}
+
+fn held_by(holder: Option<&Holder>) -> String {
+    holder.map_or_else(String::new, |holder| {
+        format!(": pid {} (`{}`, {})", holder.pid, holder.application, holder.host)
+    })
+}

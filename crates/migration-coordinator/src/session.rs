@@ -1,0 +1,204 @@
+//! Sessions: one connection each, never more.
+//!
+//! A [`Session`] runs migrations and holds their migration lock; sea-orm wants a pool, so it gets one that can connect
+//! exactly once. A pool that replaced a lost connection would go on without the lock. Reading uses a plain connection.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sea_orm::sqlx::pool::PoolConnection;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
+use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Postgres, Row};
+use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
+
+use crate::database::DatabaseUrl;
+
+/// How soon an idle or working server notices that its client was killed.
+const CONNECTION_CHECK: &str = "500ms";
+
+/// How long a statement waits for the session's only connection. It is free unless a migration holds it and asks for
+/// it once more, which would wait for ever.
+const ACQUIRE: Duration = Duration::from_secs(5);
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nothing answers at the address.
+    #[error("cannot reach `{database}`")]
+    Unreachable {
+        /// The database, without its password.
+        database: String,
+        /// What the driver says.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The server answers, and refuses: password, role, database or number of connections.
+    #[error("`{database}` refuses the connection")]
+    Refused {
+        /// The database, without its password.
+        database: String,
+        /// What the server says.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// Something between us and the server drops start-up options or changes the session: a lock would not be ours.
+    #[error(
+        "`{database}` is behind a transaction-pooling proxy: a migration lock taken there would not be ours"
+    )]
+    Pooled {
+        /// The database, without its password.
+        database: String,
+    },
+    /// The server is too old.
+    #[error("`{database}` is PostgreSQL {version}; version 15 or later is needed")]
+    TooOld {
+        /// The database, without its password.
+        database: String,
+        /// Its version, as it writes it.
+        version: String,
+    },
+}
+
+impl ConnectError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => {
+                "check that the server runs and that host and port of DATABASE_URL are right"
+            }
+            Self::Refused { .. } => "check user, password and database name of DATABASE_URL",
+            Self::Pooled { .. } => "use a URL that leads directly to the server, not through the proxy",
+            Self::TooOld { .. } => "upgrade the server",
+        }
+    }
+
+    fn classify(database: &DatabaseUrl, source: sqlx::Error) -> Self {
+        let code = source.as_database_error().and_then(|e| e.code().map(Cow::into_owned));
+        let database = database.to_string();
+        match code.as_deref() {
+            // 08P01: `unsupported startup parameter: options`, PgBouncer's answer to start-up options.
+            Some("08P01") => Self::Pooled { database },
+            Some(_) => Self::Refused { database, source },
+            None => Self::Unreachable { database, source },
+        }
+    }
+}
+
+/// One dedicated connection that runs the migrations of one service and holds its lock.
+pub(crate) struct Session {
+    // Invariant: connects once; see the module.
+    pool: PgPool,
+    db: DatabaseConnection,
+    pid: i32,
+}
+
+impl Session {
+    /// Connects, and proves that nothing stands between us and one server process.
+    pub(crate) async fn open(
+        url: &DatabaseUrl,
+        application: &str,
+        search_path: &str,
+    ) -> Result<Self, ConnectError> {
+        let marker = format!("{:032x}", fastrand::u128(..));
+        let options = url
+            .options()
+            .clone()
+            .application_name(application)
+            .options([
+                ("search_path", search_path),
+                ("TimeZone", "UTC"),
+                ("lock_timeout", "0"),
+                ("statement_timeout", "0"),
+                ("idle_in_transaction_session_timeout", "0"),
+                ("client_connection_check_interval", CONNECTION_CHECK),
+                ("migration.session", &marker),
+            ])
+            .disable_statement_logging();
+        let connected = Arc::new(AtomicBool::new(false));
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .acquire_timeout(ACQUIRE)
+            .after_connect(move |_, _| {
+                let again = connected.swap(true, Ordering::SeqCst);
+                Box::pin(async move {
+                    if again {
+                        Err(sqlx::Error::Protocol(
+                            "the session was lost, and with it the migration lock".into(),
+                        ))
+                    } else {
+                        Ok(())
+                    }
+                })
+            })
+            .connect_with(options)
+            .await
+            .map_err(|source| ConnectError::classify(url, source))?;
+        let mut session = Self { db: DatabaseConnection::from(pool.clone()), pool, pid: 0 };
+        session.pid = session.prove(url, &marker).await?;
+        Ok(session)
+    }
+
+    /// A proxy that pools transactions drops the marker, or answers two transactions from two server processes.
+    async fn prove(&self, url: &DatabaseUrl, marker: &str) -> Result<i32, ConnectError> {
+        const ASK: &str = "/* migrate */ SELECT pg_catalog.pg_backend_pid(), \
+                           coalesce(pg_catalog.current_setting('migration.session', true), '')";
+        let mut pids = Vec::new();
+        for _ in 0..2 {
+            let rows = self.rows(ASK).await.map_err(|source| ConnectError::classify(url, source))?;
+            let row = rows.first().ok_or_else(|| ConnectError::Pooled { database: url.to_string() })?;
+            if row.get::<String, _>(1) != marker {
+                return Err(ConnectError::Pooled { database: url.to_string() });
+            }
+            pids.push(row.get::<i32, _>(0));
+        }
+        if pids[0] == pids[1] { Ok(pids[0]) } else { Err(ConnectError::Pooled { database: url.to_string() }) }
+    }
+
+    /// The connection as sea-orm knows it.
+    pub(crate) fn db(&self) -> &DatabaseConnection {
+        &self.db
+    }
+
+    /// Process id of the server process behind the session.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Rows of one statement outside a transaction, by the simple protocol: one message there, one back.
+    pub(crate) async fn rows(&self, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut *connection).await
+    }
+
+    /// The connection itself, until it is dropped; nothing else can use the session meanwhile.
+    pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, DbErr> {
+        self.pool.acquire().await.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
+    }
+
+    /// Ends the session, and with it its locks.
+    pub(crate) async fn close(self) {
+        self.pool.close().await;
+    }
+}
+
+/// Connects for reading only, and for as long as one question takes.
+pub(crate) async fn connect_to_read(url: &DatabaseUrl) -> Result<PgConnection, ConnectError> {
+    let options: PgConnectOptions = url
+        .options()
+        .clone()
+        .application_name("migrate")
+        .statement_cache_capacity(0)
+        .disable_statement_logging();
+    PgConnection::connect_with(&options).await.map_err(|source| ConnectError::classify(url, source))
+}
+
+/// Rows of one statement on a plain connection, by the simple protocol.
+pub(crate) async fn rows(connection: &mut PgConnection, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(connection).await
+}
