@@ -7,9 +7,17 @@ use migration_kit::Service;
 use sea_orm_migration::prelude::*;
 
 pub mod entity;
+mod reader_settings;
 
 migration_kit::migrations! {
     m20250823_000001_create_bookreader,
+    m20250824_143000_add_book_rating,
+    m20250824_154500_create_user_preferences,
+    m20250824_154501_backfill_user_preferences,
+    m20250824_154502_drop_reader_settings,
+    m20250824_162000_optimize_queries,
+    m20251019_234800_add_reading_location_cfi,
+    m20251020_232800_add_scroll_offset_percent,
 }
 
 /// Name of the service, of its schema and, as a suffix, of its version table.

@@ -268,7 +268,7 @@ impl ServiceMigration for Migration {
             details = details.verify(Check::holds(
                 format!("type `{name}` has its values in order"),
                 format!(
-                    "SELECT array_agg(enumlabel::text ORDER BY enumsortorder) = ARRAY[{values}] \
+                    "SELECT coalesce(array_agg(enumlabel::text ORDER BY enumsortorder) = ARRAY[{values}], false) \
                      FROM pg_enum WHERE enumtypid = to_regtype('{name}')"
                 ),
             ));

@@ -1,0 +1,53 @@
+//! Expand: `books.rating`, and two indexes on it.
+//!
+//! Strongest lock: ACCESS EXCLUSIVE on `books` for the moment in which the column is added, without a rewrite. The
+//! indexes are built concurrently, one statement each and outside a transaction: in the old script both stood in one.
+//!
+//! `down` loses the ratings.
+
+use migration_kit::{Check, Details, Online, ServiceMigration};
+use sea_orm_migration::prelude::*;
+
+use crate::NAME;
+
+/// Adds the rating of a book, and its indexes.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        online.add_column("books", "rating", "double precision").run().await?;
+        online.create_index("idx_books_rating").on("books").columns(["rating"]).run().await?;
+        online
+            .create_index("idx_books_high_rating")
+            .on("books")
+            .columns(["rating"])
+            .filter("rating >= 4.0")
+            .run()
+            .await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        online.drop_index("idx_books_high_rating").await?;
+        online.drop_index("idx_books_rating").await?;
+        online.drop_column("books", "rating").await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        Details::expand()
+            .replaces("abc123def456")
+            .loses_on_revert("the ratings of books")
+            .verify(Check::column("books", "rating", "double precision"))
+            .verify(Check::index("idx_books_rating"))
+            .verify(Check::index("idx_books_high_rating"))
+    }
+}

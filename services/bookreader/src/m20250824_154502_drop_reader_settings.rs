@@ -1,0 +1,134 @@
+//! Contract: drops `users.reader_settings`, which `user_preferences` has replaced.
+//!
+//! It sweeps once more, checks that no user is left without preferences, and drops trigger, column and functions.
+//! Strongest lock: ACCESS EXCLUSIVE on `users`, twice for a moment. A view or another object that reads the column
+//! refuses the migration before it changes anything.
+//!
+//! **Lost for good**: keys without a column, that is all but `theme`, `language`, `notifications` and
+//! `notifications_enabled`; the spelling of the JSON; whether a setting was absent or the default. Settings with a
+//! reject are kept whole in the table of rejects.
+//!
+//! `down` brings the column back with `theme`, `language` and `notifications` from `user_preferences`; settings with a
+//! reject come back to the byte if the preferences have not changed since. Functions and trigger are there again. The
+//! column then stands last in the table.
+
+use std::time::Duration;
+
+use migration_kit::{Check, Details, Online, ServiceMigration};
+use sea_orm_migration::prelude::*;
+
+use crate::reader_settings::{self, CARRIED, REJECTS, TRIGGER};
+use crate::NAME;
+
+/// Drops the old settings.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+const SOAK: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        if manager.has_column("users", "reader_settings").await? {
+            // Idempotent, and needed when an earlier try was stopped after it had dropped the trigger.
+            reader_settings::keep_in_step(manager, &online).await?;
+            reader_settings::sweep(&online).await?;
+            if let Some(user) = online.query_text(reader_settings::WITHOUT_PREFERENCES).await? {
+                return Err(DbErr::Migration(format!("user `{user}` has no preferences after the sweep")));
+            }
+            online.drop_trigger("users", TRIGGER).await?;
+            online.drop_column("users", "reader_settings").await?;
+        }
+        reader_settings::drop_functions(&online).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        online.add_column("users", "reader_settings", "json").run().await?;
+        reader_settings::keep_in_step(manager, &online).await?;
+        online
+            .backfill("users")
+            .statement(format!(
+                "UPDATE users AS source SET reader_settings = (listed.row_data ->> 'reader_settings')::json \
+                 FROM (SELECT DISTINCT ON (row_key) row_key, row_data FROM {REJECTS} \
+                 WHERE table_name = 'users' ORDER BY row_key, id DESC) AS listed, user_preferences AS kept, \
+                 LATERAL {CARRIED}((listed.row_data ->> 'reader_settings')::json) AS carried \
+                 WHERE {{batch}} AND source.reader_settings IS NULL \
+                 AND listed.row_key = jsonb_build_object('id', source.id) AND kept.user_id = source.id \
+                 AND (kept.theme, kept.language, kept.notifications_enabled) \
+                 = (carried.theme, carried.language, carried.notifications_enabled)"
+            ))
+            .statement(
+                "UPDATE users AS source SET reader_settings = json_build_object('theme', kept.theme, \
+                 'language', kept.language, 'notifications', kept.notifications_enabled) \
+                 FROM user_preferences AS kept \
+                 WHERE {batch} AND source.reader_settings IS NULL AND kept.user_id = source.id",
+            )
+            .run()
+            .await?;
+        online.forget_rejects().await?;
+        reader_settings::sweep(&online).await?;
+        Ok(())
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        Details::contract(SOAK)
+            .loses(
+                "keys of `users.reader_settings` other than `theme`, `language`, `notifications` and \
+                 `notifications_enabled`, and how the JSON was spelled",
+            )
+            .guard(Check::none(
+                "nothing but our trigger reads `users.reader_settings`",
+                format!(
+                    "SELECT pg_describe_object(classid, objid, objsubid) FROM pg_depend \
+                     JOIN pg_attribute ON attrelid = refobjid AND attnum = refobjsubid \
+                     WHERE refclassid = 'pg_class'::regclass AND refobjid = to_regclass('users') \
+                     AND attname = 'reader_settings' \
+                     AND NOT EXISTS (SELECT FROM pg_trigger WHERE classid = 'pg_trigger'::regclass \
+                     AND pg_trigger.oid = objid AND tgname = '{TRIGGER}')"
+                ),
+            ))
+            .guard(Check::none(
+                "the trigger that keeps preferences in step was not switched off",
+                format!(
+                    "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass('users') AND tgname = '{TRIGGER}' \
+                     AND tgenabled = 'D'"
+                ),
+            ))
+            .guard(Check::report("settings that are lost, and how many users have them", LOST_KEYS))
+            .verify(Check::no_column("users", "reader_settings"))
+            .verify(Check::holds(
+                "trigger and functions are gone",
+                format!(
+                    "SELECT NOT EXISTS (SELECT FROM pg_proc WHERE pronamespace = current_schema()::regnamespace \
+                     AND proname IN ('{TRIGGER}', '{CARRIED}', '{}'))",
+                    reader_settings::CARRY
+                ),
+            ))
+    }
+}
+
+/// Names each key without a column. Settings that are no object, or that cannot be read, are rejects and have no keys.
+///
+/// It also runs when an earlier try was stopped after the column was gone: `absent` then stands in for it.
+const LOST_KEYS: &str = r"SELECT coalesce(
+        string_agg(format('%s (%s)', key, n_users), ', ' ORDER BY n_users DESC, key), 'none')
+    FROM (
+        SELECT key, count(DISTINCT users.id) AS n_users
+        FROM (SELECT NULL::json AS reader_settings) AS absent CROSS JOIN users
+        CROSS JOIN LATERAL (SELECT (SELECT reader_settings FROM users AS same WHERE same.id = users.id)) AS old (settings)
+        CROSS JOIN LATERAL json_object_keys(CASE
+            WHEN json_typeof(old.settings) <> 'object' THEN '{}'
+            WHEN regexp_replace(old.settings::text, '\\ud[89ab]..\\ud[c-f]..', '', 'gi') ~* '\\u(0000|d[89a-f])' THEN '{}'
+            ELSE old.settings
+        END) AS key
+        WHERE key NOT IN ('theme', 'language', 'notifications', 'notifications_enabled')
+        GROUP BY key
+    ) AS lost";

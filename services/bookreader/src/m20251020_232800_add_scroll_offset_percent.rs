@@ -1,0 +1,66 @@
+//! Expand: the scroll offset within a page, with its default and its range.
+//!
+//! Strongest lock: ACCESS EXCLUSIVE on `reading_progress` for the moments in which the column and the constraint are
+//! added; the constant default is kept in the catalog, so nothing is rewritten. The constraint is added `NOT VALID` and
+//! then validated in a second transaction, beside readers and writers.
+//!
+//! The default stays for good: application code from before the column inserts without naming it.
+//!
+//! `down` loses the offsets.
+
+use migration_kit::{Check, Details, Online, ServiceMigration};
+use sea_orm_migration::prelude::*;
+
+use crate::NAME;
+
+/// Adds the scroll offset, and the check of its range.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        online
+            .add_column("reading_progress", "scroll_offset_percent", "double precision")
+            .not_null()
+            .default("0.0")
+            .comment("Scroll offset within page (0-100%) for pixel-perfect positioning")
+            .run()
+            .await?;
+        online
+            .add_check(
+                "reading_progress",
+                "check_scroll_offset_range",
+                "scroll_offset_percent >= 0.0 AND scroll_offset_percent <= 100.0",
+            )
+            .run()
+            .await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        online.drop_constraint("reading_progress", "check_scroll_offset_range").await?;
+        online.drop_column("reading_progress", "scroll_offset_percent").await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        Details::expand()
+            .replaces("e94cab18247f")
+            .loses_on_revert("the scroll offsets")
+            .verify(Check::column("reading_progress", "scroll_offset_percent", "double precision not null"))
+            .verify(Check::holds(
+                "`reading_progress.scroll_offset_percent` defaults to 0, so that older application code can insert",
+                "SELECT EXISTS (SELECT FROM pg_attrdef JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum \
+                 WHERE adrelid = to_regclass('reading_progress') AND attname = 'scroll_offset_percent' \
+                 AND pg_get_expr(adbin, adrelid) = '0.0')",
+            ))
+            .verify(Check::constraint("reading_progress", "check_scroll_offset_range"))
+    }
+}

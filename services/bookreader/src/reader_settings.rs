@@ -1,0 +1,230 @@
+//! What is carried over from `users.reader_settings` to `user_preferences`, defined once, as SQL functions.
+//!
+//! The backfill, the trigger that keeps rows of still-running old code in step, the sweep of the contract step and the
+//! checks all call [`CARRIED`]; none of them says a second time what a theme is. Nothing here decides when that
+//! happens: the migrations do. Two published migrations call these steps, so they are no more edited than those.
+//!
+//! **What is carried.** `theme` and `language` from a JSON string that fits the column; `notifications_enabled` from
+//! `true` or `false` under that key or under `notifications`, which the old application wrote at times. A key that is
+//! absent gives the default, and so does `NULL`. Anything else gives the default too and is listed as a reject: another
+//! JSON type (`null` too), a string too long, two keys that contradict each other, settings that are no object, and
+//! settings that cannot be read as text (`\u0000`, half a surrogate pair), which the type `json` stores without a word.
+//! Of a key that stands twice the last one counts, as for the old application.
+//!
+//! **Who wins.** Preferences that exist are never overwritten by a backfill or a sweep. The trigger carries a field over
+//! only when old code really changed that field in `reader_settings`: saving a user with the settings as they were
+//! leaves alone what new code wrote to `user_preferences`, and so does a change to the other two fields.
+
+use migration_kit::{BackfillReport, Online, literal, quote_identifier, rejects};
+use sea_orm_migration::prelude::*;
+
+use crate::NAME;
+
+/// `<schema>.carried_preferences(json)`: the preferences in some settings, and what could not be carried over.
+pub(crate) const CARRIED: &str = "carried_preferences";
+
+/// `<schema>.carry_reader_settings(uuid, json, json)`: brings the preferences of one user in step with a change.
+pub(crate) const CARRY: &str = "carry_reader_settings";
+
+/// The trigger on `users`, and its function.
+pub(crate) const TRIGGER: &str = "keep_preferences_in_step";
+
+/// The migration under whose name rejects are listed, by itself and by the trigger.
+const BACKFILL: &str = "m20250824_154501_backfill_user_preferences";
+
+/// The service's table of rejects.
+pub(crate) const REJECTS: &str = "migration_reject_bookreader";
+
+/// Creates the functions and the trigger. From then on, preferences follow what old code writes.
+pub(crate) async fn keep_in_step(manager: &SchemaManager<'_>, online: &Online) -> Result<(), DbErr> {
+    rejects::install(manager, NAME).await?;
+    let schema = quote_identifier(online.schema());
+    online
+        .create_function(
+            &format!(
+                "{CARRIED}(settings json, OUT theme text, OUT language text, OUT notifications_enabled boolean, \
+                 OUT rejects jsonb)"
+            ),
+            "plpgsql",
+            "IMMUTABLE",
+            CARRIED_BODY,
+        )
+        .await?;
+    // It writes to the table of rejects, for which the application's role has no privilege.
+    online
+        .create_function(
+            &format!("{CARRY}(owner uuid, old_settings json, new_settings json) RETURNS void"),
+            "plpgsql",
+            "SECURITY DEFINER SET search_path = pg_catalog, pg_temp",
+            &CARRY_BODY.replace("{schema}", &schema).replace("{backfill}", &literal(BACKFILL)),
+        )
+        .await?;
+    online
+        .create_trigger(TRIGGER)
+        .on("users")
+        .when("AFTER INSERT OR UPDATE OF reader_settings")
+        .body(&TRIGGER_BODY.replace("{schema}", &schema))
+        .run()
+        .await
+}
+
+/// Drops the trigger and the functions.
+pub(crate) async fn stop_keeping_in_step(online: &Online) -> Result<(), DbErr> {
+    online.drop_trigger("users", TRIGGER).await?;
+    drop_functions(online).await
+}
+
+/// Drops the functions that the trigger called.
+pub(crate) async fn drop_functions(online: &Online) -> Result<(), DbErr> {
+    online.drop_function(&format!("{CARRY}(uuid, json, json)")).await?;
+    online.drop_function(&format!("{CARRIED}(json)")).await
+}
+
+/// Gives every user without preferences those that the settings say, and lists what could not be carried over.
+///
+/// `FOR KEY SHARE` keeps a user from being deleted between being read and being referred to; it blocks no update.
+pub(crate) async fn sweep(online: &Online) -> Result<BackfillReport, DbErr> {
+    online
+        .backfill("users")
+        .statement(format!(
+            "INSERT INTO user_preferences (user_id, theme, language, notifications_enabled) \
+             SELECT source.id, carried.theme, carried.language, carried.notifications_enabled \
+             FROM users AS source CROSS JOIN LATERAL {CARRIED}(source.reader_settings) AS carried \
+             WHERE {{batch}} AND NOT EXISTS (SELECT FROM user_preferences AS kept WHERE kept.user_id = source.id) \
+             FOR KEY SHARE OF source \
+             ON CONFLICT (user_id) DO NOTHING"
+        ))
+        .rejects(format!(
+            "SELECT jsonb_build_object('id', source.id) AS key, found.field, found.value, found.reason, \
+             jsonb_build_object('id', source.id, 'reader_settings', source.reader_settings::text) AS row \
+             FROM {} WHERE {{batch}} AND {NOT_LISTED}",
+            not_carried()
+        ))
+        .run()
+        .await
+}
+
+/// Query for the users without preferences.
+pub(crate) const WITHOUT_PREFERENCES: &str = "SELECT id::text FROM users \
+     WHERE NOT EXISTS (SELECT FROM user_preferences AS kept WHERE kept.user_id = users.id)";
+
+/// Query for the users whose settings hold something that could not be carried over and that is not listed.
+pub(crate) fn not_listed() -> String {
+    format!("SELECT source.id, found.field FROM {} WHERE {NOT_LISTED}", not_carried())
+}
+
+/// `FROM` list of what could not be carried over: `source` is the user, `found` one finding.
+fn not_carried() -> String {
+    format!(
+        "users AS source CROSS JOIN LATERAL {CARRIED}(source.reader_settings) AS carried \
+         CROSS JOIN LATERAL jsonb_to_recordset(carried.rejects) AS found (field text, value text, reason text)"
+    )
+}
+
+/// Condition beside [`not_carried`]: nobody has listed the finding yet.
+const NOT_LISTED: &str = "NOT EXISTS (SELECT FROM migration_reject_bookreader AS listed \
+     WHERE listed.table_name = 'users' AND listed.row_key = jsonb_build_object('id', source.id) \
+     AND listed.field = found.field)";
+
+/// The block has an exception handler because the type `json` stores escapes that no text can hold; whoever reads any
+/// key of such settings gets an error.
+const CARRIED_BODY: &str = r"
+BEGIN
+    theme := 'light';
+    language := 'ru';
+    notifications_enabled := true;
+    rejects := '[]';
+    IF settings IS NULL THEN
+        RETURN;
+    END IF;
+    IF json_typeof(settings) <> 'object' THEN
+        rejects := jsonb_build_array(jsonb_build_object('field', 'reader_settings', 'value', settings::text,
+            'reason', 'is a JSON ' || json_typeof(settings) || ', not an object'));
+        RETURN;
+    END IF;
+    SELECT
+        coalesce(max(judged.content) FILTER (WHERE judged.field = 'theme' AND judged.reason IS NULL), theme),
+        coalesce(max(judged.content) FILTER (WHERE judged.field = 'language' AND judged.reason IS NULL), language),
+        coalesce(
+            max(judged.content) FILTER (WHERE judged.field = 'notifications_enabled' AND judged.reason IS NULL),
+            max(judged.content) FILTER (WHERE judged.field = 'notifications' AND judged.reason IS NULL)
+        )::boolean,
+        jsonb_agg(
+            jsonb_build_object('field', judged.field, 'value', judged.raw, 'reason', judged.reason)
+            ORDER BY judged.field
+        ) FILTER (WHERE judged.reason IS NOT NULL)
+    INTO theme, language, notifications_enabled, rejects
+    FROM (
+        SELECT setting.field, setting.value #>> '{}' AS content, setting.value::text AS raw,
+            CASE
+                WHEN setting.field IN ('theme', 'language') THEN CASE
+                    WHEN json_typeof(setting.value) <> 'string'
+                        THEN 'is a JSON ' || json_typeof(setting.value) || ', not a string'
+                    WHEN setting.field = 'theme' AND char_length(setting.value #>> '{}') > 20
+                        THEN 'is longer than 20 characters'
+                    WHEN setting.field = 'language' AND char_length(setting.value #>> '{}') > 10
+                        THEN 'is longer than 10 characters'
+                END
+                WHEN json_typeof(setting.value) <> 'boolean'
+                    THEN 'is a JSON ' || json_typeof(setting.value) || ', neither true nor false'
+                WHEN setting.field = 'notifications'
+                    AND json_typeof(settings -> 'notifications_enabled') = 'boolean'
+                    AND setting.value #>> '{}' <> settings ->> 'notifications_enabled'
+                    THEN 'contradicts notifications_enabled'
+            END AS reason
+        FROM (
+            SELECT DISTINCT ON (entry.field) entry.field, entry.value
+            FROM json_each(settings) WITH ORDINALITY AS entry (field, value, place)
+            WHERE entry.field IN ('theme', 'language', 'notifications', 'notifications_enabled')
+            ORDER BY entry.field, entry.place DESC
+        ) AS setting
+    ) AS judged;
+    notifications_enabled := coalesce(notifications_enabled, true);
+    rejects := coalesce(rejects, '[]');
+EXCEPTION WHEN untranslatable_character OR invalid_text_representation THEN
+    theme := 'light';
+    language := 'ru';
+    notifications_enabled := true;
+    rejects := jsonb_build_array(jsonb_build_object('field', 'reader_settings', 'value', settings::text,
+        'reason', 'holds an escape that is not text'));
+END";
+
+const CARRY_BODY: &str = r"
+DECLARE
+    was record;
+    becomes record;
+BEGIN
+    SELECT * INTO was FROM {schema}.carried_preferences(old_settings);
+    SELECT * INTO becomes FROM {schema}.carried_preferences(new_settings);
+    INSERT INTO {schema}.user_preferences (user_id, theme, language, notifications_enabled)
+    VALUES (owner, becomes.theme, becomes.language, becomes.notifications_enabled)
+    ON CONFLICT (user_id) DO NOTHING;
+    UPDATE {schema}.user_preferences AS kept
+    SET theme = CASE WHEN becomes.theme <> was.theme THEN becomes.theme ELSE kept.theme END,
+        language = CASE WHEN becomes.language <> was.language THEN becomes.language ELSE kept.language END,
+        notifications_enabled = CASE WHEN becomes.notifications_enabled <> was.notifications_enabled
+            THEN becomes.notifications_enabled ELSE kept.notifications_enabled END,
+        updated_at = now()
+    WHERE kept.user_id = owner AND (
+        becomes.theme <> was.theme AND becomes.theme <> kept.theme
+        OR becomes.language <> was.language AND becomes.language <> kept.language
+        OR becomes.notifications_enabled <> was.notifications_enabled
+            AND becomes.notifications_enabled <> kept.notifications_enabled
+    );
+    DELETE FROM {schema}.migration_reject_bookreader
+    WHERE migration = {backfill} AND table_name = 'users' AND row_key = jsonb_build_object('id', owner);
+    INSERT INTO {schema}.migration_reject_bookreader
+        (migration, table_name, row_key, field, value, reason, row_data)
+    SELECT {backfill}, 'users', jsonb_build_object('id', owner), found.field, found.value, found.reason,
+        jsonb_build_object('id', owner, 'reader_settings', new_settings::text)
+    FROM jsonb_to_recordset(becomes.rejects) AS found (field text, value text, reason text)
+    ON CONFLICT (migration, table_name, row_key, field) DO NOTHING;
+END";
+
+const TRIGGER_BODY: &str = r"
+    IF TG_OP = 'INSERT' THEN
+        PERFORM {schema}.carry_reader_settings(NEW.id, NULL, NEW.reader_settings);
+    ELSIF NEW.reader_settings::text IS DISTINCT FROM OLD.reader_settings::text THEN
+        PERFORM {schema}.carry_reader_settings(NEW.id, OLD.reader_settings, NEW.reader_settings);
+    END IF;
+    RETURN NULL;";
