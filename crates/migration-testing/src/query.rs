@@ -1,0 +1,71 @@
+//! Connections whose `search_path` is one schema, queries with their rows as text, and checks.
+
+use std::sync::Arc;
+
+use migration_kit::{Check, CheckKind, quote_identifier};
+use sea_orm::sqlx::postgres::PgRow;
+use sea_orm::sqlx::{self, AssertSqlSafe, Row, ValueRef};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
+
+/// Connections for a test's own queries.
+pub(crate) const READERS: u32 = 5;
+/// Connections for migrations: one, as under the coordinator, so that a migration that wants two is found out.
+pub(crate) const MIGRATOR: u32 = 1;
+
+/// Rows named in the message about a check that does not hold.
+const ROWS_SHOWN: usize = 5;
+
+/// Opens a pool.
+pub(crate) async fn connect(
+    url: &str,
+    schema: &str,
+    n_connections: u32,
+) -> Result<DatabaseConnection, DbErr> {
+    let search_path = quote_identifier(schema);
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(n_connections).sqlx_logging(false);
+    options.map_sqlx_postgres_opts(move |options| {
+        // Without a statement cache, because a migration changes what a cached statement returns.
+        options
+            .options([("search_path", search_path.as_str()), ("TimeZone", "UTC")])
+            .application_name("migration-testing")
+            .statement_cache_capacity(0)
+    });
+    Database::connect(options).await
+}
+
+/// The rows of a query, fields parted by `|`, with `∅` for null.
+pub(crate) async fn rows(db: &DatabaseConnection, sql: &str) -> Result<Vec<String>, DbErr> {
+    let sql = AssertSqlSafe(sql.to_owned());
+    // The simple protocol: values arrive as text, whatever their type.
+    let rows = sqlx::raw_sql(sql).fetch_all(db.get_postgres_connection_pool()).await.map_err(query_error)?;
+    rows.iter().map(text).collect()
+}
+
+fn text(row: &PgRow) -> Result<String, DbErr> {
+    let field = |index| {
+        let value = row.try_get_raw(index).map_err(query_error)?;
+        if value.is_null() {
+            return Ok("∅".to_owned());
+        }
+        let text = value.as_str().map_err(|source| DbErr::Type(source.to_string()))?;
+        Ok(text.to_owned())
+    };
+    let fields: Result<Vec<String>, DbErr> = (0..row.len()).map(field).collect();
+    Ok(fields?.join("|"))
+}
+
+fn query_error(source: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(Arc::new(source)))
+}
+
+/// Asks whether a check holds: nothing if it does, else what the server said.
+pub(crate) async fn violation(db: &DatabaseConnection, check: &Check) -> Result<Option<String>, DbErr> {
+    let rows = rows(db, &check.sql).await?;
+    let holds = match check.kind {
+        CheckKind::None => rows.is_empty(),
+        CheckKind::Holds => rows == ["t"],
+        CheckKind::Report => true,
+    };
+    Ok((!holds).then(|| rows[..rows.len().min(ROWS_SHOWN)].join("; ")))
+}
