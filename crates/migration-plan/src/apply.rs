@@ -176,32 +176,55 @@ impl Draft<'_> {
 
     /// Adds all that the chosen need, and all that the reported wait for.
     ///
-    /// What a migration needs comes before it in the catalog's order: one pass from the end sees everything, and the
-    /// first to need something is the last to be seen.
+    /// What a migration needs comes before it in the catalog's order: one pass from the end sees everything.
     fn pull_in(&mut self) -> Result<(), PlanError> {
         let catalog = self.catalog;
-        let (selected, selected_services) = (self.chosen.clone(), self.touched.clone());
+        let selected = self.touched.clone();
+        // Per service that was not selected, for whom its earlier steps are pulled in.
+        let mut expand_for = vec![None; catalog.n_services()];
+        let mut contract_for = vec![None; catalog.n_services()];
         for &migration in catalog.numbers_in_order().iter().rev() {
-            if !self.chosen[migration] && !self.reported[migration] {
-                continue;
+            let service = catalog.service_of(migration);
+            let phase = catalog.known(migration).phase;
+            let puller = if phase == Phase::Expand { expand_for[service] } else { contract_for[service] };
+            if puller.is_some() && !self.chosen[migration] && !self.facts.is_applied(migration) {
+                self.chosen[migration] = true;
+                self.pulled_in_by[migration] = puller;
             }
-            for &needed in catalog.needs(migration) {
-                self.check_was_read(catalog.service_of(needed))?;
-                if self.chosen[migration] && !self.facts.is_applied(needed) && !selected[needed] {
-                    if selected_services[catalog.service_of(needed)] {
-                        let (id, requirement) = (catalog.id(migration).clone(), catalog.id(needed).clone());
-                        return Err(PlanError::BeyondTarget { id, requirement });
-                    }
-                    let same_service = catalog.service_of(needed) == catalog.service_of(migration);
-                    let puller = if same_service { self.pulled_in_by[migration] } else { Some(migration) };
-                    self.chosen[needed] = true;
-                    self.pulled_in_by[needed] = puller;
-                    self.touched[catalog.service_of(needed)] = true;
+            if self.chosen[migration] && !selected[service] {
+                expand_for[service] = self.pulled_in_by[migration];
+                if phase != Phase::Expand {
+                    contract_for[service] = self.pulled_in_by[migration];
                 }
+            }
+            if self.chosen[migration] || self.reported[migration] {
+                self.pull_in_required(migration, &selected)?;
             }
             if let (true, Some(Hold::Needs(needed))) = (self.reported[migration], self.holds[migration]) {
                 self.reported[needed] = true;
             }
+        }
+        Ok(())
+    }
+
+    /// Adds what a chosen migration requires, if it is not selected anyway.
+    fn pull_in_required(&mut self, migration: usize, selected: &[bool]) -> Result<(), PlanError> {
+        let catalog = self.catalog;
+        for &required in catalog.requires(migration) {
+            let service = catalog.service_of(required);
+            self.check_was_read(service)?;
+            if !self.chosen[migration] || self.chosen[required] || self.facts.is_applied(required) {
+                continue;
+            }
+            if selected[service] {
+                let (id, requirement) = (catalog.id(migration).clone(), catalog.id(required).clone());
+                return Err(PlanError::BeyondTarget { id, requirement });
+            }
+            let same_service = service == catalog.service_of(migration);
+            self.chosen[required] = true;
+            self.pulled_in_by[required] =
+                if same_service { self.pulled_in_by[migration] } else { Some(migration) };
+            self.touched[service] = true;
         }
         Ok(())
     }

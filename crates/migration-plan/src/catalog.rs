@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use crate::order::Graph;
-use crate::{KnownMigration, KnownService, MigrationId, MigrationName, Phase, ServiceName};
+use crate::{KnownMigration, KnownService, MigrationId, MigrationName, ServiceName};
 
 /// The services and migrations of the running program, and the one order in which they are applied.
 ///
@@ -24,7 +24,6 @@ pub struct Catalog {
     requires: Vec<Vec<usize>>,
     outside: Vec<Vec<MigrationId>>,
     required_by: Vec<Vec<usize>>,
-    needs: Vec<Vec<usize>>,
     order: Vec<usize>,
 }
 
@@ -105,14 +104,12 @@ impl Catalog {
             requires: Vec::new(),
             outside: Vec::new(),
             required_by: Vec::new(),
-            needs: Vec::new(),
             order: Vec::new(),
         };
         for service in services {
             catalog.number(service)?;
         }
         catalog.resolve_requirements()?;
-        catalog.collect_needs();
         let graph = Graph {
             service_of: &catalog.service_of,
             first_of: &catalog.first_of,
@@ -232,12 +229,6 @@ impl Catalog {
         &self.required_by[migration]
     }
 
-    /// All that must be applied before: the declared requirements and the latest earlier expand step of the service;
-    /// for a contract step also the latest earlier contract step. An expand step does not wait for a contract step.
-    pub(crate) fn needs(&self, migration: usize) -> &[usize] {
-        &self.needs[migration]
-    }
-
     fn number(&mut self, service: KnownService) -> Result<(), CatalogError> {
         let number = self.services.len();
         if self.service_index.insert(service.name.clone(), number).is_some() {
@@ -284,23 +275,6 @@ impl Catalog {
             self.outside.push(outside);
         }
         Ok(())
-    }
-
-    fn collect_needs(&mut self) {
-        for service in 0..self.services.len() {
-            let (mut expand, mut contract) = (None, None);
-            for migration in self.numbers_of(service) {
-                let mut needs = self.requires[migration].clone();
-                needs.extend(expand);
-                match self.known(migration).phase {
-                    Phase::Expand => expand = Some(migration),
-                    Phase::Contract { .. } => needs.extend(contract.replace(migration)),
-                }
-                needs.sort_unstable();
-                needs.dedup();
-                self.needs.push(needs);
-            }
-        }
     }
 }
 

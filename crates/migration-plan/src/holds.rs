@@ -15,6 +15,9 @@ pub(crate) enum Hold {
 
 /// For each migration why it is held back, if it is pending and held back.
 ///
+/// Beside its own reason a migration is held back by what it requires and by any earlier expand step of its service, a
+/// contract step also by any earlier contract step.
+///
 /// `now` is in seconds since 1970-01-01 UTC; pending expand steps count as applied now, since a contract step that
 /// comes after them comes after them in the same run.
 pub(crate) fn holds(
@@ -24,21 +27,46 @@ pub(crate) fn holds(
     now: i64,
 ) -> Vec<Option<Hold>> {
     let mut holds = vec![None; catalog.n_migrations()];
-    let mut last_expand_at: Vec<Option<i64>> = vec![None; catalog.n_services()];
+    let mut earlier = vec![Earlier::default(); catalog.n_services()];
     for &migration in catalog.numbers_in_order() {
-        let last_expand_at = &mut last_expand_at[catalog.service_of(migration)];
+        let earlier = &mut earlier[catalog.service_of(migration)];
         let applied_at = facts.applied_at(migration);
         let phase = catalog.known(migration).phase;
         if applied_at.is_none() {
-            holds[migration] = own_hold(phase, *last_expand_at, contract, now).or_else(|| {
-                catalog.needs(migration).iter().copied().find(|&n| holds[n].is_some()).map(Hold::Needs)
-            });
+            let required = || catalog.requires(migration).iter().copied().find(|&n| holds[n].is_some());
+            holds[migration] = own_hold(phase, earlier.last_expand_at, contract, now)
+                .or_else(|| required().or(earlier.held_before(phase)).map(Hold::Needs));
         }
-        if phase == Phase::Expand {
-            *last_expand_at = (*last_expand_at).max(Some(applied_at.unwrap_or(now)));
+        let held = holds[migration].map(|_| migration);
+        match phase {
+            Phase::Expand => {
+                earlier.last_expand_at = earlier.last_expand_at.max(Some(applied_at.unwrap_or(now)));
+                earlier.held_expand = held.or(earlier.held_expand);
+            }
+            Phase::Contract { .. } => earlier.held_contract = held.or(earlier.held_contract),
         }
     }
     holds
+}
+
+/// What stands earlier in a service's list.
+#[derive(Debug, Clone, Default)]
+struct Earlier {
+    /// When the latest expand step was or will be applied.
+    last_expand_at: Option<i64>,
+    /// The last expand step that is held back.
+    held_expand: Option<usize>,
+    /// The last contract step that is held back.
+    held_contract: Option<usize>,
+}
+
+impl Earlier {
+    fn held_before(&self, phase: Phase) -> Option<usize> {
+        match phase {
+            Phase::Expand => self.held_expand,
+            Phase::Contract { .. } => self.held_expand.or(self.held_contract),
+        }
+    }
 }
 
 /// The hold of a migration in the words of a plan.

@@ -175,6 +175,20 @@ fn requirements_are_pulled_in_with_what_they_need() {
 }
 
 #[test]
+fn what_was_merged_late_is_pulled_in_too() {
+    check_apply(
+        "a: m1(requires b:m3); b: m1 m2 m3",
+        "b: m2",
+        "a",
+        &expect![[r#"
+            apply b:m1 for a:m1
+            apply b:m3 for a:m1
+            apply a:m1 after b:m3
+        "#]],
+    );
+}
+
+#[test]
 fn pulled_in_contract_steps_leave_earlier_expand_steps_only() {
     check_apply(
         "a: m1(requires b:m3); b: m1 m2(contract) m3",

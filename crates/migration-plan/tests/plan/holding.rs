@@ -173,3 +173,33 @@ fn a_contract_step_waits_for_held_back_expand_steps() {
         "#]],
     );
 }
+
+#[test]
+fn a_held_back_step_that_was_merged_late_holds_what_follows() {
+    check_apply(
+        "a: m1(requires b:m1) m2 m3; b: m1(contract)",
+        "a: m2",
+        "a",
+        &expect![[r#"
+            hold b:m1: it is a contract step, and those were not asked for
+            hold a:m1: it comes after `b:m1`, which is held back
+            hold a:m3: it comes after `a:m1`, which is held back
+        "#]],
+    );
+}
+
+#[test]
+fn a_pulled_in_contract_step_brings_the_earlier_ones() {
+    check_apply(
+        "a: m1(requires b:m4); b: m1 m2(contract) m3 m4(contract) m5",
+        "",
+        "a --contract",
+        &expect![[r#"
+            apply b:m1 for a:m1
+            apply b:m2 for a:m1
+            apply b:m3 for a:m1
+            apply b:m4 for a:m1
+            apply a:m1 after b:m4
+        "#]],
+    );
+}
