@@ -15,6 +15,8 @@ use crate::{Online, literal, quote_identifier};
 
 /// Rows a batch: each is locked until the batch commits.
 const BATCH_ROWS: u32 = 1_000;
+/// How often rows may be there and not leave, before something other than a concurrent change must keep them.
+const MOST_TRIES: u32 = 20;
 
 /// What makes the text form of a value the same in every session that writes or reads it.
 pub(super) const TEXT_FORM: &str = "SELECT set_config('DateStyle', 'ISO, YMD', true), \
@@ -94,14 +96,24 @@ impl<'a> MoveToRejects<'a> {
         let what = format!("{} to rejects", self.table);
         let mut progress = Progress::new(online.origin(), &what, 0, 0);
         let mut n_moved = 0;
-        let mut patience = Patience::new();
+        let (mut patience, mut n_tries) = (Patience::new(), 0);
+        // A trace shows the statement once, however often it runs: the repetitions are bookkeeping.
+        let mut mark = "";
         loop {
-            match batch.run(&mut connection).await {
-                Ok(0) => break,
+            match batch.run(&mut connection, mark).await {
+                Ok(0) if !batch.is_any_left(&mut connection).await? => break,
+                // A row that another session changed while the batch waited for it is not in the batch's view.
+                Ok(0) if n_tries < MOST_TRIES => n_tries += 1,
+                Ok(0) => {
+                    return Err(refusal(format!(
+                        "rows of `{}` do not leave it: does a trigger keep them?",
+                        self.table
+                    )));
+                }
                 Ok(n_rows) => {
                     n_moved += n_rows;
                     progress.add(n_rows);
-                    patience = Patience::new();
+                    (patience, n_tries, mark) = (Patience::new(), 0, BOOKKEEPING);
                 }
                 Err(error) => patience.wait(online.origin(), &self.table, error).await?,
             }
@@ -163,25 +175,20 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Moves one batch; 0 if no row is left to be moved.
-    async fn run(&self, connection: &mut PgConnection) -> Result<u64, DbErr> {
-        loop {
-            let mut tx = session::begin(connection, BATCH_LIMITS).await?;
-            session::execute(&mut tx, format!("{BOOKKEEPING}{TEXT_FORM}")).await?;
-            if !self.dependents.is_empty() {
-                // Locked rows get no new references until the end of the transaction.
-                session::execute(&mut tx, format!("{BOOKKEEPING}{}", self.lock)).await?;
-                for dependent in self.dependents {
-                    self.check(&mut tx, dependent).await?;
-                }
-            }
-            let n_moved = session::execute(&mut tx, self.move_.clone()).await?;
-            tx.commit().await.map_err(db_err)?;
-            // A row that another session changed while the batch waited for it is not in the batch's view of the table.
-            if n_moved > 0 || !self.is_any_left(connection).await? {
-                return Ok(n_moved);
+    /// Moves one batch, its statement marked so for a trace; the number of rows.
+    async fn run(&self, connection: &mut PgConnection, mark: &str) -> Result<u64, DbErr> {
+        let mut tx = session::begin(connection, BATCH_LIMITS).await?;
+        session::execute(&mut tx, format!("{BOOKKEEPING}{TEXT_FORM}")).await?;
+        if !self.dependents.is_empty() {
+            // Locked rows get no new references until the end of the transaction.
+            session::execute(&mut tx, format!("{BOOKKEEPING}{}", self.lock)).await?;
+            for dependent in self.dependents {
+                self.check(&mut tx, dependent).await?;
             }
         }
+        let n_moved = session::execute(&mut tx, format!("{mark}{}", self.move_)).await?;
+        tx.commit().await.map_err(db_err)?;
+        Ok(n_moved)
     }
 
     async fn is_any_left(&self, connection: &mut PgConnection) -> Result<bool, DbErr> {

@@ -72,15 +72,17 @@ pub fn table_name(service: &str) -> String {
 /// [`DbErr::Migration`] if there is no current schema; otherwise an error of the server.
 pub async fn install(manager: &SchemaManager<'_>, service: &str) -> Result<(), DbErr> {
     let db = manager.get_connection();
-    let asked = Statement::from_string(
-        db.get_database_backend(),
-        format!("{BOOKKEEPING}SELECT current_schema()::text AS schema"),
+    let asked = format!(
+        "{BOOKKEEPING}SELECT current_schema()::text AS schema, to_regclass({}) IS NOT NULL AS is_there",
+        literal(&quote_identifier(&table_name(service))),
     );
-    let schema = match db.query_one_raw(asked).await? {
-        Some(row) => row.try_get::<Option<String>>("", "schema")?,
-        None => None,
-    };
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), asked)).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("the current schema".to_owned()))?;
+    let schema: Option<String> = row.try_get("", "schema")?;
     let schema = schema.ok_or_else(|| refusal("the schema of `search_path` does not exist"))?;
+    if row.try_get("", "is_there")? {
+        return Ok(());
+    }
     db.execute_unprepared(&definition(&schema, service)).await.map(drop)
 }
 
@@ -89,6 +91,10 @@ pub async fn install(manager: &SchemaManager<'_>, service: &str) -> Result<(), D
 /// # Errors
 /// An error of the server.
 pub async fn install_in(connection: &mut PgConnection, schema: &str, service: &str) -> Result<(), DbErr> {
+    // Asked first, because `IF NOT EXISTS` needs the right to create even where there is nothing to do.
+    if exists(connection, schema, service).await? {
+        return Ok(());
+    }
     session::execute(connection, definition(schema, service)).await.map(drop)
 }
 

@@ -146,12 +146,16 @@ impl Restore<'_> {
             names.join(", "),
             values.join(", "),
         );
+        let n_expected = u64::try_from(ids.len()).unwrap_or(u64::MAX);
         let mut patience = Patience::new();
         loop {
             let inserted = async {
                 let mut tx = session::begin(connection, BATCH_LIMITS).await?;
                 session::execute(&mut tx, format!("{BOOKKEEPING}{TEXT_FORM}")).await?;
                 let n_rows = session::execute(&mut tx, sql.clone()).await?;
+                if n_rows != n_expected {
+                    return Err(refusal(format!("a trigger of `{}` keeps rows out", self.table.name)));
+                }
                 tx.commit().await.map_err(db_err)?;
                 Ok(n_rows)
             };
@@ -173,7 +177,9 @@ impl Restore<'_> {
     }
 }
 
-/// Whether a row's values are at fault: a constraint (class 23) or a value that does not fit its column (class 22).
+/// Whether a row is at fault: a constraint (class 23), a value that does not fit its column (class 22), or a trigger that
+/// refuses it (class P0, or silently).
 fn is_about_a_row(error: &DbErr) -> bool {
-    sqlstate(error).is_some_and(|code| code.starts_with("23") || code.starts_with("22"))
+    matches!(error, DbErr::Migration(_))
+        || sqlstate(error).is_some_and(|code| ["22", "23", "P0"].iter().any(|class| code.starts_with(class)))
 }

@@ -60,6 +60,10 @@ impl Cursors {
 
     /// Makes the table of cursors if there is none.
     pub(super) async fn install(&self, connection: &mut PgConnection) -> Result<(), DbErr> {
+        let is_there = format!("{BOOKKEEPING}SELECT to_regclass({}) IS NOT NULL", literal(&self.table));
+        if session::value::<bool>(connection, is_there).await? == Some(true) {
+            return Ok(());
+        }
         let sql = format!(
             "{BOOKKEEPING}CREATE TABLE IF NOT EXISTS {} (migration varchar NOT NULL, table_name text NOT NULL, \
              worker integer NOT NULL, cursor jsonb NOT NULL, rows bigint NOT NULL, changed bigint NOT NULL, \
@@ -86,11 +90,11 @@ impl Cursors {
                 Ok(u64::try_from(row.try_get::<i64, _>(index).map_err(db_err)?).unwrap_or(0))
             };
             let place: String = row.try_get(1).map_err(db_err)?;
+            // Written by another version of the kit: the work begins anew, as if it had been edited.
+            let Ok(place) = serde_json::from_str(&place) else { return Ok(Vec::new()) };
             cursors.push(Cursor {
                 worker: row.try_get(0).map_err(db_err)?,
-                place: serde_json::from_str(&place).map_err(|error| {
-                    refusal(format!("the cursor in `{}` is malformed: {error}", self.name))
-                })?,
+                place,
                 counted: BackfillReport {
                     rows: count(2)?,
                     changed: count(3)?,
