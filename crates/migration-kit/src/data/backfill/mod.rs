@@ -25,6 +25,7 @@ use super::patience::{BATCH_LIMITS, Patience};
 use super::progress::Progress;
 use super::rejects;
 use super::table::Table;
+use crate::event;
 use crate::session::{self, BOOKKEEPING, db_err, refusal};
 use crate::{Online, literal, quote_identifier};
 
@@ -168,6 +169,13 @@ impl<'a> Backfill<'a> {
         }
 
         let before = BackfillReport::sum(&open);
+        if before.batches > 0 {
+            let n_rows = before.rows;
+            event::notice(
+                online.origin(),
+                &format!("`{}`: going on after {n_rows} rows of an earlier run", self.table),
+            );
+        }
         let total = table.n_rows(&mut connection).await?;
         let shared = Shared {
             online,

@@ -1,0 +1,215 @@
+//! What a backfill visits and changes, whatever the table's key, and beside a writing application.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join;
+use migration_kit::{Backfill, BackfillReport, Online};
+
+use crate::support::{Scratch, execute};
+
+/// A statement that shows each visit: run once over every row, `n` is 1 everywhere.
+const COUNT_VISITS: &str = "UPDATE item AS source SET n = n + 1 WHERE {batch}";
+/// A statement that changes nothing when it is repeated.
+const FILL: &str = "UPDATE item AS source SET n = 1 WHERE {batch} AND source.n <> 1";
+
+/// A backfill of `item` in batches of ten rows, whatever they take.
+fn tens<'a>(online: &'a Online, statement: &str) -> Backfill<'a> {
+    online.backfill("item").batch_rows(10).target(Duration::ZERO).statement(statement)
+}
+
+/// Fills a table of 95 rows with such a key and expects every row to have been visited once, in ten batches.
+async fn check_key(columns: &str, rows: &str) {
+    let scratch = Scratch::new().await;
+    scratch.execute(&format!("CREATE TABLE item ({columns}, n integer NOT NULL DEFAULT 0)")).await;
+    scratch.execute(&format!("INSERT INTO item {rows} FROM generate_series(1, 95) AS i")).await;
+    let online = scratch.online("m1").await;
+
+    let report = tens(&online, COUNT_VISITS).run().await.unwrap();
+
+    assert_eq!(report, BackfillReport { rows: 95, changed: 95, rejected: 0, batches: 10 });
+    assert_eq!(scratch.texts("SELECT DISTINCT n FROM item").await, ["1"]);
+}
+
+#[tokio::test]
+async fn walks_an_integer_key() {
+    check_key("id bigint PRIMARY KEY", "SELECT i * 1000").await;
+}
+
+#[tokio::test]
+async fn walks_a_uuid_key() {
+    check_key("id uuid PRIMARY KEY", "SELECT gen_random_uuid()").await;
+}
+
+#[tokio::test]
+async fn walks_a_composite_key_in_its_own_order() {
+    check_key(
+        "n_in_tenant integer, tenant text, PRIMARY KEY (tenant, n_in_tenant)",
+        "SELECT i, 'o''neil ' || i % 7",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn walks_keys_of_odd_types_and_names() {
+    check_key(
+        "\"the \"\"key\"\"\" timestamptz, code char(6), PRIMARY KEY (code, \"the \"\"key\"\"\")",
+        "SELECT timestamptz '2026-01-01 00:00:00.123456+03' + i * interval '1 day', (i % 3)::text",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn walks_a_partitioned_table_by_its_key() {
+    let scratch = Scratch::new().await;
+    scratch
+        .execute("CREATE TABLE item (id integer PRIMARY KEY, n integer NOT NULL DEFAULT 0) PARTITION BY RANGE (id)")
+        .await;
+    scratch.execute("CREATE TABLE item_low PARTITION OF item FOR VALUES FROM (0) TO (50)").await;
+    scratch.execute("CREATE TABLE item_high PARTITION OF item DEFAULT").await;
+    scratch.execute("INSERT INTO item SELECT i FROM generate_series(1, 95) AS i").await;
+    let online = scratch.online("m1").await;
+
+    assert_eq!(tens(&online, COUNT_VISITS).run().await.unwrap().batches, 10);
+
+    assert_eq!(scratch.texts("SELECT DISTINCT n FROM item").await, ["1"]);
+}
+
+#[tokio::test]
+async fn walks_blocks_where_there_is_no_key() {
+    let scratch = Scratch::new().await;
+    scratch.execute("CREATE TABLE item (note text, n integer NOT NULL DEFAULT 0)").await;
+    scratch.execute("INSERT INTO item SELECT repeat('x', 500) || i FROM generate_series(1, 300) AS i").await;
+    let online = scratch.online("m1").await;
+
+    let report = tens(&online, FILL).run().await.unwrap();
+
+    assert_eq!(report.changed, 300);
+    assert!(report.batches > 10, "{report:?}");
+    assert_eq!(scratch.texts("SELECT DISTINCT n FROM item").await, ["1"]);
+}
+
+#[tokio::test]
+async fn a_repeated_run_changes_nothing() {
+    let scratch = with_rows(95).await;
+    let online = scratch.online("m1").await;
+    assert_eq!(tens(&online, FILL).run().await.unwrap().changed, 95);
+
+    let again = tens(&online, FILL).run().await.unwrap();
+
+    assert_eq!(again, BackfillReport { rows: 95, changed: 0, rejected: 0, batches: 10 });
+}
+
+#[tokio::test]
+async fn statements_run_in_their_order_in_one_batch() {
+    let scratch = with_rows(20).await;
+    let online = scratch.online("m1").await;
+
+    tens(&online, "UPDATE item AS source SET n = 5 WHERE {batch}")
+        .statement("UPDATE item AS source SET n = n * 2 WHERE {batch} AND NOT (false OR {batch} IS NULL)")
+        .run()
+        .await
+        .unwrap();
+
+    assert_eq!(scratch.texts("SELECT DISTINCT n FROM item").await, ["10"]);
+}
+
+#[tokio::test]
+async fn nothing_is_left_behind() {
+    let scratch = with_rows(20).await;
+    let online = scratch.online("m1").await;
+
+    tens(&online, FILL).run().await.unwrap();
+
+    assert_eq!(
+        scratch.texts("SELECT tablename::text FROM pg_tables WHERE schemaname = 'shop'").await,
+        ["item"]
+    );
+}
+
+#[tokio::test]
+async fn an_empty_table_is_done_at_once_but_its_statements_are_tried() {
+    let scratch = with_rows(0).await;
+    let online = scratch.online("m1").await;
+
+    assert_eq!(tens(&online, FILL).run().await.unwrap(), BackfillReport::default());
+
+    let mistaken = tens(&online, "UPDATE item AS source SET nn = 1 WHERE {batch}").run().await;
+    assert!(mistaken.unwrap_err().to_string().contains("column \"nn\""));
+}
+
+#[tokio::test]
+async fn a_statement_without_its_placeholder_is_refused() {
+    let scratch = with_rows(20).await;
+    let online = scratch.online("m1").await;
+
+    let refused = tens(&online, FILL).statement("UPDATE item SET n = 2").run().await.unwrap_err().to_string();
+
+    assert!(refused.contains("lacks `{batch}`"), "{refused}");
+    assert_eq!(scratch.texts("SELECT DISTINCT n FROM item").await, ["0"]);
+    assert!(online.backfill("item").run().await.is_err());
+    assert!(online.backfill("absent").statement(FILL).run().await.is_err());
+}
+
+#[tokio::test]
+async fn rows_written_meanwhile_are_filled_by_the_trigger() {
+    let scratch = with_rows(500).await;
+    scratch
+        .execute(
+            "CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.n := 1; RETURN NEW; END'",
+        )
+        .await;
+    scratch
+        .execute(
+            "CREATE TRIGGER fill BEFORE INSERT OR UPDATE ON item FOR EACH ROW EXECUTE FUNCTION shop.fill()",
+        )
+        .await;
+    let online = scratch.online("m1").await;
+    let application = scratch.other().await;
+    let is_done = AtomicBool::new(false);
+    let writing = async {
+        let mut n_written = 0;
+        while !is_done.load(Ordering::Relaxed) {
+            let id = fastrand::u32(0..1_000_000);
+            execute(&application, &format!("INSERT INTO item (id) VALUES ({id}) ON CONFLICT DO NOTHING"))
+                .await;
+            execute(&application, &format!("UPDATE item SET id = id WHERE id = {}", fastrand::u32(1..500)))
+                .await;
+            n_written += 1;
+        }
+        n_written
+    };
+    let filling = async {
+        let report = tens(&online, FILL).run().await.unwrap();
+        is_done.store(true, Ordering::Relaxed);
+        report
+    };
+
+    let (report, n_written) = join(filling, writing).await;
+
+    assert!(n_written > 0 && report.rows >= 500, "{report:?}");
+    assert_eq!(scratch.texts("SELECT DISTINCT n FROM item").await, ["1"]);
+}
+
+#[tokio::test]
+async fn parts_are_filled_side_by_side_each_row_once() {
+    for key in ["id integer PRIMARY KEY", "id integer"] {
+        let scratch = Scratch::new().await;
+        scratch.execute(&format!("CREATE TABLE item ({key}, n integer NOT NULL DEFAULT 0)")).await;
+        scratch.execute("INSERT INTO item SELECT i FROM generate_series(1, 2000) AS i").await;
+        let online = scratch.online("m1").await;
+
+        let report = tens(&online, FILL).workers(3).run().await.unwrap();
+
+        assert_eq!(report.changed, 2_000, "{key}");
+        assert_eq!(scratch.texts("SELECT DISTINCT n FROM item").await, ["1"]);
+    }
+}
+
+/// A table `item` with the keys 1 to `n_rows`.
+async fn with_rows(n_rows: u32) -> Scratch {
+    let scratch = Scratch::new().await;
+    scratch.execute("CREATE TABLE item (id integer PRIMARY KEY, n integer NOT NULL DEFAULT 0)").await;
+    scratch.execute(&format!("INSERT INTO item SELECT i FROM generate_series(1, {n_rows}) AS i")).await;
+    scratch
+}

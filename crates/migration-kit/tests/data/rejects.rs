@@ -1,0 +1,108 @@
+//! What a backfill records as rejects, and how it is read.
+
+use std::time::Duration;
+
+use migration_kit::{Backfill, Online, rejects};
+use sea_orm::TransactionTrait;
+use sea_orm_migration::SchemaManager;
+
+use crate::support::Scratch;
+
+/// Lists the texts that are no numbers.
+const NOT_A_NUMBER: &str = "SELECT jsonb_build_object('id', source.id) AS key, 'score' AS field, source.score AS value, \
+    'not a number' AS reason, to_jsonb(source) AS row FROM answer AS source WHERE {batch} AND source.score !~ '^[0-9]+$'";
+const NUMBERS: &str = "UPDATE answer AS source SET n = source.score::integer \
+    WHERE {batch} AND source.score ~ '^[0-9]+$' AND source.n IS NULL";
+
+#[tokio::test]
+async fn a_reject_is_recorded_once_however_often_the_backfill_runs() {
+    let scratch = with_answers().await;
+    let online = scratch.online("m1").await;
+
+    let first = carry_over(&online).run().await.unwrap();
+    let again = carry_over(&online).run().await.unwrap();
+
+    assert_eq!((first.changed, first.rejected), (15, 5));
+    assert_eq!((again.changed, again.rejected), (0, 0));
+    assert_eq!(scratch.text("SELECT count(*) FROM migration_reject_shop").await, "5");
+}
+
+#[tokio::test]
+async fn rejects_can_be_listed_and_counted() {
+    let scratch = with_answers().await;
+    let online = scratch.online("m1").await;
+    assert!(list(&scratch).await.is_empty());
+    carry_over(&online).run().await.unwrap();
+
+    let listed = list(&scratch).await;
+    let reject = &listed[0];
+
+    assert_eq!(listed.len(), 5);
+    assert_eq!((reject.migration.as_str(), reject.table.as_str()), ("m1", "answer"));
+    assert_eq!(reject.key, serde_json::json!({"id": 4}));
+    assert_eq!((reject.field.as_str(), reject.value.as_deref()), ("score", Some("4th")));
+    assert_eq!((reject.reason.as_str(), reject.moved), ("not a number", false));
+    assert_eq!(reject.row, Some(serde_json::json!({"id": 4, "score": "4th", "n": null})));
+    assert!(reject.rejected_at.ends_with('Z'));
+    let mut connection = scratch.pool().acquire().await.unwrap();
+    let counts = rejects::counts(&mut connection, "shop", "shop").await.unwrap();
+    assert_eq!(counts.len(), 1);
+    assert_eq!((counts[0].reason.as_str(), counts[0].n_rejects), ("not a number", 5));
+}
+
+#[tokio::test]
+async fn a_failed_batch_records_no_rejects() {
+    let scratch = with_answers().await;
+    let online = scratch.online("m1").await;
+    let failing = "UPDATE answer AS source SET n = 1 / (source.id - source.id) WHERE {batch}";
+
+    carry_over(&online).statement(failing).run().await.unwrap_err();
+
+    assert!(list(&scratch).await.is_empty());
+}
+
+#[tokio::test]
+async fn reverting_forgets_the_rejects_of_this_migration_only() {
+    let scratch = with_answers().await;
+    let (first, second) = (scratch.online("m1").await, scratch.online("m2").await);
+    assert_eq!(first.forget_rejects().await.unwrap(), 0);
+    carry_over(&first).run().await.unwrap();
+    carry_over(&second).run().await.unwrap();
+
+    assert_eq!(first.forget_rejects().await.unwrap(), 5);
+
+    assert_eq!(scratch.texts("SELECT DISTINCT migration FROM migration_reject_shop").await, ["m2"]);
+}
+
+#[tokio::test]
+async fn a_migration_in_a_transaction_can_make_the_table() {
+    let scratch = with_answers().await;
+    let tx = scratch.manager().get_connection().begin().await.unwrap();
+    rejects::install(&SchemaManager::new(&tx), "shop").await.unwrap();
+    rejects::install(&SchemaManager::new(&tx), "shop").await.unwrap();
+    tx.commit().await.unwrap();
+
+    assert!(list(&scratch).await.is_empty());
+    assert_eq!(scratch.text("SELECT count(*) FROM shop.migration_reject_shop").await, "0");
+}
+
+fn carry_over(online: &Online) -> Backfill<'_> {
+    online.backfill("answer").batch_rows(10).target(Duration::ZERO).statement(NUMBERS).rejects(NOT_A_NUMBER)
+}
+
+async fn list(scratch: &Scratch) -> Vec<rejects::Reject> {
+    let mut connection = scratch.pool().acquire().await.unwrap();
+    rejects::list(&mut connection, "shop", "shop", 100).await.unwrap()
+}
+
+/// 20 answers, every fourth of them no number.
+async fn with_answers() -> Scratch {
+    let scratch = Scratch::new().await;
+    scratch.execute("CREATE TABLE answer (id integer PRIMARY KEY, score text, n integer)").await;
+    scratch
+        .execute(
+            "INSERT INTO answer SELECT i, i || CASE WHEN i % 4 = 0 THEN 'th' ELSE '' END FROM generate_series(1, 20) AS i",
+        )
+        .await;
+    scratch
+}

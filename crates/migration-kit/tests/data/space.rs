@@ -1,0 +1,83 @@
+//! The space that tables take, and giving it back.
+
+use std::time::Duration;
+
+use migration_kit::space;
+
+use crate::support::Scratch;
+
+#[tokio::test]
+async fn a_table_is_vacuumed_while_it_is_filled() {
+    let scratch = with_wide_rows().await;
+    let online = scratch.online("m1").await;
+
+    online
+        .backfill("wide")
+        .batch_rows(100)
+        .target(Duration::ZERO)
+        .vacuum_every(300)
+        .statement("UPDATE wide AS source SET n = 1 WHERE {batch}")
+        .run()
+        .await
+        .unwrap();
+
+    // A vacuum inside a transaction fails, so that it ran shows that it stood outside.
+    let n_vacuums: u32 =
+        scratch.text("SELECT pg_stat_get_vacuum_count('wide'::regclass)").await.parse().unwrap();
+    assert_eq!(n_vacuums, 6);
+}
+
+#[tokio::test]
+async fn vacuuming_between_batches_keeps_the_table_small() {
+    let mut sizes = Vec::new();
+    for vacuum_every in [u64::MAX, 200] {
+        let scratch = with_wide_rows().await;
+        let online = scratch.online("m1").await;
+        let backfill = online.backfill("wide").batch_rows(100).target(Duration::ZERO);
+        let statement = "UPDATE wide AS source SET n = 1 WHERE {batch}";
+        backfill.vacuum_every(vacuum_every).statement(statement).run().await.unwrap();
+        sizes.push(online.table_size("wide").await.unwrap().table_bytes);
+    }
+
+    assert!(sizes[1] * 3 < sizes[0] * 2, "{sizes:?}");
+}
+
+#[tokio::test]
+async fn reclaiming_gives_the_space_back() {
+    let scratch = with_wide_rows().await;
+    let online = scratch.online("m1").await;
+    let full = online.table_size("wide").await.unwrap();
+    scratch.execute("DELETE FROM wide WHERE id > 10").await;
+    online.vacuum("wide").await.unwrap();
+    let vacuumed = online.table_size("wide").await.unwrap();
+
+    let mut connection = scratch.pool().acquire().await.unwrap();
+    space::reclaim(&mut connection, "shop", "wide").await.unwrap();
+    let reclaimed = space::table_size(&mut connection, "shop", "wide").await.unwrap();
+
+    assert_eq!(vacuumed.table_bytes, full.table_bytes);
+    assert_eq!(reclaimed.table_bytes, 8_192);
+    assert!(reclaimed.total_bytes >= reclaimed.table_bytes + reclaimed.index_bytes + reclaimed.toast_bytes);
+    assert!(space::reclaim(&mut connection, "shop", "absent").await.is_err());
+}
+
+#[tokio::test]
+async fn a_partitioned_table_takes_what_its_partitions_take() {
+    let scratch = Scratch::new().await;
+    scratch.execute("CREATE TABLE part (id integer, note text) PARTITION BY RANGE (id)").await;
+    scratch.execute("CREATE TABLE part_all PARTITION OF part DEFAULT").await;
+    scratch.execute("INSERT INTO part VALUES (1, 'x')").await;
+    let online = scratch.online("m1").await;
+
+    assert_eq!(online.table_size("part").await.unwrap().table_bytes, 8_192);
+}
+
+/// 2,000 rows of about half a kilobyte, which only the test vacuums.
+async fn with_wide_rows() -> Scratch {
+    let scratch = Scratch::new().await;
+    scratch.execute("CREATE TABLE wide (id integer PRIMARY KEY, n integer, note text) WITH (autovacuum_enabled = off)").await;
+    scratch
+        .execute("INSERT INTO wide SELECT i, NULL, repeat('x', 500) FROM generate_series(1, 2000) AS i")
+        .await;
+    scratch
+}
