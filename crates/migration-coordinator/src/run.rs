@@ -52,6 +52,11 @@ pub enum Goal {
         /// Targets, at least one.
         selections: Vec<Selection>,
     },
+    /// Take services back to their targets, and bring in again what was taken back.
+    Redo {
+        /// Targets, at least one; a service alone stands for its last migration.
+        selections: Vec<Selection>,
+    },
 }
 
 /// How it is to be done.
@@ -183,6 +188,7 @@ impl Goal {
                 &ApplyOptions { contract: *contract, unknown: *unknown, now },
             ),
             Self::Revert { selections } => Plan::revert(catalog, history, selections),
+            Self::Redo { selections } => Plan::redo(catalog, history, selections).map(Redo::in_sequence),
         }
     }
 
@@ -201,6 +207,7 @@ impl Goal {
                 Self::Apply { selections, contract: *contract, unknown: *unknown }
             }
             Self::Revert { selections } => Self::Revert { selections: keep(selections) },
+            Self::Redo { selections } => Self::Redo { selections: keep(selections) },
         }
     }
 }
@@ -435,13 +442,13 @@ impl Run<'_> {
         for step in plan.steps() {
             queues.entry(&step.id.service).or_default().push_back(step);
         }
-        let mut finished: BTreeSet<&MigrationId> = BTreeSet::new();
+        let mut finished: BTreeSet<(&MigrationId, &str)> = BTreeSet::new();
         let mut busy: BTreeSet<&ServiceName> = BTreeSet::new();
         let mut running = FuturesUnordered::new();
         loop {
             if !self.stopped() {
                 for (service, queue) in &mut queues {
-                    let ready = |step: &&Step| step.after.iter().all(|id| finished.contains(id));
+                    let ready = |step: &&Step| step.after.iter().all(|id| finished.contains(&(id, step.direction.as_str())));
                     if !busy.contains(service) && queue.front().is_some_and(ready) {
                         let step = queue.pop_front().expect("its front was just looked at");
                         busy.insert(*service);
@@ -454,7 +461,7 @@ impl Run<'_> {
             busy.remove(&step.id.service);
             match result {
                 Ok(how) => {
-                    finished.insert(&step.id);
+                    finished.insert((&step.id, step.direction.as_str()));
                     done.push(done_step(step, begun, how));
                 }
                 Err(error) => {
@@ -497,7 +504,7 @@ impl Run<'_> {
         let was_planned = |step: &Step| planned.steps().iter().any(|before| before.id == step.id);
         match self.goal {
             // A relative target counts from what stands there now; what nobody was shown is not reverted.
-            Goal::Revert { .. } if !plan.steps().iter().all(was_planned) => Err(RunError::Moved),
+            Goal::Revert { .. } | Goal::Redo { .. } if !plan.steps().iter().all(was_planned) => Err(RunError::Moved),
             _ => Ok(plan),
         }
     }

@@ -64,7 +64,8 @@ pub enum HoldReason {
 /// side as long as each waits for its [`Step::after`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    // Invariant: a migration stands at most once, after all that it needs; built by `apply` and `revert` only.
+    // Invariant: a migration stands at most once a direction, after all that it needs; built by `apply`, `revert` and
+    // `redo` only.
     pub(crate) steps: Vec<Step>,
     pub(crate) held_back: Vec<HeldBack>,
 }
@@ -119,6 +120,16 @@ impl fmt::Display for HoldReason {
                 write!(f, "it comes after `{requirement}`, which is held back")
             }
         }
+    }
+}
+
+impl Redo {
+    /// Both plans as one, the second after the first.
+    #[must_use]
+    pub fn in_sequence(self) -> Plan {
+        let Self { mut revert, apply } = self;
+        revert.steps.extend(apply.steps);
+        revert
     }
 }
 
