@@ -12,7 +12,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use migration_kit::table_lock::Policy;
 use migration_kit::{MigrationId, MigrationName, ServiceName};
 use migration_plan::{
-    ApplyOptions, ContractSteps, Direction, HeldBack, History, Plan, PlanError, Selection, Step,
+    ApplyOptions, ContractSteps, Direction, HeldBack, History, Plan, PlanError, Redo, Selection, Step,
     UnknownApplied,
 };
 use sea_orm::{DbErr, TransactionTrait};
@@ -448,7 +448,9 @@ impl Run<'_> {
         loop {
             if !self.stopped() {
                 for (service, queue) in &mut queues {
-                    let ready = |step: &&Step| step.after.iter().all(|id| finished.contains(&(id, step.direction.as_str())));
+                    let ready = |step: &&Step| {
+                        step.after.iter().all(|id| finished.contains(&(id, step.direction.as_str())))
+                    };
                     if !busy.contains(service) && queue.front().is_some_and(ready) {
                         let step = queue.pop_front().expect("its front was just looked at");
                         busy.insert(*service);
@@ -504,7 +506,9 @@ impl Run<'_> {
         let was_planned = |step: &Step| planned.steps().iter().any(|before| before.id == step.id);
         match self.goal {
             // A relative target counts from what stands there now; what nobody was shown is not reverted.
-            Goal::Revert { .. } | Goal::Redo { .. } if !plan.steps().iter().all(was_planned) => Err(RunError::Moved),
+            Goal::Revert { .. } | Goal::Redo { .. } if !plan.steps().iter().all(was_planned) => {
+                Err(RunError::Moved)
+            }
             _ => Ok(plan),
         }
     }
