@@ -21,6 +21,8 @@ pub(crate) const BOOKKEEPING: &str = "/* migrate */ ";
 pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// SQLSTATE of `deadlock_detected`.
 pub(crate) const DEADLOCK_DETECTED: &str = "40P01";
+/// SQLSTATE of `query_canceled`: by a person, or by `statement_timeout`.
+pub(crate) const QUERY_CANCELED: &str = "57014";
 /// SQLSTATE of `unique_violation`.
 pub(crate) const UNIQUE_VIOLATION: &str = "23505";
 /// SQLSTATE of `check_violation`.
@@ -120,7 +122,8 @@ where
 /// Runs one statement that cannot run in a transaction and may take long: a concurrent build.
 ///
 /// `lock_timeout` would abort a concurrent build halfway and leave an invalid index, so it and its kin are switched
-/// off on this connection and put back afterwards, whether the statement succeeds or not.
+/// off on this connection and put back afterwards, whether the statement succeeds or not. (A future that is dropped
+/// halfway leaves them off; who does that gives up the connection.)
 pub(crate) async fn execute_unlimited(
     connection: &mut PgConnection,
     sql: impl Into<String>,

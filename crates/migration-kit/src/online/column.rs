@@ -44,9 +44,10 @@ impl Online {
         let Some(found) = self.column(table, column).await? else { return Ok(()) };
         let referenced = format!(
             "{BOOKKEEPING}SELECT DISTINCT f.relname::text FROM pg_constraint c JOIN pg_class f ON f.oid = c.confrelid \
-             WHERE c.conrelid = {} AND c.contype = 'f' AND {} = ANY (c.conkey)",
+             WHERE c.conrelid = {} AND c.contype = 'f' AND {} = ANY (c.conkey) AND f.relnamespace = {}::regnamespace",
             self.regclass(table),
             found.number,
+            literal(&quote_identifier(&self.schema)),
         );
         let mut locks = vec![self.lock(table, LockMode::AccessExclusive)];
         for row in session::rows(&mut *self.acquire().await?, referenced).await? {

@@ -21,6 +21,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often a build is begun anew after the server ended it to resolve a deadlock.
 const BUILDS: u32 = 3;
 
+/// What an index's definition says besides names, as SQL over `pg_index`: whether it is unique, and all from its access
+/// method on.
+const ESSENCE: &str = "SELECT CASE WHEN indisunique THEN 'UNIQUE ' ELSE '' END || substr(definition, \
+     strpos(definition, ' USING ' || amname || ' (') + 1) FROM pg_index JOIN pg_class c ON c.oid = indexrelid \
+     JOIN pg_am a ON a.oid = c.relam CROSS JOIN LATERAL pg_get_indexdef(indexrelid) AS definition WHERE ";
+
 /// An index to be built; made by [`Online::create_index`].
 #[derive(Debug, Clone)]
 #[must_use = "it does nothing until it is run"]
@@ -45,7 +51,8 @@ pub(super) struct Existing {
     partitioned: bool,
     /// Another session is building it now.
     building: bool,
-    definition: String,
+    /// What its definition says besides names.
+    essence: String,
 }
 
 impl Online {
@@ -96,7 +103,7 @@ impl Online {
     pub(super) async fn index(&self, name: &str) -> Result<Option<Existing>, DbErr> {
         let sql = format!(
             "{BOOKKEEPING}SELECT t.relname::text AS on_table, i.indisvalid AND i.indisready AS valid, \
-             c.relkind = 'I' AS partitioned, pg_get_indexdef(c.oid) AS definition, \
+             c.relkind = 'I' AS partitioned, ({ESSENCE} indexrelid = i.indexrelid) AS essence, \
              EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = c.oid) AS building \
              FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_class t ON t.oid = i.indrelid \
              WHERE c.oid = {}",
@@ -109,7 +116,7 @@ impl Online {
             valid: row.try_get("valid").map_err(db_err)?,
             partitioned: row.try_get("partitioned").map_err(db_err)?,
             building: row.try_get("building").map_err(db_err)?,
-            definition: row.try_get("definition").map_err(db_err)?,
+            essence: row.try_get("essence").map_err(db_err)?,
         }))
     }
 
@@ -191,9 +198,14 @@ impl CreateIndex<'_> {
     pub(super) async fn build_concurrently(&self) -> Result<(), DbErr> {
         let Self { online, name, .. } = self;
         let mut n_builds = 0;
+        let mut told = false;
         loop {
             match online.index(name).await? {
                 Some(existing) if existing.building => {
+                    if !told {
+                        event::notice(&online.origin, &format!("another session is building index `{name}`"));
+                        told = true;
+                    }
                     Delay::new(LOOK_EVERY).await;
                     continue;
                 }
@@ -247,25 +259,14 @@ impl CreateIndex<'_> {
 
     pub(super) async fn same_as(&self, existing: &Existing) -> Result<(), DbErr> {
         self.same_table(existing)?;
-        let read = |copy: &str| {
-            format!("SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = '{copy}'::regclass")
-        };
+        let read = |copy: &str| format!("{ESSENCE} indrelid = '{copy}'::regclass");
         let expected = self.online.expected(&self.table, |copy| self.statement("", copy), read).await?;
-        if essence(&existing.definition) == essence(&expected) {
+        if existing.essence == expected {
             return Ok(());
         }
         Err(refusal(format!(
-            "index `{}` exists already, with another definition: it is `{}`, not `{}`",
-            self.name,
-            essence(&existing.definition).join(" "),
-            essence(&expected).join(" "),
+            "index `{}` exists already, with another definition: it is `{}`, not `{expected}`",
+            self.name, existing.essence,
         )))
     }
-}
-
-/// What an index's definition says besides names: whether it is unique, and all from the method on.
-fn essence(definition: &str) -> [&str; 2] {
-    let unique = if definition.starts_with("CREATE UNIQUE ") { "UNIQUE" } else { "INDEX" };
-    let from_method = definition.find(" USING ").map_or(definition, |at| &definition[at + 1..]);
-    [unique, from_method]
 }

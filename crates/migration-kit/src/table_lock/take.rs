@@ -1,6 +1,6 @@
 //! Short statements under strong locks, for the kit's own steps.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::DbErr;
 use sea_orm::sqlx::postgres::PgRow;
@@ -9,7 +9,7 @@ use sea_orm::sqlx::{PgConnection, Row};
 use super::{Policy, Reference, TableLock, TableLockError, Waiting, is_retryable, referenced_first};
 use crate::event::Origin;
 use crate::literal;
-use crate::session::{self, BOOKKEEPING, Limits, db_err, refusal};
+use crate::session::{self, BOOKKEEPING, Limits, QUERY_CANCELED, db_err, refusal, sqlstate};
 
 /// Statements that run in one transaction once their locks are taken.
 #[derive(Debug, Clone)]
@@ -55,12 +55,27 @@ impl Locked {
     ) -> Result<(), DbErr> {
         let mut tx = session::begin(connection, Limits { lock: None, statement: self.limit }).await?;
         for sql in lock_statements.iter().chain(&self.statements) {
+            let started = Instant::now();
             if let Err(error) = session::execute(&mut tx, sql).await {
                 tx.rollback().await.map_err(db_err)?;
-                return Err(error);
+                return Err(self.explained(error, sql, started.elapsed()));
             }
         }
         tx.commit().await.map_err(db_err)
+    }
+
+    /// Says so if a statement was cancelled because it was not brief; somebody else's cancellation stays what it is.
+    fn explained(&self, error: DbErr, sql: &str, ran: Duration) -> DbErr {
+        match self.limit {
+            Some(limit) if ran >= limit && sqlstate(&error).as_deref() == Some(QUERY_CANCELED) => {
+                refusal(format!(
+                    "a statement under a strong lock ran longer than {} s and was cancelled, as it made everybody wait: \
+                 `{sql}`",
+                    limit.as_secs()
+                ))
+            }
+            _ => error,
+        }
     }
 }
 

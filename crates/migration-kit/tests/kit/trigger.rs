@@ -1,0 +1,59 @@
+//! Triggers and functions, and what `Online` itself refuses.
+
+use migration_kit::Online;
+use sea_orm::{DbErr, TransactionTrait};
+use sea_orm_migration::SchemaManager;
+
+use crate::support::{Scratch, refused};
+
+const TABLE: &str = "CREATE TABLE item (id int PRIMARY KEY, name text, slug text)";
+
+async fn keep_slug(online: &Online, expression: &str) -> Result<(), DbErr> {
+    let trigger = online.create_trigger("item_keep_slug").on("item").when("BEFORE INSERT OR UPDATE OF name");
+    trigger.body(&format!("NEW.slug := {expression};\nRETURN NEW;")).run().await
+}
+
+#[tokio::test]
+async fn a_trigger_is_created_replaced_and_dropped() {
+    let scratch = Scratch::new(TABLE).await;
+    let before = scratch.objects();
+    let online = scratch.online().await;
+    keep_slug(&online, "upper(NEW.name)").await.unwrap();
+    keep_slug(&online, "lower(NEW.name)").await.unwrap();
+    keep_slug(&online, "lower(NEW.name)").await.unwrap();
+    assert_eq!(scratch.psql("INSERT INTO item VALUES (1, 'It''s') RETURNING slug"), "it's");
+    online.drop_trigger("item", "item_keep_slug").await.unwrap();
+    online.drop_trigger("item", "item_keep_slug").await.unwrap();
+    assert_eq!(scratch.objects(), before);
+}
+
+#[tokio::test]
+async fn a_trigger_may_have_variables() {
+    let scratch = Scratch::new(TABLE).await;
+    let online = scratch.online().await;
+    let trigger = online.create_trigger("t").on("item").when("BEFORE INSERT");
+    let body = "DECLARE made text := $$it's$$; BEGIN NEW.slug := made; RETURN NEW; END;";
+    trigger.body(body).run().await.unwrap();
+    assert_eq!(scratch.psql("INSERT INTO item VALUES (1, 'x') RETURNING slug"), "it's");
+}
+
+#[tokio::test]
+async fn a_function_is_created_replaced_and_dropped() {
+    let scratch = Scratch::new(TABLE).await;
+    let online = scratch.online().await;
+    for body in ["SELECT upper(title)", "SELECT lower(title)"] {
+        online.create_function("slug(title text) RETURNS text", "sql", "IMMUTABLE", body).await.unwrap();
+    }
+    assert_eq!(online.query_text("SELECT slug('ABC')").await.unwrap().as_deref(), Some("abc"));
+    online.drop_function("slug(text)").await.unwrap();
+    online.drop_function("slug(text)").await.unwrap();
+}
+
+#[tokio::test]
+async fn inside_a_transaction_nothing_is_done() {
+    let scratch = Scratch::new(TABLE).await;
+    let tx = scratch.db.begin().await.unwrap();
+    let made = Online::new(&SchemaManager::new(&tx), "shop", "m20260101_000001_try_steps").await;
+    let message = refused(made.map(drop));
+    assert!(message.contains("its `use_transaction` must return `Some(false)`"), "{message}");
+}
