@@ -131,7 +131,7 @@ impl Scratch {
     /// If there is no such table in the service's schema.
     pub async fn table_digest(&self, table: &str) -> String {
         let sql = format!(
-            "SELECT md5(coalesce(string_agg(md5(source::text), '' ORDER BY md5(source::text)), '')) FROM {} AS source",
+            "SELECT md5(coalesce(string_agg(md5((source.*)::text), '' ORDER BY md5((source.*)::text)), '')) FROM {} AS source",
             quote_identifier(table)
         );
         self.rows(&sql).await.concat()

@@ -134,11 +134,11 @@ impl AddCheck<'_> {
         );
         let mut connection = online.acquire().await?;
         let key: Option<String> = session::value(&mut connection, key).await?;
-        // Without a primary key only the whole row tells which one it is.
-        let key = key.unwrap_or_else(|| "to_jsonb(source)".to_owned());
+        // Without a primary key only the whole row tells which one it is. `source.*`, as the table may have a column `source`.
+        let key = key.unwrap_or_else(|| "to_jsonb(source.*)".to_owned());
         let listed = format!(
-            "SELECT {key} AS key, {field} AS field, to_jsonb(source) ->> {field} AS value, {reason} AS reason, \
-             to_jsonb(source) AS row {broken}",
+            "SELECT {key} AS key, {field} AS field, to_jsonb(source.*) ->> {field} AS value, {reason} AS reason, \
+             to_jsonb(source.*) AS row {broken}",
             field = literal(field),
             reason = literal(reason),
         );
