@@ -14,6 +14,7 @@ migration_kit::migrations! {
     m20251016_000001_create_messages,
     m20251017_000001_add_message_source,
     m20261120_000001_index_message_history,
+    m20261120_000002_check_messages,
 }
 
 /// Name of the service.
