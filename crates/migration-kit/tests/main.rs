@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod data;
+mod online;
 mod support;

@@ -15,7 +15,19 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// An empty schema `shop`, over a pool of a single connection, as the coordinator has it.
     pub(crate) async fn new() -> Self {
-        let database = Cluster::shared().create_database().unwrap();
+        Self::on(Cluster::shared()).await
+    }
+
+    /// The same in which these statements were run.
+    pub(crate) async fn with(statements: &str) -> Self {
+        let scratch = Self::new().await;
+        scratch.psql(statements);
+        scratch
+    }
+
+    /// The same on a cluster with settings of its own.
+    pub(crate) async fn on(cluster: &Cluster) -> Self {
+        let database = cluster.create_database().unwrap();
         database.psql("CREATE SCHEMA shop").unwrap();
         let db = connect(&database).await;
         Self { db, database }
@@ -44,6 +56,12 @@ impl Scratch {
     /// The pool, for what takes a connection.
     pub(crate) fn pool(&self) -> &PgPool {
         self.db.get_postgres_connection_pool()
+    }
+
+    /// Runs statements from outside in the schema and gives their rows, a line each, fields parted by `|`.
+    pub(crate) fn psql(&self, sql: &str) -> String {
+        let printed = self.database.psql(&format!("SET search_path = shop;\n{sql}"));
+        printed.unwrap_or_else(|error| panic!("{sql}: {error}")).trim_end().to_owned()
     }
 
     /// Runs one statement.

@@ -3,7 +3,8 @@
 use migration_kit::{OnDelete, Online};
 use sea_orm::DbErr;
 
-use crate::support::{Scratch, execute, failed, refused};
+use super::helpers::{execute, failed, objects, refused, session, steps};
+use crate::support::Scratch;
 
 const TABLES: &str = "CREATE TABLE bot (bot_id int PRIMARY KEY, \"Name\" text); \
      CREATE TABLE run (id int PRIMARY KEY, bot_id int, score int); \
@@ -25,21 +26,21 @@ async fn a_check_is_complete_after_any_crash() {
         "ALTER TABLE run ADD CONSTRAINT run_score CHECK (score >= 0 AND score IN (1, 2, 3, 4, 5, 6, 7, 8, 9)) NOT VALID",
         "ALTER TABLE run VALIDATE CONSTRAINT run_score",
     ];
-    let whole = Scratch::new(TABLES).await;
+    let whole = Scratch::with(TABLES).await;
     whole.psql(&by_hand.join(";"));
     for n_done in 0..=by_hand.len() {
-        let scratch = Scratch::new(TABLES).await;
+        let scratch = Scratch::with(TABLES).await;
         scratch.psql(&by_hand[..n_done].join(";"));
-        check(&scratch.online().await).await.unwrap();
-        assert_eq!(scratch.objects(), whole.objects(), "after {n_done} statements");
+        check(&steps(&scratch).await).await.unwrap();
+        assert_eq!(objects(&scratch), objects(&whole), "after {n_done} statements");
     }
 }
 
 #[tokio::test]
 async fn another_check_under_the_name_is_refused() {
-    let scratch = Scratch::new(TABLES).await;
+    let scratch = Scratch::with(TABLES).await;
     scratch.psql("ALTER TABLE run ADD CONSTRAINT run_score CHECK (score > 0)");
-    let online = scratch.online().await;
+    let online = steps(&scratch).await;
     assert_eq!(
         refused(online.add_check("run", "run_score", "score > 1").run().await),
         "`run` has a constraint `run_score` already, with another definition: it is `CHECK ((score > 0))`, \
@@ -55,9 +56,9 @@ async fn another_check_under_the_name_is_refused() {
 
 #[tokio::test]
 async fn a_check_that_rows_break_fails_and_can_be_resumed() {
-    let scratch = Scratch::new(TABLES).await;
+    let scratch = Scratch::with(TABLES).await;
     scratch.psql("UPDATE run SET score = -1 WHERE id = 5");
-    let online = scratch.online().await;
+    let online = steps(&scratch).await;
     assert_eq!(failed(check(&online).await), "23514");
     scratch.psql("UPDATE run SET score = 1 WHERE id = 5");
     check(&online).await.unwrap();
@@ -65,9 +66,9 @@ async fn a_check_that_rows_break_fails_and_can_be_resumed() {
 
 #[tokio::test]
 async fn a_rejecting_check_lists_rows_and_holds_for_new_ones() {
-    let scratch = Scratch::new(TABLES).await;
+    let scratch = Scratch::with(TABLES).await;
     scratch.psql("UPDATE run SET score = -1 WHERE id IN (5, 6)");
-    let online = scratch.online().await;
+    let online = steps(&scratch).await;
     for _ in 0..2 {
         online
             .add_check("run", "run_score", "score >= 0")
@@ -84,7 +85,7 @@ async fn a_rejecting_check_lists_rows_and_holds_for_new_ones() {
     }
     let valid = "SELECT convalidated FROM pg_constraint WHERE conname = 'run_score'";
     assert_eq!(scratch.psql(valid), "f");
-    let mut application = scratch.session().await;
+    let mut application = session(&scratch).await;
     execute(&mut application, "INSERT INTO run VALUES (10, 1, -1)").await.unwrap_err();
     scratch.psql("UPDATE run SET score = 0 WHERE score < 0");
     online.add_check("run", "run_score", "score >= 0").rejecting("score", "negative").run().await.unwrap();
@@ -97,14 +98,14 @@ async fn a_foreign_key_is_complete_after_any_crash() {
         "ALTER TABLE run ADD CONSTRAINT run_bot FOREIGN KEY (bot_id) REFERENCES bot (bot_id) ON DELETE CASCADE NOT VALID",
         "ALTER TABLE run VALIDATE CONSTRAINT run_bot",
     ];
-    let whole = Scratch::new(TABLES).await;
+    let whole = Scratch::with(TABLES).await;
     whole.psql(&by_hand.join(";"));
     for n_done in 0..=by_hand.len() {
-        let scratch = Scratch::new(TABLES).await;
+        let scratch = Scratch::with(TABLES).await;
         scratch.psql(&by_hand[..n_done].join(";"));
-        let online = scratch.online().await;
+        let online = steps(&scratch).await;
         foreign_key(&online).await.unwrap();
-        assert_eq!(scratch.objects(), whole.objects(), "after {n_done} statements");
+        assert_eq!(objects(&scratch), objects(&whole), "after {n_done} statements");
         online.drop_constraint("run", "run_bot").await.unwrap();
         online.drop_constraint("run", "run_bot").await.unwrap();
     }
@@ -112,8 +113,8 @@ async fn a_foreign_key_is_complete_after_any_crash() {
 
 #[tokio::test]
 async fn a_foreign_key_refuses_another_one_a_missing_table_and_orphans() {
-    let scratch = Scratch::new(TABLES).await;
-    let online = scratch.online().await;
+    let scratch = Scratch::with(TABLES).await;
+    let online = steps(&scratch).await;
     let nothing = online.add_foreign_key("x").from("run", ["bot_id"]).to("nothing", ["id"]).run().await;
     assert_eq!(refused(nothing), "there is no table `nothing` in schema `shop`");
     scratch.psql("UPDATE run SET bot_id = 99 WHERE id = 1");
@@ -131,8 +132,8 @@ async fn a_foreign_key_refuses_another_one_a_missing_table_and_orphans() {
 #[tokio::test]
 async fn a_foreign_key_to_its_own_table_and_odd_names_work() {
     let scratch =
-        Scratch::new("CREATE TABLE \"Odd Table\" (\"Id\" int PRIMARY KEY, \"The Parent\" int)").await;
-    let online = scratch.online().await;
+        Scratch::with("CREATE TABLE \"Odd Table\" (\"Id\" int PRIMARY KEY, \"The Parent\" int)").await;
+    let online = steps(&scratch).await;
     for _ in 0..2 {
         let key = online.add_foreign_key("the \"key\"").from("Odd Table", ["The Parent"]);
         key.to("Odd Table", ["Id"]).on_delete(OnDelete::SetNull).run().await.unwrap();
@@ -154,14 +155,14 @@ async fn a_unique_constraint_is_complete_after_any_crash() {
         "CREATE UNIQUE INDEX bot_name ON bot (\"Name\")",
         "ALTER TABLE bot ADD CONSTRAINT bot_name UNIQUE USING INDEX bot_name",
     ];
-    let whole = Scratch::new(TABLES).await;
+    let whole = Scratch::with(TABLES).await;
     whole.psql(&by_hand.join(";"));
     for n_done in 0..=by_hand.len() {
-        let scratch = Scratch::new(TABLES).await;
+        let scratch = Scratch::with(TABLES).await;
         scratch.psql(&by_hand[..n_done].join(";"));
-        let online = scratch.online().await;
+        let online = steps(&scratch).await;
         online.add_unique("bot", "bot_name", ["Name"]).await.unwrap();
-        assert_eq!(scratch.objects(), whole.objects(), "after {n_done} statements");
+        assert_eq!(objects(&scratch), objects(&whole), "after {n_done} statements");
         let other = refused(online.add_unique("bot", "bot_name", ["bot_id"]).await);
         assert!(other.ends_with("it is `UNIQUE (\"Name\")`, not `UNIQUE (bot_id)`"), "{other}");
     }
@@ -176,19 +177,19 @@ async fn a_primary_key_is_complete_after_any_crash() {
         "CREATE UNIQUE INDEX pair_pkey ON pair (a, b)",
         "ALTER TABLE pair ADD CONSTRAINT pair_pkey PRIMARY KEY USING INDEX pair_pkey",
     ];
-    let whole = Scratch::new(table).await;
+    let whole = Scratch::with(table).await;
     whole.psql(&by_hand.join(";"));
     for n_done in 0..=by_hand.len() {
-        let scratch = Scratch::new(table).await;
+        let scratch = Scratch::with(table).await;
         scratch.psql(&by_hand[..n_done].join(";"));
-        scratch.online().await.add_primary_key("pair", "pair_pkey", ["a", "b"]).await.unwrap();
-        assert_eq!(scratch.objects(), whole.objects(), "after {n_done} statements");
+        steps(&scratch).await.add_primary_key("pair", "pair_pkey", ["a", "b"]).await.unwrap();
+        assert_eq!(objects(&scratch), objects(&whole), "after {n_done} statements");
     }
 }
 
 #[tokio::test]
 async fn a_unique_constraint_of_a_partitioned_table_is_refused() {
-    let scratch = Scratch::new("CREATE TABLE event (at int) PARTITION BY RANGE (at)").await;
-    let message = refused(scratch.online().await.add_unique("event", "event_at", ["at"]).await);
+    let scratch = Scratch::with("CREATE TABLE event (at int) PARTITION BY RANGE (at)").await;
+    let message = refused(steps(&scratch).await.add_unique("event", "event_at", ["at"]).await);
     assert!(message.starts_with("`event` is partitioned"), "{message}");
 }

@@ -1,10 +1,10 @@
 //! Triggers and functions, and what `Online` itself refuses.
 
 use migration_kit::Online;
-use sea_orm::{DbErr, TransactionTrait};
-use sea_orm_migration::SchemaManager;
+use sea_orm::DbErr;
 
-use crate::support::{Scratch, refused};
+use super::helpers::{objects, refused, steps};
+use crate::support::Scratch;
 
 const TABLE: &str = "CREATE TABLE item (id int PRIMARY KEY, name text, slug text)";
 
@@ -15,22 +15,22 @@ async fn keep_slug(online: &Online, expression: &str) -> Result<(), DbErr> {
 
 #[tokio::test]
 async fn a_trigger_is_created_replaced_and_dropped() {
-    let scratch = Scratch::new(TABLE).await;
-    let before = scratch.objects();
-    let online = scratch.online().await;
+    let scratch = Scratch::with(TABLE).await;
+    let before = objects(&scratch);
+    let online = steps(&scratch).await;
     keep_slug(&online, "upper(NEW.name)").await.unwrap();
     keep_slug(&online, "lower(NEW.name)").await.unwrap();
     keep_slug(&online, "lower(NEW.name)").await.unwrap();
     assert_eq!(scratch.psql("INSERT INTO item VALUES (1, 'It''s') RETURNING slug"), "it's");
     online.drop_trigger("item", "item_keep_slug").await.unwrap();
     online.drop_trigger("item", "item_keep_slug").await.unwrap();
-    assert_eq!(scratch.objects(), before);
+    assert_eq!(objects(&scratch), before);
 }
 
 #[tokio::test]
 async fn a_trigger_may_have_variables() {
-    let scratch = Scratch::new(TABLE).await;
-    let online = scratch.online().await;
+    let scratch = Scratch::with(TABLE).await;
+    let online = steps(&scratch).await;
     let trigger = online.create_trigger("t").on("item").when("BEFORE INSERT");
     let body = "DECLARE made text := $$it's$$; BEGIN NEW.slug := made; RETURN NEW; END;";
     trigger.body(body).run().await.unwrap();
@@ -39,8 +39,8 @@ async fn a_trigger_may_have_variables() {
 
 #[tokio::test]
 async fn a_function_is_created_replaced_and_dropped() {
-    let scratch = Scratch::new(TABLE).await;
-    let online = scratch.online().await;
+    let scratch = Scratch::with(TABLE).await;
+    let online = steps(&scratch).await;
     for body in ["SELECT upper(title)", "SELECT lower(title)"] {
         online.create_function("slug(title text) RETURNS text", "sql", "IMMUTABLE", body).await.unwrap();
     }
@@ -51,9 +51,9 @@ async fn a_function_is_created_replaced_and_dropped() {
 
 #[tokio::test]
 async fn inside_a_transaction_nothing_is_done() {
-    let scratch = Scratch::new(TABLE).await;
-    let tx = scratch.db.begin().await.unwrap();
-    let made = Online::new(&SchemaManager::new(&tx), "shop", "m20260101_000001_try_steps").await;
+    let scratch = Scratch::with(TABLE).await;
+    let manager = scratch.manager().begin().await.unwrap();
+    let made = Online::new(&manager, "shop", "m20260101_000001_try_steps").await;
     let message = refused(made.map(drop));
     assert!(message.contains("its `use_transaction` must return `Some(false)`"), "{message}");
 }

@@ -8,7 +8,9 @@ use migration_kit::table_lock::{Decision, HolderKind, Policy, TableLock, Waiting
 use postgres_sandbox::Cluster;
 use sea_orm::sqlx::PgConnection;
 
-use crate::support::{Events, Scratch, execute, refused};
+use super::events::Events;
+use super::helpers::{execute, impatient, refused, session, steps};
+use crate::support::Scratch;
 
 const TABLE: &str = "CREATE TABLE item (id int PRIMARY KEY, name text); \
                      INSERT INTO item SELECT n, 'n' || n FROM generate_series(1, 1000) n";
@@ -27,13 +29,13 @@ async fn read_until(session: &mut PgConnection, done: &std::cell::Cell<bool>) ->
 
 #[tokio::test]
 async fn nobody_waits_behind_a_migration_that_waits() {
-    let scratch = Scratch::new(TABLE).await;
-    let (mut report, mut reader) = (scratch.session().await, scratch.session().await);
+    let scratch = Scratch::with(TABLE).await;
+    let (mut report, mut reader) = (session(&scratch).await, session(&scratch).await);
     execute(&mut report, "SET application_name = 'the report'").await.unwrap();
     execute(&mut report, "BEGIN").await.unwrap();
     execute(&mut report, "SELECT count(*) FROM item").await.unwrap();
     execute(&mut reader, "SET lock_timeout = 5").await.unwrap();
-    let online = scratch.impatient().await;
+    let online = impatient(&scratch).await;
     let events = Events::collect();
     let done = std::cell::Cell::new(false);
     let migration = async {
@@ -64,11 +66,11 @@ async fn nobody_waits_behind_a_migration_that_waits() {
 
 #[tokio::test]
 async fn a_migration_gets_through_when_the_old_transaction_ends() {
-    let scratch = Scratch::new(TABLE).await;
-    let mut report = scratch.session().await;
+    let scratch = Scratch::with(TABLE).await;
+    let mut report = session(&scratch).await;
     execute(&mut report, "BEGIN").await.unwrap();
     execute(&mut report, "SELECT count(*) FROM item").await.unwrap();
-    let online = scratch.online().await;
+    let online = steps(&scratch).await;
     let release = async {
         // Between two attempts, the last that the migration has asked is who is in the way.
         let asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
@@ -86,9 +88,9 @@ async fn a_migration_gets_through_when_the_old_transaction_ends() {
 /// Two readers whose transactions overlap: there is never a moment without one, so only queueing gets through.
 #[tokio::test]
 async fn overlapping_short_transactions_do_not_starve_a_migration() {
-    let scratch = Scratch::new(TABLE).await;
-    let (mut first, mut second) = (scratch.session().await, scratch.session().await);
-    let online = scratch.online().await;
+    let scratch = Scratch::with(TABLE).await;
+    let (mut first, mut second) = (session(&scratch).await, session(&scratch).await);
+    let online = steps(&scratch).await;
     let done = std::cell::Cell::new(false);
     let migration = async {
         let result = online.add_column("item", "price", "int").run().await;
@@ -119,7 +121,8 @@ async fn overlapping_short_transactions_do_not_starve_a_migration() {
 #[tokio::test]
 async fn an_autovacuum_gives_way_and_no_reader_waits() {
     let cluster = Cluster::builder().setting("autovacuum_naptime", "1s").start().unwrap();
-    let scratch = Scratch::on(&cluster, TABLE).await;
+    let scratch = Scratch::on(&cluster).await;
+    scratch.psql(TABLE);
     // Slow enough to be met for sure: a page of the table costs 100 ms.
     scratch.psql(
         "ALTER TABLE item SET (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0, \
@@ -134,7 +137,7 @@ async fn an_autovacuum_gives_way_and_no_reader_waits() {
     scratch.psql(
         "CREATE ROLE plain; GRANT USAGE ON SCHEMA shop TO plain; GRANT SELECT ON ALL TABLES IN SCHEMA shop TO plain",
     );
-    let mut reader = scratch.session().await;
+    let mut reader = session(&scratch).await;
     execute(&mut reader, "SET ROLE plain").await.unwrap();
     let wanted = [TableLock::new("shop", "item", LockMode::AccessExclusive)];
     let seen = holders(&mut reader, &wanted).await.unwrap();
@@ -142,7 +145,7 @@ async fn an_autovacuum_gives_way_and_no_reader_waits() {
 
     // Queueing for the strong lock itself until the server cancels an autovacuum would take a second.
     execute(&mut reader, "SET lock_timeout = 500").await.unwrap();
-    let online = scratch.online().await;
+    let online = steps(&scratch).await;
     let done = std::cell::Cell::new(false);
     let migration = async {
         let result = online.add_column("item", "price", "int").run().await;
@@ -155,12 +158,12 @@ async fn an_autovacuum_gives_way_and_no_reader_waits() {
 
 #[tokio::test]
 async fn holders_are_told_with_what_they_are() {
-    let scratch = Scratch::new(
+    let scratch = Scratch::with(
         "CREATE TABLE event (at int) PARTITION BY RANGE (at); \
          CREATE TABLE event_1 PARTITION OF event FOR VALUES FROM (0) TO (10)",
     )
     .await;
-    let (mut writer, mut asking) = (scratch.session().await, scratch.session().await);
+    let (mut writer, mut asking) = (session(&scratch).await, session(&scratch).await);
     execute(&mut writer, "SET application_name = 'the writer'").await.unwrap();
     execute(&mut writer, "BEGIN").await.unwrap();
     execute(&mut writer, "INSERT INTO event_1 VALUES (1)").await.unwrap();
@@ -178,9 +181,9 @@ async fn holders_are_told_with_what_they_are() {
 
 #[tokio::test]
 async fn a_statement_that_is_not_brief_is_cancelled() {
-    let scratch = Scratch::new(TABLE).await;
+    let scratch = Scratch::with(TABLE).await;
     let limit = Duration::from_millis(50);
-    let online = scratch.online().await.with_policy(Policy { statement_limit: limit, ..Policy::default() });
+    let online = steps(&scratch).await.with_policy(Policy { statement_limit: limit, ..Policy::default() });
     let slow = online.brief("SELECT pg_sleep(60)").locking("item", LockMode::AccessExclusive);
     let message = refused(slow.run().await);
     assert!(message.starts_with("a statement under a strong lock ran longer than"), "{message}");
@@ -189,8 +192,8 @@ async fn a_statement_that_is_not_brief_is_cancelled() {
 /// How a coordinator uses the pieces: it begins, locks, works and commits, and waits as it is told after a failure.
 #[tokio::test]
 async fn a_loop_of_ones_own_gets_its_locks() {
-    let scratch = Scratch::new(TABLE).await;
-    let (mut application, mut own) = (scratch.session().await, scratch.session().await);
+    let scratch = Scratch::with(TABLE).await;
+    let (mut application, mut own) = (session(&scratch).await, session(&scratch).await);
     execute(&mut application, "BEGIN").await.unwrap();
     execute(&mut application, "UPDATE item SET name = 'x' WHERE id = 1").await.unwrap();
     let locks = [TableLock::new("shop", "item", LockMode::ShareRowExclusive)];

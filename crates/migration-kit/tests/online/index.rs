@@ -3,7 +3,8 @@
 use migration_kit::Online;
 use sea_orm::DbErr;
 
-use crate::support::{Scratch, execute, failed, refused};
+use super::helpers::{execute, failed, objects, refused, session, steps};
+use crate::support::Scratch;
 
 const TABLE: &str = "CREATE TABLE item (id int PRIMARY KEY, name text, price int); \
                      INSERT INTO item SELECT n, 'n' || n, n % 10 FROM generate_series(1, 100) n";
@@ -20,8 +21,8 @@ async fn by_name(online: &Online) -> Result<(), DbErr> {
 
 #[tokio::test]
 async fn is_built_once_and_found_again() {
-    let scratch = Scratch::new(TABLE).await;
-    let online = scratch.online().await;
+    let scratch = Scratch::with(TABLE).await;
+    let online = steps(&scratch).await;
     by_name(&online).await.unwrap();
     let built = scratch.psql("SELECT 'item_name'::regclass::oid, pg_get_indexdef('item_name'::regclass)");
     assert!(
@@ -37,10 +38,10 @@ async fn is_built_once_and_found_again() {
 
 #[tokio::test]
 async fn an_invalid_leftover_is_built_again() {
-    let scratch = Scratch::new(TABLE).await;
+    let scratch = Scratch::with(TABLE).await;
     // A unique build over rows that are not unique fails and leaves an invalid index.
-    let online = scratch.online().await;
-    let mut session = scratch.session().await;
+    let online = steps(&scratch).await;
+    let mut session = session(&scratch).await;
     let unique = "CREATE UNIQUE INDEX CONCURRENTLY item_name ON item (price)";
     execute(&mut session, unique).await.unwrap_err();
     assert_eq!(scratch.psql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'item_name'::regclass"), "f");
@@ -53,35 +54,35 @@ async fn an_invalid_leftover_is_built_again() {
 
 #[tokio::test]
 async fn rows_that_are_not_unique_are_named_and_nothing_is_left() {
-    let scratch = Scratch::new(TABLE).await;
-    let before = scratch.objects();
-    let online = scratch.online().await;
+    let scratch = Scratch::with(TABLE).await;
+    let before = objects(&scratch);
+    let online = steps(&scratch).await;
     let message =
         refused(online.create_index("item_price").on("item").columns(["price"]).unique().run().await);
     assert!(message.starts_with("unique index `item_price` on `item` cannot be built: "), "{message}");
     assert!(message.contains("Key (price)=("), "{message}");
-    assert_eq!(scratch.objects(), before);
+    assert_eq!(objects(&scratch), before);
 }
 
 #[tokio::test]
 async fn another_definition_under_the_name_is_refused() {
-    let scratch = Scratch::new(TABLE).await;
+    let scratch = Scratch::with(TABLE).await;
     scratch.psql("CREATE INDEX item_name ON item (name DESC)");
-    let message = refused(by_name(&scratch.online().await).await);
+    let message = refused(by_name(&steps(&scratch).await).await);
     assert_eq!(
         message,
         "index `item_name` exists already, with another definition: it is `USING btree (name DESC)`, \
          not `USING btree (name, ((price + 1)) DESC) WHERE (price > 0)`"
     );
     scratch.psql("CREATE TABLE other (id int); DROP INDEX item_name; CREATE INDEX item_name ON other (id)");
-    let message = refused(by_name(&scratch.online().await).await);
+    let message = refused(by_name(&steps(&scratch).await).await);
     assert_eq!(message, "index `item_name` exists already, on table `other`");
 }
 
 #[tokio::test]
 async fn a_name_that_is_no_index_and_a_table_that_is_missing_are_refused() {
-    let scratch = Scratch::new(TABLE).await;
-    let online = scratch.online().await;
+    let scratch = Scratch::with(TABLE).await;
+    let online = steps(&scratch).await;
     let message = refused(online.create_index("x").on("nothing").columns(["a"]).run().await);
     assert_eq!(message, "there is no table `nothing` in schema `shop`");
     scratch.psql("CREATE TABLE item_name (id int)");
@@ -90,12 +91,12 @@ async fn a_name_that_is_no_index_and_a_table_that_is_missing_are_refused() {
 
 #[tokio::test]
 async fn limits_of_the_session_do_not_reach_a_build() {
-    let scratch = Scratch::new(TABLE).await;
-    let online = scratch.online().await;
+    let scratch = Scratch::with(TABLE).await;
+    let online = steps(&scratch).await;
     for (setting, value) in [("lock_timeout", "1ms"), ("statement_timeout", "5s")] {
         online.query_text(&format!("SELECT set_config('{setting}', '{value}', false)")).await.unwrap();
     }
-    let mut writer = scratch.session().await;
+    let mut writer = session(&scratch).await;
     execute(&mut writer, "BEGIN").await.unwrap();
     execute(&mut writer, "UPDATE item SET price = 1 WHERE id = 1").await.unwrap();
     let release = async {
@@ -118,11 +119,11 @@ async fn limits_of_the_session_do_not_reach_a_build() {
 
 #[tokio::test]
 async fn a_build_waits_for_a_snapshot_instead_of_failing() {
-    let scratch = Scratch::new(TABLE).await;
-    let mut reader = scratch.session().await;
+    let scratch = Scratch::with(TABLE).await;
+    let mut reader = session(&scratch).await;
     execute(&mut reader, "BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
     execute(&mut reader, "SELECT count(*) FROM item").await.unwrap();
-    let online = scratch.online().await;
+    let online = steps(&scratch).await;
     let release = async {
         loop {
             let phase = scratch.psql("SELECT phase FROM pg_stat_progress_create_index");
@@ -139,8 +140,8 @@ async fn a_build_waits_for_a_snapshot_instead_of_failing() {
 
 #[tokio::test]
 async fn dropping_and_rebuilding_are_idempotent() {
-    let scratch = Scratch::new(TABLE).await;
-    let online = scratch.online().await;
+    let scratch = Scratch::with(TABLE).await;
+    let online = steps(&scratch).await;
     by_name(&online).await.unwrap();
     // What a rebuild that was killed leaves behind.
     scratch.psql(
@@ -182,16 +183,16 @@ async fn on_a_partitioned_table_it_is_complete_after_any_crash() {
         "ALTER INDEX event_at ATTACH PARTITION event_at_event_2",
         "ALTER INDEX event_at ATTACH PARTITION event_at_event_1",
     ];
-    let whole = Scratch::new(PARTITIONED).await;
+    let whole = Scratch::with(PARTITIONED).await;
     whole.psql(&by_hand.join(";"));
     for n_done in 0..=by_hand.len() {
-        let scratch = Scratch::new(PARTITIONED).await;
+        let scratch = Scratch::with(PARTITIONED).await;
         scratch.psql(&by_hand[..n_done].join(";"));
-        let online = scratch.online().await;
+        let online = steps(&scratch).await;
         online.create_index("event_at").on("event").columns(["at"]).run().await.unwrap();
-        assert_eq!(scratch.objects(), whole.objects(), "after {n_done} statements");
+        assert_eq!(objects(&scratch), objects(&whole), "after {n_done} statements");
     }
-    let online = whole.online().await;
+    let online = steps(&whole).await;
     online.drop_index("event_at").await.unwrap();
     assert_eq!(
         whole.psql("SELECT count(*) FROM pg_class WHERE relkind IN ('i', 'I') AND relname LIKE 'event%'"),

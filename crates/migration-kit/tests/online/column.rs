@@ -3,7 +3,8 @@
 use migration_kit::Online;
 use sea_orm::DbErr;
 
-use crate::support::{Scratch, refused};
+use super::helpers::{objects, refused, steps};
+use crate::support::Scratch;
 
 const TABLE: &str = "CREATE TABLE item (id int PRIMARY KEY, name text); \
                      INSERT INTO item SELECT n, 'n' || n FROM generate_series(1, 10) n";
@@ -15,8 +16,8 @@ async fn add(online: &Online) -> Result<(), DbErr> {
 
 #[tokio::test]
 async fn is_added_once_with_its_comment() {
-    let scratch = Scratch::new(TABLE).await;
-    let online = scratch.online().await;
+    let scratch = Scratch::with(TABLE).await;
+    let online = steps(&scratch).await;
     add(&online).await.unwrap();
     let file = scratch.psql("SELECT pg_relation_filenode('item')");
     add(&online).await.unwrap();
@@ -27,20 +28,20 @@ async fn is_added_once_with_its_comment() {
 
 #[tokio::test]
 async fn another_shape_is_refused() {
-    let scratch = Scratch::new(TABLE).await;
+    let scratch = Scratch::with(TABLE).await;
     scratch.psql("ALTER TABLE item ADD COLUMN price numeric(10,3)");
     assert_eq!(
-        refused(add(&scratch.online().await).await),
+        refused(add(&steps(&scratch).await).await),
         "`item` has a column `price` already, of another shape: it is `numeric(10,3)`, not `numeric(10,2) not null`"
     );
 }
 
 #[tokio::test]
 async fn what_would_write_the_table_anew_is_refused() {
-    let scratch = Scratch::new(TABLE).await;
+    let scratch = Scratch::with(TABLE).await;
     scratch.psql("CREATE DOMAIN positive AS int CHECK (VALUE > 0)");
-    let before = scratch.objects();
-    let online = scratch.online().await;
+    let before = objects(&scratch);
+    let online = steps(&scratch).await;
     for (column_type, default) in [
         ("uuid", Some("gen_random_uuid()")),
         ("timestamptz", Some("clock_timestamp()")),
@@ -58,13 +59,13 @@ async fn what_would_write_the_table_anew_is_refused() {
     // The transaction's time is not volatile: one value for all rows.
     online.add_column("item", "seen_at", "timestamptz").default("now()").run().await.unwrap();
     online.drop_column("item", "seen_at").await.unwrap();
-    assert_eq!(scratch.objects(), before);
+    assert_eq!(objects(&scratch), before);
 }
 
 #[tokio::test]
 async fn not_null_without_a_default_and_a_missing_table_are_refused() {
-    let scratch = Scratch::new(TABLE).await;
-    let online = scratch.online().await;
+    let scratch = Scratch::with(TABLE).await;
+    let online = steps(&scratch).await;
     let message = refused(online.add_column("item", "x", "int").not_null().run().await);
     assert!(message.starts_with("`item.x` refuses null and has no default"), "{message}");
     let message = refused(online.add_column("nothing", "x", "int").run().await);
@@ -73,11 +74,11 @@ async fn not_null_without_a_default_and_a_missing_table_are_refused() {
 
 #[tokio::test]
 async fn defaults_and_columns_come_and_go() {
-    let scratch = Scratch::new(
+    let scratch = Scratch::with(
         "CREATE TABLE owner (id int PRIMARY KEY); CREATE TABLE item (id int PRIMARY KEY, owner_id int REFERENCES owner)",
     )
     .await;
-    let online = scratch.online().await;
+    let online = steps(&scratch).await;
     for _ in 0..2 {
         online.set_default("item", "id", "7").await.unwrap();
     }
@@ -101,14 +102,14 @@ async fn not_null_is_complete_after_any_crash() {
         "ALTER TABLE item ALTER COLUMN name SET NOT NULL",
         "ALTER TABLE item DROP CONSTRAINT migrate_not_null_2",
     ];
-    let whole = Scratch::new(TABLE).await;
+    let whole = Scratch::with(TABLE).await;
     whole.psql(&by_hand.join(";"));
     for n_done in 0..=by_hand.len() {
-        let scratch = Scratch::new(TABLE).await;
+        let scratch = Scratch::with(TABLE).await;
         scratch.psql(&by_hand[..n_done].join(";"));
-        let online = scratch.online().await;
+        let online = steps(&scratch).await;
         online.set_not_null("item", "name").await.unwrap();
-        assert_eq!(scratch.objects(), whole.objects(), "after {n_done} statements");
+        assert_eq!(objects(&scratch), objects(&whole), "after {n_done} statements");
         online.drop_not_null("item", "name").await.unwrap();
         online.drop_not_null("item", "name").await.unwrap();
         assert_eq!(scratch.psql("SELECT count(*) FROM pg_attribute WHERE attnotnull AND attrelid = 'item'::regclass AND attname = 'name'"), "0");
@@ -117,19 +118,19 @@ async fn not_null_is_complete_after_any_crash() {
 
 #[tokio::test]
 async fn not_null_over_a_null_says_how_many_and_leaves_nothing() {
-    let scratch = Scratch::new(TABLE).await;
+    let scratch = Scratch::with(TABLE).await;
     scratch.psql("UPDATE item SET name = NULL WHERE id < 4");
-    let before = scratch.objects();
-    let message = refused(scratch.online().await.set_not_null("item", "name").await);
+    let before = objects(&scratch);
+    let message = refused(steps(&scratch).await.set_not_null("item", "name").await);
     assert_eq!(message, "`item.name` cannot be made not null: it is null in 3 row(s)");
-    assert_eq!(scratch.objects(), before);
+    assert_eq!(objects(&scratch), before);
 }
 
 #[tokio::test]
 async fn enum_values_storage_and_brief_statements_are_idempotent() {
     let scratch =
-        Scratch::new("CREATE TYPE mood AS ENUM ('fine'); CREATE TABLE item (id int, mood mood)").await;
-    let online = scratch.online().await;
+        Scratch::with("CREATE TYPE mood AS ENUM ('fine'); CREATE TABLE item (id int, mood mood)").await;
+    let online = steps(&scratch).await;
     for _ in 0..2 {
         online.add_enum_value("mood", "it's odd").await.unwrap();
         online
