@@ -30,17 +30,17 @@ pub(crate) async fn session(scratch: &Scratch) -> PgConnection {
 /// Indexes, constraints, triggers, functions and columns of the schema, for comparing before and after.
 pub(crate) fn objects(scratch: &Scratch) -> String {
     scratch.psql(
-            "SELECT pg_get_indexdef(indexrelid) || ' valid=' || indisvalid FROM pg_index \
-             JOIN pg_class ON oid = indexrelid WHERE relnamespace = 'shop'::regnamespace ORDER BY 1; \
-             SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint \
-             WHERE connamespace = 'shop'::regnamespace ORDER BY 1; \
-             SELECT pg_get_triggerdef(t.oid) FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid \
-             WHERE relnamespace = 'shop'::regnamespace AND NOT tgisinternal ORDER BY 1; \
-             SELECT proname || prosrc FROM pg_proc WHERE pronamespace = 'shop'::regnamespace ORDER BY 1; \
-             SELECT relname, attname, format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid) \
-             FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid LEFT JOIN pg_attrdef ON adrelid = c.oid \
-             AND adnum = attnum WHERE relnamespace = 'shop'::regnamespace AND relkind IN ('r', 'p') AND attnum > 0 \
-             AND NOT attisdropped ORDER BY relname, attnum",
+        "SELECT pg_get_indexdef(indexrelid) || ' valid=' || indisvalid FROM pg_index \
+         JOIN pg_class ON oid = indexrelid WHERE relnamespace = 'shop'::regnamespace ORDER BY 1; \
+         SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint \
+         WHERE connamespace = 'shop'::regnamespace ORDER BY 1; \
+         SELECT pg_get_triggerdef(t.oid) FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid \
+         WHERE relnamespace = 'shop'::regnamespace AND NOT tgisinternal ORDER BY 1; \
+         SELECT proname || prosrc FROM pg_proc WHERE pronamespace = 'shop'::regnamespace ORDER BY 1; \
+         SELECT relname, attname, format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid) \
+         FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid LEFT JOIN pg_attrdef ON adrelid = c.oid \
+         AND adnum = attnum WHERE relnamespace = 'shop'::regnamespace AND relkind IN ('r', 'p') AND attnum > 0 \
+         AND NOT attisdropped ORDER BY relname, attnum",
     )
 }
 

@@ -3,6 +3,7 @@
 use migration_kit::Online;
 use sea_orm::DbErr;
 
+use super::events::Events;
 use super::helpers::{execute, failed, objects, refused, session, steps};
 use crate::support::Scratch;
 
@@ -136,6 +137,39 @@ async fn a_build_waits_for_a_snapshot_instead_of_failing() {
     let (built, released) = tokio::join!(by_name(&online), release);
     built.unwrap();
     released.unwrap();
+}
+
+#[tokio::test]
+async fn a_build_of_another_session_is_waited_for() {
+    let scratch = Scratch::with(TABLE).await;
+    let (mut writer, mut other) = (session(&scratch).await, session(&scratch).await);
+    execute(&mut writer, "BEGIN").await.unwrap();
+    execute(&mut writer, "UPDATE item SET price = 1 WHERE id = 1").await.unwrap();
+    let online = steps(&scratch).await;
+    let events = Events::collect();
+    let others_build =
+        async { execute(&mut other, "CREATE INDEX CONCURRENTLY item_price ON item (price)").await };
+    let ours = async {
+        while !scratch
+            .psql("SELECT phase FROM pg_stat_progress_create_index")
+            .starts_with("waiting for writers")
+        {
+            tokio::task::yield_now().await;
+        }
+        online.create_index("item_price").on("item").columns(["price"]).run().await
+    };
+    let release = async {
+        while events.told().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        execute(&mut writer, "COMMIT").await
+    };
+    let (others_build, ours, released) = tokio::join!(others_build, ours, release);
+    others_build.unwrap();
+    ours.unwrap();
+    released.unwrap();
+    let told: Vec<String> = events.told().iter().map(|event| event["message"].clone()).collect();
+    assert_eq!(told, ["another session is building index `item_price`"]);
 }
 
 #[tokio::test]
