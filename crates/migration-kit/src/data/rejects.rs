@@ -73,8 +73,9 @@ pub fn table_name(service: &str) -> String {
 pub async fn install(manager: &SchemaManager<'_>, service: &str) -> Result<(), DbErr> {
     let db = manager.get_connection();
     let asked = format!(
-        "{BOOKKEEPING}SELECT current_schema()::text AS schema, to_regclass({}) IS NOT NULL AS is_there",
-        literal(&quote_identifier(&table_name(service))),
+        "{BOOKKEEPING}SELECT current_schema()::text AS schema, \
+         to_regclass(format('%I.%I', current_schema(), {})) IS NOT NULL AS is_there",
+        literal(&table_name(service)),
     );
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), asked)).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("the current schema".to_owned()))?;
