@@ -4,6 +4,7 @@
 //! environment and prints nothing; the command line and the coordinator run what stands here.
 
 pub mod entity;
+mod evaluation;
 
 use migration_kit::Service;
 use sea_orm::{DynIden, sea_query::IntoIden};
@@ -11,6 +12,11 @@ use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 migration_kit::migrations! {
     m20260116_000001_create_assessments,
+    m20260122_000001_create_questions,
+    m20260126_000001_add_evaluation_columns,
+    m20260126_000002_backfill_evaluations,
+    m20260126_000003_index_evaluations,
+    m20260126_000004_drop_raw_answers,
 }
 
 /// Name of the service, of its schema, and the end of the names of its bookkeeping tables.

@@ -1,0 +1,339 @@
+//! What is carried over from `question_history.ai_evaluation` into columns, as SQL: the function that decides it, the
+//! triggers that apply it to rows as they are written, the statements that apply it to rows that exist, and the
+//! conditions that tell whether anything was forgotten. All of them call the one function.
+//!
+//! It belongs to the migrations `m20260126_000002_backfill_evaluations` and `m20260126_000004_drop_raw_answers` and is
+//! as unchangeable as they are. It runs nothing and knows no other migration.
+//!
+//! A field counts as carried over if its column is filled or the evaluation has nothing for it. What an application
+//! writes into a column stands: neither trigger nor backfill replaces it, except that an evaluation which replaces
+//! another one takes along the columns that its writer, who did not know them, left alone.
+
+use migration_kit::{Check, LockMode, Online, literal, quote_identifier};
+use sea_orm_migration::prelude::DbErr;
+
+/// The migration under whose name rejects are listed, by its backfill and by the trigger.
+pub(crate) const BACKFILL: &str = "m20260126_000002_backfill_evaluations";
+
+/// The migration that drops what is carried over; its sweep lists under its own name.
+pub(crate) const CONTRACT: &str = "m20260126_000004_drop_raw_answers";
+
+/// Arguments of the function, as `DROP FUNCTION` wants it.
+const CARRY_OVER: &str = "question_history_carry_over(jsonb)";
+
+/// It returns a set, of always one row, because PostgreSQL inlines only such functions into a query: then a backfill
+/// pays for the five columns alone, 2.6 µs a row of 1 KB; as `plpgsql` it is 6.7 µs.
+const CARRY_OVER_SIGNATURE: &str = "question_history_carry_over(evaluation jsonb) RETURNS TABLE \
+    (score integer, is_correct boolean, understanding_depth varchar, feedback text, knowledge_gaps text[], rejects jsonb)";
+
+/// Exactly representable values, and a list of `{field, value, reason}` of what is not; null if all is.
+///
+/// `->>` gives numbers as the server writes `numeric`: without exponent, sign or leading zeros where they are 1 to 5. So
+/// one pattern covers numbers and strings; nothing else is spelt like it. A key that is missing or null gives null.
+const CARRY_OVER_BODY: &str = r#"
+SELECT
+    CASE WHEN evaluation->>'score' ~ '^[1-5](\.0+)?$' THEN left(evaluation->>'score', 1)::integer END,
+    CASE WHEN jsonb_typeof(evaluation->'isCorrect') = 'boolean' THEN (evaluation->'isCorrect')::boolean END,
+    CASE WHEN evaluation->>'understandingDepth' IN ('shallow', 'medium', 'deep')
+         THEN (evaluation->>'understandingDepth')::varchar END,
+    CASE WHEN jsonb_typeof(evaluation->'feedback') = 'string' THEN evaluation->>'feedback' END,
+    CASE WHEN jsonb_typeof(evaluation->'knowledgeGaps') = 'array'
+          AND NOT evaluation->'knowledgeGaps' @? 'strict $[*] ? (@.type() != "string")'
+         THEN ARRAY(SELECT jsonb_array_elements_text(evaluation->'knowledgeGaps')) END,
+    CASE
+        WHEN jsonb_typeof(evaluation) = 'object'
+         AND coalesce(evaluation->>'score' ~ '^[1-5](\.0+)?$', true)
+         AND coalesce(jsonb_typeof(evaluation->'isCorrect') IN ('boolean', 'null'), true)
+         AND coalesce(evaluation->>'understandingDepth' IN ('shallow', 'medium', 'deep'), true)
+         AND coalesce(jsonb_typeof(evaluation->'feedback') IN ('string', 'null'), true)
+         AND coalesce(CASE WHEN jsonb_typeof(evaluation->'knowledgeGaps') = 'array'
+                           THEN NOT evaluation->'knowledgeGaps' @? 'strict $[*] ? (@.type() != "string")'
+                           ELSE jsonb_typeof(evaluation->'knowledgeGaps') = 'null' END, true)
+        THEN NULL
+        WHEN jsonb_typeof(evaluation) = 'object' THEN (
+            SELECT jsonb_agg(jsonb_build_object('field', field, 'value', (evaluation->field)::text, 'reason', reason))
+            FROM (VALUES
+                ('score', 'not a whole number from 1 to 5',
+                 evaluation->>'score' ~ '^[1-5](\.0+)?$'),
+                ('isCorrect', 'not true or false',
+                 jsonb_typeof(evaluation->'isCorrect') = 'boolean'),
+                ('understandingDepth', 'not shallow, medium or deep',
+                 evaluation->>'understandingDepth' IN ('shallow', 'medium', 'deep')),
+                ('feedback', 'not a text',
+                 jsonb_typeof(evaluation->'feedback') = 'string'),
+                ('knowledgeGaps', 'not a list of texts',
+                 CASE WHEN jsonb_typeof(evaluation->'knowledgeGaps') = 'array'
+                      THEN NOT evaluation->'knowledgeGaps' @? 'strict $[*] ? (@.type() != "string")'
+                      ELSE false END)
+            ) AS carried (field, reason, is_exact)
+            WHERE NOT is_exact AND jsonb_typeof(evaluation->field) <> 'null')
+        WHEN jsonb_typeof(evaluation) <> 'null' THEN
+            jsonb_build_array(jsonb_build_object(
+                'field', '', 'value', evaluation::text, 'reason', 'the evaluation is not an object'))
+    END
+"#;
+
+/// True if the evaluation has a value that is in no column yet.
+const FORGOTTEN: &str = "(carried.score IS NOT NULL AND source.score IS NULL \
+    OR carried.understanding_depth IS NOT NULL AND source.understanding_depth IS NULL \
+    OR carried.feedback IS NOT NULL AND source.feedback IS NULL \
+    OR carried.knowledge_gaps IS NOT NULL AND source.knowledge_gaps IS NULL \
+    OR carried.is_correct IS NOT NULL AND source.is_correct IS NULL)";
+
+/// Fills the empty columns of a batch. The evaluation is read in a sub-select and not in `FROM`: when a row was changed
+/// while the statement waited for it, PostgreSQL asks the sub-select again, with the row as it is now.
+pub(crate) fn fill() -> String {
+    format!(
+        "UPDATE question_history AS source \
+         SET (score, understanding_depth, feedback, knowledge_gaps, is_correct, is_correct_carried_over) = ( \
+             SELECT coalesce(source.score, carried.score), \
+                 coalesce(source.understanding_depth, carried.understanding_depth), \
+                 coalesce(source.feedback, carried.feedback), \
+                 coalesce(source.knowledge_gaps, carried.knowledge_gaps), \
+                 coalesce(source.is_correct, carried.is_correct), \
+                 CASE WHEN source.is_correct IS NULL AND carried.is_correct IS NOT NULL THEN true \
+                      ELSE source.is_correct_carried_over END \
+             FROM question_history_carry_over(source.ai_evaluation) AS carried) \
+         WHERE {{batch}} AND source.ai_evaluation IS NOT NULL AND EXISTS ( \
+             SELECT FROM question_history_carry_over(source.ai_evaluation) AS carried WHERE {FORGOTTEN})"
+    )
+}
+
+/// Lists what of a batch cannot be carried over and is not listed yet.
+pub(crate) fn rejects() -> String {
+    format!(
+        "SELECT jsonb_build_object('id', source.id) AS key, rejected.field, rejected.value, rejected.reason, \
+             NULL::jsonb AS row \
+         FROM question_history AS source \
+         CROSS JOIN LATERAL question_history_carry_over(source.ai_evaluation) AS carried \
+         CROSS JOIN LATERAL ({}) AS rejected \
+         WHERE {{batch}} AND (carried.rejects IS NOT NULL OR carried.is_correct <> source.is_correct) \
+           AND NOT EXISTS ({})",
+        rejected("source"),
+        listed("rejected.field"),
+    )
+}
+
+/// The rows whose evaluation is neither carried over nor rejected.
+pub(crate) fn forgotten() -> String {
+    format!(
+        "SELECT source.id FROM question_history AS source \
+         CROSS JOIN LATERAL question_history_carry_over(source.ai_evaluation) AS carried \
+         WHERE source.ai_evaluation IS NOT NULL AND ({FORGOTTEN} OR carried.rejects IS NOT NULL AND EXISTS ( \
+             SELECT FROM jsonb_array_elements(carried.rejects) AS rejected WHERE NOT EXISTS ({})))",
+        listed("rejected->>'field'"),
+    )
+}
+
+/// Rebuilds the evaluations from columns and rejects, for old code: the five keys that have columns, and what was
+/// rejected as it was. A list that JSON cannot hold as the function reads it stays out; its column has it.
+pub(crate) fn rebuild() -> String {
+    let rejected = format!(
+        "FROM migration_reject_assessments AS reject WHERE reject.table_name = 'question_history' \
+         AND reject.migration IN ('{BACKFILL}', '{CONTRACT}') AND reject.row_key = jsonb_build_object('id', source.id)"
+    );
+    format!(
+        "UPDATE question_history AS source SET ai_evaluation = coalesce( \
+             (SELECT reject.value::jsonb {rejected} AND reject.field = '' LIMIT 1), \
+             jsonb_build_object('score', score, 'isCorrect', is_correct, 'understandingDepth', understanding_depth, \
+                 'feedback', feedback, 'knowledgeGaps', \
+                 CASE WHEN array_ndims(knowledge_gaps) > 1 THEN NULL \
+                      WHEN array_remove(knowledge_gaps, NULL) <> knowledge_gaps THEN NULL \
+                      ELSE to_jsonb(knowledge_gaps) END) \
+             || coalesce((SELECT jsonb_object_agg(reject.field, reject.value::jsonb) {rejected}), '{{}}')) \
+         WHERE {{batch}} AND source.ai_evaluation IS NULL AND ( \
+             coalesce(source.score::text, source.understanding_depth, source.feedback) IS NOT NULL \
+             OR source.knowledge_gaps IS NOT NULL OR EXISTS (SELECT {rejected}))"
+    )
+}
+
+/// Creates the function.
+pub(crate) async fn create_function(online: &Online) -> Result<(), DbErr> {
+    online
+        .create_function(CARRY_OVER_SIGNATURE, "sql", "IMMUTABLE PARALLEL SAFE ROWS 1", CARRY_OVER_BODY)
+        .await
+}
+
+/// Creates the triggers, each with its function. Those that fire for one event fire in the order of their names.
+pub(crate) async fn create_triggers(online: &Online) -> Result<(), DbErr> {
+    let schema = quote_identifier(online.schema());
+    for trigger in TRIGGERS {
+        online
+            .create_function(
+                &format!("{}() RETURNS trigger", trigger.name),
+                "plpgsql",
+                trigger.options,
+                &trigger.body.replace("{schema}", &schema).replace("{rejected}", &rejected("NEW")),
+            )
+            .await?;
+        online
+            .brief(format!(
+                "CREATE OR REPLACE TRIGGER {name} {events} ON question_history FOR EACH ROW {condition} \
+                 EXECUTE FUNCTION {name}()",
+                name = trigger.name,
+                events = trigger.events,
+                condition = trigger.condition,
+            ))
+            .locking("question_history", LockMode::ShareRowExclusive)
+            .run()
+            .await?;
+    }
+    Ok(())
+}
+
+/// Drops the triggers and all functions.
+pub(crate) async fn drop_triggers(online: &Online) -> Result<(), DbErr> {
+    for trigger in TRIGGERS {
+        online.drop_trigger("question_history", trigger.name).await?;
+    }
+    online.drop_function(CARRY_OVER).await
+}
+
+/// The statements that drop the triggers, for a step that drops them together with something else.
+pub(crate) fn drop_triggers_sql() -> String {
+    TRIGGERS.iter().map(|trigger| format!("DROP TRIGGER {} ON question_history;", trigger.name)).collect()
+}
+
+/// The column that remembers which values of `is_correct` are not the application's, so that they can be taken back.
+pub(crate) async fn add_marker(online: &Online) -> Result<(), DbErr> {
+    online
+        .add_column("question_history", "is_correct_carried_over", "BOOLEAN")
+        .comment("True where is_correct was filled from ai_evaluation; goes when ai_evaluation goes")
+        .run()
+        .await
+}
+
+/// Whether a column of `question_history` exists: a run that was killed may have dropped it already.
+pub(crate) async fn has_column(online: &Online, column: &str) -> Result<bool, DbErr> {
+    let sql = format!("SELECT 'yes' WHERE {}", column_exists(column));
+    Ok(online.query_text(&sql).await?.is_some())
+}
+
+/// The condition that a column of `question_history` exists.
+pub(crate) fn column_exists(column: &str) -> String {
+    format!(
+        "EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('question_history') AND attname = {} \
+         AND NOT attisdropped)",
+        literal(column)
+    )
+}
+
+/// The size of the table, for the reader: printed as it was before the backfill, after it, and after the last step.
+pub(crate) fn size() -> Check {
+    Check::report(
+        "size of `question_history`, and of its indexes",
+        "SELECT pg_size_pretty(pg_table_size('question_history')) || ', ' \
+         || pg_size_pretty(pg_indexes_size('question_history'))",
+    )
+}
+
+/// How many evaluations there are and how many have each field in its column, for the reader.
+pub(crate) fn counters() -> Check {
+    Check::report(
+        "evaluations, with a score, with a depth, with feedback, with rejects",
+        format!(
+            "SELECT format('%s, %s, %s, %s, %s', count(*), count(score), count(understanding_depth), count(feedback), \
+             (SELECT count(DISTINCT row_key) FROM migration_reject_assessments \
+              WHERE migration = '{BACKFILL}' AND table_name = 'question_history')) \
+             FROM question_history WHERE ai_evaluation IS NOT NULL"
+        ),
+    )
+}
+
+/// What cannot be carried over of one row that stands under `alias`, next to `carried`. An `is_correct` that was there
+/// before and contradicts the evaluation stays, so the evaluation's word is listed.
+fn rejected(alias: &str) -> String {
+    format!(
+        "SELECT reject->>'field' AS field, reject->>'value' AS value, reject->>'reason' AS reason \
+         FROM jsonb_array_elements(carried.rejects) AS reject \
+         UNION ALL \
+         SELECT 'isCorrect', ({alias}.ai_evaluation->'isCorrect')::text, 'is_correct already says otherwise' \
+         WHERE carried.is_correct <> {alias}.is_correct"
+    )
+}
+
+/// The entry of `source` for a field, if it is listed.
+fn listed(field: &str) -> String {
+    format!(
+        "SELECT FROM migration_reject_assessments AS listed WHERE listed.migration IN ('{BACKFILL}', '{CONTRACT}') \
+         AND listed.table_name = 'question_history' AND listed.row_key = jsonb_build_object('id', source.id) \
+         AND listed.field = {field}"
+    )
+}
+
+/// A row trigger with a function of its own, of the same name.
+struct Trigger {
+    name: &'static str,
+    events: &'static str,
+    condition: &'static str,
+    options: &'static str,
+    /// `{schema}` stands for the quoted schema, `{rejected}` for [`rejected`] of the new row.
+    body: &'static str,
+}
+
+const TRIGGERS: [Trigger; 3] = [
+    // Fires first, and only if the statement names `is_correct`: that value is the application's from now on, even if
+    // it is the same.
+    Trigger {
+        name: "question_history_claim_is_correct",
+        events: "BEFORE UPDATE OF is_correct",
+        condition: "WHEN (OLD.is_correct_carried_over)",
+        options: "VOLATILE",
+        body: "BEGIN NEW.is_correct_carried_over := NULL; RETURN NEW; END",
+    },
+    // Fills the empty columns of a row that is written with an evaluation.
+    Trigger {
+        name: "question_history_fill_columns",
+        events: "BEFORE INSERT OR UPDATE OF ai_evaluation",
+        condition: "WHEN (NEW.ai_evaluation IS NOT NULL)",
+        options: "VOLATILE",
+        body: "
+DECLARE
+    carried record;
+BEGIN
+    SELECT * INTO carried FROM {schema}.question_history_carry_over(NEW.ai_evaluation);
+    -- An evaluation that replaces another one replaces what was carried over, unless the statement itself says it.
+    IF TG_OP = 'UPDATE' AND OLD.ai_evaluation <> NEW.ai_evaluation THEN
+        IF NEW.score = OLD.score THEN NEW.score := NULL; END IF;
+        IF NEW.understanding_depth = OLD.understanding_depth THEN NEW.understanding_depth := NULL; END IF;
+        IF NEW.feedback = OLD.feedback THEN NEW.feedback := NULL; END IF;
+        IF NEW.knowledge_gaps = OLD.knowledge_gaps THEN NEW.knowledge_gaps := NULL; END IF;
+        IF NEW.is_correct_carried_over THEN
+            NEW.is_correct := NULL;
+            NEW.is_correct_carried_over := NULL;
+        END IF;
+    END IF;
+    NEW.score := coalesce(NEW.score, carried.score);
+    NEW.understanding_depth := coalesce(NEW.understanding_depth, carried.understanding_depth);
+    NEW.feedback := coalesce(NEW.feedback, carried.feedback);
+    NEW.knowledge_gaps := coalesce(NEW.knowledge_gaps, carried.knowledge_gaps);
+    IF NEW.is_correct IS NULL AND carried.is_correct IS NOT NULL THEN
+        NEW.is_correct := carried.is_correct;
+        NEW.is_correct_carried_over := true;
+    END IF;
+    RETURN NEW;
+END",
+    },
+    // Keeps the list of rejects in step. It runs as its owner: applications need no rights on the bookkeeping.
+    Trigger {
+        name: "question_history_list_rejects",
+        events: "AFTER INSERT OR UPDATE OF ai_evaluation",
+        condition: "WHEN (NEW.ai_evaluation IS NOT NULL)",
+        options: "VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp",
+        body: "
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        DELETE FROM {schema}.migration_reject_assessments AS listed
+        WHERE listed.migration = 'm20260126_000002_backfill_evaluations' AND listed.table_name = 'question_history'
+          AND listed.row_key = jsonb_build_object('id', NEW.id);
+    END IF;
+    INSERT INTO {schema}.migration_reject_assessments (migration, table_name, row_key, field, value, reason)
+    SELECT 'm20260126_000002_backfill_evaluations', 'question_history', jsonb_build_object('id', NEW.id),
+           rejected.field, rejected.value, rejected.reason
+    FROM {schema}.question_history_carry_over(NEW.ai_evaluation) AS carried
+    CROSS JOIN LATERAL ({rejected}) AS rejected
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END",
+    },
+];

@@ -1,0 +1,75 @@
+//! Expand. Adds the columns that take over what `question_history.ai_evaluation` says: `score`, `understanding_depth`,
+//! `feedback` and `knowledge_gaps`, empty.
+//!
+//! Outside a transaction. Strongest lock: ACCESS EXCLUSIVE on `question_history` for the instant in which a column or a
+//! check is added, six times. The checks are added `NOT VALID` and validated under SHARE UPDATE EXCLUSIVE, while
+//! everybody reads and writes: `ADD COLUMN … CHECK` would read the whole table under ACCESS EXCLUSIVE.
+//!
+//! `down` drops the columns with what the application wrote into them.
+
+use migration_kit::{Check, Details, Online, ServiceMigration};
+use sea_orm_migration::prelude::*;
+
+use crate::evaluation;
+
+/// Adds four columns and two checks.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+/// Name, type, type as the catalog writes it, comment.
+const COLUMNS: [[&str; 4]; 4] = [
+    ["score", "INTEGER", "integer", "Score of the answer, 1 to 5"],
+    [
+        "understanding_depth",
+        "VARCHAR(20)",
+        "character varying(20)",
+        "How deep the understanding is: shallow, medium or deep",
+    ],
+    ["feedback", "TEXT", "text", "What the person is told about the answer"],
+    ["knowledge_gaps", "TEXT[]", "text[]", "What the person should learn; an empty list says that nothing is missing"],
+];
+
+const CHECKS: [[&str; 2]; 2] = [
+    ["question_history_score_check", "score BETWEEN 1 AND 5"],
+    ["question_history_understanding_depth_check", "understanding_depth IN ('shallow', 'medium', 'deep')"],
+];
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, crate::NAME, self.name()).await?;
+        for [column, column_type, _, comment] in COLUMNS {
+            online.add_column("question_history", column, column_type).comment(comment).run().await?;
+        }
+        for [check, expression] in CHECKS {
+            online.add_check("question_history", check, expression).run().await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, crate::NAME, self.name()).await?;
+        for [column, ..] in COLUMNS {
+            online.drop_column("question_history", column).await?;
+        }
+        Ok(())
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        let details = Details::expand()
+            .loses_on_revert("what the application wrote into the four columns without writing `ai_evaluation`")
+            .verify(evaluation::size().until("m20260126_000002_backfill_evaluations"));
+        let details = COLUMNS.iter().fold(details, |details, [column, _, catalog_type, _]| {
+            details.verify(Check::column("question_history", column, catalog_type))
+        });
+        CHECKS
+            .iter()
+            .fold(details, |details, [check, _]| details.verify(Check::constraint("question_history", check)))
+    }
+}

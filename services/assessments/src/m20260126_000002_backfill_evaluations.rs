@@ -1,0 +1,80 @@
+//! Expand, data. Carries `question_history.ai_evaluation` over into columns, and keeps rows in step that old code writes
+//! from now on.
+//!
+//! Outside a transaction. Strongest lock: ACCESS EXCLUSIVE on `question_history` for the instant in which a helper column
+//! is added, then SHARE ROW EXCLUSIVE for the instants in which three triggers are created. The rows are filled in
+//! batches by primary key, each a transaction of its own of about 100 ms that locks its rows alone; a killed run goes on
+//! where it stopped.
+//!
+//! What is not exactly representable is listed as a reject and stays in `ai_evaluation`; so is the evaluation's word on
+//! `isCorrect` where the column already said otherwise. No row is deleted, no filled column is changed.
+//!
+//! `down` drops triggers, functions and helper column, empties `is_correct` again where it was filled here (the helper
+//! column tells), and forgets the rejects. It loses nothing: the other columns keep what they have until the migration
+//! that made them is reverted.
+
+use migration_kit::{Check, Details, Online, ServiceMigration, rejects};
+use sea_orm_migration::prelude::*;
+
+use crate::evaluation;
+
+/// Fills four columns, and `is_correct` where it is empty.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, crate::NAME, self.name()).await?;
+        rejects::install(manager, crate::NAME).await?;
+        evaluation::add_marker(&online).await?;
+        evaluation::create_function(&online).await?;
+        evaluation::create_triggers(&online).await?;
+        // Creating a trigger waits for the writers before it: from here on every row is either seen or kept in step.
+        online
+            .backfill("question_history")
+            .statement(evaluation::fill())
+            .rejects(evaluation::rejects())
+            .vacuum_every(100_000)
+            .run()
+            .await?;
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, crate::NAME, self.name()).await?;
+        evaluation::drop_triggers(&online).await?;
+        if evaluation::has_column(&online, "is_correct_carried_over").await? {
+            online
+                .backfill("question_history")
+                .statement(
+                    "UPDATE question_history AS source SET is_correct = NULL, is_correct_carried_over = NULL \
+                     WHERE {batch} AND source.is_correct_carried_over",
+                )
+                .run()
+                .await?;
+        }
+        online.drop_column("question_history", "is_correct_carried_over").await?;
+        online.forget_rejects().await.map(drop)
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        let until_the_end = |check: Check| check.until(evaluation::CONTRACT);
+        Details::expand()
+            .verify(until_the_end(Check::none(
+                "every row with an evaluation is carried over or rejected",
+                evaluation::forgotten(),
+            )))
+            .verify(until_the_end(Check::trigger("question_history", "question_history_claim_is_correct")))
+            .verify(until_the_end(Check::trigger("question_history", "question_history_fill_columns")))
+            .verify(until_the_end(Check::trigger("question_history", "question_history_list_rejects")))
+            .verify(until_the_end(evaluation::counters()))
+            .verify(until_the_end(evaluation::size()))
+    }
+}

@@ -1,0 +1,132 @@
+//! Contract. Drops the raw answers of `question_history`: `user_answer_transcript`, `audio_duration_seconds`,
+//! `transcription_confidence` and `ai_evaluation`, with the triggers and functions that kept the new columns in step.
+//!
+//! Outside a transaction. First a sweep in batches, as in the backfill, for rows that escaped the triggers. Then the
+//! strongest lock: ACCESS EXCLUSIVE on `question_history` for the instant in which triggers and columns go together; the
+//! table is not rewritten, and so takes as much space as before until it is vacuumed in full.
+//!
+//! `down` adds the columns again and rebuilds `ai_evaluation` in batches from the new columns and the rejects. The rest
+//! is gone for good.
+
+use std::time::Duration;
+
+use migration_kit::{Check, Details, LockMode, Online, ServiceMigration, literal, rejects};
+use sea_orm_migration::prelude::*;
+
+use crate::evaluation;
+
+/// Drops four columns.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+/// Time in which old code is replaced everywhere, as the service's manual asks.
+const SOAK: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Name and type.
+const COLUMNS: [[&str; 2]; 4] = [
+    ["user_answer_transcript", "TEXT"],
+    ["audio_duration_seconds", "INTEGER"],
+    ["transcription_confidence", "DOUBLE PRECISION"],
+    ["ai_evaluation", "JSONB"],
+];
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, crate::NAME, self.name()).await?;
+        // All columns go in one statement, so that one tells whether a killed run has dropped them.
+        if evaluation::has_column(&online, "ai_evaluation").await? {
+            online
+                .backfill("question_history")
+                .statement(evaluation::fill())
+                .rejects(evaluation::rejects())
+                .vacuum_every(100_000)
+                .run()
+                .await?;
+            refuse_forgotten_rows(&online).await?;
+            // The triggers go in the same transaction as the columns: no row can be written between.
+            online.brief(drop_columns()).locking("question_history", LockMode::AccessExclusive).run().await?;
+        }
+        evaluation::drop_triggers(&online).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, crate::NAME, self.name()).await?;
+        rejects::install(manager, crate::NAME).await?;
+        for [column, column_type] in COLUMNS {
+            online.add_column("question_history", column, column_type).run().await?;
+        }
+        evaluation::add_marker(&online).await?;
+        evaluation::create_function(&online).await?;
+        evaluation::create_triggers(&online).await?;
+        online.backfill("question_history").statement(evaluation::rebuild()).vacuum_every(100_000).run().await?;
+        // The trigger has listed under the backfill's name what this migration's sweep had listed.
+        online.forget_rejects().await.map(drop)
+    }
+}
+
+async fn refuse_forgotten_rows(online: &Online) -> Result<(), DbErr> {
+    let forgotten = format!("SELECT id::text FROM ({}) AS forgotten LIMIT 1", evaluation::forgotten());
+    match online.query_text(&forgotten).await? {
+        None => Ok(()),
+        Some(id) => Err(DbErr::Migration(format!(
+            "the evaluation of `{id}` in `question_history` is neither carried over nor rejected; nothing was dropped"
+        ))),
+    }
+}
+
+/// One statement, because triggers and columns go together or not at all.
+fn drop_columns() -> String {
+    let columns: Vec<String> = COLUMNS
+        .iter()
+        .map(|[column, _]| *column)
+        .chain(["is_correct_carried_over"])
+        .map(|column| format!("DROP COLUMN {column}"))
+        .collect();
+    let body = format!(
+        "BEGIN {} ALTER TABLE question_history {}; END",
+        evaluation::drop_triggers_sql(),
+        columns.join(", ")
+    );
+    format!("DO LANGUAGE plpgsql {}", literal(&body))
+}
+
+/// The query is a text for `query_to_xml`, which plans it when it runs: a run that was killed after the columns went is
+/// resumed through this guard, and a query that names them could not be asked any more.
+fn guard() -> Check {
+    Check::holds(
+        "every row with an evaluation is carried over or rejected (a row that escaped the triggers is caught up by \
+         `UPDATE question_history SET ai_evaluation = ai_evaluation WHERE id = …`)",
+        format!(
+            "SELECT CASE WHEN {} THEN query_to_xml({}, false, false, '')::text LIKE '%<forgotten>false</forgotten>%' \
+             ELSE true END",
+            evaluation::column_exists("ai_evaluation"),
+            literal(&format!("SELECT EXISTS ({}) AS forgotten", evaluation::forgotten())),
+        ),
+    )
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        let details = Details::contract(SOAK)
+            .loses(
+                "transcripts, audio durations and transcription confidences; of each evaluation `nextDifficulty`, \
+                 `reasoning`, `correctAnswer`, `expectedKeyPoints` and every other key without a column; which values \
+                 of `is_correct` came from an evaluation",
+            )
+            .loses_on_revert(
+                "nothing more than the migration itself has lost: transcripts, audio durations and transcription \
+                 confidences stay empty, and evaluations come back with five keys only",
+            )
+            .guard(guard())
+            .verify(evaluation::size());
+        COLUMNS.iter().map(|[column, _]| *column).chain(["is_correct_carried_over"]).fold(
+            details,
+            |details, column| details.verify(Check::no_column("question_history", column)),
+        )
+    }
+}
