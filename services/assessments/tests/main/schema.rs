@@ -1,0 +1,118 @@
+//! The schema that the migrations make, forwards and backwards, once and twice.
+
+use assessments_migration::service;
+use migration_testing::Scratch;
+
+use crate::{ADD_COLUMNS, BACKFILL, CONTRACT, CREATE_QUESTIONS, INDEX, before, digests};
+
+#[tokio::test]
+async fn down_and_up_again_gives_the_same_schema() {
+    let scratch = Scratch::new(service()).await;
+    scratch.up().await;
+    let expanded = scratch.dump_schema().await;
+    scratch.down_to("base").await;
+    assert_eq!(scratch.dump_schema().await.matches("CREATE TABLE").count(), 0);
+    scratch.up().await;
+    assert_eq!(scratch.dump_schema().await, expanded);
+
+    scratch.up_contract().await;
+    let contracted = scratch.dump_schema().await;
+    assert_eq!(contracted.matches("FUNCTION").count(), 0, "triggers and functions are gone");
+    scratch.down_to("base").await;
+    scratch.up_contract().await;
+    assert_eq!(scratch.dump_schema().await, contracted);
+}
+
+#[tokio::test]
+async fn each_migration_can_be_reverted_alone() {
+    let scratch = Scratch::new(service()).await;
+    scratch.up_contract().await;
+    let contracted = scratch.dump_schema().await;
+    for target in [INDEX, BACKFILL, ADD_COLUMNS, CREATE_QUESTIONS] {
+        scratch.down_to(target).await;
+        scratch.verify().await;
+        scratch.up_contract().await;
+        scratch.verify().await;
+        assert_eq!(sorted(&scratch.dump_schema().await), sorted(&contracted), "reverted to {target}");
+    }
+}
+
+/// Columns that were dropped and added again stand last.
+fn sorted(dump: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = dump.lines().map(|line| line.trim_end_matches(',')).collect();
+    lines.sort_unstable();
+    lines
+}
+
+#[tokio::test]
+async fn a_migration_that_runs_again_changes_nothing() {
+    let scratch = before().await;
+    for migration in [CREATE_QUESTIONS, ADD_COLUMNS, BACKFILL, INDEX, CONTRACT] {
+        scratch.up_to(migration).await;
+        let (schema, rows) = (scratch.dump_schema().await, digests(&scratch).await);
+        let rejects = scratch.table_digest("migration_reject_assessments").await;
+        // As if it had been killed when all was done and only its version was not written yet.
+        scratch
+            .execute(&format!("DELETE FROM seaql_migrations_assessments WHERE version = '{migration}'"))
+            .await;
+        scratch.up_to(migration).await;
+        assert_eq!(scratch.dump_schema().await, schema, "{migration}");
+        assert_eq!(digests(&scratch).await, rows, "{migration}");
+        assert_eq!(scratch.table_digest("migration_reject_assessments").await, rejects, "{migration}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_somebody_else_made_is_refused() {
+    let scratch = Scratch::new(service()).await;
+    scratch.up_to("m20260116_000001_create_assessments").await;
+    scratch.execute("CREATE TABLE questions (id integer)").await;
+    let error = scratch.try_up_to(CREATE_QUESTIONS).await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("a table `questions` with other columns exists"), "{source}");
+}
+
+#[tokio::test]
+async fn question_history_ends_as_the_service_describes_it() {
+    let scratch = Scratch::new(service()).await;
+    scratch.up_contract().await;
+    let columns = scratch
+        .rows(
+            "SELECT attname, format_type(atttypid, atttypmod), coalesce(col_description(attrelid, attnum), '-') <> '-' \
+             FROM pg_attribute WHERE attrelid = 'question_history'::regclass AND attnum > 0 AND NOT attisdropped \
+             ORDER BY attnum",
+        )
+        .await;
+    assert_eq!(
+        columns,
+        [
+            "id|uuid|f",
+            "competency_assessment_id|uuid|f",
+            "question_text|text|f",
+            "question_type|character varying(50)|f",
+            "difficulty_level|integer|f",
+            "is_correct|boolean|f",
+            "time_spent_seconds|integer|f",
+            "asked_at|timestamp without time zone|f",
+            "answered_at|timestamp without time zone|f",
+            "question_id|uuid|f",
+            "score|integer|t",
+            "understanding_depth|character varying(20)|t",
+            "feedback|text|t",
+            "knowledge_gaps|text[]|t",
+        ]
+    );
+    let indexes = scratch
+        .rows("SELECT indexname FROM pg_indexes WHERE tablename = 'question_history' ORDER BY 1")
+        .await;
+    assert_eq!(
+        indexes,
+        [
+            "idx_question_history_competency_assessment_id",
+            "idx_question_history_is_correct",
+            "idx_question_history_question_id",
+            "idx_question_history_score",
+            "question_history_pkey",
+        ]
+    );
+}
