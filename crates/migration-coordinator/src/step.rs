@@ -162,7 +162,7 @@ impl Worker<'_> {
         match &result {
             Ok(done) => event::migration_finished(step, begun.elapsed(), *done == Done::Already),
             Err(error) => {
-                event::migration_failed(step, begun.elapsed(), outcome(error).as_str(), &chain(error))
+                event::migration_failed(step, begun.elapsed(), outcome(error).as_str(), &chain(error));
             }
         }
         result

@@ -1,11 +1,11 @@
 //! What the tests of a service's migrations need: a real database of one's own, and short ways to ask it.
 //!
-//! Responsible for [`Scratch`]: a database in the process's shared PostgreSQL cluster, the service's migrations applied
-//! to it and reverted, its schema and rows as text. Meant for `dev-dependencies`: its methods panic where they fail,
-//! except for the two whose name begins with `try_`, for tests of a failure.
+//! Responsible for [`Scratch`]: a database in the process's shared PostgreSQL cluster, migrations applied to it and
+//! reverted by the coordinator, its schema and rows as text. Meant for `dev-dependencies`: its methods panic where they
+//! fail, except for those whose name begins with `try_`, for tests of a failure.
 //!
-//! It takes no migration lock and keeps no journal: nobody else knows the database. Requirements in other services are
-//! left to the test.
+//! It consents to everything that a user would be asked for, and lets soak times pass by setting `applied_at` of the
+//! version table back. Migrations run as they do in production otherwise: locked, isolated, verified, journalled.
 
 mod dump;
 mod query;
@@ -14,15 +14,18 @@ mod run;
 use std::error::Error;
 use std::iter;
 
+use migration_coordinator::{Deployment, DeploymentError, Placement};
 use migration_kit::{Phase, Service, quote_identifier};
+use migration_plan::{ContractSteps, KnownMigration};
 use postgres_sandbox::{Cluster, Database};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 pub use run::ScratchError;
 
-/// A database of its own for one test, with one service in it. It is dropped with this value.
+/// A database of its own for one test, with one service in it or several. It is dropped with this value.
 pub struct Scratch {
-    service: Service,
+    // Invariant: holds at least one service; checked in `with`.
+    deployment: Deployment,
     db: DatabaseConnection,
     // Last, so that the pool is gone before the database is dropped.
     database: Database,
@@ -34,13 +37,24 @@ impl Scratch {
     /// # Panics
     /// If there is no PostgreSQL on the machine.
     pub async fn new(service: Service) -> Self {
+        Self::with(vec![service]).await
+    }
+
+    /// An empty database with the schemas of several services. What is asked without naming a service is asked of the
+    /// first one.
+    ///
+    /// # Panics
+    /// If there is no PostgreSQL on the machine, no service is given, or the services do not fit together.
+    pub async fn with(services: Vec<Service>) -> Self {
         let database = Cluster::shared().create_database().unwrap_or_else(|error| fail(&error));
-        let schema = quote_identifier(service.default_schema());
-        database.psql(&format!("CREATE SCHEMA IF NOT EXISTS {schema}")).unwrap_or_else(|error| fail(&error));
-        let db = query::connect(database.url(), service.default_schema(), query::READERS)
-            .await
-            .unwrap_or_else(|error| fail(&error));
-        Self { service, db, database }
+        for service in &services {
+            let create = format!("CREATE SCHEMA {}", quote_identifier(service.default_schema()));
+            database.psql(&create).unwrap_or_else(|error| fail(&error));
+        }
+        let schema = services.first().expect("a scratch database has a service").default_schema().to_owned();
+        let deployment = place(services, database.url()).unwrap_or_else(|error| fail(&error));
+        let db = query::connect(database.url(), &schema).await.unwrap_or_else(|error| fail(&error));
+        Self { deployment, db, database }
     }
 
     /// Applies what is pending, contract steps held back.
@@ -48,7 +62,15 @@ impl Scratch {
     /// # Panics
     /// If a migration, a guard or a check fails.
     pub async fn up(&self) {
-        self.run_up(None, Phases::Expand).await.unwrap_or_else(|error| fail(&error));
+        self.try_up().await.unwrap_or_else(|error| fail(&error));
+    }
+
+    /// [`Scratch::up`] for tests of a failure.
+    ///
+    /// # Errors
+    /// [`ScratchError`] for the first migration, guard or check that fails; those applied before stay applied.
+    pub async fn try_up(&self) -> Result<(), ScratchError> {
+        self.apply(None, ContractSteps::HoldBack).await
     }
 
     /// Applies all that is pending, contract steps too; soak times count as passed.
@@ -56,7 +78,7 @@ impl Scratch {
     /// # Panics
     /// If a migration, a guard or a check fails.
     pub async fn up_contract(&self) {
-        self.run_up(None, Phases::All).await.unwrap_or_else(|error| fail(&error));
+        self.apply(None, ContractSteps::Apply).await.unwrap_or_else(|error| fail(&error));
     }
 
     /// Applies what is pending up to and including `target`. Contract steps are held back unless `target` is one.
@@ -71,15 +93,12 @@ impl Scratch {
     ///
     /// # Errors
     /// [`ScratchError`] for the first migration, guard or check that fails; those applied before stay applied.
-    ///
-    /// # Panics
-    /// If the service has no migration of this name.
     pub async fn try_up_to(&self, target: &str) -> Result<(), ScratchError> {
-        let phases = match self.migration(target).details().phase {
-            Phase::Expand => Phases::Expand,
-            Phase::Contract { .. } => Phases::All,
+        let contract = match self.service().known().migrations.iter().find(|m| m.name.as_str() == target) {
+            Some(KnownMigration { phase: Phase::Contract { .. }, .. }) => ContractSteps::Apply,
+            _ => ContractSteps::HoldBack,
         };
-        self.run_up(Some(target), phases).await
+        self.apply(Some(target), contract).await
     }
 
     /// Reverts what is applied after `target`, which stays applied; `base` reverts everything.
@@ -94,11 +113,8 @@ impl Scratch {
     ///
     /// # Errors
     /// [`ScratchError`] for the first migration that fails; those reverted before stay reverted.
-    ///
-    /// # Panics
-    /// If the service has no migration of this name.
     pub async fn try_down_to(&self, target: &str) -> Result<(), ScratchError> {
-        self.run_down(target).await
+        self.revert(target).await
     }
 
     /// Runs every check of every applied migration, but for those that a later applied one has ended.
@@ -142,7 +158,7 @@ impl Scratch {
     /// # Panics
     /// If `pg_dump` fails.
     pub async fn dump_schema(&self) -> String {
-        dump::schema(&self.database, self.service.default_schema()).unwrap_or_else(|error| fail(&error))
+        dump::schema(&self.database, self.service().default_schema()).unwrap_or_else(|error| fail(&error))
     }
 
     /// A pool whose `search_path` is exactly the service's schema.
@@ -157,20 +173,36 @@ impl Scratch {
         self.database.url()
     }
 
-    /// The service.
+    /// The database, for statements of a superuser through `psql`.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// The services, placed in the database.
+    #[must_use]
+    pub fn deployment(&self) -> &Deployment {
+        &self.deployment
+    }
+
+    /// The service; of several, the first.
+    ///
+    /// # Panics
+    /// Never: there is one.
     #[must_use]
     pub fn service(&self) -> &Service {
-        &self.service
+        self.deployment.services().next().expect("a scratch database has a service").0
     }
 }
 
-/// Which migrations are applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phases {
-    /// Expand steps only.
-    Expand,
-    /// Contract steps too.
-    All,
+/// Puts services into one database, each into its default schema.
+fn place(services: Vec<Service>, url: &str) -> Result<Deployment, DeploymentError> {
+    let placement = |service: Service| Placement {
+        schema: service.default_schema().to_owned(),
+        url: url.parse().expect("the sandbox makes well-formed addresses"),
+        service,
+    };
+    Deployment::new(services.into_iter().map(placement).collect())
 }
 
 /// Fails the test, with the error and all its causes, but for those that the one before quotes: sea-orm's do.

@@ -1,29 +1,20 @@
-//! Connections whose `search_path` is one schema, queries with their rows as text, and checks.
+//! Connections whose `search_path` is one schema, and queries with their rows as text.
 
 use std::sync::Arc;
 
-use migration_kit::{Check, CheckKind, quote_identifier};
+use migration_kit::quote_identifier;
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, AssertSqlSafe, Row, ValueRef};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 
 /// Connections for a test's own queries.
-pub(crate) const READERS: u32 = 5;
-/// Connections for migrations: one, as under the coordinator, so that a migration that wants two is found out.
-pub(crate) const MIGRATOR: u32 = 1;
-
-/// Rows named in the message about a check that does not hold.
-const ROWS_SHOWN: usize = 5;
+const N_CONNECTIONS: u32 = 5;
 
 /// Opens a pool.
-pub(crate) async fn connect(
-    url: &str,
-    schema: &str,
-    n_connections: u32,
-) -> Result<DatabaseConnection, DbErr> {
+pub(crate) async fn connect(url: &str, schema: &str) -> Result<DatabaseConnection, DbErr> {
     let search_path = quote_identifier(schema);
     let mut options = ConnectOptions::new(url);
-    options.max_connections(n_connections).sqlx_logging(false);
+    options.max_connections(N_CONNECTIONS).sqlx_logging(false);
     options.map_sqlx_postgres_opts(move |options| {
         // Without a statement cache, because a migration changes what a cached statement returns.
         options
@@ -57,15 +48,4 @@ fn text(row: &PgRow) -> Result<String, DbErr> {
 
 fn query_error(source: sqlx::Error) -> DbErr {
     DbErr::Query(RuntimeErr::SqlxError(Arc::new(source)))
-}
-
-/// Asks whether a check holds: nothing if it does, else what the server said.
-pub(crate) async fn violation(db: &DatabaseConnection, check: &Check) -> Result<Option<String>, DbErr> {
-    let rows = rows(db, &check.sql).await?;
-    let holds = match check.kind {
-        CheckKind::None => rows.is_empty(),
-        CheckKind::Holds => rows == ["t"],
-        CheckKind::Report => true,
-    };
-    Ok((!holds).then(|| rows[..rows.len().min(ROWS_SHOWN)].join("; ")))
 }

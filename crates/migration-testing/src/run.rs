@@ -1,231 +1,164 @@
-//! Applying and reverting a service's migrations as sea-orm does, with guards before and checks after each.
+//! Applying, reverting and verifying through the coordinator, with soak times passed.
 
-use std::collections::BTreeSet;
+use std::time::Duration;
 
-use migration_kit::{Check, MigrationName, Phase, ServiceMigration, literal, quote_identifier, rejects};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
-use sea_orm_migration::SchemaManager;
+use migration_coordinator::{
+    Caller, Cancellation, CheckResult, Goal, RunError, RunOptions, StepError, Survey, SurveyError, run,
+    verify,
+};
+use migration_kit::{MigrationId, Phase, literal, quote_identifier, table_lock};
+use migration_plan::{ContractSteps, Selection, TargetPoint, UnknownApplied};
+use sea_orm::{ConnectionTrait, DbErr};
 
-use crate::{Phases, Scratch, query};
+use crate::Scratch;
+
+/// How long a table lock is tried for: a test that left a transaction open is told soon.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Why the scratch database is not where the test wanted it.
 #[derive(Debug, thiserror::Error)]
 pub enum ScratchError {
-    /// The migration itself failed.
-    #[error("migration `{migration}` failed while {direction}")]
-    Migration {
-        /// The migration.
-        migration: MigrationName,
-        /// What was being done: `applying` or `reverting`.
-        direction: &'static str,
-        /// Why.
-        source: DbErr,
-    },
-    /// A guard refused the migration; nothing was changed.
-    #[error("a guard of `{migration}` refuses: {says}; the server said `{found}`")]
+    /// A guard refused a migration; nothing was changed.
+    #[error("`{id}` is refused: {}", list(failed))]
     Guard {
         /// The migration.
-        migration: MigrationName,
-        /// What should hold.
-        says: String,
-        /// What the query returned.
-        found: String,
+        id: MigrationId,
+        /// The guards that do not hold.
+        failed: Vec<CheckResult>,
     },
-    /// A check does not hold.
-    #[error("a check of `{migration}` does not hold: {says}; the server said `{found}`")]
-    Check {
-        /// The migration.
-        migration: MigrationName,
-        /// What should hold.
-        says: String,
-        /// What the query returned.
-        found: String,
-    },
-    /// The migration cannot be reverted.
-    #[error("`{migration}` is irreversible: {reason}")]
-    Irreversible {
-        /// The migration.
-        migration: MigrationName,
-        /// Its own reason.
-        reason: &'static str,
-    },
-    /// The server could not be asked.
+    /// A migration failed, or none began.
     #[error(transparent)]
-    Database(#[from] DbErr),
+    Run(RunError),
+    /// Checks of applied migrations do not hold.
+    #[error("checks do not hold: {}", list(failed))]
+    Verify {
+        /// The checks.
+        failed: Vec<CheckResult>,
+    },
+    /// A service could not be asked.
+    #[error(transparent)]
+    Survey(#[from] SurveyError),
+    /// Soak times could not be let pass.
+    #[error("`applied_at` could not be set back")]
+    Soak(#[source] DbErr),
+}
+
+impl From<RunError> for ScratchError {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Step(StepError::Guard { id, failed }) => Self::Guard { id, failed },
+            error => Self::Run(error),
+        }
+    }
 }
 
 impl Scratch {
-    pub(crate) async fn run_up(&self, target: Option<&str>, phases: Phases) -> Result<(), ScratchError> {
-        let db = self.migrator().await?;
-        let mut applied = self.applied(&db).await?;
-        for (name, migration) in self.service.migrations() {
-            let is_held_back = phases == Phases::Expand && migration.details().phase != Phase::Expand;
-            if !is_held_back && !applied.contains(name.as_str()) {
-                self.apply(&db, name, migration).await?;
-                applied.insert(name.as_str().to_owned());
-                self.check(&db, name, migration, &applied).await?;
-            }
-            if target == Some(name.as_str()) {
-                break;
-            }
+    /// Options of a run that is asked nothing and waits for nobody.
+    #[must_use]
+    pub fn options() -> RunOptions {
+        RunOptions {
+            caller: Caller { host: "test".to_owned(), tool: "migration-testing".to_owned() },
+            wait: Duration::ZERO,
+            table_locks: table_lock::Policy { patience: PATIENCE, ..table_lock::Policy::default() },
+            jobs: 4,
+            atomic: false,
+            allow_data_loss: true,
+            cancellation: Cancellation::default(),
         }
-        Ok(db.close().await?)
     }
 
-    pub(crate) async fn run_down(&self, target: &str) -> Result<(), ScratchError> {
-        if target != "base" {
-            self.migration(target);
+    /// Applies; `target` names a migration of the service, none means all that is pending.
+    pub(crate) async fn apply(
+        &self,
+        target: Option<&str>,
+        contract: ContractSteps,
+    ) -> Result<(), ScratchError> {
+        if contract == ContractSteps::HoldBack {
+            return self.run(&self.apply_goal(target, contract)).await.map(drop);
         }
-        let db = self.migrator().await?;
-        let applied = self.applied(&db).await?;
-        let all: Vec<_> = self.service.migrations().collect();
-        for (name, migration) in all.into_iter().rev().take_while(|(name, _)| name.as_str() != target) {
-            if applied.contains(name.as_str()) {
-                self.revert(&db, name, migration).await?;
-            }
+        // A contract step soaks since the expand steps before it, so those are applied first.
+        if target.is_none() {
+            self.run(&self.apply_goal(None, ContractSteps::HoldBack)).await?;
+        } else if let Some(expand) = self.last_pending_expand(target).await {
+            self.run(&self.apply_goal(Some(&expand), ContractSteps::HoldBack)).await?;
         }
-        Ok(db.close().await?)
+        self.let_soak().await?;
+        // What comes after a contract step was held back with it; a contract step after that soaks anew.
+        while self.run(&self.apply_goal(target, contract)).await? > 0 {
+            self.let_soak().await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn revert(&self, target: &str) -> Result<(), ScratchError> {
+        let selections = vec![self.selection(target)];
+        self.run(&Goal::Revert { selections }).await.map(drop)
     }
 
     pub(crate) async fn run_checks(&self) -> Result<(), ScratchError> {
-        let db = self.migrator().await?;
-        let applied = self.applied(&db).await?;
-        for (name, migration) in self.service.migrations().filter(|(name, _)| applied.contains(name.as_str()))
-        {
-            self.check(&db, name, migration, &applied).await?;
+        let mut failed = Vec::new();
+        for verification in verify(&self.deployment, &[]).await {
+            failed.extend(verification.results?.into_iter().filter(|result| !result.holds));
         }
-        Ok(db.close().await?)
+        if failed.is_empty() { Ok(()) } else { Err(ScratchError::Verify { failed }) }
     }
 
-    /// The migration of this name.
-    ///
-    /// # Panics
-    /// If there is none: a test that names it is wrong.
-    pub(crate) fn migration(&self, name: &str) -> &dyn ServiceMigration {
-        let found = self.service.migrations().find(|(known, _)| known.as_str() == name);
-        found.unwrap_or_else(|| panic!("`{}` has no migration `{name}`", self.service.name())).1
-    }
-
-    /// The connection that migrations run on, with the tables in place that they find under the coordinator.
-    async fn migrator(&self) -> Result<DatabaseConnection, DbErr> {
-        let db = query::connect(self.url(), self.service.default_schema(), query::MIGRATOR).await?;
-        let create = format!(
-            "CREATE TABLE IF NOT EXISTS {} (version varchar NOT NULL PRIMARY KEY, applied_at bigint NOT NULL)",
-            self.version_table()
-        );
-        db.execute_unprepared(&create).await?;
-        rejects::install(&SchemaManager::new(&db), self.service.name().as_str()).await?;
-        Ok(db)
-    }
-
-    fn version_table(&self) -> String {
-        let schema = quote_identifier(self.service.default_schema());
-        format!("{schema}.{}", quote_identifier(&self.service.version_table()))
-    }
-
-    async fn applied(&self, db: &DatabaseConnection) -> Result<BTreeSet<String>, DbErr> {
-        let rows = query::rows(db, &format!("SELECT version FROM {}", self.version_table())).await?;
-        Ok(rows.into_iter().collect())
-    }
-
-    async fn apply(
-        &self,
-        db: &DatabaseConnection,
-        name: &MigrationName,
-        migration: &dyn ServiceMigration,
-    ) -> Result<(), ScratchError> {
-        for guard in migration.details().guards {
-            if let Some(found) = query::violation(db, &guard).await? {
-                return Err(ScratchError::Guard { migration: name.clone(), says: guard.says, found });
-            }
+    /// Runs to the end or to the first failure; the number of migrations that were done.
+    async fn run(&self, goal: &Goal) -> Result<usize, ScratchError> {
+        let report = run(&self.deployment, goal, &Self::options()).await?;
+        match report.failures.into_iter().next() {
+            Some(error) => Err(error.into()),
+            None => Ok(report.done.len()),
         }
-        let record = format!(
-            "INSERT INTO {} (version, applied_at) VALUES ({}, extract(epoch FROM now())::bigint)",
-            self.version_table(),
-            literal(name.as_str())
-        );
-        let done = perform(db, migration, Direction::Apply, &record).await;
-        done.map_err(|source| ScratchError::Migration {
-            migration: name.clone(),
-            direction: "applying",
-            source,
-        })
     }
 
-    async fn revert(
-        &self,
-        db: &DatabaseConnection,
-        name: &MigrationName,
-        migration: &dyn ServiceMigration,
-    ) -> Result<(), ScratchError> {
-        if let Some(reason) = migration.details().irreversible {
-            return Err(ScratchError::Irreversible { migration: name.clone(), reason });
-        }
-        let forget =
-            format!("DELETE FROM {} WHERE version = {}", self.version_table(), literal(name.as_str()));
-        let done = perform(db, migration, Direction::Revert, &forget).await;
-        done.map_err(|source| ScratchError::Migration {
-            migration: name.clone(),
-            direction: "reverting",
-            source,
-        })
+    fn apply_goal(&self, target: Option<&str>, contract: ContractSteps) -> Goal {
+        let selections = target.map(|target| self.selection(target)).into_iter().collect();
+        Goal::Apply { selections, contract, unknown: UnknownApplied::Refuse }
     }
 
-    /// Runs the checks of one migration that no applied one has ended.
-    async fn check(
-        &self,
-        db: &DatabaseConnection,
-        name: &MigrationName,
-        migration: &dyn ServiceMigration,
-        applied: &BTreeSet<String>,
-    ) -> Result<(), ScratchError> {
-        let has_ended =
-            |check: &Check| check.until.as_ref().is_some_and(|until| applied.contains(until.as_str()));
-        for check in migration.details().checks.into_iter().filter(|check| !has_ended(check)) {
-            if let Some(found) = query::violation(db, &check).await? {
-                return Err(ScratchError::Check { migration: name.clone(), says: check.says, found });
-            }
+    fn selection(&self, target: &str) -> Selection {
+        let point = if target == "base" { TargetPoint::Base } else { TargetPoint::Name(target.to_owned()) };
+        Selection { service: self.service().name().clone(), target: Some(point) }
+    }
+
+    /// The last expand step that stands before `target` and is not applied.
+    async fn last_pending_expand(&self, target: Option<&str>) -> Option<String> {
+        let survey = Survey::take(&self.deployment).await;
+        let applied = &survey.service(self.service().name())?.applied;
+        let known = self.service().known().migrations;
+        let before = known.into_iter().take_while(|migration| Some(migration.name.as_str()) != target);
+        before
+            .filter(|migration| migration.phase == Phase::Expand)
+            .filter(|migration| !applied.iter().any(|applied| applied.name == migration.name))
+            .last()
+            .map(|migration| migration.name.to_string())
+    }
+
+    /// Sets `applied_at` of all services back by their longest soak time.
+    async fn let_soak(&self) -> Result<(), ScratchError> {
+        for (service, schema, _) in self.deployment.services() {
+            let soak = |phase| match phase {
+                Phase::Contract { soak } => soak,
+                Phase::Expand => Duration::ZERO,
+            };
+            let longest = service.known().migrations.into_iter().map(|migration| soak(migration.phase)).max();
+            let table =
+                format!("{}.{}", quote_identifier(schema), quote_identifier(&service.version_table()));
+            // Nobody waits for a table that no run has made yet.
+            let sql = format!(
+                "DO $$ BEGIN IF to_regclass({}) IS NOT NULL THEN UPDATE {table} SET applied_at = applied_at - {}; \
+                 END IF; END $$",
+                literal(&table),
+                longest.unwrap_or_default().as_secs() + 1,
+            );
+            self.db.execute_unprepared(&sql).await.map_err(ScratchError::Soak)?;
         }
         Ok(())
     }
 }
 
-/// Which way a migration goes.
-#[derive(Debug, Clone, Copy)]
-enum Direction {
-    Apply,
-    Revert,
-}
-
-/// Runs a migration and what records it, in one transaction if the migration wants one.
-async fn perform(
-    db: &DatabaseConnection,
-    migration: &dyn ServiceMigration,
-    direction: Direction,
-    record: &str,
-) -> Result<(), DbErr> {
-    if !migration.use_transaction().unwrap_or(true) {
-        go(migration, direction, &SchemaManager::new(db)).await?;
-        return db.execute_unprepared(record).await.map(drop);
-    }
-    let tx = db.begin().await?;
-    let done = go(migration, direction, &SchemaManager::new(&tx)).await;
-    match done {
-        Ok(()) => {
-            tx.execute_unprepared(record).await?;
-            tx.commit().await
-        }
-        Err(source) => tx.rollback().await.and(Err(source)),
-    }
-}
-
-async fn go(
-    migration: &dyn ServiceMigration,
-    direction: Direction,
-    manager: &SchemaManager<'_>,
-) -> Result<(), DbErr> {
-    match direction {
-        Direction::Apply => migration.up(manager).await,
-        Direction::Revert => migration.down(manager).await,
-    }
+fn list(results: &[CheckResult]) -> String {
+    let line = |result: &CheckResult| format!("`{}`: {result}", result.migration);
+    results.iter().map(line).collect::<Vec<_>>().join("; ")
 }
