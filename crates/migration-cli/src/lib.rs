@@ -1,1 +1,15 @@
-//! TBD
+//! The command line over any list of services: it reads arguments and environment, prints, and picks exit codes.
+//!
+//! Nothing is decided here that a program without a command line would need too: what runs, and how, is the
+//! coordinator's part. Data goes to stdout, everything else to stderr; no secret goes anywhere.
+
+mod arguments;
+mod command;
+mod database;
+mod environment;
+mod exit;
+mod output;
+mod program;
+
+pub use arguments::Arguments;
+pub use program::{Program, Task, TaskContext, TaskFuture, execute, main_of};

@@ -18,6 +18,7 @@ mod run;
 mod session;
 mod step;
 mod survey;
+mod upkeep;
 mod verify;
 
 pub use cancel::{Cancellation, Stop, cancellation};
@@ -31,4 +32,5 @@ pub use run::{Caller, DoneStep, Goal, Report, RunError, RunOptions, edited_migra
 pub use session::ConnectError;
 pub use step::StepError;
 pub use survey::{Access, Holder, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError};
+pub use upkeep::{UpkeepError, reclaim, reject_counts, rejected, table_sizes, under_lock};
 pub use verify::{CheckResult, ServiceVerification, verify};

@@ -1,0 +1,278 @@
+//! The arguments, as clap reads them. No argument takes a secret: addresses come from the environment.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use migration_plan::Selection;
+
+/// Brings the databases of several services to where they should be.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) up: UpOptions,
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
+/// What every command understands.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Print for machines: one JSON document on stdout
+    #[arg(long, global = true, help_heading = "Output", conflicts_with = "format")]
+    pub(crate) json: bool,
+    /// How to print; `ndjson` (one event a line) is for commands that run migrations
+    #[arg(long, global = true, help_heading = "Output", value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+    /// When to use colour and progress bars
+    #[arg(long, global = true, help_heading = "Output", value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub(crate) color: Colour,
+    /// Print results and errors only
+    #[arg(long, short, global = true, help_heading = "Output")]
+    pub(crate) quiet: bool,
+    /// Install PostgreSQL with the platform's package manager if the embedded default finds none
+    #[arg(long, global = true, help_heading = "Database")]
+    pub(crate) install_postgres: bool,
+}
+
+/// How output looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Human,
+    /// One JSON document.
+    Json,
+    /// One JSON object a line, an event each.
+    Ndjson,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Colour {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Global {
+    pub(crate) fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format.unwrap_or(Format::Human) }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Apply pending migrations: all services, or those named, each to its head or its target
+    #[command(visible_alias = "upgrade")]
+    Up {
+        /// `SERVICE`, or `SERVICE@TARGET` with a migration, a unique prefix of one, `head` or `+N`
+        #[arg(value_name = "SERVICE[@TARGET]")]
+        targets: Vec<Selection>,
+        #[command(flatten)]
+        options: UpOptions,
+    },
+    /// Revert migrations, back to a target of each service named
+    #[command(visible_aliases = ["downgrade", "revert"])]
+    Down {
+        /// `SERVICE@TARGET` with `-N`, `base`, or the migration to stay at
+        #[arg(value_name = "SERVICE@TARGET", required = true)]
+        targets: Vec<Selection>,
+        #[command(flatten)]
+        options: RunArguments,
+    },
+    /// Revert a service's last migration (or back to a target) and apply it again
+    Redo {
+        /// `SERVICE`, or `SERVICE@TARGET` as for `down`
+        #[arg(value_name = "SERVICE[@TARGET]", required = true)]
+        targets: Vec<Selection>,
+        #[command(flatten)]
+        options: RunArguments,
+        /// Let a migration that declares a loss of data lose it
+        #[arg(long)]
+        allow_data_loss: bool,
+    },
+    /// Show where each service stands; changes nothing
+    #[command(visible_aliases = ["current", "info"])]
+    Status {
+        /// Services to show; all if none is named
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+        /// Exit with 3 if something is pending, with 4 if a history does not fit
+        #[arg(long)]
+        check: bool,
+    },
+    /// List each service's migrations with what became of them; with `--verbose`, every run from the journal
+    History {
+        /// Services to show; all if none is named
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+        /// Show the journal: every run, who ran it, how it ended
+        #[arg(long, short)]
+        verbose: bool,
+    },
+    /// Show what `up` would do; changes nothing
+    Plan {
+        /// As for `up`
+        #[arg(value_name = "SERVICE[@TARGET]")]
+        targets: Vec<Selection>,
+        /// Plan contract steps too, as `up --contract` would apply them
+        #[arg(long)]
+        contract: bool,
+        /// Plan what `down` would revert to these targets
+        #[arg(long, conflicts_with = "contract")]
+        down: bool,
+    },
+    /// Ask the database whether everything that applied migrations promised still holds
+    Verify {
+        /// Services to verify; all if none is named
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+    },
+    /// Show who holds the migration locks
+    Locks,
+    /// List rows and values that migrations could not carry over, with their reasons
+    Rejects {
+        /// Service to ask
+        service: String,
+        /// Count them by reason instead of listing them
+        #[arg(long)]
+        count: bool,
+        /// Most entries to list
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        limit: u64,
+    },
+    /// Show the graph of migrations and their requirements; asks no database
+    Graph {
+        /// Notation
+        #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid, value_name = "NOTATION")]
+        notation: GraphFormat,
+    },
+    /// Show the size of a service's tables, and give the space of removed rows and columns back
+    Space {
+        /// Service to ask
+        service: String,
+        /// Rewrite this table compactly. Takes an ACCESS EXCLUSIVE lock for as long as the rewrite takes: nobody reads or
+        /// writes the table meanwhile
+        #[arg(long, value_name = "TABLE")]
+        reclaim: Option<String>,
+    },
+    /// Run a task of a service that is not a migration
+    Task {
+        /// The service, the task and its arguments; without them, the list of tasks
+        #[arg(value_name = "SERVICE TASK ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+    /// Open psql in a service's schema
+    Psql {
+        /// Service to open
+        service: String,
+        /// Arguments for psql
+        #[arg(value_name = "PSQL ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Manage the embedded PostgreSQL that is used where no DATABASE_URL is set
+    #[command(subcommand)]
+    Db(DbCommand),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// What can be done with the embedded cluster.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DbCommand {
+    /// Start it, and let it run until `stop`
+    Start,
+    /// Stop it; its data is kept
+    Stop,
+    /// Show whether it runs, where it is and how large
+    Status,
+    /// Stop it and delete all its data
+    Reset {
+        /// Really delete
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Notations of a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// Mermaid, for Markdown.
+    Mermaid,
+    /// Graphviz.
+    Dot,
+    /// JSON.
+    Json,
+}
+
+/// What `up` understands, also where it is left out.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct UpOptions {
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+    /// Apply contract steps too, as far as their soak time has passed
+    #[arg(long)]
+    pub(crate) contract: bool,
+    /// Let a migration that declares a loss of data lose it
+    #[arg(long)]
+    pub(crate) allow_data_loss: bool,
+    /// Apply although the database holds migrations that are newer than this build
+    #[arg(long)]
+    pub(crate) allow_ahead: bool,
+    /// Everything in one transaction, or nothing; refused if a pending migration cannot run in one
+    #[arg(long)]
+    pub(crate) atomic: bool,
+}
+
+/// What every command understands that runs migrations.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RunArguments {
+    /// How long to wait for another run's migration lock: `90s`, `5m`, `0`
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    pub(crate) wait: Duration,
+    /// How long to try for a table lock that somebody is in the way of
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    pub(crate) lock_patience: Duration,
+    /// Most services that are worked on at once
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) jobs: u16,
+}
+
+/// Reads `500ms`, `90s`, `5m`, `1h` or `0`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.parse().map_err(|_| "expected a number and a unit: `500ms`, `90s`, `5m`, `1h`".to_owned())?;
+    match &text[digits.len()..] {
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
+        "h" => Ok(Duration::from_secs(number.saturating_mul(3600))),
+        "" if number == 0 => Ok(Duration::ZERO),
+        "" => Err("the unit is missing: `ms`, `s`, `m` or `h`".to_owned()),
+        unit => Err(format!("`{unit}` is not a unit: `ms`, `s`, `m` or `h`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        for bad in ["5", "", "m", "5 s", "-1s", "5d"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Where the database comes from: the environment, or else the embedded default, started for the command.
+
+use anyhow::Context;
+use migration_coordinator::{DatabaseUrl, Deployment, Placement};
+use migration_kit::Service;
+use postgres_sandbox::{Cluster, Install, PersistentCluster, Platform, SandboxError};
+
+use crate::environment::Environment;
+use crate::exit::{Exit, Failure};
+
+/// Name of the database in the embedded cluster.
+const EMBEDDED_DATABASE: &str = "postgres";
+
+/// The services placed, and the embedded cluster for as long as it is used.
+pub(crate) struct Connected {
+    pub(crate) deployment: Deployment,
+    /// What is said of the database before anything runs.
+    pub(crate) source: Source,
+    /// Kept until the command is over: the server stops when its last user is gone.
+    _cluster: Option<Cluster>,
+}
+
+/// Where the database comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// From the environment.
+    Environment,
+    /// The private cluster in this directory, as a user would write it.
+    Embedded { directory: String },
+}
+
+/// Places services in the databases that the environment names, and in the embedded default where it names none.
+pub(crate) fn connect(
+    environment: &Environment,
+    services: Vec<Service>,
+    install_postgres: bool,
+) -> anyhow::Result<Connected> {
+    let mut cluster = None;
+    let mut placements = Vec::with_capacity(services.len());
+    for service in services {
+        let url = match environment.url(service.name())? {
+            Some((url, _)) => url,
+            None => {
+                if cluster.is_none() {
+                    cluster = Some(embedded(environment, install_postgres)?);
+                }
+                let attached = cluster.as_ref().expect("it was made just now");
+                attached.url(EMBEDDED_DATABASE).parse().context("the embedded cluster has no address")?
+            }
+        };
+        let schema = environment.schema(service.name()).unwrap_or(service.default_schema()).to_owned();
+        placements.push(Placement { service, schema, url });
+    }
+    let source = match &cluster {
+        Some(_) => {
+            Source::Embedded { directory: environment.relative(&environment.cluster_directory()).to_string() }
+        }
+        None => Source::Environment,
+    };
+    let deployment = Deployment::new(placements)
+        .map_err(|error| anyhow::Error::new(error).context(Failure {
+            exit: Exit::Integrity,
+            message: "the services cannot be coordinated together".to_owned(),
+            hint: None,
+        }))?;
+    Ok(Connected { deployment, source, _cluster: cluster })
+}
+
+/// Address of one service's database as text, secrets included: for handing on to another program by its environment.
+pub(crate) fn address(
+    environment: &Environment,
+    service: &Service,
+    install_postgres: bool,
+) -> anyhow::Result<(String, Option<Cluster>)> {
+    if let Some((_, text)) = environment.url(service.name())? {
+        return Ok((text.to_owned(), None));
+    }
+    let cluster = embedded(environment, install_postgres)?;
+    Ok((cluster.url(EMBEDDED_DATABASE), Some(cluster)))
+}
+
+/// The embedded default, started if it does not run.
+fn embedded(environment: &Environment, install_postgres: bool) -> anyhow::Result<Cluster> {
+    let cluster = PersistentCluster::at(environment.cluster_directory());
+    match cluster.attach() {
+        Err(SandboxError::Binaries(missing)) if install_postgres => {
+            install(&missing)?;
+            Ok(cluster.attach()?)
+        }
+        attached => Ok(attached?),
+    }
+}
+
+/// Installs PostgreSQL with the platform's package manager, after saying so.
+fn install(missing: &postgres_sandbox::NotFound) -> anyhow::Result<()> {
+    let install: Install = Platform::this().install(None).ok_or_else(|| {
+        Failure::usage(missing.to_string(), "install PostgreSQL 15 or later by hand, or set DATABASE_URL")
+    })?;
+    anstream::eprintln!("installing PostgreSQL: {install}");
+    install.run()?;
+    Ok(())
+}
+
+/// What is said of an address: host, port and database, never a password.
+pub(crate) fn describe(url: &DatabaseUrl) -> String {
+    url.to_string()
+}

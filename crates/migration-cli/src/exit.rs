@@ -1,0 +1,143 @@
+//! Exit codes: the one place where an outcome becomes a number. They are part of the interface and never change.
+
+use migration_coordinator::{ConnectError, RunError, StepError, SurveyError};
+use migration_plan::PlanError;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    /// Done.
+    Done,
+    /// Failed, and rolled back.
+    Failed,
+    /// Wrong usage or configuration.
+    Usage,
+    /// Something is pending.
+    Pending,
+    /// Edited, missing, drifted, or not what was promised.
+    Integrity,
+    /// A lock is busy.
+    Busy,
+    /// A migration outside a transaction stopped midway.
+    Partial,
+    /// Refused by a guard.
+    Refused,
+    /// Cannot connect, or not permitted.
+    Connection,
+    /// Ctrl-C.
+    Interrupted,
+    /// SIGTERM.
+    Terminated,
+}
+
+impl Exit {
+    /// The number.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Pending => 3,
+            Self::Integrity => 4,
+            Self::Busy => 5,
+            Self::Partial => 6,
+            Self::Refused => 7,
+            Self::Connection => 8,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// The exit for an error, found in its chain.
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
+        for cause in error.chain() {
+            if let Some(error) = cause.downcast_ref::<RunError>() {
+                return Self::of_run(error);
+            }
+            if let Some(error) = cause.downcast_ref::<PlanError>() {
+                return Self::of_plan(error);
+            }
+            if cause.is::<ConnectError>() || cause.is::<SurveyError>() {
+                return Self::Connection;
+            }
+            if let Some(failure) = cause.downcast_ref::<Failure>() {
+                return failure.exit;
+            }
+        }
+        Self::Failed
+    }
+
+    /// The exit for a run that did not begin or ended early.
+    pub(crate) fn of_run(error: &RunError) -> Self {
+        match error {
+            RunError::Connect(_)
+            | RunError::Survey(_)
+            | RunError::Rights { .. }
+            | RunError::ReadOnly { .. } => Self::Connection,
+            RunError::Plan(error) => Self::of_plan(error),
+            RunError::Lock(_) => Self::Busy,
+            RunError::Step(error) => Self::of_step(error),
+            RunError::Edited { .. } => Self::Integrity,
+            RunError::DataLoss { .. } | RunError::Atomic { .. } | RunError::Moved => Self::Refused,
+            RunError::Install { .. } => Self::Failed,
+            RunError::Interrupted => Self::Interrupted,
+        }
+    }
+
+    fn of_plan(error: &PlanError) -> Self {
+        match error {
+            PlanError::Integrity { .. } | PlanError::RevertUnknown { .. } => Self::Integrity,
+            PlanError::StillNeeded { .. } | PlanError::Irreversible { .. } | PlanError::TargetHeldBack { .. } => {
+                Self::Refused
+            }
+            PlanError::HistoryNotRead { .. } => Self::Connection,
+            _ => Self::Usage,
+        }
+    }
+
+    fn of_step(error: &StepError) -> Self {
+        match error {
+            StepError::RolledBack { .. } | StepError::Isolation { .. } => Self::Failed,
+            StepError::Partial { .. } => Self::Partial,
+            StepError::Verify { .. } => Self::Integrity,
+            StepError::Guard { .. } => Self::Refused,
+            StepError::TableLock { .. } => Self::Busy,
+            StepError::Interrupted { .. } => Self::Interrupted,
+        }
+    }
+
+    /// Which of several exits tells most.
+    pub(crate) fn worst(exits: impl IntoIterator<Item = Self>) -> Self {
+        const RANK: [Exit; 11] = [
+            Exit::Terminated,
+            Exit::Interrupted,
+            Exit::Partial,
+            Exit::Failed,
+            Exit::Connection,
+            Exit::Integrity,
+            Exit::Refused,
+            Exit::Busy,
+            Exit::Usage,
+            Exit::Pending,
+            Exit::Done,
+        ];
+        let rank = |exit: &Exit| RANK.iter().position(|ranked| ranked == exit);
+        exits.into_iter().min_by_key(rank).unwrap_or(Self::Done)
+    }
+}
+
+/// An error of the command line itself, with its exit and the next step to take.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    /// Wrong usage or configuration.
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, message: message.into(), hint: Some(hint.into()) }
+    }
+}

@@ -1,0 +1,125 @@
+//! An error for people and machines: what failed, why, and what to do next, each once.
+
+use std::error::Error;
+
+use migration_coordinator::{ConnectError, DeploymentError, RunError, SurveyError};
+use migration_plan::{PlanError, SelectionError};
+use postgres_sandbox::SandboxError;
+use sea_orm::sqlx;
+use sea_orm::sqlx::postgres::PgDatabaseError;
+use sea_orm::{DbErr, RuntimeErr};
+use serde::Serialize;
+
+use super::{Output, Paint};
+use crate::arguments::Format;
+use crate::exit::{Exit, Failure};
+
+/// An error taken apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Told {
+    /// What failed.
+    pub(crate) message: String,
+    /// Why, from the nearest cause to the last.
+    pub(crate) causes: Vec<String>,
+    /// SQLSTATE, if the server said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sqlstate: Option<String>,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
+}
+
+/// The document that `--json` prints for a command that failed.
+#[derive(Serialize)]
+struct Document {
+    schema: &'static str,
+    ok: bool,
+    exit_code: u8,
+    errors: Vec<Told>,
+}
+
+/// Prints an error with its causes and its hint, and gives the exit that it stands for.
+pub(crate) fn print(error: &anyhow::Error, format: Format, coloured: bool) -> Exit {
+    let exit = Exit::of(error);
+    let told = tell(error.as_ref());
+    let output = Output::new(format, coloured, false);
+    if format == Format::Human {
+        write(&told, Paint::new(coloured), &output);
+    } else {
+        let document = Document { schema: "migrate/v1", ok: false, exit_code: exit.code(), errors: vec![told] };
+        // A document of plain text cannot fail to be written.
+        drop(output.document(&document));
+    }
+    exit
+}
+
+/// Prints an error that was taken apart, for people.
+pub(crate) fn write(told: &Told, paint: Paint, output: &Output) {
+    let mut lines = vec![format!("{} {}", paint.bad("error:"), told.message)];
+    lines.extend(told.causes.iter().map(|cause| format!("  {} {cause}", paint.faint("because"))));
+    lines.extend(told.hint.iter().map(|hint| format!("  {} {hint}", paint.strong("hint"))));
+    Output::new(output.format, paint.is_on(), false).note(lines.join("\n"));
+}
+
+/// Takes an error apart.
+pub(crate) fn tell(error: &(dyn Error + 'static)) -> Told {
+    let mut told = Told { message: error.to_string(), causes: Vec::new(), sqlstate: None, hint: hint(error) };
+    let mut next = error.source();
+    while let Some(cause) = next {
+        told.hint = told.hint.or_else(|| hint(cause));
+        let (text, state, deeper) = said(cause);
+        told.sqlstate = told.sqlstate.or(state);
+        let before = told.causes.last().unwrap_or(&told.message);
+        if !text.is_empty() && !before.contains(&text) {
+            told.causes.push(text);
+        }
+        next = if deeper { cause.source() } else { None };
+    }
+    told
+}
+
+/// What a cause says, its SQLSTATE, and whether its own causes say more.
+fn said(cause: &(dyn Error + 'static)) -> (String, Option<String>, bool) {
+    let driver = match cause.downcast_ref::<DbErr>() {
+        Some(
+            DbErr::Exec(RuntimeErr::SqlxError(error))
+            | DbErr::Query(RuntimeErr::SqlxError(error))
+            | DbErr::Conn(RuntimeErr::SqlxError(error)),
+        ) => Some(error.as_ref()),
+        Some(DbErr::Migration(text) | DbErr::Custom(text)) => return (text.clone(), None, false),
+        _ => cause.downcast_ref::<sqlx::Error>(),
+    };
+    let Some(error) = driver else { return (cause.to_string(), None, true) };
+    match error {
+        sqlx::Error::Database(server) => {
+            let Some(server) = server.try_downcast_ref::<PgDatabaseError>() else {
+                return (server.message().to_owned(), None, false);
+            };
+            let more = [server.detail(), server.hint()].into_iter().flatten();
+            let text = std::iter::once(server.message()).chain(more).collect::<Vec<_>>().join("; ");
+            (format!("{text} ({})", server.code()), Some(server.code().to_owned()), false)
+        }
+        sqlx::Error::Io(error) => (error.to_string(), None, false),
+        other => (other.to_string(), None, false),
+    }
+}
+
+fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<RunError>() {
+        error.hint()
+    } else if let Some(error) = error.downcast_ref::<PlanError>() {
+        error.hint()
+    } else if let Some(error) = error.downcast_ref::<SelectionError>() {
+        Some(error.hint().to_owned())
+    } else if let Some(error) = error.downcast_ref::<ConnectError>() {
+        Some(error.hint().to_owned())
+    } else if let Some(SurveyError::Connect(error)) = error.downcast_ref::<SurveyError>() {
+        Some(error.hint().to_owned())
+    } else if let Some(error) = error.downcast_ref::<SandboxError>() {
+        error.hint()
+    } else if let Some(DeploymentError::SharedVersionTable { second, .. }) = error.downcast_ref::<DeploymentError>() {
+        Some(format!("give `{second}` a schema of its own"))
+    } else {
+        error.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone())
+    }
+}

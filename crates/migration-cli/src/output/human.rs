@@ -1,0 +1,181 @@
+//! Events for people: a line a migration on stdout, waits and notices on stderr, bars where stderr is a terminal.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
+
+use super::clock::duration;
+use super::fields::{Fields, TARGET};
+use super::{Paint, Shared};
+
+/// How often a bar is drawn while nothing is told.
+const TICK: Duration = Duration::from_millis(120);
+
+/// Draws what it is told.
+pub(super) struct HumanLayer {
+    paint: Paint,
+    width: (usize, usize),
+    quiet: bool,
+    bars: MultiProgress,
+    running: Shared<BTreeMap<(String, String), ProgressBar>>,
+}
+
+impl HumanLayer {
+    pub(super) fn new(paint: Paint, width: (usize, usize), quiet: bool) -> Self {
+        let visible = !quiet && std::io::stderr().is_terminal();
+        let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bars = MultiProgress::with_draw_target(target);
+        Self { paint, width, quiet, bars, running: Arc::new(Mutex::new(BTreeMap::new())) }
+    }
+
+    fn label(&self, fields: &Fields) -> String {
+        let (service, migration) = self.width;
+        format!("{:service$}  {:migration$}", fields.text("service"), fields.text("migration"))
+    }
+
+    fn out(&self, line: &str) {
+        // Bars are taken away while a line is written, so that both stay whole.
+        self.bars.suspend(|| anstream::println!("{line}"));
+    }
+
+    fn note(&self, line: &str) {
+        if !self.quiet {
+            self.bars.suspend(|| anstream::eprintln!("{line}"));
+        }
+    }
+
+    fn started(&self, fields: &Fields) {
+        let bar = self.bars.add(ProgressBar::new_spinner());
+        bar.set_style(spinner());
+        bar.set_message(self.label(fields));
+        bar.enable_steady_tick(TICK);
+        let key = (fields.text("service").to_owned(), fields.text("migration").to_owned());
+        if let Some(old) = self.running().insert(key, bar) {
+            old.finish_and_clear();
+        }
+    }
+
+    fn finished(&self, fields: &Fields) {
+        self.end(fields);
+        let elapsed = duration(Duration::from_millis(fields.number("elapsed_ms")));
+        let word = match (fields.is_true("already"), fields.text("direction")) {
+            (true, _) => "done already",
+            (false, "revert") => "reverted",
+            (false, _) => "ok",
+        };
+        self.out(&format!("{}  {}  {elapsed:>9}", self.label(fields), self.paint.good(&format!("{word:<4}"))));
+    }
+
+    fn failed(&self, fields: &Fields) {
+        self.end(fields);
+        let elapsed = duration(Duration::from_millis(fields.number("elapsed_ms")));
+        let word = if fields.text("outcome") == "interrupted" { "interrupted" } else { "failed" };
+        self.out(&format!("{}  {}  {elapsed:>9}", self.label(fields), self.paint.bad(word)));
+    }
+
+    fn end(&self, fields: &Fields) {
+        let key = (fields.text("service").to_owned(), fields.text("migration").to_owned());
+        if let Some(bar) = self.running().remove(&key) {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn progress(&self, fields: &Fields) {
+        let key = (fields.text("service").to_owned(), fields.text("migration").to_owned());
+        let running = self.running();
+        let Some(bar) = running.get(&key) else { return };
+        let (done, total, rate) = (fields.number("done"), fields.number("total"), fields.number("rows_per_s"));
+        let rest = fields.signed("eta_ms").and_then(|ms| u64::try_from(ms).ok()).or_else(|| {
+            let ms = fields.number("eta_ms");
+            (ms > 0).then_some(ms)
+        });
+        let rest = rest.map_or_else(String::new, |ms| format!(", {} left", duration(Duration::from_millis(ms))));
+        bar.set_style(if total > 0 { bar_style() } else { spinner() });
+        bar.set_length(total.max(done));
+        bar.set_position(done);
+        bar.set_message(format!("{}  {} · {done} of {total} rows, {rate}/s{rest}", self.label(fields), fields.text("what")));
+    }
+
+    fn lock_waiting(&self, fields: &Fields) {
+        let waited = duration(Duration::from_millis(fields.number("waited_ms")));
+        let holder = match fields.signed("holder_pid") {
+            Some(pid) => format!(
+                " · held by pid {pid} ({}, {})",
+                fields.text("holder_application"),
+                fields.text("holder_host")
+            ),
+            None => String::new(),
+        };
+        self.note(&format!(
+            "waiting for the migration lock of `{}`{holder} · {waited}",
+            fields.text("service")
+        ));
+    }
+
+    fn table_lock_waiting(&self, fields: &Fields) {
+        self.note(&format!(
+            "`{}`: `{}` waits for a {} lock on `{}`, behind pid {} ({}), whose transaction is {} old · {}",
+            fields.text("service"),
+            fields.text("migration"),
+            fields.text("mode"),
+            fields.text("relation"),
+            fields.signed("blocker_pid").unwrap_or_default(),
+            fields.text("blocker_application"),
+            duration(Duration::from_millis(fields.number("blocker_age_ms"))),
+            duration(Duration::from_millis(fields.number("waited_ms"))),
+        ));
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), ProgressBar>> {
+        self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl<S: Subscriber> Layer<S> for HumanLayer {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        metadata.target() == TARGET
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let fields = Fields::of(event);
+        let (service, migration) = (fields.text("service"), fields.text("migration"));
+        match fields.text("kind") {
+            "migration_started" => self.started(&fields),
+            "migration_finished" => self.finished(&fields),
+            "migration_failed" => self.failed(&fields),
+            "progress" => self.progress(&fields),
+            "lock_waiting" => self.lock_waiting(&fields),
+            "lock_acquired" => self.note(&format!(
+                "the migration lock of `{service}` is ours after {}",
+                duration(Duration::from_millis(fields.number("waited_ms")))
+            )),
+            "table_lock_waiting" => self.table_lock_waiting(&fields),
+            "rejected" => self.note(&format!(
+                "{} `{service}`: {} entries of `{}` could not be carried over; `rejects {service}` lists them",
+                self.paint.warn("note"),
+                fields.number("n_rejects"),
+                fields.text("table"),
+            )),
+            "notice" => {
+                self.note(&format!("{} `{service}`: `{migration}`: {}", self.paint.warn("note"), fields.text("message")));
+            }
+            "check_reported" => {
+                self.note(&format!("     `{service}`: {}: {}", fields.text("says"), fields.text("figure")));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn spinner() -> ProgressStyle {
+    ProgressStyle::with_template("{msg}  {spinner} {elapsed}").expect("the template is a literal that parses")
+}
+
+fn bar_style() -> ProgressStyle {
+    ProgressStyle::with_template("{msg}\n{wide_bar} {percent}%").expect("the template is a literal that parses")
+}

@@ -1,0 +1,88 @@
+//! What people and machines see: lines, tables and bars for the former, JSON for the latter.
+
+mod clock;
+pub(crate) mod error;
+mod fields;
+mod human;
+mod ndjson;
+mod style;
+mod table;
+
+use std::sync::Arc;
+
+use anstream::{AutoStream, ColorChoice};
+use serde::Serialize;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::arguments::Format;
+
+pub(crate) use clock::{duration, timestamp};
+pub(crate) use style::Paint;
+pub(crate) use table::Table;
+
+/// Where output goes and how it looks.
+pub(crate) struct Output {
+    pub(crate) format: Format,
+    pub(crate) paint: Paint,
+    pub(crate) quiet: bool,
+}
+
+impl Output {
+    pub(crate) fn new(format: Format, coloured: bool, quiet: bool) -> Self {
+        Self { format, paint: Paint::new(coloured), quiet }
+    }
+
+    /// A line of data, for people.
+    pub(crate) fn line(&self, text: impl AsRef<str>) {
+        use std::io::Write;
+        // A closed pipe is the reader's choice.
+        drop(writeln!(self.stdout(), "{}", text.as_ref()));
+    }
+
+    /// A line beside the data, for people; left out with `--quiet`.
+    pub(crate) fn note(&self, text: impl AsRef<str>) {
+        use std::io::Write;
+        if !self.quiet {
+            let mut stderr = AutoStream::new(std::io::stderr(), self.paint.choice());
+            drop(writeln!(stderr, "{}", text.as_ref()));
+        }
+    }
+
+    /// The one document of `--json`.
+    pub(crate) fn document(&self, document: &impl Serialize) -> anyhow::Result<()> {
+        self.line(serde_json::to_string_pretty(document)?);
+        Ok(())
+    }
+
+    pub(crate) fn is_human(&self) -> bool {
+        self.format == Format::Human
+    }
+
+    /// Begins to show what the coordinator and the kit tell, until the program ends. `width` is that of the longest
+    /// service name and of the longest migration name.
+    pub(crate) fn follow(&self, width: (usize, usize)) -> anyhow::Result<()> {
+        match self.format {
+            Format::Human => {
+                let layer = human::HumanLayer::new(self.paint, width, self.quiet);
+                tracing_subscriber::registry().with(layer).try_init()?;
+            }
+            Format::Ndjson => tracing_subscriber::registry().with(ndjson::NdjsonLayer::default()).try_init()?,
+            Format::Json => {}
+        }
+        Ok(())
+    }
+
+    fn stdout(&self) -> AutoStream<std::io::Stdout> {
+        AutoStream::new(std::io::stdout(), self.paint.choice())
+    }
+}
+
+/// What is shared between a layer and the events it gets.
+type Shared<T> = Arc<std::sync::Mutex<T>>;
+
+impl Paint {
+    fn choice(self) -> ColorChoice {
+        if self.is_on() { ColorChoice::AlwaysAnsi } else { ColorChoice::Never }
+    }
+}

@@ -1,0 +1,39 @@
+//! Events as NDJSON on stdout: one object a line, numbered, with the time of day.
+
+use std::io::Write;
+use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value};
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
+
+use super::clock::timestamp;
+use super::fields::{Fields, TARGET};
+
+/// Writes each event as a line.
+#[derive(Default)]
+pub(super) struct NdjsonLayer {
+    written: Mutex<u64>,
+}
+
+impl<S: Subscriber> Layer<S> for NdjsonLayer {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        metadata.target() == TARGET
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut written = self.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *written += 1;
+        let mut line = Map::new();
+        line.insert("seq".to_owned(), Value::from(*written));
+        line.insert("ts".to_owned(), Value::from(timestamp(i64::try_from(now).unwrap_or(i64::MAX))));
+        line.insert("level".to_owned(), Value::from(event.metadata().level().as_str().to_ascii_lowercase()));
+        line.append(&mut Fields::of(event).into_map());
+        let mut stdout = std::io::stdout().lock();
+        // A closed pipe is the reader's choice.
+        drop(writeln!(stdout, "{}", Value::Object(line)));
+        drop(stdout.flush());
+    }
+}

@@ -1,0 +1,184 @@
+//! What concerns a service's data and is no migration: its rejects, the size of its tables, giving space back, tasks.
+//!
+//! Reading runs in a `READ ONLY` transaction; what changes something does so under the migration lock.
+
+use std::future::Future;
+use std::time::Duration;
+
+use migration_kit::rejects::{self, Reject, RejectCount};
+use migration_kit::space::{self, TableSize};
+use migration_kit::{ServiceName, literal};
+use sea_orm::sqlx::postgres::PgConnection;
+use sea_orm::sqlx::{self, Row};
+use sea_orm::{DatabaseConnection, DbErr};
+
+use crate::bookkeeping;
+use crate::cancel::Cancellation;
+use crate::deployment::{Deployment, Placed};
+use crate::lock::{LockError, MigrationLock};
+use crate::session::{self, ConnectError, Session};
+
+/// Why upkeep was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum UpkeepError {
+    /// There is no such service.
+    #[error("there is no service `{service}`")]
+    UnknownService {
+        /// The name as given.
+        service: ServiceName,
+    },
+    /// There is no connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The migration lock was not taken.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The database refused something.
+    #[error("`{service}`: the database could not do it")]
+    Database {
+        /// The service.
+        service: ServiceName,
+        /// What the database says.
+        #[source]
+        source: DbErr,
+    },
+    /// It was stopped.
+    #[error("`{service}`: interrupted")]
+    Interrupted {
+        /// The service.
+        service: ServiceName,
+    },
+}
+
+/// The first entries of a service's reject table.
+///
+/// # Errors
+/// [`UpkeepError`] if the service is unknown or its database cannot be read.
+pub async fn rejected(deployment: &Deployment, service: &ServiceName, limit: u64) -> Result<Vec<Reject>, UpkeepError> {
+    let placed = find(deployment, service)?;
+    let mut connection = reading(deployment, placed).await?;
+    let listed = rejects::list(&mut connection, &placed.schema, service.as_str(), limit).await;
+    listed.map_err(|source| UpkeepError::Database { service: service.clone(), source })
+}
+
+/// How many entries a service's reject table has, by migration, table, field and reason.
+///
+/// # Errors
+/// [`UpkeepError`] if the service is unknown or its database cannot be read.
+pub async fn reject_counts(deployment: &Deployment, service: &ServiceName) -> Result<Vec<RejectCount>, UpkeepError> {
+    let placed = find(deployment, service)?;
+    let mut connection = reading(deployment, placed).await?;
+    let counted = rejects::counts(&mut connection, &placed.schema, service.as_str()).await;
+    counted.map_err(|source| UpkeepError::Database { service: service.clone(), source })
+}
+
+/// The size of each table in a service's schema (of its own ones, where it shares the schema), largest first.
+///
+/// # Errors
+/// [`UpkeepError`] if the service is unknown or its database cannot be read.
+pub async fn table_sizes(
+    deployment: &Deployment,
+    service: &ServiceName,
+) -> Result<Vec<(String, TableSize)>, UpkeepError> {
+    let placed = find(deployment, service)?;
+    let failed = |source| UpkeepError::Database { service: service.clone(), source };
+    let mut connection = reading(deployment, placed).await?;
+    let sql = format!(
+        "/* migrate */ SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = {} AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1",
+        literal(&placed.schema)
+    );
+    let rows = session::rows(&mut connection, &sql).await.map_err(driver).map_err(failed)?;
+    let names = rows.iter().map(|row| row.get::<String, _>(0)).filter(|name| {
+        !placed.shares_schema() || placed.service.tables().contains(&name.as_str())
+    });
+    let mut sizes = Vec::new();
+    for name in names {
+        let size = space::table_size(&mut connection, &placed.schema, &name).await.map_err(failed)?;
+        sizes.push((name, size));
+    }
+    sizes.sort_by(|(_, a), (_, b)| b.total_bytes.cmp(&a.total_bytes));
+    Ok(sizes)
+}
+
+/// Writes a table anew and gives its space back: `ACCESS EXCLUSIVE` for the whole rewrite. Sizes before and after.
+///
+/// # Errors
+/// [`UpkeepError`]; a table that does not exist is refused before anything is locked.
+pub async fn reclaim(
+    deployment: &Deployment,
+    service: &ServiceName,
+    table: &str,
+    wait: Duration,
+    cancellation: &Cancellation,
+) -> Result<(TableSize, TableSize), UpkeepError> {
+    let schema = find(deployment, service)?.schema.clone();
+    under_lock(deployment, service, wait, cancellation, |db| async move {
+        let pool = db.get_postgres_connection_pool();
+        let mut connection = pool.acquire().await.map_err(driver)?;
+        let before = space::table_size(&mut connection, &schema, table).await?;
+        space::reclaim(&mut connection, &schema, table).await?;
+        let after = space::table_size(&mut connection, &schema, table).await?;
+        Ok::<_, DbErr>((before, after))
+    })
+    .await?
+    .map_err(|source| UpkeepError::Database { service: service.clone(), source })
+}
+
+/// Does something to a service's data on a session that holds its migration lock; `search_path` is its schema.
+///
+/// # Errors
+/// [`UpkeepError`] if it did not begin or was stopped; what it returns itself is the caller's.
+pub async fn under_lock<T, F: Future<Output = T>>(
+    deployment: &Deployment,
+    service: &ServiceName,
+    wait: Duration,
+    cancellation: &Cancellation,
+    work: impl FnOnce(DatabaseConnection) -> F,
+) -> Result<T, UpkeepError> {
+    let placed = find(deployment, service)?;
+    let url = &deployment.databases()[placed.database];
+    let application = bookkeeping::application(placed, None);
+    let session = Session::open(url, &application, &bookkeeping::search_path(placed)).await?;
+    let locked = async {
+        let _lock = MigrationLock::take(&session, placed, wait).await?;
+        Ok::<_, LockError>(work(session.db().clone()).await)
+    };
+    let done = cancellation.unless_cancelled(locked).await;
+    session.close().await;
+    match done {
+        Some(done) => Ok(done?),
+        None => Err(UpkeepError::Interrupted { service: service.clone() }),
+    }
+}
+
+impl UpkeepError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::UnknownService { .. } => Some("`status` lists the services"),
+            Self::Connect(error) => Some(error.hint()),
+            Self::Lock(LockError::Busy { .. }) => Some("see `locks`, and try again when the other run is over"),
+            Self::Lock(LockError::Query { .. }) | Self::Database { .. } => None,
+            Self::Interrupted { .. } => Some("run it again"),
+        }
+    }
+}
+
+fn find<'d>(deployment: &'d Deployment, service: &ServiceName) -> Result<&'d Placed, UpkeepError> {
+    deployment.placed(service).ok_or_else(|| UpkeepError::UnknownService { service: service.clone() })
+}
+
+/// A connection in a `READ ONLY` transaction that ends with it.
+async fn reading(deployment: &Deployment, placed: &Placed) -> Result<PgConnection, UpkeepError> {
+    let mut connection = session::connect_to_read(&deployment.databases()[placed.database]).await?;
+    session::rows(&mut connection, "/* migrate */ BEGIN TRANSACTION READ ONLY")
+        .await
+        .map_err(|error| UpkeepError::Database { service: placed.name().clone(), source: driver(error) })?;
+    Ok(connection)
+}
+
+fn driver(error: sqlx::Error) -> DbErr {
+    DbErr::Query(sea_orm::RuntimeErr::SqlxError(std::sync::Arc::new(error)))
+}
