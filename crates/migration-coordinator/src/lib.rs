@@ -28,7 +28,9 @@ pub use isolation::Violation;
 pub use journal::{JournalLine, journal};
 pub use lock::LockError;
 pub use lock_file::{LockEntry, LockFile, LockFileError, RecordedLock};
-pub use run::{Caller, DoneStep, Goal, Report, RunError, RunOptions, edited_migrations, plan, run};
+pub use run::{
+    Caller, DoneStep, Goal, Report, RunError, RunOptions, carry_out, edited_migrations, plan, run,
+};
 pub use session::ConnectError;
 pub use step::StepError;
 pub use survey::{Access, Holder, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError};

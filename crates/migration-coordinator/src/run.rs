@@ -100,7 +100,7 @@ pub struct Report {
     pub held_back: Vec<HeldBack>,
     /// Why it ended early, if it did; several services may have failed at once.
     pub failures: Vec<RunError>,
-    /// How long it took, reading included.
+    /// How long it took.
     pub elapsed: Duration,
 }
 
@@ -241,14 +241,28 @@ pub async fn plan(deployment: &Deployment, goal: &Goal) -> Result<(Survey, Plan)
     Ok((survey, plan))
 }
 
-/// Does what the goal asks for.
+/// Reads, plans and does what the goal asks for.
+///
+/// # Errors
+/// As [`plan`] and [`carry_out`].
+pub async fn run(deployment: &Deployment, goal: &Goal, options: &RunOptions) -> Result<Report, RunError> {
+    let (survey, planned) = plan(deployment, goal).await?;
+    carry_out(deployment, goal, &survey, &planned, options).await
+}
+
+/// Does what was planned: takes the locks, plans once more from what stands there then, and works that off.
 ///
 /// # Errors
 /// [`RunError`] if the run did not begin, and nothing was changed. What went wrong later stands in
 /// [`Report::failures`], beside what was done until then.
-pub async fn run(deployment: &Deployment, goal: &Goal, options: &RunOptions) -> Result<Report, RunError> {
+pub async fn carry_out(
+    deployment: &Deployment,
+    goal: &Goal,
+    survey: &Survey,
+    plan: &Plan,
+    options: &RunOptions,
+) -> Result<Report, RunError> {
     let begun = Instant::now();
-    let (survey, plan) = plan(deployment, goal).await?;
     let mut report = Report {
         done: Vec::new(),
         held_back: plan.held_back().to_vec(),
@@ -256,7 +270,7 @@ pub async fn run(deployment: &Deployment, goal: &Goal, options: &RunOptions) -> 
         elapsed: Duration::ZERO,
     };
     if !plan.is_empty() {
-        preflight(deployment, &survey, &plan, options)?;
+        preflight(deployment, survey, plan, options)?;
         let context = RunContext {
             run: format!("{:016x}", fastrand::u64(..)),
             caller: options.caller.clone(),
@@ -264,18 +278,12 @@ pub async fn run(deployment: &Deployment, goal: &Goal, options: &RunOptions) -> 
             cancellation: options.cancellation.clone(),
         };
         event::run_started(&context.run, plan.steps().len(), plan.services().len());
-        let running = Run {
-            deployment,
-            goal,
-            options,
-            context: &context,
-            survey: &survey,
-            stop: AtomicBool::new(false),
-        };
+        let running =
+            Run { deployment, goal, options, context: &context, survey, stop: AtomicBool::new(false) };
         if options.atomic {
-            running.all_or_nothing(&plan, &mut report).await;
+            running.all_or_nothing(plan, &mut report).await;
         } else {
-            running.side_by_side(&plan, &mut report).await;
+            running.side_by_side(plan, &mut report).await;
         }
         let outcome = if report.failures.is_empty() { "succeeded" } else { "failed" };
         event::run_finished(&context.run, report.done.len(), begun.elapsed(), outcome);

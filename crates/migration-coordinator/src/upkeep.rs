@@ -54,7 +54,11 @@ pub enum UpkeepError {
 ///
 /// # Errors
 /// [`UpkeepError`] if the service is unknown or its database cannot be read.
-pub async fn rejected(deployment: &Deployment, service: &ServiceName, limit: u64) -> Result<Vec<Reject>, UpkeepError> {
+pub async fn rejected(
+    deployment: &Deployment,
+    service: &ServiceName,
+    limit: u64,
+) -> Result<Vec<Reject>, UpkeepError> {
     let placed = find(deployment, service)?;
     let mut connection = reading(deployment, placed).await?;
     let listed = rejects::list(&mut connection, &placed.schema, service.as_str(), limit).await;
@@ -65,7 +69,10 @@ pub async fn rejected(deployment: &Deployment, service: &ServiceName, limit: u64
 ///
 /// # Errors
 /// [`UpkeepError`] if the service is unknown or its database cannot be read.
-pub async fn reject_counts(deployment: &Deployment, service: &ServiceName) -> Result<Vec<RejectCount>, UpkeepError> {
+pub async fn reject_counts(
+    deployment: &Deployment,
+    service: &ServiceName,
+) -> Result<Vec<RejectCount>, UpkeepError> {
     let placed = find(deployment, service)?;
     let mut connection = reading(deployment, placed).await?;
     let counted = rejects::counts(&mut connection, &placed.schema, service.as_str()).await;
@@ -89,15 +96,16 @@ pub async fn table_sizes(
         literal(&placed.schema)
     );
     let rows = session::rows(&mut connection, &sql).await.map_err(driver).map_err(failed)?;
-    let names = rows.iter().map(|row| row.get::<String, _>(0)).filter(|name| {
-        !placed.shares_schema() || placed.service.tables().contains(&name.as_str())
-    });
+    let names = rows
+        .iter()
+        .map(|row| row.get::<String, _>(0))
+        .filter(|name| !placed.shares_schema() || placed.service.tables().contains(&name.as_str()));
     let mut sizes = Vec::new();
     for name in names {
         let size = space::table_size(&mut connection, &placed.schema, &name).await.map_err(failed)?;
         sizes.push((name, size));
     }
-    sizes.sort_by(|(_, a), (_, b)| b.total_bytes.cmp(&a.total_bytes));
+    sizes.sort_by_key(|(_, size)| std::cmp::Reverse(size.total_bytes));
     Ok(sizes)
 }
 
@@ -159,7 +167,9 @@ impl UpkeepError {
         match self {
             Self::UnknownService { .. } => Some("`status` lists the services"),
             Self::Connect(error) => Some(error.hint()),
-            Self::Lock(LockError::Busy { .. }) => Some("see `locks`, and try again when the other run is over"),
+            Self::Lock(LockError::Busy { .. }) => {
+                Some("see `locks`, and try again when the other run is over")
+            }
             Self::Lock(LockError::Query { .. }) | Self::Database { .. } => None,
             Self::Interrupted { .. } => Some("run it again"),
         }
