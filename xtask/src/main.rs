@@ -1,2 +1,42 @@
-//! x
-fn main() {}
+//! The services by name, and the tasks of their developers. `cargo xtask migrate` is the command line over all of them.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use migration_cli::{Arguments, Program};
+use migration_kit::Service;
+
+/// Tasks of this workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Xtask {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Bring the databases of all services to where they should be
+    Migrate(Box<Arguments>),
+}
+
+fn main() -> ExitCode {
+    match Xtask::parse().task {
+        Task::Migrate(arguments) => migration_cli::execute(program(), *arguments),
+    }
+}
+
+fn program() -> Program {
+    Program { invocation: "cargo xtask migrate", services, tasks: Vec::new() }
+}
+
+/// All services of the workspace, in the order in which they are shown.
+fn services() -> Vec<Service> {
+    vec![
+        chat_migration::service(),
+        rag_migration::service(),
+        assessments_migration::service(),
+        profochatbot_migration::service(),
+        bookreader_migration::service(),
+    ]
+}

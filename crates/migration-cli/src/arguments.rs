@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use migration_plan::Selection;
 
@@ -16,6 +16,14 @@ pub struct Arguments {
     pub(crate) up: UpOptions,
     #[command(flatten)]
     pub(crate) global: Global,
+}
+
+/// The arguments of a program that has no others.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub(crate) struct Alone {
+    #[command(flatten)]
+    pub(crate) arguments: Arguments,
 }
 
 /// What every command understands.
@@ -250,7 +258,8 @@ pub(crate) struct RunArguments {
 /// Reads `500ms`, `90s`, `5m`, `1h` or `0`.
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: u64 = digits.parse().map_err(|_| "expected a number and a unit: `500ms`, `90s`, `5m`, `1h`".to_owned())?;
+    let number: u64 =
+        digits.parse().map_err(|_| "expected a number and a unit: `500ms`, `90s`, `5m`, `1h`".to_owned())?;
     match &text[digits.len()..] {
         "ms" => Ok(Duration::from_millis(number)),
         "s" => Ok(Duration::from_secs(number)),

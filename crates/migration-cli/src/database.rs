@@ -1,7 +1,7 @@
 //! Where the database comes from: the environment, or else the embedded default, started for the command.
 
 use anyhow::Context;
-use migration_coordinator::{DatabaseUrl, Deployment, Placement};
+use migration_coordinator::{Deployment, Placement};
 use migration_kit::Service;
 use postgres_sandbox::{Cluster, Install, PersistentCluster, Platform, SandboxError};
 
@@ -57,12 +57,13 @@ pub(crate) fn connect(
         }
         None => Source::Environment,
     };
-    let deployment = Deployment::new(placements)
-        .map_err(|error| anyhow::Error::new(error).context(Failure {
+    let deployment = Deployment::new(placements).map_err(|error| {
+        anyhow::Error::new(error).context(Failure {
             exit: Exit::Integrity,
             message: "the services cannot be coordinated together".to_owned(),
             hint: None,
-        }))?;
+        })
+    })?;
     Ok(Connected { deployment, source, _cluster: cluster })
 }
 
@@ -99,9 +100,4 @@ fn install(missing: &postgres_sandbox::NotFound) -> anyhow::Result<()> {
     anstream::eprintln!("installing PostgreSQL: {install}");
     install.run()?;
     Ok(())
-}
-
-/// What is said of an address: host, port and database, never a password.
-pub(crate) fn describe(url: &DatabaseUrl) -> String {
-    url.to_string()
 }

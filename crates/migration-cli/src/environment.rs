@@ -21,10 +21,14 @@ impl Environment {
     /// [`Failure`] if `.env` is malformed; its text is not repeated, since it holds secrets.
     pub(crate) fn read() -> Result<Self, Failure> {
         let directory = std::env::current_dir().map_err(|error| {
-            Failure::usage(format!("the working directory cannot be read: {error}"), "change to another directory")
+            Failure::usage(
+                format!("the working directory cannot be read: {error}"),
+                "change to another directory",
+            )
         })?;
         let mut variables = BTreeMap::new();
-        if let Some(file) = directory.ancestors().map(|above| above.join(".env")).find(|file| file.is_file()) {
+        if let Some(file) = directory.ancestors().map(|above| above.join(".env")).find(|file| file.is_file())
+        {
             let malformed = || {
                 Failure::usage(
                     format!("`{}` cannot be read: each line must be `NAME=value`", file.display()),
@@ -37,9 +41,10 @@ impl Environment {
             }
         }
         // A variable that is not UTF-8 is none of ours.
-        variables.extend(std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        }));
+        variables.extend(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        );
         Ok(Self { variables, directory })
     }
 

@@ -1,6 +1,6 @@
 //! Exit codes: the one place where an outcome becomes a number. They are part of the interface and never change.
 
-use migration_coordinator::{ConnectError, RunError, StepError, SurveyError};
+use migration_coordinator::{ConnectError, RunError, StepError, SurveyError, UpkeepError};
 use migration_plan::PlanError;
 
 /// How the program ends.
@@ -57,6 +57,9 @@ impl Exit {
             if let Some(error) = cause.downcast_ref::<PlanError>() {
                 return Self::of_plan(error);
             }
+            if let Some(error) = cause.downcast_ref::<UpkeepError>() {
+                return Self::of_upkeep(error);
+            }
             if cause.is::<ConnectError>() || cause.is::<SurveyError>() {
                 return Self::Connection;
             }
@@ -84,12 +87,22 @@ impl Exit {
         }
     }
 
+    fn of_upkeep(error: &UpkeepError) -> Self {
+        match error {
+            UpkeepError::UnknownService { .. } => Self::Usage,
+            UpkeepError::Connect(_) => Self::Connection,
+            UpkeepError::Lock(_) => Self::Busy,
+            UpkeepError::Database { .. } => Self::Failed,
+            UpkeepError::Interrupted { .. } => Self::Interrupted,
+        }
+    }
+
     fn of_plan(error: &PlanError) -> Self {
         match error {
             PlanError::Integrity { .. } | PlanError::RevertUnknown { .. } => Self::Integrity,
-            PlanError::StillNeeded { .. } | PlanError::Irreversible { .. } | PlanError::TargetHeldBack { .. } => {
-                Self::Refused
-            }
+            PlanError::StillNeeded { .. }
+            | PlanError::Irreversible { .. }
+            | PlanError::TargetHeldBack { .. } => Self::Refused,
             PlanError::HistoryNotRead { .. } => Self::Connection,
             _ => Self::Usage,
         }

@@ -6,12 +6,12 @@ use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
-use migration_coordinator::{Cancellation, cancellation};
+use migration_coordinator::cancellation;
 use migration_kit::Service;
 use sea_orm::DatabaseConnection;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::arguments::{Arguments, Colour, Command, Format};
+use crate::arguments::{Alone, Arguments, Colour, Command};
 use crate::command;
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -59,9 +59,9 @@ pub(crate) struct Context {
 /// Runs a program of its own with these services: reads the process's arguments and gives its exit code.
 #[must_use]
 pub fn main_of(program: Program) -> ExitCode {
-    let clap = Arguments::augment_args_named(program.invocation);
-    match clap.try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches)) {
-        Ok(arguments) => execute(program, arguments),
+    let clap = Alone::command().name(program.invocation).bin_name(program.invocation);
+    match clap.try_get_matches().and_then(|matches| Alone::from_arg_matches(&matches)) {
+        Ok(alone) => execute(program, alone.arguments),
         Err(error) => usage(&error),
     }
 }
@@ -94,29 +94,20 @@ fn start(program: Program, arguments: Arguments, output: Output) -> anyhow::Resu
         let mut terminate = signal(SignalKind::terminate())?;
         let mut signalled = None;
         loop {
-            tokio::select! {
-                result = &mut commanded => return result.map(|exit| signalled.filter(|_| exit != Exit::Done).unwrap_or(exit)),
-                _ = interrupt.recv(), if signalled.is_none() => signalled = Some(Exit::Interrupted),
-                _ = terminate.recv(), if signalled.is_none() => signalled = Some(Exit::Terminated),
-                // A second signal ends it at once; the server rolls back when the connection is gone.
-                _ = interrupt.recv() => return Ok(Exit::Interrupted),
-                _ = terminate.recv() => return Ok(Exit::Terminated),
+            let now = tokio::select! {
+                result = &mut commanded => {
+                    return result.map(|exit| signalled.filter(|_| exit != Exit::Done).unwrap_or(exit));
+                }
+                _ = interrupt.recv() => Exit::Interrupted,
+                _ = terminate.recv() => Exit::Terminated,
+            };
+            // A second signal ends it at once; the server rolls back when the connection is gone.
+            if signalled.replace(now).is_some() {
+                return Ok(now);
             }
             stop.now();
         }
     })
-}
-
-impl Arguments {
-    fn augment_args_named(invocation: &'static str) -> clap::Command {
-        #[derive(clap::Parser)]
-        #[command(version, about, arg_required_else_help = false)]
-        struct Alone {
-            #[command(flatten)]
-            _arguments: Arguments,
-        }
-        Alone::command().name(invocation).bin_name(invocation)
-    }
 }
 
 /// Prints what clap says; help is not an error.
@@ -131,16 +122,9 @@ fn coloured(colour: Colour) -> bool {
         Colour::Always => true,
         Colour::Never => false,
         #[expect(clippy::disallowed_methods, reason = "this is the command line")]
-        Colour::Auto => std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stdout().is_terminal(),
+        Colour::Auto => {
+            std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                && std::io::stdout().is_terminal()
+        }
     }
-}
-
-/// A run that nobody stops, for commands that only read.
-pub(crate) fn unstoppable() -> Cancellation {
-    Cancellation::default()
-}
-
-/// Whether output is for people.
-pub(crate) fn is_human(format: Format) -> bool {
-    format == Format::Human
 }

@@ -16,6 +16,7 @@ mod lock;
 mod lock_file;
 mod run;
 mod session;
+mod state;
 mod step;
 mod survey;
 mod upkeep;
@@ -32,6 +33,7 @@ pub use run::{
     Caller, DoneStep, Goal, Report, RunError, RunOptions, carry_out, edited_migrations, plan, run,
 };
 pub use session::ConnectError;
+pub use state::{service_state, stopped_midway};
 pub use step::StepError;
 pub use survey::{Access, Holder, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError};
 pub use upkeep::{UpkeepError, reclaim, reject_counts, rejected, table_sizes, under_lock};

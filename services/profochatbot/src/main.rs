@@ -1,2 +1,13 @@
-//! cli
-fn main() {}
+//! The command line for this service alone: its CI job, its container.
+
+use std::process::ExitCode;
+
+use migration_cli::{Program, main_of};
+
+fn main() -> ExitCode {
+    main_of(Program {
+        invocation: "profochatbot-migration",
+        services: || vec![profochatbot_migration::service()],
+        tasks: Vec::new(),
+    })
+}

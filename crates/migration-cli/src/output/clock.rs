@@ -51,9 +51,13 @@ mod tests {
 
     #[test]
     fn durations_are_short() {
-        for (milliseconds, text) in
-            [(14, "14 ms"), (900, "900 ms"), (1900, "1.9 s"), (200_000, "3 min 20 s"), (7_500_000, "2 h 5 min")]
-        {
+        for (milliseconds, text) in [
+            (14, "14 ms"),
+            (900, "900 ms"),
+            (1900, "1.9 s"),
+            (200_000, "3 min 20 s"),
+            (7_500_000, "2 h 5 min"),
+        ] {
             assert_eq!(duration(Duration::from_millis(milliseconds)), text);
         }
     }

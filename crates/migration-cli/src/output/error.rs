@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use migration_coordinator::{ConnectError, DeploymentError, RunError, SurveyError};
+use migration_coordinator::{ConnectError, DeploymentError, RunError, SurveyError, UpkeepError};
 use migration_plan::{PlanError, SelectionError};
 use postgres_sandbox::SandboxError;
 use sea_orm::sqlx;
@@ -10,7 +10,7 @@ use sea_orm::sqlx::postgres::PgDatabaseError;
 use sea_orm::{DbErr, RuntimeErr};
 use serde::Serialize;
 
-use super::{Output, Paint};
+use super::Output;
 use crate::arguments::Format;
 use crate::exit::{Exit, Failure};
 
@@ -44,9 +44,10 @@ pub(crate) fn print(error: &anyhow::Error, format: Format, coloured: bool) -> Ex
     let told = tell(error.as_ref());
     let output = Output::new(format, coloured, false);
     if format == Format::Human {
-        write(&told, Paint::new(coloured), &output);
+        write(&told, &output);
     } else {
-        let document = Document { schema: "migrate/v1", ok: false, exit_code: exit.code(), errors: vec![told] };
+        let document =
+            Document { schema: "migrate/v1", ok: false, exit_code: exit.code(), errors: vec![told] };
         // A document of plain text cannot fail to be written.
         drop(output.document(&document));
     }
@@ -54,10 +55,12 @@ pub(crate) fn print(error: &anyhow::Error, format: Format, coloured: bool) -> Ex
 }
 
 /// Prints an error that was taken apart, for people.
-pub(crate) fn write(told: &Told, paint: Paint, output: &Output) {
+pub(crate) fn write(told: &Told, output: &Output) {
+    let paint = output.paint;
     let mut lines = vec![format!("{} {}", paint.bad("error:"), told.message)];
     lines.extend(told.causes.iter().map(|cause| format!("  {} {cause}", paint.faint("because"))));
     lines.extend(told.hint.iter().map(|hint| format!("  {} {hint}", paint.strong("hint"))));
+    // An error is told also where notes are not.
     Output::new(output.format, paint.is_on(), false).note(lines.join("\n"));
 }
 
@@ -115,9 +118,13 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         Some(error.hint().to_owned())
     } else if let Some(SurveyError::Connect(error)) = error.downcast_ref::<SurveyError>() {
         Some(error.hint().to_owned())
+    } else if let Some(error) = error.downcast_ref::<UpkeepError>() {
+        error.hint().map(str::to_owned)
     } else if let Some(error) = error.downcast_ref::<SandboxError>() {
         error.hint()
-    } else if let Some(DeploymentError::SharedVersionTable { second, .. }) = error.downcast_ref::<DeploymentError>() {
+    } else if let Some(DeploymentError::SharedVersionTable { second, .. }) =
+        error.downcast_ref::<DeploymentError>()
+    {
         Some(format!("give `{second}` a schema of its own"))
     } else {
         error.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone())

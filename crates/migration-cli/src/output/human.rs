@@ -68,7 +68,11 @@ impl HumanLayer {
             (false, "revert") => "reverted",
             (false, _) => "ok",
         };
-        self.out(&format!("{}  {}  {elapsed:>9}", self.label(fields), self.paint.good(&format!("{word:<4}"))));
+        self.out(&format!(
+            "{}  {}  {elapsed:>9}",
+            self.label(fields),
+            self.paint.good(&format!("{word:<4}"))
+        ));
     }
 
     fn failed(&self, fields: &Fields) {
@@ -89,16 +93,22 @@ impl HumanLayer {
         let key = (fields.text("service").to_owned(), fields.text("migration").to_owned());
         let running = self.running();
         let Some(bar) = running.get(&key) else { return };
-        let (done, total, rate) = (fields.number("done"), fields.number("total"), fields.number("rows_per_s"));
+        let (done, total, rate) =
+            (fields.number("done"), fields.number("total"), fields.number("rows_per_s"));
         let rest = fields.signed("eta_ms").and_then(|ms| u64::try_from(ms).ok()).or_else(|| {
             let ms = fields.number("eta_ms");
             (ms > 0).then_some(ms)
         });
-        let rest = rest.map_or_else(String::new, |ms| format!(", {} left", duration(Duration::from_millis(ms))));
+        let rest =
+            rest.map_or_else(String::new, |ms| format!(", {} left", duration(Duration::from_millis(ms))));
         bar.set_style(if total > 0 { bar_style() } else { spinner() });
         bar.set_length(total.max(done));
         bar.set_position(done);
-        bar.set_message(format!("{}  {} · {done} of {total} rows, {rate}/s{rest}", self.label(fields), fields.text("what")));
+        bar.set_message(format!(
+            "{}  {} · {done} of {total} rows, {rate}/s{rest}",
+            self.label(fields),
+            fields.text("what")
+        ));
     }
 
     fn lock_waiting(&self, fields: &Fields) {
@@ -177,5 +187,6 @@ fn spinner() -> ProgressStyle {
 }
 
 fn bar_style() -> ProgressStyle {
-    ProgressStyle::with_template("{msg}\n{wide_bar} {percent}%").expect("the template is a literal that parses")
+    ProgressStyle::with_template("{msg}\n{wide_bar} {percent}%")
+        .expect("the template is a literal that parses")
 }

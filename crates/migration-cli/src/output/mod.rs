@@ -67,7 +67,9 @@ impl Output {
                 let layer = human::HumanLayer::new(self.paint, width, self.quiet);
                 tracing_subscriber::registry().with(layer).try_init()?;
             }
-            Format::Ndjson => tracing_subscriber::registry().with(ndjson::NdjsonLayer::default()).try_init()?,
+            Format::Ndjson => {
+                tracing_subscriber::registry().with(ndjson::NdjsonLayer::default()).try_init()?;
+            }
             Format::Json => {}
         }
         Ok(())

@@ -2,10 +2,13 @@
 
 use super::Paint;
 
-/// Rows of cells; a cell has its text and how it is painted.
+/// A cell: its text, and how it is painted.
+pub(crate) type Cell = (String, Option<fn(Paint, &str) -> String>);
+
+/// Rows of cells.
 pub(crate) struct Table {
     header: Vec<&'static str>,
-    rows: Vec<Vec<(String, Option<fn(Paint, &str) -> String>)>>,
+    rows: Vec<Vec<Cell>>,
 }
 
 impl Table {
@@ -20,7 +23,7 @@ impl Table {
     }
 
     /// Adds a row whose cells may be painted.
-    pub(crate) fn painted(&mut self, cells: Vec<(String, Option<fn(Paint, &str) -> String>)>) {
+    pub(crate) fn painted(&mut self, cells: Vec<Cell>) {
         self.rows.push(cells);
     }
 
@@ -31,7 +34,8 @@ impl Table {
         }
         let columns = self.header.len();
         let width = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|(text, _)| text.chars().count());
+            let cells =
+                self.rows.iter().filter_map(|row| row.get(column)).map(|(text, _)| text.chars().count());
             cells.chain([self.header[column].chars().count()]).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
@@ -50,7 +54,11 @@ impl Table {
                 .iter()
                 .enumerate()
                 .map(|(column, (text, painted))| {
-                    format!("{}{}", painted.map_or_else(|| text.clone(), |with| with(paint, text)), pad(text, column))
+                    format!(
+                        "{}{}",
+                        painted.map_or_else(|| text.clone(), |with| with(paint, text)),
+                        pad(text, column)
+                    )
                 })
                 .collect();
             line.trim_end().to_owned()

@@ -1,0 +1,160 @@
+//! `history`: each migration and what became of it; with `--verbose`, every run. Reads only.
+
+use std::collections::BTreeMap;
+
+use migration_coordinator::{JournalLine, Survey, journal};
+use migration_plan::{HeldBack, Phase, ServiceStatus, statuses};
+use serde::Serialize;
+
+use super::{connect, names};
+use crate::database::Connected;
+use crate::exit::Exit;
+use crate::output::{Paint, Table, timestamp};
+use crate::program::Context;
+
+/// What `history --json` prints.
+#[derive(Serialize)]
+struct Document {
+    schema: &'static str,
+    command: &'static str,
+    migrations: Vec<MigrationDocument>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    journal: Option<Vec<JournalLine>>,
+}
+
+/// One migration and what became of it.
+#[derive(Serialize)]
+struct MigrationDocument {
+    service: String,
+    migration: String,
+    phase: &'static str,
+    state: &'static str,
+    applied_at: Option<String>,
+    replaces: Vec<&'static str>,
+}
+
+pub(super) async fn history(context: &Context, services: &[String], verbose: bool) -> anyhow::Result<Exit> {
+    let connected = connect(context)?;
+    let chosen = names(&connected, services)?;
+    let survey = Survey::take(&connected.deployment).await;
+    if let Some(Err(error)) = survey.databases.iter().find(|database| database.is_err()) {
+        return Err(migration_coordinator::RunError::Survey(error.clone()).into());
+    }
+    let statuses = statuses(connected.deployment.catalog(), &survey.history(), survey.now());
+    let migrations: Vec<MigrationDocument> = statuses
+        .iter()
+        .filter(|status| chosen.is_empty() || chosen.contains(&status.service))
+        .flat_map(|status| of_service(&connected, status))
+        .collect();
+    let journal = if verbose { Some(journal(&connected.deployment, &chosen).await?) } else { None };
+    if !context.output.is_human() {
+        context.output.document(&Document {
+            schema: "migrate/v1",
+            command: "history",
+            migrations,
+            journal,
+        })?;
+        return Ok(Exit::Done);
+    }
+    match journal {
+        Some(lines) => print_journal(context, lines),
+        None => print_migrations(context, migrations),
+    }
+    Ok(Exit::Done)
+}
+
+fn of_service(connected: &Connected, status: &ServiceStatus) -> Vec<MigrationDocument> {
+    let applied: BTreeMap<_, _> = status.applied.iter().map(|a| (&a.name, a.applied_at)).collect();
+    let held: Vec<_> = status.held_back.iter().map(|HeldBack { id, .. }| &id.name).collect();
+    let service = connected.deployment.services().find(|(service, _, _)| *service.name() == status.service);
+    let Some((service, _, _)) = service else { return Vec::new() };
+    let known = service.migrations().map(|(name, migration)| {
+        let details = migration.details();
+        MigrationDocument {
+            service: status.service.to_string(),
+            migration: name.to_string(),
+            phase: if details.phase == Phase::Expand { "expand" } else { "contract" },
+            state: match applied.get(name) {
+                Some(_) => "applied",
+                None if held.contains(&name) => "held back",
+                None => "pending",
+            },
+            applied_at: applied.get(name).map(|at| timestamp(*at)),
+            replaces: details.replaces,
+        }
+    });
+    let unknown = status.missing.iter().map(|name| (name, "missing"));
+    let unknown = unknown.chain(status.ahead.iter().map(|name| (name, "ahead")));
+    let unknown = unknown.map(|(name, state)| MigrationDocument {
+        service: status.service.to_string(),
+        migration: name.to_string(),
+        phase: "unknown",
+        state,
+        applied_at: None,
+        replaces: Vec::new(),
+    });
+    known.chain(unknown).collect()
+}
+
+fn print_migrations(context: &Context, migrations: Vec<MigrationDocument>) {
+    let mut table = Table::new(&["SERVICE", "MIGRATION", "PHASE", "STATE", "APPLIED AT", "REPLACES"]);
+    for migration in migrations {
+        let painted: fn(Paint, &str) -> String = match migration.state {
+            "applied" => Paint::good,
+            "pending" | "held back" => Paint::warn,
+            _ => Paint::bad,
+        };
+        table.painted(vec![
+            (migration.service, None),
+            (migration.migration, None),
+            (migration.phase.to_owned(), None),
+            (migration.state.to_owned(), Some(painted)),
+            (migration.applied_at.unwrap_or_else(|| "–".to_owned()), None),
+            (migration.replaces.join(", "), Some(Paint::faint)),
+        ]);
+    }
+    for line in table.lines(context.output.paint) {
+        context.output.line(line);
+    }
+}
+
+fn print_journal(context: &Context, lines: Vec<JournalLine>) {
+    if lines.is_empty() {
+        context.output.line("nothing was run yet");
+        return;
+    }
+    let mut table = Table::new(&[
+        "STARTED",
+        "SERVICE",
+        "MIGRATION",
+        "DID",
+        "OUTCOME",
+        "TOOK",
+        "ROLE",
+        "HOST",
+        "RUN",
+        "ERROR",
+    ]);
+    for line in lines {
+        let painted: fn(Paint, &str) -> String = match line.outcome.as_str() {
+            "succeeded" => Paint::good,
+            "running" => Paint::warn,
+            _ => Paint::bad,
+        };
+        table.painted(vec![
+            (line.started_at, None),
+            (line.service, None),
+            (line.migration, None),
+            (line.direction, None),
+            (line.outcome, Some(painted)),
+            (line.elapsed_ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms} ms")), None),
+            (line.role, None),
+            (line.host, None),
+            (line.run, Some(Paint::faint)),
+            (line.error.unwrap_or_default().replace('\n', " "), None),
+        ]);
+    }
+    for line in table.lines(context.output.paint) {
+        context.output.line(line);
+    }
+}

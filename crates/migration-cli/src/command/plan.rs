@@ -1,0 +1,101 @@
+//! `plan`: what `up` or `down` would do. Reads only.
+
+use migration_coordinator::{Goal, plan as plan_now};
+use migration_plan::{ContractSteps, Phase, Plan, Selection, Step, UnknownApplied};
+use serde::Serialize;
+
+use super::connect;
+use super::run::HeldBackDocument;
+use crate::exit::Exit;
+use crate::output::{Paint, Table};
+use crate::program::Context;
+
+/// What `plan --json` prints.
+#[derive(Serialize)]
+struct Document {
+    schema: &'static str,
+    command: &'static str,
+    steps: Vec<StepDocument>,
+    held_back: Vec<HeldBackDocument>,
+}
+
+/// One step of the plan.
+#[derive(Serialize)]
+struct StepDocument {
+    service: String,
+    migration: String,
+    direction: &'static str,
+    phase: &'static str,
+    transactional: bool,
+    after: Vec<String>,
+    pulled_in_by: Option<String>,
+}
+
+pub(super) async fn plan(
+    context: &Context,
+    selections: Vec<Selection>,
+    contract: bool,
+    down: bool,
+) -> anyhow::Result<Exit> {
+    let connected = connect(context)?;
+    let contract = if contract { ContractSteps::Apply } else { ContractSteps::HoldBack };
+    let goal = if down {
+        Goal::Revert { selections }
+    } else {
+        Goal::Apply { selections, contract, unknown: UnknownApplied::Refuse }
+    };
+    let (_, plan) = plan_now(&connected.deployment, &goal).await?;
+    if context.output.is_human() {
+        print(context, &plan);
+    } else {
+        context.output.document(&Document {
+            schema: "migrate/v1",
+            command: "plan",
+            steps: plan.steps().iter().map(StepDocument::of).collect(),
+            held_back: plan.held_back().iter().map(HeldBackDocument::of).collect(),
+        })?;
+    }
+    Ok(Exit::Done)
+}
+
+fn print(context: &Context, plan: &Plan) {
+    let (output, paint) = (&context.output, context.output.paint);
+    if plan.is_empty() {
+        output.line("nothing to do");
+    }
+    let mut table = Table::new(&["", "SERVICE", "MIGRATION", "DOES", "PHASE", "HOW", "NOTES"]);
+    for (number, step) in plan.steps().iter().enumerate() {
+        let step = StepDocument::of(step);
+        let mut notes: Vec<String> = step.after.iter().map(|id| format!("after {id}")).collect();
+        notes.extend(step.pulled_in_by.iter().map(|id| format!("needed by {id}")));
+        table.painted(vec![
+            ((number + 1).to_string(), Some(Paint::faint)),
+            (step.service, None),
+            (step.migration, None),
+            (step.direction.to_owned(), None),
+            (step.phase.to_owned(), None),
+            (if step.transactional { "one transaction" } else { "resumable steps" }.to_owned(), None),
+            (notes.join(", "), Some(Paint::faint)),
+        ]);
+    }
+    for line in table.lines(paint) {
+        output.line(line);
+    }
+    for held in plan.held_back() {
+        output.line(format!("`{}` is held back: {}", held.id, held.reason));
+    }
+}
+
+impl StepDocument {
+    fn of(step: &Step) -> Self {
+        Self {
+            service: step.id.service.to_string(),
+            migration: step.id.name.to_string(),
+            direction: step.direction.as_str(),
+            phase: if step.phase == Phase::Expand { "expand" } else { "contract" },
+            transactional: step.transactional,
+            after: step.after.iter().map(ToString::to_string).collect(),
+            pulled_in_by: step.pulled_in_by.as_ref().map(ToString::to_string),
+        }
+    }
+}

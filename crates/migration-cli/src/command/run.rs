@@ -1,0 +1,221 @@
+//! `up`, `down`, `redo`: doing, and telling what was done.
+
+use std::time::Duration;
+
+use migration_coordinator::{Caller, Cancellation, Goal, Report, RunOptions, Survey, carry_out, plan};
+use migration_kit::table_lock::Policy;
+use migration_plan::{
+    ContractSteps, Direction, HeldBack, Plan, Selection, ServiceState, UnknownApplied, statuses,
+};
+use serde::Serialize;
+
+use super::status::DatabaseDocument;
+use super::{connect, width};
+use crate::arguments::{Format, RunArguments, UpOptions};
+use crate::database::Connected;
+use crate::exit::Exit;
+use crate::output::{duration, error};
+use crate::program::Context;
+
+/// What `--json` prints of a run.
+#[derive(Serialize)]
+struct Document {
+    schema: &'static str,
+    command: &'static str,
+    ok: bool,
+    exit_code: u8,
+    database: Option<DatabaseDocument>,
+    done: Vec<DoneDocument>,
+    held_back: Vec<HeldBackDocument>,
+    errors: Vec<error::Told>,
+    elapsed_ms: u64,
+}
+
+/// A migration that was applied or reverted.
+#[derive(Serialize)]
+struct DoneDocument {
+    service: String,
+    migration: String,
+    direction: &'static str,
+    elapsed_ms: u64,
+    already: bool,
+}
+
+/// A pending migration that was left out.
+#[derive(Serialize)]
+pub(super) struct HeldBackDocument {
+    service: String,
+    migration: String,
+    reason: String,
+}
+
+pub(super) async fn up(
+    context: &Context,
+    selections: Vec<Selection>,
+    options: &UpOptions,
+    cancellation: &Cancellation,
+) -> anyhow::Result<Exit> {
+    let goal = Goal::Apply {
+        selections,
+        contract: if options.contract { ContractSteps::Apply } else { ContractSteps::HoldBack },
+        unknown: if options.allow_ahead { UnknownApplied::AllowAhead } else { UnknownApplied::Refuse },
+    };
+    let run = RunOptions {
+        atomic: options.atomic,
+        allow_data_loss: options.allow_data_loss,
+        ..run_options(&options.run, cancellation)
+    };
+    perform(context, "up", &goal, &run).await
+}
+
+pub(super) async fn down(
+    context: &Context,
+    selections: Vec<Selection>,
+    options: &RunArguments,
+    cancellation: &Cancellation,
+) -> anyhow::Result<Exit> {
+    perform(context, "down", &Goal::Revert { selections }, &run_options(options, cancellation)).await
+}
+
+pub(super) async fn redo(
+    context: &Context,
+    selections: Vec<Selection>,
+    options: &RunArguments,
+    allow_data_loss: bool,
+    cancellation: &Cancellation,
+) -> anyhow::Result<Exit> {
+    let options = RunOptions { allow_data_loss, ..run_options(options, cancellation) };
+    perform(context, "redo", &Goal::Redo { selections }, &options).await
+}
+
+fn run_options(arguments: &RunArguments, cancellation: &Cancellation) -> RunOptions {
+    RunOptions {
+        caller: Caller {
+            host: gethostname::gethostname().to_string_lossy().into_owned(),
+            tool: concat!("migrate ", env!("CARGO_PKG_VERSION")).to_owned(),
+        },
+        wait: arguments.wait,
+        table_locks: Policy { patience: arguments.lock_patience, ..Policy::default() },
+        jobs: usize::from(arguments.jobs),
+        atomic: false,
+        allow_data_loss: false,
+        cancellation: cancellation.clone(),
+    }
+}
+
+async fn perform(
+    context: &Context,
+    command: &'static str,
+    goal: &Goal,
+    options: &RunOptions,
+) -> anyhow::Result<Exit> {
+    let connected = connect(context)?;
+    context.output.follow(width(&connected))?;
+    let (survey, planned) = plan(&connected.deployment, goal).await?;
+    if context.output.is_human() {
+        let paint = context.output.paint;
+        for database in DatabaseDocument::all(&connected, &survey) {
+            context.output.note(format!("{}  {}", paint.faint("database"), database.for_people()));
+        }
+        say_losses(context, &connected, &planned);
+    }
+    let report = carry_out(&connected.deployment, goal, &survey, &planned, options).await?;
+    let exit = Exit::worst(report.failures.iter().map(Exit::of_run));
+    match context.output.format {
+        Format::Human => summary(context, &connected, survey, &report).await,
+        Format::Json => context.output.document(&document(command, &connected, &survey, &report, exit))?,
+        Format::Ndjson => {}
+    }
+    Ok(exit)
+}
+
+/// Says what reverting loses for good, before it is lost.
+fn say_losses(context: &Context, connected: &Connected, planned: &Plan) {
+    for step in planned.steps().iter().filter(|step| step.direction == Direction::Revert) {
+        let service =
+            connected.deployment.services().find(|(service, _, _)| *service.name() == step.id.service);
+        let migration = service.and_then(|(service, _, _)| service.migration(&step.id.name));
+        if let Some(what) = migration.and_then(|migration| migration.details().loses_on_revert) {
+            let note = context.output.paint.warn("note");
+            context.output.note(format!("{note}  reverting `{}` loses for good: {what}", step.id));
+        }
+    }
+}
+
+async fn summary(context: &Context, connected: &Connected, before: Survey, report: &Report) {
+    let (output, paint) = (&context.output, context.output.paint);
+    for held in &report.held_back {
+        output.note(format!("{}  `{}` is held back: {}", paint.warn("note"), held.id, held.reason));
+    }
+    for failure in &report.failures {
+        error::write(&error::tell(failure), output);
+    }
+    let changed = !report.done.is_empty() || !report.failures.is_empty();
+    let survey = if changed { Survey::take(&connected.deployment).await } else { before };
+    let statuses = statuses(connected.deployment.catalog(), &survey.history(), survey.now());
+    let n_services = statuses.len();
+    let at_head = statuses.iter().filter(|status| status.state == ServiceState::Current).count();
+    let services = if n_services == 1 { "service" } else { "services" };
+    let standing = if at_head == n_services {
+        format!("{n_services} {services} at head")
+    } else {
+        format!("{at_head} of {n_services} {services} at head")
+    };
+    let line = format!("{standing} · {} in {}", did(report), duration(report.elapsed));
+    output.line(if report.failures.is_empty() { paint.strong(&line) } else { line });
+}
+
+fn did(report: &Report) -> String {
+    let count = |direction| report.done.iter().filter(|done| done.direction == direction).count();
+    let migrations = |n: usize| if n == 1 { "1 migration".to_owned() } else { format!("{n} migrations") };
+    match (count(Direction::Apply), count(Direction::Revert)) {
+        (0, 0) => "nothing was done".to_owned(),
+        (applied, 0) => migrations(applied),
+        (0, reverted) => format!("{} reverted", migrations(reverted)),
+        (applied, reverted) => format!("{} reverted, {applied} applied", migrations(reverted)),
+    }
+}
+
+fn document(
+    command: &'static str,
+    connected: &Connected,
+    survey: &Survey,
+    report: &Report,
+    exit: Exit,
+) -> Document {
+    Document {
+        schema: "migrate/v1",
+        command,
+        ok: exit == Exit::Done,
+        exit_code: exit.code(),
+        database: DatabaseDocument::all(connected, survey).into_iter().next(),
+        done: report
+            .done
+            .iter()
+            .map(|done| DoneDocument {
+                service: done.id.service.to_string(),
+                migration: done.id.name.to_string(),
+                direction: done.direction.as_str(),
+                elapsed_ms: milliseconds(done.elapsed),
+                already: done.already,
+            })
+            .collect(),
+        held_back: report.held_back.iter().map(HeldBackDocument::of).collect(),
+        errors: report.failures.iter().map(|failure| error::tell(failure)).collect(),
+        elapsed_ms: milliseconds(report.elapsed),
+    }
+}
+
+impl HeldBackDocument {
+    pub(super) fn of(held: &HeldBack) -> Self {
+        Self {
+            service: held.id.service.to_string(),
+            migration: held.id.name.to_string(),
+            reason: held.reason.to_string(),
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,29 @@
+//! Where a service stands, in one word: what the version table tells, and what the server tells beside it.
+//!
+//! Pure: it decides from what was read, and reads nothing.
+
+use migration_kit::{MigrationName, Service};
+use migration_plan::{ServiceState, ServiceStatus};
+
+use crate::survey::{Access, ServiceFacts};
+
+/// The state of a service, from what its server says and from what planning makes of its history.
+#[must_use]
+pub fn service_state(service: &Service, facts: &ServiceFacts, status: &ServiceStatus) -> ServiceState {
+    match facts.access {
+        Access::Unreachable => ServiceState::Unreachable,
+        Access::Forbidden => ServiceState::Forbidden,
+        Access::Absent | Access::Read if facts.holder.is_some() => ServiceState::Running,
+        Access::Absent | Access::Read if !stopped_midway(service, facts).is_empty() => ServiceState::Dirty,
+        Access::Absent | Access::Read => status.state,
+    }
+}
+
+/// Migrations outside a transaction whose last run did not end well: what they did until then stands.
+#[must_use]
+pub fn stopped_midway<'s>(service: &'s Service, facts: &ServiceFacts) -> Vec<&'s MigrationName> {
+    let midway =
+        |name: &MigrationName| facts.journal.get(name).is_some_and(|journal| journal.outcome != "succeeded");
+    let stepwise = service.migrations().filter(|(_, migration)| migration.use_transaction() == Some(false));
+    stepwise.map(|(name, _)| name).filter(|name| midway(name)).collect()
+}
