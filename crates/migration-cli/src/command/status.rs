@@ -110,7 +110,7 @@ pub(super) async fn status(context: &Context, services: &[String], check: bool) 
     let documents: Vec<ServiceDocument> = statuses(deployment.catalog(), &survey.history(), survey.now())
         .into_iter()
         .filter(|status| chosen.is_empty() || chosen.contains(&status.service))
-        .filter_map(|status| ServiceDocument::of(deployment, &survey, status))
+        .filter_map(|status| ServiceDocument::of(deployment, &survey, &status))
         .collect();
     let exit = exit(&documents, check);
     let databases = DatabaseDocument::all(&connected, &survey);
