@@ -1,6 +1,6 @@
 //! `up`, `down`, `redo`: doing, and telling what was done.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use migration_coordinator::{Caller, Cancellation, Goal, Report, RunOptions, Survey, carry_out, plan};
 use migration_kit::table_lock::Policy;
@@ -109,6 +109,7 @@ async fn perform(
     goal: &Goal,
     options: &RunOptions,
 ) -> anyhow::Result<Exit> {
+    let begun = Instant::now();
     let connected = connect(context)?;
     context.output.follow(width(&connected))?;
     let (survey, planned) = plan(&connected.deployment, goal).await?;
@@ -122,7 +123,7 @@ async fn perform(
     let report = carry_out(&connected.deployment, goal, &survey, &planned, options).await?;
     let exit = Exit::worst(report.failures.iter().map(Exit::of_run));
     match context.output.format {
-        Format::Human => summary(context, &connected, survey, &report).await,
+        Format::Human => summary(context, &connected, survey, &report, begun).await,
         Format::Json => context.output.document(&document(command, &connected, &survey, &report, exit))?,
         Format::Ndjson => {}
     }
@@ -142,7 +143,7 @@ fn say_losses(context: &Context, connected: &Connected, planned: &Plan) {
     }
 }
 
-async fn summary(context: &Context, connected: &Connected, before: Survey, report: &Report) {
+async fn summary(context: &Context, connected: &Connected, before: Survey, report: &Report, begun: Instant) {
     let (output, paint) = (&context.output, context.output.paint);
     for held in &report.held_back {
         output.note(format!("{}  `{}` is held back: {}", paint.warn("note"), held.id, held.reason));
@@ -161,7 +162,7 @@ async fn summary(context: &Context, connected: &Connected, before: Survey, repor
     } else {
         format!("{at_head} of {n_services} {services} at head")
     };
-    let line = format!("{standing} · {} in {}", did(report), duration(report.elapsed));
+    let line = format!("{standing} · {} in {}", did(report), duration(begun.elapsed()));
     output.line(if report.failures.is_empty() { paint.strong(&line) } else { line });
 }
 
@@ -169,6 +170,7 @@ fn did(report: &Report) -> String {
     let count = |direction| report.done.iter().filter(|done| done.direction == direction).count();
     let migrations = |n: usize| if n == 1 { "1 migration".to_owned() } else { format!("{n} migrations") };
     match (count(Direction::Apply), count(Direction::Revert)) {
+        (0, 0) if report.failures.is_empty() => "nothing to do".to_owned(),
         (0, 0) => "nothing was done".to_owned(),
         (applied, 0) => migrations(applied),
         (0, reverted) => format!("{} reverted", migrations(reverted)),
