@@ -6,15 +6,57 @@
 
 migration_kit::migrations! {
     m20240101_000001_create_profochatbot,
+    m20260105_000001_create_account,
+    m20260105_000002_add_account_id,
+    m20260106_000001_create_tenant_tables,
+    m20260107_000001_add_course_columns,
+    m20260108_000001_add_link_columns,
+    m20260108_000002_create_link_functions,
+    m20260108_000003_backfill_courses,
+    m20260108_000004_backfill_runs,
+    m20260108_000005_index_runs,
+    m20260108_000006_backfill_waiting_elements,
+    m20260108_000007_backfill_bans_and_settings,
+    m20260109_000001_index_tenants,
+    m20260109_000002_index_courses,
+    m20260109_000003_index_chats,
+    m20260110_000001_check_one_active_run,
+    m20260111_000001_add_foreign_keys,
+    m20260201_000001_normalize_courses,
+    m20260201_000002_normalize_participants,
+    m20260201_000003_check_run_links,
+    m20260201_000004_drop_default_account,
 }
 
 pub mod entity;
+pub mod task;
+
+mod check;
+mod column;
+mod foreign_key;
+mod index;
+mod links;
 
 use migration_kit::Service;
 use sea_orm_migration::prelude::{DynIden, IntoIden, MigrationTrait, MigratorTrait};
 
 /// Name of the service, and of its schema unless its user says otherwise.
 pub const NAME: &str = "profochatbot";
+
+/// The tables of the single-tenant application: each of their rows gets an account.
+pub(crate) const TENANT_TABLES: [&str; 8] = [
+    "conversation",
+    "run",
+    "waiting_element",
+    "course",
+    "course_element",
+    "courseparticipants",
+    "bannedparticipants",
+    "gen_settings",
+];
+
+/// How many days old and new application code run beside each other, at least.
+pub(crate) const SOAK_DAYS: u64 = 7;
 
 /// The service as the coordinator takes it.
 ///

@@ -1,0 +1,46 @@
+//! Expand, phase 0. Every row of the single-tenant application belongs to account 1.
+//!
+//! `ACCESS EXCLUSIVE` on each of the eight tables in turn, for the moment that a catalog entry takes: the default is not
+//! written into the rows. The column is NOT NULL from the start, so nothing is left to tighten later. `down` drops the
+//! column: which account a row belongs to is lost.
+
+use migration_kit::{Check, Details, Online, ServiceMigration};
+use sea_orm_migration::prelude::*;
+
+use crate::{NAME, TENANT_TABLES};
+
+/// Adds `account_id INTEGER NOT NULL DEFAULT 1` to the tables of the single-tenant application.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        for table in TENANT_TABLES {
+            online.add_column(table, "account_id", "INTEGER").not_null().default("1").run().await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        for table in TENANT_TABLES {
+            online.drop_column(table, "account_id").await?;
+        }
+        Ok(())
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        TENANT_TABLES.iter().fold(
+            Details::expand().loses_on_revert("which account each row belongs to"),
+            |details, table| details.verify(Check::column(table, "account_id", "integer not null")),
+        )
+    }
+}

@@ -1,0 +1,47 @@
+//! Expand, phases 2 and 3. Makes a bot of every name that a course gives, and a deployment of every course by its bot.
+//!
+//! `SHARE ROW EXCLUSIVE` on `course` for the moment that a trigger takes; then batches that read courses. Copies of a
+//! course that stand under several bots become one deployment each; the copies themselves stay until the contract steps,
+//! because old code reads them. A course whose bot name is empty is listed as a reject. `down` drops the trigger; bots
+//! and deployments go with their tables.
+
+use migration_kit::{Check, Details, Online, ServiceMigration};
+use sea_orm_migration::prelude::*;
+
+use crate::links::{backfill, trigger};
+use crate::{NAME, check};
+
+/// Makes bots and deployments of courses, now and as old code writes them.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        trigger::create(&online, &trigger::COURSE).await?;
+        backfill::courses(&online).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        trigger::drop(&online, &trigger::COURSE).await?;
+        online.forget_rejects().await?;
+        Ok(())
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        Details::expand()
+            .verify(
+                Check::trigger(trigger::COURSE.table, trigger::COURSE.name)
+                    .until("m20260201_000004_drop_default_account"),
+            )
+            .verify(check::courses_have_deployments())
+    }
+}

@@ -1,0 +1,49 @@
+//! Expand, phases 2 and 3. Gives every run its bot and its deployment, and makes ended runs inactive.
+//!
+//! `SHARE ROW EXCLUSIVE` on `run` for the moment that a trigger takes; then batches of about 100 ms that lock the runs
+//! they change. A run that names no bot, or a course that does not exist, stays as it is and is listed as a reject: no
+//! course is invented for it. `down` drops the trigger; the filled columns go with their migration.
+
+use migration_kit::{Check, Details, Online, ServiceMigration};
+use sea_orm_migration::prelude::*;
+
+use crate::links::{backfill, trigger};
+use crate::{NAME, check};
+
+/// Links runs to bots and deployments, now and as old code writes them.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        trigger::create(&online, &trigger::RUN).await?;
+        backfill::runs(&online).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        trigger::drop(&online, &trigger::RUN).await?;
+        online.forget_rejects().await?;
+        Ok(())
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        Details::expand()
+            .verify(
+                Check::trigger(trigger::RUN.table, trigger::RUN.name)
+                    .until("m20260201_000004_drop_default_account"),
+            )
+            .verify(check::runs_have_bots())
+            .verify(check::active_runs_have_deployments())
+            .verify(check::ended_runs_are_inactive())
+            .verify(check::runs_agree_with_deployments())
+    }
+}

@@ -1,0 +1,45 @@
+//! Expand, phase 5. Builds the indexes of `run`; the migrations after this one look runs up by bot and chat.
+//!
+//! Concurrently: reading and writing go on. Built after the columns were filled, so that filling them left the indexes
+//! alone. `down` drops the indexes and loses nothing.
+
+use migration_kit::{Details, Online, ServiceMigration};
+use sea_orm_migration::prelude::*;
+
+use crate::NAME;
+use crate::index::{self, Index, index};
+
+/// Builds the indexes of `run`.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+const INDEXES: [Index; 7] = [
+    index("idx_run_account", "run", &["account_id"]),
+    index("idx_run_bot", "run", &["bot_id"]),
+    index("idx_run_deployment", "run", &["deployment_id"]),
+    index("idx_run_chat", "run", &["bot_id", "chat_id"]),
+    index("idx_run_course", "run", &["course_id", "account_id"]),
+    index("idx_run_active", "run", &["bot_id", "is_active"]),
+    index("idx_run_ended", "run", &["is_ended", "ended_at"]),
+];
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        index::create(&Online::new(manager, NAME, self.name()).await?, &INDEXES).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        index::drop(&Online::new(manager, NAME, self.name()).await?, &INDEXES).await
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        index::verify(Details::expand(), &INDEXES)
+    }
+}

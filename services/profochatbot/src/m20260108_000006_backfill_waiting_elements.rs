@@ -1,0 +1,46 @@
+//! Expand, phases 2 and 3. Gives every wait its bot, and the newest active run of its chat, course and bot.
+//!
+//! `SHARE ROW EXCLUSIVE` on `waiting_element` for the moment that a trigger takes; then batches that lock the waits they
+//! change. A wait that names no bot is listed as a reject; one without an active run has none. `down` drops the trigger;
+//! the filled columns go with their migration.
+
+use migration_kit::{Check, Details, Online, ServiceMigration};
+use sea_orm_migration::prelude::*;
+
+use crate::links::{backfill, trigger};
+use crate::{NAME, check};
+
+/// Links waits to bots and runs, now and as old code writes them.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        trigger::create(&online, &trigger::WAITING_ELEMENT).await?;
+        backfill::waiting_elements(&online).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        trigger::drop(&online, &trigger::WAITING_ELEMENT).await?;
+        online.forget_rejects().await?;
+        Ok(())
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        Details::expand()
+            .verify(
+                Check::trigger(trigger::WAITING_ELEMENT.table, trigger::WAITING_ELEMENT.name)
+                    .until("m20260201_000004_drop_default_account"),
+            )
+            .verify(check::named_bots("waiting_element", "waiting_element_id", "botname"))
+    }
+}

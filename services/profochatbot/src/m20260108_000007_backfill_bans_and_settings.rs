@@ -1,0 +1,51 @@
+//! Expand, phases 2 and 3. Gives every ban and every setting its bot.
+//!
+//! `SHARE ROW EXCLUSIVE` on `bannedparticipants` and `gen_settings` for the moment that a trigger takes; then batches
+//! that lock the rows they change. Rows whose bot name is empty are listed as rejects. `down` drops the triggers; the
+//! filled columns go with their migration.
+
+use migration_kit::{Check, Details, Online, ServiceMigration};
+use sea_orm_migration::prelude::*;
+
+use crate::links::{backfill, trigger};
+use crate::{NAME, check};
+
+/// Links bans and settings to bots, now and as old code writes them.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        trigger::create(&online, &trigger::BAN).await?;
+        trigger::create(&online, &trigger::SETTING).await?;
+        backfill::bans(&online).await?;
+        backfill::settings(&online).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        trigger::drop(&online, &trigger::SETTING).await?;
+        trigger::drop(&online, &trigger::BAN).await?;
+        online.forget_rejects().await?;
+        Ok(())
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        [trigger::BAN, trigger::SETTING]
+            .iter()
+            .fold(Details::expand(), |details, trigger| {
+                let check = Check::trigger(trigger.table, trigger.name);
+                details.verify(check.until("m20260201_000004_drop_default_account"))
+            })
+            .verify(check::named_bots("bannedparticipants", "bannedparticipant_id", "botname"))
+            .verify(check::named_bots("gen_settings", "id", "bot_name"))
+    }
+}

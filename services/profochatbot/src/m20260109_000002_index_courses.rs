@@ -1,0 +1,48 @@
+//! Expand, phase 5. Builds the indexes of courses, their elements and participants.
+//!
+//! Concurrently: reading and writing go on. `down` drops the indexes and
+//! loses nothing.
+
+use migration_kit::{Details, Online, ServiceMigration};
+use sea_orm_migration::prelude::*;
+
+use crate::NAME;
+use crate::index::{self, Index, index};
+
+/// Builds the indexes of `course`, `course_element` and `courseparticipants`.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+const INDEXES: [Index; 10] = [
+    index("idx_course_account", "course", &["account_id"]),
+    index("idx_course_active", "course", &["account_id", "is_active"]),
+    index("idx_course_created", "course", &["account_id", "date_created DESC"]),
+    index("idx_course_element_course", "course_element", &["course_id", "account_id"]),
+    index("idx_course_element_type", "course_element", &["course_id", "account_id", "element_type"]),
+    index("idx_course_element_order", "course_element", &["course_id", "account_id", "course_element_id"]),
+    index("idx_courseparticipants_account", "courseparticipants", &["account_id"]),
+    index("idx_courseparticipants_course", "courseparticipants", &["course_id", "account_id"]),
+    index("idx_courseparticipants_chat", "courseparticipants", &["chat_id"]),
+    index("idx_courseparticipants_username", "courseparticipants", &["username"]),
+];
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        index::create(&Online::new(manager, NAME, self.name()).await?, &INDEXES).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        index::drop(&Online::new(manager, NAME, self.name()).await?, &INDEXES).await
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        index::verify(Details::expand(), &INDEXES)
+    }
+}

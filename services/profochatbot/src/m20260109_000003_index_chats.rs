@@ -1,0 +1,57 @@
+//! Expand, phase 5. Builds the indexes of conversations, waits, bans and settings.
+//!
+//! Concurrently: reading and writing go on. `conversation` is the long one: each of
+//! its indexes reads the whole table. Bans by bot, chat and `excluded` get their unique index later and no second one. `down` drops the indexes and
+//! loses nothing.
+
+use migration_kit::{Details, Online, ServiceMigration};
+use sea_orm_migration::prelude::*;
+
+use crate::NAME;
+use crate::index::{self, Index, index};
+
+/// Builds the indexes of `conversation`, `waiting_element`, `bannedparticipants` and `gen_settings`.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+const INDEXES: [Index; 18] = [
+    index("idx_conversation_account", "conversation", &["account_id"]),
+    index("idx_conversation_run", "conversation", &["run_id"]),
+    index("idx_conversation_chat", "conversation", &["chat_id"]),
+    index("idx_conversation_course", "conversation", &["course_id", "account_id"]),
+    index("idx_conversation_element", "conversation", &["course_id", "account_id", "element_id"]),
+    index("idx_conversation_date", "conversation", &["date_inserted DESC"]),
+    index("idx_conversation_role", "conversation", &["run_id", "role"]),
+    index("idx_waiting_account", "waiting_element", &["account_id"]),
+    index("idx_waiting_bot", "waiting_element", &["bot_id"]),
+    index("idx_waiting_run", "waiting_element", &["run_id"]),
+    index("idx_waiting_active", "waiting_element", &["is_waiting", "waiting_till_date"]).filtered("is_waiting = TRUE"),
+    index("idx_waiting_date", "waiting_element", &["waiting_till_date"]),
+    index("idx_banned_account", "bannedparticipants", &["account_id"]),
+    index("idx_banned_bot", "bannedparticipants", &["bot_id"]),
+    index("idx_banned_active", "bannedparticipants", &["bot_id", "excluded"]).filtered("excluded = 0"),
+    index("idx_gen_settings_account", "gen_settings", &["account_id"]),
+    index("idx_gen_settings_bot", "gen_settings", &["bot_id"]),
+    index("idx_gen_settings_key", "gen_settings", &["account_id", "bot_id", "s_key"]),
+];
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        index::create(&Online::new(manager, NAME, self.name()).await?, &INDEXES).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        index::drop(&Online::new(manager, NAME, self.name()).await?, &INDEXES).await
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        index::verify(Details::expand(), &INDEXES)
+    }
+}

@@ -1,0 +1,63 @@
+//! Expand, phase 4. Adds the foreign keys that no write of old code can break: its rows belong to account 1, and bots
+//! and deployments are found or made by the triggers.
+//!
+//! Each key on its own: `SHARE ROW EXCLUSIVE` on both tables for a moment, then a validation beside which reading and
+//! writing go on. The keys to `course` and to `run` come with the contract steps. `down` drops the keys, each with
+//! `ACCESS EXCLUSIVE` on both tables for a moment, and loses nothing.
+
+use migration_kit::{Details, OnDelete, Online, ServiceMigration};
+use sea_orm_migration::prelude::*;
+
+use crate::NAME;
+use crate::foreign_key::{self, ForeignKey, foreign_key};
+
+/// Adds the foreign keys to `account`, `bot`, `course_deployment` and `enrollment_token`.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+const FOREIGN_KEYS: [ForeignKey; 17] = [
+    foreign_key("account_member_account_id_fkey", "account_member", &["account_id"], "account"),
+    foreign_key("bot_account_id_fkey", "bot", &["account_id"], "account"),
+    foreign_key("course_account_id_fkey", "course", &["account_id"], "account"),
+    foreign_key("course_deployment_bot_fkey", "course_deployment", &["bot_id"], "bot"),
+    foreign_key(
+        "enrollment_token_deployment_fkey",
+        "enrollment_token",
+        &["deployment_id"],
+        "course_deployment",
+    ),
+    foreign_key("run_account_id_fkey", "run", &["account_id"], "account"),
+    foreign_key("run_bot_id_fkey", "run", &["bot_id"], "bot"),
+    foreign_key("run_deployment_id_fkey", "run", &["deployment_id"], "course_deployment")
+        .on_delete(OnDelete::Restrict),
+    foreign_key("run_token_id_fkey", "run", &["token_id"], "enrollment_token").on_delete(OnDelete::NoAction),
+    foreign_key("conversation_account_id_fkey", "conversation", &["account_id"], "account"),
+    foreign_key("waiting_element_account_id_fkey", "waiting_element", &["account_id"], "account"),
+    foreign_key("waiting_element_bot_id_fkey", "waiting_element", &["bot_id"], "bot"),
+    foreign_key("bannedparticipants_account_id_fkey", "bannedparticipants", &["account_id"], "account"),
+    foreign_key("bannedparticipants_bot_id_fkey", "bannedparticipants", &["bot_id"], "bot"),
+    foreign_key("courseparticipants_account_id_fkey", "courseparticipants", &["account_id"], "account"),
+    foreign_key("gen_settings_account_id_fkey", "gen_settings", &["account_id"], "account"),
+    foreign_key("gen_settings_bot_id_fkey", "gen_settings", &["bot_id"], "bot"),
+];
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        foreign_key::add(&Online::new(manager, NAME, self.name()).await?, &FOREIGN_KEYS).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        foreign_key::drop(&Online::new(manager, NAME, self.name()).await?, &FOREIGN_KEYS).await
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        foreign_key::verify(Details::expand(), &FOREIGN_KEYS)
+    }
+}

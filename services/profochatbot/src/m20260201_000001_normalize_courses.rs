@@ -1,0 +1,160 @@
+//! Contract, phases 4 and 7. One course of an account is one row, and what refers to a course refers to one that exists.
+//!
+//! It is a contract step because old code reads the copy of a course that stands under its own bot. Of several copies
+//! one stays (the one with a bot name, then with content, then the newest, then the first bot name); the others leave
+//! for the rejects, and their elements with them where the copy that stays has elements of its own. Elements and
+//! participants of courses that do not exist leave too, and so do deployments whose course old code has deleted since.
+//!
+//! Batches that lock the rows that leave; `ACCESS EXCLUSIVE` on `course` for the moment that a unique constraint takes
+//! when its index stands, `SHARE ROW EXCLUSIVE` for each key, validated beside reading and writing. `down` puts every
+//! row back.
+
+use std::time::Duration;
+
+use migration_kit::{Check, Details, Online, ServiceMigration};
+use sea_orm_migration::prelude::*;
+
+use crate::foreign_key::{self, ForeignKey, foreign_key};
+use crate::links::backfill;
+use crate::{NAME, SOAK_DAYS};
+
+/// Makes a course of an account unique, and adds the foreign keys to it.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+const UNIQUE: &str = "course_course_id_account_id_key";
+
+const FOREIGN_KEYS: [ForeignKey; 3] = [
+    foreign_key("course_element_course_fkey", "course_element", &["course_id", "account_id"], "course"),
+    foreign_key("course_deployment_course_fkey", "course_deployment", &["course_id", "account_id"], "course"),
+    foreign_key("courseparticipants_course_fkey", "courseparticipants", &["course_id", "account_id"], "course"),
+];
+
+/// Copies of the course `source` that stay rather than it: an order without ties, so that exactly one copy stays.
+const BETTER_COPY: &str = "SELECT FROM course AS better \
+    WHERE better.course_id = source.course_id AND better.account_id = source.account_id \
+    AND (btrim(better.bot_name) <> '', better.yaml IS NOT NULL, COALESCE(better.date_created, '-infinity'), \
+         source.bot_name COLLATE \"C\") \
+      > (btrim(source.bot_name) <> '', source.yaml IS NOT NULL, COALESCE(source.date_created, '-infinity'), \
+         better.bot_name COLLATE \"C\")";
+
+const NO_COURSE: &str = "source.course_id IS NOT NULL AND NOT EXISTS (SELECT FROM course \
+    WHERE course.course_id = source.course_id AND course.account_id = source.account_id)";
+
+/// The deployment of `source` has lost its course.
+const LOST_DEPLOYMENT: &str = "EXISTS (SELECT FROM course_deployment AS deployment \
+    WHERE deployment.deployment_id = source.deployment_id AND NOT EXISTS (SELECT FROM course \
+    WHERE course.course_id = deployment.course_id AND course.account_id = deployment.account_id))";
+
+impl Migration {
+    /// Moves the copies of courses, each with its elements first: which copy an element belongs to is seen as long as
+    /// the copy stands.
+    async fn remove_copies(online: &Online) -> Result<(), DbErr> {
+        online
+            .move_to_rejects("course_element")
+            .rows(format!(
+                "EXISTS (SELECT FROM course AS copy WHERE copy.course_id = source.course_id \
+                 AND copy.account_id = source.account_id AND copy.bot_name = source.bot_name \
+                 AND EXISTS ({better_than_copy})) \
+                 AND EXISTS (SELECT FROM course AS best JOIN course_element AS kept \
+                 ON kept.course_id = best.course_id AND kept.account_id = best.account_id \
+                 AND kept.bot_name = best.bot_name \
+                 WHERE best.course_id = source.course_id AND best.account_id = source.account_id \
+                 AND NOT EXISTS ({better_than_best}))",
+                better_than_copy = BETTER_COPY.replace("source.", "copy."),
+                better_than_best = BETTER_COPY.replace("source.", "best."),
+            ))
+            .reason("belongs to a copy of a course that stands under another bot")
+            .run()
+            .await?;
+        let same = format!("EXISTS ({BETTER_COPY} AND better.yaml IS NOT DISTINCT FROM source.yaml)");
+        let copy = online.move_to_rejects("course").rows(same);
+        copy.reason("a copy of a course that stands under another bot, with the same content").run().await?;
+        let other = online.move_to_rejects("course").rows(format!("EXISTS ({BETTER_COPY})"));
+        other.reason("a copy of a course that stands under another bot, with other content").run().await?;
+        Ok(())
+    }
+
+    /// Takes the deployments of deleted courses away from the runs and tokens that used them, then moves them.
+    async fn remove_lost_deployments(online: &Online) -> Result<(), DbErr> {
+        online
+            .backfill("run")
+            .rejects(format!(
+                "SELECT jsonb_build_object('run_id', source.run_id) AS key, 'deployment_id' AS field, \
+                 jsonb_build_array(source.deployment_id, source.token_id)::text AS value, \
+                 'the course of its deployment (first) and token (second) does not exist' AS reason, \
+                 to_jsonb(source) AS row FROM run AS source WHERE {{batch}} AND {LOST_DEPLOYMENT}"
+            ))
+            .statement(format!(
+                "UPDATE run AS source SET deployment_id = NULL, token_id = NULL WHERE {{batch}} AND {LOST_DEPLOYMENT}"
+            ))
+            .run()
+            .await?;
+        let tokens = online.move_to_rejects("enrollment_token").rows(LOST_DEPLOYMENT);
+        tokens.reason("the course of its deployment does not exist").run().await?;
+        let deployments = online.move_to_rejects("course_deployment").rows(NO_COURSE);
+        deployments.reason("its course does not exist").run().await?;
+        Ok(())
+    }
+
+    /// Gives runs back the deployments that [`Self::remove_lost_deployments`] took away.
+    async fn restore_lost_deployments(&self, online: &Online) -> Result<(), DbErr> {
+        online.restore_rejects("course_deployment").await?;
+        online.restore_rejects("enrollment_token").await?;
+        online
+            .backfill("run")
+            .statement(format!(
+                "UPDATE run AS source SET deployment_id = (listed.value::jsonb ->> 0)::integer, \
+                 token_id = (listed.value::jsonb ->> 1)::integer FROM migration_reject_{NAME} AS listed \
+                 WHERE {{batch}} AND source.deployment_id IS NULL AND listed.migration = '{}' \
+                 AND listed.table_name = 'run' AND listed.field = 'deployment_id' \
+                 AND listed.row_key = jsonb_build_object('run_id', source.run_id) \
+                 AND EXISTS (SELECT FROM course_deployment AS deployment \
+                 WHERE deployment.deployment_id = (listed.value::jsonb ->> 0)::integer)",
+                self.name(),
+            ))
+            .run()
+            .await?;
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        // Each copy leaves a deployment by its bot behind.
+        backfill::courses(&online).await?;
+        Self::remove_copies(&online).await?;
+        online.add_unique("course", UNIQUE, ["course_id", "account_id"]).await?;
+        for table in ["course_element", "courseparticipants"] {
+            let orphans = online.move_to_rejects(table).rows(NO_COURSE);
+            orphans.reason("its course does not exist").run().await?;
+        }
+        Self::remove_lost_deployments(&online).await?;
+        foreign_key::add(&online, &FOREIGN_KEYS).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        foreign_key::drop(&online, &FOREIGN_KEYS).await?;
+        online.drop_constraint("course", UNIQUE).await?;
+        self.restore_lost_deployments(&online).await?;
+        for table in ["course", "course_element", "courseparticipants"] {
+            online.restore_rejects(table).await?;
+        }
+        online.forget_rejects().await?;
+        Ok(())
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        let details = Details::contract(Duration::from_secs(SOAK_DAYS * 24 * 60 * 60));
+        foreign_key::verify(details, &FOREIGN_KEYS).verify(Check::constraint("course", UNIQUE))
+    }
+}

@@ -1,0 +1,86 @@
+//! Contract, phase 6. A participant stands once in a course, and a ban once in a bot.
+//!
+//! It is a contract step because old code may write them again. Of several the first one written stays; the others leave
+//! for the rejects.
+//!
+//! Batches that lock the rows that leave, then unique indexes, built concurrently. `down` drops the indexes and puts
+//! every row back.
+
+use std::time::Duration;
+
+use migration_kit::{Check, Details, Online, ServiceMigration};
+use sea_orm_migration::prelude::*;
+
+use crate::{NAME, SOAK_DAYS};
+
+/// Makes participants of a course, and bans of a bot, unique.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+const PARTICIPANTS: &str = "courseparticipants_unique";
+const BANS: &str = "bannedparticipants_unique";
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        online
+            .move_to_rejects("courseparticipants")
+            .rows(
+                "EXISTS (SELECT FROM courseparticipants AS earlier WHERE earlier.course_id = source.course_id \
+                 AND earlier.account_id = source.account_id \
+                 AND COALESCE(earlier.chat_id, 0) = COALESCE(source.chat_id, 0) \
+                 AND COALESCE(earlier.username, '') = COALESCE(source.username, '') \
+                 AND earlier.courseparticipant_id < source.courseparticipant_id)",
+            )
+            .reason("stands in its course already")
+            .run()
+            .await?;
+        online
+            .move_to_rejects("bannedparticipants")
+            .rows(
+                "EXISTS (SELECT FROM bannedparticipants AS earlier WHERE earlier.bot_id = source.bot_id \
+                 AND earlier.chat_id = source.chat_id AND earlier.excluded = source.excluded \
+                 AND earlier.bannedparticipant_id < source.bannedparticipant_id)",
+            )
+            .reason("its bot has an earlier ban of this chat")
+            .run()
+            .await?;
+        online
+            .create_index(PARTICIPANTS)
+            .on("courseparticipants")
+            .columns(["course_id", "account_id", "COALESCE(chat_id, 0)", "COALESCE(username, '')"])
+            .unique()
+            .run()
+            .await?;
+        online
+            .create_index(BANS)
+            .on("bannedparticipants")
+            .columns(["bot_id", "chat_id", "excluded"])
+            .unique()
+            .run()
+            .await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        online.drop_index(BANS).await?;
+        online.drop_index(PARTICIPANTS).await?;
+        online.restore_rejects("bannedparticipants").await?;
+        online.restore_rejects("courseparticipants").await?;
+        online.forget_rejects().await?;
+        Ok(())
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        Details::contract(Duration::from_secs(SOAK_DAYS * 24 * 60 * 60))
+            .verify(Check::index(PARTICIPANTS))
+            .verify(Check::index(BANS))
+    }
+}

@@ -1,0 +1,70 @@
+//! Contract, phases 4 and 7. Conversations and waits refer to runs that exist.
+//!
+//! It is a contract step because old code may still read and write conversations of runs that it has deleted, and from
+//! here on deleting a run deletes them. Conversations of runs that do not exist leave for the rejects; a wait loses the
+//! run that old code has deleted since, and is listed. Conversations that name another course than their run stay and are
+//! listed.
+//!
+//! Batches over `conversation`, the long table, that lock the rows that leave; `SHARE ROW EXCLUSIVE` on both tables of a
+//! key for a moment, then a validation beside which reading and writing go on. `down` puts every conversation back.
+
+use std::time::Duration;
+
+use migration_kit::{Details, Online, ServiceMigration};
+use sea_orm_migration::prelude::*;
+
+use crate::foreign_key::{self, ForeignKey, foreign_key};
+use crate::links::backfill;
+use crate::{NAME, SOAK_DAYS, check};
+
+/// Adds the foreign keys to `run`.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+const FOREIGN_KEYS: [ForeignKey; 2] = [
+    foreign_key("conversation_run_id_fkey", "conversation", &["run_id"], "run"),
+    foreign_key("waiting_element_run_id_fkey", "waiting_element", &["run_id"], "run"),
+];
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        let orphans = online.move_to_rejects("conversation").rows(
+            "source.run_id IS NOT NULL AND NOT EXISTS (SELECT FROM run WHERE run.run_id = source.run_id)",
+        );
+        orphans.reason("its run does not exist").run().await?;
+        online
+            .backfill("conversation")
+            .rejects(
+                "SELECT jsonb_build_object('conversation_id', source.conversation_id) AS key, 'course_id' AS field, \
+                 source.course_id AS value, 'its run has another account or course' AS reason, \
+                 to_jsonb(source) AS row FROM conversation AS source JOIN run ON run.run_id = source.run_id \
+                 WHERE {batch} AND (run.account_id <> source.account_id OR run.course_id <> source.course_id)",
+            )
+            .run()
+            .await?;
+        backfill::waiting_elements(&online).await?;
+        foreign_key::add(&online, &FOREIGN_KEYS).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        foreign_key::drop(&online, &FOREIGN_KEYS).await?;
+        online.restore_rejects("conversation").await?;
+        online.forget_rejects().await?;
+        Ok(())
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        let details = Details::contract(Duration::from_secs(SOAK_DAYS * 24 * 60 * 60))
+            .loses_on_revert("the runs of waits that were found to be deleted");
+        foreign_key::verify(details, &FOREIGN_KEYS).verify(check::conversations_agree_with_runs())
+    }
+}

@@ -1,0 +1,97 @@
+//! Contract, phase 7. Ends the time of old application code: a row that names no account fails, instead of falling to
+//! account 1.
+//!
+//! First the default goes, so that old code cannot write any more; then what it wrote is linked once more, and only when
+//! nothing is left do the triggers and their functions go. `ACCESS EXCLUSIVE` on each table for the moment that a default
+//! or a trigger takes. `down` brings functions, triggers and defaults back and loses nothing.
+
+use std::time::Duration;
+
+use migration_kit::{Check, Details, Online, ServiceMigration};
+use sea_orm_migration::prelude::*;
+
+use crate::links::{self, backfill, trigger};
+use crate::{NAME, SOAK_DAYS, TENANT_TABLES, check};
+
+/// Drops `DEFAULT 1` of every `account_id`, and the triggers that linked what old code wrote.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+/// The checks that must find nothing before the triggers go.
+fn left() -> [Check; 7] {
+    [
+        check::courses_have_deployments(),
+        check::runs_have_bots(),
+        check::active_runs_have_deployments(),
+        check::ended_runs_are_inactive(),
+        check::named_bots("waiting_element", "waiting_element_id", "botname"),
+        check::named_bots("bannedparticipants", "bannedparticipant_id", "botname"),
+        check::named_bots("gen_settings", "id", "bot_name"),
+    ]
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        // A run that was killed after the functions went begins here again: the sweep needs them.
+        links::create_functions(&online).await?;
+        for table in TENANT_TABLES {
+            online.drop_default(table, "account_id").await?;
+        }
+        backfill::sweep(&online).await?;
+        for check in left() {
+            let left = online.query_text(&format!("SELECT row_to_json(l)::text FROM ({}) AS l", check.sql)).await?;
+            if let Some(row) = left {
+                return Err(DbErr::Migration(format!("after the last sweep it does not hold that {}: {row}", check.says)));
+            }
+        }
+        for trigger in trigger::ALL {
+            trigger::drop(&online, trigger).await?;
+        }
+        links::drop_functions(&online).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let online = Online::new(manager, NAME, self.name()).await?;
+        links::create_functions(&online).await?;
+        for trigger in trigger::ALL {
+            trigger::create(&online, trigger).await?;
+        }
+        for table in TENANT_TABLES {
+            online.set_default(table, "account_id", "1").await?;
+        }
+        online.forget_rejects().await?;
+        Ok(())
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        let details = Details::contract(Duration::from_secs(SOAK_DAYS * 24 * 60 * 60))
+            .verify(Check::none(
+                "no account is taken by default",
+                "SELECT attrelid::regclass FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid \
+                 WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' \
+                 AND attname = 'account_id' AND atthasdef AND relname <> 'account'",
+            ))
+            .verify(Check::none(
+                "no trigger of the transition is left",
+                "SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid \
+                 WHERE relnamespace = current_schema()::regnamespace AND NOT tgisinternal",
+            ));
+        TENANT_TABLES.iter().fold(details, |details, table| {
+            details.verify(Check::none(
+                format!("every row of `{table}` has an account that exists"),
+                format!(
+                    "SELECT {table}.account_id FROM {table} \
+                     WHERE NOT EXISTS (SELECT FROM account WHERE account.account_id = {table}.account_id)"
+                ),
+            ))
+        })
+    }
+}
