@@ -1,0 +1,251 @@
+//! What becomes of rows that are not as they should be: which stay, which leave, and what the rejects say of them.
+
+use crate::support::{dirty, rejects};
+
+#[tokio::test]
+async fn of_the_copies_of_a_course_the_best_stays_and_every_bot_keeps_its_deployment() {
+    let scratch = dirty().await;
+    scratch.up_contract().await;
+    assert_eq!(
+        scratch
+            .rows("SELECT course_id, bot_name, yaml FROM course WHERE course_id IN ('copied', 'twin') ORDER BY 1")
+            .await,
+        ["copied|bot-2|title: new", "twin|bot-a|a: 1"]
+    );
+    assert_eq!(
+        rejects(&scratch, "table_name = 'course' AND moved").await,
+        [
+            "course|,copied||a copy of a course that stands under another bot, with other content",
+            "course|bot-1,copied||a copy of a course that stands under another bot, with other content",
+            "course|bot-3,copied||a copy of a course that stands under another bot, with the same content",
+            "course|bot-4,copied||a copy of a course that stands under another bot, with other content",
+            "course|bot-b,twin||a copy of a course that stands under another bot, with the same content",
+        ]
+    );
+    assert_eq!(
+        scratch
+            .rows(
+                "SELECT course_id, bot_name, environment FROM course_deployment JOIN bot USING (bot_id) \
+                 WHERE course_id IN ('copied', 'twin') ORDER BY 1, 2",
+            )
+            .await,
+        [
+            "copied|bot-1|prod",
+            "copied|bot-2|prod",
+            "copied|bot-3|prod",
+            "copied|bot-4|prod",
+            "twin|bot-a|prod",
+            "twin|bot-b|prod"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn elements_leave_with_their_copy_unless_the_course_has_no_others() {
+    let scratch = dirty().await;
+    scratch.up_contract().await;
+    assert_eq!(
+        scratch
+            .rows(
+                "SELECT course_id, bot_name, element_id, json FROM course_element \
+                 WHERE course_id IN ('copied', 'twin', 'never') OR course_id IS NULL ORDER BY course_element_id",
+            )
+            .await,
+        ["copied|bot-2|x|new", "copied|bot-2|y|new", "copied|bot-9|x|∅", "twin|bot-b|z|{}", "∅|∅|n|no course"]
+    );
+    assert_eq!(
+        scratch
+            .rows(
+                "SELECT row_data ->> 'json', reason FROM migration_reject_profochatbot \
+                 WHERE table_name = 'course_element' ORDER BY id",
+            )
+            .await,
+        [
+            "old|belongs to a copy of a course that stands under another bot",
+            "old|belongs to a copy of a course that stands under another bot",
+            "orphan|its course does not exist"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn runs_that_cannot_be_linked_stay_and_are_listed_once() {
+    let scratch = dirty().await;
+    scratch.up_contract().await;
+    assert_eq!(
+        rejects(&scratch, "table_name = 'run' AND (row_key ->> 'run_id')::int > 10000").await,
+        [
+            "run|10001|botname|names no bot: the run escapes the rule of one active run",
+            "run|10002|botname|names no bot: the run escapes the rule of one active run",
+            "run|10003|botname|names no bot: the run escapes the rule of one active run",
+            "run|10006|chat_id|names no chat: the run escapes the rule of one active run",
+            "run|10007|chat_id|names no chat: the run escapes the rule of one active run",
+            "run|10004|course_id|there is no such course: the run has no deployment",
+            "run|10005|course_id|names no course: the run has no deployment",
+            "run|10008|is_active|a newer run of this chat with this bot is active",
+            "run|10009|is_active|a newer run of this chat with this bot is active",
+        ]
+    );
+    assert_eq!(
+        scratch
+            .rows(
+                "SELECT run_id, bot.bot_name, course_deployment.course_id, run.is_active FROM run \
+                 LEFT JOIN bot USING (bot_id) LEFT JOIN course_deployment USING (deployment_id) \
+                 WHERE run_id > 10000 ORDER BY 1",
+            )
+            .await,
+        [
+            "10001|∅|∅|t",
+            "10002|∅|∅|t",
+            "10003|∅|∅|f",
+            "10004|bot-1|∅|t",
+            "10005|bot-of-runs|∅|t",
+            "10006|bot-1|course-1|t",
+            "10007|bot-1|course-1|t",
+            "10008|bot-1|copied|f",
+            "10009|bot-1|course-1|f",
+            "10010|bot-1|course-1|t",
+            "10011|bot-1|course-1|f",
+            "10012|bot-2|copied|t",
+            "10013|bot-7|botless|t",
+            "10014| bot-1|course-1|t"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_bot_is_made_of_every_name_wherever_it_stands() {
+    let scratch = dirty().await;
+    scratch.up().await;
+    assert_eq!(
+        scratch.rows("SELECT '[' || bot_name || ']', account_id, bot_token FROM bot ORDER BY bot_name COLLATE \"C\"").await,
+        [
+            "[ bot-1]|1|∅",
+            "[bot-0]|1|∅",
+            "[bot-1]|1|∅",
+            "[bot-2]|1|∅",
+            "[bot-3]|1|∅",
+            "[bot-4]|1|∅",
+            "[bot-7]|1|∅",
+            "[bot-a]|1|∅",
+            "[bot-b]|1|∅",
+            "[bot-of-bans]|1|∅",
+            "[bot-of-runs]|1|∅",
+            "[bot-of-settings]|1|∅",
+            "[bot-of-waits]|1|∅"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn of_participants_and_bans_the_first_stays() {
+    let scratch = dirty().await;
+    scratch.up_contract().await;
+    assert_eq!(
+        scratch
+            .rows(
+                "SELECT course_id, username, count(*) FROM courseparticipants \
+                 WHERE username !~ '^user' GROUP BY 1, 2 ORDER BY 1, 2",
+            )
+            .await,
+        ["copied|anna|1", "course-1||1", "course-1|twice|1", "course-2|twice|1"]
+    );
+    assert_eq!(
+        scratch
+            .rows(
+                "SELECT botname, chat_id, ban_reason, excluded FROM bannedparticipants \
+                 WHERE chat_id < 80 ORDER BY bannedparticipant_id",
+            )
+            .await,
+        [
+            "bot-1|77|first|0",
+            "bot-1|77|∅|1",
+            "bot-1|78|null|∅",
+            "bot-1|78|null|∅",
+            "|77|nobody's|0",
+            "|77|nobody's|0",
+            "bot-of-bans|79||0"
+        ]
+    );
+    assert_eq!(
+        scratch
+            .rows(
+                "SELECT table_name, row_data ->> 'ban_reason', row_data ->> 'username', reason \
+                 FROM migration_reject_profochatbot \
+                 WHERE moved AND table_name IN ('bannedparticipants', 'courseparticipants') ORDER BY id",
+            )
+            .await,
+        [
+            "courseparticipants|∅|orphan|its course does not exist",
+            "courseparticipants|∅|orphan|its course does not exist",
+            "courseparticipants|∅|twice|stands in its course already",
+            "courseparticipants|∅|twice|stands in its course already",
+            "courseparticipants|∅|anna|stands in its course already",
+            "bannedparticipants|second|∅|its bot has an earlier ban of this chat"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn conversations_of_no_run_leave_and_those_of_another_course_are_listed() {
+    let scratch = dirty().await;
+    scratch.up_contract().await;
+    assert_eq!(
+        scratch
+            .rows(
+                "SELECT row_data ->> 'run_id', row_data ->> 'score', field, reason FROM migration_reject_profochatbot \
+                 WHERE table_name = 'conversation' ORDER BY id",
+            )
+            .await,
+        [
+            "999999|NaN||its run does not exist",
+            "999998|1e-38||its run does not exist",
+            "0|∅||its run does not exist",
+            "10004|0.1|course_id|its run has another account or course"
+        ]
+    );
+    assert_eq!(scratch.rows("SELECT count(*) FROM conversation").await, ["9003"]);
+}
+
+#[tokio::test]
+async fn a_wait_gets_the_newest_active_run_of_its_chat_course_and_bot() {
+    let scratch = dirty().await;
+    scratch.up().await;
+    assert_eq!(
+        scratch
+            .rows(
+                "SELECT waiting_element.course_id, waiting_element.botname, bot.bot_name, waiting_element.run_id \
+                 FROM waiting_element LEFT JOIN bot USING (bot_id) WHERE chat_id = 44 ORDER BY waiting_element_id",
+            )
+            .await,
+        [
+            "copied|bot-1|bot-1|10008",
+            "course-1|bot-1|bot-1|10010",
+            "∅|∅|∅|∅",
+            "never||∅|∅",
+            "never|bot-of-waits|bot-of-waits|∅"
+        ]
+    );
+    assert_eq!(rejects(&scratch, "table_name = 'waiting_element'").await.len(), 2);
+}
+
+#[tokio::test]
+async fn times_of_old_rows_are_not_those_of_the_migration() {
+    let scratch = dirty().await;
+    scratch.up_contract().await;
+    for (table, column) in [
+        ("courseparticipants", "added_at"),
+        ("course", "updated_at"),
+        ("waiting_element", "created_at"),
+        ("gen_settings", "created_at"),
+        ("gen_settings", "updated_at"),
+        ("run", "ended_at"),
+    ] {
+        let known = format!("SELECT count({column}) FROM {table}");
+        assert_eq!(scratch.rows(&known).await, ["0"], "{table}.{column}");
+    }
+    scratch
+        .execute("INSERT INTO courseparticipants (course_id, username, account_id) VALUES ('twin', 'new', 1)")
+        .await;
+    assert_eq!(scratch.rows("SELECT count(added_at) FROM courseparticipants").await, ["1"]);
+}

@@ -1,0 +1,10 @@
+//! Tests of the profochatbot service against a PostgreSQL of their own, one binary so that one server serves all.
+
+mod dirty;
+mod interrupted;
+mod schema;
+mod support;
+mod tasks;
+mod there_and_back;
+mod transition;
+mod traps;
