@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 }
 
 fn program() -> Program {
-    Program { invocation: "cargo xtask migrate", services, tasks: Vec::new() }
+    Program { invocation: "cargo xtask migrate", services, tasks: profochatbot_migration::commands::tasks() }
 }
 
 /// All services of the workspace, in the order in which they are shown.

@@ -148,6 +148,12 @@ pub(crate) struct Failure {
     pub(crate) hint: Option<String>,
 }
 
+/// A task's refusal of what it was given, with the next step to take.
+#[must_use]
+pub fn refused(error: impl std::error::Error, hint: &str) -> anyhow::Error {
+    Failure::usage(error.to_string(), hint).into()
+}
+
 impl Failure {
     /// Wrong usage or configuration.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {

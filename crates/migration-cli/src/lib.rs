@@ -12,4 +12,5 @@ mod output;
 mod program;
 
 pub use arguments::Arguments;
+pub use exit::refused;
 pub use program::{Program, Task, TaskContext, TaskFuture, execute, main_of};

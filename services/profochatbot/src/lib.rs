@@ -28,6 +28,8 @@ migration_kit::migrations! {
     m20260201_000004_drop_default_account,
 }
 
+#[cfg(feature = "cli")]
+pub mod commands;
 pub mod entity;
 pub mod task;
 

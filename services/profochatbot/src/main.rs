@@ -8,6 +8,6 @@ fn main() -> ExitCode {
     main_of(Program {
         invocation: "profochatbot-migration",
         services: || vec![profochatbot_migration::service()],
-        tasks: Vec::new(),
+        tasks: profochatbot_migration::commands::tasks(),
     })
 }

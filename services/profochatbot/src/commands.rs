@@ -1,0 +1,170 @@
+//! The service's tasks as commands: where their values come from, and what they print.
+//!
+//! A token comes from an environment variable or from standard input, never from an argument, which anybody on the
+//! machine could read. What a task does is [`crate::task`]'s part.
+
+use std::io::Read;
+
+use anyhow::Context;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+use migration_cli::{Task, TaskContext, TaskFuture, refused};
+use serde_json::{Value, json};
+
+use crate::NAME;
+use crate::task::{
+    AddFirstOwner, BotToken, Change, SetBotToken, TaskError, add_first_owner, issue_public_tokens,
+    set_bot_token,
+};
+
+/// The tasks of this service, for a program that offers them.
+#[must_use]
+pub fn tasks() -> Vec<Task> {
+    vec![
+        Task { service: NAME, command: set_bot_token_command, run: run_set_bot_token },
+        Task { service: NAME, command: add_owner_command, run: run_add_owner },
+        Task { service: NAME, command: issue_tokens_command, run: run_issue_tokens },
+    ]
+}
+
+/// Arguments of `set-bot-token`.
+#[derive(Debug, Args)]
+struct SetBotTokenArguments {
+    /// Name of the bot
+    bot: String,
+    /// Slug of the bot's account
+    #[arg(long, default_value = "default")]
+    account: String,
+    /// Environment variable that holds the token; without it, the token is read from standard input
+    #[arg(long, value_name = "VARIABLE")]
+    token_from: Option<String>,
+}
+
+/// Arguments of `add-owner`.
+#[derive(Debug, Args)]
+struct AddOwnerArguments {
+    /// The owner's Telegram id
+    telegram_user_id: i64,
+    /// The owner's Telegram user name
+    #[arg(long, value_name = "NAME")]
+    username: Option<String>,
+    /// Slug of the account
+    #[arg(long, default_value = "default")]
+    account: String,
+}
+
+fn set_bot_token_command() -> Command {
+    SetBotTokenArguments::augment_args(Command::new("set-bot-token"))
+        .about("Set the token of a bot, from a variable or from standard input")
+}
+
+fn add_owner_command() -> Command {
+    AddOwnerArguments::augment_args(Command::new("add-owner"))
+        .about("Make somebody the first owner of an account")
+}
+
+fn issue_tokens_command() -> Command {
+    Command::new("issue-tokens").about("Issue a public enrollment token for every deployment that has none")
+}
+
+fn run_set_bot_token(TaskContext { arguments, db }: TaskContext) -> TaskFuture {
+    Box::pin(async move {
+        let SetBotTokenArguments { bot, account, token_from } = read(&arguments)?;
+        let token = BotToken::new(&secret(token_from.as_deref())?).map_err(told)?;
+        let set =
+            set_bot_token(&db, &SetBotToken { account, bot: bot.clone(), token }).await.map_err(told)?;
+        let message = match set.change {
+            Change::Unchanged => format!("bot `{bot}` has this token already"),
+            Change::Added | Change::Updated => format!("bot `{bot}` has its token"),
+        };
+        Ok(
+            json!({ "task": "set-bot-token", "bot_id": set.bot_id, "change": word(set.change), "message": message }),
+        )
+    })
+}
+
+fn run_add_owner(TaskContext { arguments, db }: TaskContext) -> TaskFuture {
+    Box::pin(async move {
+        let AddOwnerArguments { telegram_user_id, username, account } = read(&arguments)?;
+        let telegram_username = username.map(|name| name.trim_start_matches('@').to_owned());
+        let task = AddFirstOwner { account: account.clone(), telegram_user_id, telegram_username };
+        let added = add_first_owner(&db, &task).await.map_err(told)?;
+        let message = match added.change {
+            Change::Unchanged => format!("Telegram user {telegram_user_id} owns account `{account}` already"),
+            Change::Added | Change::Updated => {
+                format!("Telegram user {telegram_user_id} owns account `{account}`")
+            }
+        };
+        Ok(json!({
+            "task": "add-owner",
+            "account_member_id": added.account_member_id,
+            "change": word(added.change),
+            "message": message,
+        }))
+    })
+}
+
+fn run_issue_tokens(TaskContext { db, .. }: TaskContext) -> TaskFuture {
+    Box::pin(async move {
+        let done = issue_public_tokens(&db).await.map_err(told)?;
+        let mut lines: Vec<String> = done
+            .issued
+            .iter()
+            .map(|token| {
+                format!(
+                    "deployment {} ({}, {}): {}",
+                    token.deployment_id, token.bot, token.course_id, token.token
+                )
+            })
+            .collect();
+        lines.push(format!("{} tokens issued, {} deployments had one", done.issued.len(), done.n_unchanged));
+        let issued: Vec<Value> = done
+            .issued
+            .iter()
+            .map(|token| {
+                json!({
+                    "deployment_id": token.deployment_id,
+                    "course_id": token.course_id,
+                    "bot": token.bot,
+                    "token": token.token,
+                })
+            })
+            .collect();
+        Ok(json!({
+            "task": "issue-tokens",
+            "issued": issued,
+            "n_unchanged": done.n_unchanged,
+            "message": lines.join("\n"),
+        }))
+    })
+}
+
+fn read<T: FromArgMatches>(arguments: &ArgMatches) -> anyhow::Result<T> {
+    T::from_arg_matches(arguments).context("the arguments do not fit the task")
+}
+
+/// The secret from this variable, or all of standard input.
+fn secret(variable: Option<&str>) -> anyhow::Result<String> {
+    let Some(variable) = variable else {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("the token cannot be read from standard input")?;
+        return Ok(text);
+    };
+    #[expect(clippy::disallowed_methods, reason = "this is a part of the command line")]
+    std::env::var(variable).with_context(|| format!("the variable `{variable}` is not set"))
+}
+
+fn word(change: Change) -> &'static str {
+    match change {
+        Change::Added => "added",
+        Change::Updated => "updated",
+        Change::Unchanged => "unchanged",
+    }
+}
+
+/// A task's error with its hint. One of the database keeps its own causes.
+fn told(error: TaskError) -> anyhow::Error {
+    match error.hint() {
+        Some(hint) => refused(error, hint),
+        None => error.into(),
+    }
+}
