@@ -29,7 +29,18 @@ pub const NAME: &str = "bookreader";
 /// Never: the names are literals, and a test makes the service.
 #[must_use]
 pub fn service() -> Service {
-    Service::new(NAME, migrations()).expect("the names are literals, and a test makes the service")
+    Service::new(NAME, migrations())
+        .expect("the names are literals, and a test makes the service")
+        .with_tables(&[
+            "users",
+            "books",
+            "subscriptions",
+            "chapters",
+            "reading_progress",
+            "descriptions",
+            "generated_images",
+            "user_preferences",
+        ])
 }
 
 /// The same migrations for plain sea-orm tools: no lock, no phases, no verify.

@@ -24,14 +24,18 @@ use crate::NAME;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
+/// Finds the column as long as it is there. Asked of the catalog: what sea-orm asks shows a role only what it may use.
+const COLUMN: &str = "SELECT attname::text FROM pg_attribute \
+     WHERE attrelid = to_regclass('users') AND attname = 'reader_settings' AND NOT attisdropped";
+
 const SOAK: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let online = Online::new(manager, NAME, self.name()).await?;
-        if manager.has_column("users", "reader_settings").await? {
-            // Idempotent, and needed when an earlier try was stopped after it had dropped the trigger.
+        if online.query_text(COLUMN).await?.is_some() {
+            // Needed when an earlier try was stopped after it had dropped the trigger.
             reader_settings::keep_in_step(manager, &online).await?;
             reader_settings::sweep(&online).await?;
             if let Some(user) = online.query_text(reader_settings::WITHOUT_PREFERENCES).await? {
