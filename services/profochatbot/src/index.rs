@@ -1,5 +1,7 @@
 //! Indexes that a phase adds, as data: built and dropped concurrently, and verified, from one list.
 
+use std::collections::BTreeSet;
+
 use migration_kit::{Check, Details, Online};
 use sea_orm_migration::prelude::DbErr;
 
@@ -28,7 +30,8 @@ impl Index {
     }
 }
 
-/// Builds the indexes, one after the other.
+/// Builds the indexes, one after the other, then gathers statistics of their tables: columns that were added and filled
+/// have none, and later steps ask by them.
 pub(crate) async fn create(online: &Online, indexes: &[Index]) -> Result<(), DbErr> {
     for Index { name, table, columns, filter } in indexes {
         let index = online.create_index(name).on(table).columns(columns.iter().copied());
@@ -36,6 +39,10 @@ pub(crate) async fn create(online: &Online, indexes: &[Index]) -> Result<(), DbE
             Some(condition) => index.filter(condition).run().await?,
             None => index.run().await?,
         }
+    }
+    let tables: BTreeSet<&str> = indexes.iter().map(|index| index.table).collect();
+    for table in tables {
+        online.execute(&format!("ANALYZE {table}")).await?;
     }
     Ok(())
 }

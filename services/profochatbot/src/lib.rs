@@ -66,7 +66,10 @@ pub(crate) const SOAK_DAYS: u64 = 7;
 /// Never: the names are literals, and a test makes the service.
 #[must_use]
 pub fn service() -> Service {
-    Service::new(NAME, migrations()).expect("the names are literals, and a test makes the service")
+    Service::new(NAME, migrations())
+        .expect("the names are literals, and a test makes the service")
+        .with_tables(&TENANT_TABLES)
+        .with_tables(&["account", "account_member", "bot", "course_deployment", "enrollment_token"])
 }
 
 /// The service's migrations for plain sea-orm tools. It takes no lock: prefer the command line where it can be had.

@@ -1,7 +1,7 @@
 //! Expand, phase 5. Builds the indexes of `run`; the migrations after this one look runs up by bot and chat.
 //!
-//! Concurrently: reading and writing go on. Built after the columns were filled, so that filling them left the indexes
-//! alone. `down` drops the indexes and loses nothing.
+//! Concurrently, then gathers statistics: reading and writing go on. Built after the columns were filled, so that filling
+//! them left the indexes alone. `down` drops the indexes and loses nothing.
 
 use migration_kit::{Details, Online, ServiceMigration};
 use sea_orm_migration::prelude::*;

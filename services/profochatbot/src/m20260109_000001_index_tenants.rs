@@ -1,8 +1,7 @@
 //! Expand, phase 5. Builds the indexes of the tables that came with the tenants.
 //!
-//! Concurrently: reading and writing go on. `account (slug)` and
-//! `enrollment_token (token)` have their unique constraints already and get no second index. `down` drops the indexes and
-//! loses nothing.
+//! Concurrently, then gathers statistics: reading and writing go on. `account (slug)` and `enrollment_token (token)` have
+//! their unique constraints already and get no second index. `down` drops the indexes and loses nothing.
 
 use migration_kit::{Details, Online, ServiceMigration};
 use sea_orm_migration::prelude::*;

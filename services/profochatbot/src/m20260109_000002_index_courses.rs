@@ -1,7 +1,6 @@
 //! Expand, phase 5. Builds the indexes of courses, their elements and participants.
 //!
-//! Concurrently: reading and writing go on. `down` drops the indexes and
-//! loses nothing.
+//! Concurrently, then gathers statistics: reading and writing go on. `down` drops the indexes and loses nothing.
 
 use migration_kit::{Details, Online, ServiceMigration};
 use sea_orm_migration::prelude::*;

@@ -1,8 +1,8 @@
 //! Expand, phase 5. Builds the indexes of conversations, waits, bans and settings.
 //!
-//! Concurrently: reading and writing go on. `conversation` is the long one: each of
-//! its indexes reads the whole table. Bans by bot, chat and `excluded` get their unique index later and no second one. `down` drops the indexes and
-//! loses nothing.
+//! Concurrently, then gathers statistics: reading and writing go on. `conversation` is the long one: each of its indexes
+//! reads the whole table. Bans by bot, chat and `excluded` get their unique index later and no second one. `down` drops
+//! the indexes and loses nothing.
 
 use migration_kit::{Details, Online, ServiceMigration};
 use sea_orm_migration::prelude::*;
@@ -25,8 +25,7 @@ const INDEXES: [Index; 18] = [
     index("idx_waiting_account", "waiting_element", &["account_id"]),
     index("idx_waiting_bot", "waiting_element", &["bot_id"]),
     index("idx_waiting_run", "waiting_element", &["run_id"]),
-    index("idx_waiting_active", "waiting_element", &["is_waiting", "waiting_till_date"])
-        .filtered("is_waiting = TRUE"),
+    index("idx_waiting_active", "waiting_element", &["is_waiting", "waiting_till_date"]).filtered("is_waiting = TRUE"),
     index("idx_waiting_date", "waiting_element", &["waiting_till_date"]),
     index("idx_banned_account", "bannedparticipants", &["account_id"]),
     index("idx_banned_bot", "bannedparticipants", &["bot_id"]),

@@ -1,9 +1,9 @@
 //! Expand, phase 6. Of the active runs of a chat with a bot only the newest stays active.
 //!
 //! `SHARE ROW EXCLUSIVE` on `run` for the moment that a trigger takes, then batches that lock the runs they change, then
-//! a unique index, built concurrently. Old code may go on starting runs: the trigger makes the older ones inactive. Runs
-//! that were made inactive are listed as rejects, and so are active runs without a chat, which the rule cannot see.
-//! `down` drops index and trigger and makes the listed runs active again.
+//! a unique index, built concurrently. Old code may go on starting runs: the trigger makes the older ones inactive. An
+//! active run without a chat, which the rule cannot see, is listed as a reject. `down` drops index and trigger and makes
+//! runs active again that are not ended and have a newer active one: those that the rule made inactive.
 
 use migration_kit::{Check, Details, Online, ServiceMigration};
 use sea_orm_migration::prelude::*;
@@ -31,11 +31,6 @@ impl MigrationTrait for Migration {
         trigger::create(&online, &trigger::ONE_ACTIVE_RUN).await?;
         online
             .backfill("run")
-            .rejects(format!(
-                "SELECT jsonb_build_object('run_id', source.run_id) AS key, 'is_active' AS field, 'true' AS value, \
-                 'a newer run of this chat with this bot is active' AS reason, to_jsonb(source) AS row \
-                 FROM run AS source WHERE {{batch}} AND {OUTDATED}"
-            ))
             .rejects(
                 "SELECT jsonb_build_object('run_id', source.run_id) AS key, 'chat_id' AS field, NULL::text AS value, \
                  'names no chat: the run escapes the rule of one active run' AS reason, to_jsonb(source) AS row \
@@ -60,13 +55,12 @@ impl MigrationTrait for Migration {
         trigger::drop(&online, &trigger::ONE_ACTIVE_RUN).await?;
         online
             .backfill("run")
-            .statement(format!(
-                "UPDATE run AS source SET is_active = TRUE WHERE {{batch}} AND NOT source.is_active \
-                 AND run_is_active(source.is_ended) AND EXISTS (SELECT FROM migration_reject_{NAME} AS listed \
-                 WHERE listed.migration = '{}' AND listed.table_name = 'run' AND listed.field = 'is_active' \
-                 AND listed.row_key = jsonb_build_object('run_id', source.run_id))",
-                self.name(),
-            ))
+            .statement(
+                "UPDATE run AS source SET is_active = TRUE WHERE {batch} AND NOT source.is_active \
+                 AND run_is_active(source.is_ended) AND EXISTS (SELECT FROM run AS newer \
+                 WHERE newer.bot_id = source.bot_id AND newer.chat_id = source.chat_id AND newer.is_active \
+                 AND newer.run_id > source.run_id)",
+            )
             .run()
             .await?;
         online.forget_rejects().await?;

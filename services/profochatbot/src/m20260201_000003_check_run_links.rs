@@ -46,6 +46,9 @@ impl MigrationTrait for Migration {
                  to_jsonb(source) AS row FROM conversation AS source JOIN run ON run.run_id = source.run_id \
                  WHERE {batch} AND (run.account_id <> source.account_id OR run.course_id <> source.course_id)",
             )
+            // It only reads, so nobody waits for a batch; a small one would spend its time on reading all runs again.
+            .batch_rows(50_000)
+            .target(Duration::from_secs(2))
             .run()
             .await?;
         backfill::waiting_elements(&online).await?;

@@ -82,8 +82,6 @@ async fn runs_that_cannot_be_linked_stay_and_are_listed_once() {
             "run|10007|chat_id|names no chat: the run escapes the rule of one active run",
             "run|10004|course_id|there is no such course: the run has no deployment",
             "run|10005|course_id|names no course: the run has no deployment",
-            "run|10008|is_active|a newer run of this chat with this bot is active",
-            "run|10009|is_active|a newer run of this chat with this bot is active",
         ]
     );
     assert_eq!(
