@@ -1,0 +1,117 @@
+//! Why a run did not begin, or ended early, and what to do next.
+
+use migration_kit::{MigrationId, MigrationName, ServiceName};
+use migration_plan::PlanError;
+use sea_orm::DbErr;
+
+use crate::lock::LockError;
+use crate::session::ConnectError;
+use crate::step::StepError;
+use crate::survey::SurveyError;
+
+/// Why a run did not begin, or ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is no connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A database could not be read.
+    #[error("the services cannot be read")]
+    Survey(#[source] std::sync::Arc<SurveyError>),
+    /// There is no plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The migration lock was not taken.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A migration was not applied or reverted.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// An applied migration is not what it was when it was applied.
+    #[error("`{service}`: {} was edited after it was applied", names(migrations))]
+    Edited {
+        /// The service.
+        service: ServiceName,
+        /// The migrations whose SQL differs.
+        migrations: Vec<MigrationName>,
+    },
+    /// A migration would lose data for good.
+    #[error("`{}`: migration `{}` loses data for good: {what}", id.service, id.name)]
+    DataLoss {
+        /// The migration.
+        id: MigrationId,
+        /// What is lost.
+        what: String,
+    },
+    /// The role may not do what the plan needs.
+    #[error("`{service}`: role `{user}` may not {missing}")]
+    Rights {
+        /// The service.
+        service: ServiceName,
+        /// The role.
+        user: String,
+        /// What it may not do.
+        missing: String,
+    },
+    /// Nothing can be written there.
+    #[error("`{database}` is read-only: a standby, or set so")]
+    ReadOnly {
+        /// The database.
+        database: String,
+    },
+    /// The tables of the bookkeeping could not be made.
+    #[error("`{service}`: its version table could not be made")]
+    Install {
+        /// The service.
+        service: ServiceName,
+        /// What the database says.
+        #[source]
+        source: DbErr,
+    },
+    /// One transaction for all is not possible.
+    #[error("`--atomic` is not possible: {why}")]
+    Atomic {
+        /// Why.
+        why: String,
+    },
+    /// What was to be reverted changed while this run waited.
+    #[error("the history changed while this run waited for the migration lock")]
+    Moved,
+    /// The run was stopped before its next migration.
+    #[error("the run was interrupted")]
+    Interrupted,
+}
+
+impl RunError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Connect(error) => error.hint().to_owned(),
+            Self::Survey(error) => match &**error {
+                SurveyError::Connect(error) => error.hint().to_owned(),
+                SurveyError::Query { .. } => return None,
+            },
+            Self::Plan(error) => return error.hint(),
+            Self::Lock(LockError::Busy { .. }) => "wait longer with `--wait 10m`, or see `locks`".to_owned(),
+            Self::Lock(LockError::Query { .. }) | Self::Install { .. } => return None,
+            Self::Step(error) => error.hint(),
+            Self::Edited { .. } => {
+                "an applied migration is never edited: restore it, and put the change into a new one"
+                    .to_owned()
+            }
+            Self::DataLoss { .. } => "make a backup, then say `--allow-data-loss`".to_owned(),
+            Self::Rights { .. } => "connect as the owner of the schema, or have the right granted".to_owned(),
+            Self::ReadOnly { .. } => "connect to the primary".to_owned(),
+            Self::Atomic { .. } => {
+                "leave `--atomic` out: each migration is then its own transaction".to_owned()
+            }
+            Self::Moved => "look at `status` and run it again".to_owned(),
+            Self::Interrupted => "run it again to go on".to_owned(),
+        })
+    }
+}
+
+fn names(migrations: &[MigrationName]) -> String {
+    migrations.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
