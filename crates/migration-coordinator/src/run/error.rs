@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 
 use crate::lock::LockError;
 use crate::session::ConnectError;
-use crate::step::StepError;
+use crate::step_error::StepError;
 use crate::survey::SurveyError;
 
 /// Why a run did not begin, or ended early.

@@ -1,0 +1,143 @@
+//! Why a migration was not applied or reverted, and what to do next.
+
+use migration_kit::MigrationId;
+use migration_kit::table_lock::TableLockError;
+use migration_plan::Direction;
+use sea_orm::DbErr;
+
+use crate::isolation::Violation;
+use crate::verify::CheckResult;
+
+/// Why a migration was not applied or reverted.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The database refused something, and nothing of the migration remains.
+    #[error("`{}`: migration `{}` failed while {}", id.service, id.name, gerund(*direction))]
+    RolledBack {
+        /// The migration.
+        id: MigrationId,
+        /// Apply or revert.
+        direction: Direction,
+        /// What the database says.
+        #[source]
+        source: DbErr,
+    },
+    /// The database refused something midway; what was done before stands.
+    #[error("`{}`: migration `{}` stopped midway while {}", id.service, id.name, gerund(*direction))]
+    Partial {
+        /// The migration.
+        id: MigrationId,
+        /// Apply or revert.
+        direction: Direction,
+        /// What the database says.
+        #[source]
+        source: DbErr,
+    },
+    /// It touched what is not its service's, and was rolled back.
+    #[error("`{}`: migration `{}` touched what is not its own and was rolled back: {}", id.service, id.name, list(violations))]
+    Isolation {
+        /// The migration.
+        id: MigrationId,
+        /// What it touched, and whose that is.
+        violations: Vec<Violation>,
+    },
+    /// What it promised does not hold.
+    #[error("`{}`: migration `{}` does not keep what it promises: {}", id.service, id.name, list(failed))]
+    Verify {
+        /// The migration.
+        id: MigrationId,
+        /// The checks that do not hold.
+        failed: Vec<CheckResult>,
+        /// Whether the migration was rolled back.
+        rolled_back: bool,
+    },
+    /// What must hold before it does not hold.
+    #[error("`{}`: migration `{}` is refused: {}", id.service, id.name, list(failed))]
+    Guard {
+        /// The migration.
+        id: MigrationId,
+        /// The guards that do not hold.
+        failed: Vec<CheckResult>,
+    },
+    /// A table lock was not to be had.
+    #[error("`{}`: migration `{}` was not {}, and nothing was changed", id.service, id.name, participle(*direction))]
+    TableLock {
+        /// The migration.
+        id: MigrationId,
+        /// Apply or revert.
+        direction: Direction,
+        /// Who was in the way.
+        #[source]
+        source: TableLockError,
+    },
+    /// The run was stopped.
+    #[error("`{}`: migration `{}` was interrupted while {}", id.service, id.name, gerund(*direction))]
+    Interrupted {
+        /// The migration.
+        id: MigrationId,
+        /// Apply or revert.
+        direction: Direction,
+    },
+}
+
+impl StepError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::RolledBack { id, direction, .. } => {
+                format!("nothing was changed; fix it and run `{} {}` again", verb(*direction), id.service)
+            }
+            Self::Partial { id, direction, .. } => format!(
+                "what was done stands and can be done again: fix the cause and run `{} {}` again, which resumes",
+                verb(*direction),
+                id.service
+            ),
+            Self::Isolation { .. } => {
+                "nothing was changed; leave it out, or declare it with `Details::touches` if its owner agrees"
+                    .to_owned()
+            }
+            Self::Verify { id, rolled_back: true, .. } => {
+                format!(
+                    "nothing was changed; fix the migration or the data and run `up {}` again",
+                    id.service
+                )
+            }
+            Self::Verify { id, .. } => {
+                format!("the migration counts as pending; fix the cause and run `up {}` again", id.service)
+            }
+            Self::Guard { id, .. } => {
+                format!("nothing was changed; see `rejects {}` and `status {}`", id.service, id.service)
+            }
+            Self::TableLock { id, .. } => format!("try again when the blocker is gone: `up {}`", id.service),
+            Self::Interrupted { id, direction } => {
+                format!("run `{} {}` again to go on", verb(*direction), id.service)
+            }
+        }
+    }
+}
+
+fn gerund(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Apply => "applying",
+        Direction::Revert => "reverting",
+    }
+}
+
+fn participle(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Apply => "applied",
+        Direction::Revert => "reverted",
+    }
+}
+
+fn verb(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Apply => "up",
+        Direction::Revert => "down",
+    }
+}
+
+fn list<T: std::fmt::Display>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
