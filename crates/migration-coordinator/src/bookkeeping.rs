@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use migration_kit::table_lock::PATIENCE_SETTING;
 use migration_kit::{MigrationName, literal, quote_identifier};
 use migration_plan::Direction;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, TransactionTrait, Value};
@@ -115,15 +116,22 @@ pub(crate) async fn claim<C: ConnectionTrait>(
     Ok(row.try_get_by_index::<i64>(0)? == 1)
 }
 
-/// Settles a session for a migration that runs outside a transaction.
+/// Settles a session for a migration that runs outside a transaction: its steps read from it how patient they are.
 pub(crate) async fn settle(
     session: &Session,
     placed: &Placed,
     migration: &MigrationName,
+    patience: Duration,
 ) -> Result<(), DbErr> {
     let sql = "/* migrate */ SELECT pg_catalog.set_config('search_path', $1, false), \
-               pg_catalog.set_config('TimeZone', 'UTC', false), pg_catalog.set_config('application_name', $2, false)";
-    let values = [search_path(placed).into(), application(placed, Some(migration)).into()];
+               pg_catalog.set_config('TimeZone', 'UTC', false), pg_catalog.set_config('application_name', $2, false), \
+               pg_catalog.set_config($3, $4, false)";
+    let values = [
+        search_path(placed).into(),
+        application(placed, Some(migration)).into(),
+        PATIENCE_SETTING.into(),
+        patience.as_millis().to_string().into(),
+    ];
     query_one(session.db(), sql, values).await.map(drop)
 }
 

@@ -173,15 +173,20 @@ impl Worker<'_> {
     async fn stepwise(&self, step: &Step, begun: Instant) -> Result<Done, StepError> {
         let partial = |source| StepError::Partial { id: step.id.clone(), direction: step.direction, source };
         let (db, placed, caller) = (self.session.db(), self.placed, &self.context.caller);
-        bookkeeping::settle(self.session, placed, &step.id.name).await.map_err(partial)?;
+        bookkeeping::settle(self.session, placed, &step.id.name, self.context.policy.patience)
+            .await
+            .map_err(partial)?;
         if step.direction == Direction::Apply {
             self.guard(db, step, &self.migration(step).details().guards).await?;
         }
         let running = self.entry(step, Outcome::Running, begun.elapsed(), None);
         bookkeeping::record(db, placed, caller, running).await.map_err(partial)?;
+        // What others left behind is for them to mend; it does not stop this migration.
+        let invalid_before = bookkeeping::invalid_indexes(db, placed).await.map_err(partial)?;
         let work = async { self.call(step, &SchemaManager::new(db)).await.map_err(partial) };
         self.cancellable(step, work).await?;
-        let invalid = bookkeeping::invalid_indexes(db, placed).await.map_err(partial)?;
+        let mut invalid = bookkeeping::invalid_indexes(db, placed).await.map_err(partial)?;
+        invalid.retain(|index| !invalid_before.contains(index));
         if !invalid.is_empty() {
             return Err(partial(DbErr::Custom(format!(
                 "invalid indexes were left behind: {}",

@@ -15,6 +15,9 @@ use crate::deployment::{Deployment, Placed};
 use crate::session;
 use crate::survey::{Survey, SurveyError};
 
+/// How many violating rows are shown; a check selects no more of a row than its reader may see.
+const SHOWN: usize = 3;
+
 /// What the server said of one check.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct CheckResult {
@@ -50,8 +53,9 @@ pub(crate) fn question(check: &Check) -> String {
     let sql = check.sql.trim().trim_end_matches(';');
     match check.kind {
         CheckKind::None => format!(
-            "/* migrate */ SELECT count(*) = 0, CASE count(*) WHEN 0 THEN 'none' WHEN 1 THEN '1 row' \
-             ELSE count(*) || ' rows' END FROM ({sql}) AS violation"
+            "/* migrate */ WITH violation AS MATERIALIZED ({sql}) SELECT count(*) = 0, CASE count(*) WHEN 0 THEN 'none' \
+             ELSE count(*) || CASE count(*) WHEN 1 THEN ' row: ' ELSE ' rows: ' END || (SELECT string_agg(shown::text, ', ') \
+             FROM (SELECT violation AS shown FROM violation LIMIT {SHOWN}) AS first) END FROM violation"
         ),
         CheckKind::Holds => format!(
             "/* migrate */ SELECT coalesce(answer, false), CASE WHEN answer THEN 'yes' ELSE 'no' END \

@@ -19,7 +19,7 @@ mod waiting;
 
 pub use holders::{Holder, HolderKind, holders};
 pub use mode::{LockMode, Reference, TableLock, UnknownLockMode, lock_statement, referenced_first};
-pub use policy::{Decision, Policy};
+pub use policy::{Decision, PATIENCE_SETTING, Policy};
 pub(crate) use take::Locked;
 pub use take::references;
 pub use waiting::{TableLockError, Waiting, is_retryable};

@@ -31,6 +31,10 @@ pub struct Policy {
     pub statement_limit: Duration,
 }
 
+/// A setting of the session that says in milliseconds how patient the steps of a migration are with table locks: the
+/// way from whoever runs migrations to their steps, which take no further argument.
+pub const PATIENCE_SETTING: &str = "migration.table_lock_patience_ms";
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
