@@ -12,8 +12,8 @@ use migration_plan::Direction;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, TransactionTrait, Value};
 use sea_orm_migration::SchemaManager;
 
-use crate::Caller;
 use crate::deployment::Placed;
+use crate::run::Caller;
 use crate::session::Session;
 
 /// How a migration ended, as the journal writes it.
@@ -88,14 +88,22 @@ pub(crate) async fn install(session: &Session, placed: &Placed, schema_exists: b
     tx.commit().await
 }
 
-/// Settles a transaction and claims the migration in it: `true` if the row of the version table is now ours to write,
-/// `false` if another tool wrote it before. Claiming comes first, so that of two runs that meet here only one goes on.
+/// A migration that is to be done in this transaction.
+pub(crate) struct Claim {
+    /// Whether the row of the version table was ours to write; if not, another tool wrote it before.
+    pub(crate) is_ours: bool,
+    /// When the transaction began, in microseconds since 1970.
+    pub(crate) begun_at: i64,
+}
+
+/// Settles a transaction and claims the migration in it. Claiming comes first, so that of two runs that meet here only
+/// one goes on.
 pub(crate) async fn claim<C: ConnectionTrait>(
     tx: &C,
     placed: &Placed,
     migration: &MigrationName,
     direction: Direction,
-) -> Result<bool, DbErr> {
+) -> Result<Claim, DbErr> {
     let table = placed.version_table();
     let write = match direction {
         Direction::Apply => format!(
@@ -107,13 +115,14 @@ pub(crate) async fn claim<C: ConnectionTrait>(
     let sql = format!(
         "/* migrate */ WITH claimed AS (\
            {write} RETURNING 1) \
-         SELECT (SELECT count(*) FROM claimed) AS claimed, pg_catalog.set_config('search_path', $2, true), \
-           pg_catalog.set_config('TimeZone', 'UTC', true), pg_catalog.set_config('application_name', $3, true)"
+         SELECT (SELECT count(*) FROM claimed) AS claimed, \
+           (extract(epoch FROM pg_catalog.now()) * 1000000)::int8 AS begun_at, \
+           pg_catalog.set_config('search_path', $2, true), pg_catalog.set_config('TimeZone', 'UTC', true), pg_catalog.set_config('application_name', $3, true)"
     );
     let values =
         [migration.as_str().into(), search_path(placed).into(), application(placed, Some(migration)).into()];
     let row = query_one(tx, &sql, values).await?;
-    Ok(row.try_get_by_index::<i64>(0)? == 1)
+    Ok(Claim { is_ours: row.try_get_by_index::<i64>(0)? == 1, begun_at: row.try_get_by_index(1)? })
 }
 
 /// Settles a session for a migration that runs outside a transaction: its steps read from it how patient they are.
@@ -133,6 +142,20 @@ pub(crate) async fn settle(
         patience.as_millis().to_string().into(),
     ];
     query_one(session.db(), sql, values).await.map(drop)
+}
+
+/// Whether a migration was begun outside a transaction since it last succeeded.
+pub(crate) async fn was_begun<C: ConnectionTrait>(
+    connection: &C,
+    placed: &Placed,
+    migration: &MigrationName,
+) -> Result<bool, DbErr> {
+    let sql = format!(
+        "/* migrate */ SELECT coalesce(max(id) FILTER (WHERE outcome = 'running'), 0) \
+           > coalesce(max(id) FILTER (WHERE outcome = 'succeeded'), 0) FROM {} WHERE migration = $1",
+        placed.journal()
+    );
+    query_one(connection, &sql, [migration.as_str().into()]).await?.try_get_by_index(0)
 }
 
 /// Appends a line to the journal.
@@ -175,19 +198,28 @@ pub(crate) fn application(placed: &Placed, migration: Option<&MigrationName>) ->
     }
 }
 
-/// Indexes of the service's schema that a concurrent build left invalid.
+/// Indexes on the service's tables that a concurrent build left invalid.
 pub(crate) async fn invalid_indexes<C: ConnectionTrait>(
     connection: &C,
     placed: &Placed,
 ) -> Result<Vec<String>, DbErr> {
     let sql = format!(
-        "/* migrate */ SELECT c.relname::text FROM pg_catalog.pg_index i \
-         JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+        "/* migrate */ SELECT c.relname::text, t.relname::text FROM pg_catalog.pg_index i \
+         JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_class t ON t.oid = i.indrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = {} AND c.relkind = 'i' AND NOT i.indisvalid ORDER BY 1",
         literal(&placed.schema)
     );
     let rows = connection.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
-    rows.iter().map(|row| row.try_get_by_index(0)).collect()
+    let mut invalid = Vec::new();
+    for row in rows {
+        // In a schema that it shares, others may be building indexes right now.
+        let table: String = row.try_get_by_index(1)?;
+        if !placed.shares_schema() || placed.service.tables().contains(&table.as_str()) {
+            invalid.push(row.try_get_by_index(0)?);
+        }
+    }
+    Ok(invalid)
 }
 
 pub(crate) fn statement(sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
@@ -209,8 +241,7 @@ async fn execute<C: ConnectionTrait>(connection: &C, sql: String) -> Result<(), 
 
 /// Whether a table is one of the service's bookkeeping.
 pub(crate) fn is_bookkeeping(placed: &Placed, relation: &str) -> bool {
+    let name = placed.name();
     relation == placed.service.version_table()
-        || ["migration_journal_", "migration_backfill_", "migration_reject_"].iter().any(|prefix| {
-            relation.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(placed.name().as_str()))
-        })
+        || ["journal", "backfill", "reject"].iter().any(|kind| relation == format!("migration_{kind}_{name}"))
 }

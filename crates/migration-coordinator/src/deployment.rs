@@ -122,12 +122,27 @@ impl Deployment {
         self.placements.iter().find(|p| p.service.name() == service)
     }
 
-    /// The service whose schema this is, for naming owners.
+    /// The service to which an object belongs: the one whose schema this is; in a schema that services share, the one
+    /// that names the table, or another name with which the object's begins, the longest one first.
+    pub(crate) fn owner_of(&self, database: usize, schema: &str, name: &str) -> Option<&ServiceName> {
+        let there = || self.placements.iter().filter(|p| p.database == database && p.schema == schema);
+        if let Some(whole) = there().find(|p| !p.shares_schema()) {
+            return Some(whole.name());
+        }
+        let begins = |table: &&&str| {
+            name.strip_prefix(**table).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+        };
+        let longest = |placed: &Placed| placed.service.tables().iter().filter(begins).map(|t| t.len()).max();
+        there()
+            .filter_map(|p| longest(p).map(|length| (length, p.name())))
+            .max()
+            .map(|(_, name)| name)
+            .or_else(|| there().find(|p| crate::bookkeeping::is_bookkeeping(p, name)).map(Placed::name))
+    }
+
+    /// The service whose schema this is.
     pub(crate) fn owner_of_schema(&self, database: usize, schema: &str) -> Option<&ServiceName> {
-        self.placements
-            .iter()
-            .find(|p| p.database == database && p.schema == schema)
-            .map(|p| p.service.name())
+        self.placements.iter().find(|p| p.database == database && p.schema == schema).map(Placed::name)
     }
 }
 

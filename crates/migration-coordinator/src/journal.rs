@@ -48,11 +48,16 @@ pub async fn journal(
             lines.extend(journal_of(deployment, placed).await?);
         }
     }
-    lines.sort_by(|a, b| a.started_at.cmp(&b.started_at));
-    Ok(lines)
+    // By the time of writing: a line that tells an end is younger than the one that tells the beginning.
+    lines.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(lines.into_iter().map(|(_, line)| line).collect())
 }
 
-async fn journal_of(deployment: &Deployment, placed: &Placed) -> Result<Vec<JournalLine>, SurveyError> {
+/// The lines of one journal, each with the time at which it was written.
+async fn journal_of(
+    deployment: &Deployment,
+    placed: &Placed,
+) -> Result<Vec<(String, JournalLine)>, SurveyError> {
     let url = &deployment.databases()[placed.database];
     let mut connection = session::connect_to_read(url).await?;
     let exists = format!(
@@ -62,7 +67,8 @@ async fn journal_of(deployment: &Deployment, placed: &Placed) -> Result<Vec<Jour
     let sql = format!(
         "/* migrate */ SELECT migration::text, run, direction, outcome, \
          to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), \
-         (extract(epoch FROM finished_at - started_at) * 1000)::int8, role, host, tool, error FROM {} ORDER BY id",
+         (extract(epoch FROM finished_at - started_at) * 1000)::int8, role, host, tool, error, \
+         to_char(coalesce(finished_at, started_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') FROM {} ORDER BY id",
         placed.journal()
     );
     let read = async {
@@ -73,7 +79,7 @@ async fn journal_of(deployment: &Deployment, placed: &Placed) -> Result<Vec<Jour
         let rows = session::rows(&mut connection, &sql).await?;
         rows.iter()
             .map(|row| {
-                Ok(JournalLine {
+                let line = JournalLine {
                     service: placed.name().to_string(),
                     migration: row.try_get(0)?,
                     run: row.try_get(1)?,
@@ -85,7 +91,8 @@ async fn journal_of(deployment: &Deployment, placed: &Placed) -> Result<Vec<Jour
                     host: row.try_get(7)?,
                     tool: row.try_get(8)?,
                     error: row.try_get(9)?,
-                })
+                };
+                Ok((row.try_get(10)?, line))
             })
             .collect::<Result<Vec<_>, sqlx::Error>>()
     }

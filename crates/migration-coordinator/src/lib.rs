@@ -18,7 +18,6 @@ mod run;
 mod session;
 mod state;
 mod step;
-mod step_error;
 mod survey;
 mod upkeep;
 mod verify;
@@ -35,7 +34,7 @@ pub use run::{
 };
 pub use session::ConnectError;
 pub use state::{service_state, stopped_midway};
-pub use step_error::StepError;
+pub use step::StepError;
 pub use survey::{Access, Holder, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError};
 pub use upkeep::{UpkeepError, reclaim, reject_counts, rejected, table_sizes, under_lock};
 pub use verify::{CheckResult, ServiceVerification, verify};

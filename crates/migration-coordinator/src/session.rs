@@ -4,10 +4,13 @@
 //! exactly once. A pool that replaced a lost connection would go on without the lock. Reading uses a plain connection.
 
 use std::borrow::Cow;
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_timer::Delay;
+use futures_util::future::{Either, select};
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Postgres, Row};
@@ -15,8 +18,14 @@ use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 
 use crate::database::DatabaseUrl;
 
-/// How soon an idle or working server notices that its client was killed.
-const CONNECTION_CHECK: &str = "500ms";
+/// Makes the server look twice a second, while it works, whether its client still lives.
+const CONNECTION_CHECK: &str = "/* migrate */ SET client_connection_check_interval = '500ms'";
+
+/// A directory in which no server listens.
+const NOWHERE: &str = "/dev/null";
+
+/// How long a server may take to answer at all.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// How long a statement waits for the session's only connection. It is free unless a migration holds it and asks for
 /// it once more, which would wait for ever.
@@ -113,34 +122,24 @@ impl Session {
                 ("lock_timeout", "0"),
                 ("statement_timeout", "0"),
                 ("idle_in_transaction_session_timeout", "0"),
-                ("client_connection_check_interval", CONNECTION_CHECK),
                 ("migration.session", &marker),
             ])
             .disable_statement_logging();
-        let connected = Arc::new(AtomicBool::new(false));
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
             .acquire_timeout(ACQUIRE)
-            .after_connect(move |_, _| {
-                let again = connected.swap(true, Ordering::SeqCst);
-                Box::pin(async move {
-                    if again {
-                        Err(sqlx::Error::Protocol(
-                            "the session was lost, and with it the migration lock".into(),
-                        ))
-                    } else {
-                        Ok(())
-                    }
-                })
-            })
             .connect_with(options)
             .await
             .map_err(|source| ConnectError::classify(url, source))?;
+        // A lost connection is not replaced: there is nothing at this address.
+        pool.set_connect_options(PgConnectOptions::new_without_pgpass().socket(NOWHERE));
         let mut session = Self { db: DatabaseConnection::from(pool.clone()), pool, pid: 0 };
         session.pid = session.prove(url, &marker).await?;
+        // Not a start-up option: a server on a system that cannot look after its clients would refuse the session.
+        drop(session.rows(CONNECTION_CHECK).await);
         Ok(session)
     }
 
@@ -181,8 +180,11 @@ impl Session {
         self.pool.acquire().await.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
     }
 
-    /// Ends the session, and with it its locks.
+    /// Ends the session. Its locks are given up before, so that who comes next finds them free although the server
+    /// process may still be ending.
     pub(crate) async fn close(self) {
+        // A session that is lost has no locks left to give up.
+        drop(self.rows("/* migrate */ SELECT pg_catalog.pg_advisory_unlock_all()").await);
         self.pool.close().await;
     }
 }
@@ -195,7 +197,11 @@ pub(crate) async fn connect_to_read(url: &DatabaseUrl) -> Result<PgConnection, C
         .application_name("migrate")
         .statement_cache_capacity(0)
         .disable_statement_logging();
-    PgConnection::connect_with(&options).await.map_err(|source| ConnectError::classify(url, source))
+    let connected = match select(pin!(PgConnection::connect_with(&options)), Delay::new(CONNECT)).await {
+        Either::Left((connected, _)) => connected,
+        Either::Right(_) => Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())),
+    };
+    connected.map_err(|source| ConnectError::classify(url, source))
 }
 
 /// Rows of one statement on a plain connection, by the simple protocol.

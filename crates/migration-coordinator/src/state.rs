@@ -3,7 +3,7 @@
 //! Pure: it decides from what was read, and reads nothing.
 
 use migration_kit::{MigrationName, Service};
-use migration_plan::{ServiceState, ServiceStatus};
+use migration_plan::{Direction, ServiceState, ServiceStatus};
 
 use crate::survey::{Access, ServiceFacts};
 
@@ -19,11 +19,14 @@ pub fn service_state(service: &Service, facts: &ServiceFacts, status: &ServiceSt
     }
 }
 
-/// Migrations outside a transaction whose last run did not end well: what they did until then stands.
+/// Migrations outside a transaction that were begun and neither ended well nor were brought to an end by another tool:
+/// what they did until then stands.
 #[must_use]
 pub fn stopped_midway<'s>(service: &'s Service, facts: &ServiceFacts) -> Vec<&'s MigrationName> {
-    let midway =
-        |name: &MigrationName| facts.journal.get(name).is_some_and(|journal| journal.outcome != "succeeded");
-    let stepwise = service.migrations().filter(|(_, migration)| migration.use_transaction() == Some(false));
-    stepwise.map(|(name, _)| name).filter(|name| midway(name)).collect()
+    let midway = |name: &MigrationName| {
+        let is_applied = facts.applied.iter().any(|applied| applied.name == *name);
+        let begun = facts.journal.get(name).filter(|journal| journal.begun);
+        begun.is_some_and(|journal| is_applied == (journal.direction == Direction::Revert.as_str()))
+    };
+    service.migrations().map(|(name, _)| name).filter(|name| midway(name)).collect()
 }

@@ -13,7 +13,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use crate::bookkeeping::search_path;
 use crate::deployment::{Deployment, Placed};
 use crate::session;
-use crate::survey::{Survey, SurveyError};
+use crate::survey::{Access, Survey, SurveyError};
 
 /// How many violating rows are shown; a check selects no more of a row than its reader may see.
 const SHOWN: usize = 3;
@@ -48,22 +48,23 @@ pub struct ServiceVerification {
     pub results: Result<Vec<CheckResult>, SurveyError>,
 }
 
-/// The query that answers a check with two columns: whether it holds, and what was found.
+/// The query that answers a check with one row of two columns: whether it holds, and what was found. A check may end
+/// in a comment, hence the line break after it.
 pub(crate) fn question(check: &Check) -> String {
     let sql = check.sql.trim().trim_end_matches(';');
     match check.kind {
         CheckKind::None => format!(
-            "/* migrate */ WITH violation AS MATERIALIZED ({sql}) SELECT count(*) = 0, CASE count(*) WHEN 0 THEN 'none' \
+            "/* migrate */ WITH violation AS MATERIALIZED ({sql}\n) SELECT count(*) = 0, CASE count(*) WHEN 0 THEN 'none' \
              ELSE count(*) || CASE count(*) WHEN 1 THEN ' row: ' ELSE ' rows: ' END || (SELECT string_agg(shown::text, ', ') \
              FROM (SELECT violation AS shown FROM violation LIMIT {SHOWN}) AS first) END FROM violation"
         ),
         CheckKind::Holds => format!(
-            "/* migrate */ SELECT coalesce(answer, false), CASE WHEN answer THEN 'yes' ELSE 'no' END \
-             FROM ({sql}) AS asked(answer)"
+            "/* migrate */ SELECT coalesce(bool_and(coalesce(answer, false)), false), \
+             CASE WHEN bool_and(coalesce(answer, false)) THEN 'yes' ELSE 'no' END FROM ({sql}\n) AS asked(answer)"
         ),
-        CheckKind::Report => {
-            format!("/* migrate */ SELECT true, coalesce(figure::text, '') FROM ({sql}) AS asked(figure)")
-        }
+        CheckKind::Report => format!(
+            "/* migrate */ SELECT true, coalesce(string_agg(figure::text, ', '), '') FROM ({sql}\n) AS asked(figure)"
+        ),
     }
 }
 
@@ -92,7 +93,12 @@ pub async fn verify(deployment: &Deployment, services: &[ServiceName]) -> Vec<Se
                 .service(placed.name())
                 .map(|facts| facts.applied.iter().map(|applied| applied.name.clone()).collect())
                 .unwrap_or_default();
-            let results = verify_service(deployment, placed, &applied).await;
+            let forbidden = survey.service(placed.name()).is_some_and(|f| f.access == Access::Forbidden);
+            let results = if forbidden {
+                Err(SurveyError::Forbidden { service: placed.name().clone() })
+            } else {
+                verify_service(deployment, placed, &applied).await
+            };
             verifications.push(ServiceVerification { service: placed.name().clone(), results });
         }
     }

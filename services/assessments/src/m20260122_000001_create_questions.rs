@@ -80,7 +80,9 @@ async fn refuse_another_table(online: &Online) -> Result<(), DbErr> {
     if as_made_here.as_deref() == Some("true") {
         Ok(())
     } else {
-        Err(DbErr::Migration("a table `questions` with other columns exists, and was left as it is".to_owned()))
+        Err(DbErr::Migration(
+            "a table `questions` with other columns exists, and was left as it is".to_owned(),
+        ))
     }
 }
 

@@ -26,7 +26,12 @@ const COLUMNS: [[&str; 4]; 4] = [
         "How deep the understanding is: shallow, medium or deep",
     ],
     ["feedback", "TEXT", "text", "What the person is told about the answer"],
-    ["knowledge_gaps", "TEXT[]", "text[]", "What the person should learn; an empty list says that nothing is missing"],
+    [
+        "knowledge_gaps",
+        "TEXT[]",
+        "text[]",
+        "What the person should learn; an empty list says that nothing is missing",
+    ],
 ];
 
 const CHECKS: [[&str; 2]; 2] = [
@@ -63,7 +68,9 @@ impl MigrationTrait for Migration {
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         let details = Details::expand()
-            .loses_on_revert("what the application wrote into the four columns without writing `ai_evaluation`")
+            .loses_on_revert(
+                "what the application wrote into the four columns without writing `ai_evaluation`",
+            )
             .verify(evaluation::size().until("m20260126_000002_backfill_evaluations"));
         let details = COLUMNS.iter().fold(details, |details, [column, _, catalog_type, _]| {
             details.verify(Check::column("question_history", column, catalog_type))

@@ -63,7 +63,12 @@ impl MigrationTrait for Migration {
         evaluation::add_marker(&online).await?;
         evaluation::create_function(&online).await?;
         evaluation::create_triggers(&online).await?;
-        online.backfill("question_history").statement(evaluation::rebuild()).vacuum_every(100_000).run().await?;
+        online
+            .backfill("question_history")
+            .statement(evaluation::rebuild())
+            .vacuum_every(100_000)
+            .run()
+            .await?;
         // The trigger has listed under the backfill's name what this migration's sweep had listed.
         online.forget_rejects().await.map(drop)
     }
@@ -124,9 +129,10 @@ impl ServiceMigration for Migration {
             )
             .guard(guard())
             .verify(evaluation::size());
-        COLUMNS.iter().map(|[column, _]| *column).chain(["is_correct_carried_over"]).fold(
-            details,
-            |details, column| details.verify(Check::no_column("question_history", column)),
-        )
+        COLUMNS
+            .iter()
+            .map(|[column, _]| *column)
+            .chain(["is_correct_carried_over"])
+            .fold(details, |details, column| details.verify(Check::no_column("question_history", column)))
     }
 }

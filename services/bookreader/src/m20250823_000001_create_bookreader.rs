@@ -260,10 +260,10 @@ impl MigrationTrait for Migration {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        let mut details = Details::expand()
-            .replaces("4de5528c20b4")
-            .replaces("66ac03dc5ab6")
-            .loses_on_revert("every user, book, subscription, chapter, reading position, description and image");
+        let mut details =
+            Details::expand().replaces("4de5528c20b4").replaces("66ac03dc5ab6").loses_on_revert(
+                "every user, book, subscription, chapter, reading position, description and image",
+            );
         for (name, values) in TYPES {
             details = details.verify(Check::holds(
                 format!("type `{name}` has its values in order"),

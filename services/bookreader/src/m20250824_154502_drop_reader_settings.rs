@@ -17,8 +17,8 @@ use std::time::Duration;
 use migration_kit::{Check, Details, Online, ServiceMigration};
 use sea_orm_migration::prelude::*;
 
-use crate::reader_settings::{self, CARRIED, REJECTS, TRIGGER};
 use crate::NAME;
+use crate::reader_settings::{self, CARRIED, REJECTS, TRIGGER};
 
 /// Drops the old settings.
 #[derive(DeriveMigrationName)]

@@ -27,8 +27,14 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
         db.execute_unprepared(CREATE_TABLE).await?;
-        db.execute_unprepared("CREATE INDEX idx_user_chat_deleted ON messages (user_id, chat_id, deleted_at)").await?;
-        db.execute_unprepared("CREATE INDEX idx_deleted_at ON messages (deleted_at) WHERE deleted_at IS NULL").await?;
+        db.execute_unprepared(
+            "CREATE INDEX idx_user_chat_deleted ON messages (user_id, chat_id, deleted_at)",
+        )
+        .await?;
+        db.execute_unprepared(
+            "CREATE INDEX idx_deleted_at ON messages (deleted_at) WHERE deleted_at IS NULL",
+        )
+        .await?;
         Ok(())
     }
 

@@ -38,9 +38,10 @@ impl MigrationTrait for Migration {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        TENANT_TABLES.iter().fold(
-            Details::expand().loses_on_revert("which account each row belongs to"),
-            |details, table| details.verify(Check::column(table, "account_id", "integer not null")),
-        )
+        TENANT_TABLES
+            .iter()
+            .fold(Details::expand().loses_on_revert("which account each row belongs to"), |details, table| {
+                details.verify(Check::column(table, "account_id", "integer not null"))
+            })
     }
 }

@@ -42,8 +42,9 @@ impl MigrationTrait for Migration {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        let details = Details::expand()
-            .loses_on_revert("titles, descriptions and metadata of courses, chats and origins of participants");
+        let details = Details::expand().loses_on_revert(
+            "titles, descriptions and metadata of courses, chats and origins of participants",
+        );
         column::verify(details, &COLUMNS)
     }
 }

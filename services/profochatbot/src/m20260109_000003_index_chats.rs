@@ -25,7 +25,8 @@ const INDEXES: [Index; 18] = [
     index("idx_waiting_account", "waiting_element", &["account_id"]),
     index("idx_waiting_bot", "waiting_element", &["bot_id"]),
     index("idx_waiting_run", "waiting_element", &["run_id"]),
-    index("idx_waiting_active", "waiting_element", &["is_waiting", "waiting_till_date"]).filtered("is_waiting = TRUE"),
+    index("idx_waiting_active", "waiting_element", &["is_waiting", "waiting_till_date"])
+        .filtered("is_waiting = TRUE"),
     index("idx_waiting_date", "waiting_element", &["waiting_till_date"]),
     index("idx_banned_account", "bannedparticipants", &["account_id"]),
     index("idx_banned_bot", "bannedparticipants", &["bot_id"]),

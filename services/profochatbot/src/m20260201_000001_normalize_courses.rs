@@ -27,7 +27,12 @@ const UNIQUE: &str = "course_course_id_account_id_key";
 const FOREIGN_KEYS: [ForeignKey; 3] = [
     foreign_key("course_element_course_fkey", "course_element", &["course_id", "account_id"], "course"),
     foreign_key("course_deployment_course_fkey", "course_deployment", &["course_id", "account_id"], "course"),
-    foreign_key("courseparticipants_course_fkey", "courseparticipants", &["course_id", "account_id"], "course"),
+    foreign_key(
+        "courseparticipants_course_fkey",
+        "courseparticipants",
+        &["course_id", "account_id"],
+        "course",
+    ),
 ];
 
 /// Copies of the course `source` that stay rather than it: an order without ties, so that exactly one copy stays.

@@ -45,9 +45,13 @@ impl MigrationTrait for Migration {
         }
         backfill::sweep(&online).await?;
         for check in left() {
-            let left = online.query_text(&format!("SELECT row_to_json(l)::text FROM ({}) AS l", check.sql)).await?;
+            let left =
+                online.query_text(&format!("SELECT row_to_json(l)::text FROM ({}) AS l", check.sql)).await?;
             if let Some(row) = left {
-                return Err(DbErr::Migration(format!("after the last sweep it does not hold that {}: {row}", check.says)));
+                return Err(DbErr::Migration(format!(
+                    "after the last sweep it does not hold that {}: {row}",
+                    check.says
+                )));
             }
         }
         for trigger in trigger::ALL {

@@ -68,7 +68,8 @@ impl ServiceMigration for Migration {
             .verify(Check::constraint("user_knowledge", "user_knowledge_pkey"))
             .verify(Check::constraint("user_knowledge", "user_knowledge_user_id_key"))
             .verify(
-                Check::index("ix_user_knowledge_user_id").until("m20261120_000001_drop_redundant_user_id_index"),
+                Check::index("ix_user_knowledge_user_id")
+                    .until("m20261120_000001_drop_redundant_user_id_index"),
             )
             .verify(Check::trigger("user_knowledge", "update_user_knowledge_updated_at"))
     }

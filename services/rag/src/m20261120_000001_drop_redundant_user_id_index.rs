@@ -23,7 +23,12 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let online = Online::new(manager, NAME, self.name()).await?;
-        online.create_index("ix_user_knowledge_user_id").on("user_knowledge").columns(["user_id"]).run().await?;
+        online
+            .create_index("ix_user_knowledge_user_id")
+            .on("user_knowledge")
+            .columns(["user_id"])
+            .run()
+            .await?;
         Ok(())
     }
 

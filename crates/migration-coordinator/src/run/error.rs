@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 
 use crate::lock::LockError;
 use crate::session::ConnectError;
-use crate::step_error::StepError;
+use crate::step::StepError;
 use crate::survey::SurveyError;
 
 /// Why a run did not begin, or ended early.
@@ -90,7 +90,7 @@ impl RunError {
             Self::Connect(error) => error.hint().to_owned(),
             Self::Survey(error) => match &**error {
                 SurveyError::Connect(error) => error.hint().to_owned(),
-                SurveyError::Query { .. } => return None,
+                SurveyError::Query { .. } | SurveyError::Forbidden { .. } => return None,
             },
             Self::Plan(error) => return error.hint(),
             Self::Lock(LockError::Busy { .. }) => "wait longer with `--wait 10m`, or see `locks`".to_owned(),

@@ -1,144 +1,38 @@
-//! A run: reading, planning, then locking and doing.
+//! A run: reading, planning, locking, planning once more, doing.
 //!
 //! The plan is made twice: once to see whether there is anything to do (if not, nothing is locked and nothing written),
-//! and once more under the locks, from what stands there then. How one migration is run is another module's part.
+//! and once more under the locks, from what stands there then. In what order the plan is worked off, and how one
+//! migration is run, is decided elsewhere.
 
+mod atomic;
 mod error;
+mod goal;
+mod options;
 mod preflight;
-mod work;
+mod report;
+mod side_by_side;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use migration_kit::table_lock::Policy;
-use migration_kit::{MigrationId, MigrationName, ServiceName};
-use migration_plan::{
-    ApplyOptions, ContractSteps, Direction, HeldBack, History, Plan, PlanError, Redo, Selection,
-    UnknownApplied,
-};
+use migration_kit::ServiceName;
+use migration_plan::{Plan, Step};
 
-pub use error::RunError;
-use work::Run;
-
-use crate::cancel::Cancellation;
+use crate::bookkeeping;
 use crate::deployment::{Deployment, Placed};
 use crate::event;
-use crate::step::RunContext;
-use crate::survey::{Access, ServiceFacts, Survey};
+use crate::lock::MigrationLock;
+use crate::session::{ConnectError, Session};
+use crate::step::{RunContext, Worker};
+use crate::survey::{Survey, SurveyError, history};
 
-/// Who runs, for the journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// Name of the machine.
-    pub host: String,
-    /// Name and version of the tool.
-    pub tool: String,
-}
-
-/// What is to be done.
-#[derive(Debug, Clone)]
-pub enum Goal {
-    /// Bring services to their targets.
-    Apply {
-        /// Targets; none means all services.
-        selections: Vec<Selection>,
-        /// What becomes of contract steps.
-        contract: ContractSteps,
-        /// What becomes of applied migrations that are not known here.
-        unknown: UnknownApplied,
-    },
-    /// Take services back to their targets.
-    Revert {
-        /// Targets, at least one.
-        selections: Vec<Selection>,
-    },
-    /// Take services back to their targets, and bring in again what was taken back.
-    Redo {
-        /// Targets, at least one; a service alone stands for its last migration.
-        selections: Vec<Selection>,
-    },
-}
-
-/// How it is to be done.
-#[derive(Clone)]
-pub struct RunOptions {
-    /// Who runs.
-    pub caller: Caller,
-    /// How long to wait for another run's migration lock.
-    pub wait: Duration,
-    /// How table locks are waited for.
-    pub table_locks: Policy,
-    /// Most services that are worked on at once.
-    pub jobs: usize,
-    /// Everything in one transaction, or nothing.
-    pub atomic: bool,
-    /// Whether data that a migration declares as lost may be lost.
-    pub allow_data_loss: bool,
-    /// Stops the run.
-    pub cancellation: Cancellation,
-}
-
-/// A migration that a run applied or reverted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DoneStep {
-    /// The migration.
-    pub id: MigrationId,
-    /// Apply or revert.
-    pub direction: Direction,
-    /// How long it took.
-    pub elapsed: Duration,
-    /// Whether another tool had done it meanwhile.
-    pub already: bool,
-}
-
-/// What a run did.
-#[derive(Debug)]
-pub struct Report {
-    /// Migrations in the order in which they were done.
-    pub done: Vec<DoneStep>,
-    /// Pending migrations that were left out, and why.
-    pub held_back: Vec<HeldBack>,
-    /// Why it ended early, if it did; several services may have failed at once.
-    pub failures: Vec<RunError>,
-    /// How long it took.
-    pub elapsed: Duration,
-}
-
-impl Goal {
-    fn plan(&self, deployment: &Deployment, history: &History, now: i64) -> Result<Plan, PlanError> {
-        let catalog = deployment.catalog();
-        match self {
-            Self::Apply { selections, contract, unknown } => Plan::apply(
-                catalog,
-                history,
-                selections,
-                &ApplyOptions { contract: *contract, unknown: *unknown, now },
-            ),
-            Self::Revert { selections } => Plan::revert(catalog, history, selections),
-            Self::Redo { selections } => Plan::redo(catalog, history, selections).map(Redo::in_sequence),
-        }
-    }
-
-    /// The part of the goal that concerns some services.
-    fn within(&self, deployment: &Deployment, services: &BTreeSet<&ServiceName>) -> Self {
-        let keep = |selections: &[Selection]| -> Vec<Selection> {
-            selections.iter().filter(|selection| services.contains(&selection.service)).cloned().collect()
-        };
-        match self {
-            Self::Apply { selections, contract, unknown } => {
-                let all = || {
-                    let names = deployment.services().map(|(service, _, _)| service.name());
-                    names.map(|name| Selection { service: name.clone(), target: None }).collect::<Vec<_>>()
-                };
-                let selections = if selections.is_empty() { keep(&all()) } else { keep(selections) };
-                Self::Apply { selections, contract: *contract, unknown: *unknown }
-            }
-            Self::Revert { selections } => Self::Revert { selections: keep(selections) },
-            Self::Redo { selections } => Self::Redo { selections: keep(selections) },
-        }
-    }
-}
+pub use error::RunError;
+pub use goal::Goal;
+pub use options::{Caller, RunOptions};
+pub use preflight::edited_migrations;
+pub use report::{DoneStep, Report};
 
 /// What a run would do, from what stands in the databases now. Reads only.
 ///
@@ -146,24 +40,11 @@ impl Goal {
 /// [`RunError`]: a database that cannot be read, no plan, an edited migration.
 pub async fn plan(deployment: &Deployment, goal: &Goal) -> Result<(Survey, Plan), RunError> {
     let survey = Survey::take(deployment).await;
-    if let Some(Err(error)) = survey.databases.iter().find(|database| database.is_err()) {
-        return Err(RunError::Survey(error.clone()));
-    }
-    if let Some(facts) = survey.services.iter().find(|facts| facts.access == Access::Forbidden) {
-        let user = preflight::server(deployment, &survey, &facts.service)
-            .map_or_else(String::new, |server| server.user.clone());
-        return Err(RunError::Rights {
-            service: facts.service.clone(),
-            user,
-            missing: "read its version table".into(),
-        });
-    }
+    preflight::readable(deployment, &survey)?;
     let plan = goal.plan(deployment, &survey.history(), survey.now())?;
     for facts in &survey.services {
-        let Some(placed) = deployment.placed(&facts.service) else { continue };
-        let migrations = edited(placed, facts);
-        if !migrations.is_empty() {
-            return Err(RunError::Edited { service: facts.service.clone(), migrations });
+        if let Some(placed) = deployment.placed(&facts.service) {
+            preflight::unedited(placed, facts)?;
         }
     }
     Ok((survey, plan))
@@ -198,7 +79,8 @@ pub async fn carry_out(
         elapsed: Duration::ZERO,
     };
     if !plan.is_empty() {
-        preflight::preflight(deployment, survey, plan, options)?;
+        preflight::possible(deployment, survey, plan, options)?;
+        preflight::consented(deployment, plan, options)?;
         let context = RunContext {
             run: format!("{:016x}", fastrand::u64(..)),
             caller: options.caller.clone(),
@@ -220,16 +102,78 @@ pub async fn carry_out(
     Ok(report)
 }
 
-/// Applied migrations whose SQL is not what the journal says was applied.
-#[must_use]
-pub fn edited_migrations(deployment: &Deployment, facts: &ServiceFacts) -> Vec<MigrationName> {
-    deployment.placed(&facts.service).map(|placed| edited(placed, facts)).unwrap_or_default()
+/// What the parts of a run share.
+struct Run<'a> {
+    deployment: &'a Deployment,
+    goal: &'a Goal,
+    options: &'a RunOptions,
+    context: &'a RunContext,
+    survey: &'a Survey,
+    /// Set at the first failure: what runs is finished, nothing new begins.
+    stop: AtomicBool,
 }
 
-fn edited(placed: &Placed, facts: &ServiceFacts) -> Vec<MigrationName> {
-    let differs = |name: &MigrationName| {
-        let then = facts.journal.get(name).and_then(|journal| journal.checksum.as_deref());
-        matches!((then, placed.lock_file.checksum(name)), (Some(then), Some(now)) if then != now)
-    };
-    facts.applied.iter().map(|applied| &applied.name).filter(|name| differs(name)).cloned().collect()
+/// A service and the session that works for it.
+type Place<'a> = (&'a Placed, &'a Session);
+
+impl Run<'_> {
+    async fn open(&self, placed: &Placed) -> Result<Session, ConnectError> {
+        let url = &self.deployment.databases()[placed.database];
+        Session::open(url, &bookkeeping::application(placed, None), &bookkeeping::search_path(placed)).await
+    }
+
+    async fn take_lock(&self, placed: &Placed, session: &Session) -> Result<MigrationLock, RunError> {
+        let taken = MigrationLock::take(session, placed, self.options.wait);
+        match self.options.cancellation.unless_cancelled(taken).await {
+            Some(lock) => Ok(lock?),
+            None => Err(RunError::Interrupted),
+        }
+    }
+
+    /// Reads and plans once more, now that nobody else can change anything, and makes what is missing.
+    async fn plan_again(&self, planned: &Plan, places: &[Place<'_>]) -> Result<Plan, RunError> {
+        let mut now_there = self.survey.services.clone();
+        for (placed, session) in places {
+            let unread = |source| {
+                let database = self.deployment.databases()[placed.database].to_string();
+                RunError::Survey(Arc::new(SurveyError::Query { database, source }))
+            };
+            let facts = Survey::take_on(session, &[placed]).await.map_err(unread)?.swap_remove(0);
+            preflight::unedited(placed, &facts)?;
+            if !facts.installed {
+                bookkeeping::install(session, placed, facts.schema_exists)
+                    .await
+                    .map_err(|source| RunError::Install { service: placed.name().clone(), source })?;
+            }
+            if let Some(slot) = now_there.iter_mut().find(|slot| slot.service == facts.service) {
+                *slot = facts;
+            }
+        }
+        let names: BTreeSet<&ServiceName> = places.iter().map(|(placed, _)| placed.name()).collect();
+        let goal = self.goal.within(self.deployment, &names);
+        let plan = goal.plan(self.deployment, &history(&now_there), self.survey.now())?;
+        preflight::consented(self.deployment, &plan, self.options)?;
+        let was_planned = |step: &Step| planned.steps().iter().any(|before| before.id == step.id);
+        let moved = match self.goal {
+            // Another run may have left more to apply; but not in services whose lock was not taken.
+            Goal::Apply { .. } => plan.steps().iter().any(|step| !names.contains(&step.id.service)),
+            // A relative target counts from what stands there now; what nobody was shown is not reverted.
+            Goal::Revert { .. } | Goal::Redo { .. } => !plan.steps().iter().all(was_planned),
+        };
+        if moved { Err(RunError::Moved) } else { Ok(plan) }
+    }
+
+    fn worker<'w>(&'w self, placed: &'w Placed, session: &'w Session, lock: &'w MigrationLock) -> Worker<'w> {
+        Worker { context: self.context, deployment: self.deployment, placed, session, lock }
+    }
+
+    /// Lets nothing new begin.
+    fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether nothing new is to begin.
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst) || self.options.cancellation.is_cancelled()
+    }
 }

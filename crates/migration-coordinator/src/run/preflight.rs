@@ -1,26 +1,64 @@
-//! What could only fail later is refused before anything is locked.
+//! What is refused before anything is locked or changed, because it could only fail later or must not happen.
 
 use std::collections::BTreeSet;
 
-use migration_kit::ServiceName;
+use migration_kit::MigrationName;
 use migration_plan::{Direction, Plan};
 
-use super::{RunError, RunOptions};
-use crate::deployment::Deployment;
-use crate::survey::{ServerFacts, Survey};
+use super::RunError;
+use super::RunOptions;
+use crate::deployment::{Deployment, Placed};
+use crate::survey::{Access, ServerFacts, ServiceFacts, Survey};
 
-/// Refuses before anything is locked what could only fail later.
-pub(super) fn preflight(
+/// Applied migrations whose SQL is not what the journal says was applied.
+#[must_use]
+pub fn edited_migrations(deployment: &Deployment, facts: &ServiceFacts) -> Vec<MigrationName> {
+    deployment.placed(&facts.service).map(|placed| edited(placed, facts)).unwrap_or_default()
+}
+
+/// Refuses a service of which an applied migration was edited.
+pub(super) fn unedited(placed: &Placed, facts: &ServiceFacts) -> Result<(), RunError> {
+    let migrations = edited(placed, facts);
+    if migrations.is_empty() {
+        Ok(())
+    } else {
+        Err(RunError::Edited { service: facts.service.clone(), migrations })
+    }
+}
+
+/// Refuses databases that could not be read, and version tables that may not be.
+pub(super) fn readable(deployment: &Deployment, survey: &Survey) -> Result<(), RunError> {
+    if let Some(Err(error)) = survey.databases.iter().find(|database| database.is_err()) {
+        return Err(RunError::Survey(error.clone()));
+    }
+    match survey.services.iter().find(|facts| facts.access == Access::Forbidden) {
+        Some(facts) => Err(RunError::Rights {
+            service: facts.service.clone(),
+            user: server(deployment, survey, facts).map_or_else(String::new, |server| server.user.clone()),
+            missing: "read its version table".to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn edited(placed: &Placed, facts: &ServiceFacts) -> Vec<MigrationName> {
+    let differs = |name: &MigrationName| {
+        let then = facts.journal.get(name).and_then(|journal| journal.checksum.as_deref());
+        matches!((then, placed.lock_file.checksum(name)), (Some(then), Some(now)) if then != now)
+    };
+    facts.applied.iter().map(|applied| &applied.name).filter(|name| differs(name)).cloned().collect()
+}
+
+/// Refuses what could only fail: no right to write, or no transaction for all.
+pub(super) fn possible(
     deployment: &Deployment,
     survey: &Survey,
     plan: &Plan,
     options: &RunOptions,
 ) -> Result<(), RunError> {
     for service in plan.services() {
-        let (Some(facts), Some(server)) = (survey.service(service), server(deployment, survey, service))
-        else {
-            continue;
-        };
+        let Some(facts) = survey.service(service) else { continue };
+        let Some(server) = server(deployment, survey, facts) else { continue };
         if server.read_only {
             return Err(RunError::ReadOnly { database: server.database.clone() });
         }
@@ -34,21 +72,24 @@ pub(super) fn preflight(
             return Err(RunError::Rights { service: service.clone(), user: server.user.clone(), missing });
         }
     }
-    if !options.allow_data_loss {
-        for step in plan.steps().iter().filter(|step| step.direction == Direction::Apply) {
-            if let Some(what) = deployment.catalog().migration(&step.id).and_then(|known| known.loses.clone())
-            {
-                return Err(RunError::DataLoss { id: step.id.clone(), what });
-            }
-        }
+    if options.atomic { atomic(deployment, plan) } else { Ok(()) }
+}
+
+/// Refuses a plan that loses data, unless that is wanted.
+pub(super) fn consented(deployment: &Deployment, plan: &Plan, options: &RunOptions) -> Result<(), RunError> {
+    if options.allow_data_loss {
+        return Ok(());
     }
-    if options.atomic {
-        atomic_is_possible(deployment, plan)?;
+    for step in plan.steps().iter().filter(|step| step.direction == Direction::Apply) {
+        if let Some(what) = deployment.catalog().migration(&step.id).and_then(|known| known.loses.clone()) {
+            return Err(RunError::DataLoss { id: step.id.clone(), what });
+        }
     }
     Ok(())
 }
 
-pub(super) fn atomic_is_possible(deployment: &Deployment, plan: &Plan) -> Result<(), RunError> {
+/// Refuses a plan that does not fit into one transaction.
+pub(super) fn atomic(deployment: &Deployment, plan: &Plan) -> Result<(), RunError> {
     if let Some(step) = plan.steps().iter().find(|step| !step.transactional) {
         let why = format!("`{}` does not run in a transaction", step.id);
         return Err(RunError::Atomic { why });
@@ -65,10 +106,6 @@ pub(super) fn atomic_is_possible(deployment: &Deployment, plan: &Plan) -> Result
     Ok(())
 }
 
-pub(super) fn server<'s>(
-    deployment: &Deployment,
-    survey: &'s Survey,
-    service: &ServiceName,
-) -> Option<&'s ServerFacts> {
-    survey.databases.get(deployment.placed(service)?.database)?.as_ref().ok()
+fn server<'s>(deployment: &Deployment, survey: &'s Survey, facts: &ServiceFacts) -> Option<&'s ServerFacts> {
+    survey.databases.get(deployment.placed(&facts.service)?.database)?.as_ref().ok()
 }

@@ -2,9 +2,10 @@
 
 use migration_kit::MigrationId;
 use migration_kit::table_lock::TableLockError;
-use migration_plan::Direction;
+use migration_plan::{Direction, Step};
 use sea_orm::DbErr;
 
+use crate::bookkeeping::Outcome;
 use crate::isolation::Violation;
 use crate::verify::CheckResult;
 
@@ -81,6 +82,23 @@ pub enum StepError {
 }
 
 impl StepError {
+    pub(crate) fn rolled_back(step: &Step, source: DbErr) -> Self {
+        Self::RolledBack { id: step.id.clone(), direction: step.direction, source }
+    }
+
+    pub(super) fn partial(step: &Step, source: DbErr) -> Self {
+        Self::Partial { id: step.id.clone(), direction: step.direction, source }
+    }
+
+    pub(super) fn interrupted(step: &Step) -> Self {
+        Self::Interrupted { id: step.id.clone(), direction: step.direction }
+    }
+
+    /// How the journal calls it.
+    pub(super) fn outcome(&self) -> Outcome {
+        if matches!(self, Self::Interrupted { .. }) { Outcome::Interrupted } else { Outcome::Failed }
+    }
+
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> String {
@@ -140,4 +158,19 @@ fn verb(direction: Direction) -> &'static str {
 
 fn list<T: std::fmt::Display>(items: &[T]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// An error with its causes, each once, on one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        source = cause.source();
+    }
+    text
 }

@@ -1,220 +1,22 @@
-//! Reading: what the servers say of all services, at one moment, without changing anything.
-//!
-//! One session a server, one `READ ONLY` transaction, two questions: what there is (catalogs, rights, locks), then what
-//! the version tables and journals say. It works on a standby and for a role that may only `SELECT`; a table that the
-//! role may not read is reported as such, never as empty.
+//! The two questions of a survey, and reading their answers: what there is, then what was done.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::Arc;
 
-use futures_util::future::join_all;
-use migration_kit::{MigrationName, ServiceName, literal};
-use migration_plan::{AppliedMigration, History};
+use migration_kit::{MigrationName, literal};
+use migration_plan::AppliedMigration;
 use sea_orm::sqlx::postgres::{PgConnection, PgRow};
 use sea_orm::sqlx::{self, Connection, Row};
 
+use super::{Access, Holder, JournalFacts, ServerFacts, ServiceFacts, SurveyError};
 use crate::deployment::{Deployment, Placed, qualified};
 use crate::session::{self, ConnectError, Session};
 
 /// Oldest server that is supported, as `server_version_num`.
 const OLDEST: i32 = 150_000;
 
-/// Why a database could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum SurveyError {
-    /// There is no connection.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// The server could not answer.
-    #[error("`{database}` could not be read")]
-    Query {
-        /// The database, without its password.
-        database: String,
-        /// What the server says.
-        #[source]
-        source: sqlx::Error,
-    },
-}
-
-/// What all servers say, at one moment each.
-#[derive(Debug, Clone)]
-pub struct Survey {
-    /// One entry a database, in the order of [`Deployment::databases`].
-    pub databases: Vec<Result<ServerFacts, Arc<SurveyError>>>,
-    /// One entry a service that was asked for, in the order of the deployment.
-    pub services: Vec<ServiceFacts>,
-}
-
-/// What a server says of itself and of us.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerFacts {
-    /// Version as the server writes it: `15.18`.
-    pub version: String,
-    /// Database that we are connected to.
-    pub database: String,
-    /// Role that we are.
-    pub user: String,
-    /// Whether nothing can be written: a standby, or read-only by setting.
-    pub read_only: bool,
-    /// Whether we may create schemas.
-    pub may_create_schema: bool,
-    /// The server's clock, in seconds since 1970.
-    pub now: i64,
-}
-
-/// Whether a service's version table can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// It was read.
-    Read,
-    /// There is none.
-    Absent,
-    /// There is one, and our role may not read it.
-    Forbidden,
-    /// The database could not be asked.
-    Unreachable,
-}
-
-/// What the server says of one service.
-#[derive(Debug, Clone)]
-pub struct ServiceFacts {
-    /// The service.
-    pub service: ServiceName,
-    /// Whether its version table could be read.
-    pub access: Access,
-    /// Whether its schema exists.
-    pub schema_exists: bool,
-    /// Whether we may create tables in its schema, or create the schema.
-    pub may_create: bool,
-    /// Whether we may write its version table and journal, where they exist.
-    pub may_write: bool,
-    /// Whether version table, journal and reject table all exist.
-    pub installed: bool,
-    /// What the version table says, in the order of application as far as it tells.
-    pub applied: Vec<AppliedMigration>,
-    /// What the journal says last of each migration that it knows.
-    pub journal: BTreeMap<MigrationName, JournalFacts>,
-    /// Who holds the migration lock.
-    pub holder: Option<Holder>,
-    /// Which of the service's external tables exist, in the order in which it declares them.
-    pub externals: Vec<bool>,
-}
-
-/// What the journal says last of one migration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JournalFacts {
-    /// `apply` or `revert`.
-    pub direction: String,
-    /// `running`, `succeeded`, `failed` or `interrupted`.
-    pub outcome: String,
-    /// Checksum of the SQL when it was last applied with success.
-    pub checksum: Option<String>,
-}
-
-/// Who holds a migration lock.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Holder {
-    /// Process id of the server process.
-    pub pid: i32,
-    /// Its `application_name`: the tool, and the migration it runs.
-    pub application: String,
-    /// Where it connects from.
-    pub host: String,
-    /// Since when it is connected, in seconds since 1970.
-    pub since: i64,
-}
-
-impl Survey {
-    /// Asks all databases of a deployment at once.
-    pub async fn take(deployment: &Deployment) -> Self {
-        let all: Vec<&Placed> = deployment.placements().iter().collect();
-        let asked = (0..deployment.databases().len()).map(|index| {
-            let placed: Vec<&Placed> = all.iter().copied().filter(|p| p.database == index).collect();
-            async move { ask(deployment, index, &placed).await }
-        });
-        let mut databases = Vec::new();
-        let mut found: BTreeMap<&ServiceName, ServiceFacts> = BTreeMap::new();
-        for (index, answer) in join_all(asked).await.into_iter().enumerate() {
-            let placed = all.iter().filter(|p| p.database == index);
-            match answer {
-                Ok((server, services)) => {
-                    found.extend(placed.map(|p| p.name()).zip(services));
-                    databases.push(Ok(server));
-                }
-                Err(error) => {
-                    found.extend(placed.map(|p| (p.name(), ServiceFacts::unreachable(p))));
-                    databases.push(Err(Arc::new(error)));
-                }
-            }
-        }
-        let services = all.iter().filter_map(|p| found.remove(p.name())).collect();
-        Self { databases, services }
-    }
-
-    /// Asks again on a session that holds the migration locks of these services.
-    pub(crate) async fn take_on(
-        session: &Session,
-        placed: &[&Placed],
-    ) -> Result<Vec<ServiceFacts>, sqlx::Error> {
-        let facts = session.rows(&facts_query(placed)).await?;
-        let (_, mut services) = read_facts(&facts, placed)?;
-        if let Some(query) = history_query(placed, &services, &facts) {
-            fill(&mut services, &session.rows(&query).await?)?;
-        }
-        Ok(services)
-    }
-
-    /// What the version tables say, for planning.
-    #[must_use]
-    pub fn history(&self) -> History {
-        history(&self.services)
-    }
-
-    /// What was found of a service.
-    #[must_use]
-    pub fn service(&self, name: &ServiceName) -> Option<&ServiceFacts> {
-        self.services.iter().find(|facts| facts.service == *name)
-    }
-
-    /// The latest clock among the servers, in seconds since 1970; 0 if none answered.
-    #[must_use]
-    pub fn now(&self) -> i64 {
-        self.databases.iter().flatten().map(|server| server.now).max().unwrap_or(0)
-    }
-}
-
-/// What the version tables of these services say, for planning.
-pub(crate) fn history(services: &[ServiceFacts]) -> History {
-    let mut history = History::new();
-    for facts in services {
-        match facts.access {
-            Access::Read => history.record(facts.service.clone(), facts.applied.clone()),
-            Access::Absent => history.record_absent(facts.service.clone()),
-            Access::Forbidden | Access::Unreachable => {}
-        }
-    }
-    history
-}
-
-impl ServiceFacts {
-    fn unreachable(placed: &Placed) -> Self {
-        Self {
-            service: placed.name().clone(),
-            access: Access::Unreachable,
-            schema_exists: false,
-            may_create: false,
-            may_write: false,
-            installed: false,
-            applied: Vec::new(),
-            journal: BTreeMap::new(),
-            holder: None,
-            externals: vec![false; placed.service.externals().len()],
-        }
-    }
-}
-
-async fn ask(
+/// Asks a database about its services, in one `READ ONLY` transaction.
+pub(super) async fn ask(
     deployment: &Deployment,
     database: usize,
     placed: &[&Placed],
@@ -230,6 +32,16 @@ async fn ask(
         return Err(ConnectError::TooOld { database: url.to_string(), version: server.version }.into());
     }
     Ok((server, services))
+}
+
+/// Asks on a session that is in use: no transaction, no connection of its own.
+pub(super) async fn ask_on(session: &Session, placed: &[&Placed]) -> Result<Vec<ServiceFacts>, sqlx::Error> {
+    let facts = session.rows(&facts_query(placed)).await?;
+    let (_, mut services) = read_facts(&facts, placed)?;
+    if let Some(query) = history_query(placed, &services, &facts) {
+        fill(&mut services, &session.rows(&query).await?)?;
+    }
+    Ok(services)
 }
 
 async fn read(
@@ -285,7 +97,7 @@ fn facts_query(placed: &[&Placed]) -> String {
                 coalesce(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(v.oid, 'SELECT'), false) AS may_read, \
                 coalesce(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(j.oid, 'SELECT'), false) AS may_read_journal, \
                 coalesce(has_schema_privilege(n.oid, 'CREATE'), has_database_privilege(current_database(), 'CREATE')) AS may_create, \
-                coalesce(has_table_privilege(v.oid, 'INSERT, DELETE'), true) \
+                coalesce(has_table_privilege(v.oid, 'INSERT') AND has_table_privilege(v.oid, 'DELETE'), true) \
                   AND coalesce(has_table_privilege(j.oid, 'INSERT'), true) AS may_write, \
                 ARRAY(SELECT to_regclass(e) IS NOT NULL FROM unnest(s.externals) WITH ORDINALITY AS x(e, o) ORDER BY o) AS externals, \
                 h.pid, h.application, h.host, h.since \
@@ -349,7 +161,7 @@ fn history_query(placed: &[&Placed], services: &[ServiceFacts], facts: &[PgRow])
         if found.access == Access::Read {
             parts.push(format!(
                 "SELECT {ordinal} AS ordinal, true AS version, version::text AS name, applied_at::int8 AS applied_at, \
-                 NULL::text AS direction, NULL::text AS outcome, NULL::text AS checksum FROM {}",
+                 NULL::text AS direction, NULL::text AS outcome, NULL::text AS checksum, NULL::bool AS begun FROM {}",
                 p.version_table()
             ));
         }
@@ -357,7 +169,9 @@ fn history_query(placed: &[&Placed], services: &[ServiceFacts], facts: &[PgRow])
             parts.push(format!(
                 "SELECT {ordinal}, false, migration::text, NULL, (array_agg(direction ORDER BY id DESC))[1], \
                  (array_agg(outcome ORDER BY id DESC))[1], (array_agg(checksum ORDER BY id DESC) \
-                 FILTER (WHERE outcome = 'succeeded' AND direction = 'apply'))[1] FROM {} GROUP BY migration",
+                 FILTER (WHERE outcome = 'succeeded' AND direction = 'apply'))[1], \
+                 coalesce(max(id) FILTER (WHERE outcome = 'running'), 0) \
+                   > coalesce(max(id) FILTER (WHERE outcome = 'succeeded'), 0) FROM {} GROUP BY migration",
                 p.journal()
             ));
         }
@@ -382,6 +196,7 @@ fn fill(services: &mut [ServiceFacts], rows: &[PgRow]) -> Result<(), sqlx::Error
                 direction: row.try_get("direction")?,
                 outcome: row.try_get("outcome")?,
                 checksum: row.try_get("checksum")?,
+                begun: row.try_get("begun")?,
             };
             facts.journal.insert(name, journal);
         }

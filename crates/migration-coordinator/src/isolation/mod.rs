@@ -1,0 +1,162 @@
+//! What a migration touched that is not its service's, asked of the server before the migration commits.
+//!
+//! Tables: PostgreSQL keeps every lock until the transaction ends, so `pg_locks` knows each table that was written
+//! (`ROW EXCLUSIVE`) or altered (anything stronger), a dropped one included; a savepoint that was rolled back gave its
+//! locks up. The few changes that take no lock on a table (`GRANT`, functions, types, schemas, extensions) show as
+//! catalog rows that we see although the transaction that wrote them is still in progress: it is this one. Neither needs
+//! a superuser or an event trigger, and a session beside us cannot be mistaken for us.
+//!
+//! It says what was touched; how the server is asked stands beside it, and rolling back is the caller's part. Statements
+//! outside a transaction are not seen. In a run that is all or nothing, what an earlier step of another service touched
+//! cannot be told from what a later one touches again in the same way.
+
+mod question;
+
+use std::fmt;
+use std::sync::Arc;
+
+use migration_kit::MigrationName;
+use sea_orm::sqlx::Row;
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, RuntimeErr};
+
+use crate::bookkeeping::{is_bookkeeping, search_path, statement};
+use crate::deployment::{Deployment, Placed};
+use crate::session;
+
+/// An object outside of what the service owns, and what the migration did to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Kind of the object: `table`, `function`, `type`, `schema`, …
+    pub kind: String,
+    /// Name with its schema, as one would write it.
+    pub object: String,
+    /// What was done: `altered`, `written to`, `dropped`, `created or replaced`.
+    pub did: String,
+    /// Who owns it: a service, a team, or a role of the database.
+    pub owner: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}` of {} was {}", self.kind, self.object, self.owner, self.did)
+    }
+}
+
+/// What a transaction touched, and which transaction it is.
+pub(crate) struct Touched {
+    /// When the transaction began, in microseconds since 1970: another one than expected has another time.
+    pub(crate) begun_at: i64,
+    /// What is not the service's, and was not declared.
+    pub(crate) violations: Vec<Violation>,
+}
+
+/// Asks what this transaction touched outside of what the service owns or declared, and sets `search_path` back to
+/// the service's schema: the migration may have changed it, and its checks run next.
+pub(crate) async fn touched<C: ConnectionTrait>(
+    tx: &C,
+    deployment: &Deployment,
+    placed: &Placed,
+    migration: &MigrationName,
+) -> Result<Touched, DbErr> {
+    let whole_schema = !placed.shares_schema();
+    let values = [placed.schema.clone().into(), search_path(placed).into(), whole_schema.into()];
+    let rows = tx.query_all_raw(statement(&question::inside(), values)).await?;
+    let begun_at = rows.first().map_or(Ok(0), |row| row.try_get_by("begun_at"))?;
+    let mut objects = Vec::with_capacity(rows.len());
+    for row in &rows {
+        objects.extend(Object::read(row)?);
+    }
+    let objects = seen_from_outside(objects, deployment, placed).await?;
+    let declared = placed.service.migration(migration).map(|m| m.details().touches).unwrap_or_default();
+    let violations = objects.into_iter().filter_map(|object| judge(object, deployment, placed, &declared));
+    Ok(Touched { begun_at, violations: violations.collect() })
+}
+
+/// An object that the transaction touched and that may not be the service's.
+struct Object {
+    kind: String,
+    schema: String,
+    name: String,
+    /// `None` for an object that is gone: only its number is left.
+    role: Option<String>,
+    did: String,
+    catalog: i64,
+    oid: i64,
+}
+
+impl Object {
+    fn read(row: &QueryResult) -> Result<Option<Self>, DbErr> {
+        let Some(kind) = row.try_get_by::<Option<String>, _>("kind")? else { return Ok(None) };
+        Ok(Some(Self {
+            kind,
+            schema: row.try_get_by("schema")?,
+            name: row.try_get_by("name")?,
+            role: row.try_get_by("role")?,
+            did: row.try_get_by("did")?,
+            catalog: row.try_get_by("catalog")?,
+            oid: row.try_get_by("oid")?,
+        }))
+    }
+}
+
+/// Looks objects up from outside, where they stand as they were before the migration until it commits: those that are
+/// gone, to name them, and those in a schema that the service shares, to tell what it made itself, which is not there
+/// yet, and what it renamed.
+async fn seen_from_outside(
+    objects: Vec<Object>,
+    deployment: &Deployment,
+    placed: &Placed,
+) -> Result<Vec<Object>, DbErr> {
+    let (unclear, mut clear): (Vec<Object>, Vec<Object>) = objects.into_iter().partition(|object| {
+        object.role.is_none() || (placed.shares_schema() && object.schema == placed.schema)
+    });
+    if unclear.is_empty() {
+        return Ok(clear);
+    }
+    let url = &deployment.databases()[placed.database];
+    let mut outside = session::connect_to_read(url).await.map_err(|e| DbErr::Custom(e.to_string()))?;
+    let numbers: Vec<(i64, i64)> = unclear.iter().map(|object| (object.catalog, object.oid)).collect();
+    let rows = session::rows(&mut outside, &question::outside(&numbers))
+        .await
+        .map_err(|e| DbErr::Query(RuntimeErr::SqlxError(Arc::new(e))))?;
+    for object in unclear {
+        let is_it = |row: &&_| {
+            Row::get::<i64, _>(*row, 0) == object.catalog && Row::get::<i64, _>(*row, 1) == object.oid
+        };
+        let Some(row) = rows.iter().find(is_it) else { continue };
+        // What is gone has lost its kind with its name.
+        let kind = if object.role.is_none() { row.get(2) } else { object.kind };
+        clear.push(Object { kind, schema: row.get(3), name: row.get(4), role: Some(row.get(5)), ..object });
+    }
+    Ok(clear)
+}
+
+fn judge(
+    object: Object,
+    deployment: &Deployment,
+    placed: &Placed,
+    declared: &[&'static str],
+) -> Option<Violation> {
+    let name = if object.schema.is_empty() {
+        object.name.clone()
+    } else {
+        format!("{}.{}", object.schema, object.name)
+    };
+    let owner = if object.kind == "schema" {
+        deployment.owner_of_schema(placed.database, &object.name)
+    } else if object.schema == placed.schema && is_bookkeeping(placed, &object.name) {
+        Some(placed.name())
+    } else {
+        deployment.owner_of(placed.database, &object.schema, &object.name)
+    };
+    if declared.contains(&name.as_str()) || owner == Some(placed.name()) {
+        return None;
+    }
+    let is_external = |e: &&migration_kit::External| e.schema == object.schema && e.table == object.name;
+    let owner = match (placed.service.externals().iter().find(is_external), owner) {
+        (Some(external), _) => external.owner.to_owned(),
+        (None, Some(service)) => format!("service `{service}`"),
+        (None, None) => format!("role `{}`", object.role.as_deref().unwrap_or("unknown")),
+    };
+    Some(Violation { kind: object.kind, object: name, did: object.did, owner })
+}

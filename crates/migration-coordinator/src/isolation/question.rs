@@ -1,0 +1,122 @@
+//! The two questions to the server: what this transaction touched, asked inside it, and what objects were before,
+//! asked from outside.
+
+/// Kinds of `pg_class.relkind` that a user knows by another word than `table`.
+const RELATION_KIND: &str = "CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' \
+                             WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'foreign table' WHEN 'c' THEN 'type' ELSE 'table' END";
+
+/// What belongs to neither a service nor anybody else: the server's own, and what is temporary.
+const ELSEWHERE: &str = "n.nspname NOT IN ('pg_catalog', 'pg_toast', 'information_schema') AND n.nspname NOT LIKE 'pg\\_temp\\_%' \
+                         AND n.nspname NOT LIKE 'pg\\_toast\\_temp\\_%'";
+
+/// Catalogs whose objects are locked, not their tables, when they are dropped.
+const OBJECT_CATALOGS: [&str; 4] = ["pg_proc", "pg_type", "pg_namespace", "pg_extension"];
+
+/// What the transaction touched. `$1` is the service's schema, `$2` the `search_path` to set, `$3` whether all of the
+/// schema is its own. One row at least, with nulls where nothing was touched.
+pub(super) fn inside() -> String {
+    let functions =
+        written("function", "pg_proc", "proname", "pronamespace", "proowner", "created or replaced", "true");
+    let types = written(
+        "type",
+        "pg_type",
+        "typname",
+        "typnamespace",
+        "typowner",
+        "created or altered",
+        "x.typrelid = 0 AND x.typelem = 0 AND x.typtype IN ('e', 'd', 'r', 'b')",
+    );
+    let dropped = OBJECT_CATALOGS
+        .map(|catalog| {
+            format!(
+                "UNION ALL SELECT 'object', '', '', NULL, 'dropped', classid::int8, objid::int8 FROM held \
+                 WHERE locktype = 'object' AND mode = 'AccessExclusiveLock' AND classid = '{catalog}'::regclass \
+                   AND NOT EXISTS (SELECT FROM {catalog} WHERE oid = objid)"
+            )
+        })
+        .join(" ");
+    format!(
+        "/* migrate */ WITH held AS MATERIALIZED (\
+           SELECT locktype, relation, classid, objid, mode FROM pg_locks WHERE pid = pg_backend_pid() AND granted), \
+         mine AS MATERIALIZED (SELECT pg_current_xact_id()::text::int8 AS top), \
+         locked AS MATERIALIZED (SELECT relation, bool_or(mode <> 'RowExclusiveLock') AS altered FROM held \
+           WHERE locktype = 'relation' AND mode NOT IN ('AccessShareLock', 'RowShareLock') GROUP BY relation), \
+         relations AS (SELECT relation AS oid, altered FROM locked \
+           UNION ALL SELECT x.oid, true FROM pg_class x CROSS JOIN mine WHERE {ours}), \
+         tables AS (SELECT coalesce(i.indrelid, d.refobjid, r.oid) AS oid, bool_or(r.altered) AS altered FROM relations r \
+           LEFT JOIN pg_index i ON i.indexrelid = r.oid \
+           LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = r.oid AND d.objsubid = 0 \
+             AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') \
+             AND EXISTS (SELECT FROM pg_class s WHERE s.oid = r.oid AND s.relkind = 'S') GROUP BY 1), \
+         touched(kind, schema, name, role, did, catalog, oid) AS (\
+           SELECT {RELATION_KIND}, n.nspname::text, c.relname::text, pg_get_userbyid(c.relowner)::text, \
+                  CASE WHEN t.altered THEN 'altered' ELSE 'written to' END, 'pg_class'::regclass::oid::int8, c.oid::int8 \
+           FROM tables t JOIN pg_class c ON c.oid = t.oid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {ELSEWHERE} \
+           UNION ALL SELECT 'table', '', '', NULL, 'dropped', 'pg_class'::regclass::oid::int8, relation::int8 \
+           FROM locked WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = relation) \
+           {dropped} {functions} {types} \
+           UNION ALL SELECT 'type', n.nspname::text, t.typname::text, pg_get_userbyid(t.typowner)::text, 'altered', \
+                  'pg_type'::regclass::oid::int8, t.oid::int8 \
+           FROM pg_enum x JOIN pg_type t ON t.oid = x.enumtypid JOIN pg_namespace n ON n.oid = t.typnamespace CROSS JOIN mine \
+           WHERE {ours} AND {ELSEWHERE} \
+           UNION ALL SELECT 'schema', '', n.nspname::text, pg_get_userbyid(n.nspowner)::text, 'created or altered', \
+                  'pg_namespace'::regclass::oid::int8, n.oid::int8 \
+           FROM pg_namespace n JOIN pg_namespace x USING (oid) CROSS JOIN mine WHERE {ours} AND {ELSEWHERE} AND n.nspname <> $1 \
+           UNION ALL SELECT 'extension', '', x.extname::text, pg_get_userbyid(x.extowner)::text, 'created or altered', \
+                  'pg_extension'::regclass::oid::int8, x.oid::int8 FROM pg_extension x CROSS JOIN mine WHERE {ours}) \
+         SELECT set_config('search_path', $2, true), (extract(epoch FROM now()) * 1000000)::int8 AS begun_at, t.kind, \
+                coalesce(t.schema, '') AS schema, coalesce(t.name, '') AS name, t.role, coalesce(t.did, '') AS did, \
+                coalesce(t.catalog, 0) AS catalog, coalesce(t.oid, 0) AS oid \
+         FROM (SELECT 1) AS always LEFT JOIN (\
+           SELECT DISTINCT * FROM touched WHERE NOT ($3 AND schema = $1)) AS t ON true",
+        ours = ours(),
+    )
+}
+
+/// Whether the row `x` was written by this transaction or a subtransaction of it: we see it, and who wrote it has not
+/// ended. Those of others that began after us have: else we would not see them.
+fn ours() -> &'static str {
+    "CASE WHEN age(x.xmin) <= 0 THEN pg_xact_status((mine.top - age(x.xmin))::text::xid8) = 'in progress' ELSE false END"
+}
+
+/// Objects of a catalog that this transaction wrote. Whether it wrote any is asked first, of the statistics, so that a
+/// large catalog is not read for nothing.
+fn written(
+    kind: &str,
+    catalog: &str,
+    name: &str,
+    namespace: &str,
+    owner: &str,
+    did: &str,
+    condition: &str,
+) -> String {
+    format!(
+        "UNION ALL SELECT '{kind}', n.nspname::text, x.{name}::text, pg_get_userbyid(x.{owner})::text, '{did}', \
+                '{catalog}'::regclass::oid::int8, x.oid::int8 \
+         FROM {catalog} x JOIN pg_namespace n ON n.oid = x.{namespace} CROSS JOIN mine \
+         WHERE (SELECT pg_stat_get_xact_tuples_inserted('{catalog}'::regclass) \
+                     + pg_stat_get_xact_tuples_updated('{catalog}'::regclass) > 0) \
+           AND {} AND {ELSEWHERE} AND {condition}",
+        ours()
+    )
+}
+
+/// Catalog, number, kind, schema, name and owner of those of these objects that stand there, seen from outside. Indexes
+/// and what belongs to a table (its row type, its storage) are named with their table.
+pub(super) fn outside(numbers: &[(i64, i64)]) -> String {
+    let numbers: Vec<String> = numbers.iter().map(|(catalog, oid)| format!("({catalog}, {oid})")).collect();
+    format!(
+        "/* migrate */ SELECT d.catalog::int8, d.oid::int8, i.type, coalesce(i.schema, ''), \
+           coalesce((SELECT relname::text FROM pg_class c WHERE c.oid = d.oid AND d.catalog::oid = 'pg_class'::regclass), \
+             (SELECT proname::text FROM pg_proc p WHERE p.oid = d.oid AND d.catalog::oid = 'pg_proc'::regclass), \
+             (SELECT typname::text FROM pg_type t WHERE t.oid = d.oid AND d.catalog::oid = 'pg_type'::regclass), \
+             i.name, i.identity), \
+           coalesce(pg_get_userbyid(coalesce((SELECT relowner FROM pg_class c WHERE c.oid = d.oid), \
+             (SELECT proowner FROM pg_proc p WHERE p.oid = d.oid), (SELECT typowner FROM pg_type t WHERE t.oid = d.oid))), 'unknown')::text \
+         FROM (VALUES {}) AS d(catalog, oid), pg_identify_object(d.catalog::oid, d.oid::oid, 0) AS i \
+         WHERE i.identity IS NOT NULL AND i.type NOT IN ('index', 'toast table') AND coalesce(i.schema, '') NOT LIKE 'pg\\_t%' \
+           AND NOT EXISTS (SELECT FROM pg_type t WHERE d.catalog::oid = 'pg_type'::regclass \
+             AND (t.oid = d.oid AND t.typrelid <> 0 OR t.typarray = d.oid))",
+        numbers.join(", ")
+    )
+}

@@ -1,0 +1,84 @@
+//! A run that is stopped ends what it does, says so, and leaves no lock behind.
+
+use migration_coordinator::{RunError, RunOptions, StepError, cancellation, run};
+use migration_kit::Service;
+
+use crate::support::{Bench, Step, done, everything, options, service, step};
+
+const CREATE: &str = "m20250101_000001_create_item";
+const SLEEP: &str = "m20250102_000001_add_sleep";
+const LAST: &str = "m20250103_000001_add_column";
+
+const ASLEEP: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(60)' \
+                      AND datname = current_database())";
+const LOCKED: &str = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' \
+                      AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+
+fn shop(kind: fn(Step) -> Step) -> Service {
+    let create = step(CREATE).up("CREATE TABLE item (id integer)");
+    let sleep = kind(step(SLEEP)).up("INSERT INTO item VALUES (1)").up("SELECT pg_sleep(60)");
+    service("shop", vec![create, sleep, step(LAST)])
+}
+
+async fn interrupted(kind: fn(Step) -> Step, atomic: bool) -> Bench {
+    let bench = Bench::new();
+    let (stop, cancellation) = cancellation();
+    let options = RunOptions { cancellation, atomic, ..options() };
+    let deployment = bench.deployment(vec![shop(kind)]);
+    let goal = everything();
+    let stopper = async {
+        bench.until(ASLEEP).await;
+        stop.now();
+    };
+    let (report, ()) = tokio::join!(run(&deployment, &goal, &options), stopper);
+    let report = report.unwrap();
+    assert!(
+        matches!(&report.failures[..], [RunError::Step(StepError::Interrupted { id, .. })] if id.name.as_str() == SLEEP),
+        "{report:#?}"
+    );
+    assert_eq!(bench.rows(LOCKED).await, ["f"]);
+    assert_eq!(bench.rows(ASLEEP).await, ["f"]);
+    assert_eq!(bench.journal(shop(kind)).await.last(), Some(&format!("{SLEEP} interrupted")));
+    assert_eq!(done(&report).len(), usize::from(!atomic));
+    bench
+}
+
+#[tokio::test]
+async fn a_transactional_migration_is_rolled_back() {
+    let bench = interrupted(|step| step, false).await;
+    assert_eq!(bench.rows("SELECT count(*) FROM shop.item").await, ["0"]);
+}
+
+#[tokio::test]
+async fn a_stepwise_migration_keeps_what_it_did() {
+    let bench = interrupted(Step::stepwise, false).await;
+    assert_eq!(bench.rows("SELECT count(*) FROM shop.item").await, ["1"]);
+}
+
+#[tokio::test]
+async fn all_is_rolled_back_where_it_is_all_or_nothing() {
+    let bench = interrupted(|step| step, true).await;
+    assert!(bench.tables("shop").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_run_that_waits_for_another_stops_waiting() {
+    let bench = Bench::new();
+    bench.up_well(vec![service("shop", vec![step(CREATE)])]).await;
+    let mut other = bench.session().await;
+    other.execute("SELECT pg_advisory_lock(hashtextextended('migrate:shop.seaql_migrations_shop', 0))").await;
+    let events = crate::support::Events::collect();
+    let (stop, cancellation) = cancellation();
+    let options = RunOptions { cancellation, ..options() };
+    let deployment = bench.deployment(vec![shop(|step| step)]);
+    let goal = everything();
+    let stopper = async {
+        let waiting = events.until("lock_waiting").await;
+        stop.now();
+        waiting
+    };
+    let (report, waiting) = tokio::join!(run(&deployment, &goal, &options), stopper);
+    assert!(waiting.contains("holder_application=\"app\""), "{waiting}");
+    let report = report.unwrap();
+    assert!(matches!(&report.failures[..], [RunError::Interrupted]), "{report:#?}");
+}

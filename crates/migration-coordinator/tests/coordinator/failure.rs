@@ -1,0 +1,151 @@
+//! What remains when a migration fails, and how the next run goes on.
+
+use migration_coordinator::{RunError, StepError, service_state, stopped_midway};
+use migration_kit::{Check, Service};
+use migration_plan::{ServiceState, status};
+
+use crate::support::{Bench, service, step};
+
+const CREATE: &str = "m20250101_000001_create_item";
+const NEXT: &str = "m20250102_000001_add_row";
+const LAST: &str = "m20250103_000001_add_column";
+
+fn create() -> crate::support::Step {
+    step(CREATE).up("CREATE TABLE item (id integer)")
+}
+
+async fn state(bench: &Bench, shop: Service) -> (ServiceState, Vec<String>) {
+    let deployment = bench.deployment(vec![shop]);
+    let survey = migration_coordinator::Survey::take(&deployment).await;
+    let (shop, ..) = deployment.services().next().unwrap();
+    let facts = survey.service(shop.name()).unwrap();
+    let status = status(deployment.catalog(), &survey.history(), shop.name(), survey.now()).unwrap();
+    let midway = stopped_midway(shop, facts).into_iter().map(ToString::to_string).collect();
+    (service_state(shop, facts, &status), midway)
+}
+
+#[tokio::test]
+async fn a_transactional_migration_leaves_nothing_behind() {
+    let bench = Bench::new();
+    let bad = || step(NEXT).up("CREATE TABLE half ()").up("INSERT INTO item VALUES (1)").up("SELECT 1 / 0");
+    let (error, before) = bench.up_badly(vec![service("shop", vec![create(), bad(), step(LAST)])]).await;
+    assert!(matches!(&error, RunError::Step(StepError::RolledBack { .. })), "{error:?}");
+    assert_eq!(error.to_string(), format!("`shop`: migration `{NEXT}` failed while applying"));
+    assert_eq!(before, [format!("shop:{CREATE}")]);
+    assert_eq!(bench.tables("shop").await, ["item"]);
+    assert_eq!(bench.rows("SELECT count(*) FROM shop.item").await, ["0"]);
+    let shop = || service("shop", vec![create(), step(NEXT).up("INSERT INTO item VALUES (2)"), step(LAST)]);
+    assert_eq!(bench.journal(shop()).await, [format!("{CREATE} succeeded"), format!("{NEXT} failed")]);
+    assert_eq!(state(&bench, shop()).await, (ServiceState::Behind, vec![]));
+    assert_eq!(bench.up_well(vec![shop()]).await, [format!("shop:{NEXT}"), format!("shop:{LAST}")]);
+    assert_eq!(bench.rows("SELECT id FROM shop.item").await, ["2"]);
+}
+
+#[tokio::test]
+async fn a_stepwise_migration_that_stopped_midway_is_resumed() {
+    let bench = Bench::new();
+    let shop = |condition: &str| {
+        let fill = step(NEXT)
+            .stepwise()
+            .up("CREATE TABLE IF NOT EXISTS half ()")
+            .up("INSERT INTO item VALUES (1)")
+            .up(format!("SELECT 1 / {condition}"));
+        service("shop", vec![create(), fill])
+    };
+    let (error, _) = bench.up_badly(vec![shop("0")]).await;
+    assert!(matches!(&error, RunError::Step(StepError::Partial { .. })), "{error:?}");
+    assert_eq!(bench.tables("shop").await, ["half", "item"]);
+    assert_eq!(
+        bench.journal(shop("0")).await,
+        [format!("{CREATE} succeeded"), format!("{NEXT} running"), format!("{NEXT} failed")]
+    );
+    assert_eq!(state(&bench, shop("0")).await, (ServiceState::Dirty, vec![NEXT.to_owned()]));
+    assert_eq!(bench.up_well(vec![shop("1")]).await, [format!("shop:{NEXT}")]);
+    assert_eq!(state(&bench, shop("1")).await, (ServiceState::Current, vec![]));
+}
+
+#[tokio::test]
+async fn an_invalid_index_is_not_left_unsaid() {
+    let bench = Bench::new();
+    let shop = |statement: &str| {
+        let index = step(NEXT).stepwise().up("INSERT INTO item VALUES (1), (1)").up(statement);
+        service("shop", vec![create(), index])
+    };
+    let (error, _) =
+        bench.up_badly(vec![shop("CREATE UNIQUE INDEX CONCURRENTLY item_id ON item (id)")]).await;
+    assert!(matches!(&error, RunError::Step(StepError::Partial { .. })), "{error:?}");
+    let (error, _) = bench
+        .up_badly(vec![shop("CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS item_id ON item (id)")])
+        .await;
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("invalid indexes were left behind: item_id"), "{source}");
+}
+
+#[tokio::test]
+async fn a_promise_that_is_not_kept_rolls_back() {
+    let bench = Bench::new();
+    let promising = |stepwise: bool| {
+        let fill = step(NEXT)
+            .up("INSERT INTO item VALUES (1)")
+            .details(|d| d.verify(Check::none("no item is 1", "SELECT id FROM item WHERE id = 1")));
+        service("shop", vec![create(), if stepwise { fill.stepwise() } else { fill }])
+    };
+    let (error, _) = bench.up_badly(vec![promising(false)]).await;
+    assert!(matches!(&error, RunError::Step(StepError::Verify { rolled_back: true, .. })), "{error:?}");
+    assert!(error.to_string().ends_with("no item is 1: 1 row: (1)"), "{error}");
+    assert_eq!(bench.rows("SELECT count(*) FROM shop.item").await, ["0"]);
+    let (error, _) = bench.up_badly(vec![promising(true)]).await;
+    assert!(matches!(&error, RunError::Step(StepError::Verify { rolled_back: false, .. })), "{error:?}");
+    assert_eq!(state(&bench, promising(true)).await.0, ServiceState::Dirty);
+}
+
+#[tokio::test]
+async fn a_guard_refuses_before_anything_is_done() {
+    let bench = Bench::new();
+    let guarded = |stepwise: bool| {
+        let drop = step(NEXT)
+            .up("DROP TABLE item")
+            .details(|d| d.guard(Check::none("item is empty", "SELECT id FROM item")));
+        service("shop", vec![create(), if stepwise { drop.stepwise() } else { drop }])
+    };
+    bench.up_well(vec![service("shop", vec![create()])]).await;
+    bench.execute("INSERT INTO shop.item VALUES (1)").await;
+    for stepwise in [false, true] {
+        let (error, _) = bench.up_badly(vec![guarded(stepwise)]).await;
+        assert!(matches!(&error, RunError::Step(StepError::Guard { .. })), "{error:?}");
+        assert!(error.to_string().ends_with("is refused: item is empty: 1 row: (1)"), "{error}");
+        assert_eq!(state(&bench, guarded(stepwise)).await.0, ServiceState::Behind, "nothing was begun");
+    }
+    assert_eq!(bench.tables("shop").await, ["item"]);
+}
+
+#[tokio::test]
+async fn checks_of_all_kinds_are_asked() {
+    let bench = Bench::new();
+    let shop = || {
+        let create = step(CREATE).up("CREATE TABLE item (id integer)").details(|d| {
+            d.verify(Check::none("no item", "SELECT id FROM item -- none"))
+                .verify(Check::holds("there is a table", "SELECT to_regclass('item') IS NOT NULL;"))
+                .verify(Check::report("size", "SELECT count(*)::text FROM item"))
+                .verify(Check::report("all", "SELECT id::text FROM item ORDER BY id"))
+                .verify(Check::table("item", &["id integer"]))
+        });
+        service("shop", vec![create])
+    };
+    bench.up_well(vec![shop()]).await;
+    let found = |results: &[migration_coordinator::CheckResult]| {
+        results.iter().map(|r| format!("{} {}", r.found, r.holds)).collect::<Vec<_>>()
+    };
+    let ask = async || {
+        let verifications = migration_coordinator::verify(&bench.deployment(vec![shop()]), &[]).await;
+        found(verifications[0].results.as_ref().unwrap())
+    };
+    assert_eq!(ask().await, ["none true", "yes true", "0 true", " true", "yes true"]);
+    bench.execute("INSERT INTO shop.item VALUES (3), (4)").await;
+    assert_eq!(ask().await, ["2 rows: (3), (4) false", "yes true", "2 true", "3, 4 true", "yes true"]);
+    bench.execute("ALTER TABLE shop.item RENAME TO thing").await;
+    let broken = ask().await;
+    assert!(broken[0].starts_with("could not be asked: ") && broken[0].ends_with("false"), "{broken:?}");
+    assert_eq!(broken[1], "no false");
+    assert_eq!(broken[4], "no false");
+}

@@ -1,0 +1,18 @@
+//! The coordinator against real servers: one module a promise.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails the test, and says where")]
+
+mod atomic;
+mod cancellation;
+mod connecting;
+mod failure;
+mod isolation;
+mod locking;
+mod order;
+mod plain;
+mod quiet;
+mod reading;
+mod refusals;
+mod shared_schema;
+mod support;
+mod table_locks;

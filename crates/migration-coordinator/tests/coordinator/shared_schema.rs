@@ -1,0 +1,101 @@
+//! A service that shares its schema may change its own tables there, and what it makes, and nothing else.
+
+use migration_coordinator::{RunError, StepError};
+use migration_kit::Service;
+
+use crate::support::{Bench, Step, service, step};
+
+const CREATE: &str = "m20250101_000001_create_item";
+const TOUCH: &str = "m20250102_000001_add_touch";
+
+fn shop(touch: Step) -> Service {
+    let create = step(CREATE)
+        .up("CREATE TABLE item (id integer CONSTRAINT item_pkey PRIMARY KEY)")
+        .up("CREATE TABLE extra (id bigint GENERATED ALWAYS AS IDENTITY)")
+        .up("CREATE FUNCTION public.stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
+        .up("CREATE TYPE size AS ENUM ('s')")
+        .up("CREATE VIEW items AS SELECT id FROM item");
+    service("shop", vec![create, touch]).with_default_schema("public").with_tables(&["item", "extra"])
+}
+
+/// Its tables' names begin like the shop's.
+fn stock() -> Service {
+    let create = step(CREATE).up("CREATE TABLE item_stock (id bigint GENERATED ALWAYS AS IDENTITY)");
+    service("stock", vec![create]).with_default_schema("public").with_tables(&["item_stock"])
+}
+
+async fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.up_well(vec![stock(), shop(step(TOUCH))]).await;
+    bench.execute("CREATE TABLE public.wiki (id integer)").await;
+    bench.execute("CREATE VIEW public.wiki_view AS SELECT id FROM public.wiki").await;
+    bench.execute("CREATE FUNCTION public.wiki() RETURNS integer LANGUAGE sql AS 'SELECT 1'").await;
+    bench
+}
+
+async fn refused(sql: &str) -> Vec<String> {
+    let bench = bench().await;
+    let next = step("m20250103_000001_add_touch").up(sql);
+    let services = vec![stock(), {
+        let create = step(CREATE);
+        service("shop", vec![create, step(TOUCH), next])
+            .with_default_schema("public")
+            .with_tables(&["item", "extra"])
+    }];
+    let report = bench.up(services).await.unwrap();
+    let mut found: Vec<String> = report
+        .failures
+        .iter()
+        .flat_map(|failure| match failure {
+            RunError::Step(StepError::Isolation { violations, .. }) => {
+                violations.iter().map(ToString::to_string).collect::<Vec<_>>()
+            }
+            other => panic!("`{sql}`: {other:?}"),
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+#[tokio::test]
+async fn what_a_service_names_or_makes_is_its_own() {
+    for sql in [
+        "ALTER TABLE item ADD COLUMN note text",
+        "ALTER TABLE extra ALTER COLUMN id SET CACHE 10",
+        "INSERT INTO extra DEFAULT VALUES",
+        "CREATE TABLE anything (id serial PRIMARY KEY)",
+        "CREATE FUNCTION public.anything() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+        "CREATE VIEW anything AS SELECT id FROM wiki",
+        "CREATE TYPE anything AS ENUM ('a')",
+        "CREATE INDEX item_idx ON item (id)",
+        "DROP TABLE extra",
+    ] {
+        assert_eq!(refused(sql).await, Vec::<String>::new(), "`{sql}`");
+    }
+}
+
+#[tokio::test]
+async fn what_others_have_there_is_not() {
+    for (sql, violation) in [
+        ("ALTER TABLE wiki ADD COLUMN note text", "table `public.wiki` of role `postgres` was altered"),
+        // Under its new name it would pass for one of the shop's own.
+        ("ALTER TABLE wiki RENAME TO item_wiki", "table `public.wiki` of role `postgres` was altered"),
+        ("ALTER VIEW wiki_view RENAME TO w", "view `public.wiki_view` of role `postgres` was altered"),
+        (
+            "INSERT INTO item_stock DEFAULT VALUES",
+            "table `public.item_stock` of service `stock` was written to",
+        ),
+        ("DROP TABLE wiki CASCADE", "table `public.wiki` of role `postgres` was dropped"),
+        (
+            "CREATE OR REPLACE FUNCTION public.wiki() RETURNS integer LANGUAGE sql AS 'SELECT 2'",
+            "function `public.wiki` of role `postgres` was created or replaced",
+        ),
+        (
+            "DELETE FROM seaql_migrations_stock",
+            "table `public.seaql_migrations_stock` of service `stock` was written to",
+        ),
+    ] {
+        let found = refused(sql).await;
+        assert!(found.contains(&violation.to_owned()), "`{sql}`: {found:?}");
+    }
+}

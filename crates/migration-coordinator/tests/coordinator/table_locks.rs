@@ -1,0 +1,102 @@
+//! Strong table locks: the application never waits behind us.
+
+use std::time::Duration;
+
+use migration_coordinator::{RunError, RunOptions, StepError, run};
+use migration_kit::Service;
+use migration_kit::table_lock::{Policy, TableLockError};
+
+use crate::support::{Bench, Events, everything, options, service, step};
+
+const CREATE: &str = "m20250101_000001_create_item";
+const ADD: &str = "m20250102_000001_add_column";
+
+fn shop() -> Service {
+    let lock_file = "m20250101_000001_create_item expand transaction aa\n\
+                     m20250102_000001_add_column expand transaction bb\n  apply item in ACCESS EXCLUSIVE\n";
+    let add = step(ADD).up("ALTER TABLE item ADD COLUMN note text");
+    service("shop", vec![step(CREATE).up("CREATE TABLE item (id integer)"), add]).with_lock_file(lock_file)
+}
+
+/// The shop with its table, and a transaction that reads it and does not end.
+async fn behind_an_open_transaction() -> (Bench, crate::support::Session) {
+    let bench = Bench::new();
+    bench.up_well(vec![service("shop", vec![step(CREATE).up("CREATE TABLE item (id integer)")])]).await;
+    let mut reader = bench.session().await;
+    reader.execute("BEGIN").await;
+    reader.execute("SELECT count(*) FROM shop.item").await;
+    (bench, reader)
+}
+
+#[tokio::test]
+async fn behind_an_old_transaction_nobody_waits_for_us_and_the_blocker_is_named() {
+    let (bench, mut reader) = behind_an_open_transaction().await;
+    let blocker = reader.rows("SELECT pg_backend_pid()").await.concat();
+    let events = Events::collect();
+    let policy = Policy {
+        patience: Duration::from_secs(2),
+        old_after: Duration::ZERO,
+        probe_every: Duration::from_millis(5),
+        ..Policy::default()
+    };
+    let impatient = RunOptions { table_locks: policy, ..options() };
+    let deployment = bench.deployment(vec![shop()]);
+    let goal = everything();
+    let mut application = bench.session().await;
+    // Any wait for a table lock, however short, fails a statement of the application.
+    application.execute("SET lock_timeout = '1ms'").await;
+    let working = async {
+        loop {
+            application.execute("SELECT count(*) FROM shop.item").await;
+            application.execute("INSERT INTO shop.item VALUES (1)").await;
+        }
+    };
+    let report = tokio::select! {
+        report = run(&deployment, &goal, &impatient) => report.unwrap(),
+        () = working => unreachable!("it works for ever"),
+    };
+    let failures = report.failures;
+    let [RunError::Step(StepError::TableLock { source, .. })] = &failures[..] else { panic!("{failures:?}") };
+    let TableLockError::GaveUp { relation, blocker: Some(holder), .. } = source else { panic!("{source:?}") };
+    assert_eq!(
+        (relation.as_str(), holder.pid.to_string(), holder.application.as_str()),
+        ("shop.item", blocker, "app")
+    );
+    assert!(events.until("table_lock_waiting").await.contains("blocker_application=\"app\""));
+    assert_ne!(bench.rows("SELECT count(*) FROM shop.item").await, ["0"], "the application went on");
+    reader.execute("COMMIT").await;
+    assert_eq!(bench.up_well(vec![shop()]).await, [format!("shop:{ADD}")]);
+}
+
+#[tokio::test]
+async fn a_lock_that_was_not_known_beforehand_is_tried_again() {
+    let (bench, mut reader) = behind_an_open_transaction().await;
+    let create = step(CREATE).up("CREATE TABLE item (id integer)");
+    let unrecorded = service("shop", vec![create, step(ADD).up("ALTER TABLE item ADD COLUMN note text")]);
+    let release = async {
+        let queued =
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'shop.item'::regclass)";
+        bench.until(queued).await;
+        bench.until(&queued.replacen("EXISTS", "NOT EXISTS", 1)).await;
+        reader.execute("COMMIT").await;
+    };
+    let (done, ()) = tokio::join!(bench.up_well(vec![unrecorded]), release);
+    assert_eq!(done, [format!("shop:{ADD}")]);
+}
+
+#[tokio::test]
+async fn all_or_nothing_waits_for_table_locks_too() {
+    let (bench, mut reader) = behind_an_open_transaction().await;
+    let events = Events::collect();
+    let deployment = bench.deployment(vec![shop()]);
+    let goal = everything();
+    let atomic = RunOptions { atomic: true, ..options() };
+    let release = async {
+        events.until("table_lock_waiting").await;
+        reader.execute("COMMIT").await;
+    };
+    let (report, ()) = tokio::join!(run(&deployment, &goal, &atomic), release);
+    let report = report.unwrap();
+    assert!(report.failures.is_empty(), "{report:#?}");
+    assert_eq!(report.done.len(), 1);
+}
