@@ -149,3 +149,12 @@ async fn checks_of_all_kinds_are_asked() {
     assert_eq!(broken[1], "no false");
     assert_eq!(broken[4], "no false");
 }
+
+#[tokio::test]
+async fn a_migration_that_ends_its_transaction_is_told_so() {
+    let bench = Bench::new();
+    let ending = step(NEXT).up("INSERT INTO item VALUES (1)").up("COMMIT").up("BEGIN");
+    let (error, _) = bench.up_badly(vec![service("shop", vec![create(), ending])]).await;
+    assert!(matches!(&error, RunError::Step(StepError::Partial { .. })), "{error:?}");
+    assert_eq!(bench.rows("SELECT id FROM shop.item").await, ["1"]);
+}
