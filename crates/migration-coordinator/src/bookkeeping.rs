@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use migration_kit::table_lock::PATIENCE_SETTING;
+use migration_kit::table_lock::{PATIENCE_SETTING, TableLock};
 use migration_kit::{MigrationName, literal, quote_identifier};
 use migration_plan::Direction;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, TransactionTrait, Value};
@@ -183,6 +183,28 @@ pub(crate) async fn record<C: ConnectionTrait>(
         entry.error.into(),
     ];
     connection.execute_raw(statement(&sql, values)).await.map(drop)
+}
+
+/// Those of these locks whose tables exist. The lock file knows the tables of a database that the migrations made; one
+/// that was adopted, or made in another order, may lack some, and there is nothing to lock then.
+pub(crate) async fn present<C: ConnectionTrait>(
+    connection: &C,
+    locks: Vec<TableLock>,
+) -> Result<Vec<TableLock>, DbErr> {
+    if locks.is_empty() {
+        return Ok(locks);
+    }
+    let exists =
+        |lock: &TableLock| format!("pg_catalog.to_regclass({}) IS NOT NULL", literal(&lock.qualified()));
+    let sql = format!("/* migrate */ SELECT {}", locks.iter().map(exists).collect::<Vec<_>>().join(", "));
+    let row = query_one(connection, &sql, []).await?;
+    let mut present = Vec::with_capacity(locks.len());
+    for (column, lock) in locks.into_iter().enumerate() {
+        if row.try_get_by_index(column)? {
+            present.push(lock);
+        }
+    }
+    Ok(present)
 }
 
 /// The service's schema as the only entry of a `search_path`; `pg_catalog` is in it by itself.

@@ -126,6 +126,11 @@ impl LockFile {
         text
     }
 
+    /// What the file says of all its migrations, by name.
+    pub fn entries(&self) -> impl Iterator<Item = (&MigrationName, &LockEntry)> {
+        self.entries.iter()
+    }
+
     /// What the file says of a migration, if it knows it.
     #[must_use]
     pub fn entry(&self, name: &MigrationName) -> Option<&LockEntry> {

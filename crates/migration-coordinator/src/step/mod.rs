@@ -172,7 +172,8 @@ impl Worker<'_> {
         if step.direction == Direction::Apply {
             self.guard(tx, step, &migration.details().guards).await?;
         }
-        for statement in waiting.lock_statements(&self.locks(step)) {
+        let locks = bookkeeping::present(tx, self.locks(step)).await.map_err(failed)?;
+        for statement in waiting.lock_statements(&locks) {
             tx.execute_unprepared(&statement).await.map_err(failed)?;
         }
         self.call(step, &SchemaManager::new(tx)).await.map_err(failed)?;
