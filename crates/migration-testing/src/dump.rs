@@ -7,8 +7,11 @@ use postgres_sandbox::{Database, SandboxError};
 const BOOKKEEPING: [&str; 4] =
     ["seaql_migrations_*", "migration_journal_*", "migration_backfill_*", "migration_reject_*"];
 
-/// Dumps one schema.
-pub(crate) fn schema(database: &Database, schema: &str) -> Result<String, SandboxError> {
+/// One schema of a database as `pg_dump` writes it, without settings, comments and the coordinator's own tables.
+///
+/// # Errors
+/// [`SandboxError`] if `pg_dump` fails.
+pub fn dump_schema(database: &Database, schema: &str) -> Result<String, SandboxError> {
     let schema = quote_identifier(schema);
     let mut args = vec!["--schema-only".to_owned(), "--no-owner".to_owned(), "--no-privileges".to_owned()];
     args.push(format!("--schema={schema}"));

@@ -20,6 +20,7 @@ use migration_plan::{ContractSteps, KnownMigration};
 use postgres_sandbox::{Cluster, Database};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
+pub use dump::dump_schema;
 pub use run::ScratchError;
 
 /// A database of its own for one test, with one service in it or several. It is dropped with this value.
@@ -158,7 +159,7 @@ impl Scratch {
     /// # Panics
     /// If `pg_dump` fails.
     pub async fn dump_schema(&self) -> String {
-        dump::schema(&self.database, self.service().default_schema()).unwrap_or_else(|error| fail(&error))
+        dump_schema(&self.database, self.service().default_schema()).unwrap_or_else(|error| fail(&error))
     }
 
     /// A pool whose `search_path` is exactly the service's schema.
