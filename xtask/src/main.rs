@@ -1,5 +1,8 @@
 //! The services by name, and the tasks of their developers. `cargo xtask migrate` is the command line over all of them.
 
+mod artifacts;
+
+use std::io::{Write, stderr};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -18,12 +21,24 @@ struct Xtask {
 enum Task {
     /// Bring the databases of all services to where they should be
     Migrate(Box<Arguments>),
+    /// Make `migrations.lock` and `schema.sql` of each service from its migrations, or check that they are current
+    Artifacts(artifacts::Arguments),
 }
 
 fn main() -> ExitCode {
     match Xtask::parse().task {
         Task::Migrate(arguments) => migration_cli::execute(program(), *arguments),
+        Task::Artifacts(arguments) => reported(artifacts::execute(&arguments, services())),
     }
+}
+
+/// Prints an error with its causes.
+fn reported(result: anyhow::Result<ExitCode>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        // A closed pipe is the reader's choice.
+        drop(writeln!(stderr(), "error: {error:#}"));
+        ExitCode::FAILURE
+    })
 }
 
 fn program() -> Program {

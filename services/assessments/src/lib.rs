@@ -28,7 +28,9 @@ pub const NAME: &str = "assessments";
 /// Never: the names are literals, and a test makes the service.
 #[must_use]
 pub fn service() -> Service {
-    Service::new(NAME, migrations()).expect("the names are checked by a test")
+    Service::new(NAME, migrations())
+        .expect("the names are checked by a test")
+        .with_lock_file(include_str!("../migrations.lock"))
 }
 
 /// The same migrations for plain sea-orm tools. They take no lock and check nothing: give the connection a

@@ -41,6 +41,7 @@ pub fn service() -> Service {
             "generated_images",
             "user_preferences",
         ])
+        .with_lock_file(include_str!("../migrations.lock"))
 }
 
 /// The same migrations for plain sea-orm tools: no lock, no phases, no verify.

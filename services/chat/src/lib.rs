@@ -29,6 +29,7 @@ pub fn service() -> Service {
     Service::new(NAME, migrations())
         .expect("the names are literals, checked by a test")
         .with_tables(&["messages"])
+        .with_lock_file(include_str!("../migrations.lock"))
 }
 
 /// The same migrations for plain sea-orm, with a version table of the service's own.

@@ -70,6 +70,7 @@ pub fn service() -> Service {
         .expect("the names are literals, and a test makes the service")
         .with_tables(&TENANT_TABLES)
         .with_tables(&["account", "account_member", "bot", "course_deployment", "enrollment_token"])
+        .with_lock_file(include_str!("../migrations.lock"))
 }
 
 /// The service's migrations for plain sea-orm tools. It takes no lock: prefer the command line where it can be had.

@@ -1,0 +1,163 @@
+//! A private server on which all migrations run once, forwards and back, and which tells what they did.
+//!
+//! They run through the real coordinator, without the lock files that are about to be made from what is seen. Nobody
+//! else is on the server, so nothing waits and nothing is tried twice.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use migration_coordinator::{Caller, Cancellation, Deployment, Goal, Placement, Report, RunOptions, run};
+use migration_kit::table_lock::Policy;
+use migration_kit::{Phase, Service, ServiceName, quote_identifier};
+use migration_plan::{ContractSteps, Selection, TargetPoint, UnknownApplied};
+use migration_testing::dump_schema;
+use postgres_sandbox::{Cluster, Database};
+
+use super::trace::{self, NOTE, Traced};
+
+/// Every statement goes to the log as JSON, in English, and nobody cleans up beside the migrations.
+const SETTINGS: [(&str, &str); 9] = [
+    ("logging_collector", "on"),
+    ("log_destination", "jsonlog"),
+    ("log_directory", "log"),
+    ("log_filename", "trace.log"),
+    ("log_rotation_age", "0"),
+    ("log_rotation_size", "0"),
+    ("log_statement", "all"),
+    ("lc_messages", "C"),
+    ("autovacuum", "off"),
+];
+
+/// How long the server may take to write its log out.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the sandbox has seen.
+pub(super) struct Seen {
+    /// Each migration once a direction.
+    pub(super) traced: Vec<Traced>,
+    /// Each service and its schema after all migrations.
+    pub(super) schemas: Vec<(ServiceName, String)>,
+    /// Major version of the server.
+    pub(super) major: u32,
+}
+
+/// Applies all migrations of all services, contract steps too, then reverts what can be reverted.
+///
+/// # Errors
+/// No server, a migration that fails, or a log that cannot be read.
+pub(super) async fn run_all(services: Vec<Service>) -> anyhow::Result<Seen> {
+    let builder =
+        SETTINGS.iter().fold(Cluster::builder(), |builder, (name, value)| builder.setting(name, value));
+    let cluster = builder.start().map_err(|error| {
+        let hint = error.hint();
+        let error = anyhow::Error::new(error);
+        match hint {
+            Some(hint) => error.context(hint),
+            None => error,
+        }
+    })?;
+    let database = cluster.create_database()?;
+    database.psql(include_str!("trace.sql"))?;
+    let deployment = place(services, &database)?;
+
+    apply(&deployment, &database).await?;
+    let mut schemas = Vec::new();
+    for (service, schema, _) in deployment.services() {
+        schemas.push((service.name().clone(), dump_schema(&database, schema)?));
+    }
+    revert(&deployment).await?;
+    let traced = trace::read(&log(&cluster, &database)?)?;
+    Ok(Seen { traced, schemas, major: cluster.binaries().server_version().major })
+}
+
+fn place(services: Vec<Service>, database: &Database) -> anyhow::Result<Deployment> {
+    let mut placements = Vec::new();
+    for service in services {
+        let schema = service.default_schema().to_owned();
+        placements.push(Placement {
+            schema,
+            url: database.url().parse()?,
+            service: service.with_lock_file(""),
+        });
+    }
+    Ok(Deployment::new(placements)?)
+}
+
+async fn apply(deployment: &Deployment, database: &Database) -> anyhow::Result<()> {
+    let goal = |contract| Goal::Apply { selections: Vec::new(), contract, unknown: UnknownApplied::Refuse };
+    carry_out(deployment, &goal(ContractSteps::HoldBack)).await?;
+    // What comes after a contract step was held back with it, and one after that soaks anew.
+    loop {
+        let_soak(deployment, database)?;
+        let report = carry_out(deployment, &goal(ContractSteps::Apply)).await?;
+        match (report.done.is_empty(), report.held_back.first()) {
+            (false, _) => {}
+            (true, None) => return Ok(()),
+            (true, Some(held_back)) => bail!("`{}` is held back", held_back.id),
+        }
+    }
+}
+
+/// Lets the longest soak time pass, as far as the version tables tell.
+fn let_soak(deployment: &Deployment, database: &Database) -> anyhow::Result<()> {
+    for (service, schema, _) in deployment.services() {
+        let soaks = service.known().migrations.into_iter().map(|migration| match migration.phase {
+            Phase::Contract { soak } => soak.as_secs(),
+            Phase::Expand => 0,
+        });
+        let table = format!("{}.{}", quote_identifier(schema), quote_identifier(&service.version_table()));
+        let soak = soaks.max().unwrap_or_default() + 1;
+        database.psql(&format!("UPDATE {table} SET applied_at = applied_at - {soak}"))?;
+    }
+    Ok(())
+}
+
+/// Reverts each service to its last migration that cannot be reverted, or wholly.
+async fn revert(deployment: &Deployment) -> anyhow::Result<()> {
+    let selection = |service: &Service| {
+        let known = service.known().migrations;
+        let last = known.iter().rfind(|migration| migration.irreversible.is_some());
+        let point = last.map_or(TargetPoint::Base, |last| TargetPoint::Name(last.name.to_string()));
+        Selection { service: service.name().clone(), target: Some(point) }
+    };
+    let selections = deployment.services().map(|(service, _, _)| selection(service)).collect();
+    carry_out(deployment, &Goal::Revert { selections }).await.map(drop)
+}
+
+async fn carry_out(deployment: &Deployment, goal: &Goal) -> anyhow::Result<Report> {
+    let options = RunOptions {
+        caller: Caller { host: "sandbox".to_owned(), tool: "xtask".to_owned() },
+        wait: Duration::ZERO,
+        table_locks: Policy::default(),
+        jobs: 4,
+        atomic: false,
+        allow_data_loss: true,
+        cancellation: Cancellation::default(),
+    };
+    let mut report = run(deployment, goal, &options).await?;
+    match report.failures.pop() {
+        Some(failure) => Err(failure.into()),
+        None => Ok(report),
+    }
+}
+
+/// The log, once the server has written all of it: another process of the server collects and writes it.
+fn log(cluster: &Cluster, database: &Database) -> anyhow::Result<String> {
+    const END: &str = "the end";
+    database.psql(&format!("DO $$ BEGIN RAISE LOG '{NOTE}{END}'; END $$"))?;
+    let file = cluster.data_directory().join("log").join("trace.json");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let text = fs::read_to_string(&file).with_context(|| format!("`{}`", file.display()))?;
+        let is_end = |line: &str| line.contains(&format!("\"message\":\"{NOTE}{END}\""));
+        if let Some(index) = text.lines().position(is_end) {
+            return Ok(text.lines().take(index).collect::<Vec<_>>().join("\n"));
+        }
+        if Instant::now() > deadline {
+            bail!("the server did not write its log out");
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}

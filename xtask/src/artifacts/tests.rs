@@ -1,0 +1,178 @@
+//! The files as a whole: those that are committed, and those of a service that is edited.
+
+use std::fs;
+use std::path::Path;
+
+use migration_coordinator::LockFile;
+use migration_kit::{Details, Online, Service, ServiceMigration};
+use migration_plan::Direction;
+use migration_testing::Scratch;
+use sea_orm_migration::prelude::*;
+
+use super::files::stale;
+use super::generate::{Artifacts, generate};
+use super::{Arguments, SERVICES, execute};
+
+const CREATE: &str = "m20250101_000001_create_tables";
+const INDEX: &str = "m20250102_000001_index_child";
+const CHECK: &str = "m20250103_000001_check_child";
+const DROP: &str = "m20250104_000001_drop_child";
+
+/// One step of a small service; what it sends depends on its name and on `check`.
+struct Migration {
+    name: &'static str,
+    check: &'static str,
+}
+
+impl MigrationName for Migration {
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(self.name != INDEX)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let db = manager.get_connection();
+        let statements: &[&str] = match self.name {
+            CREATE => &[
+                "CREATE TABLE parent (id int CONSTRAINT parent_pkey PRIMARY KEY)",
+                "CREATE TABLE child (id int CONSTRAINT child_pkey PRIMARY KEY, parent_id int)",
+            ],
+            CHECK => &[
+                "SAVEPOINT before_it",
+                "ALTER TABLE child ADD CONSTRAINT child_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES parent (id)",
+                self.check,
+            ],
+            DROP => &["DROP TABLE child"],
+            _ => {
+                let online = Online::new(manager, "small", self.name).await?;
+                return online
+                    .create_index("child_parent_id_idx")
+                    .on("child")
+                    .columns(["parent_id"])
+                    .run()
+                    .await;
+            }
+        };
+        for statement in statements {
+            db.execute_unprepared(statement).await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let db = manager.get_connection();
+        let statements: &[&str] = match self.name {
+            CREATE => &["DROP TABLE child", "TRUNCATE parent", "DROP TABLE parent"],
+            CHECK => &["ALTER TABLE child DROP CONSTRAINT child_parent_id_fkey"],
+            DROP => &[
+                "CREATE TABLE child (id int CONSTRAINT child_pkey PRIMARY KEY, parent_id int \
+                 CONSTRAINT child_parent_id_fkey REFERENCES parent (id))",
+                "CREATE INDEX child_parent_id_idx ON child (parent_id)",
+            ],
+            _ => {
+                let online = Online::new(manager, "small", self.name).await?;
+                return online.drop_index("child_parent_id_idx").await;
+            }
+        };
+        for statement in statements {
+            db.execute_unprepared(statement).await?;
+        }
+        Ok(())
+    }
+}
+
+impl ServiceMigration for Migration {
+    fn details(&self) -> Details {
+        match self.name {
+            DROP => Details::contract(std::time::Duration::from_secs(3_600)),
+            _ => Details::expand(),
+        }
+    }
+}
+
+fn service(names: &[&'static str], check: &'static str) -> Service {
+    let migration =
+        |name: &&'static str| -> Box<dyn ServiceMigration> { Box::new(Migration { name, check }) };
+    Service::new("small", names.iter().map(migration).collect()).unwrap()
+}
+
+async fn small(names: &[&'static str], check: &'static str) -> Artifacts {
+    generate(vec![service(names, check)]).await.unwrap().swap_remove(0)
+}
+
+#[test]
+fn the_committed_files_are_current() {
+    let exit = execute(&Arguments { check: true, services: Vec::new() }, crate::services()).unwrap();
+    assert_eq!(exit, std::process::ExitCode::SUCCESS, "run `cargo xtask artifacts`");
+    let lock = fs::read_to_string(Path::new(SERVICES).join("chat/migrations.lock")).unwrap();
+    assert!(lock.contains("m20251016_000001_create_messages expand transaction "));
+}
+
+#[tokio::test]
+async fn locks_and_checksums_are_what_the_server_saw() {
+    let artifacts = small(&[CREATE, INDEX, CHECK, DROP], "SELECT 1").await;
+    let file = LockFile::parse(&artifacts.lock_file).unwrap();
+    let locks = |name: &str, direction| -> Vec<String> {
+        let recorded = file.locks(&name.parse().unwrap(), direction);
+        recorded.iter().map(|lock| format!("{} {}", lock.relation, lock.mode)).collect()
+    };
+    assert_eq!(locks(CREATE, Direction::Apply), [""; 0], "its tables are new");
+    assert_eq!(locks(CREATE, Direction::Revert), ["child ACCESS EXCLUSIVE", "parent ACCESS EXCLUSIVE"]);
+    assert_eq!(locks(INDEX, Direction::Apply), ["child SHARE UPDATE EXCLUSIVE"]);
+    assert_eq!(locks(INDEX, Direction::Revert), ["child SHARE UPDATE EXCLUSIVE"]);
+    assert_eq!(locks(CHECK, Direction::Apply), ["parent SHARE ROW EXCLUSIVE", "child SHARE ROW EXCLUSIVE"]);
+    assert_eq!(locks(CHECK, Direction::Revert), ["parent ACCESS EXCLUSIVE", "child ACCESS EXCLUSIVE"]);
+    assert_eq!(locks(DROP, Direction::Apply), ["parent ACCESS EXCLUSIVE", "child ACCESS EXCLUSIVE"]);
+    assert_eq!(locks(DROP, Direction::Revert), ["parent SHARE ROW EXCLUSIVE"]);
+    assert!(artifacts.schema.contains("CREATE TABLE small.parent"));
+    assert!(!artifacts.schema.contains("small.child"), "contract steps are applied too");
+    assert_eq!(
+        artifacts,
+        small(&[CREATE, INDEX, CHECK, DROP], "SELECT   1").await,
+        "it is the same each time"
+    );
+}
+
+#[tokio::test]
+async fn a_recorded_table_that_does_not_exist_is_not_locked() {
+    const ALL: [&str; 4] = [CREATE, INDEX, CHECK, DROP];
+    let lock_file = small(&ALL, "SELECT 1").await.lock_file;
+    let with_gone = lock_file.replace("  revert child", "  revert gone in ACCESS EXCLUSIVE\n  revert child");
+    let file = LockFile::parse(&with_gone).unwrap();
+    assert_eq!(file.locks(&CREATE.parse().unwrap(), Direction::Revert).len(), 3);
+    let scratch = Scratch::new(service(&ALL, "SELECT 1").with_lock_file(with_gone.leak())).await;
+    scratch.up_contract().await;
+    scratch.down_to("base").await;
+    scratch.up().await;
+    let checksums = "SELECT DISTINCT checksum FROM migration_journal_small WHERE migration = 'm20250101_000001_create_tables'";
+    let checksum = file.checksum(&CREATE.parse().unwrap()).unwrap().to_owned();
+    assert_eq!(scratch.rows(checksums).await, [checksum]);
+}
+
+#[tokio::test]
+async fn an_edited_migration_and_a_missing_one_are_found() {
+    let scratch = std::env::temp_dir().join(format!("xtask-artifacts-{}", std::process::id()));
+    let directory = scratch.join("small");
+    fs::create_dir_all(&directory).unwrap();
+    let committed = small(&[CREATE, INDEX, CHECK], "SELECT 1").await;
+    let missing = stale(&scratch, &committed).unwrap();
+    missing.iter().for_each(|stale| stale.write().unwrap());
+    assert_eq!(missing.len(), 2, "neither file was there");
+    assert!(stale(&scratch, &committed).unwrap().is_empty());
+
+    let edited = stale(&scratch, &small(&[CREATE, INDEX, CHECK], "SELECT 2").await).unwrap();
+    assert_eq!(edited.len(), 1, "the schema is the same");
+    assert_eq!(edited[0].edited(), [CHECK]);
+
+    let added = stale(&scratch, &small(&[CREATE, INDEX, CHECK, DROP], "SELECT 1").await).unwrap();
+    assert_eq!(added.len(), 2);
+    assert_eq!(added[0].edited(), [""; 0]);
+    assert!(added[0].difference().contains(&format!("+{DROP} contract transaction ")));
+    fs::remove_dir_all(scratch).unwrap();
+}

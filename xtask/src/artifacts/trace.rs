@@ -1,0 +1,232 @@
+//! Reading the sandbox server's log: which migration sent which statements, and which table locks it took.
+//!
+//! The log is PostgreSQL's `jsonlog` with every statement in it, and the notes of `trace.sql` between them. What the
+//! coordinator and the kit ask for themselves begins with `/* migrate */` and is passed over. Pure: it gets lines.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::Context;
+use migration_kit::table_lock::LockMode;
+use migration_kit::{MigrationName, ServiceName};
+use migration_plan::Direction;
+use serde::Deserialize;
+
+/// Opens the notes of `trace.sql`.
+pub(super) const NOTE: &str = "migration trace: ";
+
+/// Opens the statements that are no migration's own.
+const BOOKKEEPING: &str = "/* migrate */";
+
+/// What one run of a migration in one direction did.
+#[derive(Debug)]
+pub(super) struct Traced {
+    pub(super) service: ServiceName,
+    pub(super) migration: MigrationName,
+    pub(super) direction: Direction,
+    /// Its statements in order, whitespace collapsed, with their parameters.
+    pub(super) statements: Vec<String>,
+    /// Locks on tables that existed before it, in no order.
+    pub(super) locks: Vec<(String, LockMode)>,
+    /// Which table referred to which, before it or after.
+    pub(super) references: Vec<(String, String)>,
+}
+
+/// A line of the log; what else stands there is not needed.
+#[derive(Deserialize)]
+struct Line {
+    session_id: String,
+    #[serde(default)]
+    application_name: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    detail: String,
+}
+
+/// A note of `trace.sql`.
+#[derive(Deserialize)]
+struct Note {
+    #[serde(default)]
+    locks: Vec<(u32, String)>,
+    #[serde(default)]
+    dropped_indexes: Vec<u32>,
+    journal: Option<Journal>,
+}
+
+/// A line of a service's journal, and what its schema holds at that moment. Relations go by number.
+#[derive(Deserialize)]
+struct Journal {
+    service: String,
+    migration: String,
+    direction: String,
+    outcome: String,
+    tables: HashMap<u32, String>,
+    indexes: HashMap<u32, String>,
+    references: Vec<(String, String)>,
+}
+
+/// What a session has done since its last migration.
+#[derive(Default)]
+struct Since {
+    statements: Vec<String>,
+    locks: Vec<(u32, LockMode)>,
+    dropped_indexes: Vec<u32>,
+}
+
+/// Reads a whole log; migrations in the order in which they ended.
+///
+/// # Errors
+/// A line that is not what this server version is expected to write.
+pub(super) fn read(log: &str) -> anyhow::Result<Vec<Traced>> {
+    let mut sessions: HashMap<String, Since> = HashMap::new();
+    let mut before: BTreeMap<String, Journal> = BTreeMap::new();
+    let mut traced = Vec::new();
+    for (index, text) in log.lines().enumerate() {
+        let line: Line =
+            serde_json::from_str(text).with_context(|| format!("line {} of the server's log", index + 1))?;
+        // The coordinator names the migration in `application_name`, behind a colon, for as long as it runs.
+        if !line.application_name.starts_with("migrate ") || !line.application_name.contains(':') {
+            continue;
+        }
+        let since = sessions.entry(line.session_id.clone()).or_default();
+        if let Some(note) = line.message.strip_prefix(NOTE) {
+            let note: Note = serde_json::from_str(note).with_context(|| format!("the note `{note}`"))?;
+            for (relation, mode) in note.locks {
+                since.locks.push((relation, mode.parse()?));
+            }
+            since.dropped_indexes.extend(note.dropped_indexes);
+            if let Some(journal) = note.journal.filter(|journal| journal.outcome == "succeeded") {
+                let since = std::mem::take(since);
+                traced.push(since.done(&journal, before.get(&journal.service))?);
+                before.insert(journal.service.clone(), journal);
+            }
+        } else if let Some(statement) = statement(&line) {
+            since.statements.push(statement);
+        }
+    }
+    Ok(traced)
+}
+
+impl Since {
+    /// What the session did since then was this migration. `before` is what the service's schema held when it began.
+    fn done(self, journal: &Journal, before: Option<&Journal>) -> anyhow::Result<Traced> {
+        let table = |relation| before.and_then(|before| before.tables.get(relation));
+        let indexed = |index| before.and_then(|before| before.indexes.get(index));
+        let mut locks: Vec<(String, LockMode)> = self
+            .locks
+            .iter()
+            .filter_map(|(relation, mode)| Some((table(relation)?.clone(), *mode)))
+            .collect();
+        // Dropped concurrently, or together with its table, whose own lock is stronger.
+        let of_indexes = self.dropped_indexes.iter().filter_map(indexed);
+        locks.extend(of_indexes.map(|table| (table.clone(), LockMode::ShareUpdateExclusive)));
+        let mut references = journal.references.clone();
+        references.extend(before.into_iter().flat_map(|before| before.references.iter().cloned()));
+        Ok(Traced {
+            service: journal.service.parse()?,
+            migration: journal.migration.parse()?,
+            direction: match journal.direction.as_str() {
+                "revert" => Direction::Revert,
+                _ => Direction::Apply,
+            },
+            statements: self.statements,
+            locks,
+            references,
+        })
+    }
+}
+
+/// A migration's own statement, if the line tells of one.
+fn statement(line: &Line) -> Option<String> {
+    let sql = match line.message.strip_prefix("statement: ") {
+        Some(sql) => sql,
+        // `execute sqlx_s_1: SELECT …`; the name counts what the session prepared.
+        None => line.message.strip_prefix("execute ")?.split_once(": ")?.1,
+    };
+    let sql = collapse(sql);
+    let first = sql.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default().to_ascii_uppercase();
+    // Where transactions begin and end is the coordinator's and the kit's business, not part of what is changed.
+    let of_transactions = ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"].contains(&first.as_str());
+    if sql.starts_with(BOOKKEEPING) || of_transactions {
+        return None;
+    }
+    // `parameters: $1 = '…'`; PostgreSQL 16 and later write `Parameters`.
+    let parameters =
+        line.detail.get(.."parameters: ".len()).filter(|s| s.eq_ignore_ascii_case("parameters: "));
+    Some(match parameters {
+        Some(prefix) => format!("{sql} -- {}", &line.detail[prefix.len()..]),
+        None => sql,
+    })
+}
+
+/// Every run of whitespace as one space: indenting a statement anew does not change what it does.
+fn collapse(sql: &str) -> String {
+    sql.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const APPLICATION: &str = "migrate a:m20250101_000001_create_t";
+
+    fn line(session: &str, application: &str, message: &str, detail: &str) -> String {
+        json!({
+            "session_id": session, "application_name": application, "message": message, "detail": detail, "pid": 1
+        })
+        .to_string()
+    }
+
+    fn journal(migration: &str, tables: &serde_json::Value, locks: &serde_json::Value) -> String {
+        let note = json!({
+            "locks": locks,
+            "journal": {
+                "service": "a", "migration": migration, "direction": "apply", "outcome": "succeeded",
+                "tables": tables, "indexes": {"9": "t"}, "references": [["t", "u"]],
+            },
+        });
+        line("s", APPLICATION, &format!("{NOTE}{note}"), "")
+    }
+
+    #[test]
+    fn a_migration_is_what_its_session_sent_until_its_line_in_the_journal() {
+        let log = [
+            line("s", "migrate a", "statement: SELECT 'before it'", ""),
+            line("s", APPLICATION, "statement: BEGIN", ""),
+            line("s", APPLICATION, "statement: CREATE TABLE\n    t (id int)", ""),
+            line("other", APPLICATION, "statement: SELECT 'of another session'", ""),
+            line("s", APPLICATION, "execute sqlx_s_7: INSERT INTO t VALUES ($1)", "Parameters: $1 = '5'"),
+            line("s", APPLICATION, "execute sqlx_s_8: /* migrate */ INSERT INTO j", ""),
+            journal("m20250101_000001_create_t", &json!({"7": "t"}), &json!([[7, "AccessExclusiveLock"]])),
+        ];
+        let traced = read(&log.join("\n")).unwrap();
+        assert_eq!(traced.len(), 1);
+        assert_eq!(
+            traced[0].statements,
+            ["CREATE TABLE t (id int)", "INSERT INTO t VALUES ($1) -- $1 = '5'"]
+        );
+        assert_eq!(traced[0].locks, [], "the table did not exist before");
+    }
+
+    #[test]
+    fn locks_are_those_on_tables_that_existed_before() {
+        let dropped = json!({"locks": [[7, "ShareLock"]], "dropped_indexes": [9]});
+        let log = [
+            journal("m20250101_000001_create_t", &json!({"7": "t"}), &json!([])),
+            line("s", APPLICATION, &format!("{NOTE}{dropped}"), ""),
+            journal("m20250101_000002_drop_t", &json!({"8": "u"}), &json!([[8, "AccessExclusiveLock"]])),
+        ];
+        let traced = read(&log.join("\n")).unwrap();
+        assert_eq!(
+            traced[1].locks,
+            [("t".to_owned(), LockMode::Share), ("t".to_owned(), LockMode::ShareUpdateExclusive)]
+        );
+    }
+
+    #[test]
+    fn another_log_is_refused() {
+        assert!(read("2026-01-01 LOG:  statement: SELECT 1").is_err());
+    }
+}

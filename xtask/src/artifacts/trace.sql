@@ -1,0 +1,77 @@
+-- What a sandbox server is told to write into its log while migrations run. A line in the log takes no part in the
+-- transaction: the migration neither waits for it nor is seen to touch anything by it.
+
+CREATE SCHEMA migration_trace;
+
+-- The table locks of this transaction that hold others up, by number: a table that was dropped has no name any more.
+CREATE FUNCTION migration_trace.locks() RETURNS jsonb LANGUAGE sql AS $$
+    SELECT coalesce(jsonb_agg(jsonb_build_array(relation::bigint, mode)), '[]') FROM pg_catalog.pg_locks
+    WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted
+      AND mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')
+$$;
+
+-- The tables of a schema, their indexes and the references between them, without what is not the service's own.
+CREATE FUNCTION migration_trace.schema(wanted name) RETURNS jsonb LANGUAGE sql AS $$
+    WITH tables AS (
+        SELECT c.oid, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = wanted AND c.relkind IN ('r', 'p')
+          AND c.relname NOT LIKE 'migration\_%' AND c.relname NOT LIKE 'seaql\_migrations\_%'
+    )
+    SELECT jsonb_build_object(
+        'tables', (SELECT coalesce(jsonb_object_agg(oid::bigint, relname), '{}') FROM tables),
+        'indexes', (SELECT coalesce(jsonb_object_agg(i.indexrelid::bigint, t.relname), '{}')
+                    FROM pg_index i JOIN tables t ON t.oid = i.indrelid),
+        'references', (SELECT coalesce(jsonb_agg(DISTINCT jsonb_build_array(f.relname, t.relname)), '[]')
+                       FROM pg_constraint k JOIN tables f ON f.oid = k.conrelid JOIN tables t ON t.oid = k.confrelid
+                       WHERE k.contype = 'f'))
+$$;
+
+-- The last statement of a migration is its line in the journal; all locks of its transaction are held then. A check
+-- of the journal tells them, not a trigger: a migration may count the triggers of its schema.
+CREATE FUNCTION migration_trace.journal(journal regclass, migration text, direction text, outcome text)
+RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    place record;
+BEGIN
+    SELECT nspname, relname INTO place FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = journal;
+    RAISE LOG 'migration trace: %', jsonb_build_object(
+        'locks', migration_trace.locks(),
+        'journal', migration_trace.schema(place.nspname) || jsonb_build_object(
+            'service', substr(place.relname, length('migration_journal_') + 1),
+            'migration', migration, 'direction', direction, 'outcome', outcome));
+    RETURN true;
+END
+$$;
+
+-- Outside a transaction each statement gives up its locks at its end. A concurrent build has done so before this is
+-- called, so the lock that it is known to take (manual, section 13.3.1) is added.
+CREATE FUNCTION migration_trace.ddl() RETURNS event_trigger LANGUAGE plpgsql AS $$
+DECLARE
+    held jsonb := migration_trace.locks();
+    created record;
+BEGIN
+    FOR created IN SELECT * FROM pg_event_trigger_ddl_commands() LOOP
+        IF created.command_tag = 'CREATE INDEX' THEN
+            held := held || (SELECT jsonb_agg(jsonb_build_array(indrelid::bigint, 'ShareUpdateExclusiveLock'))
+                             FROM pg_index WHERE indexrelid = created.objid);
+        ELSIF created.command_tag = 'CREATE TABLE' AND created.object_identity LIKE '%.migration\_journal\_%' THEN
+            EXECUTE format('ALTER TABLE %s ADD CHECK (migration_trace.journal(%s::regclass, migration, direction, outcome))',
+                           created.object_identity, quote_literal(created.object_identity));
+        END IF;
+    END LOOP;
+    RAISE LOG 'migration trace: %', jsonb_build_object('locks', held);
+END
+$$;
+
+CREATE FUNCTION migration_trace.dropped() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE LOG 'migration trace: %', jsonb_build_object(
+        'locks', migration_trace.locks(),
+        'dropped_indexes', (SELECT coalesce(jsonb_agg(objid::bigint), '[]') FROM pg_event_trigger_dropped_objects()
+                            WHERE object_type = 'index'));
+END
+$$;
+
+CREATE EVENT TRIGGER migration_trace_ddl ON ddl_command_end EXECUTE FUNCTION migration_trace.ddl();
+CREATE EVENT TRIGGER migration_trace_dropped ON sql_drop EXECUTE FUNCTION migration_trace.dropped();
