@@ -49,7 +49,9 @@ impl Scratch {
     pub async fn with(services: Vec<Service>) -> Self {
         let database = Cluster::shared().create_database().unwrap_or_else(|error| fail(&error));
         for service in &services {
-            let create = format!("CREATE SCHEMA {}", quote_identifier(service.default_schema()));
+            // A service may live in `public`, which is there.
+            let create =
+                format!("CREATE SCHEMA IF NOT EXISTS {}", quote_identifier(service.default_schema()));
             database.psql(&create).unwrap_or_else(|error| fail(&error));
         }
         let schema = services.first().expect("a scratch database has a service").default_schema().to_owned();
