@@ -180,3 +180,15 @@ async fn a_failing_migration_is_named_with_its_cause() {
     scratch.execute("CREATE TABLE note ()").await;
     scratch.up().await;
 }
+
+#[tokio::test]
+async fn several_services_share_a_database_and_may_share_a_schema() {
+    let scratch = Scratch::with(vec![service().with_default_schema("public").with_tables(&["note"])]).await;
+    scratch.up_contract().await;
+    assert_eq!(applied(&scratch).await, [CREATE, INDEX, DROP, ADD]);
+    let other = Service::new("tags", Vec::new()).expect("the name is well formed");
+    let scratch = Scratch::with(vec![service(), other]).await;
+    scratch.up().await;
+    assert_eq!(applied(&scratch).await, [CREATE, INDEX, ADD]);
+    assert_eq!(scratch.rows("SELECT to_regnamespace('tags') IS NOT NULL").await, ["t"]);
+}
