@@ -42,8 +42,8 @@ impl MigrationTrait for Migration {
         if evaluation::has_column(&online, "ai_evaluation").await? {
             online
                 .backfill("question_history")
-                .statement(evaluation::fill())
                 .rejects(evaluation::rejects())
+                .statement(evaluation::fill())
                 .vacuum_every(100_000)
                 .run()
                 .await?;
