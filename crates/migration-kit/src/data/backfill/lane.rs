@@ -153,7 +153,7 @@ impl<'a> Lane<'a> {
             }
             *since = 0;
         }
-        space::vacuum_table(self.connection, self.shared.table).await
+        space::vacuum_rows(self.connection, self.shared.table).await
     }
 }
 

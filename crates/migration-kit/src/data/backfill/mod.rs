@@ -129,7 +129,7 @@ impl<'a> Backfill<'a> {
     }
 
     /// Vacuums the table each time so many rows were changed (never), so that new versions of rows take the space of
-    /// dead ones: without it, an update of all rows doubles the table.
+    /// dead ones: without it, an update of all rows doubles the table. Index entries are left to autovacuum.
     pub fn vacuum_every(mut self, n_rows: u64) -> Self {
         self.vacuum_every = Some(n_rows.max(1));
         self
