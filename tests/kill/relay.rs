@@ -59,11 +59,7 @@ pub(crate) fn run(mut command: Command, cluster: &Cluster, database: &str, point
     let child =
         command.env("DATABASE_URL", url).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = String::new();
-    let mut pipe = {
-        let mut program = shared.program.lock().unwrap();
-        let pipe = program.insert(child).stderr.take().unwrap();
-        pipe
-    };
+    let mut pipe = shared.program.lock().unwrap().insert(child).stderr.take().unwrap();
     pipe.read_to_string(&mut stderr).unwrap();
     let status = shared.program.lock().unwrap().as_mut().unwrap().wait().unwrap();
     Outcome {
