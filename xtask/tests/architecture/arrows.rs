@@ -1,0 +1,198 @@
+//! Who may depend on whom.
+
+use std::process::Command;
+
+use cargo_metadata::{Dependency, DependencyKind, Metadata, MetadataCommand, Package};
+
+use crate::{nothing_wrong, read, relative, root, services};
+
+/// What each crate may depend on within the workspace, other than for its tests.
+const ARROWS: [(&str, &[&str]); 6] = [
+    ("migration-plan", &[]),
+    ("postgres-sandbox", &[]),
+    ("migration-kit", &["migration-plan"]),
+    ("migration-coordinator", &["migration-kit", "migration-plan"]),
+    ("migration-cli", &["migration-coordinator", "migration-kit", "migration-plan", "postgres-sandbox"]),
+    ("migration-testing", &["migration-coordinator", "migration-kit", "migration-plan", "postgres-sandbox"]),
+];
+
+/// What a service may depend on within the workspace, and what only its command line may.
+const SERVICE: [&str; 2] = ["migration-kit", "migration-plan"];
+const SERVICE_CLI: [&str; 1] = ["migration-cli"];
+
+/// What a service's tests may depend on besides.
+const SERVICE_TESTS: [&str; 3] = ["migration-coordinator", "migration-testing", "postgres-sandbox"];
+
+/// What draws and reads a command line.
+const TERMINAL: [&str; 5] = ["anstream", "anstyle", "clap", "clap_complete", "indicatif"];
+
+fn metadata() -> Metadata {
+    MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap()
+}
+
+fn package<'m>(metadata: &'m Metadata, name: &str) -> &'m Package {
+    metadata.packages.iter().find(|package| *package.name == name).unwrap()
+}
+
+fn is_service(metadata: &Metadata, name: &str) -> bool {
+    let of = |package: &Package| relative(package.manifest_path.as_std_path()).starts_with("services/");
+    metadata.packages.iter().any(|package| *package.name == name && of(package))
+}
+
+fn is_for_tests(dependency: &Dependency) -> bool {
+    dependency.kind == DependencyKind::Development
+}
+
+#[test]
+fn crates_depend_on_what_their_part_allows() {
+    let metadata = metadata();
+    let mut wrong = Vec::new();
+    for package in &metadata.packages {
+        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == *package.name) else {
+            let outside = relative(package.manifest_path.as_std_path());
+            if outside.starts_with("crates/") {
+                wrong.push(format!("{}: what may it depend on? say so in `ARROWS`", package.name));
+            }
+            continue;
+        };
+        let own = package.dependencies.iter().filter(|dependency| dependency.path.is_some());
+        for dependency in own.filter(|dependency| !is_for_tests(dependency)) {
+            if !allowed.contains(&dependency.name.as_str()) {
+                wrong.push(format!("{} must not depend on {}", package.name, dependency.name));
+            }
+        }
+        for dependency in &package.dependencies {
+            if is_service(&metadata, &dependency.name) {
+                wrong.push(format!("{} must not know the service {}", package.name, dependency.name));
+            }
+        }
+    }
+    nothing_wrong(&wrong);
+}
+
+#[test]
+fn planning_needs_no_database_and_no_runtime() {
+    let metadata = metadata();
+    let plan = package(&metadata, "migration-plan");
+    let names: Vec<&str> =
+        plan.dependencies.iter().filter(|d| !is_for_tests(d)).map(|d| d.name.as_str()).collect();
+    assert_eq!(names, ["thiserror"]);
+}
+
+#[test]
+fn the_sandbox_needs_the_standard_library_only() {
+    assert!(package(&metadata(), "postgres-sandbox").dependencies.is_empty());
+}
+
+#[test]
+fn services_know_neither_each_other_nor_who_runs_them() {
+    let metadata = metadata();
+    let mut wrong = Vec::new();
+    for service in services() {
+        let package = package(&metadata, &format!("{service}-migration"));
+        for dependency in package.dependencies.iter().filter(|dependency| dependency.path.is_some()) {
+            let name = dependency.name.as_str();
+            let allowed = SERVICE.contains(&name)
+                || (dependency.optional && SERVICE_CLI.contains(&name))
+                || (is_for_tests(dependency) && SERVICE_TESTS.contains(&name));
+            if !allowed {
+                wrong.push(format!("{} must not depend on {name}", package.name));
+            }
+        }
+    }
+    nothing_wrong(&wrong);
+}
+
+/// Of the libraries, that is: `xtask` is a command line, and a service's own command line is a feature of it.
+#[test]
+fn only_the_command_line_prints_and_reads_arguments() {
+    let metadata = metadata();
+    let mut wrong = Vec::new();
+    for package in &metadata.packages {
+        if ["migration-cli", "xtask"].contains(&package.name.as_str()) {
+            continue;
+        }
+        for dependency in &package.dependencies {
+            let leaves_the_library = dependency.optional || is_for_tests(dependency);
+            if TERMINAL.contains(&dependency.name.as_str()) && !leaves_the_library {
+                wrong.push(format!("{} must not depend on {}", package.name, dependency.name));
+            }
+        }
+    }
+    nothing_wrong(&wrong);
+}
+
+#[test]
+fn every_dependency_and_every_lint_is_inherited() {
+    let mut wrong = Vec::new();
+    for package in &metadata().packages {
+        let manifest = relative(package.manifest_path.as_std_path());
+        let text = read(&manifest);
+        if !text.contains("[lints]\nworkspace = true\n") {
+            wrong.push(format!("{manifest}: the lints are not the workspace's"));
+        }
+        let mut section = "";
+        for line in text.lines().map(str::trim) {
+            if line.starts_with('[') {
+                section = line;
+            }
+            let is_entry = section.ends_with("dependencies]") && line.contains('=') && !line.starts_with('#');
+            if is_entry && !line.contains("workspace = true") {
+                wrong.push(format!("{manifest}: `{line}` is not the workspace's"));
+            }
+            if section == line && line.contains("dependencies.") {
+                wrong.push(format!("{manifest}: write `{line}` on one line, with `workspace = true`"));
+            }
+        }
+    }
+    nothing_wrong(&wrong);
+}
+
+#[test]
+fn every_service_is_known_to_xtask() {
+    let metadata = metadata();
+    let xtask = package(&metadata, "xtask");
+    let source = read("xtask/src/main.rs");
+    let mut wrong = Vec::new();
+    for service in services() {
+        if !xtask.dependencies.iter().any(|dependency| dependency.name == format!("{service}-migration")) {
+            wrong.push(format!("xtask/Cargo.toml: `{service}-migration` is missing"));
+        }
+        if !source.contains(&format!("{service}_migration::service()")) {
+            wrong.push(format!("xtask/src/main.rs: `{service}_migration::service()` is missing"));
+        }
+    }
+    nothing_wrong(&wrong);
+}
+
+#[test]
+fn an_application_on_async_std_contains_no_tokio() {
+    let tree = tree(&["--package", "async-std-application", "--features", "runtime-async-std"]);
+    assert!(contains(&tree, "async-std") && contains(&tree, "sqlx-postgres"), "{tree}");
+    assert!(!contains(&tree, "tokio"), "{tree}");
+}
+
+#[test]
+fn an_application_that_embeds_its_service_contains_no_command_line() {
+    for service in services() {
+        let package = format!("{service}-migration");
+        let tree = tree(&["--package", &package, "--no-default-features", "--features", "runtime-tokio"]);
+        assert!(contains(&tree, "tokio"), "{tree}");
+        for name in TERMINAL.iter().chain(&["migration-cli", "migration-coordinator", "postgres-sandbox"]) {
+            assert!(!contains(&tree, name), "`{package}` contains `{name}`:\n{tree}");
+        }
+    }
+}
+
+/// The packages that are built for these arguments, one a line.
+fn tree(arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["tree", "--locked", "--edges", "normal,build", "--prefix", "none"]).args(arguments);
+    let output = command.current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn contains(tree: &str, package: &str) -> bool {
+    tree.lines().any(|line| line.split(' ').next() == Some(package))
+}
