@@ -4,11 +4,42 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use migration_plan::Selection;
+use migration_plan::{Selection, SelectionError};
+
+/// What the long help of a program ends with.
+const HELP: &str = "\
+Examples:
+  status                   where every service stands
+  plan                     what `up` would do
+  up                       bring every service to its head; the same as no command
+  up chat                  bring one service to its head
+  down chat@-1             revert its last migration
+  redo chat                revert it and apply it again
+  up --contract            also remove what old code reads, once its soak time has passed
+  psql chat -- -c '\\dt'    ask its schema something by hand
+
+Environment, also read from `.env`:
+  DATABASE_URL               postgres://user:password@host:5432/database; without it, an embedded PostgreSQL
+  <SERVICE>_DATABASE_URL     moves one service to a database of its own
+  <SERVICE>_DATABASE_SCHEMA  puts it into another schema than that of its name
+  MIGRATE_POSTGRES_DIR       where the embedded PostgreSQL keeps its data, if not in `.postgres`
+  NO_COLOR                   no colour
+
+Exit codes:
+  0    done
+  1    failed, and rolled back
+  2    wrong usage or configuration
+  3    something is pending (`status --check`)
+  4    integrity: edited, missing, or not what was promised
+  5    a lock is busy
+  6    partial: a migration outside a transaction stopped midway; running it again resumes it
+  7    refused by a guard
+  8    cannot connect, or not permitted
+  130  interrupted (Ctrl-C); 143 terminated";
 
 /// Brings the databases of several services to where they should be.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, after_long_help = HELP)]
 pub struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -80,7 +111,7 @@ pub(crate) enum Command {
     #[command(visible_alias = "upgrade")]
     Up {
         /// `SERVICE`, or `SERVICE@TARGET` with a migration, a unique prefix of one, `head` or `+N`
-        #[arg(value_name = "SERVICE[@TARGET]")]
+        #[arg(value_name = "SERVICE[@TARGET]", value_parser = selection)]
         targets: Vec<Selection>,
         #[command(flatten)]
         options: UpOptions,
@@ -89,7 +120,7 @@ pub(crate) enum Command {
     #[command(visible_aliases = ["downgrade", "revert"])]
     Down {
         /// `SERVICE@TARGET` with `-N`, `base`, or the migration to stay at
-        #[arg(value_name = "SERVICE@TARGET", required = true)]
+        #[arg(value_name = "SERVICE@TARGET", required = true, value_parser = selection)]
         targets: Vec<Selection>,
         #[command(flatten)]
         options: RunArguments,
@@ -97,7 +128,7 @@ pub(crate) enum Command {
     /// Revert a service's last migration (or back to a target) and apply it again
     Redo {
         /// `SERVICE`, or `SERVICE@TARGET` as for `down`
-        #[arg(value_name = "SERVICE[@TARGET]", required = true)]
+        #[arg(value_name = "SERVICE[@TARGET]", required = true, value_parser = selection)]
         targets: Vec<Selection>,
         #[command(flatten)]
         options: RunArguments,
@@ -127,7 +158,7 @@ pub(crate) enum Command {
     /// Show what `up` would do; changes nothing
     Plan {
         /// As for `up`
-        #[arg(value_name = "SERVICE[@TARGET]")]
+        #[arg(value_name = "SERVICE[@TARGET]", value_parser = selection)]
         targets: Vec<Selection>,
         /// Plan contract steps too, as `up --contract` would apply them
         #[arg(long)]
@@ -253,6 +284,14 @@ pub(crate) struct RunArguments {
     /// Most services that are worked on at once
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) jobs: u16,
+}
+
+/// Reads a service and its target; what is wrong is told with what is right.
+fn selection(text: &str) -> Result<Selection, String> {
+    text.parse().map_err(|error: SelectionError| match &error {
+        SelectionError::Service { source, .. } => source.to_string(),
+        _ => format!("{error}; {}", error.hint()),
+    })
 }
 
 /// Reads `500ms`, `90s`, `5m`, `1h` or `0`.

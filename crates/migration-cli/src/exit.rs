@@ -1,7 +1,8 @@
 //! Exit codes: the one place where an outcome becomes a number. They are part of the interface and never change.
 
-use migration_coordinator::{ConnectError, RunError, StepError, SurveyError, UpkeepError};
+use migration_coordinator::{ConnectError, LockError, RunError, StepError, SurveyError, UpkeepError};
 use migration_plan::PlanError;
+use postgres_sandbox::SandboxError;
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +61,7 @@ impl Exit {
             if let Some(error) = cause.downcast_ref::<UpkeepError>() {
                 return Self::of_upkeep(error);
             }
-            if cause.is::<ConnectError>() || cause.is::<SurveyError>() {
+            if cause.is::<ConnectError>() || cause.is::<SurveyError>() || cause.is::<SandboxError>() {
                 return Self::Connection;
             }
             if let Some(failure) = cause.downcast_ref::<Failure>() {
@@ -78,7 +79,7 @@ impl Exit {
             | RunError::Rights { .. }
             | RunError::ReadOnly { .. } => Self::Connection,
             RunError::Plan(error) => Self::of_plan(error),
-            RunError::Lock(_) => Self::Busy,
+            RunError::Lock(error) => Self::of_lock(error),
             RunError::Step(error) => Self::of_step(error),
             RunError::Edited { .. } => Self::Integrity,
             RunError::DataLoss { .. } | RunError::Atomic { .. } | RunError::Moved => Self::Refused,
@@ -91,9 +92,16 @@ impl Exit {
         match error {
             UpkeepError::UnknownService { .. } => Self::Usage,
             UpkeepError::Connect(_) => Self::Connection,
-            UpkeepError::Lock(_) => Self::Busy,
+            UpkeepError::Lock(error) => Self::of_lock(error),
             UpkeepError::Database { .. } => Self::Failed,
             UpkeepError::Interrupted { .. } => Self::Interrupted,
+        }
+    }
+
+    fn of_lock(error: &LockError) -> Self {
+        match error {
+            LockError::Busy { .. } => Self::Busy,
+            LockError::Query { .. } => Self::Connection,
         }
     }
 

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use crate::order::Graph;
-use crate::{KnownMigration, KnownService, MigrationId, MigrationName, ServiceName};
+use crate::{KnownMigration, KnownService, MigrationId, MigrationName, PlanError, ServiceName, resolve};
 
 /// The services and migrations of the running program, and the one order in which they are applied.
 ///
@@ -130,6 +130,14 @@ impl Catalog {
     #[must_use]
     pub fn service(&self, name: &ServiceName) -> Option<&KnownService> {
         self.service_index.get(name).map(|&service| &self.services[service])
+    }
+
+    /// The service that somebody named.
+    ///
+    /// # Errors
+    /// [`PlanError::UnknownService`], with a service of a similar name if there is one.
+    pub fn named(&self, name: &ServiceName) -> Result<&KnownService, PlanError> {
+        resolve::service(self, name).map(|number| &self.services[number])
     }
 
     /// The migration of this name, if the program knows it.

@@ -42,8 +42,8 @@ impl IntegrityError {
                 )
             }
             Self::Ahead { id } => format!(
-                "use the build that applied `{id}`, or a newer one; if the older application runs on purpose, say that \
-                 a newer database is expected"
+                "use the build that applied `{id}`, or a newer one; if the older application runs on purpose, say \
+                 `--allow-ahead`"
             ),
             Self::BeforeRequirement { requirement, .. } => {
                 format!("apply the requirement alone: `up {}@{}`", requirement.service, requirement.name)

@@ -1,17 +1,17 @@
 //! From what the user wrote to the service and migration that is meant, and what may have been meant otherwise.
 
-use crate::{Catalog, PlanError, Selection};
+use crate::{Catalog, PlanError, Selection, ServiceName};
 
-/// Number of the selected service.
+/// Number of the service of this name.
 ///
 /// # Errors
 /// [`PlanError::UnknownService`]
-pub(crate) fn service(catalog: &Catalog, selection: &Selection) -> Result<usize, PlanError> {
-    catalog.service_number(&selection.service).ok_or_else(|| {
+pub(crate) fn service(catalog: &Catalog, name: &ServiceName) -> Result<usize, PlanError> {
+    catalog.service_number(name).ok_or_else(|| {
         let names = catalog.services().map(|service| &service.name);
         PlanError::UnknownService {
-            service: selection.service.clone(),
-            nearest: nearest(selection.service.as_str(), names.map(|name| (name, name.as_str()))).cloned(),
+            service: name.clone(),
+            nearest: nearest(name.as_str(), names.map(|known| (known, known.as_str()))).cloned(),
         }
     })
 }
@@ -27,7 +27,7 @@ pub(crate) fn services<'a>(
     let mut seen = vec![false; catalog.n_services()];
     let mut resolved = Vec::with_capacity(selections.len());
     for selection in selections {
-        let number = service(catalog, selection)?;
+        let number = service(catalog, &selection.service)?;
         if std::mem::replace(&mut seen[number], true) {
             return Err(PlanError::SelectedTwice { service: selection.service.clone() });
         }

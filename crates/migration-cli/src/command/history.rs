@@ -1,6 +1,6 @@
 //! `history`: each migration and what became of it; with `--verbose`, every run. Reads only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use migration_coordinator::{JournalLine, Survey, journal};
 use migration_plan::{HeldBack, Phase, ServiceStatus, statuses};
@@ -118,6 +118,15 @@ fn print_migrations(context: &Context, migrations: Vec<MigrationDocument>) {
     }
 }
 
+/// Lines without those that say `running` of what the same run ended later: the journal is only ever appended to.
+fn settled(lines: Vec<JournalLine>) -> Vec<JournalLine> {
+    let key = |line: &JournalLine| {
+        (line.run.clone(), line.service.clone(), line.migration.clone(), line.direction.clone())
+    };
+    let ended: BTreeSet<_> = lines.iter().filter(|line| line.outcome != "running").map(key).collect();
+    lines.into_iter().filter(|line| line.outcome != "running" || !ended.contains(&key(line))).collect()
+}
+
 fn print_journal(context: &Context, lines: Vec<JournalLine>) {
     if lines.is_empty() {
         context.output.line("nothing was run yet");
@@ -135,7 +144,7 @@ fn print_journal(context: &Context, lines: Vec<JournalLine>) {
         "RUN",
         "ERROR",
     ]);
-    for line in lines {
+    for line in settled(lines) {
         let painted: fn(Paint, &str) -> String = match line.outcome.as_str() {
             "succeeded" => Paint::good,
             "running" => Paint::warn,

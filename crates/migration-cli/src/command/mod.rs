@@ -1,8 +1,10 @@
 //! The commands, one module a group. Each gives the exit that it ends with; an error is printed by its caller.
 
+mod databases;
 mod db;
 mod graph;
 mod history;
+mod locks;
 mod plan;
 mod psql;
 mod rejects;
@@ -15,6 +17,7 @@ mod verify;
 use clap::CommandFactory;
 use migration_coordinator::Cancellation;
 use migration_kit::ServiceName;
+use migration_plan::{Catalog, Direction, NameError, Step};
 
 use crate::arguments::{Alone, Command, Format};
 use crate::database::{self, Connected};
@@ -41,7 +44,7 @@ pub(crate) async fn run(
         Command::History { services, verbose } => history::history(context, &services, verbose).await,
         Command::Plan { targets, contract, down } => plan::plan(context, targets, contract, down).await,
         Command::Verify { services } => verify::verify(context, &services).await,
-        Command::Locks => status::locks(context).await,
+        Command::Locks => locks::locks(context).await,
         Command::Rejects { service, count, limit } => rejects::rejects(context, &service, count, limit).await,
         Command::Graph { notation } => graph::graph(context, notation),
         Command::Space { service, reclaim } => {
@@ -67,28 +70,31 @@ fn connect(context: &Context) -> anyhow::Result<Connected> {
     database::connect(&context.environment, (context.program.services)(), context.install_postgres)
 }
 
+/// What a step loses for good, if anything.
+fn losses(connected: &Connected, step: &Step) -> Option<&'static str> {
+    let mut services = connected.deployment.services();
+    let (service, _, _) = services.find(|(service, _, _)| *service.name() == step.id.service)?;
+    let details = service.migration(&step.id.name)?.details();
+    match step.direction {
+        Direction::Apply => details.loses,
+        Direction::Revert => details.loses_on_revert,
+    }
+}
+
 /// The services that were named, each of them known.
 fn names(connected: &Connected, given: &[String]) -> anyhow::Result<Vec<ServiceName>> {
     given.iter().map(|text| name(connected, text)).collect()
 }
 
+/// A service that was named, by its name in the catalog.
+fn known(catalog: &Catalog, given: &str) -> anyhow::Result<ServiceName> {
+    let named = given.parse();
+    let name =
+        named.map_err(|error: NameError| Failure::usage(error.to_string(), "`status` lists the services"))?;
+    Ok(catalog.named(&name)?.name.clone())
+}
+
 /// A service that was named and is known.
 fn name(connected: &Connected, given: &str) -> anyhow::Result<ServiceName> {
-    let known = || connected.deployment.services().map(|(service, _, _)| service.name());
-    known().find(|name| name.as_str() == given).cloned().ok_or_else(|| unknown(given, known()))
-}
-
-/// The error for a service that nobody knows.
-fn unknown<'s>(given: &str, known: impl Iterator<Item = &'s ServiceName>) -> anyhow::Error {
-    let all = known.map(ServiceName::as_str).collect::<Vec<_>>().join(", ");
-    Failure::usage(format!("there is no service `{given}`"), format!("the services are {all}")).into()
-}
-
-/// Widths of the longest service name and of the longest migration name.
-fn width(connected: &Connected) -> (usize, usize) {
-    let services = connected.deployment.services();
-    services.fold((0, 0), |(service_width, migration_width), (service, _, _)| {
-        let longest = service.migrations().map(|(name, _)| name.as_str().len()).max().unwrap_or(0);
-        (service_width.max(service.name().as_str().len()), migration_width.max(longest))
-    })
+    known(connected.deployment.catalog(), given)
 }

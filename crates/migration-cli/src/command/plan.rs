@@ -1,11 +1,12 @@
 //! `plan`: what `up` or `down` would do. Reads only.
 
 use migration_coordinator::{Goal, plan as plan_now};
-use migration_plan::{ContractSteps, Phase, Plan, Selection, Step, UnknownApplied};
+use migration_plan::{ContractSteps, Direction, Phase, Plan, Selection, Step, UnknownApplied};
 use serde::Serialize;
 
-use super::connect;
 use super::run::HeldBackDocument;
+use super::{connect, losses};
+use crate::database::Connected;
 use crate::exit::Exit;
 use crate::output::{Paint, Table};
 use crate::program::Context;
@@ -29,6 +30,7 @@ struct StepDocument {
     transactional: bool,
     after: Vec<String>,
     pulled_in_by: Option<String>,
+    loses: Option<&'static str>,
 }
 
 pub(super) async fn plan(
@@ -46,26 +48,26 @@ pub(super) async fn plan(
     };
     let (_, plan) = plan_now(&connected.deployment, &goal).await?;
     if context.output.is_human() {
-        print(context, &plan);
+        print(context, &connected, &plan);
     } else {
         context.output.document(&Document {
             schema: "migrate/v1",
             command: "plan",
-            steps: plan.steps().iter().map(StepDocument::of).collect(),
+            steps: plan.steps().iter().map(|step| StepDocument::of(&connected, step)).collect(),
             held_back: plan.held_back().iter().map(HeldBackDocument::of).collect(),
         })?;
     }
     Ok(Exit::Done)
 }
 
-fn print(context: &Context, plan: &Plan) {
+fn print(context: &Context, connected: &Connected, plan: &Plan) {
     let (output, paint) = (&context.output, context.output.paint);
     if plan.is_empty() {
         output.line("nothing to do");
     }
     let mut table = Table::new(&["", "SERVICE", "MIGRATION", "DOES", "PHASE", "HOW", "NOTES"]);
     for (number, step) in plan.steps().iter().enumerate() {
-        let step = StepDocument::of(step);
+        let step = StepDocument::of(connected, step);
         let mut notes: Vec<String> = step.after.iter().map(|id| format!("after {id}")).collect();
         notes.extend(step.pulled_in_by.iter().map(|id| format!("needed by {id}")));
         table.painted(vec![
@@ -81,13 +83,19 @@ fn print(context: &Context, plan: &Plan) {
     for line in table.lines(paint) {
         output.line(line);
     }
+    for step in plan.steps() {
+        if let Some(what) = losses(connected, step) {
+            let doing = if step.direction == Direction::Apply { "applying" } else { "reverting" };
+            output.line(format!("{doing} `{}` loses for good: {what}", step.id));
+        }
+    }
     for held in plan.held_back() {
         output.line(format!("`{}` is held back: {}", held.id, held.reason));
     }
 }
 
 impl StepDocument {
-    fn of(step: &Step) -> Self {
+    fn of(connected: &Connected, step: &Step) -> Self {
         Self {
             service: step.id.service.to_string(),
             migration: step.id.name.to_string(),
@@ -96,6 +104,7 @@ impl StepDocument {
             transactional: step.transactional,
             after: step.after.iter().map(ToString::to_string).collect(),
             pulled_in_by: step.pulled_in_by.as_ref().map(ToString::to_string),
+            loses: losses(connected, step),
         }
     }
 }

@@ -6,10 +6,11 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use migration_kit::{Service, quote_identifier};
+use migration_plan::Catalog;
 use postgres_sandbox::Binaries;
 use url::Url;
 
-use super::unknown;
+use super::known;
 use crate::database;
 use crate::exit::{Exit, Failure};
 use crate::program::Context;
@@ -28,9 +29,9 @@ const PARAMETERS: [(&str, &str); 8] = [
 
 pub(super) fn psql(context: &Context, service: &str, arguments: &[String]) -> anyhow::Result<Exit> {
     let services = (context.program.services)();
-    let Some(service) = services.iter().find(|known| known.name().as_str() == service) else {
-        return Err(unknown(service, services.iter().map(Service::name)));
-    };
+    let name = known(&Catalog::new(services.iter().map(Service::known).collect())?, service)?;
+    let service =
+        services.iter().find(|service| *service.name() == name).expect("the catalog is of these services");
     let schema = context.environment.schema(service.name()).unwrap_or(service.default_schema());
     // The embedded server stays until psql is done.
     let (address, _cluster) = database::address(&context.environment, service, context.install_postgres)?;

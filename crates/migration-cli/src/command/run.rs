@@ -9,8 +9,8 @@ use migration_plan::{
 };
 use serde::Serialize;
 
-use super::status::DatabaseDocument;
-use super::{connect, width};
+use super::databases::DatabaseDocument;
+use super::{connect, losses};
 use crate::arguments::{Format, RunArguments, UpOptions};
 use crate::database::Connected;
 use crate::exit::Exit;
@@ -111,8 +111,8 @@ async fn perform(
 ) -> anyhow::Result<Exit> {
     let begun = Instant::now();
     let connected = connect(context)?;
-    context.output.follow(width(&connected))?;
     let (survey, planned) = plan(&connected.deployment, goal).await?;
+    context.output.follow(width(&planned))?;
     if context.output.is_human() {
         let paint = context.output.paint;
         for database in DatabaseDocument::all(&connected, &survey) {
@@ -123,9 +123,16 @@ async fn perform(
     let report = carry_out(&connected.deployment, goal, &survey, &planned, options).await?;
     let exit = Exit::worst(report.failures.iter().map(Exit::of_run));
     match context.output.format {
-        Format::Human => summary(context, &connected, survey, &report, begun).await,
+        Format::Human => {
+            // Where there was something to do, another run may have done it.
+            let survey = if planned.is_empty() { survey } else { Survey::take(&connected.deployment).await };
+            summary(context, &connected, &survey, &report, begun);
+        }
         Format::Json => context.output.document(&document(command, &connected, &survey, &report, exit))?,
-        Format::Ndjson => {}
+        Format::Ndjson => {
+            report.failures.iter().for_each(|failure| error::event(&error::tell(failure)));
+            error::ended(exit);
+        }
     }
     Ok(exit)
 }
@@ -133,26 +140,41 @@ async fn perform(
 /// Says what reverting loses for good, before it is lost.
 fn say_losses(context: &Context, connected: &Connected, planned: &Plan) {
     for step in planned.steps().iter().filter(|step| step.direction == Direction::Revert) {
-        let service =
-            connected.deployment.services().find(|(service, _, _)| *service.name() == step.id.service);
-        let migration = service.and_then(|(service, _, _)| service.migration(&step.id.name));
-        if let Some(what) = migration.and_then(|migration| migration.details().loses_on_revert) {
+        if let Some(what) = losses(connected, step) {
             let note = context.output.paint.warn("note");
             context.output.note(format!("{note}  reverting `{}` loses for good: {what}", step.id));
         }
     }
 }
 
-async fn summary(context: &Context, connected: &Connected, before: Survey, report: &Report, begun: Instant) {
+/// Says what was left out, the first few by name.
+fn say_held_back(context: &Context, held_back: &[HeldBack]) {
+    const SHOWN: usize = 3;
+    let note = context.output.paint.warn("note");
+    for held in held_back.iter().take(SHOWN) {
+        context.output.note(format!("{note}  `{}` is held back: {}", held.id, held.reason));
+    }
+    if held_back.len() > SHOWN {
+        let n_more = held_back.len() - SHOWN;
+        context.output.note(format!("{note}  {n_more} more are held back; `plan` lists them"));
+    }
+}
+
+/// Widths of the longest service name and of the longest migration name in a plan.
+fn width(plan: &Plan) -> (usize, usize) {
+    plan.steps().iter().fold((0, 0), |(service, migration), step| {
+        (service.max(step.id.service.as_str().len()), migration.max(step.id.name.as_str().len()))
+    })
+}
+
+fn summary(context: &Context, connected: &Connected, survey: &Survey, report: &Report, begun: Instant) {
     let (output, paint) = (&context.output, context.output.paint);
-    for held in &report.held_back {
-        output.note(format!("{}  `{}` is held back: {}", paint.warn("note"), held.id, held.reason));
+    if report.failures.is_empty() {
+        say_held_back(context, &report.held_back);
     }
     for failure in &report.failures {
         error::write(&error::tell(failure), output);
     }
-    let changed = !report.done.is_empty() || !report.failures.is_empty();
-    let survey = if changed { Survey::take(&connected.deployment).await } else { before };
     let statuses = statuses(connected.deployment.catalog(), &survey.history(), survey.now());
     let n_services = statuses.len();
     let at_head = statuses.iter().filter(|status| status.state == ServiceState::Current).count();

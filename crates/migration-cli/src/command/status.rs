@@ -1,18 +1,19 @@
-//! `status` and `locks`: where each service stands and who is at work. Reads only.
+//! `status`: where each service stands. Reads only.
 
 use migration_coordinator::{
     Access, Deployment, Holder, ServiceFacts, Survey, edited_migrations, service_state,
 };
-use migration_plan::{HoldReason, ServiceState, ServiceStatus, statuses};
+use migration_kit::Service;
+use migration_plan::{HeldBack, HoldReason, ServiceState, ServiceStatus, statuses};
 use serde::Serialize;
 
-use super::{connect, names};
-use crate::database::{Connected, Source};
+use super::databases::DatabaseDocument;
+use super::{connect, locks, names};
 use crate::exit::Exit;
 use crate::output::{Paint, Table, timestamp};
 use crate::program::Context;
 
-/// What `status --json` prints. Documented in `docs/json.md`; fields are only ever added.
+/// What `status --json` prints. Fields are only ever added.
 #[derive(Serialize)]
 struct Document {
     schema: &'static str,
@@ -23,22 +24,6 @@ struct Document {
     databases: Vec<DatabaseDocument>,
     services: Vec<ServiceDocument>,
     summary: Summary,
-}
-
-/// One database.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct DatabaseDocument {
-    host: String,
-    port: u16,
-    name: String,
-    user: String,
-    embedded: bool,
-    reachable: bool,
-    server_version: Option<String>,
-    read_only: Option<bool>,
-    error: Option<String>,
-    #[serde(skip)]
-    directory: Option<String>,
 }
 
 /// Where one service stands.
@@ -84,22 +69,6 @@ struct Summary {
     services: usize,
     at_head: usize,
     pending: usize,
-}
-
-/// Who holds which lock.
-#[derive(Serialize)]
-struct LocksDocument {
-    schema: &'static str,
-    command: &'static str,
-    locks: Vec<LockDocument>,
-}
-
-/// A migration lock that is held.
-#[derive(Serialize)]
-struct LockDocument {
-    service: String,
-    #[serde(flatten)]
-    holder: Holder,
 }
 
 pub(super) async fn status(context: &Context, services: &[String], check: bool) -> anyhow::Result<Exit> {
@@ -177,6 +146,22 @@ fn for_people(context: &Context, databases: &[DatabaseDocument], documents: &[Se
     }
 }
 
+impl HeldDocument {
+    fn of(held: &HeldBack, service: &Service, status: &ServiceStatus) -> Self {
+        let mut earlier =
+            service.migrations().map(|(name, _)| name).take_while(|name| **name != held.id.name);
+        let begun = !earlier.any(|name| status.pending.contains(name));
+        let (reason, until) = match held.reason {
+            HoldReason::Soaking { until } if begun => (held.reason.to_string(), Some(timestamp(until))),
+            HoldReason::Soaking { .. } => {
+                ("it soaks after what is pending before it is applied".to_owned(), None)
+            }
+            _ => (held.reason.to_string(), None),
+        };
+        Self { migration: held.id.name.to_string(), reason, until }
+    }
+}
+
 impl ServiceDocument {
     fn of(deployment: &Deployment, survey: &Survey, status: &ServiceStatus) -> Option<Self> {
         let facts = survey.service(&status.service)?;
@@ -200,18 +185,7 @@ impl ServiceDocument {
             head: status.head.as_ref().map(ToString::to_string),
             applied: status.applied.len(),
             pending: pending(status, facts, state),
-            held_back: status
-                .held_back
-                .iter()
-                .map(|held| HeldDocument {
-                    migration: held.id.name.to_string(),
-                    reason: held.reason.to_string(),
-                    until: match held.reason {
-                        HoldReason::Soaking { until } => Some(timestamp(until)),
-                        _ => None,
-                    },
-                })
-                .collect(),
+            held_back: status.held_back.iter().map(|held| HeldDocument::of(held, service, status)).collect(),
             missing: text(&status.missing),
             ahead: text(&status.ahead),
             out_of_order: text(&status.out_of_order),
@@ -240,16 +214,33 @@ impl ServiceDocument {
             }
         }
         if let Some(holder) = &self.lock {
-            remarks.push(held(holder));
+            remarks.push(locks::held(holder));
         }
-        remarks.extend(
-            self.externals
-                .iter()
-                .filter(|external| !external.present)
-                .map(|external| format!("`{}` of {} is not there", external.table, external.owner)),
-        );
+        remarks.extend(absent(&self.externals));
+        if self.state == "forbidden" {
+            remarks.push(format!(
+                "our role may not read it: it needs USAGE on the schema and SELECT on `{}.{}`",
+                self.schema, self.version_table
+            ));
+        }
         remarks
     }
+}
+
+/// The tables of others that are not there, a line for each owner.
+fn absent(externals: &[ExternalDocument]) -> Vec<String> {
+    let mut owners: Vec<(&str, Vec<String>)> = Vec::new();
+    for external in externals.iter().filter(|external| !external.present) {
+        let table = format!("`{}`", external.table);
+        match owners.iter_mut().find(|(owner, _)| *owner == external.owner) {
+            Some((_, tables)) => tables.push(table),
+            None => owners.push((&external.owner, vec![table])),
+        }
+    }
+    owners
+        .into_iter()
+        .map(|(owner, tables)| format!("tables of {owner} that are not there: {}", tables.join(", ")))
+        .collect()
 }
 
 /// Nothing is said to be pending where nothing could be read.
@@ -258,93 +249,4 @@ fn pending(status: &ServiceStatus, facts: &ServiceFacts, state: ServiceState) ->
         (Access::Forbidden | Access::Unreachable, _) => Vec::new(),
         _ => status.pending.iter().map(ToString::to_string).collect(),
     }
-}
-
-fn held(holder: &Holder) -> String {
-    format!(
-        "the migration lock is held by pid {} ({}, {}) since {}",
-        holder.pid,
-        holder.application,
-        holder.host,
-        timestamp(holder.since)
-    )
-}
-
-impl DatabaseDocument {
-    /// The databases of a deployment and what they said.
-    pub(super) fn all(connected: &Connected, survey: &Survey) -> Vec<Self> {
-        let urls = connected.deployment.databases().iter();
-        urls.zip(&survey.databases)
-            .map(|(url, answer)| {
-                let facts = answer.as_ref().ok();
-                let directory = match &connected.source {
-                    Source::Embedded { directory } if url.host().starts_with('/') => Some(directory.clone()),
-                    _ => None,
-                };
-                Self {
-                    host: url.host(),
-                    port: url.port(),
-                    name: url.database().to_owned(),
-                    user: facts.map_or_else(|| url.user().to_owned(), |facts| facts.user.clone()),
-                    embedded: directory.is_some(),
-                    reachable: facts.is_some(),
-                    server_version: facts.map(|facts| facts.version.clone()),
-                    read_only: facts.map(|facts| facts.read_only),
-                    error: answer.as_ref().err().map(|error| error_text(error.as_ref())),
-                    directory,
-                }
-            })
-            .collect()
-    }
-
-    /// One line for people.
-    pub(super) fn for_people(&self) -> String {
-        let version =
-            self.server_version.as_ref().map_or_else(String::new, |version| format!("PostgreSQL {version}"));
-        if let Some(error) = &self.error {
-            return format!("`{}` at {}:{}: {error}", self.name, self.host, self.port);
-        }
-        match &self.directory {
-            Some(directory) => format!("embedded {version} in {directory} (no DATABASE_URL set)"),
-            None => format!("`{}` at {}:{}, {version}, as `{}`", self.name, self.host, self.port, self.user),
-        }
-    }
-}
-
-fn error_text(error: &(dyn std::error::Error + 'static)) -> String {
-    let told = crate::output::error::tell(error);
-    std::iter::once(told.message).chain(told.causes).collect::<Vec<_>>().join(": ")
-}
-
-pub(super) async fn locks(context: &Context) -> anyhow::Result<Exit> {
-    let connected = connect(context)?;
-    let survey = Survey::take(&connected.deployment).await;
-    if let Some(Err(error)) = survey.databases.into_iter().find(Result::is_err) {
-        return Err(migration_coordinator::RunError::Survey(error).into());
-    }
-    let locks: Vec<LockDocument> = survey
-        .services
-        .into_iter()
-        .filter_map(|facts| Some(LockDocument { service: facts.service.to_string(), holder: facts.holder? }))
-        .collect();
-    if !context.output.is_human() {
-        context.output.document(&LocksDocument { schema: "migrate/v1", command: "locks", locks })?;
-    } else if locks.is_empty() {
-        context.output.line("no migration lock is held");
-    } else {
-        let mut table = Table::new(&["SERVICE", "PID", "APPLICATION", "HOST", "SINCE"]);
-        for LockDocument { service, holder } in locks {
-            table.row([
-                service,
-                holder.pid.to_string(),
-                holder.application,
-                holder.host,
-                timestamp(holder.since),
-            ]);
-        }
-        for line in table.lines(context.output.paint) {
-            context.output.line(line);
-        }
-    }
-    Ok(Exit::Done)
 }

@@ -11,6 +11,7 @@ use sea_orm::{DbErr, RuntimeErr};
 use serde::Serialize;
 
 use super::Output;
+use super::fields::TARGET;
 use crate::arguments::Format;
 use crate::exit::{Exit, Failure};
 
@@ -43,15 +44,39 @@ pub(crate) fn print(error: &anyhow::Error, format: Format, coloured: bool) -> Ex
     let exit = Exit::of(error);
     let told = tell(error.as_ref());
     let output = Output::new(format, coloured, false);
-    if format == Format::Human {
-        write(&told, &output);
-    } else {
-        let document =
-            Document { schema: "migrate/v1", ok: false, exit_code: exit.code(), errors: vec![told] };
-        // A document of plain text cannot fail to be written.
-        drop(output.document(&document));
+    match format {
+        Format::Human => write(&told, &output),
+        Format::Json => {
+            let document =
+                Document { schema: "migrate/v1", ok: false, exit_code: exit.code(), errors: vec![told] };
+            // A document of plain text cannot fail to be written.
+            drop(output.document(&document));
+        }
+        Format::Ndjson => {
+            // It fails where events are shown already.
+            drop(output.follow((0, 0)));
+            event(&told);
+            ended(exit);
+        }
     }
     exit
+}
+
+/// Tells an error as an event, for `--format ndjson`.
+pub(crate) fn event(told: &Told) {
+    tracing::error!(
+        target: TARGET,
+        kind = "error",
+        message = told.message,
+        causes = told.causes.join("; "),
+        sqlstate = told.sqlstate,
+        hint = told.hint,
+    );
+}
+
+/// The last event of `--format ndjson`: how the command ended.
+pub(crate) fn ended(exit: Exit) {
+    tracing::info!(target: TARGET, kind = "ended", ok = exit == Exit::Done, exit_code = u64::from(exit.code()));
 }
 
 /// Prints an error that was taken apart, for people.

@@ -129,11 +129,10 @@ impl HumanLayer {
 
     fn table_lock_waiting(&self, fields: &Fields) {
         self.note(&format!(
-            "`{}`: `{}` waits for a {} lock on `{}`, behind pid {} ({}), whose transaction is {} old · {}",
-            fields.text("service"),
-            fields.text("migration"),
+            "waiting for the {} lock on `{}` of `{}` · behind pid {} ({}), in a transaction for {} · {}",
             fields.text("mode"),
             fields.text("relation"),
+            fields.text("service"),
             fields.signed("blocker_pid").unwrap_or_default(),
             fields.text("blocker_application"),
             duration(Duration::from_millis(fields.number("blocker_age_ms"))),
@@ -174,9 +173,7 @@ impl<S: Subscriber> Layer<S> for HumanLayer {
             "notice" => {
                 self.note(&format!("{} `{service}`: `{migration}`: {}", self.paint.warn("note"), fields.text("message")));
             }
-            "check_reported" => {
-                self.note(&format!("     `{service}`: {}: {}", fields.text("says"), fields.text("figure")));
-            }
+            // Figures that checks report are for machines here; people ask `verify` for them.
             _ => {}
         }
     }

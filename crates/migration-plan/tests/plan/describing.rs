@@ -128,7 +128,7 @@ fn integrity_judges_all_services() {
         migration `a:m2` is applied but missing here
           bring the file of `a:m2` back, or remove its row on purpose with `repair a`
         migration `a:m9` is applied but newer than this build
-          use the build that applied `a:m9`, or a newer one; if the older application runs on purpose, say that a newer database is expected
+          use the build that applied `a:m9`, or a newer one; if the older application runs on purpose, say `--allow-ahead`
         migration `a:m3` is applied but `b:m1`, which it requires, is not
           apply the requirement alone: `up b@m1`
     "#]].assert_eq(&short(&lines.collect::<String>()));

@@ -217,7 +217,7 @@ fn applied_migrations_that_are_newer_than_this_build() {
         "",
         &expect![[r#"
             error: migration `a:m2` is applied but newer than this build
-            hint: use the build that applied `a:m2`, or a newer one; if the older application runs on purpose, say that a newer database is expected
+            hint: use the build that applied `a:m2`, or a newer one; if the older application runs on purpose, say `--allow-ahead`
         "#]],
     );
 }

@@ -1,0 +1,152 @@
+//! `down` and `redo`: back to a target that is named, and nothing else.
+
+use insta::assert_snapshot;
+
+use crate::support::Lab;
+
+/// Everything but the chat service, data included.
+fn everything_else(lab: &Lab) -> String {
+    let dump = lab.database.pg_dump(&["--exclude-schema=chat"]).unwrap();
+    // Newer versions of `pg_dump` write a token that differs each time.
+    let lines =
+        dump.lines().filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn down_to_base_and_up_again_touches_nothing_of_others() {
+    let lab = Lab::migrated();
+    let before = everything_else(&lab);
+    assert_snapshot!(lab.migrate(&["down", "chat@base"]).shown(), @"
+    exit 0
+    --- stdout
+    chat  m20261120_000002_check_messages         reverted [time]
+    chat  m20261120_000001_index_message_history  reverted [time]
+    chat  m20251017_000001_add_message_source     reverted [time]
+    chat  m20251016_000001_create_messages        reverted [time]
+    4 of 5 services at head · 4 migrations reverted in [time]
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    note  reverting `chat:m20251017_000001_add_message_source` loses for good: the source of every message
+    note  reverting `chat:m20251016_000001_create_messages` loses for good: every message
+    ");
+    assert_eq!(lab.query("SELECT to_regclass('chat.messages')"), "");
+    assert_eq!(everything_else(&lab), before);
+    lab.migrate(&["up"]).exits(0);
+    assert_eq!(everything_else(&lab), before);
+    lab.migrate(&["status", "--check"]).exits(0);
+}
+
+#[test]
+fn a_target_must_be_named() {
+    let lab = Lab::migrated();
+    assert_snapshot!(lab.migrate(&["down", "chat"]).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: reverting `chat` needs a target
+      hint `chat@-1` reverts the last one, `chat@NAME` all after that one, `chat@base` all
+    ");
+    assert_snapshot!(lab.migrate(&["down"]).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: the following required arguments were not provided:
+      <SERVICE@TARGET>...
+
+    Usage: cargo xtask migrate down <SERVICE@TARGET>...
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn steps_back_are_counted() {
+    let lab = Lab::migrated();
+    assert_snapshot!(lab.migrate(&["down", "chat@-1"]).exits(0).stdout, @"
+    chat  m20261120_000002_check_messages  reverted [time]
+    4 of 5 services at head · 1 migration reverted in [time]
+    ");
+    assert_snapshot!(lab.migrate(&["down", "chat@-9"]).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: `chat` has fewer than 9 applied migrations: 3
+      hint to revert all, use `down chat@base`
+    ");
+}
+
+#[test]
+fn a_prefix_names_the_migration_to_stay_at() {
+    let lab = Lab::migrated();
+    assert_snapshot!(lab.migrate(&["down", "chat@m20251017"]).exits(0).stdout, @"
+    chat  m20261120_000002_check_messages         reverted [time]
+    chat  m20261120_000001_index_message_history  reverted [time]
+    4 of 5 services at head · 2 migrations reverted in [time]
+    ");
+    assert_snapshot!(lab.migrate(&["down", "chat@m2025"]).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: several migrations of `chat` begin with `m2025`: `m20251016_000001_create_messages`, `m20251017_000001_add_message_source`
+      hint give more of the name
+    ");
+    assert_snapshot!(lab.migrate(&["down", "chat@m1999"]).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: no migration of `chat` is or begins with `m1999`
+      hint `history chat` lists its migrations
+    ");
+}
+
+#[test]
+fn an_unknown_service_is_told_with_a_suggestion() {
+    let lab = Lab::migrated();
+    assert_snapshot!(lab.migrate(&["down", "chta@base"]).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: service `chta` is not known
+      hint did you mean `chat`?
+    ");
+    assert_snapshot!(lab.migrate(&["status", "chta"]).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: service `chta` is not known
+      hint did you mean `chat`?
+    ");
+    assert_snapshot!(lab.migrate(&["up", "Chat!"]).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: invalid value 'Chat!' for '[SERVICE[@TARGET]]...': `Chat!` is not a service name: a lower-case letter, then letters, digits and `_`, at most 40 bytes
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn redo_reverts_the_last_migration_and_applies_it_again() {
+    let lab = Lab::migrated();
+    assert_snapshot!(lab.migrate(&["redo", "chat"]).shown(), @"
+    exit 0
+    --- stdout
+    chat  m20261120_000002_check_messages  reverted [time]
+    chat  m20261120_000002_check_messages  ok [time]
+    5 services at head · 1 migration reverted, 1 applied in [time]
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    ");
+    lab.migrate(&["status", "--check"]).exits(0);
+}
+
+#[test]
+fn what_a_revert_loses_is_said_to_machines_too() {
+    let lab = Lab::migrated();
+    let plan = lab.migrate(&["plan", "--down", "chat@base", "--json"]).exits(0).json();
+    let step = plan["steps"].as_array().unwrap().last().unwrap();
+    assert_eq!(step["loses"], "every message");
+    assert_eq!(step["direction"], "revert");
+}

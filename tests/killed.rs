@@ -1,0 +1,125 @@
+//! Killed: `kill -9`, Ctrl-C and SIGTERM in the middle of a migration. Nothing half-done stays in the way of the next run.
+
+use insta::assert_snapshot;
+
+use crate::support::{Hanging, Lab, SESSIONS};
+
+/// Tables of the bookreader service that are not bookkeeping.
+const BOOKREADER_TABLES: &str = "SELECT count(*) FROM pg_tables WHERE schemaname = 'bookreader' \
+                                 AND tablename !~ '^(seaql_migrations|migration)_'";
+
+/// Whether the index that the chat service's second migration builds is valid.
+const INDEX_IS_VALID: &str =
+    "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('chat.idx_messages_source')";
+
+#[test]
+fn killed_in_a_transaction_nothing_remains_and_the_next_run_finishes() {
+    let lab = Lab::empty();
+    let mut hanging = Hanging::in_a_transaction(&lab);
+    hanging.run.signal("KILL");
+    // What it waited for has not ended, and yet the server gives up.
+    hanging.watch.until(SESSIONS, "0");
+    assert_eq!(hanging.run.finish().code, 128 + 9);
+    assert_eq!(hanging.watch.query("SELECT count(*) FROM bookreader.seaql_migrations_bookreader"), "0");
+    assert_eq!(hanging.watch.query(BOOKREADER_TABLES), "0");
+    assert!(lab.migrate(&["locks"]).exits(0).stdout.contains("no migration lock is held"));
+}
+
+#[test]
+fn killed_in_a_transaction_the_next_run_finishes() {
+    let lab = Lab::empty();
+    let mut hanging = Hanging::in_a_transaction(&lab);
+    hanging.run.signal("KILL");
+    hanging.release();
+    // The orphan may still hold the lock: then the next run waits for it.
+    lab.migrate(&["up", "bookreader"]).exits(0);
+    lab.migrate(&["status", "--check", "bookreader"]).exits(0);
+    lab.migrate(&["verify", "bookreader"]).exits(0);
+}
+
+#[test]
+fn killed_in_an_index_build_the_leftover_is_built_again() {
+    let lab = Lab::empty();
+    let mut hanging = Hanging::in_an_index_build(&lab);
+    hanging.run.signal("KILL");
+    hanging.watch.until(SESSIONS, "0");
+    assert_eq!(hanging.watch.query(INDEX_IS_VALID), "f");
+    assert_snapshot!(lab.migrate(&["status", "chat", "--check"]).shown(), @"
+    exit 6
+    --- stdout
+    SERVICE  STATE  APPLIED  PENDING  CURRENT                           VERSION TABLE
+    chat     dirty  1        3        m20251016_000001_create_messages  chat.seaql_migrations_chat
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    ");
+    hanging.release();
+    lab.migrate(&["up", "chat"]).exits(0);
+    assert_eq!(hanging.watch.query(INDEX_IS_VALID), "t");
+    lab.migrate(&["status", "--check", "chat"]).exits(0);
+}
+
+#[test]
+fn ctrl_c_rolls_back_tells_the_journal_and_lets_go() {
+    let lab = Lab::empty();
+    let hanging = Hanging::in_a_transaction(&lab);
+    hanging.run.signal("INT");
+    let Hanging { run, mut watch, .. } = hanging;
+    assert_snapshot!(run.finish().exits(130).shown(), @"
+    exit 130
+    --- stdout
+    bookreader  m20250823_000001_create_bookreader          interrupted [time]
+    0 of 5 services at head · nothing was done in [time]
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    error: `bookreader`: migration `m20250823_000001_create_bookreader` was interrupted while applying
+      hint run `up bookreader` again to go on
+    ");
+    assert_eq!(watch.query(BOOKREADER_TABLES), "0");
+    let journal = "SELECT migration, direction, outcome FROM bookreader.migration_journal_bookreader";
+    assert_eq!(watch.query(journal), "m20250823_000001_create_bookreader|apply|interrupted");
+    watch.until(SESSIONS, "0");
+}
+
+#[test]
+fn after_ctrl_c_the_next_run_finishes() {
+    let lab = Lab::empty();
+    let mut hanging = Hanging::in_a_transaction(&lab);
+    hanging.run.signal("INT");
+    hanging.watch.until("SELECT count(*) FROM bookreader.migration_journal_bookreader", "1");
+    hanging.release();
+    assert_eq!(hanging.run.finish().code, 130);
+    lab.migrate(&["up", "bookreader"]).exits(0);
+    lab.migrate(&["status", "--check", "bookreader"]).exits(0);
+}
+
+#[test]
+fn sigterm_in_an_index_build_is_told_and_resumed() {
+    let lab = Lab::empty();
+    let mut hanging = Hanging::in_an_index_build(&lab);
+    hanging.run.signal("TERM");
+    let journal =
+        "SELECT outcome FROM chat.migration_journal_chat WHERE migration ~ 'add_message_source' ORDER BY id";
+    hanging.watch.until(journal, "running\ninterrupted");
+    hanging.release();
+    assert_snapshot!(hanging.run.finish().exits(143).shown(), @"
+    exit 143
+    --- stdout
+    chat  m20251017_000001_add_message_source     interrupted [time]
+    0 of 5 services at head · nothing was done in [time]
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    error: `chat`: migration `m20251017_000001_add_message_source` was interrupted while applying
+      hint run `up chat` again to go on
+    ");
+    lab.migrate(&["up", "chat"]).exits(0);
+    assert_eq!(lab.query(INDEX_IS_VALID), "t");
+}
+
+#[test]
+fn a_second_ctrl_c_does_not_wait() {
+    let lab = Lab::empty();
+    let hanging = Hanging::in_a_transaction(&lab);
+    hanging.run.signal("INT");
+    hanging.run.signal("INT");
+    assert_eq!(hanging.run.finish().code, 130);
+}

@@ -1,0 +1,117 @@
+//! One run at a time: who waits says for whom, and who does not want to wait is told.
+
+use insta::assert_snapshot;
+
+use crate::support::{Hanging, Lab, SESSIONS};
+
+/// How often each migration of the services was applied.
+const APPLIED: &str = "SELECT max(n) FROM (\
+    SELECT count(*) AS n FROM chat.migration_journal_chat WHERE outcome = 'succeeded' GROUP BY migration UNION ALL \
+    SELECT count(*) FROM rag.migration_journal_rag WHERE outcome = 'succeeded' GROUP BY migration UNION ALL \
+    SELECT count(*) FROM assessments.migration_journal_assessments WHERE outcome = 'succeeded' GROUP BY migration UNION ALL \
+    SELECT count(*) FROM bookreader.migration_journal_bookreader WHERE outcome = 'succeeded' GROUP BY migration) AS counts";
+
+/// Lines without the padding of their columns, which differs with the length of a process id.
+fn words(text: &str) -> String {
+    let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn two_runs_at_once_on_an_empty_database_apply_each_migration_once() {
+    let lab = Lab::empty();
+    let runs = [lab.start(&["up"]), lab.start(&["up"])];
+    for run in runs {
+        run.finish().exits(0);
+    }
+    assert_eq!(lab.query(APPLIED), "1");
+    lab.migrate(&["status", "--check"]).exits(0);
+}
+
+#[test]
+fn who_waits_says_for_whom_and_goes_on() {
+    let lab = Lab::empty();
+    let mut first = Hanging::in_an_index_build(&lab);
+    let mut second = lab.start(&["up", "chat"]);
+    assert_snapshot!(second.says("waiting"), @"waiting for the migration lock of `chat` · held by pid [pid] (migrate chat:m20251017_000001_add_message_source, local socket) · [time]");
+    first.release();
+    first.run.finish().exits(0);
+    assert_snapshot!(second.finish().exits(0).shown(), @"
+    exit 0
+    --- stdout
+    1 of 5 services at head · nothing to do in [time]
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    waiting for the migration lock of `chat` · held by pid [pid] (migrate chat:m20251017_000001_add_message_source, local socket) · [time]
+    the migration lock of `chat` is ours after [time]
+    ");
+}
+
+#[test]
+fn who_does_not_want_to_wait_is_told_who_holds_the_lock() {
+    let lab = Lab::empty();
+    let mut first = Hanging::in_an_index_build(&lab);
+    assert_snapshot!(lab.migrate(&["up", "chat", "--wait", "0"]).shown(), @"
+    exit 5
+    --- stdout
+    0 of 5 services at head · nothing was done in [time]
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    error: `chat`: another run holds the migration lock: pid [pid] (`migrate chat:m20251017_000001_add_message_source`, local socket)
+      hint wait longer with `--wait 10m`, or see `locks`
+    ");
+    // Another service is another lock.
+    lab.migrate(&["up", "rag", "--wait", "0"]).exits(0);
+    first.release();
+    first.run.finish().exits(0);
+}
+
+#[test]
+fn a_held_lock_is_shown() {
+    let lab = Lab::empty();
+    let mut first = Hanging::in_an_index_build(&lab);
+    assert_snapshot!(words(&lab.migrate(&["locks"]).exits(0).stdout), @"
+    SERVICE PID APPLICATION HOST SINCE
+    chat [pid] migrate chat:m20251017_000001_add_message_source local socket [timestamp]
+    ");
+    let lock = lab.migrate(&["locks", "--json"]).exits(0).json()["locks"][0].clone();
+    assert_eq!(lock["service"], "chat");
+    assert_eq!(lock["application"], "migrate chat:m20251017_000001_add_message_source");
+    assert_snapshot!(lab.migrate(&["status", "chat"]).exits(0).stdout, @"
+    SERVICE  STATE    APPLIED  PENDING  CURRENT                           VERSION TABLE
+    chat     running  1        3        m20251016_000001_create_messages  chat.seaql_migrations_chat
+    chat: the migration lock is held by pid [pid] (migrate chat:m20251017_000001_add_message_source, local socket) since [timestamp]
+    ");
+    first.release();
+    first.run.finish().exits(0);
+    first.watch.until(SESSIONS, "0");
+    assert_snapshot!(lab.migrate(&["locks"]).exits(0).stdout, @"no migration lock is held");
+}
+
+#[test]
+fn who_is_in_the_way_of_a_table_lock_is_named() {
+    let lab = Lab::empty();
+    lab.migrate(&["up", "chat@m20251016"]).exits(0);
+    let mut reader = lab.session();
+    reader.query("SET application_name = 'nightly report'");
+    reader.query("BEGIN");
+    reader.query("SELECT count(*) FROM chat.messages");
+    let mut run = lab.start(&["up", "chat"]);
+    assert_snapshot!(run.says("waiting for"), @"waiting for the ACCESS EXCLUSIVE lock on `messages` of `chat` · behind pid [pid] (nightly report), in a transaction for [time] · [time]");
+    reader.query("COMMIT");
+    run.finish().exits(0);
+    reader.query("BEGIN");
+    reader.query("SELECT count(*) FROM chat.messages");
+    assert_snapshot!(lab.migrate(&["down", "chat@-1", "--lock-patience", "1s"]).shown(), @"
+    exit 6
+    --- stdout
+    chat  m20261120_000002_check_messages  failed [time]
+    1 of 5 services at head · nothing was done in [time]
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    waiting for the ACCESS EXCLUSIVE lock on `messages` of `chat` · behind pid [pid] (nightly report), in a transaction for [time] · [time]
+    error: `chat`: migration `m20261120_000002_check_messages` stopped midway while reverting
+      because no ACCESS EXCLUSIVE lock on `chat.messages` within [time]: process [pid] (`nightly report`) has held ACCESS SHARE for [time] or more
+      hint what was done stands and can be done again: fix the cause and run `down chat` again, which resumes
+    ");
+}

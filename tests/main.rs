@@ -1,0 +1,14 @@
+//! End to end: the real `cargo xtask migrate` against real servers, a database and an empty directory a test.
+//!
+//! What people and machines see is part of the interface: exit codes, stdout and stderr. How the parts below work is
+//! tested beside them.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
+mod support;
+
+mod down;
+mod killed;
+mod locks;
+mod status;
+mod up;

@@ -1,0 +1,168 @@
+//! `status`: where each service stands, for people and for machines, without changing anything.
+
+use insta::{assert_json_snapshot, assert_snapshot};
+use serde_json::Value;
+
+use crate::support::{Lab, run};
+
+/// One service of `status --json`.
+fn service<'d>(document: &'d Value, name: &str) -> &'d Value {
+    document["services"].as_array().unwrap().iter().find(|service| service["name"] == name).unwrap()
+}
+
+#[test]
+fn on_an_empty_database_it_creates_nothing() {
+    let lab = Lab::empty();
+    assert_snapshot!(lab.migrate(&["status", "chat"]).shown(), @"
+    exit 0
+    --- stdout
+    SERVICE  STATE  APPLIED  PENDING  CURRENT  VERSION TABLE
+    chat     empty  0        4        –        chat.seaql_migrations_chat
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    ");
+    lab.migrate(&["status"]).exits(0);
+    lab.migrate(&["plan"]).exits(0);
+    lab.migrate(&["history"]).exits(0);
+    lab.migrate(&["verify"]).exits(0);
+    let made = "SELECT (SELECT count(*) FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema|public)'), \
+                (SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace)";
+    assert_eq!(lab.query(made), "0|0");
+}
+
+#[test]
+fn people_see_a_table() {
+    let lab = Lab::migrated();
+    lab.migrate(&["down", "chat@-1"]).exits(0);
+    assert_snapshot!(lab.migrate(&["status", "chat", "rag", "bookreader"]).shown(), @"
+    exit 0
+    --- stdout
+    SERVICE     STATE    APPLIED  PENDING  CURRENT                                        VERSION TABLE
+    chat        behind   3        1        m20261120_000001_index_message_history         chat.seaql_migrations_chat
+    rag         current  2        0        m20261120_000001_drop_redundant_user_id_index  rag.seaql_migrations_rag
+    bookreader  current  7        0        m20251020_232800_add_scroll_offset_percent     bookreader.seaql_migrations_bookreader
+    rag: tables of the AI manager that are not there: `public.embeddings`, `public.message_embeddings`
+    rag: tables of the forum that are not there: `public.users`, `public.topics`, `public.messages`
+    bookreader: `m20250824_154502_drop_reader_settings` is held back: it soaks until [timestamp]
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    ");
+}
+
+#[test]
+fn machines_see_a_document() {
+    let lab = Lab::migrated();
+    lab.migrate(&["down", "chat@-1"]).exits(0);
+    let document = lab.migrate(&["status", "--json"]).exits(0).json();
+    let database = &document["database"];
+    for (field, value) in [
+        ("name", Value::from(lab.database.name())),
+        ("port", 5432.into()),
+        ("user", "postgres".into()),
+        ("embedded", false.into()),
+        ("reachable", true.into()),
+        ("read_only", false.into()),
+        ("error", Value::Null),
+    ] {
+        assert_eq!(database[field], value, "{field}");
+    }
+    assert_json_snapshot!(service(&document, "chat"), @r#"
+    {
+      "name": "chat",
+      "schema": "chat",
+      "version_table": "seaql_migrations_chat",
+      "database": 0,
+      "state": "behind",
+      "current": "m20261120_000001_index_message_history",
+      "head": "m20261120_000002_check_messages",
+      "applied": 3,
+      "pending": [
+        "m20261120_000002_check_messages"
+      ],
+      "held_back": [],
+      "missing": [],
+      "ahead": [],
+      "out_of_order": [],
+      "edited": [],
+      "lock": null,
+      "externals": []
+    }
+    "#);
+    let held_back = &service(&document, "bookreader")["held_back"][0];
+    assert_eq!(held_back["migration"], "m20250824_154502_drop_reader_settings");
+    assert!(held_back["until"].is_string(), "{held_back}");
+}
+
+#[test]
+fn check_tells_by_its_exit_code() {
+    let lab = Lab::migrated();
+    lab.migrate(&["status", "--check"]).exits(0);
+    lab.migrate(&["down", "chat@-1"]).exits(0);
+    lab.migrate(&["status", "--check"]).exits(3);
+    lab.migrate(&["status", "--check", "rag"]).exits(0);
+    let document = lab.migrate(&["status", "--check", "--json"]).exits(3).json();
+    assert_eq!((&document["ok"], &document["exit_code"]), (&false.into(), &3.into()));
+    lab.query("INSERT INTO rag.seaql_migrations_rag VALUES ('m20260101_000000_of_another_branch', 1)");
+    assert_snapshot!(lab.migrate(&["status", "--check", "rag"]).shown(), @"
+    exit 4
+    --- stdout
+    SERVICE  STATE     APPLIED  PENDING  CURRENT                                        VERSION TABLE
+    rag      diverged  2        0        m20261120_000001_drop_redundant_user_id_index  rag.seaql_migrations_rag
+    rag: applied, and missing in this build: `m20260101_000000_of_another_branch`
+    rag: tables of the AI manager that are not there: `public.embeddings`, `public.message_embeddings`
+    rag: tables of the forum that are not there: `public.users`, `public.topics`, `public.messages`
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    ");
+}
+
+#[test]
+fn a_migration_from_the_future_is_ahead_and_not_missing() {
+    let lab = Lab::migrated();
+    lab.query("INSERT INTO rag.seaql_migrations_rag VALUES ('m20990101_000000_of_tomorrow', 4070908800)");
+    let document = lab.migrate(&["status", "--json"]).exits(0).json();
+    assert_eq!(service(&document, "rag")["ahead"][0], "m20990101_000000_of_tomorrow");
+    assert_snapshot!(lab.migrate(&["up", "rag"]).shown(), @"
+    exit 4
+    --- stdout
+    --- stderr
+    error: migration `rag:m20990101_000000_of_tomorrow` is applied but newer than this build
+      hint use the build that applied `rag:m20990101_000000_of_tomorrow`, or a newer one; if the older application runs on purpose, say `--allow-ahead`
+    ");
+    lab.migrate(&["up", "rag", "--allow-ahead"]).exits(0);
+}
+
+#[test]
+fn a_role_that_may_only_select_sees_all() {
+    let lab = Lab::migrated();
+    let reader = lab.role("IN ROLE pg_read_all_data");
+    let ran = run(lab.command(&["status", "--check"]).env("DATABASE_URL", lab.url_of(&reader))).exits(0);
+    assert!(ran.stderr.contains(&reader), "{}", ran.shown());
+}
+
+#[test]
+fn a_read_only_database_is_asked_all_the_same() {
+    let lab = Lab::migrated();
+    lab.query(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", lab.database.name()));
+    let document = lab.migrate(&["status", "--check", "--json"]).exits(0).json();
+    assert_eq!(document["database"]["read_only"], true);
+}
+
+#[test]
+fn what_a_role_may_not_read_is_forbidden_and_not_empty() {
+    let lab = Lab::migrated();
+    let stranger = lab.role("");
+    let status = |arguments: &[&str]| run(lab.command(arguments).env("DATABASE_URL", lab.url_of(&stranger)));
+    assert_snapshot!(status(&["status", "chat"]).shown(), @"
+    exit 8
+    --- stdout
+    SERVICE  STATE      APPLIED  PENDING  CURRENT  VERSION TABLE
+    chat     forbidden  0        0        –        chat.seaql_migrations_chat
+    chat: our role may not read it: it needs USAGE on the schema and SELECT on `chat.seaql_migrations_chat`
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `[role]`
+    ");
+    let document = status(&["status", "--json"]).exits(8).json();
+    assert_eq!(service(&document, "chat")["state"], "forbidden");
+    assert_eq!(service(&document, "chat")["pending"], Value::Array(Vec::new()));
+}

@@ -1,0 +1,41 @@
+//! An empty directory that is removed with its owner, and commands in it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Open to all: as root, the embedded server runs as another account and must reach its data.
+const MODE: u32 = 0o755;
+
+/// A new directory below the system's one for temporary files.
+pub(crate) struct Directory {
+    path: PathBuf,
+}
+
+impl Directory {
+    pub(crate) fn new() -> Self {
+        static CALLS: AtomicU32 = AtomicU32::new(0);
+        let call = CALLS.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("e2e_{}_{call}", std::process::id()));
+        fs::DirBuilder::new().mode(MODE).create(&path).unwrap();
+        // What a command finds by its working directory is the real path.
+        Self { path: fs::canonicalize(path).unwrap() }
+    }
+
+    /// `migrate` with these arguments in this directory, and of the environment only what finds programs.
+    pub(crate) fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.arg("migrate").args(arguments).current_dir(&self.path).env_clear();
+        command.envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "HOME"));
+        command
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.path));
+    }
+}

@@ -1,0 +1,129 @@
+//! A database and a directory of one's own, and the real binary in them.
+
+mod directory;
+mod filters;
+mod hanging;
+mod running;
+mod session;
+
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use insta::internals::SettingsBindDropGuard;
+use postgres_sandbox::{Cluster, Database};
+use serde_json::Value;
+
+pub(crate) use directory::Directory;
+pub(crate) use hanging::{Hanging, SESSIONS};
+pub(crate) use running::Running;
+pub(crate) use session::Session;
+
+/// An empty directory, a database, and filters for snapshots, for as long as the test runs.
+pub(crate) struct Lab {
+    pub(crate) database: Database,
+    pub(crate) directory: Directory,
+    _filters: SettingsBindDropGuard,
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Lab {
+    /// With an empty database.
+    pub(crate) fn empty() -> Self {
+        Self::with(Cluster::shared().create_database().unwrap())
+    }
+
+    /// With a database in which `up` was run.
+    pub(crate) fn migrated() -> Self {
+        static TEMPLATE: OnceLock<Database> = OnceLock::new();
+        let template = TEMPLATE.get_or_init(|| {
+            let lab = Self::empty();
+            lab.migrate(&["up", "--quiet"]).exits(0);
+            lab.database
+        });
+        Self::with(Cluster::shared().create_database_from(template.name()).unwrap())
+    }
+
+    fn with(database: Database) -> Self {
+        Self { database, directory: Directory::new(), _filters: filters::bind() }
+    }
+
+    /// `migrate` with these arguments, in the directory, with `DATABASE_URL` and no other variable of ours.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.directory.command(arguments);
+        command.env("DATABASE_URL", self.database.url());
+        command
+    }
+
+    /// Runs `migrate` with these arguments to its end.
+    pub(crate) fn migrate(&self, arguments: &[&str]) -> Ran {
+        run(&mut self.command(arguments))
+    }
+
+    /// Starts `migrate` with these arguments.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        Running::start(self.command(arguments))
+    }
+
+    /// Rows of a query, fields parted by `|`, a line each.
+    #[track_caller]
+    pub(crate) fn query(&self, sql: &str) -> String {
+        self.database.psql(sql).unwrap().trim_end().to_owned()
+    }
+
+    /// A session of one's own, for holding locks and for asking again and again.
+    pub(crate) fn session(&self) -> Session {
+        Session::open(self.database.url())
+    }
+
+    /// URL of this database for another user.
+    pub(crate) fn url_of(&self, user: &str) -> String {
+        self.database.url().replacen("postgres@", &format!("{user}@"), 1)
+    }
+
+    /// A role that nobody else has, since roles belong to the whole cluster; `clauses` as in `CREATE ROLE`.
+    pub(crate) fn role(&self, clauses: &str) -> String {
+        let role = format!("role_{}", self.database.name());
+        self.query(&format!("CREATE ROLE {role} LOGIN {clauses}"));
+        role
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(command: &mut Command) -> Ran {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    Ran {
+        code: output.status.code().expect("the command ends by itself"),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+impl Ran {
+    /// Fails unless the exit code is this one.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}", self.shown());
+        self
+    }
+
+    /// Everything, for a snapshot.
+    pub(crate) fn shown(&self) -> String {
+        format!("exit {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
+    }
+
+    /// The document that `--json` printed.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        let document: Value = serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("stdout is not a JSON document: {error}\n{}", self.shown()));
+        assert_eq!(document["schema"], "migrate/v1", "{}", self.shown());
+        document
+    }
+}

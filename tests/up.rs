@@ -1,0 +1,144 @@
+//! `up`: everything from nothing, and nothing where everything stands.
+
+use std::collections::BTreeSet;
+
+use insta::assert_snapshot;
+use postgres_sandbox::Cluster;
+use serde_json::Value;
+
+use crate::support::{Lab, Ran, run};
+
+/// Every known migration as `service migration`, and whether it is an expand step.
+fn known(lab: &Lab) -> Vec<(String, bool)> {
+    let graph = lab.migrate(&["graph", "--json"]).exits(0).json();
+    let services = graph["services"].as_array().unwrap().iter();
+    let migrations = services.flat_map(|service| {
+        let migrations = service["migrations"].as_array().unwrap().iter();
+        migrations.map(|migration| {
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            let name = format!("{} {}", text(&service["name"]), text(&migration["name"]));
+            (name, migration["phase"] == "expand")
+        })
+    });
+    migrations.collect()
+}
+
+/// The migrations that a run said it applied.
+fn applied(ran: &Ran) -> BTreeSet<String> {
+    let done = ran.stdout.lines().filter(|line| line.contains(" ok "));
+    done.map(|line| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn from_empty_every_expand_step_is_applied_once_and_a_contract_step_is_held_back() {
+    let lab = Lab::empty();
+    let ran = lab.migrate(&["up"]).exits(0);
+
+    let known = known(&lab);
+    let held_back: Vec<&str> =
+        known.iter().filter(|(_, expand)| !expand).map(|(name, _)| name.as_str()).collect();
+    let expected = known.iter().filter(|(_, expand)| *expand).map(|(name, _)| name.clone()).collect();
+    assert_eq!(applied(&ran), expected);
+    assert_eq!(ran.stdout.lines().count(), known.len() - held_back.len() + 1, "{}", ran.shown());
+    assert!(ran.stderr.contains("is held back"), "{}", ran.shown());
+    let first = ran.stderr.lines().next().unwrap();
+    assert_snapshot!(first, @"database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`");
+}
+
+#[test]
+fn one_service_is_told_line_by_line() {
+    let lab = Lab::empty();
+    assert_snapshot!(lab.migrate(&["up", "chat"]).shown(), @"
+    exit 0
+    --- stdout
+    chat  m20251016_000001_create_messages        ok [time]
+    chat  m20251017_000001_add_message_source     ok [time]
+    chat  m20261120_000001_index_message_history  ok [time]
+    chat  m20261120_000002_check_messages         ok [time]
+    1 of 5 services at head · 4 migrations in [time]
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    ");
+}
+
+#[test]
+fn the_second_time_nothing_is_left_to_do_and_nothing_is_written() {
+    let cluster = Cluster::builder().setting("autovacuum", "off").start().unwrap();
+    let lab = Lab::empty();
+    let up = || run(lab.command(&["up"]).env("DATABASE_URL", cluster.url("postgres"))).exits(0);
+    // A transaction that writes takes a number; reading takes none.
+    let next_number = || cluster.psql("postgres", "SELECT pg_snapshot_xmax(pg_current_snapshot())").unwrap();
+    up();
+    let before = next_number();
+    let second = up();
+    assert_eq!(next_number(), before);
+    assert_snapshot!(second.stdout, @"5 services at head · nothing to do in [time]");
+}
+
+#[test]
+fn nothing_to_do_is_no_error_where_nothing_may_be_written() {
+    let lab = Lab::migrated();
+    lab.query(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", lab.database.name()));
+    let ran = lab.migrate(&["up"]).exits(0);
+    assert!(ran.stdout.contains("nothing to do"), "{}", ran.shown());
+}
+
+#[test]
+fn something_to_do_is_refused_where_nothing_may_be_written() {
+    let lab = Lab::empty();
+    lab.query(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", lab.database.name()));
+    assert_snapshot!(lab.migrate(&["up", "chat"]).shown(), @"
+    exit 8
+    --- stdout
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    error: `[database]` is read-only: a standby, or set so
+      hint connect to the primary
+    ");
+}
+
+#[test]
+fn without_a_command_it_is_up() {
+    let lab = Lab::migrated();
+    assert!(lab.migrate(&[]).exits(0).stdout.contains("nothing to do"));
+    let json = lab.migrate(&["--json", "--wait", "1s"]).exits(0).json();
+    assert_eq!(json["command"], "up");
+}
+
+#[test]
+fn other_tools_words_are_understood() {
+    let lab = Lab::migrated();
+    let command = |arguments: &[&str]| lab.migrate(arguments).exits(0).json()["command"].clone();
+    assert_eq!(command(&["upgrade", "--json"]), "up");
+    assert_eq!(command(&["current", "--json"]), "status");
+    assert_eq!(command(&["info", "--json"]), "status");
+    assert_eq!(command(&["downgrade", "chat@-1", "--json"]), "down");
+    assert_eq!(command(&["revert", "chat@-1", "--json"]), "down");
+}
+
+#[test]
+fn a_target_is_a_name_a_prefix_or_a_number_of_steps() {
+    let lab = Lab::empty();
+    let current = || lab.query("SELECT max(version) FROM chat.seaql_migrations_chat");
+    for (target, reached) in [
+        ("chat@m20251016", "m20251016_000001_create_messages"),
+        ("chat@+1", "m20251017_000001_add_message_source"),
+        ("chat@m20261120_000001_index_message_history", "m20261120_000001_index_message_history"),
+        ("chat@head", "m20261120_000002_check_messages"),
+    ] {
+        lab.migrate(&["up", target]).exits(0);
+        assert_eq!(current(), reached);
+    }
+}
+
+#[test]
+fn up_never_goes_back() {
+    let lab = Lab::migrated();
+    assert_snapshot!(lab.migrate(&["up", "chat@m20251016"]).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: `chat:m20251016_000001_create_messages` is behind `m20261120_000002_check_messages`, which is applied
+      hint to revert what was applied after it, use `down chat@m20251016_000001_create_messages`
+    ");
+}
