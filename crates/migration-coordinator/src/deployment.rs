@@ -82,7 +82,7 @@ impl Deployment {
                     databases.push(url);
                     databases.len() - 1
                 });
-            let table = qualified(&schema, &service.version_table());
+            let table = qualified(&schema, service.version_table());
             if let Some(first) = tables.insert((database, table.clone()), service.name().clone()) {
                 return Err(DeploymentError::SharedVersionTable {
                     first,
@@ -152,7 +152,7 @@ impl Placed {
     }
 
     pub(crate) fn version_table(&self) -> String {
-        qualified(&self.schema, &self.service.version_table())
+        qualified(&self.schema, self.service.version_table())
     }
 
     pub(crate) fn journal_name(&self) -> String {

@@ -83,6 +83,28 @@ pub(crate) fn migration_failed(step: &Step, elapsed: Duration, outcome: &str, me
     );
 }
 
+/// Who a statement waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Blocker {
+    pub(crate) pid: i32,
+    pub(crate) application: String,
+    pub(crate) age_ms: i64,
+}
+
+/// A statement of a migration outside a transaction waits for somebody; told at first and then every few seconds.
+pub(crate) fn statement_waiting(step: &Step, blocker: &Blocker, waited: Duration) {
+    tracing::info!(
+        target: "migration",
+        kind = "statement_waiting",
+        service = step.id.service.as_str(),
+        migration = step.id.name.as_str(),
+        blocker_pid = blocker.pid,
+        blocker_application = blocker.application,
+        blocker_age_ms = blocker.age_ms,
+        waited_ms = milliseconds(waited),
+    );
+}
+
 /// What a check reports for the reader.
 pub(crate) fn check_reported(service: &ServiceName, migration: &str, says: &str, figure: &str) {
     tracing::info!(

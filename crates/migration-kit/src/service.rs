@@ -33,6 +33,7 @@ pub struct Service {
     default_schema: String,
     externals: Vec<External>,
     tables: Vec<&'static str>,
+    version_table: String,
     lock_file: Option<&'static str>,
 }
 
@@ -83,11 +84,11 @@ impl Service {
             }
             named.push((name, migration));
         }
-        let default_schema = name.to_owned();
         Ok(Self {
             name: service,
             migrations: named,
-            default_schema,
+            default_schema: name.to_owned(),
+            version_table: version_table(name),
             externals: Vec::new(),
             tables: Vec::new(),
             lock_file: None,
@@ -113,6 +114,14 @@ impl Service {
     #[must_use]
     pub fn with_tables(mut self, tables: &[&'static str]) -> Self {
         self.tables.extend_from_slice(tables);
+        self
+    }
+
+    /// Names the version table where an existing database has it under another name; the service's `MigratorTrait` then
+    /// says the same.
+    #[must_use]
+    pub fn with_version_table(mut self, table: &str) -> Self {
+        table.clone_into(&mut self.version_table);
         self
     }
 
@@ -155,8 +164,8 @@ impl Service {
 
     /// Name of the service's version table: sea-orm's layout, one table a service.
     #[must_use]
-    pub fn version_table(&self) -> String {
-        version_table(self.name.as_str())
+    pub fn version_table(&self) -> &str {
+        &self.version_table
     }
 
     /// The migrations in their order.
@@ -198,7 +207,7 @@ pub fn plain(migrations: Vec<Box<dyn ServiceMigration>>) -> Vec<Box<dyn Migratio
     migrations.into_iter().map(|migration| -> Box<dyn MigrationTrait> { migration }).collect()
 }
 
-/// Name of a service's version table, for its `MigratorTrait`.
+/// Name of a service's version table unless it names another one, for its `MigratorTrait`.
 #[must_use]
 pub fn version_table(service: &str) -> String {
     format!("seaql_migrations_{service}")

@@ -143,8 +143,7 @@ impl Scratch {
                 Phase::Expand => Duration::ZERO,
             };
             let longest = service.known().migrations.into_iter().map(|migration| soak(migration.phase)).max();
-            let table =
-                format!("{}.{}", quote_identifier(schema), quote_identifier(&service.version_table()));
+            let table = format!("{}.{}", quote_identifier(schema), quote_identifier(service.version_table()));
             // Nobody waits for a table that no run has made yet.
             let sql = format!(
                 "DO $$ BEGIN IF to_regclass({}) IS NOT NULL THEN UPDATE {table} SET applied_at = applied_at - {}; \

@@ -107,7 +107,7 @@ fn let_soak(deployment: &Deployment, database: &Database) -> anyhow::Result<()> 
             Phase::Contract { soak } => soak.as_secs(),
             Phase::Expand => 0,
         });
-        let table = format!("{}.{}", quote_identifier(schema), quote_identifier(&service.version_table()));
+        let table = format!("{}.{}", quote_identifier(schema), quote_identifier(service.version_table()));
         let soak = soaks.max().unwrap_or_default() + 1;
         database.psql(&format!("UPDATE {table} SET applied_at = applied_at - {soak}"))?;
     }

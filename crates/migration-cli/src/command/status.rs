@@ -178,7 +178,7 @@ impl ServiceDocument {
         Some(Self {
             name: status.service.to_string(),
             schema: schema.to_owned(),
-            version_table: service.version_table(),
+            version_table: service.version_table().to_owned(),
             database,
             state: state.as_str(),
             current: status.current.as_ref().map(ToString::to_string),

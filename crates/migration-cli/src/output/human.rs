@@ -164,6 +164,12 @@ impl<S: Subscriber> Layer<S> for HumanLayer {
                 duration(Duration::from_millis(fields.number("waited_ms")))
             )),
             "table_lock_waiting" => self.table_lock_waiting(&fields),
+            "statement_waiting" => self.note(&format!(
+                "`{service}`: `{migration}` waits for pid {} ({}), whose transaction is {} old",
+                fields.signed("blocker_pid").unwrap_or_default(),
+                fields.text("blocker_application"),
+                duration(Duration::from_millis(fields.number("blocker_age_ms"))),
+            )),
             "rejected" => self.note(&format!(
                 "{} `{service}`: {} entries of `{}` could not be carried over; `rejects {service}` lists them",
                 self.paint.warn("note"),

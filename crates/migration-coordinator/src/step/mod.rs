@@ -6,6 +6,7 @@
 
 mod error;
 mod interrupt;
+mod watch;
 
 use std::time::{Duration, Instant};
 
@@ -214,7 +215,7 @@ impl Worker<'_> {
         let running = self.entry(step, Outcome::Running, begun.elapsed(), None);
         bookkeeping::record(db, placed, caller, running).await.map_err(partial)?;
         let work = async { self.call(step, &SchemaManager::new(db)).await.map_err(partial) };
-        self.cancellable(step, work).await?;
+        self.cancellable(step, self.watched(step, work)).await?;
         let mut invalid = bookkeeping::invalid_indexes(db, placed).await.map_err(partial)?;
         invalid.retain(|index| !invalid_before.contains(index));
         if !invalid.is_empty() {

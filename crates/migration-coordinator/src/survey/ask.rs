@@ -70,7 +70,7 @@ fn facts_query(placed: &[&Placed]) -> String {
             "{}({ordinal}, {}, {}, {}, {}, {}, ARRAY[{}]::text[])",
             if ordinal == 0 { "" } else { ", " },
             literal(&p.schema),
-            literal(&p.service.version_table()),
+            literal(p.service.version_table()),
             literal(&p.journal_name()),
             literal(&format!("migration_reject_{}", p.name())),
             literal(&p.lock_key()),

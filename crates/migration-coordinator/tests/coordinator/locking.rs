@@ -77,14 +77,17 @@ async fn a_run_that_waits_does_not_hold_up_a_concurrent_build() {
     let release = async {
         bench.until(BUILDING).await;
         events.until("lock_waiting").await;
+        let waiting = events.until("statement_waiting").await;
         application.execute("COMMIT").await;
+        waiting
     };
     let first = run(&one, &goal, &options);
     let second = async {
         bench.until(BUILDING).await;
         run(&two, &goal, &options).await
     };
-    let (one, two, ()) = tokio::join!(first, second, release);
+    let (one, two, waiting) = tokio::join!(first, second, release);
+    assert!(waiting.contains("blocker_pid="), "the build says whom it waits for: {waiting}");
     assert_eq!(done(&one.unwrap()).len(), 2);
     assert_eq!(done(&two.unwrap()), Vec::<String>::new());
     assert_eq!(

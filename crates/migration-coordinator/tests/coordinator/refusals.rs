@@ -70,13 +70,23 @@ async fn data_is_not_lost_without_consent() {
 
 #[test]
 fn two_services_do_not_share_a_version_table() {
-    let url = "postgres://localhost/shop";
-    let place = |schema: &str, name: &str| Placement {
-        service: service(name, vec![step(CREATE)]),
+    let place = |schema: &str, service: Service| Placement {
+        service,
         schema: schema.to_owned(),
-        url: url.parse().unwrap(),
+        url: "postgres://localhost/shop".parse().unwrap(),
     };
-    assert!(Deployment::new(vec![place("one", "shop"), place("one", "crm")]).is_ok());
-    let error = Deployment::new(vec![place("one", "shop"), place("two", "shop")]).err().unwrap();
+    let named = |name: &str| service(name, vec![step(CREATE)]);
+    let adopted = |name: &str| named(name).with_version_table("seaql_migrations");
+    assert!(Deployment::new(vec![place("one", named("shop")), place("one", named("crm"))]).is_ok());
+    assert!(Deployment::new(vec![place("one", adopted("shop")), place("two", adopted("crm"))]).is_ok());
+    let error =
+        Deployment::new(vec![place("one", adopted("shop")), place("one", adopted("crm"))]).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "`shop` and `crm` share the version table `\"one\".\"seaql_migrations\"`: \
+         each would take the other's migrations for its own"
+    );
+    let error =
+        Deployment::new(vec![place("one", named("shop")), place("two", named("shop"))]).err().unwrap();
     assert!(matches!(error, DeploymentError::Catalog(_)), "{error:?}");
 }
