@@ -44,7 +44,7 @@ impl MigrationTrait for Migration {
                 .backfill("question_history")
                 .rejects(evaluation::rejects())
                 .statement(evaluation::fill())
-                .vacuum_every(100_000)
+                .vacuum_every(250_000)
                 .run()
                 .await?;
             refuse_forgotten_rows(&online).await?;
@@ -66,7 +66,7 @@ impl MigrationTrait for Migration {
         online
             .backfill("question_history")
             .statement(evaluation::rebuild())
-            .vacuum_every(100_000)
+            .vacuum_every(250_000)
             .run()
             .await?;
         // The trigger has listed under the backfill's name what this migration's sweep had listed.
