@@ -10,5 +10,6 @@ mod support;
 mod down;
 mod killed;
 mod locks;
+mod readme;
 mod status;
 mod up;

@@ -2,7 +2,7 @@
 //!
 //! Strongest lock: SHARE ROW EXCLUSIVE on `users` for the moment in which the trigger is created; the rows are carried
 //! over in short batches, which block no update of a user. The trigger comes first, so that no user written
-//! meanwhile is missed. What is carried and who wins stands in [`crate::reader_settings`].
+//! meanwhile is missed. What is carried and who wins stands in `reader_settings`.
 //!
 //! While the trigger is there, every user has preferences: new application code writes them with
 //! `INSERT … ON CONFLICT (user_id) DO UPDATE`.

@@ -1,0 +1,18 @@
+//! The commands that the README names: each is understood, and does what it says on databases at head.
+
+use std::fs;
+
+use crate::support::Lab;
+
+#[test]
+fn each_command_of_the_readme_works() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let lines = readme.lines().filter_map(|line| line.strip_prefix("cargo xtask migrate "));
+    let commands: Vec<&str> = lines.map(|line| line.split('#').next().unwrap().trim()).collect();
+    assert!(commands.len() > 20, "{commands:?}");
+    for command in commands {
+        let arguments: Vec<&str> = command.split_whitespace().collect();
+        let ran = Lab::migrated().migrate(&arguments);
+        assert_eq!(ran.code, 0, "cargo xtask migrate {command}\n{}", ran.shown());
+    }
+}
