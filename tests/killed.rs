@@ -49,6 +49,7 @@ fn killed_in_an_index_build_the_leftover_is_built_again() {
     --- stdout
     SERVICE  STATE  APPLIED  PENDING  CURRENT                           VERSION TABLE
     chat     dirty  1        3        m20251016_000001_create_messages  chat.seaql_migrations_chat
+    chat: stopped midway, and resumed by the next run: `m20251017_000001_add_message_source`
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     ");

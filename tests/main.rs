@@ -7,9 +7,16 @@
 
 mod support;
 
+mod contract;
 mod down;
+mod embedded;
+mod environment;
+mod formats;
 mod killed;
 mod locks;
+mod looking;
 mod readme;
+mod refused;
+mod secrets;
 mod status;
 mod up;

@@ -84,6 +84,7 @@ fn machines_see_a_document() {
       "ahead": [],
       "out_of_order": [],
       "edited": [],
+      "stopped_midway": [],
       "lock": null,
       "externals": []
     }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -23,6 +23,14 @@ impl Directory {
         fs::DirBuilder::new().mode(MODE).create(&path).unwrap();
         // What a command finds by its working directory is the real path.
         Self { path: fs::canonicalize(path).unwrap() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.path.join(name), text).unwrap();
     }
 
     /// `migrate` with these arguments in this directory, and of the environment only what finds programs.

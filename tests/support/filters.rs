@@ -4,21 +4,23 @@ use insta::Settings;
 use insta::internals::SettingsBindDropGuard;
 
 /// Regular expressions and what takes their place, in this order.
-const FILTERS: [(&str, &str); 10] = [
+const FILTERS: [(&str, &str); 12] = [
     (r"role_scratch_\w+", "[role]"),
     (r"scratch_\w+", "[database]"),
-    (r"/\S*/pg_\d+_\w+", "[socket]"),
-    (r"/\S*/e2e_\d+_\d+", "[directory]"),
+    (r"/[^\s:?=`]*/pg_\d+_\w+", "[socket]"),
+    (r"/[^\s:?=`]*/e2e_\d+_\d+", "[directory]"),
     (r" +\d+(\.\d+)? (ms|s|min \d+ s)\b", " [time]"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[timestamp]"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "[timestamp]"),
     (r"(pid|process) \d+", "$1 [pid]"),
     (r"\b\d+ migrate ", "[pid] migrate "),
+    (r"\d+ [kM]B of data", "[size] of data"),
+    (r"os error \d+", "os error [number]"),
     (r"PostgreSQL \d+\.\d+", "PostgreSQL [version]"),
 ];
 
 /// Uses the filters until the guard is dropped.
-pub(super) fn bind() -> SettingsBindDropGuard {
+pub(crate) fn bind() -> SettingsBindDropGuard {
     let mut settings = Settings::clone_current();
     for (pattern, replacement) in FILTERS {
         settings.add_filter(pattern, replacement);

@@ -1,7 +1,7 @@
 //! A database and a directory of one's own, and the real binary in them.
 
 mod directory;
-mod filters;
+pub(crate) mod filters;
 mod hanging;
 mod running;
 mod session;
@@ -50,7 +50,8 @@ impl Lab {
         Self::with(Cluster::shared().create_database_from(template.name()).unwrap())
     }
 
-    fn with(database: Database) -> Self {
+    /// With this database.
+    pub(crate) fn with(database: Database) -> Self {
         Self { database, directory: Directory::new(), _filters: filters::bind() }
     }
 

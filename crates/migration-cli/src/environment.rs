@@ -69,7 +69,12 @@ impl Environment {
                 let url = text.parse().map_err(|error| {
                     Failure::usage(
                         format!("`{name}`: {error}"),
-                        "set it in the environment or in `.env`, or unset it to use the embedded default",
+                        match name {
+                            "DATABASE_URL" => {
+                                "set it in the environment or in `.env`, or unset it to use the embedded default"
+                            }
+                            _ => "set it in the environment or in `.env`, or unset it to use DATABASE_URL",
+                        },
                     )
                 })?;
                 return Ok(Some((url, text)));

@@ -61,6 +61,9 @@ impl Exit {
             if let Some(error) = cause.downcast_ref::<UpkeepError>() {
                 return Self::of_upkeep(error);
             }
+            if let Some(SandboxError::NotOurs { .. }) = cause.downcast_ref::<SandboxError>() {
+                return Self::Usage;
+            }
             if cause.is::<ConnectError>() || cause.is::<SurveyError>() || cause.is::<SandboxError>() {
                 return Self::Connection;
             }

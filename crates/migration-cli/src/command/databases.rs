@@ -4,7 +4,7 @@ use migration_coordinator::Survey;
 use serde::Serialize;
 
 use crate::database::{Connected, Source};
-use crate::output::error;
+use crate::output::{Output, error};
 
 /// One database.
 #[derive(Debug, Clone, Serialize)]
@@ -19,6 +19,8 @@ pub(super) struct DatabaseDocument {
     read_only: Option<bool>,
     error: Option<String>,
     #[serde(skip)]
+    told: Option<error::Told>,
+    #[serde(skip)]
     directory: Option<String>,
 }
 
@@ -29,6 +31,7 @@ impl DatabaseDocument {
         urls.zip(&survey.databases)
             .map(|(url, answer)| {
                 let facts = answer.as_ref().ok();
+                let told = answer.as_ref().err().map(|error| error::tell(error.as_ref()));
                 let directory = match &connected.source {
                     Source::Embedded { directory } if url.host().starts_with('/') => Some(directory.clone()),
                     _ => None,
@@ -42,28 +45,28 @@ impl DatabaseDocument {
                     reachable: facts.is_some(),
                     server_version: facts.map(|facts| facts.version.clone()),
                     read_only: facts.map(|facts| facts.read_only),
-                    error: answer.as_ref().err().map(|error| error_text(error.as_ref())),
+                    error: told.as_ref().map(error::Told::on_one_line),
+                    told,
                     directory,
                 }
             })
             .collect()
     }
 
-    /// One line for people.
-    pub(super) fn for_people(&self) -> String {
+    /// Says on stderr what is used, or why it cannot be.
+    pub(super) fn print(&self, output: &Output) {
+        match &self.told {
+            Some(told) => error::write(told, output),
+            None => output.note(format!("{}  {}", output.paint.faint("database"), self.for_people())),
+        }
+    }
+
+    fn for_people(&self) -> String {
         let version =
             self.server_version.as_ref().map_or_else(String::new, |version| format!("PostgreSQL {version}"));
-        if let Some(error) = &self.error {
-            return format!("`{}` at {}:{}: {error}", self.name, self.host, self.port);
-        }
         match &self.directory {
             Some(directory) => format!("embedded {version} in {directory} (no DATABASE_URL set)"),
             None => format!("`{}` at {}:{}, {version}, as `{}`", self.name, self.host, self.port, self.user),
         }
     }
-}
-
-fn error_text(error: &(dyn std::error::Error + 'static)) -> String {
-    let told = error::tell(error);
-    std::iter::once(told.message).chain(told.causes).collect::<Vec<_>>().join(": ")
 }

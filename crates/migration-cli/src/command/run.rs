@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use migration_coordinator::{Caller, Cancellation, Goal, Report, RunOptions, Survey, carry_out, plan};
 use migration_kit::table_lock::Policy;
 use migration_plan::{
-    ContractSteps, Direction, HeldBack, Plan, Selection, ServiceState, UnknownApplied, statuses,
+    ContractSteps, Direction, HeldBack, HoldReason, Plan, Selection, ServiceState, UnknownApplied, statuses,
 };
 use serde::Serialize;
 
@@ -114,9 +114,8 @@ async fn perform(
     let (survey, planned) = plan(&connected.deployment, goal).await?;
     context.output.follow(width(&planned))?;
     if context.output.is_human() {
-        let paint = context.output.paint;
         for database in DatabaseDocument::all(&connected, &survey) {
-            context.output.note(format!("{}  {}", paint.faint("database"), database.for_people()));
+            database.print(&context.output);
         }
         say_losses(context, &connected, &planned);
     }
@@ -152,7 +151,9 @@ fn say_held_back(context: &Context, held_back: &[HeldBack]) {
     const SHOWN: usize = 3;
     let note = context.output.paint.warn("note");
     for held in held_back.iter().take(SHOWN) {
-        context.output.note(format!("{note}  `{}` is held back: {}", held.id, held.reason));
+        let way_out =
+            if held.reason == HoldReason::ContractNotAsked { "; `--contract` applies it" } else { "" };
+        context.output.note(format!("{note}  `{}` is held back: {}{way_out}", held.id, held.reason));
     }
     if held_back.len() > SHOWN {
         let n_more = held_back.len() - SHOWN;

@@ -47,6 +47,13 @@ pub(super) async fn space(
                 context.output.paint.warn("note")
             ));
             let (before, size) = reclaim(&connected.deployment, &service, table, WAIT, cancellation).await?;
+            if size.n_dead_rows > 0 {
+                context.output.note(format!(
+                    "{}  {} removed rows still take their space: a transaction may see them; try again when it is over",
+                    context.output.paint.warn("note"),
+                    size.n_dead_rows
+                ));
+            }
             vec![TableDocument { table: table.to_owned(), before: Some(before), size }]
         }
         None => table_sizes(&connected.deployment, &service)
@@ -74,7 +81,7 @@ fn print(context: &Context, tables: &[TableDocument]) {
             bytes(size.index_bytes),
             bytes(size.toast_bytes),
             size.n_dead_rows.to_string(),
-            before.map_or_else(|| "–".to_owned(), |before| bytes(before.total_bytes)),
+            before.map_or_else(String::new, |before| bytes(before.total_bytes)),
         ]);
     }
     let lines = table.lines(context.output.paint);

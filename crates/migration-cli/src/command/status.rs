@@ -1,7 +1,7 @@
 //! `status`: where each service stands. Reads only.
 
 use migration_coordinator::{
-    Access, Deployment, Holder, ServiceFacts, Survey, edited_migrations, service_state,
+    Access, Deployment, Holder, ServiceFacts, Survey, edited_migrations, service_state, stopped_midway,
 };
 use migration_kit::Service;
 use migration_plan::{HeldBack, HoldReason, ServiceState, ServiceStatus, statuses};
@@ -43,6 +43,7 @@ struct ServiceDocument {
     ahead: Vec<String>,
     out_of_order: Vec<String>,
     edited: Vec<String>,
+    stopped_midway: Vec<String>,
     lock: Option<Holder>,
     externals: Vec<ExternalDocument>,
 }
@@ -118,7 +119,7 @@ fn exit(documents: &[ServiceDocument], check: bool) -> Exit {
 fn for_people(context: &Context, databases: &[DatabaseDocument], documents: &[ServiceDocument]) {
     let (output, paint) = (&context.output, context.output.paint);
     for database in databases {
-        output.note(format!("{}  {}", paint.faint("database"), database.for_people()));
+        database.print(output);
     }
     let mut table = Table::new(&["SERVICE", "STATE", "APPLIED", "PENDING", "CURRENT", "VERSION TABLE"]);
     for document in documents {
@@ -190,6 +191,12 @@ impl ServiceDocument {
             ahead: text(&status.ahead),
             out_of_order: text(&status.out_of_order),
             edited: text(&edited_migrations(deployment, facts)),
+            // What runs now has not stopped.
+            stopped_midway: stopped_midway(service, facts)
+                .into_iter()
+                .filter(|_| facts.holder.is_none())
+                .map(ToString::to_string)
+                .collect(),
             lock: facts.holder.clone(),
             externals: externals.collect(),
         })
@@ -208,6 +215,7 @@ impl ServiceDocument {
             ("applied, and newer than this build", &self.ahead),
             ("edited after it was applied", &self.edited),
             ("pending, and older than what is applied", &self.out_of_order),
+            ("stopped midway, and resumed by the next run", &self.stopped_midway),
         ] {
             if !names.is_empty() {
                 remarks.push(format!("{what}: {}", list(names)));

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use migration_coordinator::{Cancellation, under_lock};
+use migration_kit::Service;
+use migration_plan::Catalog;
 
-use super::{connect, name};
+use super::{connect, known, name};
 use crate::exit::{Exit, Failure};
 use crate::output::Table;
 use crate::program::{Context, Task, TaskContext};
@@ -22,6 +24,8 @@ pub(super) async fn task(
         list(context);
         return Ok(Exit::Done);
     };
+    let services = (context.program.services)();
+    known(&Catalog::new(services.iter().map(Service::known).collect())?, &service)?;
     let tasks = || context.program.tasks.iter().filter(|known| known.service == service);
     let Some(found) = tasks().find(|known| (known.command)().get_name() == task) else {
         let known: Vec<String> = tasks().map(|known| (known.command)().get_name().to_owned()).collect();

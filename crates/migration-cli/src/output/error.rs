@@ -30,6 +30,14 @@ pub(crate) struct Told {
     pub(crate) hint: Option<String>,
 }
 
+impl Told {
+    /// What failed and why, on one line.
+    pub(crate) fn on_one_line(&self) -> String {
+        let causes = self.causes.iter().map(String::as_str);
+        std::iter::once(self.message.as_str()).chain(causes).collect::<Vec<_>>().join(": ")
+    }
+}
+
 /// The document that `--json` prints for a command that failed.
 #[derive(Serialize)]
 struct Document {
@@ -91,6 +99,10 @@ pub(crate) fn write(told: &Told, output: &Output) {
 
 /// Takes an error apart.
 pub(crate) fn tell(error: &(dyn Error + 'static)) -> Told {
+    if let Some(RunError::Survey(unread)) = error.downcast_ref::<RunError>() {
+        // What could not be read is said by what is below it.
+        return tell(unread.as_ref());
+    }
     let mut told = Told { message: error.to_string(), causes: Vec::new(), sqlstate: None, hint: hint(error) };
     let mut next = error.source();
     while let Some(cause) = next {
@@ -145,6 +157,8 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         Some(error.hint().to_owned())
     } else if let Some(error) = error.downcast_ref::<UpkeepError>() {
         error.hint().map(str::to_owned)
+    } else if let Some(SandboxError::NotOurs { .. }) = error.downcast_ref::<SandboxError>() {
+        Some("set MIGRATE_POSTGRES_DIR to an empty or new directory, or DATABASE_URL to a server".to_owned())
     } else if let Some(error) = error.downcast_ref::<SandboxError>() {
         error.hint()
     } else if let Some(DeploymentError::SharedVersionTable { second, .. }) =

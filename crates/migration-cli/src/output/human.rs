@@ -11,7 +11,8 @@ use tracing_subscriber::layer::{Context, Layer};
 
 use super::clock::duration;
 use super::fields::{Fields, TARGET};
-use super::{Paint, Shared};
+use super::{Output, Paint, Shared};
+use crate::arguments::Format;
 
 /// How often a bar is drawn while nothing is told.
 const TICK: Duration = Duration::from_millis(120);
@@ -22,7 +23,14 @@ pub(super) struct HumanLayer {
     width: (usize, usize),
     quiet: bool,
     bars: MultiProgress,
-    running: Shared<BTreeMap<(String, String), ProgressBar>>,
+    running: Shared<BTreeMap<(String, String), Work>>,
+}
+
+/// A migration at work.
+struct Work {
+    bar: ProgressBar,
+    /// Rejects by table, told once it is over.
+    rejects: BTreeMap<String, u64>,
 }
 
 impl HumanLayer {
@@ -40,13 +48,11 @@ impl HumanLayer {
 
     fn out(&self, line: &str) {
         // Bars are taken away while a line is written, so that both stay whole.
-        self.bars.suspend(|| anstream::println!("{line}"));
+        self.bars.suspend(|| Output::new(Format::Human, self.paint.is_on(), self.quiet).line(line));
     }
 
     fn note(&self, line: &str) {
-        if !self.quiet {
-            self.bars.suspend(|| anstream::eprintln!("{line}"));
-        }
+        self.bars.suspend(|| Output::new(Format::Human, self.paint.is_on(), self.quiet).note(line));
     }
 
     fn started(&self, fields: &Fields) {
@@ -55,13 +61,14 @@ impl HumanLayer {
         bar.set_message(self.label(fields));
         bar.enable_steady_tick(TICK);
         let key = (fields.text("service").to_owned(), fields.text("migration").to_owned());
-        if let Some(old) = self.running().insert(key, bar) {
-            old.finish_and_clear();
+        let work = Work { bar, rejects: BTreeMap::new() };
+        if let Some(old) = self.running().insert(key, work) {
+            old.bar.finish_and_clear();
         }
     }
 
     fn finished(&self, fields: &Fields) {
-        self.end(fields);
+        let rejects = self.end(fields);
         let elapsed = duration(Duration::from_millis(fields.number("elapsed_ms")));
         let word = match (fields.is_true("already"), fields.text("direction")) {
             (true, _) => "done already",
@@ -73,26 +80,49 @@ impl HumanLayer {
             self.label(fields),
             self.paint.good(&format!("{word:<4}"))
         ));
+        self.rejects(fields, &rejects);
     }
 
     fn failed(&self, fields: &Fields) {
-        self.end(fields);
+        let rejects = self.end(fields);
         let elapsed = duration(Duration::from_millis(fields.number("elapsed_ms")));
         let word = if fields.text("outcome") == "interrupted" { "interrupted" } else { "failed" };
         self.out(&format!("{}  {}  {elapsed:>9}", self.label(fields), self.paint.bad(word)));
+        self.rejects(fields, &rejects);
     }
 
-    fn end(&self, fields: &Fields) {
+    /// Takes the bar away, and gives the rejects by table.
+    fn end(&self, fields: &Fields) -> BTreeMap<String, u64> {
         let key = (fields.text("service").to_owned(), fields.text("migration").to_owned());
-        if let Some(bar) = self.running().remove(&key) {
-            bar.finish_and_clear();
+        let ended = self.running().remove(&key);
+        ended.map_or_else(BTreeMap::new, |work| {
+            work.bar.finish_and_clear();
+            work.rejects
+        })
+    }
+
+    fn rejected(&self, fields: &Fields) {
+        let key = (fields.text("service").to_owned(), fields.text("migration").to_owned());
+        if let Some(work) = self.running().get_mut(&key) {
+            *work.rejects.entry(fields.text("table").to_owned()).or_default() += fields.number("n_rejects");
+        }
+    }
+
+    fn rejects(&self, fields: &Fields, rejects: &BTreeMap<String, u64>) {
+        let service = fields.text("service");
+        for (table, n_rejects) in rejects {
+            let what = if *n_rejects == 1 { "reject" } else { "rejects" };
+            self.note(&format!(
+                "{}  `{service}`: {n_rejects} {what} from `{table}`; `rejects {service}` lists them with their reasons",
+                self.paint.warn("note")
+            ));
         }
     }
 
     fn progress(&self, fields: &Fields) {
         let key = (fields.text("service").to_owned(), fields.text("migration").to_owned());
         let running = self.running();
-        let Some(bar) = running.get(&key) else { return };
+        let Some(Work { bar, .. }) = running.get(&key) else { return };
         let (done, total, rate) =
             (fields.number("done"), fields.number("total"), fields.number("rows_per_s"));
         let rest = fields.signed("eta_ms").and_then(|ms| u64::try_from(ms).ok()).or_else(|| {
@@ -140,7 +170,7 @@ impl HumanLayer {
         ));
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), ProgressBar>> {
+    fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), Work>> {
         self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -170,14 +200,13 @@ impl<S: Subscriber> Layer<S> for HumanLayer {
                 fields.text("blocker_application"),
                 duration(Duration::from_millis(fields.number("blocker_age_ms"))),
             )),
-            "rejected" => self.note(&format!(
-                "{} `{service}`: {} entries of `{}` could not be carried over; `rejects {service}` lists them",
-                self.paint.warn("note"),
-                fields.number("n_rejects"),
-                fields.text("table"),
-            )),
+            "rejected" => self.rejected(&fields),
             "notice" => {
-                self.note(&format!("{} `{service}`: `{migration}`: {}", self.paint.warn("note"), fields.text("message")));
+                self.note(&format!(
+                    "{}  `{service}`: `{migration}`: {}",
+                    self.paint.warn("note"),
+                    fields.text("message")
+                ));
             }
             // Figures that checks report are for machines here; people ask `verify` for them.
             _ => {}

@@ -7,6 +7,7 @@ pub(crate) type Cell = (String, Option<fn(Paint, &str) -> String>);
 
 /// Rows of cells.
 pub(crate) struct Table {
+    // Invariant: each row has as many cells as the header.
     header: Vec<&'static str>,
     rows: Vec<Vec<Cell>>,
 }
@@ -27,42 +28,30 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// Its lines, header first; none if there is no row.
+    /// Its lines, header first, without columns in which no row has text; none if there is no row.
     pub(crate) fn lines(&self, paint: Paint) -> Vec<String> {
         if self.rows.is_empty() {
             return Vec::new();
         }
-        let columns = self.header.len();
+        let is_used = |column: &usize| self.rows.iter().any(|row| !row[*column].0.is_empty());
+        let columns: Vec<usize> = (0..self.header.len()).filter(is_used).collect();
+        let plain: Vec<Cell> = self.header.iter().map(|text| ((*text).to_owned(), None)).collect();
+        let length = |row: &[Cell], column: usize| row[column].0.chars().count();
         let width = |column: usize| {
-            let cells =
-                self.rows.iter().filter_map(|row| row.get(column)).map(|(text, _)| text.chars().count());
-            cells.chain([self.header[column].chars().count()]).max().unwrap_or(0)
+            let lengths = self.rows.iter().map(|row| length(row, column));
+            lengths.max().unwrap_or(0).max(length(&plain, column))
         };
-        let widths: Vec<usize> = (0..columns).map(width).collect();
-        let pad = |text: &str, column: usize| {
-            let missing = widths[column].saturating_sub(text.chars().count());
-            if column + 1 == columns { String::new() } else { " ".repeat(missing + 2) }
+        let widths: Vec<usize> = columns.iter().map(|column| width(*column)).collect();
+        let line = |row: &[Cell]| {
+            let cells = columns.iter().zip(&widths).map(|(column, width)| {
+                let (text, painted) = &row[*column];
+                let shown = painted.map_or_else(|| text.clone(), |with| with(paint, text));
+                format!("{shown}{}", " ".repeat(width - length(row, *column)))
+            });
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
-        let header: String = self
-            .header
-            .iter()
-            .enumerate()
-            .map(|(column, text)| format!("{}{}", paint.faint(text), pad(text, column)))
-            .collect();
-        let rows = self.rows.iter().map(|row| {
-            let line: String = row
-                .iter()
-                .enumerate()
-                .map(|(column, (text, painted))| {
-                    format!(
-                        "{}{}",
-                        painted.map_or_else(|| text.clone(), |with| with(paint, text)),
-                        pad(text, column)
-                    )
-                })
-                .collect();
-            line.trim_end().to_owned()
-        });
-        std::iter::once(header.trim_end().to_owned()).chain(rows).collect()
+        let header: Vec<Cell> =
+            plain.iter().map(|(text, _)| (text.clone(), Some(Paint::faint as _))).collect();
+        std::iter::once(line(&header)).chain(self.rows.iter().map(|row| line(row))).collect()
     }
 }

@@ -1,0 +1,66 @@
+//! Contract steps: held back until they are asked for, until their soak time has passed, and until a loss is agreed to.
+
+use insta::assert_snapshot;
+
+use crate::support::Lab;
+
+/// Everything was applied two days earlier.
+fn two_days_ago(lab: &Lab) {
+    lab.query("UPDATE assessments.seaql_migrations_assessments SET applied_at = applied_at - 2 * 86400");
+}
+
+#[test]
+fn it_is_held_back_while_it_soaks() {
+    let lab = Lab::migrated();
+    assert_snapshot!(lab.migrate(&["up", "assessments", "--contract"]).shown(), @"
+    exit 0
+    --- stdout
+    5 services at head · nothing to do in [time]
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    note  `assessments:m20260126_000004_drop_raw_answers` is held back: it soaks until [timestamp]
+    ");
+}
+
+#[test]
+fn it_is_held_back_while_nobody_asks_for_it() {
+    let lab = Lab::migrated();
+    two_days_ago(&lab);
+    assert_snapshot!(lab.migrate(&["up", "assessments"]).shown(), @"
+    exit 0
+    --- stdout
+    5 services at head · nothing to do in [time]
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    note  `assessments:m20260126_000004_drop_raw_answers` is held back: it is a contract step, and those were not asked for; `--contract` applies it
+    ");
+    assert_snapshot!(lab.migrate(&["plan", "assessments", "--contract"]).shown(), @"
+    exit 0
+    --- stdout
+       SERVICE      MIGRATION                          DOES   PHASE     HOW
+    1  assessments  m20260126_000004_drop_raw_answers  apply  contract  resumable steps
+    applying `assessments:m20260126_000004_drop_raw_answers` loses for good: transcripts, audio durations and transcription confidences; of each evaluation `nextDifficulty`, `reasoning`, `correctAnswer`, `expectedKeyPoints` and every other key without a column; which values of `is_correct` came from an evaluation
+    --- stderr
+    ");
+}
+
+#[test]
+fn a_loss_of_data_is_agreed_to_first() {
+    let lab = Lab::migrated();
+    two_days_ago(&lab);
+    assert_snapshot!(lab.migrate(&["up", "assessments", "--contract"]).shown(), @"
+    exit 7
+    --- stdout
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    error: `assessments`: migration `m20260126_000004_drop_raw_answers` loses data for good: transcripts, audio durations and transcription confidences; of each evaluation `nextDifficulty`, `reasoning`, `correctAnswer`, `expectedKeyPoints` and every other key without a column; which values of `is_correct` came from an evaluation
+      hint make a backup, then say `--allow-data-loss`
+    ");
+    lab.migrate(&["up", "assessments", "--contract", "--allow-data-loss"]).exits(0);
+    assert_eq!(
+        lab.query("SELECT count(*) FROM pg_attribute WHERE attrelid = 'assessments.question_history'::regclass AND attname = 'ai_evaluation' AND NOT attisdropped"),
+        "0"
+    );
+    lab.migrate(&["status", "--check", "assessments"]).exits(0);
+    lab.migrate(&["verify", "assessments"]).exits(0);
+}

@@ -1,0 +1,140 @@
+//! Without `DATABASE_URL`: a private server beside the working directory, its data kept.
+
+use std::thread;
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use crate::support::{Directory, Ran, Running, filters, run};
+
+/// A directory in which no address is set. Its server and data go with it.
+struct Embedded {
+    directory: Directory,
+}
+
+impl Embedded {
+    fn new() -> Self {
+        Self { directory: Directory::new() }
+    }
+
+    fn migrate(&self, arguments: &[&str]) -> Ran {
+        run(&mut self.directory.command(arguments))
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.migrate(&["db", "reset", "--yes"]);
+    }
+}
+
+#[test]
+fn a_server_is_made_and_its_data_kept() {
+    let _filters = filters::bind();
+    let embedded = Embedded::new();
+    assert_snapshot!(embedded.migrate(&["db", "status"]).shown(), @"
+    exit 0
+    --- stdout
+    absent nothing in .postgres yet
+    --- stderr
+    ");
+    assert_snapshot!(embedded.migrate(&["up", "rag"]).shown(), @"
+    exit 0
+    --- stdout
+    rag  m20250727_000001_create_user_knowledge         ok [time]
+    rag  m20261120_000001_drop_redundant_user_id_index  ok [time]
+    1 of 5 services at head · 2 migrations in [time]
+    --- stderr
+    database  embedded PostgreSQL [version] in .postgres (no DATABASE_URL set)
+    ");
+    assert!(embedded.directory.path().join(".postgres").is_dir());
+    assert_snapshot!(embedded.migrate(&["up", "rag"]).stdout, @"1 of 5 services at head · nothing to do in [time]");
+    let status = embedded.migrate(&["db", "status", "--json"]).exits(0).json();
+    assert_eq!((&status["running"], &status["url"]), (&Value::Bool(false), &Value::Null));
+    let database = embedded.migrate(&["status", "--json"]).exits(0).json()["database"].clone();
+    assert_eq!(database["embedded"], true);
+}
+
+#[test]
+fn it_is_started_stopped_and_reset_by_hand() {
+    let _filters = filters::bind();
+    let embedded = Embedded::new();
+    assert_snapshot!(embedded.migrate(&["db", "start"]).shown(), @"
+    exit 0
+    --- stdout
+    running PostgreSQL [version] in .postgres, pid [pid], until `db stop`
+    postgres://postgres@localhost:5432/postgres?host=[directory]/.postgres/socket
+    --- stderr
+    ");
+    embedded.migrate(&["up", "rag"]).exits(0);
+    let status = embedded.migrate(&["db", "status", "--json"]).exits(0).json();
+    assert_eq!((&status["running"], &status["keeps_running"]), (&Value::Bool(true), &Value::Bool(true)));
+    assert_snapshot!(embedded.migrate(&["db", "stop"]).shown(), @"
+    exit 0
+    --- stdout
+    stopped PostgreSQL [version] in .postgres, [size] of data
+    --- stderr
+    ");
+    assert_snapshot!(embedded.migrate(&["db", "reset"]).shown(), @"
+    exit 7
+    --- stdout
+    --- stderr
+    error: `db reset` deletes all data in .postgres
+      hint say `db reset --yes`
+    ");
+    embedded.migrate(&["status", "--check", "rag"]).exits(0);
+    assert_snapshot!(embedded.migrate(&["db", "reset", "--yes"]).shown(), @"
+    exit 0
+    --- stdout
+    absent nothing in .postgres yet
+    --- stderr
+    ");
+    embedded.migrate(&["status", "--check", "rag"]).exits(3);
+}
+
+#[test]
+fn two_runs_at_once_share_it() {
+    let embedded = Embedded::new();
+    let up = || Running::start(embedded.directory.command(&["up", "rag", "chat"])).finish();
+    thread::scope(|scope| {
+        let runs = [scope.spawn(up), scope.spawn(up)];
+        for run in runs {
+            run.join().unwrap().exits(0);
+        }
+    });
+    let history = embedded.migrate(&["history", "--verbose", "--json"]).exits(0).json();
+    let lines = history["journal"].as_array().unwrap().iter();
+    let mut applied: Vec<&str> = lines
+        .filter(|line| line["outcome"] == "succeeded")
+        .map(|line| line["migration"].as_str().unwrap())
+        .collect();
+    let n_lines = applied.len();
+    applied.sort_unstable();
+    applied.dedup();
+    assert_eq!(applied.len(), n_lines, "each migration once: {applied:?}");
+    assert_eq!(n_lines, 6);
+}
+
+#[test]
+fn a_directory_that_is_not_ours_is_left_alone() {
+    let _filters = filters::bind();
+    let embedded = Embedded::new();
+    let theirs = embedded.directory.path().join(".postgres");
+    std::fs::create_dir(&theirs).unwrap();
+    std::fs::write(theirs.join("notes.txt"), "mine").unwrap();
+    assert_snapshot!(embedded.migrate(&["up"]).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: `[directory]/.postgres` is neither empty nor a cluster made here
+      hint set MIGRATE_POSTGRES_DIR to an empty or new directory, or DATABASE_URL to a server
+    ");
+    assert_snapshot!(embedded.migrate(&["db", "reset", "--yes"]).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: `[directory]/.postgres` is neither empty nor a cluster made here
+      hint set MIGRATE_POSTGRES_DIR to an empty or new directory, or DATABASE_URL to a server
+    ");
+    assert!(theirs.join("notes.txt").is_file());
+}

@@ -1,0 +1,130 @@
+//! For people and for machines: colour, quiet, JSON of every command, NDJSON line by line.
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use crate::support::{Lab, Ran, run};
+
+const ESCAPE: char = '\u{1b}';
+
+/// The events of `--format ndjson`, each with its number.
+#[track_caller]
+fn events(ran: &Ran) -> Vec<Value> {
+    let lines = ran.stdout.lines().map(serde_json::from_str);
+    let events: Vec<Value> =
+        lines.collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{error}\n{}", ran.shown()));
+    for (event, number) in events.iter().zip(1_u64..) {
+        assert_eq!(event["seq"], number, "{event}");
+        assert!(
+            event["ts"].is_string() && event["level"].is_string() && event["kind"].is_string(),
+            "{event}"
+        );
+    }
+    events
+}
+
+#[test]
+fn every_command_has_a_document() {
+    let lab = Lab::migrated();
+    for (arguments, code) in [
+        (vec!["status"], 0),
+        (vec!["history"], 0),
+        (vec!["history", "--verbose"], 0),
+        (vec!["plan"], 0),
+        (vec!["plan", "--down", "chat@base"], 0),
+        (vec!["verify"], 0),
+        (vec!["locks"], 0),
+        (vec!["rejects", "chat"], 0),
+        (vec!["rejects", "chat", "--count"], 0),
+        (vec!["graph"], 0),
+        (vec!["space", "chat"], 0),
+        (vec!["space", "chat", "--reclaim", "messages"], 0),
+        (vec!["db", "status"], 0),
+        (vec!["redo", "chat"], 0),
+        (vec!["down", "chat@-1"], 0),
+        (vec!["up"], 0),
+        (vec!["status", "nobody"], 2),
+        (vec!["up", "chat@zzz"], 2),
+        (vec!["verify", "nobody"], 2),
+        (vec!["db", "reset"], 7),
+    ] {
+        let document = lab.migrate(&[&arguments[..], &["--json"]].concat()).exits(code).json();
+        assert!(document.is_object(), "{arguments:?}");
+        assert!(code == 0 || document["exit_code"] == code, "{arguments:?}: {document}");
+    }
+}
+
+#[test]
+fn a_run_is_told_event_by_event() {
+    let lab = Lab::empty();
+    let ran = lab.migrate(&["up", "chat", "--format", "ndjson"]).exits(0);
+    let events = events(&ran);
+    let kinds = |kind: &str| events.iter().filter(|event| event["kind"] == kind).count();
+    assert_eq!(events[0]["kind"], "run_started");
+    assert_eq!((kinds("migration_started"), kinds("migration_finished"), kinds("run_finished")), (4, 4, 1));
+    let last = events.last().unwrap();
+    assert_eq!((&last["kind"], &last["ok"], &last["exit_code"]), (&"ended".into(), &true.into(), &0.into()));
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn a_run_that_fails_ends_with_its_error() {
+    let lab = Lab::migrated();
+    for (arguments, code) in [(vec!["up", "nobody"], 2), (vec!["down", "chat"], 2), (vec!["status"], 2)] {
+        let ran = lab.migrate(&[&arguments[..], &["--format", "ndjson"]].concat()).exits(code);
+        let events = events(&ran);
+        let kinds: Vec<&Value> = events.iter().map(|event| &event["kind"]).collect();
+        assert_eq!(kinds, ["error", "ended"], "{}", ran.shown());
+        assert_eq!(events[1]["exit_code"], code);
+    }
+}
+
+#[test]
+fn a_pipe_gets_no_colour_unless_it_is_asked_for() {
+    let lab = Lab::migrated();
+    for arguments in [&["status"] as &[&str], &["up"], &["history"], &["verify"], &["down", "chat"]] {
+        let plain = lab.migrate(arguments).shown();
+        assert!(!plain.contains(ESCAPE), "{plain}");
+        let coloured = lab.migrate(&[arguments, &["--color", "always"]].concat());
+        assert!(coloured.shown().contains(ESCAPE), "{coloured:?}");
+        let never = run(lab.command(&[arguments, &["--color", "never"]].concat()).env("CLICOLOR_FORCE", "1"));
+        assert!(!never.shown().contains(ESCAPE), "{never:?}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_terminal_gets_colour_unless_no_color_is_set() {
+    let lab = Lab::migrated();
+    let on_a_terminal = |no_colour: &str| {
+        let mut command = std::process::Command::new("script");
+        command.args(["-qec", concat!("'", env!("CARGO_BIN_EXE_xtask"), "' migrate status"), "/dev/null"]);
+        command
+            .env("DATABASE_URL", lab.database.url())
+            .env("NO_COLOR", no_colour)
+            .current_dir(lab.directory.path());
+        run(&mut command).exits(0).stdout
+    };
+    assert!(on_a_terminal("").contains(ESCAPE));
+    assert!(!on_a_terminal("1").contains(ESCAPE));
+}
+
+#[test]
+fn quiet_leaves_results_and_errors() {
+    let lab = Lab::migrated();
+    lab.migrate(&["down", "chat@-1", "--quiet"]).exits(0);
+    assert_snapshot!(lab.migrate(&["up", "--quiet"]).shown(), @"
+    exit 0
+    --- stdout
+    chat  m20261120_000002_check_messages  ok [time]
+    5 services at head · 1 migration in [time]
+    --- stderr
+    ");
+    assert_snapshot!(lab.migrate(&["down", "chat", "--quiet"]).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: reverting `chat` needs a target
+      hint `chat@-1` reverts the last one, `chat@NAME` all after that one, `chat@base` all
+    ");
+}

@@ -1,0 +1,261 @@
+//! What people look at: history, plan, verify, rejects, space, the graph, psql, completions.
+
+use insta::assert_snapshot;
+use postgres_sandbox::Cluster;
+
+use crate::support::Lab;
+
+#[test]
+fn history_tells_what_became_of_each_migration() {
+    let lab = Lab::migrated();
+    lab.migrate(&["down", "chat@-1"]).exits(0);
+    assert_snapshot!(lab.migrate(&["history", "chat", "bookreader"]).exits(0).stdout, @"
+    SERVICE     MIGRATION                                   PHASE     STATE      APPLIED AT            REPLACES
+    chat        m20251016_000001_create_messages            expand    applied    [timestamp]  e65a515f830d
+    chat        m20251017_000001_add_message_source         expand    applied    [timestamp]  a1b2c3d4e5f6
+    chat        m20261120_000001_index_message_history      expand    applied    [timestamp]
+    chat        m20261120_000002_check_messages             expand    pending    –
+    bookreader  m20250823_000001_create_bookreader          expand    applied    [timestamp]  4de5528c20b4, 66ac03dc5ab6
+    bookreader  m20250824_143000_add_book_rating            expand    applied    [timestamp]  abc123def456
+    bookreader  m20250824_154500_create_user_preferences    expand    applied    [timestamp]  def456ghi789
+    bookreader  m20250824_154501_backfill_user_preferences  expand    applied    [timestamp]
+    bookreader  m20250824_154502_drop_reader_settings       contract  held back  –
+    bookreader  m20250824_162000_optimize_queries           expand    applied    [timestamp]  ghi789jkl012
+    bookreader  m20251019_234800_add_reading_location_cfi   expand    applied    [timestamp]  8ca7de033db9
+    bookreader  m20251020_232800_add_scroll_offset_percent  expand    applied    [timestamp]  e94cab18247f
+    ");
+}
+
+#[test]
+fn history_tells_every_run() {
+    let lab = Lab::empty();
+    lab.migrate(&["up", "chat@m20251017"]).exits(0);
+    lab.migrate(&["down", "chat@-1"]).exits(0);
+    let ran = lab.migrate(&["history", "chat", "--verbose"]).exits(0);
+    let columns = |line: &str| line.split_whitespace().skip(1).take(4).collect::<Vec<_>>().join(" ");
+    assert_snapshot!(ran.stdout.lines().map(columns).collect::<Vec<_>>().join("\n"), @"
+    SERVICE MIGRATION DID OUTCOME
+    chat m20251016_000001_create_messages apply succeeded
+    chat m20251017_000001_add_message_source apply succeeded
+    chat m20251017_000001_add_message_source revert succeeded
+    ");
+    let other = lab.migrate(&["history", "rag", "--verbose"]).exits(0);
+    assert_snapshot!(other.stdout, @"nothing was run yet");
+}
+
+#[test]
+fn plan_tells_what_up_would_do() {
+    let lab = Lab::empty();
+    assert_snapshot!(lab.migrate(&["plan", "chat", "bookreader@m20250824_154500"]).shown(), @"
+    exit 0
+    --- stdout
+       SERVICE     MIGRATION                                 DOES   PHASE   HOW
+    1  chat        m20251016_000001_create_messages          apply  expand  one transaction
+    2  chat        m20251017_000001_add_message_source       apply  expand  resumable steps
+    3  chat        m20261120_000001_index_message_history    apply  expand  resumable steps
+    4  chat        m20261120_000002_check_messages           apply  expand  resumable steps
+    5  bookreader  m20250823_000001_create_bookreader        apply  expand  one transaction
+    6  bookreader  m20250824_143000_add_book_rating          apply  expand  resumable steps
+    7  bookreader  m20250824_154500_create_user_preferences  apply  expand  one transaction
+    --- stderr
+    ");
+    assert_snapshot!(lab.migrate(&["plan", "bookreader"]).exits(0).stdout, @"
+       SERVICE     MIGRATION                                   DOES   PHASE   HOW
+    1  bookreader  m20250823_000001_create_bookreader          apply  expand  one transaction
+    2  bookreader  m20250824_143000_add_book_rating            apply  expand  resumable steps
+    3  bookreader  m20250824_154500_create_user_preferences    apply  expand  one transaction
+    4  bookreader  m20250824_154501_backfill_user_preferences  apply  expand  resumable steps
+    5  bookreader  m20250824_162000_optimize_queries           apply  expand  resumable steps
+    6  bookreader  m20251019_234800_add_reading_location_cfi   apply  expand  resumable steps
+    7  bookreader  m20251020_232800_add_scroll_offset_percent  apply  expand  resumable steps
+    `bookreader:m20250824_154502_drop_reader_settings` is held back: it soaks until [timestamp]
+    ");
+}
+
+#[test]
+fn plan_tells_what_down_would_lose() {
+    let lab = Lab::migrated();
+    assert_snapshot!(lab.migrate(&["plan", "--down", "chat@base"]).exits(0).stdout, @"
+       SERVICE  MIGRATION                               DOES    PHASE   HOW
+    1  chat     m20261120_000002_check_messages         revert  expand  resumable steps
+    2  chat     m20261120_000001_index_message_history  revert  expand  resumable steps
+    3  chat     m20251017_000001_add_message_source     revert  expand  resumable steps
+    4  chat     m20251016_000001_create_messages        revert  expand  one transaction
+    reverting `chat:m20251017_000001_add_message_source` loses for good: the source of every message
+    reverting `chat:m20251016_000001_create_messages` loses for good: every message
+    ");
+    let step = lab.migrate(&["plan", "--down", "chat@base", "--json"]).exits(0).json()["steps"][3].clone();
+    assert_eq!((&step["direction"], &step["loses"]), (&"revert".into(), &"every message".into()));
+}
+
+#[test]
+fn verify_names_what_was_broken_by_hand() {
+    let lab = Lab::migrated();
+    lab.migrate(&["verify"]).exits(0);
+    lab.query("DROP INDEX chat.idx_messages_history");
+    assert_snapshot!(lab.migrate(&["verify", "chat", "rag"]).shown(), @"
+    exit 4
+    --- stdout
+    chat          2 of 14 checks do not hold
+      ✗ index `idx_messages_history` is valid: no (m20261120_000001_index_message_history)
+      ✗ `idx_messages_history` has the order of a dialogue's history: no (m20261120_000001_index_message_history)
+      · state of `messages_role_check`: validated
+      · state of `messages_message_length_check`: validated
+    rag           6 checks hold
+    --- stderr
+    ");
+    let document = lab.migrate(&["verify", "--json"]).exits(4).json();
+    assert_eq!((&document["ok"], &document["exit_code"]), (&false.into(), &4.into()));
+}
+
+#[test]
+fn rejects_are_listed_with_their_reasons() {
+    let lab = Lab::empty();
+    lab.migrate(&["up", "chat@m20251017"]).exits(0);
+    lab.query(
+        "INSERT INTO chat.messages (user_id, chat_id, role, content, message_length) \
+         VALUES (1, 1, 'user', 'hi', 2), (1, 1, 'system', 'be kind', 7), (2, 2, 'assistant', 'no', -2)",
+    );
+    assert_snapshot!(lab.migrate(&["up", "chat"]).shown(), @"
+    exit 0
+    --- stdout
+    chat  m20261120_000001_index_message_history  ok [time]
+    chat  m20261120_000002_check_messages         ok [time]
+    1 of 5 services at head · 2 migrations in [time]
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    note  `chat`: `m20261120_000002_check_messages`: `messages_role_check` on `messages` holds for new rows only: 1 row(s) break it and are listed as rejects
+    note  `chat`: `m20261120_000002_check_messages`: `messages_message_length_check` on `messages` holds for new rows only: 1 row(s) break it and are listed as rejects
+    note  `chat`: 2 rejects from `messages`; `rejects chat` lists them with their reasons
+    ");
+    assert_snapshot!(lab.migrate(&["rejects", "chat"]).shown(), @r#"
+    exit 0
+    --- stdout
+    TABLE     KEY       FIELD           VALUE   REASON                                                                                                   MIGRATION
+    messages  {"id":2}  role            system  neither `user` nor `assistant`; until it is corrected, no update of the row passes, nor its soft delete  m20261120_000002_check_messages
+    messages  {"id":3}  message_length  -2      negative; until it is corrected, no update of the row passes, nor its soft delete                        m20261120_000002_check_messages
+    --- stderr
+    "#);
+    assert_snapshot!(lab.migrate(&["rejects", "chat", "--count"]).exits(0).stdout, @"
+    ENTRIES  TABLE     FIELD           REASON                                                                                                   MIGRATION
+    1        messages  message_length  negative; until it is corrected, no update of the row passes, nor its soft delete                        m20261120_000002_check_messages
+    1        messages  role            neither `user` nor `assistant`; until it is corrected, no update of the row passes, nor its soft delete  m20261120_000002_check_messages
+    ");
+    assert_snapshot!(lab.migrate(&["rejects", "chat", "--limit", "1"]).exits(0).stderr, @"1 of 2 entries; `--limit` shows more, `--count` counts them");
+    assert_snapshot!(lab.migrate(&["rejects", "rag"]).exits(0).stdout, @"nothing was rejected");
+    lab.migrate(&["rejects"]).exits(2);
+}
+
+#[test]
+fn space_is_shown_and_given_back() {
+    // A server of its own: what sessions of others may still see is not given back.
+    let cluster = Cluster::temporary().unwrap();
+    let lab = Lab::with(cluster.create_database().unwrap());
+    lab.migrate(&["up", "chat"]).exits(0);
+    lab.query(
+        "INSERT INTO chat.messages (user_id, chat_id, role, content, message_length) \
+         SELECT n, n, 'user', repeat('x', 1000), 1000 FROM generate_series(1, 2000) AS n",
+    );
+    lab.query("DELETE FROM chat.messages WHERE user_id > 1");
+    let total =
+        |document: &serde_json::Value, at: &str| document["tables"][0][at]["total_bytes"].as_u64().unwrap();
+    let before = lab.migrate(&["space", "chat", "--json"]).exits(0).json();
+    assert_eq!(before["tables"][0]["table"], "messages");
+    let after = lab.migrate(&["space", "chat", "--reclaim", "messages", "--json"]).exits(0).json();
+    assert_eq!(total(&after, "before"), total(&before, "size"));
+    assert!(total(&after, "size") < total(&before, "size") / 4, "{after}");
+    assert_snapshot!(lab.migrate(&["space", "chat", "--reclaim", "messages"]).shown(), @"
+    exit 0
+    --- stdout
+    TABLE     TOTAL  ROWS        INDEXES  LONG VALUES  DEAD ROWS  BEFORE
+    messages  96 kB  8192 bytes  80 kB    8192 bytes   0          96 kB
+    --- stderr
+    note  rewriting `messages` under an ACCESS EXCLUSIVE lock: nobody reads or writes it until it is done
+    ");
+    assert_snapshot!(lab.migrate(&["space", "chat", "--reclaim", "nothing"]).shown(), @"
+    exit 1
+    --- stdout
+    --- stderr
+    note  rewriting `nothing` under an ACCESS EXCLUSIVE lock: nobody reads or writes it until it is done
+    error: `chat`: the database could not do it
+      because there is no table `chat.nothing`
+    ");
+}
+
+#[test]
+fn the_graph_is_drawn_in_three_notations() {
+    let lab = Lab::empty();
+    let graph = |notation: &str| lab.migrate(&["graph", "--notation", notation]).exits(0);
+    let mermaid = graph("mermaid").stdout;
+    assert!(mermaid.starts_with("flowchart TD\n  subgraph chat\n"), "{mermaid}");
+    assert!(
+        mermaid
+            .contains("chat__m20251016_000001_create_messages --> chat__m20251017_000001_add_message_source")
+    );
+    let dot = graph("dot").stdout;
+    assert!(dot.starts_with("digraph migrations {\n"), "{dot}");
+    assert!(dot.contains(
+        "\"chat:m20251016_000001_create_messages\" -> \"chat:m20251017_000001_add_message_source\";"
+    ));
+    let services = graph("json").json()["services"].as_array().unwrap().len();
+    assert_eq!(services, 5);
+}
+
+#[test]
+fn psql_opens_in_the_schema_of_the_service() {
+    let lab = Lab::migrated();
+    let psql = |arguments: &[&str]| lab.migrate(&[&["psql", "chat", "--"], arguments].concat());
+    assert!(psql(&["-c", "\\d messages"]).exits(0).stdout.contains("Table \"chat.messages\""));
+    assert_snapshot!(psql(&["-At", "-c", "SHOW search_path"]).shown(), @r#"
+    exit 0
+    --- stdout
+    "chat"
+    --- stderr
+    "#);
+    psql(&["-c", "SELECT no_such_column"]).exits(1);
+    assert_snapshot!(lab.migrate(&["psql", "chta"]).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: service `chta` is not known
+      hint did you mean `chat`?
+    ");
+}
+
+#[test]
+fn shells_get_their_completions() {
+    let lab = Lab::empty();
+    for (shell, mark) in [("bash", "complete -F"), ("zsh", "#compdef"), ("fish", "complete -c")] {
+        let script = lab.migrate(&["completions", shell]).exits(0).stdout;
+        assert!(script.contains(mark) && script.contains("redo"), "{shell}: {script}");
+    }
+}
+
+#[test]
+fn tasks_are_listed_and_unknown_ones_refused() {
+    let lab = Lab::migrated();
+    let list = lab.migrate(&["task"]).exits(0).stdout;
+    assert!(list.starts_with("SERVICE"), "{list}");
+    for line in list.lines().skip(1) {
+        let words: Vec<&str> = line.split_whitespace().take(2).collect();
+        let help = lab.migrate(&["task", words[0], words[1], "--help"]).exits(0).stdout;
+        assert!(
+            help.contains(&format!("Usage: cargo xtask migrate task {} {}", words[0], words[1])),
+            "{help}"
+        );
+    }
+    assert_snapshot!(lab.migrate(&["task", "chat", "dance"]).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: service `chat` has no task `dance`
+      hint `task` lists the tasks of all services
+    ");
+    assert_snapshot!(lab.migrate(&["task", "nobody", "dance"]).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: service `nobody` is not known
+      hint `status` lists the services
+    ");
+}

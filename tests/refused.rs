@@ -1,0 +1,223 @@
+//! What cannot be done is refused with one clear message and the next step.
+
+use std::fs;
+use std::process::Command;
+
+use insta::assert_snapshot;
+use postgres_sandbox::Cluster;
+
+use crate::support::{Lab, Ran, run};
+
+/// `status` of one service at this address.
+fn status_at(lab: &Lab, address: &str) -> Ran {
+    run(lab.command(&["status", "chat"]).env("DATABASE_URL", address))
+}
+
+/// `up` of one service at this address.
+fn up_at(lab: &Lab, address: &str) -> Ran {
+    run(lab.command(&["up", "chat"]).env("DATABASE_URL", address))
+}
+
+#[test]
+fn an_address_that_is_none() {
+    let lab = Lab::empty();
+    assert_snapshot!(up_at(&lab, "mysql://ada@localhost/shop").shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: `DATABASE_URL`: the database URL does not begin with `postgres://` or `postgresql://`
+      hint set it in the environment or in `.env`, or unset it to use the embedded default
+    ");
+    assert_snapshot!(up_at(&lab, "postgres://ada@localhost:port/shop").shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: `DATABASE_URL`: the database URL is malformed: expected `postgres://user:password@host:5432/database`
+      hint set it in the environment or in `.env`, or unset it to use the embedded default
+    ");
+    assert_snapshot!(up_at(&lab, "postgres://ada@localhost:5432").shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: `DATABASE_URL`: the database URL names no database: expected `postgres://user:password@host:5432/database`
+      hint set it in the environment or in `.env`, or unset it to use the embedded default
+    ");
+    let ran = run(lab.command(&["up"]).env("CHAT_DATABASE_URL", "localhost"));
+    assert_snapshot!(ran.shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: `CHAT_DATABASE_URL`: the database URL does not begin with `postgres://` or `postgresql://`
+      hint set it in the environment or in `.env`, or unset it to use DATABASE_URL
+    ");
+}
+
+#[test]
+fn a_server_that_is_not_there() {
+    let lab = Lab::empty();
+    assert_snapshot!(up_at(&lab, "postgres://ada@127.0.0.1:1/shop").shown(), @"
+    exit 8
+    --- stdout
+    --- stderr
+    error: cannot reach `shop@127.0.0.1:1`
+      because Connection refused (os error [number])
+      hint check that the server runs and that host and port of DATABASE_URL are right
+    ");
+    assert_snapshot!(status_at(&lab, "postgres://ada@127.0.0.1:1/shop").shown(), @"
+    exit 8
+    --- stdout
+    SERVICE  STATE        APPLIED  PENDING  CURRENT  VERSION TABLE
+    chat     unreachable  0        0        –        chat.seaql_migrations_chat
+    --- stderr
+    error: cannot reach `shop@127.0.0.1:1`
+      because Connection refused (os error [number])
+      hint check that the server runs and that host and port of DATABASE_URL are right
+    ");
+    let json = run(lab.command(&["up", "--json"]).env("DATABASE_URL", "postgres://ada@127.0.0.1:1/shop"));
+    let document = json.exits(8).json();
+    assert_eq!((&document["ok"], &document["exit_code"]), (&false.into(), &8.into()));
+    assert_eq!(document["errors"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_role_or_a_database_that_does_not_exist() {
+    let lab = Lab::empty();
+    assert_snapshot!(up_at(&lab, &lab.url_of("nobody_here")).shown(), @r#"
+    exit 8
+    --- stdout
+    --- stderr
+    error: `[database]@[socket]:5432` refuses the connection
+      because role "nobody_here" does not exist (28000)
+      hint check user, password and database name of DATABASE_URL
+    "#);
+    let missing = lab.database.url().replace(lab.database.name(), "no_such_database");
+    assert_snapshot!(up_at(&lab, &missing).shown(), @r#"
+    exit 8
+    --- stdout
+    --- stderr
+    error: `no_such_database@[socket]:5432` refuses the connection
+      because database "no_such_database" does not exist (3D000)
+      hint check user, password and database name of DATABASE_URL
+    "#);
+}
+
+#[test]
+fn a_wrong_password() {
+    let cluster = Cluster::temporary().unwrap();
+    let lab = Lab::empty();
+    cluster.psql("postgres", "CREATE ROLE ada LOGIN PASSWORD 'right'").unwrap();
+    let rules = cluster.data_directory().join("pg_hba.conf");
+    let trusting = fs::read_to_string(&rules).unwrap();
+    fs::write(&rules, format!("local all ada scram-sha-256\n{trusting}")).unwrap();
+    cluster.psql("postgres", "SELECT pg_reload_conf()").unwrap();
+    let address = cluster.url("postgres").replacen("postgres@", "ada:wrong@", 1);
+    assert_snapshot!(up_at(&lab, &address).shown(), @r#"
+    exit 8
+    --- stdout
+    --- stderr
+    error: `postgres@[socket]:5432` refuses the connection
+      because password authentication failed for user "ada" (28P01)
+      hint check user, password and database name of DATABASE_URL
+    "#);
+}
+
+#[test]
+fn a_role_that_may_not_create() {
+    let lab = Lab::empty();
+    let role = lab.role("");
+    assert_snapshot!(up_at(&lab, &lab.url_of(&role)).shown(), @"
+    exit 8
+    --- stdout
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `[role]`
+    error: `chat`: role `[role]` may not create schemas in database `[database]`
+      hint connect as the owner of the schema, or have the right granted
+    ");
+    lab.migrate(&["up", "chat@m20251016"]).exits(0);
+    lab.query(&format!(
+        "GRANT USAGE ON SCHEMA chat TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA chat TO {role}"
+    ));
+    assert_snapshot!(up_at(&lab, &lab.url_of(&role)).shown(), @"
+    exit 8
+    --- stdout
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `[role]`
+    error: `chat`: role `[role]` may not create tables in its schema
+      hint connect as the owner of the schema, or have the right granted
+    ");
+}
+
+#[test]
+fn a_role_that_may_not_read() {
+    let lab = Lab::migrated();
+    let role = lab.role("");
+    assert_snapshot!(up_at(&lab, &lab.url_of(&role)).shown(), @"
+    exit 8
+    --- stdout
+    --- stderr
+    error: `chat`: role `[role]` may not read its version table
+      hint connect as the owner of the schema, or have the right granted
+    ");
+}
+
+#[test]
+fn one_transaction_where_a_migration_needs_several() {
+    let lab = Lab::empty();
+    assert_snapshot!(lab.migrate(&["up", "--atomic", "chat"]).shown(), @"
+    exit 7
+    --- stdout
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    error: `--atomic` is not possible: `chat:m20251017_000001_add_message_source` does not run in a transaction
+      hint leave `--atomic` out: each migration is then its own transaction
+    ");
+    assert_eq!(lab.query("SELECT to_regnamespace('chat')"), "");
+    assert_snapshot!(lab.migrate(&["up", "--atomic", "rag@m2025", "chat@m20251016"]).exits(0).stdout, @"
+    chat  m20251016_000001_create_messages        ok [time]
+    rag   m20250727_000001_create_user_knowledge  ok [time]
+    0 of 5 services at head · 2 migrations in [time]
+    ");
+}
+
+#[test]
+fn words_that_are_no_command() {
+    let lab = Lab::empty();
+    assert_snapshot!(lab.migrate(&["frobnicate"]).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: unrecognized subcommand 'frobnicate'
+
+    Usage: cargo xtask migrate [OPTIONS]
+           cargo xtask migrate <COMMAND>
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(lab.migrate(&["up", "--wait", "5"]).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: invalid value '5' for '--wait <DURATION>': the unit is missing: `ms`, `s`, `m` or `h`
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(lab.migrate(&["status", "--format", "ndjson"]).shown(), @r#"
+    exit 2
+    --- stdout
+    {"seq":1,"ts":"[timestamp]","level":"error","kind":"error","message":"`--format ndjson` is for `up`, `down` and `redo`","causes":"","hint":"use `--json`"}
+    {"seq":2,"ts":"[timestamp]","level":"info","kind":"ended","ok":false,"exit_code":2}
+    --- stderr
+    "#);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let lab = Lab::migrated();
+    let binary = env!("CARGO_BIN_EXE_xtask");
+    let mut shell = Command::new("sh");
+    // `true` is gone long before the first line is written.
+    shell.args(["-c", &format!("{{ '{binary}' migrate redo chat --quiet; echo $? >&2; }} | true")]);
+    shell.current_dir(lab.directory.path()).env("DATABASE_URL", lab.database.url());
+    let ran = run(&mut shell);
+    assert_eq!(ran.stderr.trim(), "0", "{}", ran.shown());
+}
