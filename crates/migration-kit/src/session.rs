@@ -77,6 +77,21 @@ pub(crate) struct Limits {
     pub(crate) lock: Option<Duration>,
     /// Longest run of one statement; `None` is no limit.
     pub(crate) statement: Option<Duration>,
+    /// When the transaction's commit reaches the disk.
+    pub(crate) durable: Durable,
+}
+
+/// When a commit reaches the disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Durable {
+    /// Before it is answered, as the server is set.
+    #[default]
+    AtOnce,
+    /// With the next commit of anybody that does, or within a second.
+    ///
+    /// Only for a transaction that may be lost, with all later ones, and is then simply done again. The log is written in
+    /// one order: if the migration's own commit is on disk, or that of an application that saw these rows, so is this one.
+    Soon,
 }
 
 /// Begins a transaction under these limits, with UTC as its time zone. Dropped without a commit, it is rolled back.
@@ -88,9 +103,13 @@ pub(crate) async fn begin(
     let milliseconds = |limit: Option<Duration>| limit.map_or(0, |limit| limit.as_millis().max(1));
     let sql = format!(
         "{BOOKKEEPING}SELECT set_config('lock_timeout', '{}', true), set_config('statement_timeout', '{}', true), \
-         set_config('TimeZone', 'UTC', true)",
+         set_config('TimeZone', 'UTC', true){}",
         milliseconds(limits.lock),
         milliseconds(limits.statement),
+        match limits.durable {
+            Durable::AtOnce => "",
+            Durable::Soon => ", set_config('synchronous_commit', 'off', true)",
+        },
     );
     execute(&mut tx, sql).await?;
     Ok(tx)

@@ -73,12 +73,13 @@ SELECT
     END
 "#;
 
-/// True if the evaluation has a value that is in no column yet.
-const FORGOTTEN: &str = "(carried.score IS NOT NULL AND source.score IS NULL \
-    OR carried.understanding_depth IS NOT NULL AND source.understanding_depth IS NULL \
-    OR carried.feedback IS NOT NULL AND source.feedback IS NULL \
-    OR carried.knowledge_gaps IS NOT NULL AND source.knowledge_gaps IS NULL \
-    OR carried.is_correct IS NOT NULL AND source.is_correct IS NULL)";
+/// True if the evaluation has a value that is in no column yet. Columns are looked at first: where they are filled, the
+/// evaluation need not be read.
+const FORGOTTEN: &str = "(source.score IS NULL AND carried.score IS NOT NULL \
+    OR source.understanding_depth IS NULL AND carried.understanding_depth IS NOT NULL \
+    OR source.feedback IS NULL AND carried.feedback IS NOT NULL \
+    OR source.knowledge_gaps IS NULL AND carried.knowledge_gaps IS NOT NULL \
+    OR source.is_correct IS NULL AND carried.is_correct IS NOT NULL)";
 
 /// Fills the empty columns of a batch. The evaluation is read in a sub-select and not in `FROM`: when a row was changed
 /// while the statement waited for it, PostgreSQL asks the sub-select again, with the row as it is now.
@@ -118,11 +119,16 @@ pub(crate) fn rejects() -> String {
 
 /// The rows whose evaluation is neither carried over nor rejected.
 pub(crate) fn forgotten() -> String {
+    format!("SELECT source.id FROM question_history AS source WHERE {}", is_forgotten())
+}
+
+/// The condition that the evaluation of `source` is neither carried over nor rejected.
+pub(crate) fn is_forgotten() -> String {
     format!(
-        "SELECT source.id FROM question_history AS source \
-         CROSS JOIN LATERAL question_history_carry_over(source.ai_evaluation) AS carried \
-         WHERE source.ai_evaluation IS NOT NULL AND ({FORGOTTEN} OR carried.rejects IS NOT NULL AND EXISTS ( \
-             SELECT FROM jsonb_array_elements(carried.rejects) AS rejected WHERE NOT EXISTS ({})))",
+        "source.ai_evaluation IS NOT NULL AND EXISTS ( \
+             SELECT FROM question_history_carry_over(source.ai_evaluation) AS carried \
+             WHERE {FORGOTTEN} OR carried.rejects IS NOT NULL AND EXISTS ( \
+                 SELECT FROM jsonb_array_elements(carried.rejects) AS rejected WHERE NOT EXISTS ({})))",
         listed("rejected->>'field'"),
     )
 }

@@ -44,7 +44,8 @@ impl MigrationTrait for Migration {
                 .backfill("question_history")
                 .rejects(evaluation::rejects())
                 .statement(evaluation::fill())
-                .vacuum_every(250_000)
+                .by_blocks(evaluation::is_forgotten())
+                .vacuum_every(100_000)
                 .run()
                 .await?;
             refuse_forgotten_rows(&online).await?;

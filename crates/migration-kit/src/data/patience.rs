@@ -9,11 +9,13 @@ use futures_timer::Delay;
 use sea_orm::DbErr;
 
 use crate::event::{self, Origin};
-use crate::session::{DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, Limits, sqlstate};
+use crate::session::{DEADLOCK_DETECTED, Durable, LOCK_NOT_AVAILABLE, Limits, sqlstate};
 
 /// What holds inside a batch's transaction. A batch that waits holds rows of its own, so what it may wait is what an
-/// application statement may have to wait for it.
-pub(super) const BATCH_LIMITS: Limits = Limits { lock: Some(Duration::from_millis(200)), statement: None };
+/// application statement may have to wait for it. Its commit need not wait for the disk: batch and cursor are in one
+/// transaction, so a crash takes the last batches back as if they had never run, and the next run does them again.
+pub(super) const BATCH_LIMITS: Limits =
+    Limits { lock: Some(Duration::from_millis(200)), statement: None, durable: Durable::Soon };
 
 /// SQLSTATE of `serialization_failure`.
 const SERIALIZATION_FAILURE: &str = "40001";

@@ -53,7 +53,9 @@ impl Locked {
         connection: &mut PgConnection,
         lock_statements: Vec<String>,
     ) -> Result<(), DbErr> {
-        let mut tx = session::begin(connection, Limits { lock: None, statement: self.limit }).await?;
+        let mut tx =
+            session::begin(connection, Limits { lock: None, statement: self.limit, ..Limits::default() })
+                .await?;
         for sql in lock_statements.iter().chain(&self.statements) {
             let started = Instant::now();
             if let Err(error) = session::execute(&mut tx, sql).await {

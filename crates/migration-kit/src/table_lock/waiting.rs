@@ -230,7 +230,7 @@ async fn dislodge_autovacuum(
     lock_timeout: Duration,
 ) -> Result<(), DbErr> {
     let lock = TableLock::new(&holder.schema, &holder.relation, LockMode::ShareUpdateExclusive);
-    let mut tx = session::begin(connection, Limits { lock: Some(lock_timeout), statement: None }).await?;
+    let mut tx = session::begin(connection, Limits { lock: Some(lock_timeout), ..Limits::default() }).await?;
     match session::execute(&mut tx, queueing_lock_statement(&lock)).await {
         Err(error) if !is_retryable(&error) => Err(error),
         _ => tx.rollback().await.map_err(session::db_err),

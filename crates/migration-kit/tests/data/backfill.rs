@@ -90,6 +90,43 @@ async fn walks_blocks_where_there_is_no_key() {
 }
 
 #[tokio::test]
+async fn walks_blocks_where_it_is_asked_to() {
+    let scratch = with_rows(2_000).await;
+    let online = scratch.online("m1").await;
+
+    let report = tens(&online, FILL).by_blocks("source.n <> 1").run().await.unwrap();
+
+    assert_eq!(report.changed, 2_000);
+    assert_eq!(scratch.texts("SELECT DISTINCT n FROM item").await, ["1"]);
+}
+
+#[tokio::test]
+async fn a_row_that_escapes_a_walk_by_blocks_is_looked_for() {
+    let scratch = with_rows(500).await;
+    let online = scratch.online("m1").await;
+    // The row 55 cannot be changed until the walk is at its end, as if it had moved before the walk all the time.
+    let escaping = format!(
+        "{FILL} AND (source.id <> 55 OR EXISTS (SELECT FROM migration_backfill_shop \
+         WHERE cursor->>'is_extensible' = 'false' AND cursor->'after' = cursor->'until'))"
+    );
+
+    let report = tens(&online, &escaping).by_blocks("source.n <> 1").run().await.unwrap();
+
+    assert_eq!(report.changed, 500);
+    assert_eq!(scratch.texts("SELECT DISTINCT n FROM item").await, ["1"]);
+}
+
+#[tokio::test]
+async fn a_row_that_stays_unfinished_is_an_error() {
+    let scratch = with_rows(20).await;
+    let online = scratch.online("m1").await;
+
+    let error = tens(&online, FILL).by_blocks("source.id = 7").run().await.unwrap_err().to_string();
+
+    assert!(error.contains("rows of `item` stay unfinished"), "{error}");
+}
+
+#[tokio::test]
 async fn a_repeated_run_changes_nothing() {
     let scratch = with_rows(95).await;
     let online = scratch.online("m1").await;

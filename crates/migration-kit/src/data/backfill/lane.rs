@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 use sea_orm::DbErr;
-use sea_orm::sqlx::PgConnection;
+use sea_orm::sqlx::{PgConnection, Postgres, Transaction};
 
 use super::Step;
 use super::cursor::{Cursor, Cursors};
@@ -95,34 +95,13 @@ impl<'a> Lane<'a> {
 
     /// One batch in one transaction: the cursor behind it, or `None` if there are no more rows.
     async fn batch(&mut self) -> Result<Option<Cursor>, DbErr> {
-        let Shared { online, table, walk, cursors, steps, .. } = *self.shared;
+        let Shared { table, walk, .. } = *self.shared;
         let place = &self.cursor.place;
         let mut tx = session::begin(self.connection, BATCH_LIMITS).await?;
         let stretch =
             walk.next(&mut tx, table, place.after.as_ref(), place.until.as_ref(), self.pace.rows()).await?;
-        let Some(Stretch { end, condition, n_rows }) = stretch else { return Ok(None) };
-
-        let mut next = self.cursor.clone();
-        next.place.after = Some(end);
-        next.counted.rows += n_rows;
-        next.counted.batches += 1;
-        for step in steps {
-            let n_rows = session::execute(&mut tx, step.over(&condition)).await.inspect_err(|error| {
-                if !is_contention(error) {
-                    let table = &table.name;
-                    event::warning(
-                        online.origin(),
-                        &format!("`{table}`: the batch failed where {condition}"),
-                    );
-                }
-            })?;
-            match step {
-                Step::Change(_) => next.counted.changed += n_rows,
-                Step::Reject(_) => next.counted.rejected += n_rows,
-            }
-        }
-        cursors.advance(&mut tx, &self.cursor, &next).await?;
-        tx.commit().await.map_err(db_err)?;
+        let Some(stretch) = stretch else { return Ok(None) };
+        let next = run_batch(self.shared, tx, &self.cursor, stretch).await?;
         Ok(Some(next))
     }
 
@@ -155,6 +134,35 @@ impl<'a> Lane<'a> {
         }
         space::vacuum_rows(self.connection, self.shared.table).await
     }
+}
+
+/// Runs the statements over a stretch, moves the cursor behind it, and commits both.
+pub(super) async fn run_batch(
+    shared: &Shared<'_>,
+    mut tx: Transaction<'_, Postgres>,
+    cursor: &Cursor,
+    stretch: Stretch,
+) -> Result<Cursor, DbErr> {
+    let Stretch { end, condition, n_rows } = stretch;
+    let mut next = cursor.clone();
+    next.place.after = Some(end);
+    next.counted.rows += n_rows;
+    next.counted.batches += 1;
+    for step in shared.steps {
+        let n_rows = session::execute(&mut tx, step.over(&condition)).await.inspect_err(|error| {
+            if !is_contention(error) {
+                let what = format!("`{}`: the batch failed where {condition}", shared.table.name);
+                event::warning(shared.online.origin(), &what);
+            }
+        })?;
+        match step {
+            Step::Change(_) => next.counted.changed += n_rows,
+            Step::Reject(_) => next.counted.rejected += n_rows,
+        }
+    }
+    shared.cursors.advance(&mut tx, cursor, &next).await?;
+    tx.commit().await.map_err(db_err)?;
+    Ok(next)
 }
 
 /// A count stays right when a panic elsewhere poisoned its lock.

@@ -9,6 +9,7 @@
 mod cursor;
 mod lane;
 mod pace;
+mod strays;
 mod walk;
 
 use std::sync::Mutex;
@@ -34,7 +35,8 @@ const PLACEHOLDER: &str = "{batch}";
 
 /// A backfill that is being described; [`Backfill::run`] runs it.
 ///
-/// The table is walked by its primary key, of any types and any number of columns, or by its blocks if it has none. In
+/// The table is walked by its primary key, of any types and any number of columns, or by its blocks if it has none or
+/// [`Backfill::by_blocks`] says so. In
 /// every statement `{batch}` becomes the condition that picks the rows of the batch from the table under the alias
 /// `source`. The statements of a batch run in the order in which they were given, in one transaction.
 ///
@@ -58,6 +60,7 @@ pub struct Backfill<'a> {
     pause: Duration,
     vacuum_every: Option<u64>,
     workers: u32,
+    unfinished: Option<String>,
 }
 
 /// What a backfill did, earlier runs of the same backfill included.
@@ -93,6 +96,7 @@ impl<'a> Backfill<'a> {
             pause: Duration::ZERO,
             vacuum_every: None,
             workers: 1,
+            unfinished: None,
         }
     }
 
@@ -141,6 +145,17 @@ impl<'a> Backfill<'a> {
         self
     }
 
+    /// Walks the table by its blocks instead of its primary key, where most rows are to be changed and keys are random:
+    /// neighbours by such a key lie in different blocks, so that a walk by key reads and logs each block once a row of
+    /// it. A partitioned table is walked by its key all the same.
+    ///
+    /// `unfinished` is a condition over `source` that holds for rows on which the statements have yet to act. At the end
+    /// the rows for which it holds are looked for once more: the application may have moved them behind the walk.
+    pub fn by_blocks(mut self, unfinished: impl Into<String>) -> Self {
+        self.unfinished = Some(unfinished.into());
+        self
+    }
+
     /// Runs it, or goes on where an earlier run of the same backfill was stopped.
     ///
     /// # Errors
@@ -151,7 +166,7 @@ impl<'a> Backfill<'a> {
         let online = self.online;
         let mut connection = online.acquire().await?;
         let table = Table::find(&mut connection, online.schema(), &self.table).await?;
-        let walk = Walk::choose(&mut connection, &table).await?;
+        let walk = Walk::choose(&mut connection, &table, self.unfinished.is_some()).await?;
         let cursors = Cursors::new(online.schema(), online.origin(), &self.table);
         cursors.install(&mut connection).await?;
         if self.steps.iter().any(|step| matches!(step, Step::Reject(_))) {
@@ -188,10 +203,13 @@ impl<'a> Backfill<'a> {
             changed_since_vacuum: Mutex::new(0),
             progress: Mutex::new(Progress::new(online.origin(), &self.table, before.rows, total)),
         };
-        let open = self.fill(&mut connection, &shared, open).await?;
+        let mut done = self.fill(&mut connection, &shared, open).await?;
+        if let (Walk::Blocks, Some(unfinished), Some(last)) = (&walk, &self.unfinished, done.last_mut()) {
+            *last = strays::fill(&mut connection, &shared, last.clone(), unfinished).await?;
+        }
         cursors.finish(&mut connection).await?;
         shared.progress.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).finish();
-        let report = BackfillReport::sum(&open);
+        let report = BackfillReport::sum(&done);
         online.tell_rejected(&self.table, report.rejected);
         Ok(report)
     }

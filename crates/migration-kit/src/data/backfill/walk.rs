@@ -26,7 +26,7 @@ pub(super) enum Position {
 pub(super) enum Walk {
     /// In the order of these columns, the primary key.
     Keys(Vec<Column>),
-    /// Block by block. A row that another session moves to an earlier block is not met; the migration's trigger is.
+    /// Block by block. A row that the application moves to a block behind the walk is not met; see `strays`.
     Blocks,
 }
 
@@ -42,11 +42,18 @@ pub(super) struct Stretch {
 }
 
 impl Walk {
-    /// How this table is walked.
+    /// How this table is walked, by blocks if the migration asked for that and the table has any.
     ///
     /// # Errors
     /// [`DbErr::Migration`] if it has neither a primary key nor blocks.
-    pub(super) async fn choose(connection: &mut PgConnection, table: &Table) -> Result<Self, DbErr> {
+    pub(super) async fn choose(
+        connection: &mut PgConnection,
+        table: &Table,
+        prefers_blocks: bool,
+    ) -> Result<Self, DbErr> {
+        if prefers_blocks && !table.is_partitioned {
+            return Ok(Self::Blocks);
+        }
         let key = table.primary_key(connection).await?;
         if !key.is_empty() {
             return Ok(Self::Keys(key));
@@ -173,16 +180,21 @@ async fn next_blocks(
             condition(from, to)
         )
     };
-    // The first block of the batch tells how dense the rows are here; an empty one is taken together with some more.
+    // The first block of the batch tells how dense the rows are here. Where it misleads, because it was nearly empty, the
+    // batch is cut: a bigger one than asked for would hold its rows for longer than anybody should wait.
     let in_first = session::value::<i64>(connection, count(first, first + 1)).await?.unwrap_or(0);
-    let n_blocks = (n_rows / u64::try_from(in_first).unwrap_or(0).max(1)).clamp(1, 1_000);
-    let end = (first + n_blocks).min(last);
-    let n_rows = session::value::<i64>(connection, count(first, end)).await?.unwrap_or(0);
-    Ok(Some(Stretch {
-        end: Position::Block(end),
-        condition: condition(first, end),
-        n_rows: u64::try_from(n_rows).unwrap_or(0),
-    }))
+    let mut n_blocks =
+        (n_rows / u64::try_from(in_first).unwrap_or(0).max(1)).clamp(1, 10_000).min(last - first);
+    let n_rows = loop {
+        let counted = session::value::<i64>(connection, count(first, first + n_blocks)).await?.unwrap_or(0);
+        let counted = u64::try_from(counted).unwrap_or(0);
+        if n_blocks == 1 || counted <= n_rows + n_rows / 4 {
+            break counted;
+        }
+        n_blocks = (n_blocks * n_rows / counted).max(1);
+    };
+    let end = first + n_blocks;
+    Ok(Some(Stretch { end: Position::Block(end), condition: condition(first, end), n_rows }))
 }
 
 /// Keys that part the table, by a sample of its blocks: parts need only be about equal.
