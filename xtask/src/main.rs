@@ -1,6 +1,7 @@
 //! The services by name, and the tasks of their developers. `cargo xtask migrate` is the command line over all of them.
 
 mod artifacts;
+mod bench;
 
 use std::io::{Write, stderr};
 use std::process::ExitCode;
@@ -23,12 +24,19 @@ enum Task {
     Migrate(Box<Arguments>),
     /// Make `migrations.lock` and `schema.sql` of each service from its migrations, or check that they are current
     Artifacts(artifacts::Arguments),
+    /// Measure what the command line costs, against `psql` running the same SQL
+    Bench(bench::BenchArguments),
+    /// The command line over services that only the benchmarks know
+    #[command(hide = true)]
+    Synthetic(Box<Arguments>),
 }
 
 fn main() -> ExitCode {
     match Xtask::parse().task {
         Task::Migrate(arguments) => migration_cli::execute(program(), *arguments),
         Task::Artifacts(arguments) => reported(artifacts::execute(&arguments, services())),
+        Task::Bench(arguments) => reported(bench::run(arguments).map(|()| ExitCode::SUCCESS)),
+        Task::Synthetic(arguments) => migration_cli::execute(bench::synthetic(), *arguments),
     }
 }
 

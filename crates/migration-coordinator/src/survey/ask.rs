@@ -94,7 +94,7 @@ fn facts_query(placed: &[&Placed]) -> String {
                 coalesce(has_schema_privilege(s.n, 'USAGE') AND has_table_privilege(s.v, 'SELECT'), false) AS may_read, \
                 coalesce(has_schema_privilege(s.n, 'USAGE') AND has_table_privilege(s.j, 'SELECT'), false) AS may_read_journal, \
                 coalesce(has_schema_privilege(s.n, 'CREATE'), has_database_privilege(current_database(), 'CREATE')) AS may_create, \
-                coalesce(has_table_privilege(s.v, 'INSERT, DELETE'), true) \
+                coalesce(has_table_privilege(s.v, 'INSERT') AND has_table_privilege(s.v, 'DELETE'), true) \
                   AND coalesce(has_table_privilege(s.j, 'INSERT'), true) AS may_write, \
                 ARRAY(SELECT to_regclass(e) IS NOT NULL FROM unnest(s.externals) WITH ORDINALITY AS x(e, o) ORDER BY o) AS externals, \
                 h.pid, coalesce(a.application_name, '') AS application, \
@@ -171,7 +171,7 @@ fn history_query(placed: &[&Placed], services: &[ServiceFacts], facts: &[PgRow])
         if found.access == Access::Read {
             versions.push(format!(
                 "SELECT {ordinal} AS ordinal, true AS version, version::text AS name, applied_at::int8 AS applied_at, \
-                 NULL::text AS direction, NULL::text AS outcome, NULL::text AS checksum FROM {}",
+                 NULL::text AS direction, NULL::text AS outcome, NULL::text AS checksum, NULL::bool AS begun FROM {}",
                 p.version_table()
             ));
         }
@@ -188,7 +188,9 @@ fn history_query(placed: &[&Placed], services: &[ServiceFacts], facts: &[PgRow])
         parts.push(format!(
             "SELECT ordinal, false, migration::text, NULL, (array_agg(direction ORDER BY id DESC))[1], \
              (array_agg(outcome ORDER BY id DESC))[1], (array_agg(checksum ORDER BY id DESC) \
-             FILTER (WHERE outcome = 'succeeded' AND direction = 'apply'))[1] FROM ({}) AS journal GROUP BY ordinal, migration",
+             FILTER (WHERE outcome = 'succeeded' AND direction = 'apply'))[1], \
+             coalesce(max(id) FILTER (WHERE outcome = 'running'), 0) \
+               > coalesce(max(id) FILTER (WHERE outcome = 'succeeded'), 0) FROM ({}) AS journal GROUP BY ordinal, migration",
             journals.join(" UNION ALL ")
         ));
     }

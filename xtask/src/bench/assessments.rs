@@ -1,0 +1,193 @@
+//! A million evaluations carried over into columns: how long, how much space, and what the application notices.
+
+use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::figure::{Figures, tell};
+use super::under_load::{self, Subject};
+use super::{Bench, process, server};
+
+/// Most memory that the program may take.
+const MEMORY_BYTES: u64 = 50_000_000;
+/// How often memory and size are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The service's guide, written out: columns with their checks, one update, plain indexes, then the columns that go.
+const SCRIPT: &str = "\
+ALTER TABLE question_history ADD COLUMN score INTEGER CHECK (score BETWEEN 1 AND 5);
+ALTER TABLE question_history ADD COLUMN understanding_depth VARCHAR(20) CHECK (understanding_depth IN ('shallow', 'medium', 'deep'));
+ALTER TABLE question_history ADD COLUMN feedback TEXT;
+ALTER TABLE question_history ADD COLUMN knowledge_gaps TEXT[];
+UPDATE question_history SET score = (ai_evaluation->>'score')::integer,
+    is_correct = coalesce(is_correct, (ai_evaluation->>'isCorrect')::boolean),
+    understanding_depth = ai_evaluation->>'understandingDepth', feedback = ai_evaluation->>'feedback',
+    knowledge_gaps = ARRAY(SELECT jsonb_array_elements_text(ai_evaluation->'knowledgeGaps'))
+WHERE ai_evaluation IS NOT NULL;
+CREATE INDEX idx_question_history_score ON question_history (score) WHERE score IS NOT NULL;
+CREATE INDEX idx_question_history_is_correct ON question_history (is_correct) WHERE is_correct IS NOT NULL;
+";
+
+/// The application's old code: it knows nothing of the new columns. Keys are hashes of numbers, so that a number finds a
+/// row and neighbours lie apart, as with any random key.
+const STATEMENTS: [(&str, u32); 4] = [
+    (
+        "\\set n random(1, 100000)\nSELECT question_text, is_correct, ai_evaluation FROM assessments.question_history \
+         WHERE id = md5((:n)::text)::uuid;\n",
+        5,
+    ),
+    (
+        "\\set n random(1, 100000)\nUPDATE assessments.question_history SET time_spent_seconds = :n \
+         WHERE id = md5((:n)::text)::uuid;\n",
+        3,
+    ),
+    (
+        "\\set n random(1, 100000)\n\\set score random(1, 5)\nUPDATE assessments.question_history SET ai_evaluation = \
+         jsonb_build_object('score', :score, 'isCorrect', true, 'understandingDepth', 'deep', 'feedback', \
+         (:n)::text, 'knowledgeGaps', jsonb_build_array('one', 'two')) WHERE id = md5((:n)::text)::uuid;\n",
+        1,
+    ),
+    (
+        "\\set n random(1, 1000)\n\\set score random(1, 5)\nINSERT INTO assessments.question_history \
+         (competency_assessment_id, question_text, user_answer_transcript, ai_evaluation) \
+         VALUES (md5('competency ' || :n)::uuid, 'why?', 'because', jsonb_build_object('score', :score, \
+         'isCorrect', false, 'understandingDepth', 'shallow', 'feedback', (:n)::text, 'knowledgeGaps', '[]'::jsonb));\n",
+        1,
+    ),
+];
+
+/// Rows whose evaluation says something that its column does not.
+const LEFT: &str = "SELECT count(*) FROM question_history WHERE ai_evaluation IS NOT NULL AND \
+    (score IS DISTINCT FROM (ai_evaluation->>'score')::integer \
+     OR understanding_depth IS DISTINCT FROM ai_evaluation->>'understandingDepth' \
+     OR feedback IS DISTINCT FROM ai_evaluation->>'feedback' \
+     OR to_jsonb(knowledge_gaps) IS DISTINCT FROM ai_evaluation->'knowledgeGaps' OR is_correct IS NULL)";
+
+/// The service under load.
+pub(super) fn subject(bench: &Bench) -> Subject {
+    Subject {
+        service: "assessments",
+        before: "m20260122_000001_create_questions",
+        seed: seed(bench.rows),
+        tables: &["assessments.question_history"],
+        statements: &STATEMENTS,
+        runs: vec![vec!["migrate", "up", "assessments"]],
+        script: SCRIPT,
+        left: LEFT,
+    }
+}
+
+/// The backfill alone, on a server without other work, against one `UPDATE` with the same function.
+pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()> {
+    const FILLED: [&str; 3] = ["migrate", "up", "assessments@m20260126_000002_backfill_evaluations"];
+    let subject = subject(bench);
+    let template = under_load::seeded(bench, &subject)?;
+    let script = bench.cluster.socket_directory().join("update.sql");
+    let (mut ours, mut theirs, mut peaks, mut memory) = (Vec::new(), Vec::new(), Vec::new(), None);
+    for turn in 1..=bench.repeat.div_ceil(3) {
+        tell(&format!("assessments: {turn} of {}", bench.repeat.div_ceil(3)));
+        let url = server::copy(&bench.cluster, &template, "filled")?;
+        let before = size(bench, "filled")?;
+        let watch = watch_size(bench, &url)?;
+        let seen = process::watched(&mut bench.ours(&url, &FILLED), Some(LOOK_EVERY))?;
+        let peak = watch.peak()?.max(size(bench, "filled")?);
+        if turn == 1 {
+            fs::write(&script, update(bench, "filled")?)?;
+        }
+        server::drop_copy(&bench.cluster, "filled")?;
+        ours.push(seen.elapsed);
+        peaks.push(peak as f64 / before as f64);
+        memory = memory.max(seen.peak_bytes);
+
+        let url = server::copy(&bench.cluster, &template, "updated")?;
+        theirs.push(process::timed(server::psql(&bench.cluster, &url).arg("-f").arg(&script))?);
+        let after = size(bench, "updated")?;
+        server::drop_copy(&bench.cluster, "updated")?;
+        if turn == 1 {
+            let growth = format!("{:.2} ×", after as f64 / before as f64);
+            figures.remark("size after one `UPDATE`, of that before", String::new(), growth);
+        }
+    }
+    figures.durations(&format!("{} evaluations carried over", bench.rows), ours, theirs, 1.3);
+    let peak = peaks.iter().copied().fold(0.0, f64::max);
+    let limit = "at most 1.3 ×".to_owned();
+    figures.row(
+        "peak size of the table, of that before",
+        format!("{peak:.2} ×"),
+        String::new(),
+        limit,
+        peak <= 1.3,
+    );
+    figures.bytes("peak memory", memory, MEMORY_BYTES);
+    Ok(server::drop_copy(&bench.cluster, &template)?)
+}
+
+/// What the backfill does, as three statements: the function as our migration made it, the columns, one update.
+fn update(bench: &Bench, migrated: &str) -> anyhow::Result<String> {
+    let function = bench.cluster.psql(
+        migrated,
+        "SELECT pg_get_functiondef('assessments.question_history_carry_over(jsonb)'::regprocedure)",
+    )?;
+    Ok(format!(
+        "SET search_path = assessments;\n{function};\n\
+         ALTER TABLE question_history ADD COLUMN score INTEGER CHECK (score BETWEEN 1 AND 5), \
+           ADD COLUMN understanding_depth VARCHAR(20) CHECK (understanding_depth IN ('shallow', 'medium', 'deep')), \
+           ADD COLUMN feedback TEXT, ADD COLUMN knowledge_gaps TEXT[];\n\
+         UPDATE question_history SET (score, understanding_depth, feedback, knowledge_gaps, is_correct) = ( \
+           SELECT carried.score, carried.understanding_depth, carried.feedback, carried.knowledge_gaps, \
+                  coalesce(is_correct, carried.is_correct) FROM question_history_carry_over(ai_evaluation) AS carried) \
+         WHERE ai_evaluation IS NOT NULL;\n"
+    ))
+}
+
+/// Rows of about 1 KB, each with an evaluation.
+fn seed(n_rows: u64) -> String {
+    format!(
+        "INSERT INTO users (id, email) VALUES (md5('user')::uuid, 'user@example.org');
+INSERT INTO assessments (id, user_id) VALUES (md5('assessment')::uuid, md5('user')::uuid);
+INSERT INTO competency_assessments (id, assessment_id)
+SELECT md5('competency ' || n)::uuid, md5('assessment')::uuid FROM generate_series(1, 1000) AS n;
+INSERT INTO question_history (id, competency_assessment_id, question_text, question_type, difficulty_level,
+    user_answer_transcript, audio_duration_seconds, transcription_confidence, ai_evaluation, time_spent_seconds, answered_at)
+SELECT md5(n::text)::uuid, md5('competency ' || n % 1000 + 1)::uuid, repeat(md5(n::text), 2), 'open', n % 5 + 1,
+    repeat(md5(n::text) || ' ', 12), 60, 0.9,
+    jsonb_build_object('score', n % 5 + 1, 'isCorrect', n % 3 = 0,
+        'understandingDepth', (ARRAY['shallow', 'medium', 'deep'])[n % 3 + 1],
+        'feedback', repeat(md5(n::text), 2), 'knowledgeGaps', jsonb_build_array('ownership', 'lifetimes'),
+        'nextDifficulty', 3, 'reasoning', repeat(md5(n::text), 3), 'correctAnswer', repeat(md5(n::text), 3),
+        'expectedKeyPoints', jsonb_build_array(md5(n::text))), 30, now()
+FROM generate_series(1, {n_rows}) AS n;"
+    )
+}
+
+/// Size of the table with indexes and all.
+fn size(bench: &Bench, database: &str) -> anyhow::Result<u64> {
+    let text =
+        bench.cluster.psql(database, "SELECT pg_total_relation_size('assessments.question_history')")?;
+    Ok(text.trim().parse()?)
+}
+
+/// A session that looks at the size again and again.
+struct Watch {
+    child: std::process::Child,
+}
+
+fn watch_size(bench: &Bench, url: &str) -> anyhow::Result<Watch> {
+    let file = bench.cluster.socket_directory().join("watch.sql");
+    fs::write(&file, "SELECT pg_total_relation_size('assessments.question_history') \\watch 0.2\n")?;
+    let mut psql = server::psql(&bench.cluster, url);
+    let child = psql.arg("-f").arg(file).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    Ok(Watch { child })
+}
+
+impl Watch {
+    /// The largest size that was seen.
+    fn peak(self) -> anyhow::Result<u64> {
+        process::signal(&self.child, "INT")?;
+        let output = self.child.wait_with_output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        text.lines().filter_map(|line| line.trim().parse().ok()).max().context("the size was never seen")
+    }
+}

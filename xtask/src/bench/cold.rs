@@ -1,0 +1,34 @@
+//! The first run: 100 small migrations of five services on an empty database, against a script of the same.
+
+use std::fs;
+
+use super::figure::{Figures, tell};
+use super::{Bench, process, server, synthetic};
+
+/// Most memory that the program may take.
+const MEMORY_BYTES: u64 = 20_000_000;
+
+pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()> {
+    let script = bench.cluster.socket_directory().join("cold.sql");
+    fs::write(&script, synthetic::script())?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for turn in 1..=bench.repeat {
+        tell(&format!("cold: {turn} of {}", bench.repeat));
+        let (mine, other) = (bench.cluster.create_database()?, bench.cluster.create_database()?);
+        let mut psql = server::psql(&bench.cluster, other.url());
+        psql.arg("-f").arg(&script);
+        let mut up = bench.ours(mine.url(), &["synthetic", "up"]);
+        if turn % 2 == 0 {
+            theirs.push(process::timed(&mut psql)?);
+            ours.push(process::timed(&mut up)?);
+        } else {
+            ours.push(process::timed(&mut up)?);
+            theirs.push(process::timed(&mut psql)?);
+        }
+    }
+    figures.durations("100 migrations, 5 services", ours, theirs, 1.0);
+    let database = bench.cluster.create_database()?;
+    let seen = process::watched(&mut bench.ours(database.url(), &["synthetic", "up"]), None)?;
+    figures.bytes("peak memory", seen.peak_bytes, MEMORY_BYTES);
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Running a program and looking at it from outside: how long it took, how much memory it had.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+
+use super::Bench;
+
+/// How often a process is looked at where its memory is measured; its peak is kept by the system.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// What was seen of a process that succeeded.
+pub(super) struct Seen {
+    pub(super) elapsed: Duration,
+    /// Peak of its resident memory; nothing where the system does not tell.
+    pub(super) peak_bytes: Option<u64>,
+}
+
+/// Makes a release build of this program.
+pub(super) fn build() -> anyhow::Result<PathBuf> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has a workspace")?;
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--quiet", "-p", "xtask"])
+        .current_dir(root)
+        .status()?;
+    ensure!(status.success(), "the release build failed");
+    Ok(root.join("target/release/xtask"))
+}
+
+impl Bench {
+    /// The program under measurement, over a database of its own.
+    pub(super) fn ours(&self, url: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        // Elsewhere, so that no `.env` of the workspace is read.
+        command.args(arguments).env("DATABASE_URL", url).current_dir("/");
+        command
+    }
+}
+
+/// Runs it to its end; how long that took.
+pub(super) fn timed(command: &mut Command) -> anyhow::Result<Duration> {
+    let begun = Instant::now();
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("{command:?}"))?;
+    let elapsed = begun.elapsed();
+    succeeded(command, &output)?;
+    Ok(elapsed)
+}
+
+/// Runs it to its end and looks at its memory meanwhile, which is why durations are better taken with [`timed`].
+pub(super) fn watched(command: &mut Command, look_every: Option<Duration>) -> anyhow::Result<Seen> {
+    let begun = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{command:?}"))?;
+    let mut peak_bytes = None;
+    while child.try_wait()?.is_none() {
+        peak_bytes = peak_of(&child).max(peak_bytes);
+        thread::sleep(look_every.unwrap_or(LOOK_EVERY));
+    }
+    let elapsed = begun.elapsed();
+    succeeded(command, &child.wait_with_output()?)?;
+    Ok(Seen { elapsed, peak_bytes })
+}
+
+/// Sends a signal to a process that was started here, by name.
+pub(super) fn signal(child: &Child, name: &str) -> anyhow::Result<()> {
+    let status = Command::new("kill").args(["-s", name, &child.id().to_string()]).status()?;
+    ensure!(status.success(), "`kill -s {name}` failed");
+    Ok(())
+}
+
+/// The highest resident memory so far, from `/proc`.
+fn peak_of(child: &Child) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+fn succeeded(command: &Command, output: &Output) -> anyhow::Result<()> {
+    if !output.status.success() {
+        bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
