@@ -10,6 +10,7 @@ mod figure;
 mod load;
 mod nothing;
 mod process;
+mod profochatbot;
 mod readers;
 mod server;
 mod synthetic;
@@ -52,6 +53,8 @@ enum Name {
     Assessments,
     /// The same beside an application that reads and writes
     AssessmentsLoad,
+    /// A million conversations made multi-tenant beside an application that reads and writes
+    ProfochatbotLoad,
 }
 
 impl Name {
@@ -61,6 +64,7 @@ impl Name {
             Self::Nothing => "nothing",
             Self::Assessments => "assessments",
             Self::AssessmentsLoad => "assessments-load",
+            Self::ProfochatbotLoad => "profochatbot-load",
         }
     }
 }
@@ -93,7 +97,10 @@ pub(crate) fn run(arguments: BenchArguments) -> anyhow::Result<()> {
             Name::Nothing => nothing::measure(&bench, &mut figures)?,
             Name::Assessments => assessments::measure(&bench, &mut figures)?,
             Name::AssessmentsLoad => {
-                under_load::measure(&bench, &assessments::subject(&bench), &mut figures)?
+                under_load::measure(&bench, &assessments::subject(&bench), &mut figures)?;
+            }
+            Name::ProfochatbotLoad => {
+                under_load::measure(&bench, &profochatbot::subject(&bench), &mut figures)?;
             }
         }
         figures.print()?;
