@@ -33,7 +33,7 @@ pub use table_lock::LockMode;
 /// function cannot declare a module: with it, a new migration is one new file and one line, and two branches that both
 /// add one conflict here instead of silently changing each other's order. Every module has a `pub struct Migration`.
 ///
-/// ```ignore
+/// ```text
 /// migration_kit::migrations! {
 ///     m20251016_000001_create_messages,
 ///     m20251017_000001_add_message_source,

@@ -25,7 +25,7 @@ pub(super) const TEXT_FORM: &str = "SELECT set_config('DateStyle', 'ISO, YMD', t
 
 /// A move of rows into the rejects that is being described; [`MoveToRejects::run`] runs it.
 ///
-/// ```ignore
+/// ```text
 /// online
 ///     .move_to_rejects("run")
 ///     .rows("NOT EXISTS (SELECT FROM bot WHERE bot.bot_id = source.bot_id)")

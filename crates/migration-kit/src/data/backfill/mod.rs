@@ -42,7 +42,7 @@ const PLACEHOLDER: &str = "{batch}";
 ///
 /// Write them so that repeating them changes nothing: a killed run repeats none, but the contract step sweeps once more.
 ///
-/// ```ignore
+/// ```text
 /// online
 ///     .backfill("messages")
 ///     .statement("UPDATE messages AS source SET length = length(source.content) WHERE {batch} AND source.length IS NULL")
