@@ -12,7 +12,7 @@ use migration_plan::Direction;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, TransactionTrait, Value};
 use sea_orm_migration::SchemaManager;
 
-use crate::deployment::Placed;
+use crate::deployment::{Placed, qualified};
 use crate::run::Caller;
 use crate::session::Session;
 
@@ -122,7 +122,21 @@ pub(crate) async fn claim<C: ConnectionTrait>(
     let values =
         [migration.as_str().into(), search_path(placed).into(), application(placed, Some(migration)).into()];
     let row = query_one(tx, &sql, values).await?;
+    if direction == Direction::Revert {
+        begin_backfills_anew(tx, placed).await?;
+    }
     Ok(Claim { is_ours: row.try_get_by_index::<i64>(0)? == 1, begun_at: row.try_get_by_index(1)? })
+}
+
+/// Forgets how far open backfills have come: a revert may take away what a later migration, stopped midway, had carried
+/// over already. A row that is carried over twice is the same as one that is carried over once.
+async fn begin_backfills_anew<C: ConnectionTrait>(tx: &C, placed: &Placed) -> Result<(), DbErr> {
+    let cursors = qualified(&placed.schema, &format!("migration_backfill_{}", placed.name()));
+    let exists = format!("/* migrate */ SELECT pg_catalog.to_regclass({}) IS NOT NULL", literal(&cursors));
+    if query_one(tx, &exists, []).await?.try_get_by_index(0)? {
+        execute(tx, format!("DELETE FROM {cursors}")).await?;
+    }
+    Ok(())
 }
 
 /// Settles a session for a migration that runs outside a transaction: its steps read from it how patient they are.
