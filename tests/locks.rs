@@ -112,6 +112,6 @@ fn who_is_in_the_way_of_a_table_lock_is_named() {
     waiting for the ACCESS EXCLUSIVE lock on `messages` of `chat` · behind pid [pid] (nightly report), in a transaction for [time] · [time]
     error: `chat`: migration `m20261120_000002_check_messages` stopped midway while reverting
       because no ACCESS EXCLUSIVE lock on `chat.messages` within [time]: process [pid] (`nightly report`) has held ACCESS SHARE for [time] or more
-      hint what was done stands and can be done again: fix the cause and run `down chat` again, which resumes
+      hint what was done stands and can be done again: fix the cause and run `down chat@-1` again, which resumes
     ");
 }

@@ -16,13 +16,18 @@ pub struct Policy {
     pub patience: Duration,
     /// The longest time for which a queued attempt may make application statements wait: 250 ms.
     pub stall_budget: Duration,
+    /// The same while there is hope of a better moment: 40 ms.
+    pub gentle_budget: Duration,
+    /// How long there is such hope: 4 s. Transactions that begin at random soon all end at nearly the same time; where
+    /// one always begins well before another ends, waiting longer changes nothing.
+    pub gentle_for: Duration,
     /// Age from which on a transaction is old: its end cannot be guessed, so one never queues behind it: 1 s.
     pub old_after: Duration,
     /// Pause between two probes: 50 ms.
     pub probe_every: Duration,
     /// Failed probes before a queued attempt; short transactions usually leave a gap earlier: 10.
     pub probes_before_queueing: u32,
-    /// The length of a queued attempt while no transaction has been seen to end yet: 50 ms.
+    /// The length of a queued attempt while no transaction has been seen to end yet: 40 ms.
     pub typical_queue: Duration,
     /// How long to wait in a weak mode for an autovacuum to be cancelled by the server: 3 s, three times the default
     /// `deadlock_timeout`, after which the server does it.
@@ -40,10 +45,12 @@ impl Default for Policy {
         Self {
             patience: Duration::from_secs(600),
             stall_budget: Duration::from_millis(250),
+            gentle_budget: Duration::from_millis(40),
+            gentle_for: Duration::from_secs(4),
             old_after: Duration::from_secs(1),
             probe_every: Duration::from_millis(50),
             probes_before_queueing: 10,
-            typical_queue: Duration::from_millis(50),
+            typical_queue: Duration::from_millis(40),
             autovacuum_limit: Duration::from_secs(3),
             statement_limit: Duration::from_secs(10),
         }
@@ -113,7 +120,12 @@ impl Policy {
         let rest = observed.lifetime.map_or(self.typical_queue, |lifetime| {
             lifetime.saturating_sub(youngest) + Duration::from_millis(10)
         });
-        if rest > self.stall_budget { probe } else { Decision::Queue { lock_timeout: rest } }
+        let budget = if observed.waited < self.gentle_for { self.gentle_budget } else { self.stall_budget };
+        if rest <= budget {
+            return Decision::Queue { lock_timeout: rest };
+        }
+        // Just when it will fit the budget, so that the moment is not missed between two probes.
+        Decision::Probe { after: (rest - budget).max(Duration::from_millis(5)).min(self.probe_every) }
     }
 
     /// Whether nothing is known of the end of this holder's transaction.
@@ -150,8 +162,16 @@ mod tests {
     }
 
     fn decide(holders: &[Holder], failed_probes: u32, lifetime_ms: Option<u64>) -> Decision {
+        decide_after(ms(50) * failed_probes, holders, failed_probes, lifetime_ms)
+    }
+
+    fn decide_after(
+        waited: Duration,
+        holders: &[Holder],
+        failed_probes: u32,
+        lifetime_ms: Option<u64>,
+    ) -> Decision {
         let lifetime = lifetime_ms.map(ms);
-        let waited = ms(50) * failed_probes;
         Policy::default().decide(Observed { holders, waited, failed_probes, lifetime, queued: None })
     }
 
@@ -190,23 +210,36 @@ mod tests {
     #[test]
     fn queues_for_the_rest_of_the_youngest_transactions_life() {
         assert_eq!(
-            decide(&[session(90), session(20)], 10, Some(100)),
-            Decision::Queue { lock_timeout: ms(90) }
+            decide(&[session(90), session(70)], 10, Some(100)),
+            Decision::Queue { lock_timeout: ms(40) }
         );
         assert_eq!(decide(&[session(200)], 10, Some(100)), Decision::Queue { lock_timeout: ms(10) });
     }
 
     #[test]
+    fn waits_for_a_good_moment_before_it_spends_the_whole_budget() {
+        let holders = [session(300), session(150)];
+        let early = |age_ms| decide_after(ms(3_999), &[session(age_ms)], 20, Some(350));
+        assert_eq!(early(150), PROBE);
+        assert_eq!(early(300), Decision::Probe { after: ms(20) });
+        assert_eq!(early(319), Decision::Probe { after: ms(5) });
+        assert_eq!(early(320), Decision::Queue { lock_timeout: ms(40) });
+        let late = decide_after(ms(4_000), &holders, 80, Some(350));
+        assert_eq!(late, Decision::Queue { lock_timeout: ms(210) });
+    }
+
+    #[test]
     fn queues_briefly_while_no_life_is_known() {
-        assert_eq!(decide(&[session(20)], 10, None), Decision::Queue { lock_timeout: ms(50) });
+        assert_eq!(decide(&[session(20)], 10, None), Decision::Queue { lock_timeout: ms(40) });
     }
 
     #[test]
     fn the_stall_budget_bounds_a_queued_attempt() {
-        assert_eq!(decide(&[session(0)], 10, Some(240)), Decision::Queue { lock_timeout: ms(250) });
-        assert_eq!(decide(&[session(0)], 10, Some(241)), PROBE);
+        let late = |age_ms, lifetime_ms| decide_after(ms(9_000), &[session(age_ms)], 10, Some(lifetime_ms));
+        assert_eq!(late(0, 240), Decision::Queue { lock_timeout: ms(250) });
+        assert_eq!(late(0, 241), Decision::Probe { after: ms(5) });
         for (age_ms, lifetime_ms) in [(0, 0), (10, 900), (500, 700), (999, 999)] {
-            if let Decision::Queue { lock_timeout } = decide(&[session(age_ms)], 50, Some(lifetime_ms)) {
+            if let Decision::Queue { lock_timeout } = late(age_ms, lifetime_ms) {
                 assert!(lock_timeout <= Policy::default().stall_budget);
             }
         }

@@ -15,7 +15,7 @@ async fn a_table_is_vacuumed_while_it_is_filled() {
         .backfill("wide")
         .batch_rows(100)
         .target(Duration::ZERO)
-        .vacuum_every(300)
+        .vacuum_times(5)
         .statement("UPDATE wide AS source SET n = 1 WHERE {batch}")
         .run()
         .await
@@ -24,18 +24,19 @@ async fn a_table_is_vacuumed_while_it_is_filled() {
     // A vacuum inside a transaction fails, so that it ran shows that it stood outside.
     let n_vacuums: u32 =
         scratch.text("SELECT pg_stat_get_vacuum_count('wide'::regclass)").await.parse().unwrap();
-    assert_eq!(n_vacuums, 6);
+    // A batch goes beyond the count at which one is due, so the last may not be.
+    assert!((4..=5).contains(&n_vacuums), "{n_vacuums}");
 }
 
 #[tokio::test]
 async fn vacuuming_between_batches_keeps_the_table_small() {
     let mut sizes = Vec::new();
-    for vacuum_every in [u64::MAX, 200] {
+    for n_times in [0, 10] {
         let scratch = with_wide_rows().await;
         let online = scratch.online("m1").await;
         let backfill = online.backfill("wide").batch_rows(100).target(Duration::ZERO);
         let statement = "UPDATE wide AS source SET n = 1 WHERE {batch}";
-        backfill.vacuum_every(vacuum_every).statement(statement).run().await.unwrap();
+        backfill.vacuum_times(n_times).statement(statement).run().await.unwrap();
         sizes.push(online.table_size("wide").await.unwrap().table_bytes);
     }
 

@@ -1,41 +1,62 @@
 //! What the kit tells, collected.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use tracing::field::{Field, Visit};
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-/// The events that the kit sends on this thread, each as its fields in text form.
-#[derive(Clone, Default)]
-pub(crate) struct Events(Arc<Mutex<Vec<BTreeMap<String, String>>>>);
+/// An event as its fields in text form.
+type Told = BTreeMap<String, String>;
+
+thread_local! {
+    /// What was told on this thread, on which all of a test runs, while somebody collects.
+    static TOLD: RefCell<Option<Vec<Told>>> = const { RefCell::new(None) };
+}
+
+/// The events that the kit sends.
+pub(crate) struct Events;
 
 impl Events {
-    /// Collects until the result is dropped.
+    /// Collects those of this thread until the result is dropped.
     pub(crate) fn collect() -> Collecting {
-        let events = Self::default();
-        let subscriber = tracing_subscriber::registry().with(events.clone());
-        Collecting { events, _guard: tracing::subscriber::set_default(subscriber) }
+        // One for all threads: where each brings its own, a place that tells while another begins may stay unheard.
+        static LISTENING: Once = Once::new();
+        LISTENING.call_once(|| {
+            let subscriber = tracing_subscriber::registry().with(Self);
+            tracing::subscriber::set_global_default(subscriber).expect("nobody else listens");
+        });
+        TOLD.set(Some(Vec::new()));
+        Collecting
     }
 }
 
 /// Events being collected.
-pub(crate) struct Collecting {
-    events: Events,
-    _guard: tracing::subscriber::DefaultGuard,
-}
+pub(crate) struct Collecting;
 
 impl Collecting {
     /// The events so far.
-    pub(crate) fn told(&self) -> Vec<BTreeMap<String, String>> {
-        self.events.0.lock().expect("nobody panicked over it").clone()
+    pub(crate) fn told(&self) -> Vec<Told> {
+        TOLD.with_borrow(Clone::clone).unwrap_or_default()
     }
 }
 
-impl<S: tracing::Subscriber> Layer<S> for Events {
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        struct Fields(BTreeMap<String, String>);
+impl Drop for Collecting {
+    fn drop(&mut self) {
+        TOLD.set(None);
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Events {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        metadata.target() == "migration"
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        struct Fields(Told);
         impl Visit for Fields {
             fn record_str(&mut self, field: &Field, value: &str) {
                 self.0.insert(field.name().to_owned(), value.to_owned());
@@ -44,10 +65,8 @@ impl<S: tracing::Subscriber> Layer<S> for Events {
                 self.0.insert(field.name().to_owned(), format!("{value:?}"));
             }
         }
-        if event.metadata().target() == "migration" {
-            let mut fields = Fields(BTreeMap::new());
-            event.record(&mut fields);
-            self.0.lock().expect("nobody panicked over it").push(fields.0);
-        }
+        let mut fields = Fields(BTreeMap::new());
+        event.record(&mut fields);
+        TOLD.with_borrow_mut(|told| told.as_mut().map(|told| told.push(fields.0)));
     }
 }

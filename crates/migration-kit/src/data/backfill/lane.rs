@@ -3,6 +3,7 @@
 //! It decides when a batch is tried again and how big the next one is. It does not know of other parts, except through
 //! what they share.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,7 @@ pub(super) struct Shared<'a> {
     pub(super) cursors: &'a Cursors,
     pub(super) steps: &'a [Step],
     pub(super) pause: Duration,
+    /// After how many changed rows the table is vacuumed, if it is.
     pub(super) vacuum_every: Option<u64>,
     pub(super) changed_since_vacuum: Mutex<u64>,
     pub(super) progress: Mutex<Progress>,
@@ -43,6 +45,8 @@ pub(super) struct Lane<'a> {
     connection: &'a mut PgConnection,
     cursor: Cursor,
     pace: Pace,
+    /// The rows of the next batches, as far as they were looked for.
+    ahead: VecDeque<Stretch>,
 }
 
 impl<'a> Lane<'a> {
@@ -54,7 +58,7 @@ impl<'a> Lane<'a> {
         batch_rows: u64,
         target: Duration,
     ) -> Self {
-        Self { shared, connection, cursor, pace: Pace::new(batch_rows, target) }
+        Self { shared, connection, cursor, pace: Pace::new(batch_rows, target), ahead: VecDeque::new() }
     }
 
     /// Fills the part to its end; its cursor as it then stands.
@@ -85,6 +89,7 @@ impl<'a> Lane<'a> {
         loop {
             match self.batch().await {
                 Err(error) if is_contention(&error) => {
+                    self.ahead.clear();
                     self.pace.back_off();
                     patience.wait(self.shared.online.origin(), &self.shared.table.name, error).await?;
                 }
@@ -98,9 +103,11 @@ impl<'a> Lane<'a> {
         let Shared { table, walk, .. } = *self.shared;
         let place = &self.cursor.place;
         let mut tx = session::begin(self.connection, BATCH_LIMITS).await?;
-        let stretch =
-            walk.next(&mut tx, table, place.after.as_ref(), place.until.as_ref(), self.pace.rows()).await?;
-        let Some(stretch) = stretch else { return Ok(None) };
+        if self.ahead.is_empty() {
+            let (after, until) = (place.after.as_ref(), place.until.as_ref());
+            self.ahead = walk.next(&mut tx, table, after, until, self.pace.rows()).await?;
+        }
+        let Some(stretch) = self.ahead.pop_front() else { return Ok(None) };
         let next = run_batch(self.shared, tx, &self.cursor, stretch).await?;
         Ok(Some(next))
     }

@@ -28,7 +28,7 @@ use super::rejects;
 use super::table::Table;
 use crate::event;
 use crate::session::{self, BOOKKEEPING, db_err, refusal};
-use crate::{Online, literal, quote_identifier};
+use crate::{Online, worker};
 
 /// Stands in a statement for the rows of a batch.
 const PLACEHOLDER: &str = "{batch}";
@@ -36,9 +36,9 @@ const PLACEHOLDER: &str = "{batch}";
 /// A backfill that is being described; [`Backfill::run`] runs it.
 ///
 /// The table is walked by its primary key, of any types and any number of columns, or by its blocks if it has none or
-/// [`Backfill::by_blocks`] says so. In
-/// every statement `{batch}` becomes the condition that picks the rows of the batch from the table under the alias
-/// `source`. The statements of a batch run in the order in which they were given, in one transaction.
+/// [`Backfill::by_blocks`] says so. In every statement `{batch}` becomes the condition that picks the rows of the batch
+/// from the table under the alias `source`. The statements of a batch run in the order in which they were given, in one
+/// transaction.
 ///
 /// Write them so that repeating them changes nothing: a killed run repeats none, but the contract step sweeps once more.
 ///
@@ -58,7 +58,7 @@ pub struct Backfill<'a> {
     batch_rows: u64,
     target: Duration,
     pause: Duration,
-    vacuum_every: Option<u64>,
+    vacuum_times: u32,
     workers: u32,
     unfinished: Option<String>,
 }
@@ -92,9 +92,9 @@ impl<'a> Backfill<'a> {
             table: table.to_owned(),
             steps: Vec::new(),
             batch_rows: 1_000,
-            target: Duration::from_millis(100),
+            target: Duration::from_millis(40),
             pause: Duration::ZERO,
-            vacuum_every: None,
+            vacuum_times: 0,
             workers: 1,
             unfinished: None,
         }
@@ -120,7 +120,7 @@ impl<'a> Backfill<'a> {
         self
     }
 
-    /// How long a batch should take (100 ms): this long, at most, an application statement waits for it.
+    /// How long a batch should take (40 ms): this long, at most, an application statement waits for it.
     pub fn target(mut self, duration: Duration) -> Self {
         self.target = duration;
         self
@@ -132,10 +132,10 @@ impl<'a> Backfill<'a> {
         self
     }
 
-    /// Vacuums the table each time so many rows were changed (never), so that new versions of rows take the space of
-    /// dead ones: without it, an update of all rows doubles the table. Index entries are left to autovacuum.
-    pub fn vacuum_every(mut self, n_rows: u64) -> Self {
-        self.vacuum_every = Some(n_rows.max(1));
+    /// Vacuums the table so many times on the way (never), so that new versions of rows take the space of dead ones:
+    /// without it, an update of all rows doubles the table. Index entries are left to autovacuum.
+    pub fn vacuum_times(mut self, n_times: u32) -> Self {
+        self.vacuum_times = n_times;
         self
     }
 
@@ -199,7 +199,7 @@ impl<'a> Backfill<'a> {
             cursors: &cursors,
             steps: &steps,
             pause: self.pause,
-            vacuum_every: self.vacuum_every,
+            vacuum_every: total.checked_div(u64::from(self.vacuum_times)),
             changed_since_vacuum: Mutex::new(0),
             progress: Mutex::new(Progress::new(online.origin(), &self.table, before.rows, total)),
         };
@@ -242,7 +242,8 @@ impl<'a> Backfill<'a> {
             borders.extend(between.into_iter().map(Some));
         }
         // By key the last part ends where there are no more rows; by block, where the table ends now, and then once
-        // more at what was added behind meanwhile, the rows that the backfill itself moved there among it.
+        // more at what was added behind meanwhile, the rows that the backfill itself moved there among it. Where unfinished
+        // rows are looked for at the end, those behind are found then.
         let end = match walk {
             Walk::Keys(_) => None,
             Walk::Blocks => Some(Position::Block(table.n_blocks(connection).await?)),
@@ -253,7 +254,7 @@ impl<'a> Backfill<'a> {
             work: work.to_owned(),
             after: border[0].clone(),
             until: border[1].clone(),
-            is_extensible: matches!(walk, Walk::Blocks) && part + 1 == n_parts,
+            is_extensible: matches!(walk, Walk::Blocks) && self.unfinished.is_none() && part + 1 == n_parts,
         });
         Ok(parts.collect())
     }
@@ -267,7 +268,7 @@ impl<'a> Backfill<'a> {
     ) -> Result<Vec<Cursor>, DbErr> {
         let mut others = Vec::new();
         for _ in 1..open.len() {
-            others.push(connect(self.online).await?);
+            others.push(worker::connect(self.online.pool(), self.online.schema()).await?);
         }
         let connections = std::iter::once(connection).chain(&mut others);
         let lanes = connections.zip(open).map(|(connection, cursor)| {
@@ -342,17 +343,4 @@ async fn rehearse(
             Err(error) => patience.wait(online.origin(), table, error).await?,
         }
     }
-}
-
-/// Opens a connection like those of the pool, for one more part. The pool itself may be a single connection, in use.
-async fn connect(online: &Online) -> Result<PgConnection, DbErr> {
-    let options = online.pool().connect_options();
-    let mut connection = PgConnection::connect_with(&options).await.map_err(db_err)?;
-    let schema = literal(&quote_identifier(online.schema()));
-    session::execute(
-        &mut connection,
-        format!("{BOOKKEEPING}SELECT set_config('search_path', {schema}, false)"),
-    )
-    .await?;
-    Ok(connection)
 }

@@ -13,8 +13,10 @@ use super::walk::{Position, Stretch};
 use crate::data::patience::{BATCH_LIMITS, Patience};
 use crate::session::{self, BOOKKEEPING, db_err, refusal};
 
-/// The most rows of one look, and of the batch that fills them.
-const MOST_ROWS: usize = 1_000;
+/// The most rows of one look, which reads the whole table.
+const MOST_ROWS: usize = 20_000;
+/// The most rows of one batch.
+const BATCH_ROWS: usize = 1_000;
 /// How many looks in a row may find rows of which none is then changed or rejected: each had moved again.
 const MOST_VAIN: u32 = 5;
 
@@ -28,7 +30,6 @@ pub(super) async fn fill(
     mut cursor: Cursor,
     unfinished: &str,
 ) -> Result<Cursor, DbErr> {
-    let mut patience = Patience::new();
     let mut n_vain = 0;
     loop {
         let places = look(connection, shared, unfinished).await?;
@@ -41,15 +42,12 @@ pub(super) async fn fill(
                 shared.table.name
             )));
         }
-        match batch(connection, shared, &cursor, &places).await {
-            Ok(next) => {
-                let is_vain = (next.counted.changed, next.counted.rejected)
-                    == (cursor.counted.changed, cursor.counted.rejected);
-                n_vain = if is_vain { n_vain + 1 } else { 0 };
-                cursor = next;
-            }
-            Err(error) => patience.wait(shared.online.origin(), &shared.table.name, error).await?,
+        let before = cursor.counted;
+        for places in places.chunks(BATCH_ROWS) {
+            cursor = batch_until_it_succeeds(connection, shared, &cursor, places).await?;
         }
+        let is_vain = (cursor.counted.changed, cursor.counted.rejected) == (before.changed, before.rejected);
+        n_vain = if is_vain { n_vain + 1 } else { 0 };
     }
 }
 
@@ -65,6 +63,21 @@ async fn look(
     );
     let rows = session::rows(connection, sql).await?;
     rows.iter().map(|row| row.try_get(0).map_err(db_err)).collect()
+}
+
+async fn batch_until_it_succeeds(
+    connection: &mut PgConnection,
+    shared: &Shared<'_>,
+    cursor: &Cursor,
+    places: &[String],
+) -> Result<Cursor, DbErr> {
+    let mut patience = Patience::new();
+    loop {
+        match batch(connection, shared, cursor, places).await {
+            Ok(next) => return Ok(next),
+            Err(error) => patience.wait(shared.online.origin(), &shared.table.name, error).await?,
+        }
+    }
 }
 
 async fn batch(
