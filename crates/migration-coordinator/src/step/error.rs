@@ -104,12 +104,11 @@ impl StepError {
     pub fn hint(&self) -> String {
         match self {
             Self::RolledBack { id, direction, .. } => {
-                format!("nothing was changed; fix it and run `{} {}` again", verb(*direction), id.service)
+                format!("nothing was changed; fix it and run `{}` again", command(id, *direction))
             }
             Self::Partial { id, direction, .. } => format!(
-                "what was done stands and can be done again: fix the cause and run `{} {}` again, which resumes",
-                verb(*direction),
-                id.service
+                "what was done stands and can be done again: fix the cause and run `{}` again, which resumes",
+                command(id, *direction)
             ),
             Self::Isolation { .. } => {
                 "nothing was changed; leave it out, or declare it with `Details::touches` if its owner agrees"
@@ -127,9 +126,11 @@ impl StepError {
             Self::Guard { id, .. } => {
                 format!("nothing was changed; see `rejects {}` and `status {}`", id.service, id.service)
             }
-            Self::TableLock { id, .. } => format!("try again when the blocker is gone: `up {}`", id.service),
+            Self::TableLock { id, direction, .. } => {
+                format!("try again when the blocker is gone: `{}`", command(id, *direction))
+            }
             Self::Interrupted { id, direction } => {
-                format!("run `{} {}` again to go on", verb(*direction), id.service)
+                format!("run `{}` again to go on", command(id, *direction))
             }
         }
     }
@@ -149,10 +150,11 @@ fn participle(direction: Direction) -> &'static str {
     }
 }
 
-fn verb(direction: Direction) -> &'static str {
+/// The command that does this step next, and no other that was not asked for before.
+fn command(id: &MigrationId, direction: Direction) -> String {
     match direction {
-        Direction::Apply => "up",
-        Direction::Revert => "down",
+        Direction::Apply => format!("up {}", id.service),
+        Direction::Revert => format!("down {}@-1", id.service),
     }
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails the test, and says where")]
 
 mod atomic;
+mod backfills;
 mod cancellation;
 mod connecting;
 mod failure;

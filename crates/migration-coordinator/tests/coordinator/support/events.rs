@@ -1,28 +1,38 @@
 //! What the coordinator told, as text: one line an event.
 
+use std::cell::RefCell;
 use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 use std::time::Duration;
 
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-/// Collects the events of this thread, on which all of a test runs.
-pub(crate) struct Events {
-    lines: Arc<Mutex<Vec<String>>>,
-    _guard: tracing::subscriber::DefaultGuard,
+thread_local! {
+    /// What was told on this thread, on which all of a test runs, while somebody collects.
+    static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
+
+/// Collects the events of this thread until it is dropped.
+pub(crate) struct Events;
 
 impl Events {
     pub(crate) fn collect() -> Self {
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let subscriber = tracing_subscriber::registry().with(Collector { lines: Arc::clone(&lines) });
-        Self { lines, _guard: tracing::subscriber::set_default(subscriber) }
+        // One for all threads: where each brings its own, a place that tells while another begins may stay unheard.
+        static LISTENING: Once = Once::new();
+        LISTENING.call_once(|| {
+            let subscriber = tracing_subscriber::registry().with(Collector);
+            tracing::subscriber::set_global_default(subscriber).unwrap();
+        });
+        LINES.set(Some(Vec::new()));
+        Self
     }
 
     /// The events of this kind.
     pub(crate) fn of(&self, kind: &str) -> Vec<String> {
         let kind = format!(" kind={kind:?}");
-        self.lines.lock().unwrap().iter().filter(|line| line.contains(&kind)).cloned().collect()
+        let lines = LINES.with_borrow(Clone::clone).unwrap_or_default();
+        lines.into_iter().filter(|line| line.contains(&kind)).collect()
     }
 
     /// Waits until an event of this kind was told; fails after half a minute.
@@ -37,17 +47,23 @@ impl Events {
     }
 }
 
-struct Collector {
-    lines: Arc<Mutex<Vec<String>>>,
+impl Drop for Events {
+    fn drop(&mut self) {
+        LINES.set(None);
+    }
 }
 
-impl<S: tracing::Subscriber> Layer<S> for Collector {
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target() == "migration" {
-            let mut line = Line(String::new());
-            event.record(&mut line);
-            self.lines.lock().unwrap().push(line.0);
-        }
+struct Collector;
+
+impl<S: Subscriber> Layer<S> for Collector {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        metadata.target() == "migration"
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        LINES.with_borrow_mut(|lines| lines.as_mut().map(|lines| lines.push(line.0)));
     }
 }
 

@@ -1,6 +1,8 @@
 //! Services made in a test: migrations that are lists of statements.
 
-use migration_kit::{Details, Service, ServiceMigration};
+use std::time::Duration;
+
+use migration_kit::{Details, Online, Service, ServiceMigration};
 use sea_orm_migration::prelude::*;
 
 /// A migration made of its statements.
@@ -9,12 +11,28 @@ pub(crate) struct Step {
     up: Vec<String>,
     down: Vec<String>,
     transactional: bool,
+    backfill: Option<Backfill>,
     details: Details,
+}
+
+/// A backfill in batches of ten rows, after all statements.
+struct Backfill {
+    service: &'static str,
+    table: &'static str,
+    statement: String,
+    n_workers: u32,
 }
 
 /// A transactional expand step that does nothing yet.
 pub(crate) fn step(name: &'static str) -> Step {
-    Step { name, up: Vec::new(), down: Vec::new(), transactional: true, details: Details::expand() }
+    Step {
+        name,
+        up: Vec::new(),
+        down: Vec::new(),
+        transactional: true,
+        backfill: None,
+        details: Details::expand(),
+    }
 }
 
 /// A service of these steps.
@@ -34,6 +52,18 @@ impl Step {
     pub(crate) fn down(mut self, sql: impl Into<String>) -> Self {
         self.down.push(sql.into());
         self
+    }
+
+    /// Ends `up` with a backfill of a table of the service, outside a transaction.
+    pub(crate) fn backfill(
+        mut self,
+        service: &'static str,
+        table: &'static str,
+        statement: impl Into<String>,
+        n_workers: u32,
+    ) -> Self {
+        self.backfill = Some(Backfill { service, table, statement: statement.into(), n_workers });
+        self.stepwise()
     }
 
     /// Takes it out of the transaction.
@@ -67,6 +97,11 @@ impl MigrationTrait for Step {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for statement in &self.up {
             manager.get_connection().execute_unprepared(statement).await?;
+        }
+        if let Some(Backfill { service, table, statement, n_workers }) = &self.backfill {
+            let online = Online::new(manager, service, self.name).await?;
+            let backfill = online.backfill(table).statement(statement).workers(*n_workers);
+            backfill.batch_rows(10).target(Duration::ZERO).run().await?;
         }
         Ok(())
     }
