@@ -3,7 +3,7 @@
 //!
 //! Outside a transaction. Strongest lock: ACCESS EXCLUSIVE on `question_history` for the instant in which a helper column
 //! is added, then SHARE ROW EXCLUSIVE for the instants in which three triggers are created. The rows are filled in
-//! batches of neighbouring blocks (keys are random), each a transaction of its own of about 100 ms that locks its rows alone; a killed run goes on
+//! batches of neighbouring blocks (keys are random), each a transaction of its own of about 40 ms that locks its rows alone; a killed run goes on
 //! where it stopped.
 //!
 //! What is not exactly representable is listed as a reject and stays in `ai_evaluation`; so is the evaluation's word on
@@ -39,8 +39,8 @@ impl MigrationTrait for Migration {
             .backfill("question_history")
             .rejects(evaluation::rejects())
             .statement(evaluation::fill())
-            .by_blocks(evaluation::is_forgotten())
-            .vacuum_every(100_000)
+            .by_blocks(evaluation::is_overlooked())
+            .vacuum_times(8)
             .run()
             .await?;
         Ok(())

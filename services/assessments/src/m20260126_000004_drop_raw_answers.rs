@@ -45,7 +45,7 @@ impl MigrationTrait for Migration {
                 .rejects(evaluation::rejects())
                 .statement(evaluation::fill())
                 .by_blocks(evaluation::is_forgotten())
-                .vacuum_every(100_000)
+                .vacuum_times(10)
                 .run()
                 .await?;
             refuse_forgotten_rows(&online).await?;
@@ -64,12 +64,7 @@ impl MigrationTrait for Migration {
         evaluation::add_marker(&online).await?;
         evaluation::create_function(&online).await?;
         evaluation::create_triggers(&online).await?;
-        online
-            .backfill("question_history")
-            .statement(evaluation::rebuild())
-            .vacuum_every(250_000)
-            .run()
-            .await?;
+        online.backfill("question_history").statement(evaluation::rebuild()).vacuum_times(4).run().await?;
         // The trigger has listed under the backfill's name what this migration's sweep had listed.
         online.forget_rejects().await.map(drop)
     }

@@ -1,6 +1,6 @@
 //! Expand, phases 2 and 3. Gives every run its bot and its deployment, and makes ended runs inactive.
 //!
-//! `SHARE ROW EXCLUSIVE` on `run` for the moment that a trigger takes; then batches of about 100 ms that lock the runs
+//! `SHARE ROW EXCLUSIVE` on `run` for the moment that a trigger takes; then batches of about 40 ms that lock the runs
 //! they change. A run that names no bot, or a course that does not exist, stays as it is and is listed as a reject: no
 //! course is invented for it. `down` drops the trigger; the filled columns go with their migration.
 
