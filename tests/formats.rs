@@ -55,6 +55,20 @@ fn every_command_has_a_document() {
 }
 
 #[test]
+fn what_every_command_understands_may_stand_before_it() {
+    let lab = Lab::migrated();
+    assert!(lab.migrate(&["--json", "status"]).exits(0).json()["services"].is_array());
+    events(&lab.migrate(&["--format", "ndjson", "redo", "rag"]).exits(0));
+    assert_snapshot!(lab.migrate(&["--contract", "status"]).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: an option of `up` stands before the command
+      hint write options behind the command that they are for: `up --contract`
+    ");
+}
+
+#[test]
 fn a_run_is_told_event_by_event() {
     let lab = Lab::empty();
     let ran = lab.migrate(&["up", "chat", "--format", "ndjson"]).exits(0);

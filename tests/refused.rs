@@ -188,8 +188,7 @@ fn words_that_are_no_command() {
     --- stderr
     error: unrecognized subcommand 'frobnicate'
 
-    Usage: cargo xtask migrate [OPTIONS]
-           cargo xtask migrate <COMMAND>
+    Usage: cargo xtask migrate [OPTIONS] [COMMAND]
 
     For more information, try '--help'.
     ");

@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use migration_plan::{Selection, SelectionError};
 
+use crate::exit::Failure;
+
 /// What the long help of a program ends with.
 const HELP: &str = "\
 Examples:
@@ -37,9 +39,14 @@ Exit codes:
   8    cannot connect, or not permitted
   130  interrupted (Ctrl-C); 143 terminated";
 
+/// The defaults of [`RunArguments`].
+const WAIT: &str = "60s";
+const LOCK_PATIENCE: &str = "10m";
+const JOBS: u16 = 8;
+
 /// Brings the databases of several services to where they should be.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, after_long_help = HELP)]
+#[command(after_long_help = HELP)]
 pub struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -47,6 +54,25 @@ pub struct Arguments {
     pub(crate) up: UpOptions,
     #[command(flatten)]
     pub(crate) global: Global,
+}
+
+impl Arguments {
+    /// The command; `up` if none is named.
+    ///
+    /// # Errors
+    /// [`Failure`] if something that only `up` understands stands before another command, which would not heed it.
+    pub(crate) fn command(self) -> Result<Command, Failure> {
+        let Some(command) = self.command else {
+            return Ok(Command::Up { targets: Vec::new(), options: self.up });
+        };
+        if self.up != UpOptions::default() {
+            return Err(Failure::usage(
+                "an option of `up` stands before the command",
+                "write options behind the command that they are for: `up --contract`",
+            ));
+        }
+        Ok(command)
+    }
 }
 
 /// The arguments of a program that has no others.
@@ -254,7 +280,7 @@ pub(crate) enum GraphFormat {
 }
 
 /// What `up` understands, also where it is left out.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub(crate) struct UpOptions {
     #[command(flatten)]
     pub(crate) run: RunArguments,
@@ -273,17 +299,24 @@ pub(crate) struct UpOptions {
 }
 
 /// What every command understands that runs migrations.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(crate) struct RunArguments {
     /// How long to wait for another run's migration lock: `90s`, `5m`, `0`
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = WAIT, value_parser = duration)]
     pub(crate) wait: Duration,
     /// How long to try for a table lock that somebody is in the way of
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = LOCK_PATIENCE, value_parser = duration)]
     pub(crate) lock_patience: Duration,
     /// Most services that are worked on at once
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(long, value_name = "N", default_value_t = JOBS)]
     pub(crate) jobs: u16,
+}
+
+impl Default for RunArguments {
+    fn default() -> Self {
+        let read = |text| duration(text).expect("the defaults are durations");
+        Self { wait: read(WAIT), lock_patience: read(LOCK_PATIENCE), jobs: JOBS }
+    }
 }
 
 /// Reads a service and its target; what is wrong is told with what is right.
@@ -313,6 +346,11 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_no_argument() {
+        assert_eq!(Alone::parse_from(["migrate"]).arguments.up, UpOptions::default());
+    }
 
     #[test]
     fn durations_need_a_unit() {

@@ -11,7 +11,7 @@ use migration_kit::Service;
 use sea_orm::DatabaseConnection;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::arguments::{Alone, Arguments, Colour, Command};
+use crate::arguments::{Alone, Arguments, Colour};
 use crate::command;
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -80,10 +80,10 @@ pub fn execute(program: Program, arguments: Arguments) -> ExitCode {
 }
 
 fn start(program: Program, arguments: Arguments, output: Output) -> anyhow::Result<Exit> {
-    let Arguments { command, up, global } = arguments;
-    let command = command.unwrap_or(Command::Up { targets: Vec::new(), options: up });
+    let install_postgres = arguments.global.install_postgres;
+    let command = arguments.command()?;
     let environment = Environment::read()?;
-    let context = Context { program, environment, output, install_postgres: global.install_postgres };
+    let context = Context { program, environment, output, install_postgres };
     // One thread: the work is the server's, and services side by side only wait side by side.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -58,7 +58,7 @@ impl HumanLayer {
     fn started(&self, fields: &Fields) {
         let bar = self.bars.add(ProgressBar::new_spinner());
         bar.set_style(spinner());
-        bar.set_message(self.label(fields));
+        bar.set_prefix(self.label(fields));
         bar.enable_steady_tick(TICK);
         let key = (fields.text("service").to_owned(), fields.text("migration").to_owned());
         let work = Work { bar, rejects: BTreeMap::new() };
@@ -130,15 +130,17 @@ impl HumanLayer {
             (ms > 0).then_some(ms)
         });
         let rest =
-            rest.map_or_else(String::new, |ms| format!(", {} left", duration(Duration::from_millis(ms))));
-        bar.set_style(if total > 0 { bar_style() } else { spinner() });
+            rest.map_or_else(String::new, |ms| format!(" · {} left", duration(Duration::from_millis(ms))));
+        // The total is the planner's estimate, and rows that move are met twice: a bar that is full would mislead.
+        let (style, of) = if done < total {
+            (bar_style(), format!(" of about {total}"))
+        } else {
+            (spinner(), String::new())
+        };
+        bar.set_style(style);
         bar.set_length(total.max(done));
         bar.set_position(done);
-        bar.set_message(format!(
-            "{}  {} · {done} of {total} rows, {rate}/s{rest}",
-            self.label(fields),
-            fields.text("what")
-        ));
+        bar.set_message(format!("{} · {done}{of} rows · {rate}/s{rest}", fields.text("what")));
     }
 
     fn lock_waiting(&self, fields: &Fields) {
@@ -215,10 +217,11 @@ impl<S: Subscriber> Layer<S> for HumanLayer {
 }
 
 fn spinner() -> ProgressStyle {
-    ProgressStyle::with_template("{msg}  {spinner} {elapsed}").expect("the template is a literal that parses")
+    ProgressStyle::with_template("{prefix}  {spinner} {elapsed}  {msg}")
+        .expect("the template is a literal that parses")
 }
 
 fn bar_style() -> ProgressStyle {
-    ProgressStyle::with_template("{msg}\n{wide_bar} {percent}%")
+    ProgressStyle::with_template("{prefix}  {spinner} {elapsed}\n  {bar:20} {percent:>3}%  {msg}")
         .expect("the template is a literal that parses")
 }
