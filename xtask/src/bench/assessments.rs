@@ -1,19 +1,14 @@
 //! A million evaluations carried over into columns: how long, how much space, and what the application notices.
 
 use std::fs;
-use std::process::Stdio;
-use std::time::Duration;
-
-use anyhow::Context;
 
 use super::figure::{Figures, tell};
-use super::under_load::{self, Subject};
+use super::size::SizeWatch;
+use super::under_load::{self, GROWTH, LOOK_EVERY, MEMORY_BYTES, Phase, Subject};
 use super::{Bench, process, server};
 
-/// Most memory that the program may take.
-const MEMORY_BYTES: u64 = 50_000_000;
-/// How often memory and size are looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Size of the table with indexes and all.
+const SIZE: &str = "SELECT pg_total_relation_size('assessments.question_history')";
 
 /// The service's guide, written out: columns with their checks, one update, plain indexes, then the columns that go.
 const SCRIPT: &str = "\
@@ -28,6 +23,12 @@ UPDATE question_history SET score = (ai_evaluation->>'score')::integer,
 WHERE ai_evaluation IS NOT NULL;
 CREATE INDEX idx_question_history_score ON question_history (score) WHERE score IS NOT NULL;
 CREATE INDEX idx_question_history_is_correct ON question_history (is_correct) WHERE is_correct IS NOT NULL;
+";
+
+/// Its end, once no application reads the old columns.
+const SCRIPT_END: &str = "\
+ALTER TABLE question_history DROP COLUMN user_answer_transcript, DROP COLUMN audio_duration_seconds,
+    DROP COLUMN transcription_confidence, DROP COLUMN ai_evaluation;
 ";
 
 /// The application's old code: it knows nothing of the new columns. Keys are hashes of numbers, so that a number finds a
@@ -45,18 +46,41 @@ const STATEMENTS: [(&str, u32); 4] = [
     ),
     (
         "\\set n random(1, 100000)\n\\set score random(1, 5)\nUPDATE assessments.question_history SET ai_evaluation = \
-         jsonb_build_object('score', :score, 'isCorrect', true, 'understandingDepth', 'deep', 'feedback', \
+         jsonb_build_object('score', (:score)::integer, 'isCorrect', true, 'understandingDepth', 'deep', 'feedback', \
          (:n)::text, 'knowledgeGaps', jsonb_build_array('one', 'two')) WHERE id = md5((:n)::text)::uuid;\n",
         1,
     ),
     (
         "\\set n random(1, 1000)\n\\set score random(1, 5)\nINSERT INTO assessments.question_history \
          (competency_assessment_id, question_text, user_answer_transcript, ai_evaluation) \
-         VALUES (md5('competency ' || :n)::uuid, 'why?', 'because', jsonb_build_object('score', :score, \
+         VALUES (md5('competency ' || :n)::uuid, 'why?', 'because', jsonb_build_object('score', (:score)::integer, \
          'isCorrect', false, 'understandingDepth', 'shallow', 'feedback', (:n)::text, 'knowledgeGaps', '[]'::jsonb));\n",
         1,
     ),
 ];
+
+/// The application's new code: it knows the new columns alone.
+const NEW_STATEMENTS: [(&str, u32); 3] = [
+    (
+        "\\set n random(1, 100000)\nSELECT question_text, score, feedback FROM assessments.question_history \
+         WHERE id = md5((:n)::text)::uuid;\n",
+        5,
+    ),
+    (
+        "\\set n random(1, 100000)\n\\set score random(1, 5)\nUPDATE assessments.question_history \
+         SET score = :score WHERE id = md5((:n)::text)::uuid;\n",
+        4,
+    ),
+    (
+        "\\set n random(1, 1000)\n\\set score random(1, 5)\nINSERT INTO assessments.question_history \
+         (competency_assessment_id, question_text, score, understanding_depth, feedback, knowledge_gaps) \
+         VALUES (md5('competency ' || :n)::uuid, 'why?', :score, 'deep', (:n)::text, '{}');\n",
+        1,
+    ),
+];
+
+/// Lets the soak time of the contract step pass.
+const SOAKED: &str = "UPDATE seaql_migrations_assessments SET applied_at = applied_at - 172800";
 
 /// Rows whose evaluation says something that its column does not.
 const LEFT: &str = "SELECT count(*) FROM question_history WHERE ai_evaluation IS NOT NULL AND \
@@ -72,10 +96,25 @@ pub(super) fn subject(bench: &Bench) -> Subject {
         before: "m20260122_000001_create_questions",
         seed: seed(bench.rows),
         tables: &["assessments.question_history"],
-        statements: &STATEMENTS,
-        runs: vec![vec!["migrate", "up", "assessments"]],
-        script: SCRIPT,
-        left: LEFT,
+        phases: vec![
+            Phase {
+                name: "expand",
+                before: None,
+                statements: &STATEMENTS,
+                command: &["migrate", "up", "assessments"],
+                script: SCRIPT,
+                left: LEFT,
+            },
+            Phase {
+                name: "contract",
+                before: Some(SOAKED),
+                statements: &NEW_STATEMENTS,
+                command: &["migrate", "up", "assessments", "--contract", "--allow-data-loss"],
+                script: SCRIPT_END,
+                left: "SELECT count(*) FROM pg_attribute WHERE attrelid = 'question_history'::regclass \
+                       AND attname = 'ai_evaluation'",
+            },
+        ],
     }
 }
 
@@ -90,7 +129,7 @@ pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()
         tell(&format!("assessments: {turn} of {}", bench.repeat.div_ceil(3)));
         let url = server::copy(&bench.cluster, &template, "filled")?;
         let before = size(bench, "filled")?;
-        let watch = watch_size(bench, &url)?;
+        let watch = SizeWatch::start(bench, &url, SIZE)?;
         let seen = process::watched(&mut bench.ours(&url, &FILLED), Some(LOOK_EVERY))?;
         let peak = watch.peak()?.max(size(bench, "filled")?);
         if turn == 1 {
@@ -112,13 +151,13 @@ pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()
     }
     figures.durations(&format!("{} evaluations carried over", bench.rows), ours, theirs, 1.3);
     let peak = peaks.iter().copied().fold(0.0, f64::max);
-    let limit = "at most 1.3 ×".to_owned();
+    let limit = format!("at most {GROWTH} ×");
     figures.row(
         "peak size of the table, of that before",
         format!("{peak:.2} ×"),
         String::new(),
         limit,
-        peak <= 1.3,
+        peak <= GROWTH,
     );
     figures.bytes("peak memory", memory, MEMORY_BYTES);
     Ok(server::drop_copy(&bench.cluster, &template)?)
@@ -162,32 +201,6 @@ FROM generate_series(1, {n_rows}) AS n;"
     )
 }
 
-/// Size of the table with indexes and all.
 fn size(bench: &Bench, database: &str) -> anyhow::Result<u64> {
-    let text =
-        bench.cluster.psql(database, "SELECT pg_total_relation_size('assessments.question_history')")?;
-    Ok(text.trim().parse()?)
-}
-
-/// A session that looks at the size again and again.
-struct Watch {
-    child: std::process::Child,
-}
-
-fn watch_size(bench: &Bench, url: &str) -> anyhow::Result<Watch> {
-    let file = bench.cluster.socket_directory().join("watch.sql");
-    fs::write(&file, "SELECT pg_total_relation_size('assessments.question_history') \\watch 0.2\n")?;
-    let mut psql = server::psql(&bench.cluster, url);
-    let child = psql.arg("-f").arg(file).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-    Ok(Watch { child })
-}
-
-impl Watch {
-    /// The largest size that was seen.
-    fn peak(self) -> anyhow::Result<u64> {
-        process::signal(&self.child, "INT")?;
-        let output = self.child.wait_with_output()?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        text.lines().filter_map(|line| line.trim().parse().ok()).max().context("the size was never seen")
-    }
+    Ok(bench.cluster.psql(database, SIZE)?.trim().parse()?)
 }

@@ -13,6 +13,7 @@ mod process;
 mod profochatbot;
 mod readers;
 mod server;
+mod size;
 mod synthetic;
 mod under_load;
 

@@ -1,7 +1,7 @@
 //! A million conversations and a tenth as many runs made multi-tenant beside their application.
 
 use super::Bench;
-use super::under_load::Subject;
+use super::under_load::{Phase, Subject};
 
 /// The documented script as far as it concerns the big tables, repaired so that it succeeds: one transaction.
 const SCRIPT: &str = "\
@@ -74,10 +74,14 @@ pub(super) fn subject(bench: &Bench) -> Subject {
         before: "m20240101_000001_create_profochatbot",
         seed: seed(bench.rows),
         tables: &["profochatbot.conversation", "profochatbot.run"],
-        statements: &STATEMENTS,
-        runs: vec![vec!["migrate", "up", "profochatbot"]],
-        script: SCRIPT,
-        left: LEFT,
+        phases: vec![Phase {
+            name: "expand",
+            before: None,
+            statements: &STATEMENTS,
+            command: &["migrate", "up", "profochatbot"],
+            script: SCRIPT,
+            left: LEFT,
+        }],
     }
 }
 

@@ -6,6 +6,8 @@ use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use anyhow::ensure;
+
 use super::{Bench, server};
 
 /// Who reads while a migration runs.
@@ -46,7 +48,7 @@ impl Readers {
         };
         let mut transaction = "BEGIN;\n".to_owned();
         for table in tables {
-            writeln!(transaction, "SELECT count(*) FROM (SELECT FROM {table} LIMIT 10) AS some;")?;
+            writeln!(transaction, "SELECT count(*) FROM (SELECT FROM {table} LIMIT 10) AS few;")?;
         }
         writeln!(transaction, "SELECT pg_sleep({seconds});\nCOMMIT;")?;
         let script = bench.cluster.socket_directory().join("readers.sql");
@@ -55,8 +57,10 @@ impl Readers {
         for _ in 0..n_readers {
             let mut psql = server::psql(&bench.cluster, url);
             psql.arg("-f").arg(&script).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            reading.children.push(psql.spawn()?);
+            let mut child = psql.spawn()?;
             thread::sleep(PAUSE);
+            ensure!(child.try_wait()?.is_none(), "a reader cannot read");
+            reading.children.push(child);
         }
         Ok(reading)
     }

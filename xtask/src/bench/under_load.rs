@@ -5,16 +5,24 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use anyhow::ensure;
+
 use super::figure::{Figures, milliseconds, tell};
 use super::load::Load;
 use super::readers::Readers;
+use super::size::SizeWatch;
 use super::{Bench, process, server};
 
 /// By how much the longest statement may be longer with a migration than without.
 const LIMIT: Duration = Duration::from_millis(50);
+/// How much larger tables may be at their largest; under load, indexes left out.
+pub(super) const GROWTH: f64 = 1.3;
+/// Most memory that the program may take, and how often it is looked at.
+pub(super) const MEMORY_BYTES: u64 = 50_000_000;
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long the application warms up, and then is watched without a migration.
-const WARM_UP: Duration = Duration::from_secs(5);
-const ALONE: Duration = Duration::from_secs(20);
+const WARM_UP: Duration = Duration::from_secs(3);
+const ALONE: Duration = Duration::from_secs(15);
 /// How long it is watched afterwards: what is still due then was held up.
 const AFTERWARDS: Duration = Duration::from_secs(2);
 
@@ -28,13 +36,23 @@ pub(super) struct Subject {
     pub(super) seed: String,
     /// Tables that readers stand on.
     pub(super) tables: &'static [&'static str],
-    /// Statements of its application, each with its weight.
+    /// What is run, in this order.
+    pub(super) phases: Vec<Phase>,
+}
+
+/// One run of the program beside one release of the application.
+pub(super) struct Phase {
+    /// What it is called in the table of figures.
+    pub(super) name: &'static str,
+    /// Run in the service's schema before the application starts.
+    pub(super) before: Option<&'static str>,
+    /// Statements of the application, each with its weight.
     pub(super) statements: &'static [(&'static str, u32)],
-    /// What of the program is run, in this order; `{service}` is not replaced anywhere.
-    pub(super) runs: Vec<Vec<&'static str>>,
+    /// Arguments of the program.
+    pub(super) command: &'static [&'static str],
     /// The script that does the same without care, in its schema.
     pub(super) script: &'static str,
-    /// Counts rows that were not carried over, in its schema.
+    /// Counts what was not done, in its schema.
     pub(super) left: &'static str,
 }
 
@@ -46,6 +64,10 @@ struct Outcome {
     n_failed: usize,
     errors: String,
     left: String,
+    /// Peak size of the tables, of that before.
+    growth: f64,
+    /// Peak memory of the program.
+    memory_bytes: Option<u64>,
 }
 
 /// Which side migrates.
@@ -58,9 +80,11 @@ enum Side {
 pub(super) fn measure(bench: &Bench, subject: &Subject, figures: &mut Figures) -> anyhow::Result<()> {
     let template = seeded(bench, subject)?;
     for readers in Readers::ALL {
-        let ours = outcome(bench, subject, &template, readers, Side::Ours)?;
-        let script = outcome(bench, subject, &template, readers, Side::Script)?;
-        print(readers, &ours, &script, figures);
+        let ours = outcomes(bench, subject, &template, readers, Side::Ours)?;
+        let script = outcomes(bench, subject, &template, readers, Side::Script)?;
+        for (phase, (ours, script)) in subject.phases.iter().zip(ours.iter().zip(&script)) {
+            print(&format!("{}, {}", phase.name, readers.describe()), ours, script, figures);
+        }
     }
     Ok(server::drop_copy(&bench.cluster, &template)?)
 }
@@ -78,54 +102,78 @@ pub(super) fn seeded(bench: &Bench, subject: &Subject) -> anyhow::Result<String>
     Ok(name)
 }
 
-fn outcome(
+/// What one side does to the application, phase by phase.
+fn outcomes(
     bench: &Bench,
     subject: &Subject,
     template: &str,
     readers: Readers,
     side: Side,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<Vec<Outcome>> {
     tell(&format!("{}: {side:?}, {}", subject.service, readers.describe()));
     let name = format!("loaded_{}", subject.service);
-    let url = server::copy(&bench.cluster, template, &name)?;
-    let load = Load::start(bench, &url, subject.statements)?;
+    server::copy(&bench.cluster, template, &name)?;
+    let outcomes =
+        subject.phases.iter().map(|phase| outcome(bench, subject, phase, &name, readers, side)).collect();
+    server::drop_copy(&bench.cluster, &name)?;
+    outcomes
+}
+
+fn outcome(
+    bench: &Bench,
+    subject: &Subject,
+    phase: &Phase,
+    database: &str,
+    readers: Readers,
+    side: Side,
+) -> anyhow::Result<Outcome> {
+    let url = bench.cluster.url(database);
+    let within = |sql: &str| format!("SET search_path = {};\n{sql}", subject.service);
+    if let (Some(before), Side::Ours) = (phase.before, side) {
+        bench.cluster.psql(database, &within(before))?;
+    }
+    let sizes: Vec<String> = subject.tables.iter().map(|table| format!("pg_table_size('{table}')")).collect();
+    let size = format!("SELECT {}", sizes.join(" + "));
+    let size_before: u64 = bench.cluster.psql(database, &size)?.trim().parse()?;
+    let load = Load::start(bench, &url, phase.statements)?;
     thread::sleep(WARM_UP);
     let watched = SystemTime::now();
     thread::sleep(ALONE);
     let reading = readers.start(bench, &url, subject.tables)?;
+    let watch = SizeWatch::start(bench, &url, &size)?;
     let begun = SystemTime::now();
-    let mut took = Duration::ZERO;
-    match side {
+    let (took, memory_bytes) = match side {
         Side::Ours => {
-            for run in &subject.runs {
-                took += process::timed(&mut bench.ours(&url, run))?;
-            }
+            let seen = process::watched(&mut bench.ours(&url, phase.command), Some(LOOK_EVERY))?;
+            (seen.elapsed, seen.peak_bytes)
         }
         Side::Script => {
             let file = bench.cluster.socket_directory().join("script.sql");
-            fs::write(&file, format!("SET search_path = {};\n{}", subject.service, subject.script))?;
-            took += process::timed(server::psql(&bench.cluster, &url).arg("-f").arg(&file))?;
+            fs::write(&file, within(phase.script))?;
+            (process::timed(server::psql(&bench.cluster, &url).arg("-f").arg(&file))?, None)
         }
-    }
+    };
     let ended = SystemTime::now();
     thread::sleep(AFTERWARDS);
+    let peak = watch.peak()?;
     drop(reading);
     let statements = load.stop()?;
-    let left =
-        bench.cluster.psql(&name, &format!("SET search_path = {};\n{}", subject.service, subject.left))?;
-    server::drop_copy(&bench.cluster, &name)?;
+    let (alone, meanwhile) = (statements.between(watched, begun), statements.between(begun, ended));
+    ensure!(!alone.is_empty(), "the application stopped: {}", statements.errors);
+    let left = bench.cluster.psql(database, &within(phase.left))?;
     Ok(Outcome {
         took,
-        alone: statements.between(watched, begun),
-        meanwhile: statements.between(begun, ended),
+        alone,
+        meanwhile,
         n_failed: statements.n_failed,
         errors: statements.errors,
         left: left.trim().to_owned(),
+        growth: peak as f64 / size_before as f64,
+        memory_bytes,
     })
 }
 
-fn print(readers: Readers, ours: &Outcome, script: &Outcome, figures: &mut Figures) {
-    let who = readers.describe();
+fn print(who: &str, ours: &Outcome, script: &Outcome, figures: &mut Figures) {
     let longest = |latencies: &[Duration]| latencies.last().copied().unwrap_or_default();
     let text = |outcome: &Outcome| {
         format!(
@@ -146,12 +194,20 @@ fn print(readers: Readers, ours: &Outcome, script: &Outcome, figures: &mut Figur
         ours.n_failed == 0,
     );
     figures.row(
-        &format!("rows left out, {who}"),
+        &format!("rows left, {who}"),
         ours.left.clone(),
         script.left.clone(),
         "0".to_owned(),
         ours.left == "0",
     );
+    figures.row(
+        &format!("peak size, {who}"),
+        format!("{:.2} ×", ours.growth),
+        format!("{:.2} ×", script.growth),
+        format!("at most {GROWTH} ×"),
+        ours.growth <= GROWTH,
+    );
+    figures.bytes(&format!("peak memory, {who}"), ours.memory_bytes, MEMORY_BYTES);
     figures.remark(&format!("migrations took, {who}"), milliseconds(ours.took), milliseconds(script.took));
 }
 
