@@ -79,6 +79,19 @@ pub(crate) struct Limits {
     pub(crate) statement: Option<Duration>,
     /// When the transaction's commit reaches the disk.
     pub(crate) durable: Durable,
+    /// What of others' work its statements see.
+    pub(crate) isolation: Isolation,
+}
+
+/// What the statements of a transaction see of what others commit meanwhile.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    /// Each what was committed before it began.
+    #[default]
+    ReadCommitted,
+    /// All what was committed before the first began: they meet the same rows. A row that somebody changed since cannot
+    /// be changed; the transaction then fails with `serialization_failure` and has to be tried again.
+    RepeatableRead,
 }
 
 /// When a commit reaches the disk.
@@ -99,11 +112,14 @@ pub(crate) async fn begin(
     connection: &mut PgConnection,
     limits: Limits,
 ) -> Result<Transaction<'_, Postgres>, DbErr> {
-    let mut tx = connection.begin().await.map_err(db_err)?;
     let milliseconds = |limit: Option<Duration>| limit.map_or(0, |limit| limit.as_millis().max(1));
     let sql = format!(
-        "{BOOKKEEPING}SELECT set_config('lock_timeout', '{}', true), set_config('statement_timeout', '{}', true), \
-         set_config('TimeZone', 'UTC', true){}",
+        "{BOOKKEEPING}BEGIN ISOLATION LEVEL {}; {BOOKKEEPING}SELECT set_config('lock_timeout', '{}', true), \
+         set_config('statement_timeout', '{}', true), set_config('TimeZone', 'UTC', true){}",
+        match limits.isolation {
+            Isolation::ReadCommitted => "READ COMMITTED",
+            Isolation::RepeatableRead => "REPEATABLE READ",
+        },
         milliseconds(limits.lock),
         milliseconds(limits.statement),
         match limits.durable {
@@ -111,8 +127,7 @@ pub(crate) async fn begin(
             Durable::Soon => ", set_config('synchronous_commit', 'off', true)",
         },
     );
-    execute(&mut tx, sql).await?;
-    Ok(tx)
+    connection.begin_with(AssertSqlSafe(sql)).await.map_err(db_err)
 }
 
 /// Runs one statement; the number of rows that it affected.

@@ -9,16 +9,24 @@ use futures_timer::Delay;
 use sea_orm::DbErr;
 
 use crate::event::{self, Origin};
-use crate::session::{DEADLOCK_DETECTED, Durable, LOCK_NOT_AVAILABLE, Limits, sqlstate};
+use crate::session::{DEADLOCK_DETECTED, Durable, Isolation, LOCK_NOT_AVAILABLE, Limits, sqlstate};
 
 /// What holds inside a batch's transaction. A batch that waits holds rows of its own, so what it may wait is what an
 /// application statement may have to wait for it. Its commit need not wait for the disk: batch and cursor are in one
 /// transaction, so a crash takes the last batches back as if they had never run, and the next run does them again.
-pub(super) const BATCH_LIMITS: Limits =
-    Limits { lock: Some(Duration::from_millis(200)), statement: None, durable: Durable::Soon };
+pub(super) const BATCH_LIMITS: Limits = Limits {
+    lock: Some(Duration::from_millis(200)),
+    statement: None,
+    durable: Durable::Soon,
+    isolation: Isolation::ReadCommitted,
+};
 
 /// SQLSTATE of `serialization_failure`.
 const SERIALIZATION_FAILURE: &str = "40001";
+
+/// The first wait for somebody who holds a lock, and after somebody who has committed already.
+const BLOCKED_MS: u64 = 50;
+const OVERTAKEN_MS: u64 = 1;
 
 /// How long one batch is tried before its error counts.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
@@ -63,15 +71,17 @@ impl Patience {
                 &format!("`{table}`: waiting for {waited} s for rows that another session holds"),
             );
         }
-        Delay::new(delay(self.n_tries).mul_f64(0.5 + fastrand::f64())).await;
+        let is_overtaken = sqlstate(&error).as_deref() == Some(SERIALIZATION_FAILURE);
+        let first_ms = if is_overtaken { OVERTAKEN_MS } else { BLOCKED_MS };
+        Delay::new(delay(first_ms, self.n_tries).mul_f64(0.5 + fastrand::f64())).await;
         self.n_tries += 1;
         Ok(())
     }
 }
 
-/// The mean wait after this many tries: 50 ms, doubled each time, at most 2 s.
-fn delay(n_tries: u32) -> Duration {
-    Duration::from_millis(50 * (1 << n_tries.min(6))).min(Duration::from_secs(2))
+/// The mean wait after this many tries: doubled each time, at most 2 s.
+fn delay(first_ms: u64, n_tries: u32) -> Duration {
+    Duration::from_millis(first_ms << n_tries.min(6)).min(Duration::from_secs(2))
 }
 
 #[cfg(test)]
@@ -80,9 +90,10 @@ mod tests {
 
     #[test]
     fn the_wait_grows_and_is_bounded() {
-        assert_eq!(delay(0), Duration::from_millis(50));
-        assert_eq!(delay(3), Duration::from_millis(400));
-        assert_eq!(delay(40), Duration::from_secs(2));
+        assert_eq!(delay(BLOCKED_MS, 0), Duration::from_millis(50));
+        assert_eq!(delay(BLOCKED_MS, 3), Duration::from_millis(400));
+        assert_eq!(delay(BLOCKED_MS, 40), Duration::from_secs(2));
+        assert_eq!(delay(OVERTAKEN_MS, 40), Duration::from_millis(64));
     }
 
     #[test]

@@ -11,12 +11,12 @@ use futures_timer::Delay;
 use sea_orm::DbErr;
 use sea_orm::sqlx::{PgConnection, Postgres, Transaction};
 
-use super::Step;
 use super::cursor::{Cursor, Cursors};
 use super::pace::Pace;
 use super::walk::{Position, Stretch, Walk};
+use super::{LIMITS, Step};
 use crate::Online;
-use crate::data::patience::{BATCH_LIMITS, Patience, is_contention};
+use crate::data::patience::{Patience, is_contention};
 use crate::data::progress::Progress;
 use crate::data::space;
 use crate::data::table::Table;
@@ -102,7 +102,7 @@ impl<'a> Lane<'a> {
     async fn batch(&mut self) -> Result<Option<Cursor>, DbErr> {
         let Shared { table, walk, .. } = *self.shared;
         let place = &self.cursor.place;
-        let mut tx = session::begin(self.connection, BATCH_LIMITS).await?;
+        let mut tx = session::begin(self.connection, LIMITS).await?;
         if self.ahead.is_empty() {
             let (after, until) = (place.after.as_ref(), place.until.as_ref());
             self.ahead = walk.next(&mut tx, table, after, until, self.pace.rows()).await?;

@@ -27,18 +27,22 @@ use super::progress::Progress;
 use super::rejects;
 use super::table::Table;
 use crate::event;
-use crate::session::{self, BOOKKEEPING, db_err, refusal};
+use crate::session::{self, BOOKKEEPING, Isolation, Limits, db_err, refusal};
 use crate::{Online, worker};
 
 /// Stands in a statement for the rows of a batch.
 const PLACEHOLDER: &str = "{batch}";
+
+/// What holds inside a batch's transaction. All its statements meet the same rows: otherwise one of them could act on a row
+/// that the application had moved into the batch after another had looked.
+const LIMITS: Limits = Limits { isolation: Isolation::RepeatableRead, ..BATCH_LIMITS };
 
 /// A backfill that is being described; [`Backfill::run`] runs it.
 ///
 /// The table is walked by its primary key, of any types and any number of columns, or by its blocks if it has none or
 /// [`Backfill::by_blocks`] says so. In every statement `{batch}` becomes the condition that picks the rows of the batch
 /// from the table under the alias `source`. The statements of a batch run in the order in which they were given, in one
-/// transaction.
+/// transaction (`REPEATABLE READ`): they meet the same rows, and a batch that the application overtakes is done again.
 ///
 /// Write them so that repeating them changes nothing: a killed run repeats none, but the contract step sweeps once more.
 ///
@@ -332,7 +336,7 @@ async fn rehearse(
     let mut patience = Patience::new();
     loop {
         let rehearsed = async {
-            let mut tx = session::begin(connection, BATCH_LIMITS).await?;
+            let mut tx = session::begin(connection, LIMITS).await?;
             for step in steps {
                 session::execute(&mut tx, step.over_nothing()).await?;
             }

@@ -7,10 +7,11 @@
 use sea_orm::DbErr;
 use sea_orm::sqlx::{PgConnection, Row};
 
+use super::LIMITS;
 use super::cursor::Cursor;
 use super::lane::{Shared, run_batch};
 use super::walk::{Position, Stretch};
-use crate::data::patience::{BATCH_LIMITS, Patience};
+use crate::data::patience::Patience;
 use crate::session::{self, BOOKKEEPING, db_err, refusal};
 
 /// The most rows of one look, which reads the whole table.
@@ -86,7 +87,7 @@ async fn batch(
     cursor: &Cursor,
     places: &[String],
 ) -> Result<Cursor, DbErr> {
-    let tx = session::begin(connection, BATCH_LIMITS).await?;
+    let tx = session::begin(connection, LIMITS).await?;
     let quoted: Vec<String> = places.iter().map(|place| format!("\"{place}\"")).collect();
     let stretch = Stretch {
         end: cursor.place.after.clone().unwrap_or(Position::Block(0)),
