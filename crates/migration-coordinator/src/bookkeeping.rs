@@ -9,8 +9,7 @@ use std::time::Duration;
 use migration_kit::table_lock::{PATIENCE_SETTING, TableLock};
 use migration_kit::{MigrationName, literal, quote_identifier};
 use migration_plan::Direction;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, TransactionTrait, Value};
-use sea_orm_migration::SchemaManager;
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 
 use crate::deployment::{Placed, qualified};
 use crate::run::Caller;
@@ -47,45 +46,35 @@ pub(crate) struct Entry<'a> {
     pub(crate) error: Option<String>,
 }
 
-/// Makes schema, version table, journal and reject table where they are missing, in one transaction.
+/// Makes schema, version table and journal where they are missing, in one transaction. The tables of backfills and
+/// rejects are made by the first migration that needs them.
 pub(crate) async fn install(session: &Session, placed: &Placed, schema_exists: bool) -> Result<(), DbErr> {
-    let tx = session.db().begin().await?;
-    let schema = quote_identifier(&placed.schema);
-    if !schema_exists {
-        execute(&tx, format!("CREATE SCHEMA IF NOT EXISTS {schema}")).await?;
-    }
-    let primary_key = quote_identifier(&format!("{}_pkey", placed.service.version_table()));
-    execute(
-        &tx,
-        format!(
-            "CREATE TABLE IF NOT EXISTS {} (version varchar NOT NULL, applied_at bigint NOT NULL, \
-             CONSTRAINT {primary_key} PRIMARY KEY (version))",
-            placed.version_table()
-        ),
-    )
-    .await?;
+    let schema = if schema_exists {
+        String::new()
+    } else {
+        format!("CREATE SCHEMA IF NOT EXISTS {}; ", quote_identifier(&placed.schema))
+    };
     let journal = placed.journal_name();
-    execute(
-        &tx,
-        format!(
-            "CREATE TABLE IF NOT EXISTS {} (\
-               id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT {} PRIMARY KEY, \
-               run text NOT NULL, migration varchar NOT NULL, \
-               direction text NOT NULL CONSTRAINT {} CHECK (direction IN ('apply', 'revert')), \
-               started_at timestamptz NOT NULL, finished_at timestamptz, \
-               outcome text NOT NULL CONSTRAINT {} CHECK (outcome IN ('running', 'succeeded', 'failed', 'interrupted')), \
-               checksum text, role text NOT NULL DEFAULT session_user, host text NOT NULL, tool text NOT NULL, error text)",
-            placed.journal(),
-            quote_identifier(&format!("{journal}_pkey")),
-            quote_identifier(&format!("{journal}_direction_check")),
-            quote_identifier(&format!("{journal}_outcome_check")),
-        ),
-    )
-    .await?;
-    // The kit makes its tables where the session looks first.
-    execute(&tx, format!("SET LOCAL search_path = {schema}")).await?;
-    migration_kit::rejects::install(&SchemaManager::new(&tx), placed.name().as_str()).await?;
-    tx.commit().await
+    // One message, which the server runs as one transaction.
+    let sql = format!(
+        "/* migrate */ {schema}\
+         CREATE TABLE IF NOT EXISTS {} (version varchar NOT NULL, applied_at bigint NOT NULL, \
+           CONSTRAINT {} PRIMARY KEY (version)); \
+         CREATE TABLE IF NOT EXISTS {} (\
+           id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT {} PRIMARY KEY, \
+           run text NOT NULL, migration varchar NOT NULL, \
+           direction text NOT NULL CONSTRAINT {} CHECK (direction IN ('apply', 'revert')), \
+           started_at timestamptz NOT NULL, finished_at timestamptz, \
+           outcome text NOT NULL CONSTRAINT {} CHECK (outcome IN ('running', 'succeeded', 'failed', 'interrupted')), \
+           checksum text, role text NOT NULL DEFAULT session_user, host text NOT NULL, tool text NOT NULL, error text)",
+        placed.version_table(),
+        quote_identifier(&format!("{}_pkey", placed.service.version_table())),
+        placed.journal(),
+        quote_identifier(&format!("{journal}_pkey")),
+        quote_identifier(&format!("{journal}_direction_check")),
+        quote_identifier(&format!("{journal}_outcome_check")),
+    );
+    session.db().execute_unprepared(&sql).await.map(drop)
 }
 
 /// A migration that is to be done in this transaction.
@@ -97,12 +86,14 @@ pub(crate) struct Claim {
 }
 
 /// Settles a transaction and claims the migration in it. Claiming comes first, so that of two runs that meet here only
-/// one goes on.
+/// one goes on. From then on each statement waits for a lock at most so long;
+/// `None` is no limit.
 pub(crate) async fn claim<C: ConnectionTrait>(
     tx: &C,
     placed: &Placed,
     migration: &MigrationName,
     direction: Direction,
+    lock_timeout: Option<Duration>,
 ) -> Result<Claim, DbErr> {
     let table = placed.version_table();
     let write = match direction {
@@ -117,10 +108,16 @@ pub(crate) async fn claim<C: ConnectionTrait>(
            {write} RETURNING 1) \
          SELECT (SELECT count(*) FROM claimed) AS claimed, \
            (extract(epoch FROM pg_catalog.now()) * 1000000)::int8 AS begun_at, \
-           pg_catalog.set_config('search_path', $2, true), pg_catalog.set_config('TimeZone', 'UTC', true), pg_catalog.set_config('application_name', $3, true)"
+           pg_catalog.set_config('search_path', $2, true), pg_catalog.set_config('TimeZone', 'UTC', true), \
+           pg_catalog.set_config('application_name', $3, true), \
+           pg_catalog.set_config('lock_timeout', $4, true)"
     );
-    let values =
-        [migration.as_str().into(), search_path(placed).into(), application(placed, Some(migration)).into()];
+    let values = [
+        migration.as_str().into(),
+        search_path(placed).into(),
+        application(placed, Some(migration)).into(),
+        lock_timeout.map_or(0, |limit| limit.as_millis().max(1)).to_string().into(),
+    ];
     let row = query_one(tx, &sql, values).await?;
     if direction == Direction::Revert {
         begin_backfills_anew(tx, placed).await?;

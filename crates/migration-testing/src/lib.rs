@@ -15,7 +15,7 @@ use std::error::Error;
 use std::iter;
 
 use migration_coordinator::{Deployment, DeploymentError, Placement};
-use migration_kit::{Phase, Service, quote_identifier};
+use migration_kit::{Phase, Service, literal, quote_identifier};
 use migration_plan::{ContractSteps, KnownMigration};
 use postgres_sandbox::{Cluster, Database};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
@@ -142,6 +142,15 @@ impl Scratch {
     /// If the query fails.
     pub async fn rows(&self, sql: &str) -> Vec<String> {
         query::rows(&self.db, sql).await.unwrap_or_else(|error| panic!("`{sql}` failed: {error}"))
+    }
+
+    /// Whether the service's schema has a table of this name.
+    ///
+    /// # Panics
+    /// If the server cannot be asked.
+    pub async fn has_table(&self, table: &str) -> bool {
+        let sql = format!("SELECT to_regclass({}) IS NOT NULL", literal(&quote_identifier(table)));
+        self.rows(&sql).await == ["t"]
     }
 
     /// MD5 over all rows of a table as text, whatever their order: equal digests are equal rows, byte for byte.

@@ -57,9 +57,12 @@ impl HumanLayer {
 
     fn started(&self, fields: &Fields) {
         let bar = self.bars.add(ProgressBar::new_spinner());
-        bar.set_style(spinner());
-        bar.set_prefix(self.label(fields));
-        bar.enable_steady_tick(TICK);
+        // It takes a thread to tick: not where nobody sees it.
+        if !self.bars.is_hidden() {
+            bar.set_style(spinner());
+            bar.set_prefix(self.label(fields));
+            bar.enable_steady_tick(TICK);
+        }
         let key = (fields.text("service").to_owned(), fields.text("migration").to_owned());
         let work = Work { bar, rejects: BTreeMap::new() };
         if let Some(old) = self.running().insert(key, work) {

@@ -6,6 +6,8 @@
 //! catalog rows that we see although the transaction that wrote them is still in progress: it is this one. Neither needs
 //! a superuser or an event trigger, and a session beside us cannot be mistaken for us.
 //!
+//! Most migrations touch nothing else, so it is first asked whether there may be anything at all; only then what.
+//!
 //! It says what was touched; how the server is asked stands beside it, and rolling back is the caller's part. Statements
 //! outside a transaction are not seen. In a run that is all or nothing, what an earlier step of another service touched
 //! cannot be told from what a later one touches again in the same way.
@@ -58,8 +60,17 @@ pub(crate) async fn touched<C: ConnectionTrait>(
     placed: &Placed,
     migration: &MigrationName,
 ) -> Result<Touched, DbErr> {
-    let whole_schema = !placed.shares_schema();
-    let values = [placed.schema.clone().into(), search_path(placed).into(), whole_schema.into()];
+    let (schema, search_path, whole_schema) =
+        (placed.schema.clone(), search_path(placed), !placed.shares_schema());
+    if whole_schema {
+        let asked = statement(&question::suspicion(&schema, &search_path), []);
+        if let Some(row) = tx.query_one_raw(asked).await?
+            && !row.try_get_by::<bool, _>("is_suspicious")?
+        {
+            return Ok(Touched { begun_at: row.try_get_by("begun_at")?, violations: Vec::new() });
+        }
+    }
+    let values = [schema.into(), search_path.into(), whole_schema.into()];
     let rows = tx.query_all_raw(statement(&question::inside(), values)).await?;
     let begun_at = rows.first().map_or(Ok(0), |row| row.try_get_by("begun_at"))?;
     let mut objects = Vec::with_capacity(rows.len());

@@ -166,7 +166,10 @@ impl Worker<'_> {
     ) -> Result<Done, StepError> {
         let failed = |source| StepError::rolled_back(step, source);
         let (migration, placed) = (self.migration(step), self.placed);
-        let claim = bookkeeping::claim(tx, placed, &step.id.name, step.direction).await.map_err(failed)?;
+        let lock_timeout = Some(self.context.policy.stall_budget);
+        let claim = bookkeeping::claim(tx, placed, &step.id.name, step.direction, lock_timeout)
+            .await
+            .map_err(failed)?;
         if !claim.is_ours {
             return Ok(Done::Already);
         }
@@ -174,8 +177,10 @@ impl Worker<'_> {
             self.guard(tx, step, &migration.details().guards).await?;
         }
         let locks = bookkeeping::present(tx, self.locks(step)).await.map_err(failed)?;
-        for statement in waiting.lock_statements(&locks) {
-            tx.execute_unprepared(&statement).await.map_err(failed)?;
+        if !locks.is_empty() {
+            for statement in waiting.lock_statements(&locks) {
+                tx.execute_unprepared(&statement).await.map_err(failed)?;
+            }
         }
         self.call(step, &SchemaManager::new(tx)).await.map_err(failed)?;
         let mut touched =
@@ -225,7 +230,8 @@ impl Worker<'_> {
             ))));
         }
         let tx = db.begin().await.map_err(partial)?;
-        let claim = bookkeeping::claim(&tx, placed, &step.id.name, step.direction).await.map_err(partial)?;
+        let claim =
+            bookkeeping::claim(&tx, placed, &step.id.name, step.direction, None).await.map_err(partial)?;
         if step.direction == Direction::Apply {
             self.verify(&tx, step, false).await?;
         }

@@ -67,12 +67,11 @@ fn facts_query(placed: &[&Placed]) -> String {
             p.service.externals().iter().map(|e| literal(&qualified(e.schema, e.table))).collect();
         write!(
             values,
-            "{}({ordinal}, {}, {}, {}, {}, {}, ARRAY[{}]::text[])",
+            "{}({ordinal}, {}, {}, {}, {}, ARRAY[{}]::text[])",
             if ordinal == 0 { "" } else { ", " },
             literal(&p.schema),
             literal(p.service.version_table()),
             literal(&p.journal_name()),
-            literal(&format!("migration_reject_{}", p.name())),
             literal(&p.lock_key()),
             externals.join(", "),
         )
@@ -90,7 +89,6 @@ fn facts_query(placed: &[&Placed]) -> String {
                 pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may_create_schema, \
                 extract(epoch FROM pg_catalog.clock_timestamp())::int8 AS now, \
                 s.n IS NOT NULL AS schema_exists, s.v IS NOT NULL AS version_exists, s.j IS NOT NULL AS journal_exists, \
-                s.r IS NOT NULL AS reject_exists, \
                 coalesce(has_schema_privilege(s.n, 'USAGE') AND has_table_privilege(s.v, 'SELECT'), false) AS may_read, \
                 coalesce(has_schema_privilege(s.n, 'USAGE') AND has_table_privilege(s.j, 'SELECT'), false) AS may_read_journal, \
                 coalesce(has_schema_privilege(s.n, 'CREATE'), has_database_privilege(current_database(), 'CREATE')) AS may_create, \
@@ -100,15 +98,14 @@ fn facts_query(placed: &[&Placed]) -> String {
                 h.pid, coalesce(a.application_name, '') AS application, \
                 coalesce(pg_catalog.host(a.client_addr), 'local socket') AS host, \
                 coalesce(extract(epoch FROM a.backend_start)::int8, 0) AS since \
-         FROM (SELECT s.*, n.oid AS n, {version_table} AS v, {journal} AS j, {reject} AS r \
-               FROM (VALUES {values}) AS s(ordinal, schema_name, version_table, journal, reject, lock_key, externals) \
+         FROM (SELECT s.*, n.oid AS n, {version_table} AS v, {journal} AS j \
+               FROM (VALUES {values}) AS s(ordinal, schema_name, version_table, journal, lock_key, externals) \
                LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name OFFSET 0) AS s \
          LEFT JOIN held h ON h.key = pg_catalog.hashtextextended(s.lock_key, 0) \
          LEFT JOIN LATERAL pg_catalog.pg_stat_get_activity(h.pid) a ON h.pid IS NOT NULL \
          ORDER BY s.ordinal",
         version_table = table_in_schema("s.version_table"),
         journal = table_in_schema("s.journal"),
-        reject = table_in_schema("s.reject"),
     )
 }
 
@@ -154,7 +151,7 @@ fn read_facts(rows: &[PgRow], placed: &[&Placed]) -> Result<(ServerFacts, Vec<Se
             schema_exists: row.try_get("schema_exists")?,
             may_create: row.try_get("may_create")?,
             may_write: row.try_get("may_write")?,
-            installed: version_exists && row.try_get("journal_exists")? && row.try_get("reject_exists")?,
+            installed: version_exists && row.try_get("journal_exists")?,
             applied: Vec::new(),
             journal: BTreeMap::new(),
             holder,

@@ -92,7 +92,7 @@ pub struct ServiceFacts {
     pub may_create: bool,
     /// Whether we may write its version table and journal, where they exist.
     pub may_write: bool,
-    /// Whether version table, journal and reject table all exist.
+    /// Whether version table and journal exist.
     pub installed: bool,
     /// What the version table says, in the order of application as far as it tells.
     pub applied: Vec<AppliedMigration>,

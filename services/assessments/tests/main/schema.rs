@@ -50,7 +50,7 @@ async fn a_migration_that_runs_again_changes_nothing() {
     for migration in [CREATE_QUESTIONS, ADD_COLUMNS, BACKFILL, INDEX, CONTRACT] {
         scratch.up_to(migration).await;
         let (schema, rows) = (scratch.dump_schema().await, digests(&scratch).await);
-        let rejects = scratch.table_digest("migration_reject_assessments").await;
+        let rejects = rejects_digest(&scratch).await;
         // As if it had been killed when all was done and only its version was not written yet.
         scratch
             .execute(&format!("DELETE FROM seaql_migrations_assessments WHERE version = '{migration}'"))
@@ -58,8 +58,14 @@ async fn a_migration_that_runs_again_changes_nothing() {
         scratch.up_to(migration).await;
         assert_eq!(scratch.dump_schema().await, schema, "{migration}");
         assert_eq!(digests(&scratch).await, rows, "{migration}");
-        assert_eq!(scratch.table_digest("migration_reject_assessments").await, rejects, "{migration}");
+        assert_eq!(rejects_digest(&scratch).await, rejects, "{migration}");
     }
+}
+
+/// Of the rejects, once a migration has made their table.
+async fn rejects_digest(scratch: &Scratch) -> Option<String> {
+    const REJECTS: &str = "migration_reject_assessments";
+    if scratch.has_table(REJECTS).await { Some(scratch.table_digest(REJECTS).await) } else { None }
 }
 
 #[tokio::test]

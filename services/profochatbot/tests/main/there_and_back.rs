@@ -99,15 +99,15 @@ async fn running_a_step_again_changes_nothing() {
 async fn state(scratch: &Scratch) -> Vec<(&'static str, String)> {
     let mut state = digests(scratch).await;
     for table in ["account", "bot", "course_deployment", "enrollment_token"] {
-        let exists = format!("SELECT to_regclass('{table}') IS NOT NULL");
-        if scratch.rows(&exists).await == ["f"] {
-            continue;
+        if scratch.has_table(table).await {
+            state.push((table, scratch.table_digest(table).await));
         }
-        state.push((table, scratch.table_digest(table).await));
     }
     let rejects = "SELECT migration, table_name, row_key, field, value, reason, moved, row_data \
                    FROM migration_reject_profochatbot ORDER BY migration, table_name, row_key, field";
-    state.push(("rejects", scratch.rows(rejects).await.join("\n")));
+    if scratch.has_table("migration_reject_profochatbot").await {
+        state.push(("rejects", scratch.rows(rejects).await.join("\n")));
+    }
     state.push(("schema", scratch.dump_schema().await));
     state
 }

@@ -138,7 +138,7 @@ impl Bench {
     pub(crate) async fn tables(&self, schema: &str) -> Vec<String> {
         self.rows(&format!(
             "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('{schema}') AND relkind IN ('r', 'v') \
-             AND relname !~ '^(seaql_migrations|migration_journal|migration_reject|migration_backfill)_' ORDER BY 1"
+             AND relname !~ '^(seaql_migrations|migration_journal)_' ORDER BY 1"
         ))
         .await
     }
