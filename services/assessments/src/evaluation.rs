@@ -133,16 +133,6 @@ pub(crate) fn is_forgotten() -> String {
     )
 }
 
-/// The condition that the evaluation of `source` is neither carried over nor rejected, for the backfill's last look: where
-/// all columns are filled, the evaluation is not read. An unlisted reject beside five filled columns is left to the check.
-pub(crate) fn is_overlooked() -> String {
-    format!(
-        "(source.score IS NULL OR source.understanding_depth IS NULL OR source.feedback IS NULL \
-          OR source.knowledge_gaps IS NULL OR source.is_correct IS NULL) AND {}",
-        is_forgotten()
-    )
-}
-
 /// Rebuilds the evaluations from columns and rejects, for old code: the five keys that have columns, and what was
 /// rejected as it was. A list that JSON cannot hold as the function reads it stays out; its column has it.
 pub(crate) fn rebuild() -> String {

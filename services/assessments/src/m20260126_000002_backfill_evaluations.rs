@@ -39,7 +39,7 @@ impl MigrationTrait for Migration {
             .backfill("question_history")
             .rejects(evaluation::rejects())
             .statement(evaluation::fill())
-            .by_blocks(evaluation::is_overlooked())
+            .by_blocks(evaluation::is_forgotten())
             .vacuum_times(8)
             .run()
             .await?;
