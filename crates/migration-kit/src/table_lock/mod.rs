@@ -12,6 +12,7 @@
 //! It cancels nobody's work but an autovacuum's, which starts again by itself.
 
 mod holders;
+mod lives;
 mod mode;
 mod policy;
 mod take;

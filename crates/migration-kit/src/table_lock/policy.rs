@@ -8,6 +8,11 @@ use std::time::Duration;
 
 use super::{Holder, HolderKind};
 
+/// How much longer than expected a queued attempt waits.
+const SPARE: Duration = Duration::from_millis(10);
+/// How long before a transaction ends we queue to hold up the next one of its session.
+const LEAD: Duration = Duration::from_millis(8);
+
 /// How patient and how intrusive the acquisition of table locks is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
@@ -16,19 +21,20 @@ pub struct Policy {
     pub patience: Duration,
     /// The longest time for which a queued attempt may make application statements wait: 250 ms.
     pub stall_budget: Duration,
-    /// The same while there is hope of a better moment: 40 ms.
+    /// The same while there is hope of a better moment: 35 ms.
     pub gentle_budget: Duration,
-    /// How long there is such hope: 4 s. Transactions that begin at random soon all end at nearly the same time; where
-    /// one always begins well before another ends, waiting longer changes nothing.
+    /// How long there is such hope: 10 s. Transactions that begin at random soon all end at nearly the same time, and
+    /// sessions whose transactions always overlap are brought to it, a little each time.
     pub gentle_for: Duration,
     /// Age from which on a transaction is old: its end cannot be guessed, so one never queues behind it: 1 s.
     pub old_after: Duration,
     /// Pause between two probes: 50 ms.
     pub probe_every: Duration,
-    /// Failed probes before a queued attempt; short transactions usually leave a gap earlier: 10.
+    /// Failed probes before a queued attempt; short transactions usually leave a gap earlier: 10. After a gentle attempt
+    /// half as many.
     pub probes_before_queueing: u32,
-    /// The length of a queued attempt while no transaction has been seen to end yet: 40 ms.
-    pub typical_queue: Duration,
+    /// How long a transaction is expected to go on while none has been seen to end yet: 25 ms.
+    pub typical_rest: Duration,
     /// How long to wait in a weak mode for an autovacuum to be cancelled by the server: 3 s, three times the default
     /// `deadlock_timeout`, after which the server does it.
     pub autovacuum_limit: Duration,
@@ -45,12 +51,12 @@ impl Default for Policy {
         Self {
             patience: Duration::from_secs(600),
             stall_budget: Duration::from_millis(250),
-            gentle_budget: Duration::from_millis(40),
-            gentle_for: Duration::from_secs(4),
+            gentle_budget: Duration::from_millis(35),
+            gentle_for: Duration::from_secs(10),
             old_after: Duration::from_secs(1),
             probe_every: Duration::from_millis(50),
             probes_before_queueing: 10,
-            typical_queue: Duration::from_millis(40),
+            typical_rest: Duration::from_millis(25),
             autovacuum_limit: Duration::from_secs(3),
             statement_limit: Duration::from_secs(10),
         }
@@ -62,12 +68,12 @@ impl Default for Policy {
 pub(super) struct Observed<'a> {
     /// Who is in the way now; empty if they are gone already.
     pub(super) holders: &'a [Holder],
+    /// How much longer each of them is expected to be.
+    pub(super) rests: &'a [Duration],
     /// Time since the first attempt.
     pub(super) waited: Duration,
     /// Failed probes since the last queued attempt.
     pub(super) failed_probes: u32,
-    /// The longest life of a short transaction that was seen in the way and ended, if one was.
-    pub(super) lifetime: Option<Duration>,
     /// The length of the attempt that failed, if it was a queued one.
     pub(super) queued: Option<Duration>,
 }
@@ -115,17 +121,40 @@ impl Policy {
         if observed.holders.iter().any(|holder| self.cannot_be_outwaited(holder)) {
             return probe;
         }
-        // Whoever comes after us queues behind us, so the youngest holder is the last to be waited for.
-        let youngest = observed.holders.iter().map(|holder| holder.age).min().unwrap_or_default();
-        let rest = observed.lifetime.map_or(self.typical_queue, |lifetime| {
-            lifetime.saturating_sub(youngest) + Duration::from_millis(10)
-        });
-        let budget = if observed.waited < self.gentle_for { self.gentle_budget } else { self.stall_budget };
-        if rest <= budget {
-            return Decision::Queue { lock_timeout: rest };
+        // Whoever comes after us queues behind us, so the last of them to end is the last to be waited for.
+        let last = observed.rests.iter().max().copied().unwrap_or_default() + SPARE;
+        let is_gentle = observed.waited < self.gentle_for;
+        let budget = if is_gentle { self.gentle_budget } else { self.stall_budget };
+        if last <= budget {
+            return Decision::Queue { lock_timeout: last };
         }
         // Just when it will fit the budget, so that the moment is not missed between two probes.
-        Decision::Probe { after: (rest - budget).max(Duration::from_millis(5)).min(self.probe_every) }
+        let mut after = last - budget;
+        if is_gentle && let Some(first) = self.first_to_hold_up(&observed) {
+            if first <= LEAD {
+                return Decision::Queue { lock_timeout: self.gentle_budget };
+            }
+            after = after.min(first - LEAD);
+        }
+        Decision::Probe { after: after.max(Duration::from_millis(5)).min(self.probe_every) }
+    }
+
+    /// How long until the first of these transactions ends, if it is worth to hold up for a moment whoever comes next.
+    ///
+    /// Sessions that read without a pause, each beginning its next transaction when the last one ended, never all end at
+    /// once by themselves. But the next transaction of a session that meets us in the queue begins later, and so closer
+    /// to those of the others: when that has happened often enough, all end within one gentle attempt. It is done to the
+    /// session after which the others follow soonest; else what was won with one would be lost with the next.
+    fn first_to_hold_up(&self, observed: &Observed<'_>) -> Option<Duration> {
+        let lives = observed.holders.iter().map(|holder| holder.age).zip(observed.rests.iter().copied());
+        let mut long: Vec<(Duration, Duration)> =
+            lives.filter(|(age, rest)| *age + *rest > self.gentle_budget).collect();
+        long.sort_unstable_by_key(|(_, rest)| *rest);
+        let (first, youngest) = (long.first()?.1, long.iter().map(|(age, _)| *age).min()?);
+        // The youngest began when the one before the first ended.
+        let since_the_one_before = youngest + first;
+        let widest = long.windows(2).map(|pair| pair[1].1 - pair[0].1).max()?;
+        (since_the_one_before >= widest).then_some(first)
     }
 
     /// Whether nothing is known of the end of this holder's transaction.
@@ -171,8 +200,12 @@ mod tests {
         failed_probes: u32,
         lifetime_ms: Option<u64>,
     ) -> Decision {
-        let lifetime = lifetime_ms.map(ms);
-        Policy::default().decide(Observed { holders, waited, failed_probes, lifetime, queued: None })
+        let policy = Policy::default();
+        let rest = |holder: &Holder| {
+            lifetime_ms.map_or(policy.typical_rest, |life| ms(life).saturating_sub(holder.age))
+        };
+        let rests: Vec<Duration> = holders.iter().map(rest).collect();
+        policy.decide(Observed { holders, rests: &rests, waited, failed_probes, queued: None })
     }
 
     const PROBE: Decision = Decision::Probe { after: Duration::from_millis(50) };
@@ -208,34 +241,62 @@ mod tests {
     }
 
     #[test]
-    fn queues_for_the_rest_of_the_youngest_transactions_life() {
+    fn queues_until_the_last_of_them_ends() {
         assert_eq!(
-            decide(&[session(90), session(70)], 10, Some(100)),
-            Decision::Queue { lock_timeout: ms(40) }
+            decide(&[session(80), session(65)], 10, Some(90)),
+            Decision::Queue { lock_timeout: ms(35) }
         );
         assert_eq!(decide(&[session(200)], 10, Some(100)), Decision::Queue { lock_timeout: ms(10) });
     }
 
     #[test]
     fn waits_for_a_good_moment_before_it_spends_the_whole_budget() {
-        let holders = [session(300), session(150)];
-        let early = |age_ms| decide_after(ms(3_999), &[session(age_ms)], 20, Some(350));
+        let early = |age_ms| decide_after(ms(9_999), &[session(age_ms)], 20, Some(350));
         assert_eq!(early(150), PROBE);
-        assert_eq!(early(300), Decision::Probe { after: ms(20) });
-        assert_eq!(early(319), Decision::Probe { after: ms(5) });
-        assert_eq!(early(320), Decision::Queue { lock_timeout: ms(40) });
-        let late = decide_after(ms(4_000), &holders, 80, Some(350));
+        assert_eq!(early(300), Decision::Probe { after: ms(25) });
+        assert_eq!(early(324), Decision::Probe { after: ms(5) });
+        assert_eq!(early(325), Decision::Queue { lock_timeout: ms(35) });
+        let late = decide_after(ms(10_000), &[session(300), session(150)], 80, Some(350));
         assert_eq!(late, Decision::Queue { lock_timeout: ms(210) });
     }
 
     #[test]
+    fn holds_up_the_session_after_which_the_others_follow_soonest() {
+        let decide = |ages_ms: &[u64]| {
+            let holders: Vec<Holder> = ages_ms.iter().map(|age_ms| session(*age_ms)).collect();
+            decide_after(ms(2_000), &holders, 40, Some(350))
+        };
+        let hold_up = Decision::Queue { lock_timeout: ms(35) };
+        // 150 ms after this one ends the other does; 200 ms ago that one began.
+        assert_eq!(decide(&[345, 195]), hold_up);
+        assert_eq!(decide(&[310, 160]), Decision::Probe { after: ms(32) });
+        // The other way round it would undo what was won.
+        assert_eq!(decide(&[345, 145]), PROBE);
+        // Two that end at nearly the same time are held up together, for a third.
+        assert_eq!(decide(&[345, 335, 200]), hold_up);
+        assert_eq!(decide(&[345, 340, 330]), Decision::Queue { lock_timeout: ms(30) });
+    }
+
+    #[test]
+    fn statements_of_a_moment_are_not_held_up() {
+        let holders = [session(345), session(1)];
+        let decide = |rests: &[Duration]| {
+            let waited = ms(2_000);
+            let observed = Observed { holders: &holders, rests, waited, failed_probes: 40, queued: None };
+            Policy::default().decide(observed)
+        };
+        assert_eq!(decide(&[ms(5), ms(2)]), Decision::Queue { lock_timeout: ms(15) });
+        assert_eq!(decide(&[ms(200), ms(2)]), PROBE);
+    }
+
+    #[test]
     fn queues_briefly_while_no_life_is_known() {
-        assert_eq!(decide(&[session(20)], 10, None), Decision::Queue { lock_timeout: ms(40) });
+        assert_eq!(decide(&[session(20)], 10, None), Decision::Queue { lock_timeout: ms(35) });
     }
 
     #[test]
     fn the_stall_budget_bounds_a_queued_attempt() {
-        let late = |age_ms, lifetime_ms| decide_after(ms(9_000), &[session(age_ms)], 10, Some(lifetime_ms));
+        let late = |age_ms, lifetime_ms| decide_after(ms(15_000), &[session(age_ms)], 10, Some(lifetime_ms));
         assert_eq!(late(0, 240), Decision::Queue { lock_timeout: ms(250) });
         assert_eq!(late(0, 241), Decision::Probe { after: ms(5) });
         for (age_ms, lifetime_ms) in [(0, 0), (10, 900), (500, 700), (999, 999)] {
@@ -251,7 +312,7 @@ mod tests {
             holders: &[session(20)],
             waited: ms(600),
             failed_probes: 0,
-            lifetime: Some(ms(100)),
+            rests: &[ms(80)],
             queued: Some(ms(90)),
         };
         assert_eq!(Policy::default().decide(observed), Decision::Probe { after: ms(180) });
@@ -276,7 +337,7 @@ mod tests {
         let queued = [None, Some(ms(50))];
         for queued in queued {
             let observed =
-                Observed { holders: &[], waited: ms(600_000), failed_probes: 3, lifetime: None, queued };
+                Observed { holders: &[], rests: &[], waited: ms(600_000), failed_probes: 3, queued };
             assert_eq!(Policy::default().decide(observed), Decision::GiveUp);
         }
     }

@@ -1,12 +1,12 @@
 //! One acquisition in progress: attempts, what was seen of those in the way, and what is done between two attempts.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 use sea_orm::DbErr;
 use sea_orm::sqlx::PgConnection;
 
+use super::lives::Lives;
 use super::mode::{lock_statement, queueing_lock_statement};
 use super::policy::Observed;
 use super::{Decision, Holder, LockMode, Policy, TableLock, holders};
@@ -17,8 +17,6 @@ use crate::session::{self, BOOKKEEPING, DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, L
 const FIRST_EVENT_AFTER: Duration = Duration::from_millis(200);
 /// How often a wait is told.
 const EVENT_EVERY: Duration = Duration::from_secs(1);
-/// How many ended transactions are remembered.
-const LIFETIMES: usize = 32;
 
 /// Why a table lock was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -58,13 +56,21 @@ pub struct Waiting {
     started: Instant,
     attempts: u32,
     failed_probes: u32,
-    /// The length of the next attempt's queueing and the tables for which it queues; `None` is a probe.
-    queue: Option<(Duration, Vec<TableLock>)>,
-    /// Transactions in the way, when they were first seen, and how old they were when last seen.
-    seen: HashMap<String, (Duration, Duration)>,
-    /// Lives of short transactions that were in the way and ended.
-    lifetimes: Vec<Duration>,
+    /// How the next attempt queues; `None` is a probe.
+    queue: Option<Queueing>,
+    lives: Lives,
     told: Option<Duration>,
+}
+
+/// An attempt that queues.
+#[derive(Debug)]
+struct Queueing {
+    /// When it was decided, since the first attempt.
+    from: Duration,
+    /// The sum of the waits.
+    lock_timeout: Duration,
+    /// The tables for which it queues.
+    tables: Vec<TableLock>,
 }
 
 impl Waiting {
@@ -78,8 +84,7 @@ impl Waiting {
             attempts: 0,
             failed_probes: 0,
             queue: None,
-            seen: HashMap::new(),
-            lifetimes: Vec::new(),
+            lives: Lives::default(),
             told: None,
         }
     }
@@ -91,13 +96,13 @@ impl Waiting {
         let limit =
             |lock: Duration| format!("{BOOKKEEPING}SET LOCAL lock_timeout = {}", lock.as_millis().max(1));
         let mut statements = Vec::with_capacity(locks.len() + 2);
-        if let Some((lock_timeout, queued)) = &self.queue {
+        if let Some(Queueing { lock_timeout, tables, .. }) = &self.queue {
             // `lock_timeout` counts for each lock anew.
-            let n_queued = u32::try_from(queued.len().max(1)).unwrap_or(u32::MAX);
+            let n_queued = u32::try_from(tables.len().max(1)).unwrap_or(u32::MAX);
             statements.push(limit(*lock_timeout / n_queued));
         }
         for lock in locks {
-            let queues = self.queue.as_ref().is_some_and(|(_, queued)| queued.contains(lock));
+            let queues = self.queue.as_ref().is_some_and(|queueing| queueing.tables.contains(lock));
             statements.push(if queues { queueing_lock_statement(lock) } else { lock_statement(lock) });
         }
         statements.push(limit(self.policy.stall_budget));
@@ -107,15 +112,23 @@ impl Waiting {
     /// Takes note of a failed attempt and decides what to do; `waited` is the time since the first attempt.
     pub fn failed(&mut self, waited: Duration, observed: &mut [Holder]) -> Decision {
         self.attempts += 1;
-        let queued = self.queue.take().map(|(lock_timeout, _)| lock_timeout);
-        self.failed_probes = if queued.is_some() { 0 } else { self.failed_probes + 1 };
-        self.learn(waited, observed);
+        let queued = self.queue.take();
+        self.failed_probes = match &queued {
+            None => self.failed_probes + 1,
+            Some(queueing) if queueing.lock_timeout <= self.policy.gentle_budget => {
+                self.policy.probes_before_queueing / 2
+            }
+            Some(_) => 0,
+        };
+        let behind_us = queued.as_ref().map(|q| (q.from, (q.from + q.lock_timeout).min(waited)));
+        self.lives.observe(waited, observed, behind_us, self.policy.old_after);
+        let rest = |holder: &Holder| self.lives.rest(holder).unwrap_or(self.policy.typical_rest);
         let decision = self.policy.decide(Observed {
             holders: observed,
+            rests: &observed.iter().map(rest).collect::<Vec<_>>(),
             waited,
             failed_probes: self.failed_probes,
-            lifetime: self.lifetimes.iter().max().copied(),
-            queued,
+            queued: queued.map(|queueing| queueing.lock_timeout),
         });
         if matches!(decision, Decision::DislodgeAutovacuum { .. }) {
             self.failed_probes = 0;
@@ -140,6 +153,8 @@ impl Waiting {
         let decision = self.failed(waited, &mut observed);
         self.tell(waited, locks, &observed);
         match decision {
+            // A shorter pause than usual ends at a certain moment.
+            Decision::Probe { after } if after < self.policy.probe_every => Delay::new(after).await,
             Decision::Probe { after } => Delay::new(jittered(after)).await,
             Decision::Queue { lock_timeout } => {
                 let contended = |lock: &&TableLock| {
@@ -147,7 +162,8 @@ impl Waiting {
                         .iter()
                         .any(|holder| holder.schema == lock.schema && holder.relation == lock.relation)
                 };
-                self.queue = Some((lock_timeout, locks.iter().filter(contended).cloned().collect()));
+                let tables = locks.iter().filter(contended).cloned().collect();
+                self.queue = Some(Queueing { from: waited, lock_timeout, tables });
             }
             Decision::DislodgeAutovacuum { lock_timeout } => {
                 for holder in &observed {
@@ -159,28 +175,6 @@ impl Waiting {
             Decision::GiveUp => return Err(gave_up(waited, locks, observed)),
         }
         Ok(())
-    }
-
-    /// Learns how long transactions live that come in the way, and how old those are whose age the server hides.
-    fn learn(&mut self, waited: Duration, observed: &mut [Holder]) {
-        for holder in observed.iter_mut() {
-            let (first_seen, last_age) =
-                self.seen.entry(holder.transaction.clone()).or_insert((waited, Duration::ZERO));
-            holder.age = holder.age.max(waited.saturating_sub(*first_seen));
-            *last_age = holder.age;
-        }
-        let (probe_every, old_after) = (self.policy.probe_every, self.policy.old_after);
-        let lifetimes = &mut self.lifetimes;
-        self.seen.retain(|transaction, (_, last_age)| {
-            let present = observed.iter().any(|holder| holder.transaction == *transaction);
-            if !present && *last_age < old_after {
-                // It ended at some time since it was last seen.
-                lifetimes.push(*last_age + probe_every / 2);
-            }
-            present
-        });
-        let excess = self.lifetimes.len().saturating_sub(LIFETIMES);
-        self.lifetimes.drain(..excess);
     }
 
     fn tell(&mut self, waited: Duration, locks: &[TableLock], observed: &[Holder]) {
@@ -249,4 +243,129 @@ fn describe(holder: &Holder) -> String {
         name => format!(" (`{name}`)"),
     };
     format!("process {}{application} has held {} for {age_s} s or more", holder.pid, holder.mode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::HolderKind;
+    use super::*;
+
+    /// How long a question to the server takes here.
+    const LATENCY: u64 = 2;
+
+    /// A session that reads without a pause: each transaction begins when the one before has ended.
+    struct Reader {
+        n_transactions: u32,
+        began: u64,
+        /// When it ends; `None` while it waits behind us.
+        ends: Option<u64>,
+        life: u64,
+    }
+
+    /// Readers and a clock, in milliseconds.
+    struct World {
+        now: u64,
+        readers: Vec<Reader>,
+        is_queueing: bool,
+    }
+
+    impl World {
+        fn new(lives: &[(u64, u64)]) -> Self {
+            let reader =
+                |&(ends, life): &(u64, u64)| Reader { n_transactions: 0, began: 0, ends: Some(ends), life };
+            Self { now: 0, readers: lives.iter().map(reader).collect(), is_queueing: false }
+        }
+
+        fn pass(&mut self, milliseconds: u64) {
+            for _ in 0..milliseconds {
+                self.now += 1;
+                for reader in &mut self.readers {
+                    if reader.ends == Some(self.now) {
+                        reader.n_transactions += 1;
+                        reader.began = self.now;
+                        reader.ends = None;
+                    }
+                    if reader.ends.is_none() && !self.is_queueing {
+                        reader.ends = Some(self.now + reader.life);
+                    }
+                }
+            }
+        }
+
+        fn is_free(&self) -> bool {
+            self.readers.iter().all(|reader| reader.ends.is_none())
+        }
+
+        /// Queues; whether the lock was had.
+        fn queue(&mut self, lock_timeout: Duration) -> bool {
+            self.is_queueing = true;
+            for _ in 0..lock_timeout.as_millis() {
+                self.pass(1);
+                if self.is_free() {
+                    return true;
+                }
+            }
+            self.is_queueing = false;
+            false
+        }
+
+        fn holders(&self) -> Vec<Holder> {
+            let holder = |(reader, pid): (&Reader, i32)| Holder {
+                transaction: format!("{pid}/{}", reader.n_transactions),
+                schema: "s".to_owned(),
+                relation: "t".to_owned(),
+                pid,
+                application: String::new(),
+                kind: HolderKind::Session,
+                mode: LockMode::AccessShare,
+                granted: true,
+                age: Duration::from_millis(self.now - reader.began),
+            };
+            self.readers.iter().zip(1..).map(holder).collect()
+        }
+    }
+
+    /// When the lock was had, and the longest time for which it was queued until then, in milliseconds.
+    fn take_lock(mut world: World) -> (u64, u128) {
+        let origin = Origin { service: "s".to_owned(), migration: "m".to_owned() };
+        let mut waiting = Waiting::new(Policy::default(), origin);
+        let mut longest = 0;
+        loop {
+            if let Some(Queueing { lock_timeout, .. }) = &waiting.queue {
+                longest = longest.max(lock_timeout.as_millis());
+                if world.queue(*lock_timeout) {
+                    return (world.now, longest);
+                }
+            }
+            world.pass(LATENCY);
+            let waited = Duration::from_millis(world.now);
+            match waiting.failed(waited, &mut world.holders()) {
+                Decision::Probe { after } => world.pass(u64::try_from(after.as_millis()).unwrap()),
+                Decision::Queue { lock_timeout } => {
+                    waiting.queue = Some(Queueing { from: waited, lock_timeout, tables: Vec::new() });
+                }
+                other => panic!("{other:?} after {waited:?}"),
+            }
+            world.pass(LATENCY);
+        }
+    }
+
+    #[test]
+    fn readers_that_always_overlap_are_brought_to_end_at_once() {
+        for lives in [
+            vec![(100, 350), (275, 350)],
+            vec![(100, 350), (200, 350)],
+            vec![(10, 350), (127, 350), (243, 350)],
+            vec![(10, 350), (100, 350), (190, 350), (280, 350)],
+            vec![(100, 350), (275, 380)],
+            vec![(10, 60), (40, 60)],
+            vec![(10, 130), (120, 700)],
+        ] {
+            let (had_after, longest) = take_lock(World::new(&lives));
+            assert!(
+                had_after < 10_000 && longest <= 35,
+                "{lives:?}: after {had_after} ms, queued for {longest} ms"
+            );
+        }
+    }
 }
