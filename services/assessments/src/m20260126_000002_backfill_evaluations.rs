@@ -2,9 +2,9 @@
 //! from now on.
 //!
 //! Outside a transaction. Strongest lock: ACCESS EXCLUSIVE on `question_history` for the instant in which a helper column
-//! is added, then SHARE ROW EXCLUSIVE for the instants in which three triggers are created. The rows are filled in
-//! batches of neighbouring blocks (keys are random), each a transaction of its own of about 40 ms that locks its rows alone; a killed run goes on
-//! where it stopped.
+//! is added, then SHARE ROW EXCLUSIVE for the instants in which three triggers are created. The rows are filled in batches
+//! of neighbouring blocks (keys are random), each a transaction of its own of about 40 ms that locks its rows alone; a
+//! killed run goes on where it stopped.
 //!
 //! What is not exactly representable is listed as a reject and stays in `ai_evaluation`; so is the evaluation's word on
 //! `isCorrect` where the column already said otherwise. No row is deleted, no filled column is changed.

@@ -31,8 +31,8 @@ pub(super) fn suspicion(schema: &str, search_path: &str) -> String {
     };
     let wrote = |catalog: &str, condition: &str| {
         format!(
-            "{} > 0 AND EXISTS (SELECT FROM {catalog} x WHERE {condition} AND {})",
-            n_written(catalog),
+            "{} AND EXISTS (SELECT FROM {catalog} x WHERE {condition} AND {})",
+            may_be_written(catalog),
             ours()
         )
     };
@@ -43,14 +43,14 @@ pub(super) fn suspicion(schema: &str, search_path: &str) -> String {
              held.locktype = 'relation' AND held.mode NOT IN ('AccessShareLock', 'RowShareLock') AND coalesce((\
                SELECT {} FROM pg_class x WHERE x.oid = held.relation), true) \
              OR held.locktype = 'object' AND held.mode = 'AccessExclusiveLock')) \
-           OR {} OR {} OR {} OR {} > 0 AS is_suspicious \
+           OR {} OR {} OR {} OR {} AS is_suspicious \
          FROM pg_namespace AS own CROSS JOIN mine WHERE own.nspname = {}",
         literal(search_path),
         elsewhere("x.relnamespace"),
         wrote("pg_class", &elsewhere("x.relnamespace")),
         wrote("pg_type", &elsewhere("x.typnamespace")),
         wrote("pg_namespace", "x.oid <> own.oid"),
-        ["pg_proc", "pg_enum", "pg_extension"].map(n_written).join(" + "),
+        ["pg_proc", "pg_enum", "pg_extension"].map(may_be_written).join(" OR "),
         literal(schema),
     )
 }
@@ -137,17 +137,18 @@ fn written(
         "UNION ALL SELECT '{kind}', n.nspname::text, x.{name}::text, pg_get_userbyid(x.{owner})::text, '{did}', \
                 '{catalog}'::regclass::oid::int8, x.oid::int8 \
          FROM {catalog} x JOIN pg_namespace n ON n.oid = x.{namespace} CROSS JOIN mine \
-         WHERE (SELECT {} > 0) AND {} AND {ELSEWHERE} AND {condition}",
-        n_written(catalog),
+         WHERE (SELECT {}) AND {} AND {ELSEWHERE} AND {condition}",
+        may_be_written(catalog),
         ours()
     )
 }
 
-/// How many rows of a catalog this transaction wrote at most: the statistics may still count what this session wrote within
-/// the last second.
-fn n_written(catalog: &str) -> String {
+/// Whether this transaction may have written rows of a catalog, by the statistics, if the server keeps any. They may still
+/// count what this session wrote within the last second.
+fn may_be_written(catalog: &str) -> String {
     format!(
-        "pg_stat_get_xact_tuples_inserted('{catalog}'::regclass) + pg_stat_get_xact_tuples_updated('{catalog}'::regclass)"
+        "(current_setting('track_counts') = 'off' OR pg_stat_get_xact_tuples_inserted('{catalog}'::regclass) \
+         + pg_stat_get_xact_tuples_updated('{catalog}'::regclass) > 0)"
     )
 }
 

@@ -134,6 +134,7 @@ async fn what_takes_no_lock_on_a_table_is_seen_too() {
         "CREATE OR REPLACE FUNCTION crm.answer() RETURNS integer LANGUAGE sql AS 'SELECT 41'",
         "GRANT EXECUTE ON FUNCTION crm.answer() TO PUBLIC",
         "ALTER FUNCTION crm.answer() IMMUTABLE",
+        "SET LOCAL track_counts = off; ALTER FUNCTION crm.answer() STABLE",
     ] {
         is_refused(&bench, sql, &answer).await;
     }
@@ -157,6 +158,8 @@ async fn what_takes_no_lock_on_a_table_is_seen_too() {
         .await;
     is_refused(&bench, "CREATE SCHEMA annex", &["schema `annex` of role `postgres` was created or altered"])
         .await;
+    let stray = ["type `crm.stray` of service `crm` was created or altered"];
+    is_refused(&bench, "CREATE TYPE crm.stray AS ENUM ('good')", &stray).await;
     is_refused(
         &bench,
         "GRANT USAGE ON SCHEMA crm TO PUBLIC",

@@ -9,6 +9,8 @@ use super::Holder;
 
 /// How many ended transactions are remembered.
 const REMEMBERED: usize = 64;
+/// How many of them count for their session: one that took long for once is soon forgotten.
+const COUNTED: usize = 5;
 
 /// What was learnt so far.
 #[derive(Debug, Default)]
@@ -66,10 +68,11 @@ impl Lives {
         self.ended.drain(..excess);
     }
 
-    /// How much longer a transaction will live, by the longest life of its session or else of anybody; `None` if none has
-    /// been seen to end.
+    /// How much longer a transaction will live, by the longest of the latest lives of its session, or else of anybody's;
+    /// `None` if none has been seen to end.
     pub(super) fn rest(&self, holder: &Holder) -> Option<Duration> {
-        let of_session = self.ended.iter().filter(|(pid, _)| *pid == holder.pid).map(|(_, life)| *life).max();
+        let of_session = self.ended.iter().rev().filter(|(pid, _)| *pid == holder.pid);
+        let of_session = of_session.take(COUNTED).map(|(_, life)| *life).max();
         let life = of_session.or_else(|| self.ended.iter().map(|(_, life)| *life).max());
         life.map(|life| life.saturating_sub(holder.age))
     }
@@ -151,16 +154,15 @@ mod tests {
     }
 
     #[test]
-    fn only_the_latest_are_remembered() {
+    fn a_long_life_is_forgotten_after_some_shorter_ones() {
         let mut lives = Lives::default();
-        for transaction in 0..100 {
-            observe(
-                &mut lives,
-                10 * transaction,
-                vec![holder(&format!("3/{transaction}"), 7, 500 - transaction)],
-            );
+        let mut expected = Vec::new();
+        for (nth, age_ms) in [500, 90, 80, 70, 60, 50].into_iter().enumerate() {
+            observe(&mut lives, 1_000 * nth as u64, vec![holder(&format!("3/{nth}"), 7, age_ms)]);
+            expected.extend(lives.rest(&holder("3/9", 7, 0)));
         }
-        observe(&mut lives, 2_000, Vec::new());
-        assert_eq!(lives.rest(&holder("3/100", 7, 0)), Some(ms(464)));
+        assert_eq!(expected, [500, 500, 500, 500, 500].map(ms));
+        observe(&mut lives, 9_000, Vec::new());
+        assert_eq!(lives.rest(&holder("3/9", 7, 0)), Some(ms(90)));
     }
 }

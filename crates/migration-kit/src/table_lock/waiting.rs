@@ -65,8 +65,9 @@ pub struct Waiting {
 /// An attempt that queues.
 #[derive(Debug)]
 struct Queueing {
-    /// When it was decided, since the first attempt.
+    /// When it was decided, and when it ends if it fails, since the first attempt.
     from: Duration,
+    until: Duration,
     /// The sum of the waits.
     lock_timeout: Duration,
     /// The tables for which it queues.
@@ -120,7 +121,7 @@ impl Waiting {
             }
             Some(_) => 0,
         };
-        let behind_us = queued.as_ref().map(|q| (q.from, (q.from + q.lock_timeout).min(waited)));
+        let behind_us = queued.as_ref().map(|queueing| (queueing.from, queueing.until));
         self.lives.observe(waited, observed, behind_us, self.policy.old_after);
         let rest = |holder: &Holder| self.lives.rest(holder).unwrap_or(self.policy.typical_rest);
         let decision = self.policy.decide(Observed {
@@ -148,6 +149,9 @@ impl Waiting {
         connection: &mut PgConnection,
         locks: &[TableLock],
     ) -> Result<(), TableLockError> {
+        if let Some(queueing) = &mut self.queue {
+            queueing.until = self.started.elapsed();
+        }
         let mut observed = holders(connection, locks).await.map_err(TableLockError::Query)?;
         let waited = self.started.elapsed();
         let decision = self.failed(waited, &mut observed);
@@ -163,7 +167,8 @@ impl Waiting {
                         .any(|holder| holder.schema == lock.schema && holder.relation == lock.relation)
                 };
                 let tables = locks.iter().filter(contended).cloned().collect();
-                self.queue = Some(Queueing { from: waited, lock_timeout, tables });
+                self.queue =
+                    Some(Queueing { from: waited, until: waited + lock_timeout, lock_timeout, tables });
             }
             Decision::DislodgeAutovacuum { lock_timeout } => {
                 for holder in &observed {
@@ -342,7 +347,8 @@ mod tests {
             match waiting.failed(waited, &mut world.holders()) {
                 Decision::Probe { after } => world.pass(u64::try_from(after.as_millis()).unwrap()),
                 Decision::Queue { lock_timeout } => {
-                    waiting.queue = Some(Queueing { from: waited, lock_timeout, tables: Vec::new() });
+                    let until = waited + lock_timeout;
+                    waiting.queue = Some(Queueing { from: waited, until, lock_timeout, tables: Vec::new() });
                 }
                 other => panic!("{other:?} after {waited:?}"),
             }

@@ -108,6 +108,33 @@ async fn a_row_that_is_held_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_row_that_changes_while_its_batch_waits_is_listed_as_it_is_filled() {
+    let scratch = with_rows(95).await;
+    let online = scratch.online("m1").await;
+    let (application, watcher) = (scratch.other().await, scratch.other().await);
+    let changing = application.begin().await.unwrap();
+    execute(&changing, "UPDATE item SET n = -5 WHERE id = 55").await;
+
+    // The batch lists by what was committed before, then waits for the row.
+    let listed = "SELECT jsonb_build_object('id', source.id) AS key, 'n' AS field, source.n::text AS value, \
+                  'negative' AS reason, NULL::jsonb AS row FROM item AS source WHERE {batch} AND source.n < 0";
+    let filled = "UPDATE item AS source SET n = source.n * 10 WHERE {batch} AND source.n > -50";
+    let filling =
+        online.backfill("item").batch_rows(10).target(Duration::ZERO).rejects(listed).statement(filled).run();
+    let Either::Right(((), filling)) = select(filling.boxed(), somebody_waits(&watcher).boxed()).await else {
+        panic!("the backfill cannot get past a row that is being changed");
+    };
+    changing.commit().await.unwrap();
+    filling.await.unwrap();
+
+    assert_eq!(scratch.texts("SELECT n FROM item WHERE id = 55").await, ["-50"]);
+    assert_eq!(
+        scratch.texts("SELECT row_key->>'id' || ': ' || value FROM migration_reject_shop").await,
+        ["55: -5"]
+    );
+}
+
+#[tokio::test]
 async fn two_runs_at_once_notice_each_other() {
     let scratch = with_rows(95).await;
     let online = scratch.online("m1").await;
@@ -120,6 +147,13 @@ async fn two_runs_at_once_notice_each_other() {
 
     assert!(error.to_string().contains("another run of `m1`"), "{error}");
     assert_eq!(scratch.text("SELECT sum(n) FROM item").await, "50");
+}
+
+/// Waits until a session waits for a row of another.
+async fn somebody_waits(watcher: &sea_orm::DatabaseConnection) {
+    let waiting = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) \
+                   WHERE datname = current_database() AND locktype = 'transactionid' AND NOT granted";
+    while texts(watcher, waiting).await != ["1"] {}
 }
 
 /// Waits until the backfill has committed so many rows.
