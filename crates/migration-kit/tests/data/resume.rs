@@ -157,7 +157,7 @@ async fn somebody_waits(watcher: &sea_orm::DatabaseConnection) {
 }
 
 /// Waits until the backfill has committed so many rows.
-async fn reach(watcher: &sea_orm::DatabaseConnection, n_rows: u64) {
+pub(super) async fn reach(watcher: &sea_orm::DatabaseConnection, n_rows: u64) {
     let asked = "SELECT count(*) FROM pg_tables WHERE tablename = 'migration_backfill_shop'";
     while texts(watcher, asked).await != ["1"] {}
     while texts(watcher, "SELECT sum(rows) FROM migration_backfill_shop").await != [n_rows.to_string()] {}

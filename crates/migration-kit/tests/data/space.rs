@@ -2,9 +2,16 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::{Either, select};
 use migration_kit::space;
+use sea_orm::TransactionTrait;
 
-use crate::support::Scratch;
+use super::resume::reach;
+use crate::support::{Scratch, execute, texts};
+
+/// How often the table was vacuumed.
+const N_VACUUMS: &str = "SELECT pg_stat_get_vacuum_count('wide'::regclass)";
 
 #[tokio::test]
 async fn a_table_is_vacuumed_while_it_is_filled() {
@@ -22,10 +29,32 @@ async fn a_table_is_vacuumed_while_it_is_filled() {
         .unwrap();
 
     // A vacuum inside a transaction fails, so that it ran shows that it stood outside.
-    let n_vacuums: u32 =
-        scratch.text("SELECT pg_stat_get_vacuum_count('wide'::regclass)").await.parse().unwrap();
+    let n_vacuums: u32 = scratch.text(N_VACUUMS).await.parse().unwrap();
     // A batch goes beyond the count at which one is due, so the last may not be.
     assert!((4..=5).contains(&n_vacuums), "{n_vacuums}");
+}
+
+#[tokio::test]
+async fn a_vacuum_that_somebody_is_in_the_way_of_is_made_up_for() {
+    let scratch = with_wide_rows().await;
+    let online = scratch.online("m1").await;
+    let (other, watcher) = (scratch.other().await, scratch.other().await);
+    // As another vacuum would; and a row that keeps the backfill from going on.
+    let holding = other.begin().await.unwrap();
+    execute(&holding, "LOCK TABLE wide IN SHARE UPDATE EXCLUSIVE MODE").await;
+    execute(&holding, "SELECT FROM wide WHERE id = 1501 FOR UPDATE").await;
+
+    let backfill = online.backfill("wide").batch_rows(50).target(Duration::ZERO).vacuum_times(3);
+    let filling = backfill.statement("UPDATE wide AS source SET n = 1 WHERE {batch}").run().boxed();
+    // Then it was due twice.
+    let Either::Right(((), filling)) = select(filling, reach(&watcher, 1_500).boxed()).await else {
+        panic!("the backfill cannot get past a row that is held");
+    };
+    assert_eq!(texts(&watcher, N_VACUUMS).await, ["0"]);
+    holding.rollback().await.unwrap();
+    filling.await.unwrap();
+
+    assert_eq!(scratch.text(N_VACUUMS).await, "1");
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ use crate::data::space;
 use crate::data::table::Table;
 use crate::event;
 use crate::session::{self, db_err};
+use crate::table_lock::{self, LockMode, TableLock};
 
 /// What all parts of a backfill share.
 #[derive(Debug)]
@@ -128,18 +129,23 @@ impl<'a> Lane<'a> {
         Ok(has_more)
     }
 
-    /// Vacuums the table if enough rows were changed since the last time, by any part.
+    /// Vacuums the table if enough rows were changed since the last time, by any part. Where somebody is at work on it
+    /// that a vacuum would be skipped for, mostly another vacuum, it is tried again after the next batch.
     async fn vacuum(&mut self, n_changed: u64) -> Result<(), DbErr> {
-        let Some(every) = self.shared.vacuum_every else { return Ok(()) };
-        {
-            let mut since = lock(&self.shared.changed_since_vacuum);
+        let Shared { online, table, vacuum_every, changed_since_vacuum, .. } = self.shared;
+        let Some(every) = *vacuum_every else { return Ok(()) };
+        let since = {
+            let mut since = lock(changed_since_vacuum);
             *since += n_changed;
-            if *since < every {
-                return Ok(());
-            }
-            *since = 0;
+            *since
+        };
+        let wanted = TableLock::new(online.schema(), &table.name, LockMode::ShareUpdateExclusive);
+        if since < every || !table_lock::holders(self.connection, &[wanted]).await?.is_empty() {
+            return Ok(());
         }
-        space::vacuum_rows(self.connection, self.shared.table).await
+        space::vacuum_rows(self.connection, table).await?;
+        *lock(changed_since_vacuum) = 0;
+        Ok(())
     }
 }
 
