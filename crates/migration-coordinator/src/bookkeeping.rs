@@ -77,17 +77,19 @@ pub(crate) async fn install(session: &Session, placed: &Placed, schema_exists: b
     session.db().execute_unprepared(&sql).await.map(drop)
 }
 
+/// When a transaction began, in microseconds since 1970: what tells it from another one.
+pub(crate) const BEGUN_AT: &str = "(extract(epoch FROM pg_catalog.now()) * 1000000)::int8";
+
 /// A migration that is to be done in this transaction.
 pub(crate) struct Claim {
     /// Whether the row of the version table was ours to write; if not, another tool wrote it before.
     pub(crate) is_ours: bool,
-    /// When the transaction began, in microseconds since 1970.
+    /// [`BEGUN_AT`].
     pub(crate) begun_at: i64,
 }
 
 /// Settles a transaction and claims the migration in it. Claiming comes first, so that of two runs that meet here only
-/// one goes on. From then on each statement waits for a lock at most so long;
-/// `None` is no limit.
+/// one goes on. From then on each statement waits for a lock at most so long; `None` is no limit.
 pub(crate) async fn claim<C: ConnectionTrait>(
     tx: &C,
     placed: &Placed,
@@ -107,7 +109,7 @@ pub(crate) async fn claim<C: ConnectionTrait>(
         "/* migrate */ WITH claimed AS (\
            {write} RETURNING 1) \
          SELECT (SELECT count(*) FROM claimed) AS claimed, \
-           (extract(epoch FROM pg_catalog.now()) * 1000000)::int8 AS begun_at, \
+           {BEGUN_AT} AS begun_at, \
            pg_catalog.set_config('search_path', $2, true), pg_catalog.set_config('TimeZone', 'UTC', true), \
            pg_catalog.set_config('application_name', $3, true), \
            pg_catalog.set_config('lock_timeout', $4, true)"

@@ -46,7 +46,7 @@ impl fmt::Display for Violation {
 
 /// What a transaction touched, and which transaction it is.
 pub(crate) struct Touched {
-    /// When the transaction began, in microseconds since 1970: another one than expected has another time.
+    /// [`BEGUN_AT`](crate::bookkeeping::BEGUN_AT): another transaction than expected has another time.
     pub(crate) begun_at: i64,
     /// What is not the service's, and was not declared.
     pub(crate) violations: Vec<Violation>,

@@ -3,6 +3,8 @@
 
 use migration_kit::literal;
 
+use crate::bookkeeping::BEGUN_AT;
+
 /// Kinds of `pg_class.relkind` that a user knows by another word than `table`.
 const RELATION_KIND: &str = "CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' \
                              WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'foreign table' WHEN 'c' THEN 'type' ELSE 'table' END";
@@ -13,6 +15,9 @@ const ELSEWHERE: &str = "n.nspname NOT IN ('pg_catalog', 'pg_toast', 'informatio
 
 /// Catalogs whose objects are locked, not their tables, when they are dropped.
 const OBJECT_CATALOGS: [&str; 4] = ["pg_proc", "pg_type", "pg_namespace", "pg_extension"];
+
+/// Completes `mode` to a condition: the lock of who wrote to a table or altered it.
+const STRONGER: &str = "NOT IN ('AccessShareLock', 'RowShareLock')";
 
 /// Number of this transaction. `age` counts from there only if it has its number when `age` is first asked, so this has to
 /// be materialized: it is then read before any row is looked at.
@@ -38,9 +43,9 @@ pub(super) fn suspicion(schema: &str, search_path: &str) -> String {
     };
     format!(
         "/* migrate */ WITH mine AS MATERIALIZED ({MINE}) \
-         SELECT set_config('search_path', {}, true), (extract(epoch FROM now()) * 1000000)::int8 AS begun_at, \
+         SELECT set_config('search_path', {}, true), {BEGUN_AT} AS begun_at, \
            EXISTS (SELECT FROM pg_lock_status() AS held WHERE held.pid = pg_backend_pid() AND held.granted AND (\
-             held.locktype = 'relation' AND held.mode NOT IN ('AccessShareLock', 'RowShareLock') AND coalesce((\
+             held.locktype = 'relation' AND held.mode {STRONGER} AND coalesce((\
                SELECT {} FROM pg_class x WHERE x.oid = held.relation), true) \
              OR held.locktype = 'object' AND held.mode = 'AccessExclusiveLock')) \
            OR {} OR {} OR {} OR {} AS is_suspicious \
@@ -83,7 +88,7 @@ pub(super) fn inside() -> String {
            SELECT locktype, relation, classid, objid, mode FROM pg_locks WHERE pid = pg_backend_pid() AND granted), \
          mine AS MATERIALIZED ({MINE}), \
          locked AS MATERIALIZED (SELECT relation, bool_or(mode <> 'RowExclusiveLock') AS altered FROM held \
-           WHERE locktype = 'relation' AND mode NOT IN ('AccessShareLock', 'RowShareLock') GROUP BY relation), \
+           WHERE locktype = 'relation' AND mode {STRONGER} GROUP BY relation), \
          relations AS (SELECT relation AS oid, altered FROM locked \
            UNION ALL SELECT x.oid, true FROM pg_class x CROSS JOIN mine WHERE {ours}), \
          tables AS (SELECT coalesce(i.indrelid, d.refobjid, r.oid) AS oid, bool_or(r.altered) AS altered FROM relations r \
@@ -107,7 +112,7 @@ pub(super) fn inside() -> String {
            FROM pg_namespace n JOIN pg_namespace x USING (oid) CROSS JOIN mine WHERE {ours} AND {ELSEWHERE} AND n.nspname <> $1 \
            UNION ALL SELECT 'extension', '', x.extname::text, pg_get_userbyid(x.extowner)::text, 'created or altered', \
                   'pg_extension'::regclass::oid::int8, x.oid::int8 FROM pg_extension x CROSS JOIN mine WHERE {ours}) \
-         SELECT set_config('search_path', $2, true), (extract(epoch FROM now()) * 1000000)::int8 AS begun_at, t.kind, \
+         SELECT set_config('search_path', $2, true), {BEGUN_AT} AS begun_at, t.kind, \
                 coalesce(t.schema, '') AS schema, coalesce(t.name, '') AS name, t.role, coalesce(t.did, '') AS did, \
                 coalesce(t.catalog, 0) AS catalog, coalesce(t.oid, 0) AS oid \
          FROM (SELECT 1) AS always LEFT JOIN (\

@@ -177,6 +177,7 @@ impl Worker<'_> {
             self.guard(tx, step, &migration.details().guards).await?;
         }
         let locks = bookkeeping::present(tx, self.locks(step)).await.map_err(failed)?;
+        // Without any, the claim has set all that they would.
         if !locks.is_empty() {
             for statement in waiting.lock_statements(&locks) {
                 tx.execute_unprepared(&statement).await.map_err(failed)?;

@@ -49,6 +49,24 @@ pub struct Holder {
     pub age: Duration,
 }
 
+#[cfg(test)]
+impl Holder {
+    /// A session that has read `s.t`.
+    pub(super) fn reading(transaction: impl Into<String>, pid: i32, age: Duration) -> Self {
+        Self {
+            transaction: transaction.into(),
+            schema: "s".to_owned(),
+            relation: "t".to_owned(),
+            pid,
+            application: "app".to_owned(),
+            kind: HolderKind::Session,
+            mode: LockMode::AccessShare,
+            granted: true,
+            age,
+        }
+    }
+}
+
 /// Reads who is in the way of these locks, oldest first.
 ///
 /// # Errors

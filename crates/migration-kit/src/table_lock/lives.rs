@@ -80,7 +80,6 @@ impl Lives {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HolderKind, LockMode};
     use super::*;
 
     fn ms(milliseconds: u64) -> Duration {
@@ -88,17 +87,7 @@ mod tests {
     }
 
     fn holder(transaction: &str, pid: i32, age_ms: u64) -> Holder {
-        Holder {
-            transaction: transaction.to_owned(),
-            schema: "s".to_owned(),
-            relation: "t".to_owned(),
-            pid,
-            application: "app".to_owned(),
-            kind: HolderKind::Session,
-            mode: LockMode::AccessShare,
-            granted: true,
-            age: ms(age_ms),
-        }
+        Holder::reading(transaction, pid, ms(age_ms))
     }
 
     fn observe(lives: &mut Lives, now_ms: u64, mut observed: Vec<Holder>) -> Vec<Duration> {

@@ -165,7 +165,6 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
-    use super::super::LockMode;
     use super::*;
 
     fn ms(milliseconds: u64) -> Duration {
@@ -173,17 +172,7 @@ mod tests {
     }
 
     fn holder(kind: HolderKind, age_ms: u64) -> Holder {
-        Holder {
-            transaction: format!("3/{age_ms}"),
-            schema: "s".to_owned(),
-            relation: "t".to_owned(),
-            pid: 1,
-            application: "app".to_owned(),
-            kind,
-            mode: LockMode::AccessShare,
-            granted: true,
-            age: ms(age_ms),
-        }
+        Holder { kind, ..Holder::reading(format!("3/{age_ms}"), 1, ms(age_ms)) }
     }
 
     fn session(age_ms: u64) -> Holder {

@@ -252,7 +252,6 @@ fn describe(holder: &Holder) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::HolderKind;
     use super::*;
 
     /// How long a question to the server takes here.
@@ -315,16 +314,9 @@ mod tests {
         }
 
         fn holders(&self) -> Vec<Holder> {
-            let holder = |(reader, pid): (&Reader, i32)| Holder {
-                transaction: format!("{pid}/{}", reader.n_transactions),
-                schema: "s".to_owned(),
-                relation: "t".to_owned(),
-                pid,
-                application: String::new(),
-                kind: HolderKind::Session,
-                mode: LockMode::AccessShare,
-                granted: true,
-                age: Duration::from_millis(self.now - reader.began),
+            let holder = |(reader, pid): (&Reader, i32)| {
+                let age = Duration::from_millis(self.now - reader.began);
+                Holder::reading(format!("{pid}/{}", reader.n_transactions), pid, age)
             };
             self.readers.iter().zip(1..).map(holder).collect()
         }

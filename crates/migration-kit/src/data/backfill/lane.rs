@@ -139,12 +139,14 @@ impl<'a> Lane<'a> {
             *since += n_changed;
             *since
         };
-        let wanted = TableLock::new(online.schema(), &table.name, LockMode::ShareUpdateExclusive);
-        if since < every || !table_lock::holders(self.connection, &[wanted]).await?.is_empty() {
+        if since < every {
             return Ok(());
         }
-        space::vacuum_rows(self.connection, table).await?;
-        *lock(changed_since_vacuum) = 0;
+        let wanted = TableLock::new(online.schema(), &table.name, LockMode::ShareUpdateExclusive);
+        if table_lock::holders(self.connection, &[wanted]).await?.is_empty() {
+            space::vacuum_rows(self.connection, table).await?;
+            *lock(changed_since_vacuum) = 0;
+        }
         Ok(())
     }
 }

@@ -45,7 +45,7 @@ pub(super) async fn fill(
         }
         let before = cursor.counted;
         for places in places.chunks(BATCH_ROWS) {
-            cursor = batch_until_it_succeeds(connection, shared, &cursor, places).await?;
+            cursor = batch(connection, shared, &cursor, places).await?;
         }
         let is_vain = (cursor.counted.changed, cursor.counted.rejected) == (before.changed, before.rejected);
         n_vain = if is_vain { n_vain + 1 } else { 0 };
@@ -66,33 +66,29 @@ async fn look(
     rows.iter().map(|row| row.try_get(0).map_err(db_err)).collect()
 }
 
-async fn batch_until_it_succeeds(
-    connection: &mut PgConnection,
-    shared: &Shared<'_>,
-    cursor: &Cursor,
-    places: &[String],
-) -> Result<Cursor, DbErr> {
-    let mut patience = Patience::new();
-    loop {
-        match batch(connection, shared, cursor, places).await {
-            Ok(next) => return Ok(next),
-            Err(error) => patience.wait(shared.online.origin(), &shared.table.name, error).await?,
-        }
-    }
-}
-
+/// Runs the statements over the rows at these places, again until no other session is in the way.
 async fn batch(
     connection: &mut PgConnection,
     shared: &Shared<'_>,
     cursor: &Cursor,
     places: &[String],
 ) -> Result<Cursor, DbErr> {
-    let tx = session::begin(connection, LIMITS).await?;
     let quoted: Vec<String> = places.iter().map(|place| format!("\"{place}\"")).collect();
-    let stretch = Stretch {
-        end: cursor.place.after.clone().unwrap_or(Position::Block(0)),
-        condition: format!("source.ctid = ANY ('{{{}}}'::tid[])", quoted.join(",")),
-        n_rows: 0,
-    };
-    run_batch(shared, tx, cursor, stretch).await
+    let condition = format!("source.ctid = ANY ('{{{}}}'::tid[])", quoted.join(","));
+    let mut patience = Patience::new();
+    loop {
+        let stretch = Stretch {
+            end: cursor.place.after.clone().unwrap_or(Position::Block(0)),
+            condition: condition.clone(),
+            n_rows: 0,
+        };
+        let tried = async {
+            let tx = session::begin(connection, LIMITS).await?;
+            run_batch(shared, tx, cursor, stretch).await
+        };
+        match tried.await {
+            Ok(next) => return Ok(next),
+            Err(error) => patience.wait(shared.online.origin(), &shared.table.name, error).await?,
+        }
+    }
 }
