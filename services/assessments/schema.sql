@@ -165,11 +165,11 @@ CREATE INDEX idx_question_history_is_correct ON assessments.question_history USI
 CREATE INDEX idx_question_history_question_id ON assessments.question_history USING btree (question_id);
 CREATE INDEX idx_question_history_score ON assessments.question_history USING btree (score) WHERE (score IS NOT NULL);
 ALTER TABLE ONLY assessments.assessments
-    ADD CONSTRAINT assessments_direction_id_fkey FOREIGN KEY (direction_id) REFERENCES assessments.directions(id) ON DELETE SET NULL;
+    ADD CONSTRAINT assessments_direction_id_fkey FOREIGN KEY (direction_id) REFERENCES assessments.directions(id);
 ALTER TABLE ONLY assessments.assessments
-    ADD CONSTRAINT assessments_role_id_fkey FOREIGN KEY (role_id) REFERENCES assessments.roles(id) ON DELETE SET NULL;
+    ADD CONSTRAINT assessments_role_id_fkey FOREIGN KEY (role_id) REFERENCES assessments.roles(id);
 ALTER TABLE ONLY assessments.assessments
-    ADD CONSTRAINT assessments_technology_id_fkey FOREIGN KEY (technology_id) REFERENCES assessments.technologies(id) ON DELETE SET NULL;
+    ADD CONSTRAINT assessments_technology_id_fkey FOREIGN KEY (technology_id) REFERENCES assessments.technologies(id);
 ALTER TABLE ONLY assessments.assessments
     ADD CONSTRAINT assessments_user_id_fkey FOREIGN KEY (user_id) REFERENCES assessments.users(id) ON DELETE CASCADE;
 ALTER TABLE ONLY assessments.competencies
@@ -177,7 +177,7 @@ ALTER TABLE ONLY assessments.competencies
 ALTER TABLE ONLY assessments.competency_assessments
     ADD CONSTRAINT competency_assessments_assessment_id_fkey FOREIGN KEY (assessment_id) REFERENCES assessments.assessments(id) ON DELETE CASCADE;
 ALTER TABLE ONLY assessments.competency_assessments
-    ADD CONSTRAINT competency_assessments_competency_id_fkey FOREIGN KEY (competency_id) REFERENCES assessments.competencies(id) ON DELETE CASCADE;
+    ADD CONSTRAINT competency_assessments_competency_id_fkey FOREIGN KEY (competency_id) REFERENCES assessments.competencies(id);
 ALTER TABLE ONLY assessments.direction_competencies
     ADD CONSTRAINT direction_competencies_competency_id_fkey FOREIGN KEY (competency_id) REFERENCES assessments.competencies(id) ON DELETE CASCADE;
 ALTER TABLE ONLY assessments.direction_competencies

@@ -6,8 +6,8 @@
 //! as unchangeable as they are. It runs nothing and knows no other migration.
 //!
 //! A field counts as carried over if its column is filled or the evaluation has nothing for it. What an application
-//! writes into a column stands: neither trigger nor backfill replaces it, except that an evaluation which replaces
-//! another one takes along the columns that its writer, who did not know them, left alone.
+//! writes into a column stands: no backfill replaces it, and a trigger only where an evaluation replaces another one and
+//! says something else of that very field, without that its writer, who did not know the column, named it.
 
 use migration_kit::{Check, LockMode, Online, literal, quote_identifier};
 use sea_orm_migration::prelude::DbErr;
@@ -81,8 +81,7 @@ const FORGOTTEN: &str = "(source.score IS NULL AND carried.score IS NOT NULL \
     OR source.knowledge_gaps IS NULL AND carried.knowledge_gaps IS NOT NULL \
     OR source.is_correct IS NULL AND carried.is_correct IS NOT NULL)";
 
-/// Fills the empty columns of a batch. The evaluation is read in a sub-select and not in `FROM`: when a row was changed
-/// while the statement waited for it, PostgreSQL asks the sub-select again, with the row as it is now.
+/// Fills the empty columns of a batch.
 pub(crate) fn fill() -> String {
     format!(
         "UPDATE question_history AS source \
@@ -99,6 +98,27 @@ pub(crate) fn fill() -> String {
              SELECT FROM question_history_carry_over(source.ai_evaluation) AS carried WHERE {FORGOTTEN})"
     )
 }
+
+/// Empties the columns of a batch again where they have what the evaluation says: it says so still, and may say something
+/// else by the time it is carried over again.
+pub(crate) fn empty() -> String {
+    format!(
+        "UPDATE question_history AS source \
+         SET (score, understanding_depth, feedback, knowledge_gaps, is_correct, is_correct_carried_over) = ( \
+             SELECT nullif(source.score, carried.score), \
+                 nullif(source.understanding_depth, carried.understanding_depth), \
+                 nullif(source.feedback, carried.feedback), nullif(source.knowledge_gaps, carried.knowledge_gaps), \
+                 CASE WHEN source.is_correct_carried_over THEN NULL ELSE source.is_correct END, NULL::boolean \
+             FROM question_history_carry_over(source.ai_evaluation) AS carried) \
+         WHERE {{batch}} AND {IS_FULL}"
+    )
+}
+
+/// The condition that a column of `source` has what its evaluation says.
+pub(crate) const IS_FULL: &str = "(source.is_correct_carried_over OR EXISTS ( \
+     SELECT FROM question_history_carry_over(source.ai_evaluation) AS carried \
+     WHERE source.score = carried.score OR source.understanding_depth = carried.understanding_depth \
+        OR source.feedback = carried.feedback OR source.knowledge_gaps = carried.knowledge_gaps))";
 
 /// Lists what of a batch cannot be carried over and is not listed yet. `OFFSET 0` keeps the function from being inlined
 /// three times, once for each place that asks for its result.
@@ -122,8 +142,21 @@ pub(crate) fn forgotten() -> String {
     format!("SELECT source.id FROM question_history AS source WHERE {}", is_forgotten())
 }
 
+/// The condition that a batch has yet to act on `source`: its evaluation is forgotten, or contradicts an `is_correct`
+/// that was there before without being listed. Once a batch has seen the row, new code may contradict the evaluation
+/// as it likes, so nothing is verified of that.
+pub(crate) fn is_unfinished() -> String {
+    format!(
+        "({} OR source.ai_evaluation IS NOT NULL AND EXISTS ( \
+             SELECT FROM question_history_carry_over(source.ai_evaluation) AS carried \
+             WHERE carried.is_correct <> source.is_correct AND NOT EXISTS ({})))",
+        is_forgotten(),
+        listed("'isCorrect'"),
+    )
+}
+
 /// The condition that the evaluation of `source` is neither carried over nor rejected.
-pub(crate) fn is_forgotten() -> String {
+fn is_forgotten() -> String {
     format!(
         "source.ai_evaluation IS NOT NULL AND EXISTS ( \
              SELECT FROM question_history_carry_over(source.ai_evaluation) AS carried \
@@ -192,11 +225,16 @@ pub(crate) async fn create_triggers(online: &Online) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Drops the triggers and all functions.
+/// Drops the triggers with their functions.
 pub(crate) async fn drop_triggers(online: &Online) -> Result<(), DbErr> {
     for trigger in TRIGGERS {
         online.drop_trigger("question_history", trigger.name).await?;
     }
+    Ok(())
+}
+
+/// Drops the function that everything here calls.
+pub(crate) async fn drop_function(online: &Online) -> Result<(), DbErr> {
     online.drop_function(CARRY_OVER).await
 }
 
@@ -300,16 +338,29 @@ const TRIGGERS: [Trigger; 3] = [
         options: "VOLATILE",
         body: "
 DECLARE
+    was record;
     carried record;
 BEGIN
     SELECT * INTO carried FROM {schema}.question_history_carry_over(NEW.ai_evaluation);
-    -- An evaluation that replaces another one replaces what was carried over, unless the statement itself says it.
+    -- Where an evaluation that replaces another one says something else of a field, it replaces that column too, unless
+    -- the statement itself says it. Where it says nothing any more, only what was carried over goes.
     IF TG_OP = 'UPDATE' AND OLD.ai_evaluation <> NEW.ai_evaluation THEN
-        IF NEW.score = OLD.score THEN NEW.score := NULL; END IF;
-        IF NEW.understanding_depth = OLD.understanding_depth THEN NEW.understanding_depth := NULL; END IF;
-        IF NEW.feedback = OLD.feedback THEN NEW.feedback := NULL; END IF;
-        IF NEW.knowledge_gaps = OLD.knowledge_gaps THEN NEW.knowledge_gaps := NULL; END IF;
-        IF NEW.is_correct_carried_over THEN
+        SELECT * INTO was FROM {schema}.question_history_carry_over(OLD.ai_evaluation);
+        IF carried.score IS DISTINCT FROM was.score AND NEW.score = OLD.score THEN
+            NEW.score := coalesce(carried.score, nullif(NEW.score, was.score));
+        END IF;
+        IF carried.understanding_depth IS DISTINCT FROM was.understanding_depth
+           AND NEW.understanding_depth = OLD.understanding_depth THEN
+            NEW.understanding_depth :=
+                coalesce(carried.understanding_depth, nullif(NEW.understanding_depth, was.understanding_depth));
+        END IF;
+        IF carried.feedback IS DISTINCT FROM was.feedback AND NEW.feedback = OLD.feedback THEN
+            NEW.feedback := coalesce(carried.feedback, nullif(NEW.feedback, was.feedback));
+        END IF;
+        IF carried.knowledge_gaps IS DISTINCT FROM was.knowledge_gaps AND NEW.knowledge_gaps = OLD.knowledge_gaps THEN
+            NEW.knowledge_gaps := coalesce(carried.knowledge_gaps, nullif(NEW.knowledge_gaps, was.knowledge_gaps));
+        END IF;
+        IF NEW.is_correct_carried_over AND carried.is_correct IS DISTINCT FROM was.is_correct THEN
             NEW.is_correct := NULL;
             NEW.is_correct_carried_over := NULL;
         END IF;

@@ -106,10 +106,9 @@ const STATEMENTS: [&str; 13] = [
     "CREATE TABLE assessments (
         id UUID CONSTRAINT assessments_pkey PRIMARY KEY DEFAULT gen_random_uuid(),
         user_id UUID CONSTRAINT assessments_user_id_fkey REFERENCES users (id) ON DELETE CASCADE,
-        role_id UUID CONSTRAINT assessments_role_id_fkey REFERENCES roles (id) ON DELETE SET NULL,
-        direction_id UUID CONSTRAINT assessments_direction_id_fkey REFERENCES directions (id) ON DELETE SET NULL,
-        technology_id UUID
-            CONSTRAINT assessments_technology_id_fkey REFERENCES technologies (id) ON DELETE SET NULL,
+        role_id UUID CONSTRAINT assessments_role_id_fkey REFERENCES roles (id),
+        direction_id UUID CONSTRAINT assessments_direction_id_fkey REFERENCES directions (id),
+        technology_id UUID CONSTRAINT assessments_technology_id_fkey REFERENCES technologies (id),
         status VARCHAR(20) DEFAULT 'in_progress'
             CONSTRAINT assessments_status_check CHECK (status IN ('in_progress', 'completed', 'abandoned')),
         overall_score DOUBLE PRECISION,
@@ -121,8 +120,7 @@ const STATEMENTS: [&str; 13] = [
         id UUID CONSTRAINT competency_assessments_pkey PRIMARY KEY DEFAULT gen_random_uuid(),
         assessment_id UUID
             CONSTRAINT competency_assessments_assessment_id_fkey REFERENCES assessments (id) ON DELETE CASCADE,
-        competency_id UUID
-            CONSTRAINT competency_assessments_competency_id_fkey REFERENCES competencies (id) ON DELETE CASCADE,
+        competency_id UUID CONSTRAINT competency_assessments_competency_id_fkey REFERENCES competencies (id),
         ai_assessed_score INTEGER
             CONSTRAINT competency_assessments_ai_assessed_score_check CHECK (ai_assessed_score BETWEEN 1 AND 5),
         confidence_level VARCHAR(20)

@@ -9,9 +9,9 @@
 //! What is not exactly representable is listed as a reject and stays in `ai_evaluation`; so is the evaluation's word on
 //! `isCorrect` where the column already said otherwise. No row is deleted, no filled column is changed.
 //!
-//! `down` drops triggers, functions and helper column, empties `is_correct` again where it was filled here (the helper
-//! column tells), and forgets the rejects. It loses nothing: the other columns keep what they have until the migration
-//! that made them is reverted.
+//! `down` empties the columns again, in batches, where they have what the evaluation says (`is_correct` where the helper
+//! column tells that it was filled here), drops triggers, functions and helper column, and forgets the rejects. It loses nothing:
+//! `up` carries over what the evaluation says by then, and what new code wrote stands.
 
 use migration_kit::{Check, Details, Online, ServiceMigration, rejects};
 use sea_orm_migration::prelude::*;
@@ -31,15 +31,15 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let online = Online::new(manager, crate::NAME, self.name()).await?;
         rejects::install(manager, crate::NAME).await?;
-        evaluation::add_marker(&online).await?;
         evaluation::create_function(&online).await?;
+        evaluation::add_marker(&online).await?;
         evaluation::create_triggers(&online).await?;
         // Creating a trigger waits for the writers before it: from here on every row is either seen or kept in step.
         online
             .backfill("question_history")
             .rejects(evaluation::rejects())
             .statement(evaluation::fill())
-            .by_blocks(evaluation::is_forgotten())
+            .by_blocks(evaluation::is_unfinished())
             .vacuum_times(8)
             .run()
             .await?;
@@ -48,18 +48,19 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let online = Online::new(manager, crate::NAME, self.name()).await?;
-        evaluation::drop_triggers(&online).await?;
+        // While the triggers stand: an evaluation that is replaced meanwhile still takes its columns along.
         if evaluation::has_column(&online, "is_correct_carried_over").await? {
             online
                 .backfill("question_history")
-                .statement(
-                    "UPDATE question_history AS source SET is_correct = NULL, is_correct_carried_over = NULL \
-                     WHERE {batch} AND source.is_correct_carried_over",
-                )
+                .statement(evaluation::empty())
+                .by_blocks(evaluation::IS_FULL)
+                .vacuum_times(8)
                 .run()
                 .await?;
         }
+        evaluation::drop_triggers(&online).await?;
         online.drop_column("question_history", "is_correct_carried_over").await?;
+        evaluation::drop_function(&online).await?;
         online.forget_rejects().await.map(drop)
     }
 }

@@ -44,7 +44,7 @@ impl MigrationTrait for Migration {
                 .backfill("question_history")
                 .rejects(evaluation::rejects())
                 .statement(evaluation::fill())
-                .by_blocks(evaluation::is_forgotten())
+                .by_blocks(evaluation::is_unfinished())
                 .vacuum_times(10)
                 .run()
                 .await?;
@@ -52,7 +52,8 @@ impl MigrationTrait for Migration {
             // The triggers go in the same transaction as the columns: no row can be written between.
             online.brief(drop_columns()).locking("question_history", LockMode::AccessExclusive).run().await?;
         }
-        evaluation::drop_triggers(&online).await
+        evaluation::drop_triggers(&online).await?;
+        evaluation::drop_function(&online).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -61,8 +62,8 @@ impl MigrationTrait for Migration {
         for [column, column_type] in COLUMNS {
             online.add_column("question_history", column, column_type).run().await?;
         }
-        evaluation::add_marker(&online).await?;
         evaluation::create_function(&online).await?;
+        evaluation::add_marker(&online).await?;
         evaluation::create_triggers(&online).await?;
         online.backfill("question_history").statement(evaluation::rebuild()).vacuum_times(4).run().await?;
         // The trigger has listed under the backfill's name what this migration's sweep had listed.

@@ -32,13 +32,13 @@ pub struct Model {
     #[sea_orm(belongs_to, from = "user_id", to = "id", on_delete = "Cascade")]
     pub user: BelongsTo<Option<super::user::Entity>>,
     /// Role that it is about.
-    #[sea_orm(belongs_to, from = "role_id", to = "id", on_delete = "SetNull")]
+    #[sea_orm(belongs_to, from = "role_id", to = "id")]
     pub role: BelongsTo<Option<super::role::Entity>>,
     /// Direction that it is about.
-    #[sea_orm(belongs_to, from = "direction_id", to = "id", on_delete = "SetNull")]
+    #[sea_orm(belongs_to, from = "direction_id", to = "id")]
     pub direction: BelongsTo<Option<super::direction::Entity>>,
     /// Technology that it is about.
-    #[sea_orm(belongs_to, from = "technology_id", to = "id", on_delete = "SetNull")]
+    #[sea_orm(belongs_to, from = "technology_id", to = "id")]
     pub technology: BelongsTo<Option<super::technology::Entity>>,
     /// Its part for each competency.
     #[sea_orm(has_many)]

@@ -30,7 +30,7 @@ pub struct Model {
     #[sea_orm(belongs_to, from = "assessment_id", to = "id", on_delete = "Cascade")]
     pub assessment: BelongsTo<Option<super::assessment::Entity>>,
     /// The competency.
-    #[sea_orm(belongs_to, from = "competency_id", to = "id", on_delete = "Cascade")]
+    #[sea_orm(belongs_to, from = "competency_id", to = "id")]
     pub competency: BelongsTo<Option<super::competency::Entity>>,
     /// Questions that were asked.
     #[sea_orm(has_many)]

@@ -3,7 +3,7 @@
 use assessments_migration::service;
 use migration_testing::Scratch;
 
-use crate::{BACKFILL, CREATE_QUESTIONS, data};
+use crate::{ADD_COLUMNS, BACKFILL, CREATE_QUESTIONS, data};
 
 const STATE: &str = "SELECT score, is_correct, understanding_depth, feedback, knowledge_gaps, is_correct_carried_over FROM question_history";
 
@@ -52,6 +52,40 @@ async fn what_new_code_writes_stands() {
     check(&scratch, "5|f|∅|∅|∅|∅").await;
     scratch.execute(r#"UPDATE question_history SET ai_evaluation = '{"score": 1}', score = 3"#).await;
     check(&scratch, "3|f|∅|∅|∅|∅").await;
+}
+
+#[tokio::test]
+async fn an_evaluation_replaces_only_the_columns_of_which_it_says_something_else() {
+    let scratch = with_row(r#"{"score": 4, "isCorrect": true, "feedback": "fine"}"#, "NULL").await;
+    check(&scratch, "4|t|∅|fine|∅|t").await;
+    scratch.execute("UPDATE question_history SET score = 5").await;
+    // Old code adds a key, and says of the score what it said before.
+    scratch
+        .execute(
+            r#"UPDATE question_history
+               SET ai_evaluation = '{"score": 4, "isCorrect": true, "feedback": "good", "reasoning": "long"}'"#,
+        )
+        .await;
+    check(&scratch, "5|t|∅|good|∅|t").await;
+    // It says nothing of either any more: only what was carried over goes.
+    scratch.execute(r#"UPDATE question_history SET ai_evaluation = '{"reasoning": "long"}'"#).await;
+    check(&scratch, "5|∅|∅|∅|∅|∅").await;
+    scratch.execute(r#"UPDATE question_history SET ai_evaluation = '{"score": 2}'"#).await;
+    check(&scratch, "2|∅|∅|∅|∅|∅").await;
+    scratch.verify().await;
+}
+
+#[tokio::test]
+async fn what_an_evaluation_says_after_the_triggers_are_gone_is_carried_over_again() {
+    let scratch = with_row(r#"{"score": 4, "isCorrect": true, "feedback": "fine"}"#, "NULL").await;
+    scratch.execute("UPDATE question_history SET feedback = 'new code was here'").await;
+    scratch.down_to(ADD_COLUMNS).await;
+    scratch
+        .execute(r#"UPDATE question_history SET ai_evaluation = '{"score": 1, "isCorrect": false}'"#)
+        .await;
+    scratch.up_to(BACKFILL).await;
+    check(&scratch, "1|f|∅|new code was here|∅|t").await;
+    scratch.verify().await;
 }
 
 #[tokio::test]
