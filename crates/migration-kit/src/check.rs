@@ -118,11 +118,11 @@ impl Check {
         Self::holds(format!("constraint `{constraint}` on `{table}` is validated"), sql)
     }
 
-    /// The trigger exists on the table and is enabled.
+    /// The trigger exists on the table and fires for every application (not only in a replica's sessions).
     #[must_use]
     pub fn trigger(table: &str, trigger: &str) -> Self {
         let sql = format!(
-            "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass({}) AND tgname = {} AND tgenabled <> 'D')",
+            "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass({}) AND tgname = {} AND tgenabled IN ('O', 'A'))",
             literal(&quote_identifier(table)),
             literal(trigger),
         );

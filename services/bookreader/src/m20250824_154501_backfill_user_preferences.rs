@@ -1,8 +1,8 @@
 //! Expand: one row of preferences a user, from `users.reader_settings`, and a trigger that keeps them in step.
 //!
 //! Strongest lock: SHARE ROW EXCLUSIVE on `users` for the moment in which the trigger is created; the rows are carried
-//! over in short batches, which block no update of a user. The trigger comes first, so that no user written
-//! meanwhile is missed. What is carried and who wins stands in `reader_settings`.
+//! over in short batches, which block no update of a user but of the email. The trigger comes first, so that no user
+//! written meanwhile is missed. What is carried and who wins stands in `reader_settings`.
 //!
 //! While the trigger is there, every user has preferences: new application code writes them with
 //! `INSERT … ON CONFLICT (user_id) DO UPDATE`.
@@ -69,6 +69,13 @@ impl ServiceMigration for Migration {
                          <> (carried.theme, carried.language, carried.notifications_enabled)",
                         reader_settings::CARRIED
                     ),
+                )
+                .until(CONTRACT),
+            )
+            .verify(
+                Check::report(
+                    "settings that the contract step will lose, and how many users have them",
+                    reader_settings::LOST_KEYS,
                 )
                 .until(CONTRACT),
             )

@@ -1,7 +1,7 @@
 //! Contract: drops `users.reader_settings`, which `user_preferences` has replaced.
 //!
 //! It sweeps once more, checks that no user is left without preferences, and drops trigger, column and functions.
-//! Strongest lock: ACCESS EXCLUSIVE on `users`, twice for a moment. A view or another object that reads the column
+//! Strongest lock: ACCESS EXCLUSIVE on `users` for the instant in which trigger and column go together. A view or another object that reads the column
 //! refuses the migration before it changes anything.
 //!
 //! **Lost for good**: keys without a column, that is all but `theme`, `language`, `notifications` and
@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use migration_kit::{Check, Details, Online, ServiceMigration};
+use migration_kit::{Check, Details, LockMode, Online, ServiceMigration, literal};
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
@@ -28,6 +28,24 @@ pub struct Migration;
 const COLUMN: &str = "SELECT attname::text FROM pg_attribute \
      WHERE attrelid = to_regclass('users') AND attname = 'reader_settings' AND NOT attisdropped";
 
+/// One statement, because trigger and column go together or not at all.
+fn drop_column() -> String {
+    let body = format!(
+        "BEGIN DROP TRIGGER IF EXISTS {TRIGGER} ON users; ALTER TABLE users DROP COLUMN reader_settings; END"
+    );
+    format!("DO LANGUAGE plpgsql {}", literal(&body))
+}
+
+/// True if the trigger fires for every application, or the column is gone already.
+fn is_kept_in_step() -> String {
+    format!(
+        "SELECT NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('users') \
+             AND attname = 'reader_settings' AND NOT attisdropped) \
+         OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass('users') AND tgname = '{TRIGGER}' \
+             AND tgenabled IN ('O', 'A'))"
+    )
+}
+
 const SOAK: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[async_trait::async_trait]
@@ -35,16 +53,14 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let online = Online::new(manager, NAME, self.name()).await?;
         if online.query_text(COLUMN).await?.is_some() {
-            // Needed when an earlier try was stopped after it had dropped the trigger.
-            reader_settings::keep_in_step(manager, &online).await?;
             reader_settings::sweep(&online).await?;
             if let Some(user) = online.query_text(reader_settings::WITHOUT_PREFERENCES).await? {
                 return Err(DbErr::Migration(format!("user `{user}` has no preferences after the sweep")));
             }
-            online.drop_trigger("users", TRIGGER).await?;
-            online.drop_column("users", "reader_settings").await?;
+            // In one transaction: no row can be written between.
+            online.brief(drop_column()).locking("users", LockMode::AccessExclusive).run().await?;
         }
-        reader_settings::drop_functions(&online).await
+        reader_settings::stop_keeping_in_step(&online).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -88,6 +104,10 @@ impl ServiceMigration for Migration {
                 "keys of `users.reader_settings` other than `theme`, `language`, `notifications` and \
                  `notifications_enabled`, and how the JSON was spelled",
             )
+            .loses_on_revert(
+                "of users whose preferences changed since: the settings that were kept whole because not all of them \
+                 could be carried over",
+            )
             .guard(Check::none(
                 "nothing but our trigger reads `users.reader_settings`",
                 format!(
@@ -99,14 +119,11 @@ impl ServiceMigration for Migration {
                      AND pg_trigger.oid = objid AND tgname = '{TRIGGER}')"
                 ),
             ))
-            .guard(Check::none(
-                "the trigger that keeps preferences in step was not switched off",
-                format!(
-                    "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass('users') AND tgname = '{TRIGGER}' \
-                     AND tgenabled = 'D'"
-                ),
+            .guard(Check::holds(
+                "the trigger that keeps preferences in step is there and enabled",
+                is_kept_in_step(),
             ))
-            .guard(Check::report("settings that are lost, and how many users have them", LOST_KEYS))
+            .guard(Check::report("settings that are lost, and how many users have them", reader_settings::LOST_KEYS))
             .verify(Check::no_column("users", "reader_settings"))
             .verify(Check::holds(
                 "trigger and functions are gone",
@@ -118,21 +135,3 @@ impl ServiceMigration for Migration {
             ))
     }
 }
-
-/// Names each key without a column. Settings that are no object, or that cannot be read, are rejects and have no keys.
-///
-/// It also runs when an earlier try was stopped after the column was gone: `absent` then stands in for it.
-const LOST_KEYS: &str = r"SELECT coalesce(
-        string_agg(format('%s (%s)', key, n_users), ', ' ORDER BY n_users DESC, key), 'none')
-    FROM (
-        SELECT key, count(DISTINCT users.id) AS n_users
-        FROM (SELECT NULL::json AS reader_settings) AS absent CROSS JOIN users
-        CROSS JOIN LATERAL (SELECT (SELECT reader_settings FROM users AS same WHERE same.id = users.id)) AS old (settings)
-        CROSS JOIN LATERAL json_object_keys(CASE
-            WHEN json_typeof(old.settings) <> 'object' THEN '{}'
-            WHEN regexp_replace(old.settings::text, '\\ud[89ab]..\\ud[c-f]..', '', 'gi') ~* '\\u(0000|d[89a-f])' THEN '{}'
-            ELSE old.settings
-        END) AS key
-        WHERE key NOT IN ('theme', 'language', 'notifications', 'notifications_enabled')
-        GROUP BY key
-    ) AS lost";

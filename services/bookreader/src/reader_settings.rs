@@ -82,7 +82,8 @@ pub(crate) async fn drop_functions(online: &Online) -> Result<(), DbErr> {
 
 /// Gives every user without preferences those that the settings say, and lists what could not be carried over.
 ///
-/// `FOR KEY SHARE` keeps a user from being deleted between being read and being referred to; it blocks no update.
+/// `FOR KEY SHARE` keeps a user from being deleted between being read and being referred to; it blocks no update but of
+/// what a unique index has, the email.
 pub(crate) async fn sweep(online: &Online) -> Result<BackfillReport, DbErr> {
     online
         .backfill("users")
@@ -125,6 +126,24 @@ fn not_carried() -> String {
 const NOT_LISTED: &str = "NOT EXISTS (SELECT FROM migration_reject_bookreader AS listed \
      WHERE listed.table_name = 'users' AND listed.row_key = jsonb_build_object('id', source.id) \
      AND listed.field = found.field)";
+
+/// Query that names each key without a column. Settings that are no object, or that cannot be read, are rejects and have no keys.
+///
+/// It also runs when an earlier try was stopped after the column was gone: `absent` then stands in for it.
+pub(crate) const LOST_KEYS: &str = r"SELECT coalesce(
+        string_agg(format('%s (%s)', key, n_users), ', ' ORDER BY n_users DESC, key), 'none')
+    FROM (
+        SELECT key, count(DISTINCT users.id) AS n_users
+        FROM (SELECT NULL::json AS reader_settings) AS absent CROSS JOIN users
+        CROSS JOIN LATERAL (SELECT (SELECT reader_settings FROM users AS same WHERE same.id = users.id)) AS old (settings)
+        CROSS JOIN LATERAL json_object_keys(CASE
+            WHEN json_typeof(old.settings) <> 'object' THEN '{}'
+            WHEN regexp_replace(old.settings::text, '\\ud[89ab]..\\ud[c-f]..', '', 'gi') ~* '\\u(0000|d[89a-f])' THEN '{}'
+            ELSE old.settings
+        END) AS key
+        WHERE key NOT IN ('theme', 'language', 'notifications', 'notifications_enabled')
+        GROUP BY key
+    ) AS lost";
 
 /// The block has an exception handler because the type `json` stores escapes that no text can hold; whoever reads any
 /// key of such settings gets an error.
