@@ -109,7 +109,8 @@ pub async fn table_sizes(
     Ok(sizes)
 }
 
-/// Writes a table anew and gives its space back: `ACCESS EXCLUSIVE` for the whole rewrite. Sizes before and after.
+/// Writes a table anew and gives its space back: `ACCESS EXCLUSIVE` for the whole rewrite, which begins when nobody is in
+/// the way. Sizes before and after.
 ///
 /// # Errors
 /// [`UpkeepError`]; a table that does not exist is refused before anything is locked.
@@ -125,7 +126,7 @@ pub async fn reclaim(
         let pool = db.get_postgres_connection_pool();
         let mut connection = pool.acquire().await.map_err(driver)?;
         let before = space::table_size(&mut connection, &schema, table).await?;
-        space::reclaim(&mut connection, &schema, table).await?;
+        space::reclaim(&mut connection, service.as_str(), &schema, table).await?;
         let after = space::table_size(&mut connection, &schema, table).await?;
         Ok::<_, DbErr>((before, after))
     })

@@ -162,21 +162,43 @@ pub(crate) async fn execute_unlimited(
     connection: &mut PgConnection,
     sql: impl Into<String>,
 ) -> Result<(), DbErr> {
+    execute_waiting(connection, None, sql).await
+}
+
+/// [`execute_unlimited`], but waiting for each lock no longer than this; `None` is no limit.
+pub(crate) async fn execute_waiting(
+    connection: &mut PgConnection,
+    lock: Option<Duration>,
+    sql: impl Into<String>,
+) -> Result<(), DbErr> {
     let before: Vec<(&str, String)> = limits_set(connection).await?;
-    for (setting, _) in &before {
-        execute(connection, format!("{BOOKKEEPING}SELECT set_config('{setting}', '0', false)")).await?;
+    let mut limits: Vec<(&str, String)> = before.iter().map(|(limit, _)| (*limit, "0".to_owned())).collect();
+    if let Some(lock) = lock {
+        limits.push((LOCK_TIMEOUT, lock.as_millis().max(1).to_string()));
     }
+    set_limits(connection, &limits).await?;
     let done = execute(connection, sql).await;
-    for (setting, value) in &before {
-        execute(connection, format!("{BOOKKEEPING}SELECT set_config('{setting}', '{value}', false)")).await?;
+    if lock.is_some() {
+        set_limits(connection, &[(LOCK_TIMEOUT, "0".to_owned())]).await?;
     }
+    set_limits(connection, &before).await?;
     done.map(drop)
 }
+
+async fn set_limits(connection: &mut PgConnection, limits: &[(&str, String)]) -> Result<(), DbErr> {
+    for (limit, value) in limits {
+        execute(connection, format!("{BOOKKEEPING}SELECT set_config('{limit}', '{value}', false)")).await?;
+    }
+    Ok(())
+}
+
+/// Name of the setting.
+const LOCK_TIMEOUT: &str = "lock_timeout";
 
 /// The time limits of this session that are not off, with their values; `transaction_timeout` exists since 17.
 async fn limits_set(connection: &mut PgConnection) -> Result<Vec<(&'static str, String)>, DbErr> {
     let mut set = Vec::new();
-    for setting in ["lock_timeout", "statement_timeout", "transaction_timeout"] {
+    for setting in [LOCK_TIMEOUT, "statement_timeout", "transaction_timeout"] {
         let sql = format!("{BOOKKEEPING}SELECT nullif(current_setting('{setting}', true), '0')");
         if let Some(value) = value::<String>(connection, sql).await? {
             set.push((setting, value));

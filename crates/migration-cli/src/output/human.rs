@@ -213,7 +213,9 @@ impl<S: Subscriber> Layer<S> for HumanLayer {
                     fields.text("message")
                 ));
             }
-            // Figures that checks report are for machines here; people ask `verify` for them.
+            "check_reported" => {
+                self.note(&format!("`{service}`: {}: {}", fields.text("says"), fields.text("figure")));
+            }
             _ => {}
         }
     }

@@ -258,6 +258,7 @@ impl Worker<'_> {
         let results = verify::ask(connection, &step.id.name, guards)
             .await
             .map_err(|source| StepError::rolled_back(step, source))?;
+        report(step, &results);
         let failed: Vec<CheckResult> = results.into_iter().filter(|result| !result.holds).collect();
         if failed.is_empty() { Ok(()) } else { Err(StepError::Guard { id: step.id.clone(), failed }) }
     }
@@ -272,9 +273,7 @@ impl Worker<'_> {
         let results = verify::ask(tx, &step.id.name, &checks).await.map_err(|source| {
             if rolled_back { StepError::rolled_back(step, source) } else { StepError::partial(step, source) }
         })?;
-        for report in results.iter().filter(|result| result.report) {
-            event::check_reported(&step.id.service, &report.migration, &report.says, &report.found);
-        }
+        report(step, &results);
         let failed: Vec<CheckResult> = results.into_iter().filter(|result| !result.holds).collect();
         if failed.is_empty() {
             Ok(())
@@ -311,5 +310,12 @@ impl Worker<'_> {
             .service
             .migration(&step.id.name)
             .expect("the plan was made from this service's migrations")
+    }
+}
+
+/// Tells the figures among what was asked.
+fn report(step: &Step, results: &[CheckResult]) {
+    for figure in results.iter().filter(|result| result.report) {
+        event::check_reported(&step.id.service, &figure.migration, &figure.says, &figure.found);
     }
 }

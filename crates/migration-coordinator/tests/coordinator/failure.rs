@@ -4,7 +4,7 @@ use migration_coordinator::{RunError, StepError, service_state, stopped_midway};
 use migration_kit::{Check, Service};
 use migration_plan::{ServiceState, status};
 
-use crate::support::{Bench, service, step};
+use crate::support::{Bench, Events, service, step};
 
 const CREATE: &str = "m20250101_000001_create_item";
 const NEXT: &str = "m20250102_000001_add_row";
@@ -117,6 +117,20 @@ async fn a_guard_refuses_before_anything_is_done() {
         assert_eq!(state(&bench, guarded(stepwise)).await.0, ServiceState::Behind, "nothing was begun");
     }
     assert_eq!(bench.tables("shop").await, ["item"]);
+}
+
+#[tokio::test]
+async fn the_figures_of_guards_are_told_before_anything_is_done() {
+    let (bench, events) = (Bench::new(), Events::collect());
+    let counted = || {
+        let drop = step(NEXT)
+            .up("DROP TABLE item")
+            .details(|d| d.guard(Check::report("items that are lost", "SELECT count(*)::text FROM item")));
+        service("shop", vec![create(), drop])
+    };
+    bench.up_well(vec![counted()]).await;
+    let told = events.of("check_reported").concat();
+    assert!(told.contains("says=\"items that are lost\"") && told.contains("figure=\"0\""), "{told}");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use crate::session::{DEADLOCK_DETECTED, Durable, Isolation, LOCK_NOT_AVAILABLE, 
 /// application statement may have to wait for it. Its commit need not wait for the disk: batch and cursor are in one
 /// transaction, so a crash takes the last batches back as if they had never run, and the next run does them again.
 pub(super) const BATCH_LIMITS: Limits = Limits {
-    lock: Some(Duration::from_millis(200)),
+    lock: Some(Duration::from_millis(50)),
     statement: None,
     durable: Durable::Soon,
     isolation: Isolation::ReadCommitted,

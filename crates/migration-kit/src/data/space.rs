@@ -8,7 +8,9 @@ use sea_orm::sqlx::{PgConnection, Row};
 use serde::Serialize;
 
 use super::table::Table;
+use crate::event::Origin;
 use crate::session::{self, BOOKKEEPING, db_err};
+use crate::table_lock::{self, LockMode, TableLock};
 
 /// How much space a table takes on disk, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -70,17 +72,37 @@ pub async fn vacuum(connection: &mut PgConnection, schema: &str, table: &str) ->
     session::execute_unlimited(connection, sql).await
 }
 
-/// Writes the table anew without its dead rows and gives the space back to the disk.
+/// Writes the table anew without its dead rows and gives the space back to the disk; of a partitioned table, each
+/// partition by itself.
 ///
-/// **Lock:** ACCESS EXCLUSIVE on the table for the whole rewrite: nobody reads or writes it meanwhile, and while it waits
-/// for the lock, everybody queues behind it. It needs as much free space as the table takes when it is done.
+/// **Lock:** ACCESS EXCLUSIVE on the table for the whole rewrite: nobody reads or writes it meanwhile. It is asked for as
+/// migrations ask (`table_lock`), so that nobody waits behind it before the rewrite begins. It needs as much free space as
+/// the table takes when it is done.
 ///
 /// # Errors
-/// [`DbErr::Migration`] if the table does not exist; otherwise an error of the server.
-pub async fn reclaim(connection: &mut PgConnection, schema: &str, table: &str) -> Result<(), DbErr> {
+/// [`DbErr::Migration`] if the table does not exist, or the lock is not to be had; otherwise an error of the server.
+pub async fn reclaim(
+    connection: &mut PgConnection,
+    service: &str,
+    schema: &str,
+    table: &str,
+) -> Result<(), DbErr> {
     let table = Table::find(connection, schema, table).await?;
-    session::execute_unlimited(connection, format!("{BOOKKEEPING}VACUUM (FULL, ANALYZE) {}", table.qualified))
-        .await
+    let origin = Origin { service: service.to_owned(), migration: "space --reclaim".to_owned() };
+    let parts = format!(
+        "{BOOKKEEPING}SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.oid IN (SELECT {}::regclass UNION SELECT relid FROM pg_partition_tree({}::regclass)) AND c.relkind = 'r' \
+         ORDER BY 1, 2",
+        table.literal(),
+        table.literal(),
+    );
+    for part in session::rows(connection, parts).await? {
+        let text = |column: usize| part.try_get::<String, _>(column).map_err(db_err);
+        let lock = TableLock::new(&text(0)?, &text(1)?, LockMode::AccessExclusive);
+        let sql = format!("{BOOKKEEPING}VACUUM (FULL) {}", lock.qualified());
+        table_lock::take_alone(connection, lock, origin.clone(), &sql).await?;
+    }
+    session::execute_unlimited(connection, format!("{BOOKKEEPING}ANALYZE {}", table.qualified)).await
 }
 
 /// [`vacuum`] between the batches of a backfill: it leaves the index entries of dead rows to the next autovacuum. What

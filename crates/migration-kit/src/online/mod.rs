@@ -15,9 +15,6 @@ mod partitioned_index;
 mod trigger;
 mod unique;
 
-use std::time::Duration;
-
-use sea_orm::sqlx::PgConnection;
 use sea_orm::sqlx::Postgres;
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::PgPool;
@@ -33,7 +30,7 @@ pub use trigger::CreateTrigger;
 
 use crate::event::Origin;
 use crate::session::{self, BOOKKEEPING, refusal};
-use crate::table_lock::{LockMode, Locked, PATIENCE_SETTING, Policy, TableLock};
+use crate::table_lock::{self, LockMode, Locked, Policy, TableLock};
 use crate::{literal, quote_identifier};
 
 /// The online steps of one migration, over the pool that its [`SchemaManager`] uses.
@@ -67,14 +64,14 @@ impl Online {
             session::value(&mut connection, format!("{BOOKKEEPING}SELECT current_schema()::text"))
                 .await?
                 .ok_or_else(|| refusal("the schema of `search_path` does not exist"))?;
-        let policy = policy_of_session(&mut connection).await?;
+        let policy = table_lock::policy_of_session(&mut connection).await?;
         drop(connection);
         let origin = Origin { service: service.to_owned(), migration: migration.to_owned() };
         Ok(Self { pool, origin, schema, policy })
     }
 
     /// Sets how patient the steps are with table locks, instead of what the session says
-    /// ([`PATIENCE_SETTING`]).
+    /// ([`PATIENCE_SETTING`](crate::table_lock::PATIENCE_SETTING)).
     #[must_use]
     pub fn with_policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
@@ -154,13 +151,4 @@ impl Online {
         session::execute(&mut tx, sql).await?;
         tx.commit().await.map_err(session::db_err)
     }
-}
-
-/// The default policy, with the patience that the session says, if it says so.
-async fn policy_of_session(connection: &mut PgConnection) -> Result<Policy, DbErr> {
-    let sql = format!("{BOOKKEEPING}SELECT nullif(current_setting({}, true), '')", literal(PATIENCE_SETTING));
-    let said: Option<String> = session::value(connection, sql).await?;
-    let patience = said.and_then(|text| text.parse().ok()).map(Duration::from_millis);
-    let default = Policy::default();
-    Ok(Policy { patience: patience.unwrap_or(default.patience), ..default })
 }

@@ -22,6 +22,6 @@ mod waiting;
 pub use holders::{Holder, HolderKind, holders};
 pub use mode::{LockMode, Reference, TableLock, UnknownLockMode, lock_statement, referenced_first};
 pub use policy::{Decision, PATIENCE_SETTING, Policy};
-pub(crate) use take::Locked;
 pub use take::references;
+pub(crate) use take::{Locked, policy_of_session, take_alone};
 pub use waiting::{TableLockError, Waiting, is_retryable};

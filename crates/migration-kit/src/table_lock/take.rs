@@ -6,10 +6,12 @@ use sea_orm::DbErr;
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{PgConnection, Row};
 
-use super::{Policy, Reference, TableLock, TableLockError, Waiting, is_retryable, referenced_first};
+use super::{
+    PATIENCE_SETTING, Policy, Reference, TableLock, TableLockError, Waiting, is_retryable, referenced_first,
+};
 use crate::event::Origin;
 use crate::literal;
-use crate::session::{self, BOOKKEEPING, Limits, QUERY_CANCELED, db_err, refusal, sqlstate};
+use crate::session::{self, BOOKKEEPING, Durable, Limits, QUERY_CANCELED, db_err, refusal, sqlstate};
 
 /// Statements that run in one transaction once their locks are taken.
 #[derive(Debug, Clone)]
@@ -53,9 +55,10 @@ impl Locked {
         connection: &mut PgConnection,
         lock_statements: Vec<String>,
     ) -> Result<(), DbErr> {
-        let mut tx =
-            session::begin(connection, Limits { lock: None, statement: self.limit, ..Limits::default() })
-                .await?;
+        // The locks are held until the commit is answered, so that it does not wait for the disk: a step that a crash took
+        // back is done again.
+        let limits = Limits { statement: self.limit, durable: Durable::Soon, ..Limits::default() };
+        let mut tx = session::begin(connection, limits).await?;
         for sql in lock_statements.iter().chain(&self.statements) {
             let started = Instant::now();
             if let Err(error) = session::execute(&mut tx, sql).await {
@@ -79,6 +82,38 @@ impl Locked {
             _ => error,
         }
     }
+}
+
+/// Runs one statement that takes a strong lock by itself and cannot run in a transaction: as the policy says, and again
+/// while the lock is not to be had.
+pub(crate) async fn take_alone(
+    connection: &mut PgConnection,
+    lock: TableLock,
+    origin: Origin,
+    sql: &str,
+) -> Result<(), DbErr> {
+    let mut waiting = Waiting::new(policy_of_session(connection).await?, origin);
+    loop {
+        match session::execute_waiting(connection, Some(waiting.longest_wait()), sql).await {
+            Err(error) if is_retryable(&error) => {}
+            done => return done,
+        }
+        waiting.after_failure(connection, std::slice::from_ref(&lock)).await.map_err(
+            |failure| match failure {
+                TableLockError::Query(source) => source,
+                TableLockError::GaveUp { .. } => refusal(failure.to_string()),
+            },
+        )?;
+    }
+}
+
+/// The default policy, with the patience that the session says, if it says so.
+pub(crate) async fn policy_of_session(connection: &mut PgConnection) -> Result<Policy, DbErr> {
+    let sql = format!("{BOOKKEEPING}SELECT nullif(current_setting({}, true), '')", literal(PATIENCE_SETTING));
+    let said: Option<String> = session::value(connection, sql).await?;
+    let patience = said.and_then(|text| text.parse().ok()).map(Duration::from_millis);
+    let default = Policy::default();
+    Ok(Policy { patience: patience.unwrap_or(default.patience), ..default })
 }
 
 /// Which of these tables refer to which by foreign keys, for [`referenced_first`].

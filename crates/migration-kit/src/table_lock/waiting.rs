@@ -110,6 +110,11 @@ impl Waiting {
         statements
     }
 
+    /// How long the next attempt waits for its lock, where it cannot ask with `NOWAIT`: a probe as short as can be said.
+    pub(super) fn longest_wait(&self) -> Duration {
+        self.queue.as_ref().map_or(Duration::from_millis(1), |queueing| queueing.lock_timeout)
+    }
+
     /// Takes note of a failed attempt and decides what to do; `waited` is the time since the first attempt.
     pub fn failed(&mut self, waited: Duration, observed: &mut [Holder]) -> Decision {
         self.attempts += 1;

@@ -82,13 +82,13 @@ async fn reclaiming_gives_the_space_back() {
     let vacuumed = online.table_size("wide").await.unwrap();
 
     let mut connection = scratch.pool().acquire().await.unwrap();
-    space::reclaim(&mut connection, "shop", "wide").await.unwrap();
+    space::reclaim(&mut connection, "shop", "shop", "wide").await.unwrap();
     let reclaimed = space::table_size(&mut connection, "shop", "wide").await.unwrap();
 
     assert_eq!(vacuumed.table_bytes, full.table_bytes);
     assert_eq!(reclaimed.table_bytes, 8_192);
     assert!(reclaimed.total_bytes >= reclaimed.table_bytes + reclaimed.index_bytes + reclaimed.toast_bytes);
-    assert!(space::reclaim(&mut connection, "shop", "absent").await.is_err());
+    assert!(space::reclaim(&mut connection, "shop", "shop", "absent").await.is_err());
 }
 
 #[tokio::test]
@@ -100,6 +100,11 @@ async fn a_partitioned_table_takes_what_its_partitions_take() {
     let online = scratch.online("m1").await;
 
     assert_eq!(online.table_size("part").await.unwrap().table_bytes, 8_192);
+
+    scratch.execute("DELETE FROM part").await;
+    let mut connection = scratch.pool().acquire().await.unwrap();
+    space::reclaim(&mut connection, "shop", "shop", "part").await.unwrap();
+    assert_eq!(space::table_size(&mut connection, "shop", "part").await.unwrap().table_bytes, 0);
 }
 
 /// 2,000 rows of about half a kilobyte, which only the test vacuums.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use migration_kit::LockMode;
 use migration_kit::Origin;
+use migration_kit::space;
 use migration_kit::table_lock::{Decision, HolderKind, Policy, TableLock, Waiting, holders};
 use postgres_sandbox::Cluster;
-use sea_orm::sqlx::PgConnection;
+use sea_orm::sqlx::{self, PgConnection};
 
 use super::events::Events;
 use super::helpers::{execute, impatient, refused, session, steps};
@@ -62,6 +63,36 @@ async fn nobody_waits_behind_a_migration_that_waits() {
 
     execute(&mut report, "COMMIT").await.unwrap();
     online.add_column("item", "price", "int").run().await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_waits_behind_giving_space_back_that_waits() {
+    let scratch = Scratch::with(TABLE).await;
+    let (mut report, mut reader) = (session(&scratch).await, session(&scratch).await);
+    execute(&mut report, "BEGIN").await.unwrap();
+    execute(&mut report, "SELECT count(*) FROM item").await.unwrap();
+    execute(&mut reader, "SET lock_timeout = 50").await.unwrap();
+    let mut connection = session(&scratch).await;
+    execute(&mut connection, "SET migration.table_lock_patience_ms = 1500").await.unwrap();
+    execute(&mut connection, "SET lock_timeout = 7000").await.unwrap();
+    let done = std::cell::Cell::new(false);
+    let reclaiming = async {
+        let result = space::reclaim(&mut connection, "shop", "shop", "item").await;
+        done.set(true);
+        result
+    };
+    let (result, n_reads) = tokio::join!(reclaiming, read_until(&mut reader, &done));
+    let message = refused(result);
+    assert!(message.starts_with("no ACCESS EXCLUSIVE lock on `shop.item` within 1 s: process "), "{message}");
+    assert!(n_reads > 0);
+
+    execute(&mut report, "COMMIT").await.unwrap();
+    let file = "SELECT pg_relation_filenode('item')";
+    let before = scratch.psql(file);
+    space::reclaim(&mut connection, "shop", "shop", "item").await.unwrap();
+    assert_ne!(scratch.psql(file), before);
+    let timeout: (String,) = sqlx::query_as("SHOW lock_timeout").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(timeout.0, "7s");
 }
 
 #[tokio::test]
