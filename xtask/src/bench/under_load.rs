@@ -20,9 +20,10 @@ pub(super) const GROWTH: f64 = 1.3;
 /// Most memory that the program may take, and how often it is looked at.
 pub(super) const MEMORY_BYTES: u64 = 50_000_000;
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long the application warms up, and then is watched without a migration.
+/// How long the application warms up, and then is watched without a migration: long enough to see the system write out
+/// what has not been written for 30 s.
 const WARM_UP: Duration = Duration::from_secs(3);
-const ALONE: Duration = Duration::from_secs(15);
+const ALONE: Duration = Duration::from_secs(40);
 /// How long it is watched afterwards: what is still due then was held up.
 const AFTERWARDS: Duration = Duration::from_secs(2);
 
@@ -79,6 +80,7 @@ enum Side {
 
 pub(super) fn measure(bench: &Bench, subject: &Subject, figures: &mut Figures) -> anyhow::Result<()> {
     let template = seeded(bench, subject)?;
+    server::fill_log(&bench.cluster)?;
     for readers in Readers::ALL {
         let ours = outcomes(bench, subject, &template, readers, Side::Ours)?;
         let script = outcomes(bench, subject, &template, readers, Side::Script)?;
