@@ -1,8 +1,10 @@
 //! The service's tasks as commands: where their values come from, and what they print.
 //!
 //! A token comes from an environment variable or from standard input, never from an argument, which anybody on the
-//! machine could read. What a task does is [`crate::task`]'s part.
+//! machine could read. Who gives one as an argument all the same is refused, and it is not repeated to logs. What a task
+//! does is [`crate::task`]'s part.
 
+use std::env::VarError;
 use std::io::Read;
 
 use anyhow::Context;
@@ -12,9 +14,23 @@ use serde_json::{Value, json};
 
 use crate::NAME;
 use crate::task::{
-    AddFirstOwner, BotToken, Change, SetBotToken, TaskError, add_first_owner, issue_public_tokens,
-    set_bot_token,
+    AddFirstOwner, BotToken, OwnerChange, SetBotToken, TaskError, TokenChange, add_first_owner,
+    issue_public_tokens, set_bot_token,
 };
+
+/// Why a token cannot be read. It never shows what was given: that may be the token.
+#[derive(Debug, thiserror::Error)]
+enum SecretError {
+    /// There is no such variable.
+    #[error("the environment variable named by `--token-from` is not set")]
+    NotSet,
+    /// The variable is not UTF-8.
+    #[error("the environment variable named by `--token-from` is not text")]
+    NotText,
+    /// The token stands in the arguments.
+    #[error("the token was given as an argument, which others can read")]
+    InArguments,
+}
 
 /// The tasks of this service, for a program that offers them.
 #[must_use]
@@ -37,6 +53,22 @@ struct SetBotTokenArguments {
     /// Environment variable that holds the token; without it, the token is read from standard input
     #[arg(long, value_name = "VARIABLE")]
     token_from: Option<String>,
+    /// Takes what should not be there, so that no message repeats it.
+    #[arg(hide = true, num_args = 0..)]
+    in_arguments: Vec<String>,
+}
+
+impl SecretError {
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::NotSet => "`--token-from` takes the name of a variable, not the token",
+            Self::NotText => "set it to the token as Telegram's BotFather wrote it",
+            Self::InArguments => {
+                "name its variable with `--token-from`, or write it to standard input; \
+                                  if others may have read it, let BotFather make a new one"
+            }
+        }
+    }
 }
 
 /// Arguments of `add-owner`.
@@ -68,17 +100,21 @@ fn issue_tokens_command() -> Command {
 
 fn run_set_bot_token(TaskContext { arguments, db }: TaskContext) -> TaskFuture {
     Box::pin(async move {
-        let SetBotTokenArguments { bot, account, token_from } = read(&arguments)?;
+        let SetBotTokenArguments { bot, account, token_from, in_arguments } = read(&arguments)?;
+        if !in_arguments.is_empty() {
+            return Err(withheld(SecretError::InArguments));
+        }
         let token = BotToken::new(&secret(token_from.as_deref())?).map_err(told)?;
         let set =
             set_bot_token(&db, &SetBotToken { account, bot: bot.clone(), token }).await.map_err(told)?;
-        let message = match set.change {
-            Change::Unchanged => format!("bot `{bot}` has this token already"),
-            Change::Added | Change::Updated => format!("bot `{bot}` has its token"),
+        let (change, message) = match set.change {
+            TokenChange::Set => ("set", format!("bot `{bot}` has a token now")),
+            TokenChange::Replaced => ("replaced", format!("bot `{bot}` has another token now")),
+            TokenChange::Unchanged => {
+                ("unchanged", format!("nothing was changed: bot `{bot}` has this token already"))
+            }
         };
-        Ok(
-            json!({ "task": "set-bot-token", "bot_id": set.bot_id, "change": word(set.change), "message": message }),
-        )
+        Ok(json!({ "task": "set-bot-token", "bot_id": set.bot_id, "change": change, "message": message }))
     })
 }
 
@@ -88,16 +124,23 @@ fn run_add_owner(TaskContext { arguments, db }: TaskContext) -> TaskFuture {
         let telegram_username = username.map(|name| name.trim_start_matches('@').to_owned());
         let task = AddFirstOwner { account: account.clone(), telegram_user_id, telegram_username };
         let added = add_first_owner(&db, &task).await.map_err(told)?;
-        let message = match added.change {
-            Change::Unchanged => format!("Telegram user {telegram_user_id} owns account `{account}` already"),
-            Change::Added | Change::Updated => {
-                format!("Telegram user {telegram_user_id} owns account `{account}`")
+        let owner = format!("Telegram user {telegram_user_id}");
+        let (change, message) = match added.change {
+            OwnerChange::Added => ("added", format!("{owner} was added and owns account `{account}` now")),
+            OwnerChange::Promoted => {
+                ("promoted", format!("{owner}, a member of account `{account}`, owns it now"))
+            }
+            OwnerChange::Renamed => {
+                ("renamed", format!("{owner}, who owns account `{account}`, has another user name now"))
+            }
+            OwnerChange::Unchanged => {
+                ("unchanged", format!("nothing was changed: {owner} owns account `{account}` already"))
             }
         };
         Ok(json!({
             "task": "add-owner",
             "account_member_id": added.account_member_id,
-            "change": word(added.change),
+            "change": change,
             "message": message,
         }))
     })
@@ -150,15 +193,19 @@ fn secret(variable: Option<&str>) -> anyhow::Result<String> {
         return Ok(text);
     };
     #[expect(clippy::disallowed_methods, reason = "this is a part of the command line")]
-    std::env::var(variable).with_context(|| format!("the variable `{variable}` is not set"))
+    let read = std::env::var(variable);
+    read.map_err(|error| {
+        withheld(match error {
+            VarError::NotPresent => SecretError::NotSet,
+            VarError::NotUnicode(_) => SecretError::NotText,
+        })
+    })
 }
 
-fn word(change: Change) -> &'static str {
-    match change {
-        Change::Added => "added",
-        Change::Updated => "updated",
-        Change::Unchanged => "unchanged",
-    }
+/// A refusal of what was given, without it.
+fn withheld(error: SecretError) -> anyhow::Error {
+    let hint = error.hint();
+    refused(error, hint)
 }
 
 /// A task's error with its hint. One of the database keeps its own causes.

@@ -1,8 +1,8 @@
 //! Expand. Creates the eight tables of the single-tenant application as they stand in production: no foreign keys, and
 //! `idx_course_courseid_botname` although it repeats the primary key.
 //!
-//! Locks nothing that exists. An existing database is adopted at this migration, not rebuilt. `down` drops the tables
-//! and all that is in them.
+//! Locks nothing that exists. Where the tables are already, it stops and changes nothing: the README says how such a
+//! database is recorded as being here. `down` drops the tables and all that is in them.
 
 use migration_kit::{Check, Details, ServiceMigration};
 use sea_orm_migration::prelude::*;

@@ -3,7 +3,7 @@
 //!
 //! Locks no table. `down` drops the functions and loses nothing.
 
-use migration_kit::{Check, Details, Online, ServiceMigration};
+use migration_kit::{Details, Online, ServiceMigration};
 use sea_orm_migration::prelude::*;
 
 use crate::{NAME, links};
@@ -29,14 +29,6 @@ impl MigrationTrait for Migration {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        Details::expand().verify(
-            Check::holds(
-                "the functions that link rows exist",
-                "SELECT count(*) = 7 FROM pg_proc WHERE pronamespace = current_schema()::regnamespace \
-                 AND proname IN ('given_bot_name', 'run_is_active', 'bot_of', 'deployment_of', 'waited_run_of', \
-                 'ensure_bot', 'ensure_deployment')",
-            )
-            .until("m20260201_000004_drop_default_account"),
-        )
+        Details::expand().verify(links::functions_exist().until("m20260201_000004_drop_default_account"))
     }
 }

@@ -30,8 +30,7 @@ impl MigrationTrait for Migration {
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let online = Online::new(manager, NAME, self.name()).await?;
         trigger::drop(&online, &trigger::COURSE).await?;
-        online.forget_rejects().await?;
-        Ok(())
+        backfill::forget_rejects(&online, self.name()).await
     }
 }
 

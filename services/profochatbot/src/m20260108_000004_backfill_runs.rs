@@ -2,7 +2,8 @@
 //!
 //! `SHARE ROW EXCLUSIVE` on `run` for the moment that a trigger takes; then batches of about 40 ms that lock the runs
 //! they change. A run that names no bot, or a course that does not exist, stays as it is and is listed as a reject: no
-//! course is invented for it. `down` drops the trigger; the filled columns go with their migration.
+//! course is invented for it. `down` drops the trigger; the filled columns go with their migration, and links that were
+//! emptied stay in the rejects.
 
 use migration_kit::{Check, Details, Online, ServiceMigration};
 use sea_orm_migration::prelude::*;
@@ -29,8 +30,7 @@ impl MigrationTrait for Migration {
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let online = Online::new(manager, NAME, self.name()).await?;
         trigger::drop(&online, &trigger::RUN).await?;
-        online.forget_rejects().await?;
-        Ok(())
+        backfill::forget_rejects(&online, self.name()).await
     }
 }
 

@@ -32,8 +32,7 @@ impl MigrationTrait for Migration {
         let online = Online::new(manager, NAME, self.name()).await?;
         trigger::drop(&online, &trigger::SETTING).await?;
         trigger::drop(&online, &trigger::BAN).await?;
-        online.forget_rejects().await?;
-        Ok(())
+        backfill::forget_rejects(&online, self.name()).await
     }
 }
 

@@ -7,15 +7,15 @@
 //!
 //! Batches that lock the rows that leave; `ACCESS EXCLUSIVE` on `course` for the moment that a unique constraint takes
 //! when its index stands, `SHARE ROW EXCLUSIVE` for each key, validated beside reading and writing. `down` puts every
-//! row back.
+//! row back, and the links of runs; a row whose key was taken since stays a reject, and so does a link to such a row.
 
 use std::time::Duration;
 
-use migration_kit::{Check, Details, Online, ServiceMigration};
+use migration_kit::{Check, Details, Online, ServiceMigration, literal};
 use sea_orm_migration::prelude::*;
 
 use crate::foreign_key::{self, ForeignKey, foreign_key};
-use crate::links::backfill;
+use crate::links::backfill::{self, RUN_KEY};
 use crate::{NAME, SOAK_DAYS};
 
 /// Makes a course of an account unique, and adds the foreign keys to it.
@@ -51,6 +51,15 @@ const LOST_DEPLOYMENT: &str = "EXISTS (SELECT FROM course_deployment AS deployme
     WHERE deployment.deployment_id = source.deployment_id AND NOT EXISTS (SELECT FROM course \
     WHERE course.course_id = deployment.course_id AND course.account_id = deployment.account_id))";
 
+/// The token of `source` belongs to a deployment that has lost its course; `source` itself may have another deployment, or
+/// none.
+fn lost_token() -> String {
+    format!(
+        "EXISTS (SELECT FROM enrollment_token AS token WHERE token.token_id = source.token_id AND {})",
+        LOST_DEPLOYMENT.replace("source.", "token."),
+    )
+}
+
 impl Migration {
     /// Moves the copies of courses, each with its elements first: which copy an element belongs to is seen as long as
     /// the copy stands.
@@ -72,7 +81,10 @@ impl Migration {
             .reason("belongs to a copy of a course that stands under another bot")
             .run()
             .await?;
-        let same = format!("EXISTS ({BETTER_COPY} AND better.yaml IS NOT DISTINCT FROM source.yaml)");
+        let same = format!(
+            "EXISTS ({BETTER_COPY} AND better.yaml IS NOT DISTINCT FROM source.yaml AND NOT EXISTS ({better_than_better}))",
+            better_than_better = BETTER_COPY.replace("better", "best").replace("source.", "better."),
+        );
         let copy = online.move_to_rejects("course").rows(same);
         copy.reason("a copy of a course that stands under another bot, with the same content").run().await?;
         let other = online.move_to_rejects("course").rows(format!("EXISTS ({BETTER_COPY})"));
@@ -82,16 +94,29 @@ impl Migration {
 
     /// Takes the deployments of deleted courses away from the runs and tokens that used them, then moves them.
     async fn remove_lost_deployments(online: &Online) -> Result<(), DbErr> {
+        let lost = [
+            ("deployment_id", LOST_DEPLOYMENT.to_owned(), "the course of its deployment does not exist"),
+            ("token_id", lost_token(), "the course of its token's deployment does not exist"),
+        ];
+        let listed = lost.each_ref().map(|(column, condition, reason)| {
+            format!(
+                "SELECT {RUN_KEY} AS key, {} AS field, source.{column}::text AS value, {} AS reason, \
+                 to_jsonb(source) AS row FROM run AS source WHERE {{batch}} AND {condition}",
+                literal(column),
+                literal(reason),
+            )
+        });
+        let emptied = lost.each_ref().map(|(column, condition, _)| {
+            format!("{column} = CASE WHEN {condition} THEN NULL ELSE source.{column} END")
+        });
+        let any = lost.each_ref().map(|(_, condition, _)| condition.as_str());
         online
             .backfill("run")
-            .rejects(format!(
-                "SELECT jsonb_build_object('run_id', source.run_id) AS key, 'deployment_id' AS field, \
-                 jsonb_build_array(source.deployment_id, source.token_id)::text AS value, \
-                 'the course of its deployment (first) and token (second) does not exist' AS reason, \
-                 to_jsonb(source) AS row FROM run AS source WHERE {{batch}} AND {LOST_DEPLOYMENT}"
-            ))
+            .rejects(listed.join(" UNION ALL "))
             .statement(format!(
-                "UPDATE run AS source SET deployment_id = NULL, token_id = NULL WHERE {{batch}} AND {LOST_DEPLOYMENT}"
+                "UPDATE run AS source SET {} WHERE {{batch}} AND ({})",
+                emptied.join(", "),
+                any.join(" OR "),
             ))
             .run()
             .await?;
@@ -102,21 +127,30 @@ impl Migration {
         Ok(())
     }
 
-    /// Gives runs back the deployments that [`Self::remove_lost_deployments`] took away.
+    /// Gives runs back what [`Self::remove_lost_deployments`] took away, and takes that off the list.
     async fn restore_lost_deployments(&self, online: &Online) -> Result<(), DbErr> {
         online.restore_rejects("course_deployment").await?;
         online.restore_rejects("enrollment_token").await?;
+        let listed = format!(
+            "listed.migration = {} AND listed.table_name = 'run' AND listed.row_key = {RUN_KEY}",
+            literal(self.name()),
+        );
+        let filled = |column: &str, table: &str| {
+            format!(
+                "UPDATE run AS source SET {column} = listed.value::integer FROM migration_reject_{NAME} AS listed \
+                 WHERE {{batch}} AND source.{column} IS NULL AND {listed} AND listed.field = {} \
+                 AND EXISTS (SELECT FROM {table} AS target WHERE target.{column} = listed.value::integer)",
+                literal(column),
+            )
+        };
         online
             .backfill("run")
+            .statement(filled("deployment_id", "course_deployment"))
+            .statement(filled("token_id", "enrollment_token"))
             .statement(format!(
-                "UPDATE run AS source SET deployment_id = (listed.value::jsonb ->> 0)::integer, \
-                 token_id = (listed.value::jsonb ->> 1)::integer FROM migration_reject_{NAME} AS listed \
-                 WHERE {{batch}} AND source.deployment_id IS NULL AND listed.migration = '{}' \
-                 AND listed.table_name = 'run' AND listed.field = 'deployment_id' \
-                 AND listed.row_key = jsonb_build_object('run_id', source.run_id) \
-                 AND EXISTS (SELECT FROM course_deployment AS deployment \
-                 WHERE deployment.deployment_id = (listed.value::jsonb ->> 0)::integer)",
-                self.name(),
+                "DELETE FROM migration_reject_{NAME} AS listed USING run AS source WHERE {{batch}} AND {listed} \
+                 AND listed.value = CASE listed.field WHEN 'deployment_id' THEN source.deployment_id::text \
+                 WHEN 'token_id' THEN source.token_id::text END"
             ))
             .run()
             .await?;
@@ -152,8 +186,7 @@ impl MigrationTrait for Migration {
         for table in ["course", "course_element", "courseparticipants"] {
             online.restore_rejects(table).await?;
         }
-        online.forget_rejects().await?;
-        Ok(())
+        backfill::forget_rejects(&online, self.name()).await
     }
 }
 

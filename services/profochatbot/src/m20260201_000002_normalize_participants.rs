@@ -3,8 +3,8 @@
 //! It is a contract step because old code may write them again. Of several the first one written stays; the others leave
 //! for the rejects.
 //!
-//! Batches that lock the rows that leave, then unique indexes, built concurrently. `down` drops the indexes and puts
-//! every row back.
+//! Batches that lock the rows that leave, then `SHARE UPDATE EXCLUSIVE` on each table while its unique index is built:
+//! reading and writing go on. `down` drops the indexes and puts every row back.
 
 use std::time::Duration;
 

@@ -45,14 +45,27 @@ pub struct AddFirstOwner {
     pub telegram_username: Option<String>,
 }
 
-/// What a task did to its row.
+/// What became of a bot's token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// The row is new.
+pub enum TokenChange {
+    /// The bot had none.
+    Set,
+    /// The bot had another one.
+    Replaced,
+    /// The bot had this one.
+    Unchanged,
+}
+
+/// What became of an account's owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnerChange {
+    /// The person is a new member.
     Added,
-    /// The row was there and has other values now.
-    Updated,
-    /// All was as it should be.
+    /// The person was a member, and not an active owner; whether the name changed too is not told.
+    Promoted,
+    /// The person was the owner, by another name or without one.
+    Renamed,
+    /// The person was the owner.
     Unchanged,
 }
 
@@ -61,8 +74,8 @@ pub enum Change {
 pub struct BotTokenSet {
     /// The bot.
     pub bot_id: i32,
-    /// Whether it has another token now.
-    pub change: Change,
+    /// What became of its token.
+    pub change: TokenChange,
 }
 
 /// What [`add_first_owner`] did.
@@ -70,8 +83,8 @@ pub struct BotTokenSet {
 pub struct FirstOwnerAdded {
     /// The owner's membership.
     pub account_member_id: i32,
-    /// Whether the person is new, or was made the owner, or was it already.
-    pub change: Change,
+    /// What became of the person.
+    pub change: OwnerChange,
 }
 
 /// What [`issue_public_tokens`] did.
@@ -181,7 +194,7 @@ pub async fn set_bot_token(db: &DatabaseConnection, task: &SetBotToken) -> Resul
     let account_id = account_id(&tx, &task.account).await?;
     let bot = one(
         &tx,
-        "SELECT bot_id, bot_token IS NOT DISTINCT FROM $3 AS is_same FROM bot \
+        "SELECT bot_id, bot_token IS NULL AS has_none, bot_token IS NOT DISTINCT FROM $3 AS is_same FROM bot \
          WHERE account_id = $1 AND bot_name = $2 FOR NO KEY UPDATE",
         [account_id.into(), task.bot.as_str().into(), task.token.0.as_str().into()],
     )
@@ -189,8 +202,9 @@ pub async fn set_bot_token(db: &DatabaseConnection, task: &SetBotToken) -> Resul
     .ok_or_else(|| TaskError::UnknownBot { account: task.account.clone(), bot: task.bot.clone() })?;
     let bot_id = bot.try_get("", "bot_id")?;
     if bot.try_get("", "is_same")? {
-        return Ok(BotTokenSet { bot_id, change: Change::Unchanged });
+        return Ok(BotTokenSet { bot_id, change: TokenChange::Unchanged });
     }
+    let change = if bot.try_get("", "has_none")? { TokenChange::Set } else { TokenChange::Replaced };
     let set = tx.execute_raw(Statement::from_sql_and_values(
         DbBackend::Postgres,
         "UPDATE bot SET bot_token = $2, updated_at = now() WHERE bot_id = $1",
@@ -203,7 +217,7 @@ pub async fn set_bot_token(db: &DatabaseConnection, task: &SetBotToken) -> Resul
         set => set?,
     };
     tx.commit().await?;
-    Ok(BotTokenSet { bot_id, change: Change::Updated })
+    Ok(BotTokenSet { bot_id, change })
 }
 
 /// Makes a person the first owner of an account: as a new member, or as the member that the person is.
@@ -230,18 +244,21 @@ pub async fn add_first_owner(
     }
     let known = one(
         &tx,
-        "SELECT account_member_id, role = 'owner' AND is_active \
-         AND ($3::text IS NULL OR telegram_username IS NOT DISTINCT FROM $3) AS is_same \
+        "SELECT account_member_id, role = 'owner' AND is_active AS is_owner, \
+         $3::text IS NULL OR telegram_username IS NOT DISTINCT FROM $3 AS has_name \
          FROM account_member WHERE account_id = $1 AND telegram_user_id = $2",
         [account_id.into(), task.telegram_user_id.into(), task.telegram_username.clone().into()],
     );
     let change = match known.await? {
-        Some(member) if member.try_get("", "is_same")? => {
-            let account_member_id = member.try_get("", "account_member_id")?;
-            return Ok(FirstOwnerAdded { account_member_id, change: Change::Unchanged });
-        }
-        Some(_) => Change::Updated,
-        None => Change::Added,
+        Some(member) => match (member.try_get("", "is_owner")?, member.try_get("", "has_name")?) {
+            (true, true) => {
+                let account_member_id = member.try_get("", "account_member_id")?;
+                return Ok(FirstOwnerAdded { account_member_id, change: OwnerChange::Unchanged });
+            }
+            (true, false) => OwnerChange::Renamed,
+            (false, _) => OwnerChange::Promoted,
+        },
+        None => OwnerChange::Added,
     };
     let member = one(
         &tx,

@@ -1,14 +1,16 @@
 //! How rows of the single-tenant application get their bot, deployment and run: one definition, in SQL functions that
 //! the triggers (rows written meanwhile) and the backfills (rows written before) both use.
 //!
-//! Responsible for the functions; [`trigger`] and [`backfill`] use them. From expand to contract old and new application
-//! code run at once. Deliberately not here: removing duplicates and orphans, which belongs to the contract steps, because
-//! old code may still read them.
+//! Responsible for the functions; [`trigger`], [`backfill`], [`one_active`] and [`sweep`] use them. From expand to contract
+//! old and new application code run at once. Deliberately not here: removing duplicates and orphans, which belongs to the
+//! contract steps, because old code may still read them; only the last sweep removes duplicates that escaped the triggers.
 
 pub(crate) mod backfill;
+pub(crate) mod one_active;
+pub(crate) mod sweep;
 pub(crate) mod trigger;
 
-use migration_kit::{Online, quote_identifier};
+use migration_kit::{Check, Online, literal, quote_identifier};
 use sea_orm_migration::prelude::DbErr;
 
 /// One function: its signature, how it is dropped, its language, its volatility, its body with `{s}` for the schema.
@@ -118,6 +120,19 @@ pub(crate) async fn drop_functions(online: &Online) -> Result<(), DbErr> {
         online.drop_function(function.dropped_as).await?;
     }
     Ok(())
+}
+
+/// The functions exist, each with its own arguments: one of somebody else's may have the same name.
+pub(crate) fn functions_exist() -> Check {
+    let ours: Vec<String> =
+        FUNCTIONS.iter().map(|function| format!("({})", literal(function.dropped_as))).collect();
+    Check::none(
+        "no function that links rows is missing",
+        format!(
+            "SELECT ours.signature FROM (VALUES {}) AS ours (signature) WHERE to_regprocedure(ours.signature) IS NULL",
+            ours.join(", "),
+        ),
+    )
 }
 
 /// Puts the service's schema for `{s}`: functions and triggers run under their caller's `search_path`.

@@ -3,7 +3,7 @@
 //! A link that the writer gives is kept; one that it does not give is found, or made, from the old columns. Their
 //! `UPDATE OF` lists name old columns only, so that neither new application code nor the backfills fire them.
 
-use migration_kit::Online;
+use migration_kit::{Check, Online, literal};
 use sea_orm_migration::prelude::DbErr;
 
 use super::qualified;
@@ -136,6 +136,22 @@ pub(crate) const SETTING: Trigger = Trigger {
 
 /// All of them, for the step that ends the time of old application code.
 pub(crate) const ALL: [&Trigger; 6] = [&COURSE, &RUN, &ONE_ACTIVE_RUN, &WAITING_ELEMENT, &BAN, &SETTING];
+
+/// None of them is left; triggers of others are not asked for.
+pub(crate) fn all_are_gone() -> Check {
+    let ours: Vec<String> = ALL
+        .iter()
+        .map(|trigger| format!("({}, {})", literal(trigger.table), literal(trigger.name)))
+        .collect();
+    Check::none(
+        "no trigger of the transition is left",
+        format!(
+            "SELECT ours.trigger_name FROM (VALUES {}) AS ours (table_name, trigger_name) JOIN pg_trigger \
+             ON tgrelid = to_regclass(ours.table_name) AND tgname = ours.trigger_name",
+            ours.join(", "),
+        ),
+    )
+}
 
 /// Creates the trigger, or replaces it.
 pub(crate) async fn create(online: &Online, trigger: &Trigger) -> Result<(), DbErr> {

@@ -1,6 +1,6 @@
 //! What becomes of rows that are not as they should be: which stay, which leave, and what the rejects say of them.
 
-use crate::support::{dirty, rejects};
+use crate::support::{EXPANDED, base, dirty, rejects};
 
 #[tokio::test]
 async fn of_the_copies_of_a_course_the_best_stays_and_every_bot_keeps_its_deployment() {
@@ -38,6 +38,53 @@ async fn of_the_copies_of_a_course_the_best_stays_and_every_bot_keeps_its_deploy
             "twin|bot-b|prod"
         ]
     );
+}
+
+/// Two copies that are the same as each other are not the same as the one that stays.
+#[tokio::test]
+async fn a_copy_is_compared_with_the_one_that_stays() {
+    let scratch = base().await;
+    scratch
+        .execute(
+            "INSERT INTO course (course_id, bot_name, date_created, yaml) VALUES
+                 ('c', 'first', '2025-04-01', 'x'), ('c', 'second', '2025-03-01', 'y'),
+                 ('c', 'third', '2025-02-01', 'y'), ('c', 'fourth', '2025-01-01', 'x')",
+        )
+        .await;
+    scratch.up_contract().await;
+    assert_eq!(scratch.rows("SELECT bot_name FROM course").await, ["first"]);
+    assert_eq!(
+        rejects(&scratch, "table_name = 'course' AND moved").await,
+        [
+            "course|fourth,c||a copy of a course that stands under another bot, with the same content",
+            "course|second,c||a copy of a course that stands under another bot, with other content",
+            "course|third,c||a copy of a course that stands under another bot, with other content",
+        ]
+    );
+}
+
+/// The key of a course names no account: another one may have taken it when the copy is to come back.
+#[tokio::test]
+async fn a_copy_whose_key_was_taken_stays_a_reject() {
+    let scratch = base().await;
+    scratch
+        .execute("INSERT INTO course (course_id, bot_name, yaml) VALUES ('c', 'first', 'x'), ('c', 'second', NULL)")
+        .await;
+    scratch.up_contract().await;
+    scratch
+        .execute(
+            "INSERT INTO account (account_id, name, slug) VALUES (2, 'Second', 'second');
+             INSERT INTO course (course_id, bot_name, account_id) VALUES ('c', 'second', 2);",
+        )
+        .await;
+    scratch.down_to(EXPANDED).await;
+    let courses = "SELECT bot_name, account_id FROM course ORDER BY 1";
+    assert_eq!(scratch.rows(courses).await, ["first|1", "second|2"]);
+    let copy = "course|second,c||a copy of a course that stands under another bot, with other content";
+    assert_eq!(rejects(&scratch, "moved").await, [copy]);
+    scratch.up_contract().await;
+    assert_eq!(scratch.rows(courses).await, ["first|1", "second|2"]);
+    assert_eq!(rejects(&scratch, "moved").await, [copy]);
 }
 
 #[tokio::test]
@@ -82,6 +129,8 @@ async fn runs_that_cannot_be_linked_stay_and_are_listed_once() {
             "run|10007|chat_id|names no chat: the run escapes the rule of one active run",
             "run|10004|course_id|there is no such course: the run has no deployment",
             "run|10005|course_id|names no course: the run has no deployment",
+            "run|10008|is_active|its chat has a newer active run with the bot: this one is not active any more",
+            "run|10009|is_active|its chat has a newer active run with the bot: this one is not active any more",
         ]
     );
     assert_eq!(

@@ -1,6 +1,7 @@
 //! Tests of the profochatbot service against a PostgreSQL of their own, one binary so that one server serves all.
 
 mod dirty;
+mod escaped;
 mod interrupted;
 mod schema;
 mod support;

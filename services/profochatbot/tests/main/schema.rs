@@ -4,7 +4,7 @@ use profochatbot_migration::{Migrator, entity, service};
 use sea_orm::EntityTrait;
 use sea_orm_migration::MigratorTrait;
 
-use crate::support::dirty;
+use crate::support::{base, dirty};
 
 #[test]
 fn the_service_is_one() {
@@ -52,6 +52,24 @@ async fn constraints_and_indexes_have_the_names_that_were_promised() {
     let mut names = scratch.rows(indexes).await;
     names.sort_unstable();
     assert_eq!(names, INDEXES);
+}
+
+/// Somebody else may have tables, triggers and functions in the schema.
+#[tokio::test]
+async fn the_checks_ask_for_what_is_the_services_own() {
+    let scratch = base().await;
+    scratch.up().await;
+    scratch.execute("CREATE FUNCTION bot_of(text) RETURNS integer LANGUAGE sql AS 'SELECT 1'").await;
+    scratch.verify().await;
+    scratch.up_contract().await;
+    scratch
+        .execute(
+            "CREATE TABLE report (account_id INTEGER DEFAULT 1);
+             CREATE FUNCTION report() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+             CREATE TRIGGER report AFTER INSERT ON run FOR EACH ROW EXECUTE FUNCTION report();",
+        )
+        .await;
+    scratch.verify().await;
 }
 
 const FOREIGN_KEYS: [&str; 22] = [

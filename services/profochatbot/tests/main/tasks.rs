@@ -1,8 +1,8 @@
 //! The tasks after the migrations: safe to repeat, and telling what they changed.
 
 use profochatbot_migration::task::{
-    AddFirstOwner, BotToken, Change, FirstOwnerAdded, SetBotToken, TaskError, add_first_owner,
-    issue_public_tokens, set_bot_token,
+    AddFirstOwner, BotToken, FirstOwnerAdded, OwnerChange, SetBotToken, TaskError, TokenChange,
+    add_first_owner, issue_public_tokens, set_bot_token,
 };
 
 use crate::support::realistic;
@@ -21,13 +21,14 @@ async fn a_token_is_set_once_and_belongs_to_one_bot() {
     scratch.up_contract().await;
     let db = scratch.db();
     let set = set_bot_token(db, &token_of("bot-1", "1:secret\n")).await.unwrap();
-    assert_eq!(set.change, Change::Updated);
+    assert_eq!(set.change, TokenChange::Set);
     let stored = "SELECT bot_name, bot_token FROM bot WHERE bot_token IS NOT NULL";
     assert_eq!(scratch.rows(stored).await, ["bot-1|1:secret"]);
 
     let again = set_bot_token(db, &token_of("bot-1", "1:secret")).await.unwrap();
-    assert_eq!((again.bot_id, again.change), (set.bot_id, Change::Unchanged));
-    assert_eq!(set_bot_token(db, &token_of("bot-1", "2:other")).await.unwrap().change, Change::Updated);
+    assert_eq!((again.bot_id, again.change), (set.bot_id, TokenChange::Unchanged));
+    let other = set_bot_token(db, &token_of("bot-1", "2:other")).await.unwrap();
+    assert_eq!(other.change, TokenChange::Replaced);
 
     let taken = set_bot_token(db, &token_of("bot-2", "2:other")).await.unwrap_err();
     assert!(matches!(taken, TaskError::TokenTaken { .. }));
@@ -60,13 +61,16 @@ async fn an_account_has_one_first_owner() {
     let db = scratch.db();
     let FirstOwnerAdded { account_member_id, change } =
         add_first_owner(db, &owner(7_000_000_000, Some("anna"))).await.unwrap();
-    assert_eq!(change, Change::Added);
+    assert_eq!(change, OwnerChange::Added);
     for same in [Some("anna"), None] {
         let again = add_first_owner(db, &owner(7_000_000_000, same)).await.unwrap();
-        assert_eq!(again, FirstOwnerAdded { account_member_id, change: Change::Unchanged });
+        assert_eq!(again, FirstOwnerAdded { account_member_id, change: OwnerChange::Unchanged });
     }
     let renamed = add_first_owner(db, &owner(7_000_000_000, Some("anna2"))).await.unwrap();
-    assert_eq!(renamed, FirstOwnerAdded { account_member_id, change: Change::Updated });
+    assert_eq!(renamed, FirstOwnerAdded { account_member_id, change: OwnerChange::Renamed });
+    scratch.execute("UPDATE account_member SET role = 'member'").await;
+    let promoted = add_first_owner(db, &owner(7_000_000_000, None)).await.unwrap();
+    assert_eq!(promoted, FirstOwnerAdded { account_member_id, change: OwnerChange::Promoted });
     let second = add_first_owner(db, &owner(8, Some("ben"))).await.unwrap_err();
     assert!(matches!(second, TaskError::HasOwner { telegram_user_id: 7_000_000_000, .. }));
     assert_eq!(

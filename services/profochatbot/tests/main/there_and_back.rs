@@ -127,6 +127,25 @@ async fn plain_sea_orm_reaches_head() {
     assert_eq!(digests(&plain).await, digests(&dirty().await).await);
 }
 
+/// What the README says of a database whose tables are already there.
+#[tokio::test]
+async fn a_database_in_use_is_recorded_by_hand() {
+    let scratch = dirty().await;
+    let rows = digests(&scratch).await;
+    scratch.execute("DROP TABLE seaql_migrations_profochatbot, migration_journal_profochatbot").await;
+    scratch.try_up().await.unwrap_err();
+    assert_eq!(digests(&scratch).await, rows);
+    scratch.execute("DROP TABLE IF EXISTS seaql_migrations_profochatbot").await;
+    let readme = include_str!("../../README.md");
+    let (_, sql) = readme.split_once("```sql\n").unwrap();
+    scratch.execute(sql.split_once("```").unwrap().0).await;
+    scratch.verify().await;
+    scratch.up_contract().await;
+    scratch.verify().await;
+    scratch.down_to(BASE).await;
+    assert_eq!(digests(&scratch).await, rows);
+}
+
 #[tokio::test]
 async fn expand_steps_leave_every_row_where_it_is() {
     let scratch = dirty().await;

@@ -3,7 +3,7 @@
 use migration_testing::Scratch;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 
-use crate::support::{EXPANDED, base, dirty};
+use crate::support::{EXPANDED, base, dirty, rejects};
 
 async fn expanded() -> Scratch {
     let scratch = base().await;
@@ -156,7 +156,7 @@ async fn the_contract_steps_sweep_what_old_code_left() {
     scratch.up().await;
     scratch
         .execute(
-            "INSERT INTO run (run_id, chat_id, botname, course_id) VALUES (20001, 91, 'bot-1', 'course-1'), (20002, 92, '', NULL);
+            "INSERT INTO run (run_id, chat_id, botname, course_id) VALUES (20001, 91, 'bot-1', 'course-1'), (20002, 92, '', NULL), (20003, NULL, 'bot-1', 'course-1');
              INSERT INTO waiting_element (chat_id, botname, course_id) VALUES (91, 'bot-1', 'course-1');
              INSERT INTO conversation (run_id, course_id) VALUES (20001, 'course-1');
              DELETE FROM run WHERE run_id = 20001;
@@ -205,12 +205,81 @@ async fn the_contract_steps_sweep_what_old_code_left() {
         ]
     );
 
+    assert_eq!(
+        rejects(&scratch, "table_name = 'run' AND (row_key ->> 'run_id')::int > 20000").await,
+        [
+            "run|20002|botname|names no bot: the run escapes the rule of one active run",
+            "run|20003|chat_id|names no chat: the run escapes the rule of one active run",
+            "run|20002|course_id|names no course: the run has no deployment",
+        ]
+    );
+
     scratch.down_to(EXPANDED).await;
     scratch.verify().await;
     assert_eq!(scratch.table_digest("run").await, runs);
     for (table, digest) in tables.iter().zip(rows) {
         assert_eq!(scratch.table_digest(table).await, digest, "{table}");
     }
+}
+
+/// A run may have a token of a deployment that it has not, or not any more.
+#[tokio::test]
+async fn a_token_of_a_lost_deployment_leaves_every_run() {
+    let scratch = expanded().await;
+    scratch
+        .execute(
+            "INSERT INTO course (course_id, bot_name) VALUES ('d', 'bot');
+             INSERT INTO enrollment_token (token_id, deployment_id, token)
+             SELECT CASE course_id WHEN 'd' THEN 70 ELSE 71 END, deployment_id, 'secret of ' || course_id FROM course_deployment;
+             INSERT INTO run (run_id, chat_id, botname, course_id, token_id) VALUES
+                 (1, 1, 'bot', 'd', 70), (2, 2, 'bot', 'd', 70), (3, 3, 'bot', 'd', 70), (4, 4, 'bot', 'c', 71), (5, 5, 'bot', 'd', 71);
+             UPDATE run SET course_id = 'c' WHERE run_id = 2;
+             UPDATE run SET course_id = 'unknown' WHERE run_id = 3;
+             DELETE FROM course WHERE course_id = 'd';",
+        )
+        .await;
+    let links = "SELECT run_id, deployment_id IS NOT NULL, token_id FROM run ORDER BY 1";
+    assert_eq!(scratch.rows(links).await, ["1|t|70", "2|t|70", "3|f|70", "4|t|71", "5|t|71"]);
+    let runs = scratch.table_digest("run").await;
+    let tokens = scratch.table_digest("enrollment_token").await;
+
+    scratch.up_contract().await;
+    scratch.verify().await;
+    assert_eq!(scratch.rows(links).await, ["1|f|∅", "2|t|∅", "3|f|∅", "4|t|71", "5|f|71"]);
+    let listed = "table_name = 'run' AND field IN ('deployment_id', 'token_id')";
+    assert_eq!(
+        rejects(&scratch, listed).await,
+        [
+            "run|1|deployment_id|the course of its deployment does not exist",
+            "run|5|deployment_id|the course of its deployment does not exist",
+            "run|1|token_id|the course of its token's deployment does not exist",
+            "run|2|token_id|the course of its token's deployment does not exist",
+            "run|3|token_id|the course of its token's deployment does not exist",
+        ]
+    );
+
+    scratch.down_to(EXPANDED).await;
+    assert_eq!(scratch.table_digest("run").await, runs);
+    assert_eq!(scratch.table_digest("enrollment_token").await, tokens);
+    assert_eq!(rejects(&scratch, listed).await, [""; 0]);
+}
+
+/// Going back makes the runs active again that the rule made inactive, and none that new code did.
+#[tokio::test]
+async fn what_new_code_made_inactive_stays_so() {
+    let before = "m20260109_000003_index_chats";
+    let scratch = base().await;
+    scratch
+        .execute("INSERT INTO run (chat_id, botname) VALUES (1, 'bot'), (1, 'bot'), (2, 'bot'), (2, 'bot')")
+        .await;
+    scratch.up_to(before).await;
+    scratch.execute("UPDATE run SET is_active = FALSE WHERE run_id = 3").await;
+    let active = "SELECT run_id FROM run WHERE is_active ORDER BY 1";
+    assert_eq!(scratch.rows(active).await, ["1", "2", "4"]);
+    scratch.up().await;
+    assert_eq!(scratch.rows(active).await, ["2", "4"]);
+    scratch.down_to(before).await;
+    assert_eq!(scratch.rows(active).await, ["1", "2", "4"]);
 }
 
 #[tokio::test]

@@ -119,6 +119,40 @@ async fn trap_6_rows_in_the_new_shape_are_kept_and_wrong_links_found_anew() {
     scratch.verify().await;
 }
 
+/// A run that has no bot yet gets the one that it names, so its deployment must be that bot's.
+#[tokio::test]
+async fn trap_6_a_deployment_of_another_bot_than_the_named_one_is_found_anew() {
+    let scratch = base().await;
+    scratch.up_to("m20260108_000002_create_link_functions").await;
+    scratch
+        .execute(
+            "INSERT INTO course (course_id, bot_name) VALUES ('c', 'bot-1');
+             INSERT INTO bot (bot_id, account_id, bot_name) VALUES (500, 1, 'bot-1');
+             INSERT INTO course_deployment (deployment_id, course_id, account_id, bot_id) VALUES (600, 'c', 1, 500);
+             INSERT INTO run (run_id, chat_id, botname, course_id, bot_id, deployment_id) VALUES
+                 (1, 1, 'bot-1', 'c', NULL, 600), (2, 2, 'bot-2', 'c', NULL, 600), (3, 3, NULL, 'c', NULL, 600),
+                 (4, 4, 'bot-2', 'c', 12345, 600);",
+        )
+        .await;
+    scratch.up().await;
+    scratch.verify().await;
+    let links =
+        "SELECT run_id, bot_name, deployment_id = 600 FROM run LEFT JOIN bot USING (bot_id) ORDER BY 1";
+    assert_eq!(scratch.rows(links).await, ["1|bot-1|t", "2|bot-2|f", "3|∅|t", "4|bot-2|f"]);
+    let listed = [
+        "run|4|bot_id|points to nothing that belongs to the row",
+        "run|2|deployment_id|points to nothing that belongs to the row",
+        "run|4|deployment_id|points to nothing that belongs to the row",
+    ];
+    assert_eq!(rejects(&scratch, "reason ~ 'points to nothing'").await, listed);
+    scratch.up_contract().await;
+    scratch.verify().await;
+    // What was emptied stands nowhere else: its entries outlive their migration.
+    scratch.down_to("m20260108_000002_create_link_functions").await;
+    assert_eq!(rejects(&scratch, "true").await, listed);
+    scratch.up_contract().await;
+}
+
 #[tokio::test]
 async fn trap_7_settings_find_their_bot_by_account() {
     let scratch = dirty().await;
