@@ -115,7 +115,7 @@ impl Rule {
         Check::report(
             format!("state of `{}`", self.constraint),
             format!(
-                "SELECT CASE WHEN EXISTS ({}) THEN 'validated' ELSE format('not validated while %s rows break it', \
+                "SELECT CASE WHEN EXISTS ({}) THEN 'validated' ELSE format('not validated, rows that break it: %s', \
                  (SELECT count(*) FROM messages WHERE NOT ({}))) END",
                 self.pg_constraint("convalidated"),
                 self.expression,

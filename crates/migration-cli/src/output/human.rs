@@ -214,7 +214,7 @@ impl<S: Subscriber> Layer<S> for HumanLayer {
                 ));
             }
             "check_reported" => {
-                self.note(&format!("`{service}`: {}: {}", fields.text("says"), fields.text("figure")));
+                self.note(&format!("  · `{service}`: {}: {}", fields.text("says"), fields.text("figure")));
             }
             _ => {}
         }
