@@ -85,11 +85,24 @@ impl Online {
 
     /// Builds an index anew while reading and writing go on. What a rebuild that was killed left behind is dropped.
     ///
+    /// The index of a partitioned table is refused: the server rebuilds those of its partitions one after the other, and
+    /// what a killed one leaves behind would stand on tables that nobody named.
+    ///
     /// # Errors
-    /// [`DbErr::Migration`] if there is no such index or it is not valid afterwards; otherwise the server's.
+    /// [`DbErr::Migration`] if there is no such index, its table is partitioned, or it is not valid afterwards; otherwise
+    /// the server's.
     pub async fn rebuild_index(&self, name: &str) -> Result<(), DbErr> {
-        if self.index(name).await?.is_none() {
-            return Err(refusal(format!("there is no index `{name}` in schema `{}`", self.schema)));
+        match self.index(name).await? {
+            None => {
+                return Err(refusal(format!("there is no index `{name}` in schema `{}`", self.schema)));
+            }
+            Some(Existing { partitioned: true, table, .. }) => {
+                return Err(refusal(format!(
+                    "index `{name}` belongs to the partitioned table `{table}`: rebuild the index of each of its \
+                     partitions instead"
+                )));
+            }
+            Some(_) => {}
         }
         self.drop_rebuild_leftovers(name).await?;
         event::index_building(&self.origin, name);

@@ -1,7 +1,7 @@
 //! What a backfill visits and changes, whatever the table's key, and beside a writing application.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join;
 use migration_kit::{Backfill, BackfillReport, Online};
@@ -242,6 +242,19 @@ async fn parts_are_filled_side_by_side_each_row_once() {
         assert_eq!(report.changed, 2_000, "{key}");
         assert_eq!(scratch.texts("SELECT DISTINCT n FROM item").await, ["1"]);
     }
+}
+
+#[tokio::test]
+async fn it_rests_after_each_batch_if_it_is_told_to() {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let scratch = with_rows(95).await;
+    let online = scratch.online("m1").await;
+    let begun = Instant::now();
+
+    let report = tens(&online, COUNT_VISITS).pause(PAUSE).run().await.unwrap();
+
+    assert_eq!(report.batches, 10);
+    assert!(begun.elapsed() >= 10 * PAUSE, "{:?}", begun.elapsed());
 }
 
 /// A table `item` with the keys 1 to `n_rows`.

@@ -233,3 +233,27 @@ async fn on_a_partitioned_table_it_is_complete_after_any_crash() {
         "0"
     );
 }
+
+#[tokio::test]
+async fn on_a_partitioned_table_each_partition_is_rebuilt_by_itself() {
+    let scratch = Scratch::with(PARTITIONED).await;
+    let online = steps(&scratch).await;
+    online.create_index("event_at").on("event").columns(["at"]).run().await.unwrap();
+    let before = objects(&scratch);
+    for (index, table) in [("event_at", "event"), ("event_at_event_2", "event_2")] {
+        assert_eq!(
+            refused(online.rebuild_index(index).await),
+            format!(
+                "index `{index}` belongs to the partitioned table `{table}`: rebuild the index of each of its \
+                 partitions instead"
+            )
+        );
+    }
+    // What a rebuild of the partition's index that was killed leaves behind.
+    scratch.psql(
+        "CREATE INDEX event_at_event_1_ccnew ON event_1 (at); \
+         UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'event_at_event_1_ccnew'::regclass",
+    );
+    online.rebuild_index("event_at_event_1").await.unwrap();
+    assert_eq!(objects(&scratch), before);
+}

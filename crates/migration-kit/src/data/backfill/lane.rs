@@ -4,6 +4,7 @@
 //! what they share.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,8 @@ pub(super) struct Shared<'a> {
     pub(super) vacuum_every: Option<u64>,
     pub(super) changed_since_vacuum: Mutex<u64>,
     pub(super) progress: Mutex<Progress>,
+    /// Set when a part has failed: the others end their batch and stop, so that no connection is left in a transaction.
+    pub(super) has_failed: AtomicBool,
 }
 
 /// One part.
@@ -62,15 +65,20 @@ impl<'a> Lane<'a> {
         Self { shared, connection, cursor, pace: Pace::new(batch_rows, target), ahead: VecDeque::new() }
     }
 
-    /// Fills the part to its end; its cursor as it then stands.
-    pub(super) async fn fill(mut self) -> Result<Cursor, DbErr> {
-        loop {
+    /// Fills the part to its end, or until another part has failed; its cursor as it then stands.
+    pub(super) async fn fill(self) -> Result<Cursor, DbErr> {
+        let has_failed = &self.shared.has_failed;
+        self.fill_to_end().await.inspect_err(|_| has_failed.store(true, Ordering::SeqCst))
+    }
+
+    async fn fill_to_end(mut self) -> Result<Cursor, DbErr> {
+        while !self.shared.has_failed.load(Ordering::SeqCst) {
             let started = Instant::now();
             let Some(done) = self.batch_until_it_succeeds().await? else {
                 if self.extend().await? {
                     continue;
                 }
-                return Ok(self.cursor);
+                break;
             };
             let n_rows = done.counted.rows - self.cursor.counted.rows;
             let n_changed = done.counted.changed - self.cursor.counted.changed;
@@ -82,6 +90,7 @@ impl<'a> Lane<'a> {
                 Delay::new(self.shared.pause).await;
             }
         }
+        Ok(self.cursor)
     }
 
     /// One batch, tried again with fewer rows as long as it only meets the application.

@@ -13,9 +13,10 @@ mod strays;
 mod walk;
 
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use sea_orm::DbErr;
 use sea_orm::sqlx::{Connection, PgConnection};
 
@@ -206,6 +207,7 @@ impl<'a> Backfill<'a> {
             vacuum_every: total.checked_div(u64::from(self.vacuum_times)),
             changed_since_vacuum: Mutex::new(0),
             progress: Mutex::new(Progress::new(online.origin(), &self.table, before.rows, total)),
+            has_failed: AtomicBool::new(false),
         };
         let mut done = self.fill(&mut connection, &shared, open).await?;
         if let (Walk::Blocks, Some(unfinished), Some(last)) = (&walk, &self.unfinished, done.last_mut()) {
@@ -278,7 +280,7 @@ impl<'a> Backfill<'a> {
         let lanes = connections.zip(open).map(|(connection, cursor)| {
             Lane::new(shared, connection, cursor, self.batch_rows, self.target).fill()
         });
-        let done = try_join_all(lanes).await?;
+        let done = join_all(lanes).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         for other in others {
             other.close().await.map_err(db_err)?;
         }
