@@ -138,6 +138,8 @@ fn redo_reverts_the_last_migration_and_applies_it_again() {
     5 services at head · 1 migration reverted, 1 applied in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+      · `chat`: state of `messages_role_check`: validated
+      · `chat`: state of `messages_message_length_check`: validated
     ");
     lab.migrate(&["status", "--check"]).exits(0);
 }

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use crate::support::{Lab, Ran, run};
+use crate::support::{BOOKREADER_ROWS, Lab, Ran, run};
 
 const ESCAPE: char = '\u{1b}';
 
@@ -79,6 +79,27 @@ fn a_run_is_told_event_by_event() {
     let last = events.last().unwrap();
     assert_eq!((&last["kind"], &last["ok"], &last["exit_code"]), (&"ended".into(), &true.into(), &0.into()));
     assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn a_backfill_tells_how_far_it_has_come_and_how_long_it_will_take() {
+    let lab = Lab::empty();
+    lab.migrate(&["up", "bookreader@m20250824_154500", "--quiet"]).exits(0);
+    lab.query(BOOKREADER_ROWS);
+    let ran = lab.migrate(&["up", "bookreader@+1", "--format", "ndjson"]).exits(0);
+    let told =
+        events(&ran).into_iter().filter(|event| event["kind"] == "progress" && event["what"] == "users");
+    let told: Vec<Value> = told.collect();
+    let (first, last) = (told.first().unwrap(), told.last().unwrap());
+
+    assert_eq!(first["service"], "bookreader");
+    assert_eq!(first["migration"], "m20250824_154501_backfill_user_preferences");
+    // The first batch is told of at once.
+    assert_eq!((&first["done"], &first["total"]), (&1_000.into(), &4_000.into()));
+    assert!(first["rows_per_s"].as_u64() > Some(0) && first["eta_ms"].as_u64() > Some(0), "{first}");
+    assert_eq!((&last["done"], &last["total"], &last["eta_ms"]), (&4_000.into(), &4_000.into(), &0.into()));
+    let done: Vec<u64> = told.iter().map(|event| event["done"].as_u64().unwrap()).collect();
+    assert!(done.is_sorted(), "{done:?}");
 }
 
 #[test]

@@ -17,6 +17,8 @@ mod locks;
 mod looking;
 mod readme;
 mod refused;
+mod rejects;
 mod secrets;
 mod status;
+mod tasks;
 mod up;

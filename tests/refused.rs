@@ -180,6 +180,32 @@ fn one_transaction_where_a_migration_needs_several() {
 }
 
 #[test]
+fn a_migration_whose_guard_does_not_hold() {
+    let lab = Lab::empty();
+    lab.migrate(&["up", "rag@m2025"]).exits(0);
+    lab.query("ALTER TABLE rag.user_knowledge DROP CONSTRAINT user_knowledge_user_id_key");
+    assert_snapshot!(lab.migrate(&["up", "rag"]).shown(), @"
+    exit 7
+    --- stdout
+    rag  m20261120_000001_drop_redundant_user_id_index  failed [time]
+    0 of 5 services at head · nothing was done in [time]
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    error: `rag`: migration `m20261120_000001_drop_redundant_user_id_index` is refused: constraint `user_knowledge_user_id_key` on `user_knowledge` is validated: no
+      hint nothing was changed; see `rejects rag` and `status rag`
+    ");
+    let index = "SELECT to_regclass('rag.ix_user_knowledge_user_id') IS NOT NULL";
+    assert_eq!(lab.query(index), "t");
+    assert_eq!(lab.query("SELECT count(*) FROM rag.seaql_migrations_rag"), "1");
+    let document = lab.migrate(&["up", "rag", "--json"]).exits(7).json();
+    assert_eq!((&document["ok"], &document["exit_code"]), (&false.into(), &7.into()));
+
+    lab.query("ALTER TABLE rag.user_knowledge ADD CONSTRAINT user_knowledge_user_id_key UNIQUE (user_id)");
+    lab.migrate(&["up", "rag"]).exits(0);
+    assert_eq!(lab.query(index), "f");
+}
+
+#[test]
 fn words_that_are_no_command() {
     let lab = Lab::empty();
     assert_snapshot!(lab.migrate(&["frobnicate"]).shown(), @"

@@ -58,6 +58,8 @@ fn one_service_is_told_line_by_line() {
     1 of 5 services at head · 4 migrations in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+      · `chat`: state of `messages_role_check`: validated
+      · `chat`: state of `messages_message_length_check`: validated
     ");
 }
 

@@ -3,6 +3,7 @@
 //! Left out is what differs between two undisturbed runs too: the clock, random ids, and the gaps that a rolled-back
 //! transaction leaves in the numbers of a sequence.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use postgres_sandbox::Database;
@@ -22,12 +23,15 @@ const VOLATILE: [&str; 8] = [
     "user_preferences.created_at",
 ];
 
-/// Tables of the bookkeeping that differ by the number of attempts.
-const ATTEMPTS: [&str; 2] = ["migration_journal_", "migration_backfill_"];
+/// What makes the name of a service's journal: it has a line more for each attempt.
+const JOURNAL: &str = "migration_journal_";
+/// What makes the name of a service's cursors of backfills: of a backfill that is done none is left, while their empty
+/// table may stay where somebody else holds it.
+const CURSORS: &str = "migration_backfill_";
 
-/// Definitions and rows of all tables of a schema.
+/// Definitions and rows of all tables of a schema, and what is unfinished in it.
 pub(crate) fn digest(database: &Database, schema: &str) -> String {
-    let exclude = format!("--exclude-table={schema}.migration_backfill_*");
+    let exclude = format!("--exclude-table={schema}.{CURSORS}*");
     let schema_arg = format!("--schema={schema}");
     let dump =
         database.pg_dump(&["--schema-only", "--no-owner", "--no-privileges", &schema_arg, &exclude]).unwrap();
@@ -40,41 +44,60 @@ pub(crate) fn digest(database: &Database, schema: &str) -> String {
                 && !line.starts_with('\\')
         })
         .fold(String::new(), |text, line| text + line + "\n");
-    let tables = database
+    let columns = database
         .psql(&format!(
-            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname = '{schema}' AND c.relkind = 'r' ORDER BY 1"
+            "SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
+             WHERE c.relnamespace = '{schema}'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 \
+             AND NOT a.attisdropped ORDER BY c.relname, a.attnum"
         ))
         .unwrap();
-    for table in tables.lines().filter(|table| !ATTEMPTS.iter().any(|prefix| table.starts_with(prefix))) {
-        writeln!(text, "{table}: {}", rows(database, schema, table)).unwrap();
+    let mut tables: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (table, column) in columns.lines().filter_map(|line| line.split_once('|')) {
+        tables.entry(table).or_default().push(column);
     }
+    // In one session: a program a table takes longer than all that is asked.
+    let mut questions = invalid_indexes(schema);
+    for (table, columns) in tables.iter().filter(|(table, _)| !table.starts_with(JOURNAL)) {
+        let question =
+            if table.starts_with(CURSORS) { cursors(schema, table) } else { rows(schema, table, columns) };
+        write!(questions, ";\n{question}").unwrap();
+    }
+    text.push_str(&database.psql(&questions).unwrap());
     text
 }
 
-/// Number and hash of a table's rows, in an order of their own.
-fn rows(database: &Database, schema: &str, table: &str) -> String {
-    let columns = database
-        .psql(&format!(
-            "SELECT attname FROM pg_attribute WHERE attrelid = '{schema}.{table}'::regclass AND attnum > 0 \
-             AND NOT attisdropped ORDER BY attnum"
-        ))
-        .unwrap();
+/// Asks for the number and the hash of a table's rows, in an order of their own.
+fn rows(schema: &str, table: &str, columns: &[&str]) -> String {
     let values: Vec<String> = columns
-        .lines()
+        .iter()
         .filter(|column| !is_volatile(table, column))
         .map(|column| {
-            let compared = if SURROGATES.contains(&column) { "IS NOT NULL" } else { "" };
+            let compared = if SURROGATES.contains(column) { "IS NOT NULL" } else { "" };
             format!("coalesce((\"{column}\" {compared})::text, '∅')")
         })
         .collect();
     let row = if values.is_empty() { "''".to_owned() } else { values.join(" || '|' || ") };
-    database
-        .psql(&format!(
-            "SELECT count(*) || ' rows, ' || coalesce(md5(string_agg(row, E'\\n' ORDER BY row COLLATE \"C\")), '') \
-             FROM (SELECT {row} AS row FROM \"{schema}\".\"{table}\") AS rows"
-        ))
-        .unwrap()
+    format!(
+        "SELECT '{table}: ' || count(*) || ' rows, ' \
+         || coalesce(md5(string_agg(row, E'\\n' ORDER BY row COLLATE \"C\")), '') \
+         FROM (SELECT {row} AS row FROM \"{schema}\".\"{table}\") AS rows"
+    )
+}
+
+/// Asks for backfills that are not done.
+fn cursors(schema: &str, table: &str) -> String {
+    format!(
+        "SELECT 'open backfill of ' || table_name || ' by ' || migration || ', part ' || worker \
+         FROM \"{schema}\".\"{table}\" ORDER BY 1"
+    )
+}
+
+/// Asks for what a concurrent build left behind; `pg_dump` leaves such indexes out.
+fn invalid_indexes(schema: &str) -> String {
+    format!(
+        "SELECT 'invalid index ' || c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
+         WHERE c.relnamespace = '{schema}'::regnamespace AND NOT i.indisvalid ORDER BY 1"
+    )
 }
 
 fn is_volatile(table: &str, column: &str) -> bool {

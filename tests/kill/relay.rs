@@ -3,19 +3,23 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use postgres_sandbox::Cluster;
 
+/// The number of SIGKILL.
+const KILL: i32 = 9;
+
 /// How a run through the relay ended.
 pub(crate) struct Outcome {
     /// How many statements the program sent, as far as it came.
     pub(crate) n_statements: usize,
-    /// Whether it was killed; a program can be done before the chosen statement.
+    /// Whether it died of being killed; a program can be done before the chosen statement.
     pub(crate) killed: bool,
     pub(crate) status: ExitStatus,
     pub(crate) stderr: String,
@@ -29,7 +33,6 @@ pub(crate) struct Point(pub(crate) usize);
 struct Shared {
     point: Option<Point>,
     counted: AtomicUsize,
-    killed: AtomicBool,
     program: Mutex<Option<Child>>,
 }
 
@@ -38,12 +41,7 @@ pub(crate) fn run(mut command: Command, cluster: &Cluster, database: &str, point
     let directory = Directory::new();
     let listener = UnixListener::bind(directory.0.join(".s.PGSQL.5432")).unwrap();
     let server = cluster.socket_directory().join(".s.PGSQL.5432");
-    let shared = Arc::new(Shared {
-        point,
-        counted: AtomicUsize::new(0),
-        killed: AtomicBool::new(false),
-        program: Mutex::new(None),
-    });
+    let shared = Arc::new(Shared { point, counted: AtomicUsize::new(0), program: Mutex::new(None) });
     let accepting = Arc::clone(&shared);
     thread::spawn(move || {
         for client in listener.incoming() {
@@ -64,7 +62,7 @@ pub(crate) fn run(mut command: Command, cluster: &Cluster, database: &str, point
     let status = shared.program.lock().unwrap().as_mut().unwrap().wait().unwrap();
     Outcome {
         n_statements: shared.counted.load(Ordering::SeqCst),
-        killed: shared.killed.load(Ordering::SeqCst),
+        killed: status.signal() == Some(KILL),
         status,
         stderr,
     }
@@ -121,7 +119,6 @@ fn body(mut from: &UnixStream, message: &mut Vec<u8>, at: usize) -> io::Result<(
 
 impl Shared {
     fn kill(&self) {
-        self.killed.store(true, Ordering::SeqCst);
         // `Child::kill` is SIGKILL.
         if let Some(program) = self.program.lock().unwrap().as_mut() {
             drop(program.kill());

@@ -18,6 +18,7 @@ struct Document {
     schema: &'static str,
     command: &'static str,
     service: String,
+    n_rejects: u64,
     counts: Vec<RejectCount>,
     rejects: Vec<Reject>,
 }
@@ -31,6 +32,7 @@ pub(super) async fn rejects(
     let connected = connect(context)?;
     let service = name(&connected, service)?;
     let counts = reject_counts(&connected.deployment, &service).await?;
+    let n_all: u64 = counts.iter().map(|count| count.n_rejects).sum();
     let rejects = if count { Vec::new() } else { rejected(&connected.deployment, &service, limit).await? };
     if !context.output.is_human() {
         let service = service.to_string();
@@ -38,6 +40,7 @@ pub(super) async fn rejects(
             schema: "migrate/v1",
             command: "rejects",
             service,
+            n_rejects: n_all,
             counts,
             rejects,
         })?;
@@ -46,7 +49,6 @@ pub(super) async fn rejects(
     } else if count {
         print_counts(context, counts);
     } else {
-        let n_all: u64 = counts.iter().map(|count| count.n_rejects).sum();
         let n_shown = rejects.len() as u64;
         print_rejects(context, rejects);
         if n_shown < n_all {
