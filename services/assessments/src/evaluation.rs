@@ -3,7 +3,8 @@
 //! conditions that tell whether anything was forgotten. All of them call the one function.
 //!
 //! It belongs to the migrations `m20260126_000002_backfill_evaluations` and `m20260126_000004_drop_raw_answers` and is
-//! as unchangeable as they are. It runs nothing and knows no other migration.
+//! as unchangeable as they are. It runs nothing and knows no other migration. It is a long file because function,
+//! triggers and conditions are only right together.
 //!
 //! A field counts as carried over if its column is filled or the evaluation has nothing for it. What an application
 //! writes into a column stands: no backfill replaces it, and a trigger only where an evaluation replaces another one and
@@ -207,6 +208,7 @@ pub(crate) async fn create_triggers(online: &Online) -> Result<(), DbErr> {
                 &trigger
                     .body
                     .replace("{schema}", &schema)
+                    .replace("{replaced}", &replaced())
                     .replace("{rejected}", &rejected("NEW", "carried.rejects", "carried.is_correct")),
             )
             .await?;
@@ -301,6 +303,18 @@ fn rejected(row: &str, rejects: &str, says: &str) -> String {
     )
 }
 
+/// Takes over of each column what an evaluation says now and did not say before, or else what it does not say any more.
+fn replaced() -> String {
+    let replaced = ["score", "understanding_depth", "feedback", "knowledge_gaps"].map(|column| {
+        format!(
+            "        IF carried.{column} IS DISTINCT FROM was.{column} AND NEW.{column} = OLD.{column} THEN
+            NEW.{column} := coalesce(carried.{column}, nullif(NEW.{column}, was.{column}));
+        END IF;"
+        )
+    });
+    replaced.join("\n")
+}
+
 /// The entry of `source` for a field, if it is listed.
 fn listed(field: &str) -> String {
     format!(
@@ -316,7 +330,7 @@ struct Trigger {
     events: &'static str,
     condition: &'static str,
     options: &'static str,
-    /// `{schema}` stands for the quoted schema, `{rejected}` for [`rejected`] of the new row.
+    /// `{schema}` stands for the quoted schema, `{rejected}` for [`rejected`] of the new row, `{replaced}` for [`replaced`].
     body: &'static str,
 }
 
@@ -346,20 +360,7 @@ BEGIN
     -- the statement itself says it. Where it says nothing any more, only what was carried over goes.
     IF TG_OP = 'UPDATE' AND OLD.ai_evaluation <> NEW.ai_evaluation THEN
         SELECT * INTO was FROM {schema}.question_history_carry_over(OLD.ai_evaluation);
-        IF carried.score IS DISTINCT FROM was.score AND NEW.score = OLD.score THEN
-            NEW.score := coalesce(carried.score, nullif(NEW.score, was.score));
-        END IF;
-        IF carried.understanding_depth IS DISTINCT FROM was.understanding_depth
-           AND NEW.understanding_depth = OLD.understanding_depth THEN
-            NEW.understanding_depth :=
-                coalesce(carried.understanding_depth, nullif(NEW.understanding_depth, was.understanding_depth));
-        END IF;
-        IF carried.feedback IS DISTINCT FROM was.feedback AND NEW.feedback = OLD.feedback THEN
-            NEW.feedback := coalesce(carried.feedback, nullif(NEW.feedback, was.feedback));
-        END IF;
-        IF carried.knowledge_gaps IS DISTINCT FROM was.knowledge_gaps AND NEW.knowledge_gaps = OLD.knowledge_gaps THEN
-            NEW.knowledge_gaps := coalesce(carried.knowledge_gaps, nullif(NEW.knowledge_gaps, was.knowledge_gaps));
-        END IF;
+{replaced}
         IF NEW.is_correct_carried_over AND carried.is_correct IS DISTINCT FROM was.is_correct THEN
             NEW.is_correct := NULL;
             NEW.is_correct_carried_over := NULL;

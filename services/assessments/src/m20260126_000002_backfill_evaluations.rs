@@ -10,8 +10,8 @@
 //! `isCorrect` where the column already said otherwise. No row is deleted, no filled column is changed.
 //!
 //! `down` empties the columns again, in batches, where they have what the evaluation says (`is_correct` where the helper
-//! column tells that it was filled here), drops triggers, functions and helper column, and forgets the rejects. It loses nothing:
-//! `up` carries over what the evaluation says by then, and what new code wrote stands.
+//! column tells that it was filled here), drops triggers, functions and helper column, and forgets the rejects. It loses
+//! nothing: `up` carries over what the evaluation says by then, and what new code wrote stands.
 
 use migration_kit::{Check, Details, Online, ServiceMigration, rejects};
 use sea_orm_migration::prelude::*;

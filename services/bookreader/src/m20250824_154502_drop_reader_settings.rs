@@ -1,8 +1,8 @@
 //! Contract: drops `users.reader_settings`, which `user_preferences` has replaced.
 //!
 //! It sweeps once more, checks that no user is left without preferences, and drops trigger, column and functions.
-//! Strongest lock: ACCESS EXCLUSIVE on `users` for the instant in which trigger and column go together. A view or another object that reads the column
-//! refuses the migration before it changes anything.
+//! Strongest lock: ACCESS EXCLUSIVE on `users` for the instant in which trigger and column go together. A view or
+//! another object that reads the column refuses the migration before it changes anything.
 //!
 //! **Lost for good**: keys without a column, that is all but `theme`, `language`, `notifications` and
 //! `notifications_enabled`; the spelling of the JSON; whether a setting was absent or the default. Settings with a
@@ -27,24 +27,6 @@ pub struct Migration;
 /// Finds the column as long as it is there. Asked of the catalog: what sea-orm asks shows a role only what it may use.
 const COLUMN: &str = "SELECT attname::text FROM pg_attribute \
      WHERE attrelid = to_regclass('users') AND attname = 'reader_settings' AND NOT attisdropped";
-
-/// One statement, because trigger and column go together or not at all.
-fn drop_column() -> String {
-    let body = format!(
-        "BEGIN DROP TRIGGER IF EXISTS {TRIGGER} ON users; ALTER TABLE users DROP COLUMN reader_settings; END"
-    );
-    format!("DO LANGUAGE plpgsql {}", literal(&body))
-}
-
-/// True if the trigger fires for every application, or the column is gone already.
-fn is_kept_in_step() -> String {
-    format!(
-        "SELECT NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('users') \
-             AND attname = 'reader_settings' AND NOT attisdropped) \
-         OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass('users') AND tgname = '{TRIGGER}' \
-             AND tgenabled IN ('O', 'A'))"
-    )
-}
 
 const SOAK: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -95,6 +77,19 @@ impl MigrationTrait for Migration {
     fn use_transaction(&self) -> Option<bool> {
         Some(false)
     }
+}
+
+/// One statement, because trigger and column go together or not at all.
+fn drop_column() -> String {
+    let body = format!(
+        "BEGIN DROP TRIGGER IF EXISTS {TRIGGER} ON users; ALTER TABLE users DROP COLUMN reader_settings; END"
+    );
+    format!("DO LANGUAGE plpgsql {}", literal(&body))
+}
+
+/// True if the trigger fires for every application, or the column is gone already.
+fn is_kept_in_step() -> String {
+    format!("SELECT NOT EXISTS ({COLUMN}) OR ({})", Check::trigger("users", TRIGGER).sql)
 }
 
 impl ServiceMigration for Migration {

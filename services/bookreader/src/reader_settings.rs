@@ -127,7 +127,8 @@ const NOT_LISTED: &str = "NOT EXISTS (SELECT FROM migration_reject_bookreader AS
      WHERE listed.table_name = 'users' AND listed.row_key = jsonb_build_object('id', source.id) \
      AND listed.field = found.field)";
 
-/// Query that names each key without a column. Settings that are no object, or that cannot be read, are rejects and have no keys.
+/// Query that names each key without a column. Settings that are no object, or that cannot be read, are rejects and have
+/// no keys.
 ///
 /// It also runs when an earlier try was stopped after the column was gone: `absent` then stands in for it.
 pub(crate) const LOST_KEYS: &str = r"SELECT coalesce(

@@ -38,13 +38,12 @@ pub async fn table_size(
 ) -> Result<TableSize, DbErr> {
     let table = Table::find(connection, schema, table).await?;
     let sql = format!(
-        "{BOOKKEEPING}WITH parts AS (SELECT {}::regclass AS part UNION SELECT relid FROM pg_partition_tree({}::regclass)) \
+        "{BOOKKEEPING}WITH parts AS ({}) \
          SELECT coalesce(sum(pg_relation_size(part)), 0)::bigint, coalesce(sum(pg_indexes_size(part)), 0)::bigint, \
          coalesce(sum(pg_total_relation_size(nullif(c.reltoastrelid, 0))), 0)::bigint, \
          coalesce(sum(pg_total_relation_size(part)), 0)::bigint, \
          coalesce(sum(pg_stat_get_dead_tuples(part)), 0)::bigint FROM parts JOIN pg_class c ON c.oid = part",
-        table.literal(),
-        table.literal(),
+        parts(&table),
     );
     let Some(row) = session::rows(connection, sql).await?.pop() else { return Ok(TableSize::default()) };
     let figure = |index: usize| -> Result<u64, DbErr> {
@@ -89,14 +88,12 @@ pub async fn reclaim(
 ) -> Result<(), DbErr> {
     let table = Table::find(connection, schema, table).await?;
     let origin = Origin { service: service.to_owned(), migration: "space --reclaim".to_owned() };
-    let parts = format!(
+    let names = format!(
         "{BOOKKEEPING}SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE c.oid IN (SELECT {}::regclass UNION SELECT relid FROM pg_partition_tree({}::regclass)) AND c.relkind = 'r' \
-         ORDER BY 1, 2",
-        table.literal(),
-        table.literal(),
+         WHERE c.oid IN ({}) AND c.relkind = 'r' ORDER BY 1, 2",
+        parts(&table),
     );
-    for part in session::rows(connection, parts).await? {
+    for part in session::rows(connection, names).await? {
         let text = |column: usize| part.try_get::<String, _>(column).map_err(db_err);
         let lock = TableLock::new(&text(0)?, &text(1)?, LockMode::AccessExclusive);
         let sql = format!("{BOOKKEEPING}VACUUM (FULL) {}", lock.qualified());
@@ -111,4 +108,10 @@ pub(super) async fn vacuum_rows(connection: &mut PgConnection, table: &Table) ->
     let sql =
         format!("{BOOKKEEPING}VACUUM (SKIP_LOCKED, TRUNCATE FALSE, INDEX_CLEANUP OFF) {}", table.qualified);
     session::execute_unlimited(connection, sql).await
+}
+
+/// Query for the table and, if it is partitioned, its partitions.
+fn parts(table: &Table) -> String {
+    let table = table.literal();
+    format!("SELECT {table}::regclass AS part UNION SELECT relid FROM pg_partition_tree({table}::regclass)")
 }
