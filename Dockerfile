@@ -15,5 +15,7 @@ RUN apt-get update \
  && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin migrate
 COPY --from=build /usr/local/bin/migrate /usr/local/bin/migrate
 USER 10001
+# A container without an address has nothing to migrate.
+ENV MIGRATE_EMBEDDED=never
 ENTRYPOINT ["migrate", "migrate"]
 CMD ["up"]

@@ -138,3 +138,17 @@ fn a_directory_that_is_not_ours_is_left_alone() {
     ");
     assert!(theirs.join("notes.txt").is_file());
 }
+
+#[test]
+fn its_directory_may_be_in_the_home_directory() {
+    let _filters = filters::bind();
+    let embedded = Embedded::new();
+    let status = |directory: &str| {
+        let mut command = embedded.directory.command(&["db", "status", "--json"]);
+        run(command.env("HOME", embedded.directory.path()).env("MIGRATE_POSTGRES_DIR", directory))
+    };
+    let expected = embedded.directory.path().join("pg/data").display().to_string();
+    assert_eq!(status("~/pg").exits(0).json()["data_directory"], expected);
+    assert_eq!(status(" pg ").exits(0).json()["data_directory"], expected);
+    assert!(status("~ada/pg").exits(2).stdout.contains("begins with a `~` that stands for no directory"));
+}

@@ -1,5 +1,13 @@
 //! Where addresses come from: the process, `.env`, and a service's own variables.
 
+use std::ffi::OsStr;
+use std::io;
+use std::net::{Shutdown, TcpListener};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::thread;
+
 use insta::assert_snapshot;
 use postgres_sandbox::Cluster;
 
@@ -37,16 +45,222 @@ fn a_variable_of_the_process_wins() {
 }
 
 #[test]
-fn a_malformed_dotenv_is_refused_without_its_content() {
+fn dotenv_may_hold_what_it_likes_in_lines_of_others() {
     let lab = Lab::empty();
-    lab.directory.write(".env", "DATABASE_URL=postgres://ada:s3cr3t-pass@h/d\ns3cr3t-pass without a name\n");
+    let url = lab.database.url();
+    lab.directory.write(
+        ".env",
+        &format!(
+            "\u{feff}APP=My Great App\nMSG=don't\nHOST_OF={url}\nFOO: bar\n\n\
+             DATABASE_URL=\"${{HOST_OF}}\" # ours\nMORE='open"
+        ),
+    );
+    assert_eq!(status(&lab).exits(0).json()["database"]["name"], lab.database.name());
+}
+
+#[test]
+fn a_fault_in_dotenv_is_named_by_file_and_line_and_only_where_it_matters() {
+    let lab = Lab::empty();
+    lab.directory.write(".env", "# ours\nDATABASE_URL='postgres://ada:s3cr3t-pass@h/d\n");
+    assert_snapshot!(run(lab.command(&["status"]).env_remove("DATABASE_URL")).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: `[directory]/.env`, line 2: `DATABASE_URL` has a quote that is not closed
+      hint each line must be `NAME=value`; `.env.example` explains quotes
+    ");
+    lab.migrate(&["status"]).exits(0);
+    lab.directory.write(".env", "DATABASE_URL=postgres://ada:s3cr3t$pass@h/d\n");
+    assert_snapshot!(run(lab.command(&["status"]).env_remove("DATABASE_URL")).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: `[directory]/.env`, line 1: `DATABASE_URL` has a `$` that refers to a variable that is not set
+      hint set it, or write the value in single quotes if the `$` is part of it
+    ");
+    lab.directory.write(".env", "DATABASE_URL=postgres://ada:s3cr3t/pass@h/d\n");
+    assert_snapshot!(run(lab.command(&["status"]).env_remove("DATABASE_URL")).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: `DATABASE_URL` from `[directory]/.env`, line 1: the database URL has a special character that is not percent-encoded in user, password or database name
+      hint write `@` as %40, `:` as %3A, `/` as %2F, `?` as %3F, `#` as %23 and `%` as %25
+    ");
+}
+
+#[test]
+fn a_dotenv_that_cannot_be_read_is_refused_where_it_could_say_something() {
+    let lab = Lab::empty();
+    std::os::unix::fs::symlink("nowhere", lab.directory.path().join(".env")).unwrap();
     assert_snapshot!(lab.migrate(&["status"]).shown(), @"
     exit 2
     --- stdout
     --- stderr
-    error: `[directory]/.env` cannot be read: each line must be `NAME=value`
-      hint compare it with `.env.example`
+    error: `[directory]/.env` cannot be read: No such file or directory (os error [number])
+      hint make it readable, or change to another directory
     ");
+    for command in [&["completions", "bash"][..], &["graph"], &["--help"]] {
+        lab.migrate(command).exits(0);
+    }
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set_and_one_that_is_no_text_is_refused() {
+    let lab = Lab::empty();
+    lab.directory
+        .write(".env", &format!("DATABASE_URL={}\nRAG_DATABASE_SCHEMA=' public '", lab.database.url()));
+    let ran = run(lab.command(&["status", "--json"]).env("DATABASE_URL", " "));
+    let document = ran.exits(0).json();
+    assert_eq!(document["database"]["name"], lab.database.name());
+    assert_eq!(document["services"][1]["schema"], "public");
+    let bytes = OsStr::from_bytes(b"postgres://ada:p\xe4ss@127.0.0.1:1/shop");
+    assert_snapshot!(run(lab.command(&["status"]).env("DATABASE_URL", bytes)).shown(), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: `DATABASE_URL` from the environment is not UTF-8
+      hint percent-encode what is not ASCII in an address: `ä` is %C3%A4
+    ");
+}
+
+#[test]
+fn without_an_address_nothing_is_migrated_where_that_is_a_mistake() {
+    let lab = Lab::empty();
+    let ask = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = lab.command(arguments);
+        run(command.env_remove("DATABASE_URL").envs(variables.iter().copied())).exits(2).stderr
+    };
+    for (arguments, variables, said) in [
+        (
+            &["up"][..],
+            &[("CI", "true")][..],
+            "`DATABASE_URL` is not set, and no private server is used, since `CI` is set",
+        ),
+        (&["up"], &[("MIGRATE_EMBEDDED", "never")], "since `MIGRATE_EMBEDDED` is `never`"),
+        (&["up", "--no-embedded"], &[("MIGRATE_EMBEDDED", "allow")], "since `--no-embedded` is given"),
+        (&["psql", "chat"], &[("CI", "1")], "since `CI` is set"),
+        (&["up"], &[("MIGRATE_EMBEDDED", "yes")], "write `allow` or `never`"),
+        (
+            &["up"],
+            &[("CI", "true"), ("DATABASE_URL", "")],
+            "`DATABASE_URL` is set in the environment, but empty",
+        ),
+        (
+            &["status"],
+            &[("CI", "true"), ("CHAT_DATABASE_URL", " ")],
+            "`CHAT_DATABASE_URL` is set in the environment, but empty",
+        ),
+    ] {
+        let stderr = ask(arguments, variables);
+        assert!(stderr.contains(said), "{arguments:?} {variables:?}: {stderr}");
+    }
+    assert!(!lab.directory.path().join(".postgres").exists());
+}
+
+#[test]
+fn an_address_says_what_is_wrong_with_it() {
+    let lab = Lab::empty();
+    for (address, said) in [
+        (
+            "postgres://u@h/d?sslrootcert=/no/ca.pem",
+            "`DATABASE_URL` from the environment: `/no/ca.pem` cannot be read",
+        ),
+        ("postgres://u@h/d?ssl=true", "the parameter `ssl` of the database URL is not supported"),
+        ("postgres://u@h1,h2/d", "the database URL names several hosts"),
+    ] {
+        let ran = run(lab.command(&["status"]).env("DATABASE_URL", address)).exits(2);
+        assert!(ran.stderr.contains(said), "{address}: {}", ran.shown());
+    }
+    let url = format!("{}&connect_timeout=3", lab.database.url());
+    let ran = run(lab.command(&["status"]).env("DATABASE_URL", url)).exits(0);
+    let note = "note `DATABASE_URL` from the environment: the parameter `connect_timeout` of the database URL has no effect\n";
+    assert_eq!(ran.stderr.matches(note).count(), 1, "{}", ran.shown());
+}
+
+#[test]
+fn an_ipv6_address_is_one_for_psql_too() {
+    let lab = Lab::empty();
+    let port = relay(Cluster::shared().socket_directory().join(".s.PGSQL.5432"));
+    for host in ["[::1]", ""] {
+        let parameter = if host.is_empty() { "?host=::1" } else { "" };
+        let url = format!("postgres://postgres@{host}:{port}/{}{parameter}", lab.database.name());
+        run(lab.command(&["status"]).env("DATABASE_URL", &url)).exits(0);
+        let psql = ["psql", "chat", "--", "-Atc", "SELECT current_database()"];
+        let ran = run(lab.command(&psql).env("DATABASE_URL", &url)).exits(0);
+        assert_eq!(ran.stdout.trim(), lab.database.name());
+    }
+}
+
+/// Listens on a port of `::1` and passes each connection on to a socket.
+fn relay(socket: PathBuf) -> u16 {
+    let listener = TcpListener::bind("[::1]:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let (client, server) = (client.unwrap(), UnixStream::connect(&socket).unwrap());
+            let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            thread::spawn(move || {
+                drop(io::copy(&mut from, &mut to));
+                drop(to.shutdown(Shutdown::Write));
+            });
+            let (mut from, mut to) = (server, client);
+            thread::spawn(move || {
+                drop(io::copy(&mut from, &mut to));
+                drop(to.shutdown(Shutdown::Write));
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn psql_connects_where_migrate_does_whatever_libpq_finds() {
+    let lab = Lab::empty();
+    let socket = Cluster::shared().socket_directory().display().to_string();
+    let service = format!("[prod]\nhost={socket}\ndbname=postgres\nuser=postgres\n");
+    lab.directory.write("pg_service.conf", &service);
+    lab.directory.write("file", "");
+    let directory = lab.directory.path().display().to_string();
+    let (services, file) = (format!("{directory}/pg_service.conf"), format!("{directory}/file"));
+    let where_it_is =
+        ["psql", "chat", "--", "-XAtc", "SELECT current_database(), current_user, current_schema() IS NULL"];
+    let expected = format!("{}|postgres|t\n", lab.database.name());
+    for variables in [
+        &[("PGSERVICE", "prod"), ("PGSERVICEFILE", services.as_str())][..],
+        &[("PGSERVICE", "prod"), ("PGSYSCONFDIR", &directory)],
+        &[("PGHOST", "/nonexistent")],
+        &[("PGHOSTADDR", "127.0.0.9")],
+        &[("PGPORT", "1")],
+        &[("PGDATABASE", "template1")],
+        &[("PGUSER", "nobody_here")],
+        &[("PGPASSWORD", "wrong"), ("PGPASSFILE", "/nonexistent")],
+        &[("PGOPTIONS", "-c search_path=pg_catalog")],
+        &[("PGSSLMODE", "verify-full"), ("PGSSLROOTCERT", &file)],
+        &[("PGSSLCERT", &file), ("PGSSLKEY", &file)],
+        &[("PGAPPNAME", "other")],
+        &[("PGCHANNELBINDING", "require")],
+        &[("PGGSSDELEGATION", "1")],
+        &[("PGGSSENCMODE", "require")],
+        &[("PGGSSLIB", "gssapi")],
+        &[("PGKRBSRVNAME", "other")],
+        &[("PGLOADBALANCEHOSTS", "nonsense")],
+        &[("PGMINPROTOCOLVERSION", "nonsense")],
+        &[("PGMAXPROTOCOLVERSION", "nonsense")],
+        &[("PGREQUIREAUTH", "gss")],
+        &[("PGREQUIREPEER", "nobody_here")],
+        &[("PGREQUIRESSL", "1")],
+        &[("PGSSLCERTMODE", "nonsense")],
+        &[("PGSSLCOMPRESSION", "nonsense")],
+        &[("PGSSLCRL", "/nonexistent"), ("PGSSLCRLDIR", "/nonexistent")],
+        &[("PGSSLMINPROTOCOLVERSION", "nonsense")],
+        &[("PGSSLMAXPROTOCOLVERSION", "nonsense")],
+        &[("PGSSLNEGOTIATION", "nonsense")],
+        &[("PGSSLSNI", "nonsense")],
+        &[("PGTARGETSESSIONATTRS", "standby")],
+    ] {
+        let ran = run(lab.command(&where_it_is).envs(variables.iter().copied())).exits(0);
+        assert_eq!(ran.stdout, expected, "{variables:?}");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! For people and for machines: colour, quiet, JSON of every command, NDJSON line by line.
 
+use std::process::Stdio;
+
 use insta::assert_snapshot;
 use serde_json::Value;
 
@@ -162,4 +164,72 @@ fn quiet_leaves_results_and_errors() {
     error: reverting `chat` needs a target
       hint `chat@-1` reverts the last one, `chat@NAME` all after that one, `chat@base` all
     ");
+}
+
+#[test]
+fn wrong_usage_is_a_document_too() {
+    let lab = Lab::empty();
+    for (arguments, message, hint) in [
+        (
+            &["chat", "--json"][..],
+            "`chat` is a service, not a command",
+            "to apply its migrations: `cargo xtask migrate up chat`",
+        ),
+        (
+            &["--format=json", "chat@+1"],
+            "`chat` is a service, not a command",
+            "to apply its migrations: `cargo xtask migrate up chat@+1`",
+        ),
+        (
+            &["status", "--json", "--cheque"],
+            "unexpected argument '--cheque' found",
+            "`cargo xtask migrate --help` explains the arguments",
+        ),
+        (
+            &["up", "--format", "json", "--jobs", "0"],
+            "invalid value '0' for '--jobs <N>': 0 is not in 1..=65535",
+            "`cargo xtask migrate --help` explains the arguments",
+        ),
+    ] {
+        let document = lab.migrate(arguments).exits(2).json();
+        assert_eq!(document["exit_code"], 2);
+        let error = &document["errors"][0];
+        assert_eq!(
+            (error["message"].as_str(), error["hint"].as_str()),
+            (Some(message), Some(hint)),
+            "{arguments:?}"
+        );
+    }
+    assert!(lab.migrate(&["chat"]).exits(2).stderr.contains("`chat` is a service, not a command"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn output_that_could_not_be_written_is_a_failure() {
+    let lab = Lab::empty();
+    let full = || std::fs::File::create("/dev/full").unwrap();
+    for arguments in [
+        &["up", "rag"][..],
+        &["up", "rag", "--json"],
+        &["up", "rag", "--format", "ndjson"],
+        &["status"],
+        &["status", "--json"],
+        &["history"],
+        &["plan", "--json"],
+        &["verify", "rag"],
+        &["locks", "--json"],
+        &["graph"],
+        &["db", "status"],
+        &["completions", "bash"],
+        &["--help"],
+    ] {
+        let child = lab.command(arguments).stdout(full()).stderr(Stdio::piped()).spawn().unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("the output could not be written: No space left on device"), "{stderr}");
+    }
+    let mut child = lab.command(&["history"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0), "a closed pipe is the reader's choice");
 }

@@ -25,8 +25,8 @@ fn an_address_that_is_none() {
     exit 2
     --- stdout
     --- stderr
-    error: `DATABASE_URL`: the database URL does not begin with `postgres://` or `postgresql://`
-      hint set it in the environment or in `.env`, or unset it to use the embedded default
+    error: `DATABASE_URL` from the environment: the database URL does not begin with `postgres://` or `postgresql://`
+      hint write `postgres://user:password@host:5432/database`
     ");
     assert_snapshot!(up_at(&lab, "postgres://ada@localhost:port/shop").shown(), @"
     exit 2

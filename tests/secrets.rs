@@ -69,6 +69,11 @@ fn no_command_shows_the_password_of_an_address_that_does_not_work() {
         format!("postgres://ada:{SECRET}@127.0.0.1:1"),
         format!("mysql://ada:{SECRET}@127.0.0.1/shop"),
         SECRET.to_owned(),
+        // Special characters that are not encoded.
+        format!("postgres://ada:/{SECRET}@127.0.0.1:1/shop"),
+        format!("postgres://ada:p@ss/{SECRET}@127.0.0.1:1/shop"),
+        format!("postgres://ada:1?{SECRET}=1@127.0.0.1:1/shop"),
+        format!("postgres://ada:%{SECRET}@127.0.0.1:1/shop"),
     ];
     for address in addresses {
         for command in COMMANDS {
@@ -78,6 +83,19 @@ fn no_command_shows_the_password_of_an_address_that_does_not_work() {
                 assert!(ran.code == 2 || ran.code == 8, "{command:?}: {}", ran.shown());
             }
         }
+    }
+}
+
+#[test]
+fn an_address_among_the_arguments_is_not_repeated() {
+    let lab = Lab::empty();
+    let address = format!("postgres://ada:{SECRET}@127.0.0.1:1/shop");
+    for command in
+        [&["up", &address][..], &[&address], &["status", "--url", &address], &["up", "--json", &address]]
+    {
+        let ran = lab.migrate(command).exits(2);
+        shows_no_secret(&ran);
+        assert!(ran.shown().contains("set DATABASE_URL"), "{}", ran.shown());
     }
 }
 

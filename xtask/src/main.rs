@@ -32,7 +32,11 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    match Xtask::parse().task {
+    let task = match Xtask::try_parse() {
+        Ok(xtask) => xtask.task,
+        Err(error) => return migration_cli::usage(&program(), &error),
+    };
+    match task {
         Task::Migrate(arguments) => migration_cli::execute(program(), *arguments),
         Task::Artifacts(arguments) => reported(artifacts::execute(&arguments, services())),
         Task::Bench(arguments) => reported(bench::run(arguments).map(|()| ExitCode::SUCCESS)),

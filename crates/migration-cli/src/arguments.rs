@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use migration_plan::{Selection, SelectionError};
 
+use crate::database::Embedded;
 use crate::exit::Failure;
 
 /// What the long help of a program ends with.
@@ -25,6 +26,7 @@ Environment, also read from `.env`:
   <SERVICE>_DATABASE_URL     moves one service to a database of its own
   <SERVICE>_DATABASE_SCHEMA  puts it into another schema than that of its name
   MIGRATE_POSTGRES_DIR       where the embedded PostgreSQL keeps its data, if not in `.postgres`
+  MIGRATE_EMBEDDED           `never`: fail without an address (the default where CI is set); `allow`: use the embedded one
   NO_COLOR                   no colour
 
 Exit codes:
@@ -101,6 +103,9 @@ pub(crate) struct Global {
     /// Install PostgreSQL with the platform's package manager if the embedded default finds none
     #[arg(long, global = true, help_heading = "Database")]
     pub(crate) install_postgres: bool,
+    /// Fail if no address is set, instead of using the embedded default; so it is where `CI` is set
+    #[arg(long, global = true, help_heading = "Database", conflicts_with = "install_postgres")]
+    pub(crate) no_embedded: bool,
 }
 
 /// How output looks.
@@ -126,6 +131,10 @@ pub(crate) enum Colour {
 }
 
 impl Global {
+    pub(crate) fn embedded(&self) -> Embedded {
+        Embedded { never: self.no_embedded, install: self.install_postgres }
+    }
+
     pub(crate) fn format(&self) -> Format {
         if self.json { Format::Json } else { self.format.unwrap_or(Format::Human) }
     }
@@ -308,7 +317,7 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "DURATION", default_value = LOCK_PATIENCE, value_parser = duration)]
     pub(crate) lock_patience: Duration,
     /// Most services that are worked on at once
-    #[arg(long, value_name = "N", default_value_t = JOBS)]
+    #[arg(long, value_name = "N", default_value_t = JOBS, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: u16,
 }
 
@@ -317,6 +326,25 @@ impl Default for RunArguments {
         let read = |text| duration(text).expect("the defaults are durations");
         Self { wait: read(WAIT), lock_patience: read(LOCK_PATIENCE), jobs: JOBS }
     }
+}
+
+/// The format that arguments ask for which clap could not read as a whole.
+pub(crate) fn format_of(arguments: &[String]) -> Format {
+    let mut format = Format::Human;
+    let mut words = arguments.iter().map(String::as_str).take_while(|word| *word != "--");
+    while let Some(word) = words.next() {
+        let named = match word.strip_prefix("--format") {
+            Some("") => words.next(),
+            Some(rest) => rest.strip_prefix('='),
+            None => None,
+        };
+        if word == "--json" {
+            format = Format::Json;
+        } else if let Some(named) = named.and_then(|named| Format::from_str(named, true).ok()) {
+            format = named;
+        }
+    }
+    format
 }
 
 /// Reads a service and its target; what is wrong is told with what is right.

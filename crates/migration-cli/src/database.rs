@@ -1,7 +1,7 @@
 //! Where the database comes from: the environment, or else the embedded default, started for the command.
 
 use anyhow::Context;
-use migration_coordinator::{Deployment, Placement};
+use migration_coordinator::{DatabaseUrl, Deployment, Placement};
 use migration_kit::Service;
 use postgres_sandbox::{Cluster, Install, PersistentCluster, Platform, SandboxError};
 
@@ -10,6 +10,15 @@ use crate::exit::{Exit, Failure};
 
 /// Name of the database in the embedded cluster.
 const EMBEDDED_DATABASE: &str = "postgres";
+
+/// What the command line says of the embedded default.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Embedded {
+    /// It is not used.
+    pub(crate) never: bool,
+    /// PostgreSQL may be installed for it.
+    pub(crate) install: bool,
+}
 
 /// The services placed, and the embedded cluster for as long as it is used.
 pub(crate) struct Connected {
@@ -25,36 +34,40 @@ pub(crate) struct Connected {
 pub(crate) enum Source {
     /// From the environment.
     Environment,
-    /// The private cluster in this directory, as a user would write it.
-    Embedded { directory: String },
+    /// The private cluster in this directory, as a user would write it, and why it is used.
+    Embedded { directory: String, reason: &'static str },
 }
 
 /// Places services in the databases that the environment names, and in the embedded default where it names none.
 pub(crate) fn connect(
     environment: &Environment,
     services: Vec<Service>,
-    install_postgres: bool,
+    embedded: Embedded,
 ) -> anyhow::Result<Connected> {
     let mut cluster = None;
     let mut placements = Vec::with_capacity(services.len());
     for service in services {
         let url = match environment.url(service.name())? {
-            Some((url, _)) => url,
+            Some(url) => url,
             None => {
                 if cluster.is_none() {
-                    cluster = Some(embedded(environment, install_postgres)?);
+                    cluster = Some(start(environment, embedded)?);
                 }
-                let attached = cluster.as_ref().expect("it was made just now");
-                attached.url(EMBEDDED_DATABASE).parse().context("the embedded cluster has no address")?
+                address_of(cluster.as_ref().expect("it was made just now"))?
             }
         };
-        let schema = environment.schema(service.name()).unwrap_or(service.default_schema()).to_owned();
+        let schema = environment.schema(service.name())?.unwrap_or(service.default_schema()).to_owned();
         placements.push(Placement { service, schema, url });
     }
     let source = match &cluster {
-        Some(_) => {
-            Source::Embedded { directory: environment.relative(&environment.cluster_directory()).to_string() }
-        }
+        Some(_) => Source::Embedded {
+            directory: environment.relative(&environment.cluster_directory()?).to_string(),
+            reason: if environment.has_empty_address() {
+                "DATABASE_URL is empty"
+            } else {
+                "no DATABASE_URL set"
+            },
+        },
         None => Source::Environment,
     };
     let deployment = Deployment::new(placements).map_err(|error| {
@@ -67,24 +80,36 @@ pub(crate) fn connect(
     Ok(Connected { deployment, source, _cluster: cluster })
 }
 
-/// Address of one service's database as text, secrets included: for handing on to another program by its environment.
+/// Address of one service's database, and the embedded cluster if it is in there.
 pub(crate) fn address(
     environment: &Environment,
     service: &Service,
-    install_postgres: bool,
-) -> anyhow::Result<(String, Option<Cluster>)> {
-    if let Some((_, text)) = environment.url(service.name())? {
-        return Ok((text.to_owned(), None));
+    embedded: Embedded,
+) -> anyhow::Result<(DatabaseUrl, Option<Cluster>)> {
+    if let Some(url) = environment.url(service.name())? {
+        return Ok((url, None));
     }
-    let cluster = embedded(environment, install_postgres)?;
-    Ok((cluster.url(EMBEDDED_DATABASE), Some(cluster)))
+    let cluster = start(environment, embedded)?;
+    Ok((address_of(&cluster)?, Some(cluster)))
+}
+
+fn address_of(cluster: &Cluster) -> anyhow::Result<DatabaseUrl> {
+    cluster.url(EMBEDDED_DATABASE).parse().context("the embedded cluster has no address")
 }
 
 /// The embedded default, started if it does not run.
-fn embedded(environment: &Environment, install_postgres: bool) -> anyhow::Result<Cluster> {
-    let cluster = PersistentCluster::at(environment.cluster_directory());
+fn start(environment: &Environment, embedded: Embedded) -> anyhow::Result<Cluster> {
+    let forbidden =
+        if embedded.never { Some("`--no-embedded` is given") } else { environment.embedded_forbidden()? };
+    if let Some(reason) = forbidden {
+        let message = format!(
+            "there is no database: `DATABASE_URL` is not set, and no private server is used, since {reason}"
+        );
+        return Err(Failure::usage(message, "set DATABASE_URL in the environment or in `.env`").into());
+    }
+    let cluster = PersistentCluster::at(environment.cluster_directory()?);
     match cluster.attach() {
-        Err(SandboxError::Binaries(missing)) if install_postgres => {
+        Err(SandboxError::Binaries(missing)) if embedded.install => {
             install(&missing)?;
             Ok(cluster.attach()?)
         }

@@ -5,17 +5,19 @@ use std::io::IsTerminal;
 use std::pin::Pin;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
 use migration_coordinator::cancellation;
 use migration_kit::Service;
 use sea_orm::DatabaseConnection;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::arguments::{Alone, Arguments, Colour};
+use crate::arguments::{self, Alone, Arguments, Colour, Format};
 use crate::command;
+use crate::database::Embedded;
 use crate::environment::Environment;
-use crate::exit::Exit;
-use crate::output::{Output, error};
+use crate::exit::{Exit, Failure};
+use crate::output::{self, Output, error};
 
 /// The services of a program and their tasks, in the order in which they are shown.
 pub struct Program {
@@ -53,7 +55,7 @@ pub(crate) struct Context {
     pub(crate) program: Program,
     pub(crate) environment: Environment,
     pub(crate) output: Output,
-    pub(crate) install_postgres: bool,
+    pub(crate) embedded: Embedded,
 }
 
 /// Runs a program of its own with these services: reads the process's arguments and gives its exit code.
@@ -62,7 +64,7 @@ pub fn main_of(program: Program) -> ExitCode {
     let clap = Alone::command().name(program.invocation).bin_name(program.invocation);
     match clap.try_get_matches().and_then(|matches| Alone::from_arg_matches(&matches)) {
         Ok(alone) => execute(program, alone.arguments),
-        Err(error) => usage(&error),
+        Err(error) => usage(&program, &error),
     }
 }
 
@@ -76,14 +78,14 @@ pub fn execute(program: Program, arguments: Arguments) -> ExitCode {
         Ok(exit) => exit,
         Err(failure) => error::print(&failure, format, coloured),
     };
-    ExitCode::from(exit.code())
+    ended(exit)
 }
 
 fn start(program: Program, arguments: Arguments, output: Output) -> anyhow::Result<Exit> {
-    let install_postgres = arguments.global.install_postgres;
+    let embedded = arguments.global.embedded();
     let command = arguments.command()?;
     let environment = Environment::read()?;
-    let context = Context { program, environment, output, install_postgres };
+    let context = Context { program, environment, output, embedded };
     // One thread: the work is the server's, and services side by side only wait side by side.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -110,11 +112,67 @@ fn start(program: Program, arguments: Arguments, output: Output) -> anyhow::Resu
     })
 }
 
-/// Prints what clap says; help is not an error.
-fn usage(error: &clap::Error) -> ExitCode {
-    // A closed pipe is the reader's choice.
-    drop(error.print());
-    if error.use_stderr() { ExitCode::from(Exit::Usage.code()) } else { ExitCode::SUCCESS }
+/// Prints what clap says, in the format that the arguments ask for, and gives the exit code. Help is not an error.
+#[must_use]
+pub fn usage(program: &Program, error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        output::wrote(error.print());
+        return ended(Exit::Done);
+    }
+    let arguments: Vec<String> =
+        std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let format = arguments::format_of(&arguments);
+    let failure = if arguments.iter().any(|argument| argument.contains("://")) {
+        // clap would repeat it.
+        Some(Failure::usage(
+            "an argument looks like the address of a database",
+            "set DATABASE_URL in the environment or in `.env`: others can see the arguments of a process",
+        ))
+    } else {
+        a_service(program, error).or_else(|| {
+            let text = error.render().to_string();
+            let message = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
+            let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+            let hint = format!("`{} --help` explains the arguments", program.invocation);
+            (format != Format::Human).then(|| Failure::usage(message, hint))
+        })
+    };
+    let exit = match failure {
+        Some(failure) => error::print(&failure.into(), format, coloured(Colour::Auto)),
+        None => {
+            output::wrote(error.print());
+            Exit::Usage
+        }
+    };
+    ended(exit)
+}
+
+/// The name of a service where a command is expected.
+fn a_service(program: &Program, error: &clap::Error) -> Option<Failure> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let name = word.split(['@', ':']).next()?;
+    let services = (program.services)();
+    services.iter().find(|service| service.name().as_str() == name)?;
+    Some(Failure::usage(
+        format!("`{name}` is a service, not a command"),
+        format!("to apply its migrations: `{} up {word}`", program.invocation),
+    ))
+}
+
+/// The code to exit with. What could not be written makes a success a failure.
+fn ended(exit: Exit) -> ExitCode {
+    let exit = match output::unwritten() {
+        Some(error) if matches!(exit, Exit::Done | Exit::Pending) => {
+            let failure = Failure {
+                exit: Exit::Failed,
+                message: format!("the output could not be written: {error}"),
+                hint: Some("what was done in the database stands; `status` shows it".to_owned()),
+            };
+            error::print(&failure.into(), Format::Human, false)
+        }
+        _ => exit,
+    };
+    ExitCode::from(exit.code())
 }
 
 fn coloured(colour: Colour) -> bool {

@@ -23,7 +23,7 @@ mod upkeep;
 mod verify;
 
 pub use cancel::{Cancellation, Stop, cancellation};
-pub use database::{DatabaseUrl, DatabaseUrlError};
+pub use database::{DatabaseUrl, DatabaseUrlError, Defaults, LibpqEnvironment};
 pub use deployment::{Deployment, DeploymentError, Placement};
 pub use isolation::Violation;
 pub use journal::{JournalLine, journal};

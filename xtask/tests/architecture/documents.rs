@@ -71,7 +71,7 @@ fn the_readme_names_every_exit_code() {
 fn every_variable_stands_in_the_example() {
     let example = read(".env.example");
     let mut expected = Vec::new();
-    for word in capitals(&read("crates/migration-cli/src/environment.rs")) {
+    for word in capitals(&read("crates/migration-cli/src/environment/mod.rs")) {
         match word.as_str() {
             "DATABASE_URL" | "DATABASE_SCHEMA" => {
                 let own = |service: &String| format!("{}_{word}", service.to_uppercase());

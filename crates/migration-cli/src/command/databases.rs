@@ -21,7 +21,7 @@ pub(super) struct DatabaseDocument {
     #[serde(skip)]
     told: Option<error::Told>,
     #[serde(skip)]
-    directory: Option<String>,
+    directory: Option<(String, &'static str)>,
 }
 
 impl DatabaseDocument {
@@ -33,7 +33,9 @@ impl DatabaseDocument {
                 let facts = answer.as_ref().ok();
                 let told = answer.as_ref().err().map(|error| error::tell(error.as_ref()));
                 let directory = match &connected.source {
-                    Source::Embedded { directory } if url.host().starts_with('/') => Some(directory.clone()),
+                    Source::Embedded { directory, reason } if url.host().starts_with('/') => {
+                        Some((directory.clone(), *reason))
+                    }
                     _ => None,
                 };
                 Self {
@@ -65,7 +67,7 @@ impl DatabaseDocument {
         let version =
             self.server_version.as_ref().map_or_else(String::new, |version| format!("PostgreSQL {version}"));
         match &self.directory {
-            Some(directory) => format!("embedded {version} in {directory} (no DATABASE_URL set)"),
+            Some((directory, reason)) => format!("embedded {version} in {directory} ({reason})"),
             None => format!("`{}` at {}:{}, {version}, as `{}`", self.name, self.host, self.port, self.user),
         }
     }

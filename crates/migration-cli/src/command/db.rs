@@ -23,7 +23,7 @@ struct Document {
 }
 
 pub(super) fn db(context: &Context, command: &DbCommand) -> anyhow::Result<Exit> {
-    let directory = context.environment.cluster_directory();
+    let directory = context.environment.cluster_directory()?;
     let cluster = PersistentCluster::at(&directory);
     let shown = context.environment.relative(&directory).to_string();
     let status = match command {

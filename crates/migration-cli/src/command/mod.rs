@@ -67,7 +67,16 @@ fn completions(context: &Context, shell: clap_complete::Shell) -> anyhow::Result
 
 /// All services, placed and ready to be asked.
 fn connect(context: &Context) -> anyhow::Result<Connected> {
-    database::connect(&context.environment, (context.program.services)(), context.install_postgres)
+    let connected = database::connect(&context.environment, (context.program.services)(), context.embedded)?;
+    notes(context);
+    Ok(connected)
+}
+
+/// Says what was noticed in the environment.
+fn notes(context: &Context) {
+    for note in context.environment.take_notes() {
+        context.output.note(format!("{} {note}", context.output.paint.warn("note")));
+    }
 }
 
 /// What a step loses for good, if anything.

@@ -8,7 +8,8 @@ mod ndjson;
 mod style;
 mod table;
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, OnceLock};
 
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
@@ -36,8 +37,7 @@ impl Output {
     /// A line of data, for people.
     pub(crate) fn line(&self, text: impl AsRef<str>) {
         use std::io::Write;
-        // A closed pipe is the reader's choice.
-        drop(writeln!(self.stdout(), "{}", text.as_ref()));
+        wrote(writeln!(self.stdout(), "{}", text.as_ref()));
     }
 
     /// A line beside the data, for people; left out with `--quiet`.
@@ -78,6 +78,24 @@ impl Output {
     fn stdout(&self) -> AutoStream<std::io::Stdout> {
         AutoStream::new(std::io::stdout(), self.paint.choice())
     }
+}
+
+/// Why something could not be written to stdout, the first time.
+static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+/// Remembers whether something was written to stdout. A closed pipe is the reader's choice.
+pub(crate) fn wrote(result: io::Result<()>) {
+    if let Err(error) = result
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        // The first one tells most.
+        drop(UNWRITTEN.set(error));
+    }
+}
+
+/// Why something could not be written to stdout.
+pub(crate) fn unwritten() -> Option<&'static io::Error> {
+    UNWRITTEN.get()
 }
 
 /// What is shared between a layer and the events it gets.

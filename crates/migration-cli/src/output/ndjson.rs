@@ -32,8 +32,6 @@ impl<S: Subscriber> Layer<S> for NdjsonLayer {
         line.insert("level".to_owned(), Value::from(event.metadata().level().as_str().to_ascii_lowercase()));
         line.append(&mut Fields::of(event).into_map());
         let mut stdout = std::io::stdout().lock();
-        // A closed pipe is the reader's choice.
-        drop(writeln!(stdout, "{}", Value::Object(line)));
-        drop(stdout.flush());
+        super::wrote(writeln!(stdout, "{}", Value::Object(line)).and_then(|()| stdout.flush()));
     }
 }

@@ -1,0 +1,285 @@
+//! The environment: process variables, then `.env`. The only place that reads them.
+
+mod dotenv;
+mod passfile;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use migration_coordinator::{DatabaseUrl, Defaults};
+use migration_kit::ServiceName;
+use sea_orm::sqlx::postgres::PgConnectOptions;
+
+use crate::exit::Failure;
+
+/// Variables by name; those of the process win over those of `.env`.
+pub(crate) struct Environment {
+    process: BTreeMap<String, OsString>,
+    dotenv: Option<Dotenv>,
+    directory: PathBuf,
+    notes: RefCell<Vec<String>>,
+}
+
+/// The nearest `.env`.
+struct Dotenv {
+    file: PathBuf,
+    lines: Result<dotenv::Lines, String>,
+}
+
+/// A value and where it is from.
+#[derive(Debug)]
+pub(crate) struct Value<'e> {
+    /// Without blanks around it.
+    pub(crate) text: &'e str,
+    /// As it is written: blanks may be a part of a password.
+    pub(crate) whole: &'e str,
+    /// For a sentence: `the environment`, or the file and the line.
+    pub(crate) origin: String,
+}
+
+impl<'e> Value<'e> {
+    fn of(whole: &'e str, origin: String) -> Self {
+        Self { text: whole.trim(), whole, origin }
+    }
+}
+
+impl Environment {
+    /// Reads the process's variables, and `.env` from the working directory or the nearest one above that has it. What
+    /// is wrong with a variable or with the file is reported when a variable is asked for that it could hold.
+    ///
+    /// # Errors
+    /// [`Failure`] if there is no working directory.
+    pub(crate) fn read() -> Result<Self, Failure> {
+        let directory = std::env::current_dir().map_err(|error| {
+            Failure::usage(
+                format!("the working directory cannot be read: {error}"),
+                "change to another directory",
+            )
+        })?;
+        let process: BTreeMap<String, OsString> =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
+        // One that cannot be looked at is one all the same; it is refused when it is asked.
+        let is_there = |file: &PathBuf| fs::symlink_metadata(file).is_ok_and(|found| !found.is_dir());
+        let file = directory.ancestors().map(|above| above.join(".env")).find(is_there);
+        let dotenv = file.map(|file| {
+            let lines = match fs::read(&file) {
+                Ok(bytes) if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") => {
+                    Err("it is UTF-16; save it as UTF-8".to_owned())
+                }
+                Ok(bytes) => {
+                    let of_process = |name: &str| {
+                        process.get(name)?.to_str().filter(|value| !value.is_empty()).map(str::to_owned)
+                    };
+                    Ok(dotenv::read(&bytes, of_process, is_ours))
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            Dotenv { file, lines }
+        });
+        Ok(Self { process, dotenv, directory, notes: RefCell::default() })
+    }
+
+    /// A variable that is set and not empty.
+    ///
+    /// # Errors
+    /// [`Failure`] if its value is not text, or if `.env` cannot be read or is malformed where it sets it.
+    pub(crate) fn get(&self, name: &str) -> Result<Option<Value<'_>>, Failure> {
+        if let Some(value) = self.process.get(name) {
+            let text = value.to_str().ok_or_else(|| {
+                Failure::usage(
+                    format!("`{name}` from the environment is not UTF-8"),
+                    "percent-encode what is not ASCII in an address: `ä` is %C3%A4",
+                )
+            })?;
+            if !text.trim().is_empty() {
+                return Ok(Some(Value::of(text, "the environment".to_owned())));
+            }
+            if name.ends_with("DATABASE_URL") && self.is_ci() {
+                return Err(Failure::usage(
+                    format!("`{name}` is set in the environment, but empty, and `CI` is set"),
+                    "give this job its address: a secret may be missing here; or leave the variable out",
+                ));
+            }
+        }
+        let Some(Dotenv { file, lines }) = &self.dotenv else { return Ok(None) };
+        let lines = lines.as_ref().map_err(|reason| {
+            Failure::usage(
+                format!("`{}` cannot be read: {reason}", file.display()),
+                "make it readable, or change to another directory",
+            )
+        })?;
+        let Some(line) = lines.get(name) else { return Ok(None) };
+        let origin = format!("`{}`, line {}", file.display(), line.number);
+        match &line.value {
+            Ok(value) if value.trim().is_empty() => Ok(None),
+            Ok(value) => Ok(Some(Value::of(value, origin))),
+            Err(fault) => Err(Failure::usage(format!("{origin}: `{name}` {fault}"), fault.hint())),
+        }
+    }
+
+    /// Schema of a service where it is not the default: `<SERVICE>_DATABASE_SCHEMA`.
+    pub(crate) fn schema(&self, service: &ServiceName) -> Result<Option<&str>, Failure> {
+        let name = variable(service, "DATABASE_SCHEMA");
+        let Some(value) = self.get(&name)? else { return Ok(None) };
+        if value.text.chars().any(char::is_control) {
+            return Err(Failure::usage(
+                format!("`{name}` from {} holds a control character", value.origin),
+                "write the name of a schema",
+            ));
+        }
+        Ok(Some(value.text))
+    }
+
+    /// Address of a service's database: `<SERVICE>_DATABASE_URL`, else `DATABASE_URL`.
+    ///
+    /// # Errors
+    /// [`Failure`] naming the variable whose value is not an address, and where it is from.
+    pub(crate) fn url(&self, service: &ServiceName) -> Result<Option<DatabaseUrl>, Failure> {
+        let own = variable(service, "DATABASE_URL");
+        for name in [own.as_str(), "DATABASE_URL"] {
+            if let Some(value) = self.get(name)? {
+                return self.address(name, &value).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn address(&self, name: &str, value: &Value<'_>) -> Result<DatabaseUrl, Failure> {
+        let origin = &value.origin;
+        let url = DatabaseUrl::parse(value.text, &self.defaults()?).map_err(|error| Failure {
+            hint: error.hint().map(str::to_owned),
+            ..Failure::usage(format!("`{name}` from {origin}: {error}"), "")
+        })?;
+        for (parameter, file) in url.files() {
+            if let Err(error) = File::open(self.directory.join(file)) {
+                return Err(Failure::usage(
+                    format!("`{name}` from {origin}: `{}` cannot be read: {error}", file.display()),
+                    format!("name a file with `{parameter}` that exists and is readable"),
+                ));
+            }
+        }
+        for note in url.notes() {
+            self.note(format!("`{name}` from {origin}: {note}"));
+        }
+        if url.has_password() {
+            return Ok(url);
+        }
+        if let Some(password) = self.get("PGPASSWORD")? {
+            return Ok(url.with_password(password.whole));
+        }
+        let file = match self.get("PGPASSFILE")? {
+            Some(file) => self.path("PGPASSFILE", &file)?,
+            None => match self.process.get("HOME") {
+                Some(home) => Path::new(home).join(".pgpass"),
+                None => return Ok(url),
+            },
+        };
+        match passfile::password(&file, &url) {
+            Ok(Some(password)) => Ok(url.with_password(&password)),
+            Ok(None) => Ok(url),
+            Err(note) => {
+                self.note(note);
+                Ok(url)
+            }
+        }
+    }
+
+    /// What addresses leave out, from libpq's variables; the user, as a last resort, is the one of the process.
+    fn defaults(&self) -> Result<Defaults, Failure> {
+        let mut defaults = Defaults::default();
+        let process = PgConnectOptions::new_without_pgpass();
+        defaults.insert("user", "the user of the process", process.get_username());
+        for (parameter, variable) in Defaults::VARIABLES {
+            if let Some(value) = self.get(variable)? {
+                defaults.insert(parameter, variable, value.text);
+            }
+        }
+        Ok(defaults)
+    }
+
+    /// Why no private server may be started where no address is set, if it may not.
+    ///
+    /// # Errors
+    /// [`Failure`] if `MIGRATE_EMBEDDED` has a value that it cannot have.
+    pub(crate) fn embedded_forbidden(&self) -> Result<Option<&'static str>, Failure> {
+        match self.get("MIGRATE_EMBEDDED")? {
+            Some(Value { text: "never", .. }) => Ok(Some("`MIGRATE_EMBEDDED` is `never`")),
+            Some(Value { text: "allow", .. }) => Ok(None),
+            Some(Value { origin, .. }) => Err(Failure::usage(
+                format!("`MIGRATE_EMBEDDED` from {origin} has a value that it cannot have"),
+                "write `allow` or `never`",
+            )),
+            None => Ok(self.is_ci().then_some("`CI` is set")),
+        }
+    }
+
+    /// Whether `DATABASE_URL` is set to nothing.
+    pub(crate) fn has_empty_address(&self) -> bool {
+        self.process.contains_key("DATABASE_URL")
+    }
+
+    fn is_ci(&self) -> bool {
+        let value = self.process.get("CI").map(|value| value.to_string_lossy().trim().to_ascii_lowercase());
+        value.is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false" | "no" | "off"))
+    }
+
+    /// Directory of the embedded default: `MIGRATE_POSTGRES_DIR`, else `.postgres` beside the nearest `Cargo.lock` at or
+    /// above the working directory, else in the working directory.
+    ///
+    /// # Errors
+    /// [`Failure`] if it begins with a `~` that stands for no known directory.
+    pub(crate) fn cluster_directory(&self) -> Result<PathBuf, Failure> {
+        if let Some(value) = self.get("MIGRATE_POSTGRES_DIR")? {
+            return self.path("MIGRATE_POSTGRES_DIR", &value);
+        }
+        let root = self.directory.ancestors().find(|above| above.join("Cargo.lock").is_file());
+        Ok(root.unwrap_or(&self.directory).join(".postgres"))
+    }
+
+    /// A path that a variable names: from the working directory, or from the home directory if it begins with `~/`.
+    fn path(&self, name: &str, value: &Value<'_>) -> Result<PathBuf, Failure> {
+        let Some(below) = value.text.strip_prefix('~') else { return Ok(self.directory.join(value.text)) };
+        match self.process.get("HOME") {
+            Some(home) if below.is_empty() || below.starts_with('/') => {
+                Ok(Path::new(home).join(below.trim_start_matches('/')))
+            }
+            _ => Err(Failure::usage(
+                format!("`{name}` from {} begins with a `~` that stands for no directory", value.origin),
+                "write the whole path, or `./~…` for a name that begins with `~`",
+            )),
+        }
+    }
+
+    /// A path as a user would write it from the working directory.
+    pub(crate) fn relative<'p>(&self, path: &'p Path) -> std::path::Display<'p> {
+        path.strip_prefix(&self.directory).unwrap_or(path).display()
+    }
+
+    /// What was noticed since the last time, each once.
+    pub(crate) fn take_notes(&self) -> Vec<String> {
+        self.notes.take()
+    }
+
+    fn note(&self, note: String) {
+        let mut notes = self.notes.borrow_mut();
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+}
+
+fn variable(service: &ServiceName, suffix: &str) -> String {
+    format!("{}_{suffix}", service.as_str().to_ascii_uppercase())
+}
+
+/// Whether a variable is one of those that are asked for.
+fn is_ours(name: &str) -> bool {
+    let of_libpq = Defaults::VARIABLES.iter().map(|(_, variable)| *variable);
+    name.ends_with("DATABASE_URL")
+        || name.ends_with("DATABASE_SCHEMA")
+        || ["MIGRATE_POSTGRES_DIR", "MIGRATE_EMBEDDED"].contains(&name)
+        || of_libpq.chain(["PGPASSWORD", "PGPASSFILE"]).any(|known| known == name)
+}
