@@ -152,3 +152,20 @@ fn its_directory_may_be_in_the_home_directory() {
     assert_eq!(status(" pg ").exits(0).json()["data_directory"], expected);
     assert!(status("~ada/pg").exits(2).stdout.contains("begins with a `~` that stands for no directory"));
 }
+
+#[test]
+fn its_directory_may_have_any_name() {
+    let _filters = filters::bind();
+    let embedded = Embedded::new();
+    let migrate = |arguments: &[&str]| {
+        let mut command = embedded.directory.command(arguments);
+        run(command.env("MIGRATE_POSTGRES_DIR", "a, \"b\" 'c'")).exits(0)
+    };
+    migrate(&["up", "rag"]);
+    let socket = "SELECT current_schema() || current_setting('unix_socket_directories')";
+    let psql = migrate(&["psql", "rag", "--", "-Atc", socket]);
+    let directory = psql.stdout.trim().strip_prefix("rag").unwrap();
+    migrate(&["db", "reset", "--yes"]);
+    // No socket can be in a directory of that name, so it is outside.
+    std::fs::remove_dir(directory).unwrap();
+}

@@ -178,6 +178,21 @@ fn an_address_says_what_is_wrong_with_it() {
 }
 
 #[test]
+fn a_connection_that_fails_for_its_encryption_says_so() {
+    let lab = Lab::empty();
+    let ran =
+        run(lab.command(&["status"]).env("DATABASE_URL", format!("{}&sslmode=require", lab.database.url())));
+    assert!(ran.exits(8).stderr.contains("hint check `sslmode` and `sslrootcert` of DATABASE_URL"));
+
+    lab.directory.write("pg_hba.conf", "local all ada reject\nlocal all all trust\n");
+    let file = lab.directory.path().join("pg_hba.conf").display().to_string();
+    let cluster = Cluster::builder().setting("hba_file", &file).start().unwrap();
+    let url = cluster.url("postgres").replacen("postgres@", "ada@", 1);
+    let ran = run(lab.command(&["status"]).env("DATABASE_URL", url)).exits(8);
+    assert!(ran.stderr.contains("try `sslmode=require` in DATABASE_URL"), "{}", ran.shown());
+}
+
+#[test]
 fn an_ipv6_address_is_one_for_psql_too() {
     let lab = Lab::empty();
     let port = relay(Cluster::shared().socket_directory().join(".s.PGSQL.5432"));

@@ -32,23 +32,22 @@ fn an_address_that_is_none() {
     exit 2
     --- stdout
     --- stderr
-    error: `DATABASE_URL`: the database URL is malformed: expected `postgres://user:password@host:5432/database`
-      hint set it in the environment or in `.env`, or unset it to use the embedded default
+    error: `DATABASE_URL` from the environment: the port is not a number from 1 to 65535, or special characters in user or password are not percent-encoded
+      hint write `@` as %40, `:` as %3A, `/` as %2F, `?` as %3F, `#` as %23 and `%` as %25
     ");
     assert_snapshot!(up_at(&lab, "postgres://ada@localhost:5432").shown(), @"
     exit 2
     --- stdout
     --- stderr
-    error: `DATABASE_URL`: the database URL names no database: expected `postgres://user:password@host:5432/database`
-      hint set it in the environment or in `.env`, or unset it to use the embedded default
+    error: `DATABASE_URL` from the environment: the database URL names no database: expected `postgres://user:password@host:5432/database`
     ");
     let ran = run(lab.command(&["up"]).env("CHAT_DATABASE_URL", "localhost"));
     assert_snapshot!(ran.shown(), @"
     exit 2
     --- stdout
     --- stderr
-    error: `CHAT_DATABASE_URL`: the database URL does not begin with `postgres://` or `postgresql://`
-      hint set it in the environment or in `.env`, or unset it to use DATABASE_URL
+    error: `CHAT_DATABASE_URL` from the environment: the database URL does not begin with `postgres://` or `postgresql://`
+      hint write `postgres://user:password@host:5432/database`
     ");
 }
 
@@ -245,4 +244,15 @@ fn a_reader_that_goes_away_is_no_error() {
     shell.current_dir(lab.directory.path()).env("DATABASE_URL", lab.database.url());
     let ran = run(&mut shell);
     assert_eq!(ran.stderr.trim(), "0", "{}", ran.shown());
+}
+
+#[test]
+fn many_unknown_migrations_are_counted() {
+    let lab = Lab::migrated();
+    lab.query("INSERT INTO chat.seaql_migrations_chat SELECT 'm20200101_' || n || '_legacy', 1 FROM generate_series(100001, 105000) n");
+    for (command, code) in [(&["up"][..], 4), (&["plan"], 4), (&["status"], 0)] {
+        let ran = lab.migrate(command).exits(code);
+        assert!(ran.shown().contains("and 4990 more"), "{}", ran.shown());
+        assert!(ran.shown().len() < 4_000, "{}", ran.shown().len());
+    }
 }

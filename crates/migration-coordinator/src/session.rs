@@ -17,7 +17,7 @@ use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOpti
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Postgres, Row};
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 
-use crate::database::DatabaseUrl;
+use crate::database::{DatabaseUrl, tls};
 
 /// A directory in which no server listens.
 const NOWHERE: &str = "/dev/null";
@@ -72,6 +72,11 @@ impl ConnectError {
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> &'static str {
+        if let Self::Unreachable { source, .. } | Self::Refused { source, .. } = self
+            && let Some(hint) = tls::hint(source)
+        {
+            return hint;
+        }
         match self {
             Self::Unreachable { .. } => {
                 "check that the server runs and that host and port of DATABASE_URL are right"

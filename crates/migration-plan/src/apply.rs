@@ -48,7 +48,7 @@ impl Plan {
     /// held back until it is asked for and its soak time has passed, counted from the latest earlier expand step of its
     /// service; those that are applied by the same plan count as applied at [`ApplyOptions::now`], so that a soak time
     /// also holds on an empty database. Expand steps do not wait for contract steps unless they require them; contract
-    /// steps wait for each other. `+N` counts steps that can be applied, and takes as many as there are.
+    /// steps wait for each other. `+N` counts steps that can be applied; there must be as many.
     ///
     /// Only services that are selected or pulled in have to fit the program: see [`PlanError::Integrity`].
     ///
@@ -120,9 +120,16 @@ impl Draft<'_> {
                 Err(PlanError::ApplyBackward { service: selection.service.clone(), target: target.clone() })
             }
             Some(TargetPoint::Forward(count)) => {
-                let count = usize::try_from(count.get()).unwrap_or(usize::MAX);
-                let mut applicable = numbers.clone().filter(|&migration| self.is_applicable(migration));
-                Ok(applicable.nth(count - 1).map_or(numbers.len(), |last| last + 1 - numbers.start))
+                self.check_was_read(service)?;
+                let asked = usize::try_from(count.get()).unwrap_or(usize::MAX);
+                let applicable: Vec<usize> =
+                    numbers.clone().filter(|&migration| self.is_applicable(migration)).collect();
+                let last = applicable.get(asked - 1).ok_or_else(|| PlanError::TooFewPending {
+                    service: selection.service.clone(),
+                    n_asked: count.get(),
+                    n_pending: applicable.len(),
+                })?;
+                Ok(last + 1 - numbers.start)
             }
             Some(TargetPoint::Name(text)) => {
                 let target = resolve::migration(self.catalog, service, text)?;

@@ -94,6 +94,16 @@ pub enum PlanError {
         /// The target.
         id: MigrationId,
     },
+    /// `+N` with more steps than can be applied.
+    #[error("`{service}` has fewer than {n_asked} migrations to apply: {n_pending}")]
+    TooFewPending {
+        /// The service.
+        service: ServiceName,
+        /// How many were to be applied.
+        n_asked: u32,
+        /// How many can be applied.
+        n_pending: usize,
+    },
     /// `-N` with more steps than are applied.
     #[error("`{service}` has fewer than {n_asked} applied migrations: {n_applied}")]
     TooFewApplied {
@@ -168,6 +178,12 @@ fn some_of<T: std::fmt::Display>(names: &[T]) -> String {
     }
 }
 
+/// What is wrong, on one line: the first ten, and how many more there are.
 fn joined(errors: &[IntegrityError]) -> String {
-    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    const SHOWN: usize = 10;
+    let shown = errors.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    match errors.len().saturating_sub(SHOWN) {
+        0 => shown,
+        n_more => format!("{shown}; and {n_more} more"),
+    }
 }

@@ -37,6 +37,7 @@ impl PlanError {
                 requirement.service, requirement.service, requirement.name
             ),
             Self::TargetNotApplied { id } => format!("to apply it, use `up {}@{}`", id.service, id.name),
+            Self::TooFewPending { service, .. } => format!("to apply all, use `up {service}`"),
             Self::TooFewApplied { service, .. } => format!("to revert all, use `down {service}@base`"),
             Self::HistoryNotRead { service } => {
                 format!("make the database of `{service}` reachable for this role, then try again")

@@ -21,6 +21,14 @@ pub(crate) fn socket(directory: &Path) -> PathBuf {
     directory.join(format!(".s.PGSQL.{PORT}"))
 }
 
+/// Whether a server's socket can be in this directory. The server takes a list of directories, and so do its clients: a
+/// comma ends one.
+fn is_possible(directory: &Path) -> bool {
+    let path = socket(directory);
+    let bytes = path.as_os_str().as_encoded_bytes();
+    bytes.len() <= SOCKET_PATH_BYTES && !bytes.iter().any(|byte| matches!(byte, b',' | b'"'))
+}
+
 /// URL of a database. It names the port, because `PGPORT` would fill it in otherwise.
 pub(crate) fn url(socket_directory: &Path, database: &str) -> String {
     let host = encode(&socket_directory.to_string_lossy());
@@ -57,21 +65,21 @@ pub(crate) fn make_private(directory: &Path, account: Account) -> Result<(), San
 pub(crate) fn temporary_directory(parent: Option<&Path>, account: Account) -> Result<PathBuf, SandboxError> {
     let name = unique_name("pg");
     let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
-    let fits = socket(&parent.join(&name)).as_os_str().len() <= SOCKET_PATH_BYTES;
+    let fits = is_possible(&parent.join(&name));
     let parent = if fits && account.can_enter(&parent).is_ok() { parent } else { PathBuf::from("/tmp") };
     let directory = parent.join(name);
     make_private(&directory, account)?;
     Ok(directory)
 }
 
-/// Makes the socket directory of a persistent cluster: `socket` in it, or where that is too deep for a socket, a
+/// Makes the socket directory of a persistent cluster: `socket` in it, or where no socket can be there, a
 /// directory under `/tmp` whose name follows from the path, so that it is the same on every start.
 ///
 /// # Errors
 /// [`SandboxError::NotOurs`] if somebody else has the directory under `/tmp`.
 pub(crate) fn socket_directory(cluster: &Path, account: Account) -> Result<PathBuf, SandboxError> {
     let mut directory = cluster.join("socket");
-    if socket(&directory).as_os_str().len() > SOCKET_PATH_BYTES {
+    if !is_possible(&directory) {
         let mut hasher = DefaultHasher::new();
         cluster.hash(&mut hasher);
         directory = PathBuf::from(format!("/tmp/pg_socket_{:016x}", hasher.finish()));

@@ -13,6 +13,9 @@ use crate::exit::Exit;
 use crate::output::{Paint, Table, timestamp};
 use crate::program::Context;
 
+/// How many migrations of one kind are named to people; JSON has all.
+const SHOWN: usize = 10;
+
 /// What `status --json` prints. Fields are only ever added.
 #[derive(Serialize)]
 struct Document {
@@ -208,8 +211,13 @@ impl ServiceDocument {
         remarks.extend(
             self.held_back.iter().map(|held| format!("`{}` is held back: {}", held.migration, held.reason)),
         );
-        let list =
-            |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let list = |names: &[String]| {
+            let shown: Vec<_> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+            match names.len().saturating_sub(SHOWN) {
+                0 => shown.join(", "),
+                n_more => format!("{} and {n_more} more", shown.join(", ")),
+            }
+        };
         for (what, names) in [
             ("applied, and missing in this build", &self.missing),
             ("applied, and newer than this build", &self.ahead),

@@ -9,6 +9,7 @@ mod error;
 mod libpq;
 mod parameter;
 mod parse;
+pub(crate) mod tls;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -95,13 +95,14 @@ fn forward_counts_steps_that_can_be_applied() {
 }
 
 #[test]
-fn forward_takes_as_many_as_there_are() {
+fn forward_takes_no_more_than_there_are() {
     check_apply(
         "a: m1 m2",
         "a: m1",
-        "a@+5",
+        "a@+2",
         &expect![[r#"
-            apply a:m2
+            error: `a` has fewer than 2 migrations to apply: 1
+            hint: to apply all, use `up a`
         "#]],
     );
 }

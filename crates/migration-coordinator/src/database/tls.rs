@@ -1,0 +1,23 @@
+//! What to do when a connection fails for its encryption.
+
+use sea_orm::sqlx;
+
+/// What to do next if encryption is the reason, or may be it.
+pub(crate) fn hint(error: &sqlx::Error) -> Option<&'static str> {
+    match error {
+        sqlx::Error::Tls(_) => Some(
+            "check `sslmode` and `sslrootcert` of DATABASE_URL: `require` encrypts and verifies nothing, `verify-ca` and \
+             `verify-full` verify, `disable` does not encrypt",
+        ),
+        // The name of the file is in the message in every language.
+        sqlx::Error::Database(server)
+            if server.code().as_deref() == Some("28000") && server.message().contains("pg_hba.conf") =>
+        {
+            Some(
+                "the server's pg_hba.conf has no line for this user, database and host, encrypted as it is: check them, \
+                 and try `sslmode=require` in DATABASE_URL",
+            )
+        }
+        _ => None,
+    }
+}
