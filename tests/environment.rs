@@ -113,6 +113,10 @@ fn an_empty_variable_counts_as_not_set_and_one_that_is_no_text_is_refused() {
     let document = ran.exits(0).json();
     assert_eq!(document["database"]["name"], lab.database.name());
     assert_eq!(document["services"][1]["schema"], "public");
+    let ran = run(lab.command(&["status"]).env("RAG_DATABASE_SCHEMA", "a\tb"));
+    assert!(
+        ran.exits(2).stderr.contains("`RAG_DATABASE_SCHEMA` from the environment holds a control character")
+    );
     let bytes = OsStr::from_bytes(b"postgres://ada:p\xe4ss@127.0.0.1:1/shop");
     assert_snapshot!(run(lab.command(&["status"]).env("DATABASE_URL", bytes)).shown(), @"
     exit 2
@@ -180,8 +184,11 @@ fn an_address_says_what_is_wrong_with_it() {
 #[test]
 fn a_connection_that_fails_for_its_encryption_says_so() {
     let lab = Lab::empty();
-    let ran =
-        run(lab.command(&["status"]).env("DATABASE_URL", format!("{}&sslmode=require", lab.database.url())));
+    let at_socket = format!("{}&sslmode=require", lab.database.url());
+    run(lab.command(&["status"]).env("DATABASE_URL", at_socket)).exits(0);
+    let port = relay(Cluster::shared().socket_directory().join(".s.PGSQL.5432"));
+    let url = format!("postgres://postgres@[::1]:{port}/{}?sslmode=require", lab.database.name());
+    let ran = run(lab.command(&["status"]).env("DATABASE_URL", url));
     assert!(ran.exits(8).stderr.contains("hint check `sslmode` and `sslrootcert` of DATABASE_URL"));
 
     lab.directory.write("pg_hba.conf", "local all ada reject\nlocal all all trust\n");
@@ -199,7 +206,8 @@ fn an_ipv6_address_is_one_for_psql_too() {
     for host in ["[::1]", ""] {
         let parameter = if host.is_empty() { "?host=::1" } else { "" };
         let url = format!("postgres://postgres@{host}:{port}/{}{parameter}", lab.database.name());
-        run(lab.command(&["status"]).env("DATABASE_URL", &url)).exits(0);
+        let ran = run(lab.command(&["status"]).env("DATABASE_URL", &url)).exits(0);
+        assert!(ran.stderr.contains(&format!(" at [::1]:{port}, ")), "{}", ran.shown());
         let psql = ["psql", "chat", "--", "-Atc", "SELECT current_database()"];
         let ran = run(lab.command(&psql).env("DATABASE_URL", &url)).exits(0);
         assert_eq!(ran.stdout.trim(), lab.database.name());

@@ -68,7 +68,14 @@ impl DatabaseDocument {
             self.server_version.as_ref().map_or_else(String::new, |version| format!("PostgreSQL {version}"));
         match &self.directory {
             Some((directory, reason)) => format!("embedded {version} in {directory} ({reason})"),
-            None => format!("`{}` at {}:{}, {version}, as `{}`", self.name, self.host, self.port, self.user),
+            None => {
+                let host = if self.host.contains(':') && !self.host.starts_with('/') {
+                    format!("[{}]", self.host)
+                } else {
+                    self.host.clone()
+                };
+                format!("`{}` at {host}:{}, {version}, as `{}`", self.name, self.port, self.user)
+            }
         }
     }
 }

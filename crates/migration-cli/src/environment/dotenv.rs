@@ -330,4 +330,18 @@ mod tests {
         let file = "MSG='tis\nDATABASE_URL=a\nOTHER='x'";
         assert_eq!(ask(file.as_bytes()), "2 is in the quotes that line 1 opens; close them in that line");
     }
+
+    proptest::proptest! {
+        /// A name in braces is repeated on purpose, so there are no braces here.
+        #[test]
+        fn no_piece_of_a_line_is_repeated(value in "['\"]?[QZX7@:/?#%&=,$\\\\ '\"]{4,24}['\"]?", above in "[QZX7='\"$]{0,8}") {
+            let said = ask(format!("{above}\nDATABASE_URL={value}\n").as_bytes());
+            if said.starts_with("2 ") {
+                for piece in value.chars().collect::<Vec<_>>().windows(4) {
+                    let piece: String = piece.iter().collect();
+                    proptest::prop_assert!(!said.contains(&piece), "{piece}: {said}");
+                }
+            }
+        }
+    }
 }

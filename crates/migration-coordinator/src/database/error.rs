@@ -6,6 +6,9 @@ pub enum DatabaseUrlError {
     /// The scheme is not `postgres` or `postgresql`.
     #[error("the database URL does not begin with `postgres://` or `postgresql://`")]
     Scheme,
+    /// It is in quotes that nobody removed.
+    #[error("the database URL is in quotes")]
+    Quoted,
     /// A character that separates parts of a URL is in one of its parts.
     #[error(
         "the database URL has a special character that is not percent-encoded in user, password or database name"
@@ -63,6 +66,9 @@ impl DatabaseUrlError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Scheme => Some("write `postgres://user:password@host:5432/database`"),
+            Self::Quoted => Some(
+                "leave the quotes out: what set the variable did not remove them, as `docker --env-file` does not",
+            ),
             Self::Unencoded | Self::Encoding | Self::Port => {
                 Some("write `@` as %40, `:` as %3A, `/` as %2F, `?` as %3F, `#` as %23 and `%` as %25")
             }

@@ -58,7 +58,11 @@ struct Values {
 }
 
 pub(super) fn parse(text: &str, defaults: &Defaults) -> Result<DatabaseUrl, DatabaseUrlError> {
-    let (scheme, rest) = text.trim().split_once("://").ok_or(DatabaseUrlError::Scheme)?;
+    let text = text.trim();
+    if text.starts_with(['"', '\'']) {
+        return Err(DatabaseUrlError::Quoted);
+    }
+    let (scheme, rest) = text.split_once("://").ok_or(DatabaseUrlError::Scheme)?;
     let (dialect, _driver) = scheme.split_once('+').unwrap_or((scheme, ""));
     if !["postgres", "postgresql"].iter().any(|name| dialect.eq_ignore_ascii_case(name)) {
         return Err(DatabaseUrlError::Scheme);
@@ -279,11 +283,11 @@ fn options(
         .username(user)
         // To the driver, none and an empty one are the same.
         .password(password.unwrap_or_default())
-        .database(database)
-        .ssl_mode(tls.mode);
+        .database(database);
     let options = match host {
-        Host::Tcp(host) => options.host(host),
-        Host::Socket(directory) => options.host("localhost").socket(directory),
+        Host::Tcp(host) => options.host(host).ssl_mode(tls.mode),
+        // As in libpq, `sslmode` is not for sockets: servers do not encrypt there.
+        Host::Socket(directory) => options.host("localhost").socket(directory).ssl_mode(PgSslMode::Disable),
     };
     let options = match &tls.root_certificates {
         Roots::Public => options.ssl_root_cert_from_pem(Vec::new()),

@@ -25,6 +25,7 @@ fn addresses_are_read_or_refused() {
         ("POSTGRES://u@h/d?", "d@h:5432 as u"),
         ("mysql://u:s3cret@h/d", "Scheme"),
         ("s3cret", "Scheme"),
+        ("\"postgres://u:s3cret@h/d\"", "Quoted"),
         // Hosts.
         ("postgres://u@[::1]:6432/d", "d@[::1]:6432 as u"),
         ("postgres://u@[fe80::1%25eth0]/d", "d@[fe80::1%eth0]:5432 as u"),
