@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::net::{Shutdown, TcpListener};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::thread;
@@ -197,6 +198,44 @@ fn a_connection_that_fails_for_its_encryption_says_so() {
     let url = cluster.url("postgres").replacen("postgres@", "ada@", 1);
     let ran = run(lab.command(&["status"]).env("DATABASE_URL", url)).exits(8);
     assert!(ran.stderr.contains("try `sslmode=require` in DATABASE_URL"), "{}", ran.shown());
+}
+
+#[test]
+fn a_password_comes_from_the_address_a_variable_or_a_file() {
+    const PASSWORD: &str = " p@s:s/w?r#d%\\";
+    let lab = Lab::empty();
+    lab.directory.write("pg_hba.conf", "local all ada password\nlocal all all trust\n");
+    let file = lab.directory.path().join("pg_hba.conf").display().to_string();
+    let cluster = Cluster::builder().setting("hba_file", &file).start().unwrap();
+    cluster.psql("postgres", &format!("CREATE ROLE ada LOGIN PASSWORD '{PASSWORD}'")).unwrap();
+    let passfile = lab.directory.path().join("passfile");
+    std::fs::write(
+        &passfile,
+        format!("localhost:*:*:ada:{}\n", PASSWORD.replace('\\', "\\\\").replace(':', "\\:")),
+    )
+    .unwrap();
+    std::fs::set_permissions(&passfile, PermissionsExt::from_mode(0o600)).unwrap();
+    let url = cluster.url("postgres").replacen("postgres@", "ada@", 1);
+    let encoded: String = PASSWORD.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let in_url = url.replacen("ada@", &format!("ada:{encoded}@"), 1);
+    for (dotenv, variables) in [
+        (String::new(), vec![("DATABASE_URL", in_url.as_str())]),
+        (String::new(), vec![("DATABASE_URL", &url), ("PGPASSWORD", PASSWORD)]),
+        (format!("PGPASSWORD='{PASSWORD}'"), vec![("DATABASE_URL", &url)]),
+        ("PGPASSFILE=~/passfile".to_owned(), vec![("DATABASE_URL", &url)]),
+        ("PGPASSFILE=passfile".to_owned(), vec![("DATABASE_URL", &in_url), ("PGPASSWORD", "wrong")]),
+    ] {
+        lab.directory.write(".env", &dotenv);
+        for command in [&["status"][..], &["psql", "chat", "--", "-wc", "SELECT 1"]] {
+            let mut command = lab.command(command);
+            command.env("HOME", lab.directory.path()).envs(variables.iter().copied());
+            run(&mut command).exits(0);
+        }
+    }
+    lab.directory.write(".env", "PGPASSFILE=passfile");
+    std::fs::set_permissions(&passfile, PermissionsExt::from_mode(0o644)).unwrap();
+    let ran = run(lab.command(&["status"]).env("DATABASE_URL", &url)).exits(8);
+    assert!(ran.stderr.contains("passfile` is ignored: others may read it"), "{}", ran.shown());
 }
 
 #[test]
