@@ -90,6 +90,17 @@ fn a_fault_in_dotenv_is_named_by_file_and_line_and_only_where_it_matters() {
 }
 
 #[test]
+fn an_address_from_dotenv_that_does_not_work_is_said_to_be_from_there() {
+    let lab = Lab::empty();
+    lab.directory.write(".env", "\nDATABASE_URL=postgres://ada@127.0.0.1:1/shop\n");
+    for command in ["status", "up"] {
+        let ran = run(lab.command(&[command]).env_remove("DATABASE_URL")).exits(8);
+        let note = format!("`DATABASE_URL` is from `{}/.env`, line 2\n", lab.directory.path().display());
+        assert_eq!(ran.stderr.matches(&note).count(), 1, "{}", ran.shown());
+    }
+}
+
+#[test]
 fn a_dotenv_that_cannot_be_read_is_refused_where_it_could_say_something() {
     let lab = Lab::empty();
     std::os::unix::fs::symlink("nowhere", lab.directory.path().join(".env")).unwrap();

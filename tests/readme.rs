@@ -12,7 +12,9 @@ fn each_command_of_the_readme_works() {
     assert!(commands.len() > 20, "{commands:?}");
     for command in commands {
         let arguments: Vec<&str> = command.split_whitespace().collect();
-        let ran = Lab::migrated().migrate(&arguments);
+        // Where everything is applied, nothing is left to go forward to.
+        let lab = if command.contains("@+") { Lab::empty() } else { Lab::migrated() };
+        let ran = lab.migrate(&arguments);
         assert_eq!(ran.code, 0, "cargo xtask migrate {command}\n{}", ran.shown());
     }
 }

@@ -98,6 +98,7 @@ fn start(program: Program, arguments: Arguments, output: Output) -> anyhow::Resu
         loop {
             let now = tokio::select! {
                 result = &mut commanded => {
+                    say_origins(&context, &result);
                     return result.map(|exit| signalled.filter(|_| exit != Exit::Done).unwrap_or(exit));
                 }
                 _ = interrupt.recv() => Exit::Interrupted,
@@ -110,6 +111,16 @@ fn start(program: Program, arguments: Arguments, output: Output) -> anyhow::Resu
             stop.now();
         }
     })
+}
+
+/// After a connection that failed: where its address is from, if that is not the environment.
+fn say_origins(context: &Context, result: &anyhow::Result<Exit>) {
+    let exit = result.as_ref().map_or_else(Exit::of, |exit| *exit);
+    if exit == Exit::Connection && context.output.is_human() {
+        for origin in context.environment.origins() {
+            context.output.note(format!("{} {origin}", context.output.paint.warn("note")));
+        }
+    }
 }
 
 /// Prints what clap says, in the format that the arguments ask for, and gives the exit code. Help is not an error.

@@ -8,14 +8,23 @@ use std::thread;
 use crate::{Binaries, SandboxError, place};
 
 /// Variables by which the environment would change what the programs do.
-const LIBPQ_VARIABLES: [&str; 7] = [
-    "PGOPTIONS",
-    "PGSERVICE",
-    "PGHOSTADDR",
-    "PGDATESTYLE",
-    "PGTZ",
+const LIBPQ_VARIABLES: [&str; 16] = [
+    "PGCHANNELBINDING",
     "PGCLIENTENCODING",
+    "PGDATESTYLE",
+    "PGGSSENCMODE",
+    "PGHOSTADDR",
+    "PGLOADBALANCEHOSTS",
+    "PGMAXPROTOCOLVERSION",
+    "PGMINPROTOCOLVERSION",
+    "PGOPTIONS",
+    "PGREQUIREAUTH",
+    "PGREQUIREPEER",
+    "PGSERVICE",
+    "PGSSLMODE",
+    "PGSSLROOTCERT",
     "PGTARGETSESSIONATTRS",
+    "PGTZ",
 ];
 
 /// How to reach a running server.

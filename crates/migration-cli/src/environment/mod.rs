@@ -21,6 +21,8 @@ pub(crate) struct Environment {
     dotenv: Option<Dotenv>,
     directory: PathBuf,
     notes: RefCell<Vec<String>>,
+    /// The addresses from `.env` that were asked for, a sentence each.
+    from_dotenv: RefCell<Vec<String>>,
 }
 
 /// The nearest `.env`.
@@ -28,6 +30,9 @@ struct Dotenv {
     file: PathBuf,
     lines: Result<dotenv::Lines, String>,
 }
+
+/// The origin of the process's variables.
+const PROCESS: &str = "the environment";
 
 /// A value and where it is from.
 #[derive(Debug)]
@@ -79,7 +84,7 @@ impl Environment {
             };
             Dotenv { file, lines }
         });
-        Ok(Self { process, dotenv, directory, notes: RefCell::default() })
+        Ok(Self { process, dotenv, directory, notes: RefCell::default(), from_dotenv: RefCell::default() })
     }
 
     /// A variable that is set and not empty.
@@ -95,7 +100,7 @@ impl Environment {
                 )
             })?;
             if !text.trim().is_empty() {
-                return Ok(Some(Value::of(text, "the environment".to_owned())));
+                return Ok(Some(Value::of(text, PROCESS.to_owned())));
             }
             if name.ends_with("DATABASE_URL") && self.is_ci() {
                 return Err(Failure::usage(
@@ -160,6 +165,9 @@ impl Environment {
                     format!("name a file with `{parameter}` that exists and is readable"),
                 ));
             }
+        }
+        if value.origin != PROCESS {
+            add(&self.from_dotenv, format!("`{name}` is from {origin}"));
         }
         for note in url.notes() {
             self.note(format!("`{name}` from {origin}: {note}"));
@@ -263,11 +271,21 @@ impl Environment {
         self.notes.take()
     }
 
+    /// Where addresses are from that are not from the environment, for when they turn out not to work.
+    pub(crate) fn origins(&self) -> Vec<String> {
+        self.from_dotenv.borrow().clone()
+    }
+
     fn note(&self, note: String) {
-        let mut notes = self.notes.borrow_mut();
-        if !notes.contains(&note) {
-            notes.push(note);
-        }
+        add(&self.notes, note);
+    }
+}
+
+/// Adds a sentence that is not among them.
+fn add(sentences: &RefCell<Vec<String>>, sentence: String) {
+    let mut sentences = sentences.borrow_mut();
+    if !sentences.contains(&sentence) {
+        sentences.push(sentence);
     }
 }
 
