@@ -153,7 +153,8 @@ impl Values {
             .split('&')
             .filter(|pair| !pair.is_empty())
             .map(|pair| {
-                let (name, value) = pair.split_once('=').ok_or(DatabaseUrlError::Unencoded)?;
+                let parts = pair.split_once('=').filter(|(name, _)| !name.is_empty());
+                let (name, value) = parts.ok_or(DatabaseUrlError::Unencoded)?;
                 Ok((decode(name)?, decode(value)?))
             })
             .collect::<Result<_, _>>()?;
@@ -283,7 +284,8 @@ fn options(
         .username(user)
         // To the driver, none and an empty one are the same.
         .password(password.unwrap_or_default())
-        .database(database);
+        .database(database)
+        .application_name("migrate");
     let options = match host {
         Host::Tcp(host) => options.host(host).ssl_mode(tls.mode),
         // As in libpq, `sslmode` is not for sockets: servers do not encrypt there.

@@ -70,6 +70,7 @@ fn addresses_are_read_or_refused() {
         ("postgres://u:p@h/d#s3cret", "Unencoded"),
         ("postgres://u:p@h/d/s3cret", "Unencoded"),
         ("postgres://u:p@h/d?s3cret", "Unencoded"),
+        ("postgres://u:p@h/d?=s3cret", "Unencoded"),
         ("postgres://u:100%@h/d", "Encoding"),
         ("postgres://u:%zz@h/d", "Encoding"),
         ("postgres://u:%ff@h/d", "Encoding"),
@@ -171,6 +172,34 @@ fn defaults_fill_what_an_address_leaves_out_and_no_more() {
     defaults.insert("port", "PGPORT", "many");
     let refused = DatabaseUrl::parse("postgres://u@h/d", &defaults).unwrap_err();
     assert_eq!(refused.to_string(), "`PGPORT` has a value that it cannot have");
+}
+
+/// The test runs itself again, with variables that the driver would follow.
+#[test]
+fn the_environment_is_not_read() {
+    const NAME: &str = "database::tests::the_environment_is_not_read";
+    const ELSEWHERE: &str = "elsewhere";
+    let variables = [
+        "PGHOST",
+        "PGHOSTADDR",
+        "PGPORT",
+        "PGUSER",
+        "PGPASSWORD",
+        "PGDATABASE",
+        "PGSSLROOTCERT",
+        "PGAPPNAME",
+    ];
+    if std::env::vars_os().any(|(name, value)| name == variables[0] && value == ELSEWHERE) {
+        let url: DatabaseUrl = "postgres://u@/d".parse().unwrap();
+        let options = format!("{:?}", url.options());
+        assert!(!options.contains(ELSEWHERE) && url.port() == 5432, "{options}");
+        return;
+    }
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    again.args([NAME, "--exact"]).envs(variables.map(|name| (name, ELSEWHERE)));
+    let ran = again.output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && said.contains("1 passed"), "{said}");
 }
 
 proptest::proptest! {
