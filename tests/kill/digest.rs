@@ -87,7 +87,7 @@ fn rows(schema: &str, table: &str, columns: &[&str]) -> String {
 /// Asks for backfills that are not done.
 fn cursors(schema: &str, table: &str) -> String {
     format!(
-        "SELECT 'open backfill of ' || table_name || ' by ' || migration || ', part ' || worker \
+        "SELECT 'open backfill of ' || table_name || ' by ' || migration \
          FROM \"{schema}\".\"{table}\" ORDER BY 1"
     )
 }

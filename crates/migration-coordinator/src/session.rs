@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use futures_timer::Delay;
 use futures_util::future::{Either, select};
-use migration_kit::worker;
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Postgres, Row};
@@ -21,6 +20,10 @@ use crate::database::{DatabaseUrl, tls};
 
 /// A directory in which no server listens.
 const NOWHERE: &str = "/dev/null";
+
+/// Makes the server look twice a second, while it works, whether its client still lives: if this process is killed, what
+/// is under way should end too. No start-up option, since a server on a system that cannot look would refuse the session.
+const CONNECTION_CHECK: &str = "/* migrate */ SET client_connection_check_interval = '500ms'";
 
 /// How long a server may take to answer at all.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -139,16 +142,14 @@ impl Session {
             .max_lifetime(None)
             .test_before_acquire(false)
             .acquire_timeout(ACQUIRE)
-            .connect_with(options.clone())
+            .connect_with(options)
             .await
             .map_err(|source| ConnectError::classify(url, source))?;
-        // A lost connection is not replaced: there is nothing at this address. Backfills that are asked to work side by
-        // side open connections of their own, without a lock and for as long as they have this one.
+        // A lost connection is not replaced: there is nothing at this address.
         pool.set_connect_options(PgConnectOptions::new_without_pgpass().socket(NOWHERE));
-        worker::connect_with(&pool, options);
         let mut session = Self { db: DatabaseConnection::from(pool.clone()), pool, pid: 0 };
         session.pid = session.prove(url, &marker).await?;
-        drop(session.rows(worker::CONNECTION_CHECK).await);
+        drop(session.rows(CONNECTION_CHECK).await);
         Ok(session)
     }
 

@@ -15,7 +15,6 @@ mod service;
 mod session;
 mod shape;
 pub mod table_lock;
-pub mod worker;
 
 pub use check::{Check, CheckKind, literal, quote_identifier};
 pub use data::{Backfill, BackfillReport, MoveToRejects, rejects, space};

@@ -1,4 +1,4 @@
-//! Backfills in a run: over the session that holds the lock and beside it, and after a revert.
+//! Backfills in a run: after a revert.
 
 use migration_coordinator::{Goal, run};
 use migration_kit::Service;
@@ -20,26 +20,11 @@ fn shop(fill: Step) -> Service {
 }
 
 #[tokio::test]
-async fn workers_have_sessions_beside_the_one_that_holds_the_lock() {
-    let bench = Bench::new();
-    let statement = "UPDATE item AS source SET n = pg_backend_pid() WHERE {batch} AND source.n IS NULL";
-
-    bench.up_well(vec![shop(step(FILL).backfill("shop", "item", statement, 3))]).await;
-
-    assert_eq!(
-        bench.rows("SELECT count(*), count(n), count(DISTINCT n) FROM shop.item").await,
-        ["100|100|3"]
-    );
-    let seen = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE '%shop%'";
-    bench.until(&format!("SELECT ({seen}) = 0")).await;
-}
-
-#[tokio::test]
 async fn a_revert_makes_open_backfills_begin_anew() {
     let bench = Bench::new();
     let statement = "UPDATE item AS source SET n = 1 / (CASE WHEN source.id = 55 AND \
                      to_regclass('public.trouble') IS NOT NULL THEN 0 ELSE 1 END) WHERE {batch} AND source.n IS NULL";
-    let shop = || shop(step(FILL).backfill("shop", "item", statement, 1));
+    let shop = || shop(step(FILL).backfill("shop", "item", statement));
     bench.execute("CREATE TABLE public.trouble ()").await;
     bench.up_badly(vec![shop()]).await;
     assert_eq!(bench.rows("SELECT count(n) FROM shop.item").await, ["50"]);

@@ -108,11 +108,6 @@ impl Online {
         &self.origin
     }
 
-    /// The pool; a step acquires one connection of it, works and releases it.
-    pub(crate) fn pool(&self) -> &PgPool {
-        &self.pool
-    }
-
     /// One connection for one step.
     pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, DbErr> {
         session::acquire(&self.pool).await

@@ -230,21 +230,6 @@ async fn rows_written_meanwhile_are_filled_by_the_trigger() {
 }
 
 #[tokio::test]
-async fn parts_are_filled_side_by_side_each_row_once() {
-    for key in ["id integer PRIMARY KEY", "id integer"] {
-        let scratch = Scratch::new().await;
-        scratch.execute(&format!("CREATE TABLE item ({key}, n integer NOT NULL DEFAULT 0)")).await;
-        scratch.execute("INSERT INTO item SELECT i FROM generate_series(1, 2000) AS i").await;
-        let online = scratch.online("m1").await;
-
-        let report = tens(&online, FILL).workers(3).run().await.unwrap();
-
-        assert_eq!(report.changed, 2_000, "{key}");
-        assert_eq!(scratch.texts("SELECT DISTINCT n FROM item").await, ["1"]);
-    }
-}
-
-#[tokio::test]
 async fn it_rests_after_each_batch_if_it_is_told_to() {
     const PAUSE: Duration = Duration::from_millis(20);
     let scratch = with_rows(95).await;

@@ -25,7 +25,7 @@ impl MigrationTrait for Fill {
         let orphans = online.move_to_rejects("run").rows("source.id % 10 = 0").reason("an orphan");
         orphans.run().await?;
         let fill = "UPDATE run AS source SET n = 1 WHERE {batch} AND source.n IS NULL";
-        online.backfill("run").workers(2).vacuum_times(4).statement(fill).run().await?;
+        online.backfill("run").vacuum_times(4).statement(fill).run().await?;
         Ok(())
     }
 

@@ -55,32 +55,6 @@ async fn a_walk_over_blocks_goes_on_too() {
 }
 
 #[tokio::test]
-async fn parts_that_are_filled_side_by_side_go_on_each_at_its_cursor() {
-    // Fails as soon as all three parts are under way, until the table `repaired` exists.
-    const STUMBLE_MIDWAY: &str = "UPDATE item AS source SET n = n + 1 / (CASE WHEN to_regclass('shop.repaired') IS NULL \
-        AND (SELECT count(*) FROM migration_backfill_shop WHERE rows > 0) = 3 THEN 0 ELSE 1 END) WHERE {batch}";
-    let scratch = with_rows(2_000).await;
-    let online = scratch.online("m1").await;
-
-    let error = tens(&online, STUMBLE_MIDWAY).workers(3).run().await.unwrap_err();
-    assert!(error.to_string().contains("division by zero"), "{error}");
-    // The other two have ended their batch: the migration's own connection is in no batch any more.
-    assert_eq!(scratch.text("SELECT current_setting('transaction_isolation')").await, "read committed");
-    let db = scratch.other().await;
-    let n_begun = "SELECT count(*) FROM migration_backfill_shop WHERE rows > 0";
-    assert_eq!(texts(&db, n_begun).await, ["3"]);
-    let n_done = texts(&db, "SELECT sum(n) FROM item").await;
-    assert!((30..2_000).contains(&n_done[0].parse::<u32>().unwrap()), "{n_done:?}");
-    assert_eq!(texts(&db, "SELECT sum(rows) FROM migration_backfill_shop").await, n_done);
-
-    execute(&db, "CREATE TABLE repaired ()").await;
-    let report = tens(&online, STUMBLE_MIDWAY).workers(3).run().await.unwrap();
-
-    assert_eq!((report.rows, report.changed), (2_000, 2_000));
-    assert_eq!(texts(&db, "SELECT DISTINCT n FROM item").await, ["1"]);
-}
-
-#[tokio::test]
 async fn an_edited_backfill_begins_anew() {
     let scratch = with_rows(95).await;
     let online = scratch.online("m1").await;

@@ -20,7 +20,6 @@ struct Backfill {
     service: &'static str,
     table: &'static str,
     statement: String,
-    n_workers: u32,
 }
 
 /// A transactional expand step that does nothing yet.
@@ -60,9 +59,8 @@ impl Step {
         service: &'static str,
         table: &'static str,
         statement: impl Into<String>,
-        n_workers: u32,
     ) -> Self {
-        self.backfill = Some(Backfill { service, table, statement: statement.into(), n_workers });
+        self.backfill = Some(Backfill { service, table, statement: statement.into() });
         self.stepwise()
     }
 
@@ -98,9 +96,9 @@ impl MigrationTrait for Step {
         for statement in &self.up {
             manager.get_connection().execute_unprepared(statement).await?;
         }
-        if let Some(Backfill { service, table, statement, n_workers }) = &self.backfill {
+        if let Some(Backfill { service, table, statement }) = &self.backfill {
             let online = Online::new(manager, service, self.name).await?;
-            let backfill = online.backfill(table).statement(statement).workers(*n_workers);
+            let backfill = online.backfill(table).statement(statement);
             backfill.batch_rows(10).target(Duration::ZERO).run().await?;
         }
         Ok(())

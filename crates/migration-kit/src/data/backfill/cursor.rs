@@ -1,4 +1,4 @@
-//! The durable cursor of a backfill: how far each part has come, and what it counted, in `migration_backfill_<service>`.
+//! The durable cursor of a backfill: how far it has come, and what it counted, in `migration_backfill_<service>`.
 //!
 //! It is written in the transaction of the batch it tells of, so that a batch and its cursor are there together or not
 //! at all. The table exists only while a backfill is open. It does not know what a batch does.
@@ -13,18 +13,16 @@ use crate::event::Origin;
 use crate::session::{self, BOOKKEEPING, LOCK_NOT_AVAILABLE, Limits, db_err, refusal, sqlstate};
 use crate::{literal, quote_identifier};
 
-/// How far one part of a backfill has come.
+/// How far a backfill has come.
 #[derive(Debug, Clone)]
 pub(super) struct Cursor {
-    /// Number of the part.
-    pub(super) worker: i32,
     /// Where it stands and ends.
     pub(super) place: Place,
     /// What it has counted, over all runs.
     pub(super) counted: BackfillReport,
 }
 
-/// Where one part of a backfill stands and ends; kept as `jsonb`.
+/// Where a backfill stands and ends; kept as `jsonb`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Place {
     /// Identifies the statements and the walk: an edited backfill begins anew.
@@ -37,7 +35,7 @@ pub(super) struct Place {
     pub(super) is_extensible: bool,
 }
 
-/// The cursors of one backfill.
+/// The cursor of one backfill.
 #[derive(Debug)]
 pub(super) struct Cursors {
     table: String,
@@ -47,7 +45,7 @@ pub(super) struct Cursors {
 }
 
 impl Cursors {
-    /// The cursors of the backfill of a table by a migration.
+    /// The cursor of the backfill of a table by a migration.
     pub(super) fn new(schema: &str, origin: &Origin, backfilled: &str) -> Self {
         let name = format!("migration_backfill_{}", origin.service);
         Self {
@@ -66,66 +64,59 @@ impl Cursors {
         }
         let sql = format!(
             "{BOOKKEEPING}CREATE TABLE IF NOT EXISTS {} (migration varchar NOT NULL, table_name text NOT NULL, \
-             worker integer NOT NULL, cursor jsonb NOT NULL, rows bigint NOT NULL, changed bigint NOT NULL, \
+             cursor jsonb NOT NULL, rows bigint NOT NULL, changed bigint NOT NULL, \
              rejected bigint NOT NULL, batches bigint NOT NULL, started_at timestamptz NOT NULL DEFAULT now(), \
-             updated_at timestamptz NOT NULL DEFAULT now(), CONSTRAINT {} PRIMARY KEY (migration, table_name, worker))",
+             updated_at timestamptz NOT NULL DEFAULT now(), CONSTRAINT {} PRIMARY KEY (migration, table_name))",
             self.table,
             quote_identifier(&format!("{}_pkey", self.name)),
         );
         session::execute(connection, sql).await.map(drop)
     }
 
-    /// What an earlier run of the same work left open; empty if there is nothing.
-    pub(super) async fn load(&self, connection: &mut PgConnection, work: &str) -> Result<Vec<Cursor>, DbErr> {
+    /// What an earlier run of the same work left open, if there is anything.
+    pub(super) async fn load(
+        &self,
+        connection: &mut PgConnection,
+        work: &str,
+    ) -> Result<Option<Cursor>, DbErr> {
         let sql = format!(
-            "{BOOKKEEPING}SELECT worker, cursor::text, rows, changed, rejected, batches FROM {} \
-             WHERE {} AND cursor->>'work' = {} ORDER BY worker",
+            "{BOOKKEEPING}SELECT cursor::text, rows, changed, rejected, batches FROM {} \
+             WHERE {} AND cursor->>'work' = {}",
             self.table,
             self.mine(),
             literal(work),
         );
-        let mut cursors = Vec::new();
-        for row in session::rows(connection, sql).await? {
-            let count = |index: usize| -> Result<u64, DbErr> {
-                Ok(u64::try_from(row.try_get::<i64, _>(index).map_err(db_err)?).unwrap_or(0))
-            };
-            let place: String = row.try_get(1).map_err(db_err)?;
-            // Written by another version of the kit: the work begins anew, as if it had been edited.
-            let Ok(place) = serde_json::from_str(&place) else { return Ok(Vec::new()) };
-            cursors.push(Cursor {
-                worker: row.try_get(0).map_err(db_err)?,
-                place,
-                counted: BackfillReport {
-                    rows: count(2)?,
-                    changed: count(3)?,
-                    rejected: count(4)?,
-                    batches: count(5)?,
-                },
-            });
-        }
-        Ok(cursors)
+        let Some(row) = session::rows(connection, sql).await?.pop() else { return Ok(None) };
+        let count = |index: usize| -> Result<u64, DbErr> {
+            Ok(u64::try_from(row.try_get::<i64, _>(index).map_err(db_err)?).unwrap_or(0))
+        };
+        let place: String = row.try_get(0).map_err(db_err)?;
+        // Written by another version of the kit: the work begins anew, as if it had been edited.
+        let Ok(place) = serde_json::from_str(&place) else { return Ok(None) };
+        let counted =
+            BackfillReport { rows: count(1)?, changed: count(2)?, rejected: count(3)?, batches: count(4)? };
+        Ok(Some(Cursor { place, counted }))
     }
 
-    /// Writes the cursors of a backfill that begins, in place of those of any other work on the table.
-    pub(super) async fn begin(&self, connection: &mut PgConnection, places: &[Place]) -> Result<(), DbErr> {
+    /// Writes the cursor of a backfill that begins, in place of that of any other work on the table.
+    pub(super) async fn begin(&self, connection: &mut PgConnection, place: Place) -> Result<Cursor, DbErr> {
         let mut tx = session::begin(connection, Limits::default()).await?;
         session::execute(&mut tx, format!("{BOOKKEEPING}DELETE FROM {} WHERE {}", self.table, self.mine()))
             .await?;
-        for (worker, place) in places.iter().enumerate() {
-            let sql = format!(
-                "{BOOKKEEPING}INSERT INTO {} (migration, table_name, worker, cursor, rows, changed, rejected, batches) \
-                 VALUES ({}, {}, {worker}, {}, 0, 0, 0, 0)",
-                self.table,
-                literal(&self.origin.migration),
-                literal(&self.backfilled),
-                json(place),
-            );
-            session::execute(&mut tx, sql).await?;
-        }
-        tx.commit().await.map_err(db_err)
+        let sql = format!(
+            "{BOOKKEEPING}INSERT INTO {} (migration, table_name, cursor, rows, changed, rejected, batches) \
+             VALUES ({}, {}, {}, 0, 0, 0, 0)",
+            self.table,
+            literal(&self.origin.migration),
+            literal(&self.backfilled),
+            json(&place),
+        );
+        session::execute(&mut tx, sql).await?;
+        tx.commit().await.map_err(db_err)?;
+        Ok(Cursor { place, counted: BackfillReport::default() })
     }
 
-    /// Moves a cursor on, in the transaction of the batch that it tells of. `before` is where it must stand: another run
+    /// Moves the cursor on, in the transaction of the batch that it tells of. `before` is where it must stand: another run
     /// that moved it meanwhile is noticed, and this batch then never happened.
     pub(super) async fn advance(
         &self,
@@ -136,7 +127,7 @@ impl Cursors {
         let counted = &after.counted;
         let sql = format!(
             "{BOOKKEEPING}UPDATE {} SET cursor = {}, rows = {}, changed = {}, rejected = {}, batches = {}, \
-             updated_at = now() WHERE {} AND worker = {} AND cursor = {}",
+             updated_at = now() WHERE {} AND cursor = {}",
             self.table,
             json(&after.place),
             counted.rows,
@@ -144,7 +135,6 @@ impl Cursors {
             counted.rejected,
             counted.batches,
             self.mine(),
-            after.worker,
             json(&before.place),
         );
         if session::execute(tx, sql).await? == 0 {
@@ -156,7 +146,7 @@ impl Cursors {
         Ok(())
     }
 
-    /// Forgets the cursors of a backfill that is done, and drops their table if no other backfill is open.
+    /// Forgets the cursor of a backfill that is done, and drops their table if no other backfill is open.
     pub(super) async fn finish(&self, connection: &mut PgConnection) -> Result<(), DbErr> {
         session::execute(
             connection,

@@ -6,30 +6,29 @@
 //!
 //! Rows that are written meanwhile are not its business: a trigger keeps those in step.
 
+mod batches;
 mod cursor;
-mod lane;
 mod pace;
 mod strays;
 mod walk;
 
-use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use sea_orm::DbErr;
-use sea_orm::sqlx::{Connection, PgConnection};
+use sea_orm::sqlx::PgConnection;
 
-use self::cursor::{Cursor, Cursors, Place};
-use self::lane::{Lane, Shared};
+use self::batches::{Batches, Shared};
+use self::cursor::{Cursors, Place};
+use self::pace::Pace;
 use self::walk::{Position, Walk};
 use super::patience::{BATCH_LIMITS, Patience};
 use super::progress::Progress;
 use super::rejects;
 use super::table::Table;
+use crate::Online;
 use crate::event;
 use crate::session::{self, BOOKKEEPING, Isolation, Limits, db_err, refusal};
-use crate::{Online, worker};
 
 /// Stands in a statement for the rows of a batch.
 const PLACEHOLDER: &str = "{batch}";
@@ -64,7 +63,6 @@ pub struct Backfill<'a> {
     target: Duration,
     pause: Duration,
     vacuum_times: u32,
-    workers: u32,
     unfinished: Option<String>,
 }
 
@@ -100,7 +98,6 @@ impl<'a> Backfill<'a> {
             target: Duration::from_millis(40),
             pause: Duration::ZERO,
             vacuum_times: 0,
-            workers: 1,
             unfinished: None,
         }
     }
@@ -144,12 +141,6 @@ impl<'a> Backfill<'a> {
         self
     }
 
-    /// How many parts of the table are filled side by side (1). Each part beyond the first opens a connection of its own.
-    pub fn workers(mut self, n_workers: u32) -> Self {
-        self.workers = n_workers.max(1);
-        self
-    }
-
     /// Walks the table by its blocks instead of its primary key, where most rows are to be changed and keys are random:
     /// neighbours by such a key lie in different blocks, so that a walk by key reads and logs each block once a row of
     /// it. A partitioned table is walked by its key all the same.
@@ -180,44 +171,42 @@ impl<'a> Backfill<'a> {
         let steps = self.steps.iter().map(|step| step.complete(online, &self.table)).collect::<Vec<_>>();
 
         let work = Cursors::identify(&mut connection, &format!("{walk:?}{:?}", self.steps)).await?;
-        let mut open = cursors.load(&mut connection, &work).await?;
-        if open.is_empty() {
+        let cursor = if let Some(open) = cursors.load(&mut connection, &work).await? {
+            open
+        } else {
             rehearse(&mut connection, online, &self.table, &steps).await?;
-            let places = self.places(&mut connection, &table, &walk, &work).await?;
-            cursors.begin(&mut connection, &places).await?;
-            open = cursors.load(&mut connection, &work).await?;
-        }
-
-        let before = BackfillReport::sum(&open);
-        if before.batches > 0 {
-            let n_rows = before.rows;
+            let place = self.place(&mut connection, &table, &walk, work).await?;
+            cursors.begin(&mut connection, place).await?
+        };
+        let BackfillReport { rows: rows_before, batches: batches_before, .. } = cursor.counted;
+        if batches_before > 0 {
             event::notice(
                 online.origin(),
-                &format!("`{}`: going on after {n_rows} rows of an earlier run", self.table),
+                &format!("`{}`: going on after {rows_before} rows of an earlier run", self.table),
             );
         }
         let total = table.n_rows(&mut connection).await?;
-        let shared = Shared {
-            online,
-            table: &table,
-            walk: &walk,
-            cursors: &cursors,
-            steps: &steps,
+        let mut progress = Progress::new(online.origin(), &self.table, rows_before, total);
+        let shared = Shared { online, table: &table, walk: &walk, cursors: &cursors, steps: &steps };
+        let batches = Batches {
+            shared: &shared,
+            connection: &mut connection,
+            cursor,
+            pace: Pace::new(self.batch_rows, self.target),
             pause: self.pause,
+            progress: &mut progress,
             vacuum_every: total.checked_div(u64::from(self.vacuum_times)),
-            changed_since_vacuum: Mutex::new(0),
-            progress: Mutex::new(Progress::new(online.origin(), &self.table, before.rows, total)),
-            has_failed: AtomicBool::new(false),
+            changed_since_vacuum: 0,
+            ahead: VecDeque::new(),
         };
-        let mut done = self.fill(&mut connection, &shared, open).await?;
-        if let (Walk::Blocks, Some(unfinished), Some(last)) = (&walk, &self.unfinished, done.last_mut()) {
-            *last = strays::fill(&mut connection, &shared, last.clone(), unfinished).await?;
+        let mut done = batches.fill().await?;
+        if let (Walk::Blocks, Some(unfinished)) = (&walk, &self.unfinished) {
+            done = strays::fill(&mut connection, &shared, done, unfinished).await?;
         }
         cursors.finish(&mut connection).await?;
-        shared.progress.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).finish();
-        let report = BackfillReport::sum(&done);
-        online.tell_rejected(&self.table, report.rejected);
-        Ok(report)
+        progress.finish();
+        online.tell_rejected(&self.table, done.counted.rejected);
+        Ok(done.counted)
     }
 
     fn check(&self) -> Result<(), DbErr> {
@@ -234,57 +223,23 @@ impl<'a> Backfill<'a> {
         }
     }
 
-    /// Where each part of a backfill that begins starts and ends.
-    async fn places(
+    /// Where a backfill that begins starts and ends.
+    async fn place(
         &self,
         connection: &mut PgConnection,
         table: &Table,
         walk: &Walk,
-        work: &str,
-    ) -> Result<Vec<Place>, DbErr> {
-        let mut borders: Vec<Option<Position>> = vec![None];
-        if self.workers > 1 {
-            let between = walk.split(connection, table, u64::from(self.workers)).await?;
-            borders.extend(between.into_iter().map(Some));
-        }
-        // By key the last part ends where there are no more rows; by block, where the table ends now, and then once
-        // more at what was added behind meanwhile, the rows that the backfill itself moved there among it. Where unfinished
-        // rows are looked for at the end, those behind are found then.
-        let end = match walk {
+        work: String,
+    ) -> Result<Place, DbErr> {
+        // By key it ends where there are no more rows; by block, where the table ends now, and then once more at what was
+        // added behind meanwhile, the rows that the backfill itself moved there among it. Where unfinished rows are looked
+        // for at the end, those behind are found then.
+        let until = match walk {
             Walk::Keys(_) => None,
             Walk::Blocks => Some(Position::Block(table.n_blocks(connection).await?)),
         };
-        borders.push(end);
-        let n_parts = borders.len() - 1;
-        let parts = borders.windows(2).enumerate().map(|(part, border)| Place {
-            work: work.to_owned(),
-            after: border[0].clone(),
-            until: border[1].clone(),
-            is_extensible: matches!(walk, Walk::Blocks) && self.unfinished.is_none() && part + 1 == n_parts,
-        });
-        Ok(parts.collect())
-    }
-
-    /// Fills all parts; what their cursors say at the end.
-    async fn fill(
-        &self,
-        connection: &mut PgConnection,
-        shared: &Shared<'_>,
-        open: Vec<Cursor>,
-    ) -> Result<Vec<Cursor>, DbErr> {
-        let mut others = Vec::new();
-        for _ in 1..open.len() {
-            others.push(worker::connect(self.online.pool(), self.online.schema()).await?);
-        }
-        let connections = std::iter::once(connection).chain(&mut others);
-        let lanes = connections.zip(open).map(|(connection, cursor)| {
-            Lane::new(shared, connection, cursor, self.batch_rows, self.target).fill()
-        });
-        let done = join_all(lanes).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        for other in others {
-            other.close().await.map_err(db_err)?;
-        }
-        Ok(done)
+        let is_extensible = until.is_some() && self.unfinished.is_none();
+        Ok(Place { work, after: None, until, is_extensible })
     }
 }
 
@@ -313,17 +268,6 @@ impl Step {
     /// The statement for no row.
     fn over_nothing(&self) -> String {
         self.sql().replace(PLACEHOLDER, "(false)")
-    }
-}
-
-impl BackfillReport {
-    fn sum(cursors: &[Cursor]) -> Self {
-        cursors.iter().fold(Self::default(), |sum, Cursor { counted, .. }| Self {
-            rows: sum.rows + counted.rows,
-            changed: sum.changed + counted.changed,
-            rejected: sum.rejected + counted.rejected,
-            batches: sum.batches + counted.batches,
-        })
     }
 }
 

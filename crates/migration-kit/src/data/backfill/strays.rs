@@ -8,8 +8,8 @@ use sea_orm::DbErr;
 use sea_orm::sqlx::{PgConnection, Row};
 
 use super::LIMITS;
+use super::batches::{Shared, run_batch};
 use super::cursor::Cursor;
-use super::lane::{Shared, run_batch};
 use super::walk::{Position, Stretch};
 use crate::data::patience::Patience;
 use crate::session::{self, BOOKKEEPING, db_err, refusal};

@@ -93,24 +93,6 @@ impl Walk {
             Self::Blocks => next_blocks(connection, table, after, until, n_rows).await,
         }
     }
-
-    /// Places that part the table into `n_parts` of about as many rows, fewer where it is too small for that.
-    pub(super) async fn split(
-        &self,
-        connection: &mut PgConnection,
-        table: &Table,
-        n_parts: u64,
-    ) -> Result<Vec<Position>, DbErr> {
-        match self {
-            Self::Keys(columns) => split_keys(connection, table, columns, n_parts).await,
-            Self::Blocks => {
-                let n_blocks = table.n_blocks(connection).await?;
-                let mut places: Vec<u64> = (1..n_parts).map(|part| n_blocks * part / n_parts).collect();
-                places.dedup();
-                Ok(places.into_iter().filter(|block| *block > 0).map(Position::Block).collect())
-            }
-        }
-    }
 }
 
 /// The key at which a batch of `n_rows` ends, and how many rows it has.
@@ -215,36 +197,6 @@ async fn next_blocks(
 /// The condition that a row stands in these blocks, the last one not included.
 fn block_condition(from: u64, to: u64) -> String {
     format!("source.ctid >= '({from},0)'::tid AND source.ctid < '({to},0)'::tid")
-}
-
-/// Keys that part the table, by a sample of its blocks: parts need only be about equal.
-async fn split_keys(
-    connection: &mut PgConnection,
-    table: &Table,
-    columns: &[Column],
-    n_parts: u64,
-) -> Result<Vec<Position>, DbErr> {
-    const SAMPLED_ROWS: u64 = 20_000;
-    let n_rows = table.n_rows(connection).await?.max(1);
-    let percent = (SAMPLED_ROWS * 100 / n_rows).clamp(1, 100);
-    let key = list(columns, |name| format!("source.{name}"));
-    let sql = format!(
-        "{BOOKKEEPING}SELECT {} FROM (SELECT {key}, row_number() OVER (ORDER BY {key}) AS nth, count(*) OVER () AS n \
-         FROM {} AS source TABLESAMPLE SYSTEM ({percent})) AS sample \
-         WHERE n >= {n_parts} AND nth % (n / {n_parts}) = 0 ORDER BY nth LIMIT {}",
-        list(columns, |name| format!("sample.{name}::text")),
-        table.qualified,
-        n_parts - 1,
-    );
-    let mut places = Vec::new();
-    for row in session::rows(connection, sql).await? {
-        let mut key = Vec::with_capacity(columns.len());
-        for index in 0..columns.len() {
-            key.push(row.try_get(index).map_err(db_err)?);
-        }
-        places.push(Position::Key(key));
-    }
-    Ok(places)
 }
 
 fn list(columns: &[Column], write: impl Fn(String) -> String) -> String {

@@ -1,11 +1,8 @@
-//! One part of a backfill: batch after batch over one connection, from its cursor to its end.
+//! A backfill at work: batch after batch over one connection, from its cursor to its end.
 //!
-//! It decides when a batch is tried again and how big the next one is. It does not know of other parts, except through
-//! what they share.
+//! It decides when a batch is tried again and how big the next one is.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
@@ -25,7 +22,7 @@ use crate::event;
 use crate::session::{self, db_err};
 use crate::table_lock::{self, LockMode, TableLock};
 
-/// What all parts of a backfill share.
+/// What every batch of a backfill needs.
 #[derive(Debug)]
 pub(super) struct Shared<'a> {
     pub(super) online: &'a Online,
@@ -33,64 +30,45 @@ pub(super) struct Shared<'a> {
     pub(super) walk: &'a Walk,
     pub(super) cursors: &'a Cursors,
     pub(super) steps: &'a [Step],
+}
+
+/// The batches of one run.
+#[derive(Debug)]
+pub(super) struct Batches<'a> {
+    pub(super) shared: &'a Shared<'a>,
+    pub(super) connection: &'a mut PgConnection,
+    pub(super) cursor: Cursor,
+    pub(super) pace: Pace,
     pub(super) pause: Duration,
+    pub(super) progress: &'a mut Progress,
     /// After how many changed rows the table is vacuumed, if it is.
     pub(super) vacuum_every: Option<u64>,
-    pub(super) changed_since_vacuum: Mutex<u64>,
-    pub(super) progress: Mutex<Progress>,
-    /// Set when a part has failed: the others end their batch and stop, so that no connection is left in a transaction.
-    pub(super) has_failed: AtomicBool,
-}
-
-/// One part.
-#[derive(Debug)]
-pub(super) struct Lane<'a> {
-    shared: &'a Shared<'a>,
-    connection: &'a mut PgConnection,
-    cursor: Cursor,
-    pace: Pace,
+    pub(super) changed_since_vacuum: u64,
     /// The rows of the next batches, as far as they were looked for.
-    ahead: VecDeque<Stretch>,
+    pub(super) ahead: VecDeque<Stretch>,
 }
 
-impl<'a> Lane<'a> {
-    /// The part that this cursor tells of.
-    pub(super) fn new(
-        shared: &'a Shared<'a>,
-        connection: &'a mut PgConnection,
-        cursor: Cursor,
-        batch_rows: u64,
-        target: Duration,
-    ) -> Self {
-        Self { shared, connection, cursor, pace: Pace::new(batch_rows, target), ahead: VecDeque::new() }
-    }
-
-    /// Fills the part to its end, or until another part has failed; its cursor as it then stands.
-    pub(super) async fn fill(self) -> Result<Cursor, DbErr> {
-        let has_failed = &self.shared.has_failed;
-        self.fill_to_end().await.inspect_err(|_| has_failed.store(true, Ordering::SeqCst))
-    }
-
-    async fn fill_to_end(mut self) -> Result<Cursor, DbErr> {
-        while !self.shared.has_failed.load(Ordering::SeqCst) {
+impl Batches<'_> {
+    /// Fills the table to its end; the cursor as it then stands.
+    pub(super) async fn fill(mut self) -> Result<Cursor, DbErr> {
+        loop {
             let started = Instant::now();
             let Some(done) = self.batch_until_it_succeeds().await? else {
                 if self.extend().await? {
                     continue;
                 }
-                break;
+                return Ok(self.cursor);
             };
             let n_rows = done.counted.rows - self.cursor.counted.rows;
-            let n_changed = done.counted.changed - self.cursor.counted.changed;
+            self.changed_since_vacuum += done.counted.changed - self.cursor.counted.changed;
             self.cursor = done;
             self.pace.learn(n_rows, started.elapsed());
-            lock(&self.shared.progress).add(n_rows);
-            self.vacuum(n_changed).await?;
-            if !self.shared.pause.is_zero() {
-                Delay::new(self.shared.pause).await;
+            self.progress.add(n_rows);
+            self.vacuum().await?;
+            if !self.pause.is_zero() {
+                Delay::new(self.pause).await;
             }
         }
-        Ok(self.cursor)
     }
 
     /// One batch, tried again with fewer rows as long as it only meets the application.
@@ -138,23 +116,17 @@ impl<'a> Lane<'a> {
         Ok(has_more)
     }
 
-    /// Vacuums the table if enough rows were changed since the last time, by any part. Where somebody is at work on it
-    /// that a vacuum would be skipped for, mostly another vacuum, it is tried again after the next batch.
-    async fn vacuum(&mut self, n_changed: u64) -> Result<(), DbErr> {
-        let Shared { online, table, vacuum_every, changed_since_vacuum, .. } = self.shared;
-        let Some(every) = *vacuum_every else { return Ok(()) };
-        let since = {
-            let mut since = lock(changed_since_vacuum);
-            *since += n_changed;
-            *since
-        };
-        if since < every {
+    /// Vacuums the table if enough rows were changed since the last time. Where somebody is at work on it that a vacuum
+    /// would be skipped for, mostly another vacuum, it is tried again after the next batch.
+    async fn vacuum(&mut self) -> Result<(), DbErr> {
+        let Shared { online, table, .. } = self.shared;
+        if self.vacuum_every.is_none_or(|every| self.changed_since_vacuum < every) {
             return Ok(());
         }
         let wanted = TableLock::new(online.schema(), &table.name, LockMode::ShareUpdateExclusive);
         if table_lock::holders(self.connection, &[wanted]).await?.is_empty() {
             space::vacuum_rows(self.connection, table).await?;
-            *lock(changed_since_vacuum) = 0;
+            self.changed_since_vacuum = 0;
         }
         Ok(())
     }
@@ -187,9 +159,4 @@ pub(super) async fn run_batch(
     shared.cursors.advance(&mut tx, cursor, &next).await?;
     tx.commit().await.map_err(db_err)?;
     Ok(next)
-}
-
-/// A count stays right when a panic elsewhere poisoned its lock.
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
