@@ -19,6 +19,7 @@ mod readme;
 mod refused;
 mod rejects;
 mod secrets;
+mod sessions;
 mod status;
 mod tasks;
 mod up;

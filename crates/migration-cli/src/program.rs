@@ -90,6 +90,7 @@ fn start(program: Program, arguments: Arguments, output: Output) -> anyhow::Resu
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (stop, cancellation) = cancellation();
+        context.output.follow()?;
         let commanded = command::run(&context, command, &cancellation);
         tokio::pin!(commanded);
         let mut interrupt = signal(SignalKind::interrupt())?;

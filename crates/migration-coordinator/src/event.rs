@@ -8,6 +8,7 @@ use std::time::Duration;
 use migration_kit::ServiceName;
 use migration_plan::Step;
 
+use crate::database::DatabaseUrl;
 use crate::survey::Holder;
 
 /// A run begins that has something to do.
@@ -98,6 +99,19 @@ pub(crate) fn statement_waiting(step: &Step, blocker: &Blocker, waited: Duration
         kind = "statement_waiting",
         service = step.id.service.as_str(),
         migration = step.id.name.as_str(),
+        blocker_pid = blocker.pid,
+        blocker_application = blocker.application,
+        blocker_age_ms = blocker.age_ms,
+        waited_ms = milliseconds(waited),
+    );
+}
+
+/// Reading waits for a table lock; reported after a second, then every few.
+pub(crate) fn reading_waiting(database: &DatabaseUrl, blocker: &Blocker, waited: Duration) {
+    tracing::info!(
+        target: "migration",
+        kind = "reading_waiting",
+        database = %database,
         blocker_pid = blocker.pid,
         blocker_application = blocker.application,
         blocker_age_ms = blocker.age_ms,

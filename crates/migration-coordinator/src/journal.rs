@@ -4,7 +4,7 @@ use migration_kit::ServiceName;
 use sea_orm::sqlx::{self, Row};
 
 use crate::deployment::{Deployment, Placed};
-use crate::session;
+use crate::reading::Reading;
 use crate::survey::SurveyError;
 
 /// One line of a service's journal, times as text in UTC.
@@ -59,7 +59,7 @@ async fn journal_of(
     placed: &Placed,
 ) -> Result<Vec<(String, JournalLine)>, SurveyError> {
     let url = &deployment.databases()[placed.database];
-    let mut connection = session::connect_to_read(url).await?;
+    let mut reading = Reading::open(url).await?;
     let exists = format!(
         "/* migrate */ SELECT pg_catalog.to_regclass({}) IS NOT NULL",
         migration_kit::literal(&placed.journal())
@@ -72,11 +72,11 @@ async fn journal_of(
         placed.journal()
     );
     let read = async {
-        session::rows(&mut connection, "/* migrate */ BEGIN TRANSACTION READ ONLY").await?;
-        if !session::rows(&mut connection, &exists).await?.first().is_some_and(|row| row.get(0)) {
+        reading.begin().await?;
+        if !reading.rows(&exists).await?.first().is_some_and(|row| row.get(0)) {
             return Ok(Vec::new());
         }
-        let rows = session::rows(&mut connection, &sql).await?;
+        let rows = reading.rows(&sql).await?;
         rows.iter()
             .map(|row| {
                 let line = JournalLine {
@@ -97,5 +97,6 @@ async fn journal_of(
             .collect::<Result<Vec<_>, sqlx::Error>>()
     }
     .await;
+    reading.close().await;
     read.map_err(|source| SurveyError::Query { database: url.to_string(), source })
 }

@@ -14,6 +14,7 @@ mod isolation;
 mod journal;
 mod lock;
 mod lock_file;
+mod reading;
 mod run;
 mod session;
 mod state;
@@ -21,6 +22,7 @@ mod step;
 mod survey;
 mod upkeep;
 mod verify;
+mod watch;
 
 pub use cancel::{Cancellation, Stop, cancellation};
 pub use database::{DatabaseUrl, DatabaseUrlError, Defaults, LibpqEnvironment};

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_timer::Delay;
 use futures_util::future::{Either, select};
+use migration_kit::settings;
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Postgres, Row};
@@ -20,10 +21,6 @@ use crate::database::{DatabaseUrl, tls};
 
 /// A directory in which no server listens.
 const NOWHERE: &str = "/dev/null";
-
-/// Makes the server look twice a second, while it works, whether its client still lives: if this process is killed, what
-/// is under way should end too. No start-up option, since a server on a system that cannot look would refuse the session.
-const CONNECTION_CHECK: &str = "/* migrate */ SET client_connection_check_interval = '500ms'";
 
 /// How long a server may take to answer at all.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -122,17 +119,14 @@ impl Session {
             .options()
             .clone()
             .application_name(application)
+            .options(settings::at_start())
             .options([
                 ("search_path", search_path),
-                ("TimeZone", "UTC"),
                 // Compiling costs a long statement a third of a second and gives back less.
                 ("jit", "off"),
                 // What a backfill writes goes to the disk as it comes. Otherwise the system collects it for half a minute and
                 // then writes it all at once, and every commit of the application waits for that: 0.2 s instead of 0.02 s.
                 ("backend_flush_after", "256kB"),
-                ("lock_timeout", "0"),
-                ("statement_timeout", "0"),
-                ("idle_in_transaction_session_timeout", "0"),
                 ("migration.session", &marker),
             ])
             .disable_statement_logging();
@@ -149,7 +143,8 @@ impl Session {
         pool.set_connect_options(PgConnectOptions::new_without_pgpass().socket(NOWHERE));
         let mut session = Self { db: DatabaseConnection::from(pool.clone()), pool, pid: 0 };
         session.pid = session.prove(url, &marker).await?;
-        drop(session.rows(CONNECTION_CHECK).await);
+        let failed = |source| ConnectError::classify(url, source);
+        session.rows(&settings::after_connecting()).await.map_err(failed)?;
         Ok(session)
     }
 
@@ -199,7 +194,7 @@ impl Session {
     }
 }
 
-/// Connects for reading only, and for as long as one question takes.
+/// Connects for looking, and for as long as one question takes; without start-up options, which a proxy may refuse.
 pub(crate) async fn connect_to_read(url: &DatabaseUrl) -> Result<PgConnection, ConnectError> {
     let options: PgConnectOptions = url
         .options()

@@ -8,7 +8,6 @@ use std::time::Duration;
 use migration_kit::rejects::{self, Reject, RejectCount};
 use migration_kit::space::{self, TableSize};
 use migration_kit::{ServiceName, literal};
-use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, Row};
 use sea_orm::{DatabaseConnection, DbErr};
 
@@ -16,7 +15,8 @@ use crate::bookkeeping;
 use crate::cancel::Cancellation;
 use crate::deployment::{Deployment, Placed};
 use crate::lock::{LockError, MigrationLock};
-use crate::session::{self, ConnectError, Session};
+use crate::reading::Reading;
+use crate::session::{ConnectError, Session};
 
 /// Why upkeep was not done.
 #[derive(Debug, thiserror::Error)]
@@ -60,8 +60,8 @@ pub async fn rejected(
     limit: u64,
 ) -> Result<Vec<Reject>, UpkeepError> {
     let placed = find(deployment, service)?;
-    let mut connection = reading(deployment, placed).await?;
-    let listed = rejects::list(&mut connection, &placed.schema, service.as_str(), limit).await;
+    let mut reading = reading(deployment, placed).await?;
+    let listed = reading.ask(|asked| rejects::list(asked, &placed.schema, service.as_str(), limit)).await;
     listed.map_err(|source| UpkeepError::Database { service: service.clone(), source })
 }
 
@@ -74,8 +74,8 @@ pub async fn reject_counts(
     service: &ServiceName,
 ) -> Result<Vec<RejectCount>, UpkeepError> {
     let placed = find(deployment, service)?;
-    let mut connection = reading(deployment, placed).await?;
-    let counted = rejects::counts(&mut connection, &placed.schema, service.as_str()).await;
+    let mut reading = reading(deployment, placed).await?;
+    let counted = reading.ask(|asked| rejects::counts(asked, &placed.schema, service.as_str())).await;
     counted.map_err(|source| UpkeepError::Database { service: service.clone(), source })
 }
 
@@ -89,20 +89,21 @@ pub async fn table_sizes(
 ) -> Result<Vec<(String, TableSize)>, UpkeepError> {
     let placed = find(deployment, service)?;
     let failed = |source| UpkeepError::Database { service: service.clone(), source };
-    let mut connection = reading(deployment, placed).await?;
+    let mut reading = reading(deployment, placed).await?;
     let sql = format!(
         "/* migrate */ SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = {} AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1",
         literal(&placed.schema)
     );
-    let rows = session::rows(&mut connection, &sql).await.map_err(driver).map_err(failed)?;
+    let rows = reading.rows(&sql).await.map_err(driver).map_err(failed)?;
     let names = rows
         .iter()
         .map(|row| row.get::<String, _>(0))
         .filter(|name| !placed.shares_schema() || placed.service.tables().contains(&name.as_str()));
     let mut sizes = Vec::new();
     for name in names {
-        let size = space::table_size(&mut connection, &placed.schema, &name).await.map_err(failed)?;
+        let size =
+            reading.ask(|asked| space::table_size(asked, &placed.schema, &name)).await.map_err(failed)?;
         sizes.push((name, size));
     }
     sizes.sort_by_key(|(_, size)| std::cmp::Reverse(size.total_bytes));
@@ -182,12 +183,11 @@ fn find<'d>(deployment: &'d Deployment, service: &ServiceName) -> Result<&'d Pla
 }
 
 /// A connection in a `READ ONLY` transaction that ends with it.
-async fn reading(deployment: &Deployment, placed: &Placed) -> Result<PgConnection, UpkeepError> {
-    let mut connection = session::connect_to_read(&deployment.databases()[placed.database]).await?;
-    session::rows(&mut connection, "/* migrate */ BEGIN TRANSACTION READ ONLY")
-        .await
-        .map_err(|error| UpkeepError::Database { service: placed.name().clone(), source: driver(error) })?;
-    Ok(connection)
+async fn reading<'d>(deployment: &'d Deployment, placed: &Placed) -> Result<Reading<'d>, UpkeepError> {
+    let failed = |error| UpkeepError::Database { service: placed.name().clone(), source: driver(error) };
+    let mut reading = Reading::open(&deployment.databases()[placed.database]).await?;
+    reading.begin().await.map_err(failed)?;
+    Ok(reading)
 }
 
 fn driver(error: sqlx::Error) -> DbErr {

@@ -3,16 +3,17 @@
 //! Checks are data (`migration_kit::Check`); here they are asked, inside a migration's transaction before it commits,
 //! or any time later in a `READ ONLY` one.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
-use migration_kit::{Check, CheckKind, MigrationName, ServiceName};
-use sea_orm::sqlx::postgres::PgConnection;
+use migration_kit::{Check, CheckKind, MigrationName, POLICY_HINT, ServiceName, is_cut_by_policy};
 use sea_orm::sqlx::{self, Row};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
 use crate::bookkeeping::search_path;
 use crate::deployment::{Deployment, Placed};
-use crate::session;
+use crate::reading::Reading;
 use crate::survey::{Access, Survey, SurveyError};
 
 /// How many violating rows are shown; a check selects no more of a row than its reader may see.
@@ -27,7 +28,9 @@ pub struct CheckResult {
     pub says: String,
     /// Whether it holds.
     pub holds: bool,
-    /// Number of violating rows, the figure of a report, or the server's error.
+    /// Whether the server answered. If not, nothing is known, and `holds` is false.
+    pub answered: bool,
+    /// Number of violating rows, the figure of a report, or why the server did not answer.
     pub found: String,
     /// Whether it is a figure for the reader, which always holds.
     pub report: bool,
@@ -86,6 +89,8 @@ pub(crate) async fn ask<C: ConnectionTrait>(
 /// Asks every check of every applied migration of these services (all, if none are named).
 pub async fn verify(deployment: &Deployment, services: &[ServiceName]) -> Vec<ServiceVerification> {
     let survey = Survey::take(deployment).await;
+    // One connection per database: a role may have few.
+    let mut readings = BTreeMap::new();
     let mut verifications = Vec::new();
     for placed in deployment.placements() {
         if services.is_empty() || services.contains(placed.name()) {
@@ -97,7 +102,7 @@ pub async fn verify(deployment: &Deployment, services: &[ServiceName]) -> Vec<Se
             let results = if forbidden {
                 Err(SurveyError::Forbidden { service: placed.name().clone() })
             } else {
-                verify_service(deployment, placed, &applied).await
+                verify_service(deployment, &mut readings, placed, &applied).await
             };
             verifications.push(ServiceVerification { service: placed.name().clone(), results });
         }
@@ -105,18 +110,21 @@ pub async fn verify(deployment: &Deployment, services: &[ServiceName]) -> Vec<Se
     verifications
 }
 
-async fn verify_service(
-    deployment: &Deployment,
+async fn verify_service<'d>(
+    deployment: &'d Deployment,
+    readings: &mut BTreeMap<usize, Reading<'d>>,
     placed: &Placed,
     applied: &[MigrationName],
 ) -> Result<Vec<CheckResult>, SurveyError> {
-    let url = &deployment.databases()[placed.database];
-    let mut connection = session::connect_to_read(url).await?;
+    let reading = match readings.entry(placed.database) {
+        Entry::Occupied(open) => open.into_mut(),
+        Entry::Vacant(none) => none.insert(Reading::open(&deployment.databases()[placed.database]).await?),
+    };
     let mut results = Vec::new();
     for (name, migration) in placed.service.migrations().filter(|(name, _)| applied.contains(name)) {
         for check in migration.details().checks {
             if check.until.as_ref().is_none_or(|until| !applied.contains(until)) {
-                results.push(ask_alone(&mut connection, placed, name, &check).await);
+                results.push(ask_alone(reading, placed, name, &check).await);
             }
         }
     }
@@ -125,26 +133,33 @@ async fn verify_service(
 
 /// A transaction for each check, so that one that fails to run does not take the others with it.
 async fn ask_alone(
-    connection: &mut PgConnection,
+    reading: &mut Reading<'_>,
     placed: &Placed,
     migration: &MigrationName,
     check: &Check,
 ) -> CheckResult {
     let answer = async {
-        session::rows(connection, "/* migrate */ BEGIN TRANSACTION READ ONLY").await?;
+        reading.begin().await?;
         let path = format!("/* migrate */ SET LOCAL search_path = {}", search_path(placed));
-        session::rows(connection, &path).await?;
-        let rows = session::rows(connection, &question(check)).await?;
+        reading.rows(&path).await?;
+        let rows = reading.rows(&question(check)).await?;
         let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         Ok::<_, sqlx::Error>((row.try_get(0)?, row.try_get(1)?))
     }
     .await;
-    // Nothing was written; a connection that cannot roll back will say so at the next check.
-    drop(session::rows(connection, "/* migrate */ ROLLBACK").await);
+    reading.end().await;
     match answer {
         Ok((holds, found)) => result(migration, check, holds, found),
-        Err(error) => result(migration, check, false, format!("could not be asked: {error}")),
+        Err(error) => CheckResult { answered: false, ..result(migration, check, false, unanswered(&error)) },
     }
+}
+
+/// Why a check was not answered: what the server says, without the driver's words.
+fn unanswered(error: &sqlx::Error) -> String {
+    let said =
+        error.as_database_error().map_or_else(|| error.to_string(), |server| server.message().to_owned());
+    let more = if is_cut_by_policy(error) { format!("; {POLICY_HINT}") } else { String::new() };
+    format!("could not be asked: {said}{more}")
 }
 
 fn result(migration: &MigrationName, check: &Check, holds: bool, found: String) -> CheckResult {
@@ -152,6 +167,7 @@ fn result(migration: &MigrationName, check: &Check, holds: bool, found: String) 
         migration: migration.to_string(),
         says: check.says.clone(),
         holds,
+        answered: true,
         found,
         report: check.kind == CheckKind::Report,
     }

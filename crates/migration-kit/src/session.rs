@@ -14,6 +14,8 @@ use sea_orm::sqlx::postgres::{PgDatabaseError, PgPool, PgRow};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, Postgres, Row, Transaction};
 use sea_orm::{DbErr, RuntimeErr};
 
+use crate::settings;
+
 /// Opens each statement that reads catalogs or keeps books, so that tracing can tell it from a migration's own SQL.
 pub(crate) const BOOKKEEPING: &str = "/* migrate */ ";
 
@@ -31,23 +33,35 @@ pub(crate) const CHECK_VIOLATION: &str = "23514";
 /// The SQLSTATE of an error that the server reported, if it was the server.
 #[must_use]
 pub fn sqlstate(error: &DbErr) -> Option<String> {
-    let (DbErr::Conn(RuntimeErr::SqlxError(source))
-    | DbErr::Exec(RuntimeErr::SqlxError(source))
-    | DbErr::Query(RuntimeErr::SqlxError(source))) = error
-    else {
-        return None;
-    };
-    Some(source.as_database_error()?.code()?.into_owned())
+    Some(driver_error(error)?.as_database_error()?.code()?.into_owned())
+}
+
+/// The driver's error inside one of sea-orm, if there is one.
+#[must_use]
+pub fn driver_error(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(source))
+        | DbErr::Exec(RuntimeErr::SqlxError(source))
+        | DbErr::Query(RuntimeErr::SqlxError(source)) => Some(source),
+        _ => None,
+    }
+}
+
+/// What to do about [`is_cut_by_policy`].
+pub const POLICY_HINT: &str = "a row-level security policy would hide rows from this role: connect as a role with \
+                               BYPASSRLS, or as the table's owner without FORCE ROW LEVEL SECURITY";
+
+/// Whether the server refused a query of which a row-level security policy would have hidden rows. It is known by the
+/// place in the server that reports it: the state is that of every missing right, and the message is translated.
+#[must_use]
+pub fn is_cut_by_policy(error: &sqlx::Error) -> bool {
+    let reported = error.as_database_error().and_then(|e| e.try_downcast_ref::<PgDatabaseError>());
+    reported.and_then(PgDatabaseError::routine) == Some("check_enable_rls")
 }
 
 /// What the server says, with its detail (`Key (a)=(1) is duplicated.`), for a sentence of the kit's own.
 pub(crate) fn server_message(error: &DbErr) -> String {
-    let (DbErr::Conn(RuntimeErr::SqlxError(source))
-    | DbErr::Exec(RuntimeErr::SqlxError(source))
-    | DbErr::Query(RuntimeErr::SqlxError(source))) = error
-    else {
-        return error.to_string();
-    };
+    let Some(source) = driver_error(error) else { return error.to_string() };
     let Some(reported) = source.as_database_error() else { return source.to_string() };
     match reported.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::detail) {
         Some(detail) => format!("{} ({detail})", reported.message()),
@@ -107,7 +121,11 @@ pub(crate) enum Durable {
     Soon,
 }
 
-/// Begins a transaction under these limits, with UTC as its time zone. Dropped without a commit, it is rolled back.
+/// How long a short transaction may be idle: between two of its statements hardly any time passes, and it may hold rows
+/// that the application waits for.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(3);
+
+/// Begins a transaction under these limits, with the pinned settings. Dropped without a commit, it is rolled back.
 pub(crate) async fn begin(
     connection: &mut PgConnection,
     limits: Limits,
@@ -115,13 +133,15 @@ pub(crate) async fn begin(
     let milliseconds = |limit: Option<Duration>| limit.map_or(0, |limit| limit.as_millis().max(1));
     let sql = format!(
         "{BOOKKEEPING}BEGIN ISOLATION LEVEL {}; {BOOKKEEPING}SELECT set_config('lock_timeout', '{}', true), \
-         set_config('statement_timeout', '{}', true), set_config('TimeZone', 'UTC', true){}",
+         set_config('statement_timeout', '{}', true), {}, {}{}",
         match limits.isolation {
             Isolation::ReadCommitted => "READ COMMITTED",
             Isolation::RepeatableRead => "REPEATABLE READ",
         },
         milliseconds(limits.lock),
         milliseconds(limits.statement),
+        settings::idle_in_transaction_limit(IDLE_IN_TRANSACTION, true),
+        settings::local(),
         match limits.durable {
             Durable::AtOnce => "",
             Durable::Soon => ", set_config('synchronous_commit', 'off', true)",

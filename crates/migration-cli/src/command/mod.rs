@@ -34,6 +34,28 @@ pub(crate) async fn run(
     if context.output.format == Format::Ndjson && !runs {
         return Err(Failure::usage("`--format ndjson` is for `up`, `down` and `redo`", "use `--json`").into());
     }
+    // What only reads ends at the first signal, whatever it waits for: there is nothing to settle.
+    if only_reads(&command) {
+        let read = cancellation.unless_cancelled(perform(context, command, cancellation)).await;
+        return read.unwrap_or(Ok(Exit::Interrupted));
+    }
+    perform(context, command, cancellation).await
+}
+
+fn only_reads(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Status { .. }
+            | Command::History { .. }
+            | Command::Plan { .. }
+            | Command::Verify { .. }
+            | Command::Locks
+            | Command::Rejects { .. }
+            | Command::Space { reclaim: None, .. }
+    )
+}
+
+async fn perform(context: &Context, command: Command, cancellation: &Cancellation) -> anyhow::Result<Exit> {
     match command {
         Command::Up { targets, options } => run::up(context, targets, &options, cancellation).await,
         Command::Down { targets, options } => run::down(context, targets, &options, cancellation).await,

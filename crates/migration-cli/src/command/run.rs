@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use migration_coordinator::{Caller, Cancellation, Goal, Report, RunOptions, Survey, carry_out, plan};
+use migration_coordinator::{
+    Caller, Cancellation, Goal, Report, RunError, RunOptions, Survey, carry_out, plan,
+};
 use migration_kit::table_lock::Policy;
 use migration_plan::{
     ContractSteps, Direction, HeldBack, HoldReason, Plan, Selection, ServiceState, UnknownApplied, statuses,
@@ -111,8 +113,10 @@ async fn perform(
 ) -> anyhow::Result<Exit> {
     let begun = Instant::now();
     let connected = connect(context)?;
-    let (survey, planned) = plan(&connected.deployment, goal).await?;
-    context.output.follow(width(&planned))?;
+    let planning = plan(&connected.deployment, goal);
+    let planned = options.cancellation.unless_cancelled(planning).await;
+    let (survey, planned) = planned.unwrap_or(Err(RunError::Interrupted))?;
+    context.output.align(width(&planned));
     if context.output.is_human() {
         for database in DatabaseDocument::all(&connected, &survey) {
             database.print(&context.output);

@@ -55,6 +55,7 @@ pub(super) async fn verify(context: &Context, services: &[String]) -> anyhow::Re
 fn exit(verification: &ServiceVerification) -> Exit {
     match &verification.results {
         Err(_) => Exit::Connection,
+        Ok(results) if results.iter().any(|result| !result.answered) => Exit::Connection,
         Ok(results) if results.iter().any(|result| !result.holds) => Exit::Integrity,
         Ok(_) => Exit::Done,
     }
@@ -66,18 +67,22 @@ fn print(context: &Context, verification: &ServiceVerification) {
     match &verification.results {
         Err(error) => error::write(&error::tell(error), output),
         Ok(results) => {
-            let n_failed = results.iter().filter(|result| !result.holds).count();
+            let n_unanswered = results.iter().filter(|result| !result.answered).count();
+            let n_failed = results.iter().filter(|result| !result.holds).count() - n_unanswered;
             let n_checks = results.iter().filter(|result| !result.report).count();
-            let verdict = match n_failed {
-                0 => paint.good(&format!("{n_checks} checks hold")),
-                n => paint.bad(&format!("{n} of {n_checks} checks do not hold")),
+            let verdict = match (n_failed, n_unanswered) {
+                (0, 0) => paint.good(&format!("{n_checks} checks hold")),
+                (0, unknown) => paint.bad(&format!("{unknown} of {n_checks} checks could not be asked")),
+                (failed, 0) => paint.bad(&format!("{failed} of {n_checks} checks do not hold")),
+                (failed, unknown) => paint
+                    .bad(&format!("{failed} of {n_checks} checks do not hold, {unknown} could not be asked")),
             };
             output.line(format!("{service:<14}{verdict}"));
             for result in results {
                 if !result.holds {
                     output.line(format!(
                         "  {} {}: {} ({})",
-                        paint.bad("✗"),
+                        paint.bad(if result.answered { "✗" } else { "?" }),
                         result.says,
                         result.found,
                         result.migration

@@ -62,7 +62,7 @@ pub(crate) fn print(error: &anyhow::Error, format: Format, coloured: bool) -> Ex
         }
         Format::Ndjson => {
             // It fails where events are shown already.
-            drop(output.follow((0, 0)));
+            drop(output.follow());
             event(&told);
             ended(exit);
         }

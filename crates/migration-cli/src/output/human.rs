@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_millis(120);
 /// Draws what it is told.
 pub(super) struct HumanLayer {
     paint: Paint,
-    width: (usize, usize),
+    width: Arc<OnceLock<(usize, usize)>>,
     quiet: bool,
     bars: MultiProgress,
     running: Shared<BTreeMap<(String, String), Work>>,
@@ -34,7 +34,7 @@ struct Work {
 }
 
 impl HumanLayer {
-    pub(super) fn new(paint: Paint, width: (usize, usize), quiet: bool) -> Self {
+    pub(super) fn new(paint: Paint, width: Arc<OnceLock<(usize, usize)>>, quiet: bool) -> Self {
         let visible = !quiet && std::io::stderr().is_terminal();
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
@@ -42,7 +42,7 @@ impl HumanLayer {
     }
 
     fn label(&self, fields: &Fields) -> String {
-        let (service, migration) = self.width;
+        let (service, migration) = self.width.get().copied().unwrap_or_default();
         format!("{:service$}  {:migration$}", fields.text("service"), fields.text("migration"))
     }
 
@@ -162,6 +162,15 @@ impl HumanLayer {
         ));
     }
 
+    fn reading_waiting(&self, fields: &Fields) {
+        self.note(&format!(
+            "waiting to read `{}` · a table is locked by {} · {}",
+            fields.text("database"),
+            blocker(fields),
+            duration(Duration::from_millis(fields.number("waited_ms"))),
+        ));
+    }
+
     fn table_lock_waiting(&self, fields: &Fields) {
         self.note(&format!(
             "waiting for the {} lock on `{}` of `{}` · behind pid {} ({}), in a transaction for {} · {}",
@@ -192,6 +201,7 @@ impl<S: Subscriber> Layer<S> for HumanLayer {
             "migration_started" => self.started(&fields),
             "migration_finished" => self.finished(&fields),
             "migration_failed" => self.failed(&fields),
+            "reading_waiting" => self.reading_waiting(&fields),
             "progress" => self.progress(&fields),
             "lock_waiting" => self.lock_waiting(&fields),
             "lock_acquired" => self.note(&format!(
@@ -218,6 +228,16 @@ impl<S: Subscriber> Layer<S> for HumanLayer {
             }
             _ => {}
         }
+    }
+}
+
+/// The transaction that blocks, for a sentence. A prepared one has no process: its name is told in place of the application.
+fn blocker(fields: &Fields) -> String {
+    let application = fields.text("blocker_application");
+    let age = duration(Duration::from_millis(fields.number("blocker_age_ms")));
+    match fields.signed("blocker_pid").unwrap_or_default() {
+        0 => format!("{application}, {age} old"),
+        pid => format!("pid {pid} ({application}), in a transaction for {age}"),
     }
 }
 

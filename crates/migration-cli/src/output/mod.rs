@@ -27,11 +27,12 @@ pub(crate) struct Output {
     pub(crate) format: Format,
     pub(crate) paint: Paint,
     pub(crate) quiet: bool,
+    width: Arc<OnceLock<(usize, usize)>>,
 }
 
 impl Output {
     pub(crate) fn new(format: Format, coloured: bool, quiet: bool) -> Self {
-        Self { format, paint: Paint::new(coloured), quiet }
+        Self { format, paint: Paint::new(coloured), quiet, width: Arc::default() }
     }
 
     /// A line of data, for people.
@@ -59,12 +60,17 @@ impl Output {
         self.format == Format::Human
     }
 
-    /// Begins to show what the coordinator and the kit tell, until the program ends. `width` is that of the longest
-    /// service name and of the longest migration name.
-    pub(crate) fn follow(&self, width: (usize, usize)) -> anyhow::Result<()> {
+    /// Sets the widths of the columns of what [`Self::follow`] shows: that of the longest service name and that of the
+    /// longest migration name.
+    pub(crate) fn align(&self, width: (usize, usize)) {
+        self.width.get_or_init(|| width);
+    }
+
+    /// Begins to show what the coordinator and the kit report, until the program ends.
+    pub(crate) fn follow(&self) -> anyhow::Result<()> {
         match self.format {
             Format::Human => {
-                let layer = human::HumanLayer::new(self.paint, width, self.quiet);
+                let layer = human::HumanLayer::new(self.paint, Arc::clone(&self.width), self.quiet);
                 tracing_subscriber::registry().with(layer).try_init()?;
             }
             Format::Ndjson => {

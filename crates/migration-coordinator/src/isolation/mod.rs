@@ -23,7 +23,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult, RuntimeErr};
 
 use crate::bookkeeping::{is_bookkeeping, search_path, statement};
 use crate::deployment::{Deployment, Placed};
-use crate::session;
+use crate::reading::Reading;
 
 /// An object outside of what the service owns, and what the migration did to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,11 +125,12 @@ async fn seen_from_outside(
         return Ok(clear);
     }
     let url = &deployment.databases()[placed.database];
-    let mut outside = session::connect_to_read(url).await.map_err(|e| DbErr::Custom(e.to_string()))?;
+    let mut outside = Reading::open(url).await.map_err(|e| DbErr::Custom(e.to_string()))?;
     let numbers: Vec<(i64, i64)> = unclear.iter().map(|object| (object.catalog, object.oid)).collect();
-    let rows = session::rows(&mut outside, &question::outside(&numbers))
-        .await
-        .map_err(|e| DbErr::Query(RuntimeErr::SqlxError(Arc::new(e))))?;
+    let failed = |e| DbErr::Query(RuntimeErr::SqlxError(Arc::new(e)));
+    outside.begin().await.map_err(failed)?;
+    let rows = outside.rows(&question::outside(&numbers)).await.map_err(failed)?;
+    outside.close().await;
     for object in unclear {
         let is_it = |row: &&_| {
             Row::get::<i64, _>(*row, 0) == object.catalog && Row::get::<i64, _>(*row, 1) == object.oid

@@ -1,7 +1,7 @@
 //! Why a migration was not applied or reverted, and what to do next.
 
-use migration_kit::MigrationId;
 use migration_kit::table_lock::TableLockError;
+use migration_kit::{MigrationId, POLICY_HINT, driver_error, is_cut_by_policy};
 use migration_plan::{Direction, Step};
 use sea_orm::DbErr;
 
@@ -103,6 +103,15 @@ impl StepError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
+            Self::RolledBack { id, direction, source } if is_cut(source) => {
+                format!("nothing was changed; {POLICY_HINT}, and run `{}` again", command(id, *direction))
+            }
+            Self::Partial { id, direction, source } if is_cut(source) => {
+                format!(
+                    "what was done stands; {POLICY_HINT}, and run `{}` again, which resumes",
+                    command(id, *direction)
+                )
+            }
             Self::RolledBack { id, direction, .. } => {
                 format!("nothing was changed; fix it and run `{}` again", command(id, *direction))
             }
@@ -134,6 +143,11 @@ impl StepError {
             }
         }
     }
+}
+
+/// Whether the server refused a query of which a policy would have hidden rows.
+fn is_cut(source: &DbErr) -> bool {
+    driver_error(source).is_some_and(is_cut_by_policy)
 }
 
 fn gerund(direction: Direction) -> &'static str {

@@ -5,12 +5,13 @@ use std::fmt::Write;
 
 use migration_kit::{MigrationName, literal};
 use migration_plan::AppliedMigration;
-use sea_orm::sqlx::postgres::{PgConnection, PgRow};
-use sea_orm::sqlx::{self, Connection, Row};
+use sea_orm::sqlx::postgres::PgRow;
+use sea_orm::sqlx::{self, Row};
 
 use super::{Access, Holder, JournalFacts, ServerFacts, ServiceFacts, SurveyError};
 use crate::deployment::{Deployment, Placed, qualified};
-use crate::session::{self, ConnectError, Session};
+use crate::reading::Reading;
+use crate::session::{ConnectError, Session};
 
 /// Oldest server that is supported, as `server_version_num`.
 const OLDEST: i32 = 150_000;
@@ -22,11 +23,10 @@ pub(super) async fn ask(
     placed: &[&Placed],
 ) -> Result<(ServerFacts, Vec<ServiceFacts>), SurveyError> {
     let url = &deployment.databases()[database];
-    let mut connection = session::connect_to_read(url).await?;
+    let mut reading = Reading::open(url).await?;
     let failed = |source| SurveyError::Query { database: url.to_string(), source };
-    let answer = read(&mut connection, placed).await.map_err(failed)?;
-    // The answer is complete; how the connection ends changes nothing.
-    drop(connection.close().await);
+    let answer = read(&mut reading, placed).await.map_err(failed)?;
+    reading.close().await;
     let (server, services, version_num) = answer;
     if version_num < OLDEST {
         return Err(ConnectError::TooOld { database: url.to_string(), version: server.version }.into());
@@ -45,17 +45,16 @@ pub(super) async fn ask_on(session: &Session, placed: &[&Placed]) -> Result<Vec<
 }
 
 async fn read(
-    connection: &mut PgConnection,
+    reading: &mut Reading<'_>,
     placed: &[&Placed],
 ) -> Result<(ServerFacts, Vec<ServiceFacts>, i32), sqlx::Error> {
-    session::rows(connection, "/* migrate */ BEGIN TRANSACTION READ ONLY").await?;
-    let facts = session::rows(connection, &facts_query(placed)).await?;
+    reading.begin().await?;
+    let facts = reading.rows(&facts_query(placed)).await?;
     let version_num = facts.first().ok_or(sqlx::Error::RowNotFound)?.try_get("version_num")?;
     let (server, mut services) = read_facts(&facts, placed)?;
     if let Some(query) = history_query(placed, &services, &facts) {
-        fill(&mut services, &session::rows(connection, &query).await?)?;
+        fill(&mut services, &reading.rows(&query).await?)?;
     }
-    session::rows(connection, "/* migrate */ COMMIT").await?;
     Ok((server, services, version_num))
 }
 

@@ -1,6 +1,6 @@
 //! Reading: what the servers say of all services, at one moment, without changing anything.
 //!
-//! One session a server, one `READ ONLY` transaction, two questions: what there is (catalogs, rights, locks), then what
+//! One session a server, one `REPEATABLE READ, READ ONLY` transaction, two questions: what there is (catalogs, rights, locks), then what
 //! the version tables and journals say. It works on a standby and for a role that may only `SELECT`; a table that the
 //! role may not read is reported as such, never as empty.
 

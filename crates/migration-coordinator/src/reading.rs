@@ -1,0 +1,60 @@
+//! Reading: a connection, and `READ ONLY` transactions in it that show one moment each, with every setting pinned.
+//!
+//! It writes nothing and takes no lock of ours. It may wait for a table lock of others, and then reports for whom.
+
+use std::future::Future;
+
+use sea_orm::sqlx::postgres::{PgConnection, PgRow};
+use sea_orm::sqlx::{self, Connection, Row};
+
+use crate::database::DatabaseUrl;
+use crate::event::{self, Blocker};
+use crate::session::{self, ConnectError};
+use crate::watch::watched;
+
+/// A connection for reading.
+pub(crate) struct Reading<'u> {
+    url: &'u DatabaseUrl,
+    connection: PgConnection,
+    pid: i32,
+}
+
+impl<'u> Reading<'u> {
+    /// Connects; nothing is read before [`Self::begin`].
+    pub(crate) async fn open(url: &'u DatabaseUrl) -> Result<Self, ConnectError> {
+        Ok(Self { url, connection: session::connect_to_read(url).await?, pid: 0 })
+    }
+
+    /// Begins a transaction; until it ends, all questions see the same.
+    pub(crate) async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        let rows = session::rows(&mut self.connection, &migration_kit::settings::begin_reading()).await?;
+        self.pid = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
+        Ok(())
+    }
+
+    /// Ends the transaction. Nothing was written, so how it ends changes nothing; a connection that is lost will say so at
+    /// the next question.
+    pub(crate) async fn end(&mut self) {
+        drop(session::rows(&mut self.connection, "/* migrate */ ROLLBACK").await);
+    }
+
+    /// Rows of one question.
+    pub(crate) async fn rows(&mut self, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
+        self.ask(|connection| session::rows(connection, sql)).await
+    }
+
+    /// Asks by a function of somebody else's.
+    pub(crate) async fn ask<'c, T, F: Future<Output = T> + 'c>(
+        &'c mut self,
+        question: impl FnOnce(&'c mut PgConnection) -> F,
+    ) -> T {
+        let (url, pid) = (self.url, self.pid);
+        let report = |blocker: &Blocker, waited| event::reading_waiting(url, blocker, waited);
+        watched(url, pid, report, question(&mut self.connection)).await
+    }
+
+    /// Ends the connection. The answers are complete; how it ends changes nothing.
+    pub(crate) async fn close(self) {
+        drop(self.connection.close().await);
+    }
+}

@@ -1,0 +1,78 @@
+//! Looking from beside at a statement that runs: who blocks it, if it waits. Its own connection is too busy to say so.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use futures_timer::Delay;
+use futures_util::future::{Either, select};
+use sea_orm::sqlx::postgres::PgConnection;
+use sea_orm::sqlx::{self, Row};
+
+use crate::database::DatabaseUrl;
+use crate::event::Blocker;
+use crate::session;
+
+/// How often to look. What ends sooner needs no second connection.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How many looks at the same wait pass between two times that it is reported.
+const LOOKS_UNREPORTED: u32 = 5;
+
+/// Runs work of the session behind this server process to its end, and reports meanwhile who blocks it for longer than a
+/// moment, and for how long.
+pub(crate) async fn watched<T>(
+    url: &DatabaseUrl,
+    pid: i32,
+    report: impl Fn(&Blocker, Duration),
+    work: impl Future<Output = T>,
+) -> T {
+    match select(pin!(work), pin!(watch(url, pid, report))).await {
+        Either::Left((result, _)) => result,
+        Either::Right((never, _)) => match never {},
+    }
+}
+
+async fn watch(url: &DatabaseUrl, pid: i32, report: impl Fn(&Blocker, Duration)) -> Infallible {
+    let mut beside: Option<PgConnection> = None;
+    let mut waiting: Option<(Instant, u32)> = None;
+    loop {
+        Delay::new(LOOK_EVERY).await;
+        if beside.is_none() {
+            // If nobody can look, nothing is reported; the work continues all the same.
+            beside = session::connect_to_read(url).await.ok();
+        }
+        let Some(connection) = &mut beside else { continue };
+        match blocker(connection, pid).await {
+            Ok(Some(found)) => {
+                let (since, n_looks) = waiting.get_or_insert((Instant::now(), 0));
+                if *n_looks % LOOKS_UNREPORTED == 0 {
+                    report(&found, since.elapsed());
+                }
+                *n_looks += 1;
+            }
+            Ok(None) => waiting = None,
+            Err(_) => beside = None,
+        }
+    }
+}
+
+/// The oldest transaction that a session waits for, if it waits. A prepared transaction has no process: it is the one with
+/// the number 0, and one of those that hold a lock on the relation that the session waits for.
+async fn blocker(beside: &mut PgConnection, pid: i32) -> Result<Option<Blocker>, sqlx::Error> {
+    let sql = format!(
+        "/* migrate */ SELECT b.pid, coalesce(a.application_name, p.name, ''), \
+           coalesce((extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared)) * 1000)::int8, 0) \
+         FROM unnest(pg_catalog.pg_blocking_pids({pid})) AS b(pid) LEFT JOIN pg_catalog.pg_stat_activity a USING (pid) \
+         LEFT JOIN LATERAL (SELECT 'prepared transaction ' || x.gid AS name, x.prepared \
+           FROM pg_catalog.pg_locks w JOIN pg_catalog.pg_locks h ON h.relation = w.relation AND h.database = w.database \
+           JOIN pg_catalog.pg_locks t ON t.virtualtransaction = h.virtualtransaction AND t.locktype = 'transactionid' \
+           JOIN pg_catalog.pg_prepared_xacts x ON x.transaction = t.transactionid \
+           WHERE b.pid = 0 AND w.pid = {pid} AND NOT w.granted AND h.pid IS NULL AND h.granted LIMIT 1) p ON true \
+         ORDER BY coalesce(a.xact_start, p.prepared) LIMIT 1"
+    );
+    let rows = session::rows(beside, &sql).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    Ok(Some(Blocker { pid: row.try_get(0)?, application: row.try_get(1)?, age_ms: row.try_get(2)? }))
+}

@@ -1,0 +1,123 @@
+//! What a session of ours sees, means and says, whatever server, database and role are set to; and that none of them is
+//! deaf or keeps locks for longer than it works.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use insta::assert_snapshot;
+
+use crate::support::{Lab, Ran, run};
+
+/// A lab whose database belongs to a plain role that can do nothing else, and the URL for it.
+fn owned() -> (Lab, String, String) {
+    let lab = Lab::empty();
+    let role = lab.role("");
+    lab.query(&format!("ALTER DATABASE {} OWNER TO {role}", lab.database.name()));
+    let url = lab.url_of(&role);
+    (lab, role, url)
+}
+
+fn migrate_as(lab: &Lab, url: &str, arguments: &[&str]) -> Ran {
+    run(lab.command(arguments).env("DATABASE_URL", url))
+}
+
+/// Two hundred users with settings of their own.
+const USERS: &str = r#"INSERT INTO bookreader.users (id, email, password_hash, is_active, is_verified, is_admin,
+    reader_settings, created_at, updated_at)
+  SELECT gen_random_uuid(), n || '@x', 'x', true, true, false, '{"theme": "dark", "language": "en"}', now(), now()
+  FROM generate_series(1, 200) n"#;
+
+#[test]
+fn a_policy_that_hides_rows_stops_every_command_that_would_not_see_them() {
+    let (lab, _, url) = owned();
+    let policy = "ALTER TABLE bookreader.users ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; \
+                  CREATE POLICY own ON bookreader.users USING (id::text = current_setting('app.user_id', true))";
+    migrate_as(&lab, &url, &["up", "bookreader@m20250823", "--quiet"]).exits(0);
+    lab.query(USERS);
+    lab.query(policy);
+    let stopped = migrate_as(&lab, &url, &["up", "bookreader", "--quiet"]).exits(6);
+    assert_snapshot!(stopped.stderr, @r#"
+    error: `bookreader`: migration `m20250824_154501_backfill_user_preferences` stopped midway while applying
+      because query would be affected by row-level security policy for table "users"; To disable the policy for the table's owner, use ALTER TABLE NO FORCE ROW LEVEL SECURITY. (42501)
+      hint what was done stands; a row-level security policy would hide rows from this role: connect as a role with BYPASSRLS, or as the table's owner without FORCE ROW LEVEL SECURITY, and run `up bookreader` again, which resumes
+    "#);
+    let backfilled = || lab.query("SELECT count(*) FROM bookreader.user_preferences");
+    assert_eq!(backfilled(), "0");
+
+    lab.query("ALTER TABLE bookreader.users NO FORCE ROW LEVEL SECURITY");
+    migrate_as(&lab, &url, &["up", "bookreader", "--quiet"]).exits(0);
+    assert_eq!(backfilled(), "200");
+    lab.query("UPDATE bookreader.seaql_migrations_bookreader SET applied_at = applied_at - 864000");
+
+    lab.query("ALTER TABLE bookreader.users FORCE ROW LEVEL SECURITY");
+    let contract = ["up", "bookreader", "--contract", "--allow-data-loss", "--quiet"];
+    let refused = migrate_as(&lab, &url, &contract);
+    assert_ne!(refused.code, 0, "{}", refused.shown());
+    assert!(refused.stderr.contains("would hide rows from this role"), "{}", refused.shown());
+    let column = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'bookreader.users'::regclass \
+                  AND attname = 'reader_settings'";
+    assert_eq!(lab.query(column), "1", "{}", refused.shown());
+    let unknown = migrate_as(&lab, &url, &["verify", "bookreader"]).exits(8);
+    assert!(unknown.stdout.contains("could not be asked"), "{}", unknown.shown());
+    assert!(unknown.stdout.contains("BYPASSRLS"), "{}", unknown.shown());
+    let document = migrate_as(&lab, &url, &["verify", "bookreader", "--json"]).exits(8).json();
+    let checks = document["services"][0]["checks"].as_array().unwrap().clone();
+    assert!(checks.iter().any(|check| check["answered"] == false && check["holds"] == false), "{document}");
+}
+
+#[test]
+fn a_check_that_was_not_answered_is_not_one_that_does_not_hold() {
+    let lab = Lab::migrated();
+    let role = lab.role("");
+    lab.query(&format!(
+        "GRANT USAGE ON SCHEMA chat TO {role}; \
+        GRANT SELECT ON chat.seaql_migrations_chat, chat.migration_journal_chat TO {role}"
+    ));
+    let ran = migrate_as(&lab, &lab.url_of(&role), &["verify", "chat"]).exits(8);
+    assert!(ran.stdout.contains("could not be asked"), "{}", ran.shown());
+    assert!(!ran.stdout.contains("do not hold"), "{}", ran.shown());
+    // What reading takes is the server's to decide, not a setting's.
+    lab.query(&format!(
+        "GRANT SELECT ON ALL TABLES IN SCHEMA chat TO {role}; ALTER ROLE {role} SET statement_timeout = 1"
+    ));
+    migrate_as(&lab, &lab.url_of(&role), &["verify", "chat"]).exits(0);
+}
+
+/// Commands that only read, and what they need beside the service.
+const READING: [&[&str]; 6] = [
+    &["status"],
+    &["history", "chat"],
+    &["history", "chat", "--verbose"],
+    &["plan"],
+    &["verify", "chat"],
+    &["rejects", "chat"],
+];
+
+#[test]
+fn reading_says_what_it_waits_for_and_ends_at_the_first_signal() {
+    let lab = Lab::migrated();
+    let mut other = lab.session();
+    other.query("BEGIN");
+    for table in ["seaql_migrations_chat", "migration_journal_chat", "migration_reject_chat"] {
+        other.query(&format!("LOCK TABLE chat.{table} IN ACCESS EXCLUSIVE MODE"));
+    }
+    let pid = other.query("SELECT pg_backend_pid()");
+    // Side by side: each says so only after a second.
+    thread::scope(|scope| {
+        for (number, arguments) in READING.into_iter().chain([&["up"] as &[&str]]).enumerate() {
+            let (lab, pid) = (&lab, &pid);
+            scope.spawn(move || {
+                let mut waiting = lab.start(arguments);
+                let said = waiting.says("waiting to read");
+                assert!(said.contains(&format!("locked by pid {pid} (psql)")), "{arguments:?}: {said}");
+                let (signal, code) = if number % 2 == 0 { ("INT", 130) } else { ("TERM", 143) };
+                waiting.signal(signal);
+                let asked = Instant::now();
+                waiting.finish().exits(code);
+                assert!(asked.elapsed() < Duration::from_secs(5), "{arguments:?}");
+            });
+        }
+    });
+    other.query("ROLLBACK");
+    lab.migrate(&["status"]).exits(0);
+}
