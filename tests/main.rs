@@ -11,6 +11,7 @@ mod contract;
 mod down;
 mod embedded;
 mod environment;
+mod fetched;
 mod formats;
 mod killed;
 mod locks;

@@ -37,7 +37,8 @@ impl Directory {
     pub(crate) fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.arg("migrate").args(arguments).current_dir(&self.path).env_clear();
-        command.envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "HOME"));
+        let finding = ["PATH", "HOME", "XDG_CACHE_HOME", "MIGRATE_TEST_POSTGRES"];
+        command.envs(std::env::vars_os().filter(|(name, _)| finding.iter().any(|finds| name == finds)));
         command
     }
 }

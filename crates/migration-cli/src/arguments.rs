@@ -100,7 +100,7 @@ pub(crate) struct Global {
     /// Print results and errors only
     #[arg(long, short, global = true, help_heading = "Output")]
     pub(crate) quiet: bool,
-    /// Install PostgreSQL with the platform's package manager if the embedded default finds none
+    /// Install PostgreSQL with the platform's package manager if the embedded default finds none and can fetch none
     #[arg(long, global = true, help_heading = "Database")]
     pub(crate) install_postgres: bool,
     /// Fail if no address is set, instead of using the embedded default; so it is where `CI` is set

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use migration_coordinator::{DatabaseUrl, Deployment, Placement};
 use migration_kit::Service;
-use postgres_sandbox::{Cluster, Install, PersistentCluster, Platform, SandboxError};
+use postgres_sandbox::{Cluster, PersistentCluster, SandboxError};
 
 use crate::environment::Environment;
 use crate::exit::{Exit, Failure};
@@ -107,7 +107,7 @@ fn start(environment: &Environment, embedded: Embedded) -> anyhow::Result<Cluste
         );
         return Err(Failure::usage(message, "set DATABASE_URL in the environment or in `.env`").into());
     }
-    let cluster = PersistentCluster::at(environment.cluster_directory()?);
+    let cluster = cluster(environment)?;
     match cluster.attach() {
         Err(SandboxError::Binaries(missing)) if embedded.install => {
             install(&missing)?;
@@ -117,9 +117,14 @@ fn start(environment: &Environment, embedded: Embedded) -> anyhow::Result<Cluste
     }
 }
 
+/// The embedded default, running or not.
+pub(crate) fn cluster(environment: &Environment) -> Result<PersistentCluster, Failure> {
+    Ok(PersistentCluster::at(environment.cluster_directory()?).with_search(environment.programs()?))
+}
+
 /// Installs PostgreSQL with the platform's package manager, after saying so.
 fn install(missing: &postgres_sandbox::NotFound) -> anyhow::Result<()> {
-    let install: Install = Platform::this().install(None).ok_or_else(|| {
+    let install = missing.install.as_ref().ok_or_else(|| {
         Failure::usage(missing.to_string(), "install PostgreSQL 15 or later by hand, or set DATABASE_URL")
     })?;
     anstream::eprintln!("installing PostgreSQL: {install}");

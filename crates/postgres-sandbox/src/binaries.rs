@@ -47,12 +47,21 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// Finds the binaries on this machine: on `PATH`, from `pg_config`, then where packages install them.
+    /// Finds the binaries: on `PATH`, from `pg_config`, where packages install them, then among those that were fetched
+    /// before. Where there are none, it fetches them, and says so on standard error.
     ///
     /// # Errors
     /// [`NotFound`] with what was looked at, and with the command that installs PostgreSQL on this platform.
     pub fn find() -> Result<Self, NotFound> {
         Search::from_environment().run()
+    }
+
+    /// The binaries of this major version that we pin ourselves, fetched if need be, whatever else the machine has.
+    ///
+    /// # Errors
+    /// [`NotFound`] if they cannot be fetched.
+    pub fn of_major(major: u32) -> Result<Self, NotFound> {
+        Search::pinned().only_major(major).run()
     }
 
     /// The binaries in this very directory.
@@ -65,15 +74,19 @@ impl Binaries {
                 return Err(Rejection::Lacks(program));
             }
         }
-        let output = Command::new(directory.join("postgres")).arg("--version").output();
-        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-        let Some(version) = text.ok().as_deref().and_then(ServerVersion::parse) else {
+        let Some(version) = ServerVersion::parse(&version_of(&directory.join("postgres"))?) else {
             return Err(Rejection::Unusable);
         };
         if version < ServerVersion::OLDEST {
             return Err(Rejection::TooOld(version));
         }
         Ok(Self { directory: directory.to_owned(), version })
+    }
+
+    /// Runs each of the programs: one may lack a library that the server does without.
+    pub(crate) fn all_run(self) -> Result<Self, Rejection> {
+        NEEDED.iter().try_for_each(|program| version_of(&self.directory.join(program)).map(|_| ()))?;
+        Ok(self)
     }
 
     /// Directory of the programs.
@@ -131,9 +144,43 @@ impl Binaries {
     }
 }
 
+/// What a program prints with `--version`.
+fn version_of(program: &Path) -> Result<String, Rejection> {
+    let output = Command::new(program).arg("--version").output().map_err(|_| Rejection::Unusable)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(missing_library(&String::from_utf8_lossy(&output.stderr))
+        .map_or(Rejection::Unusable, Rejection::LacksLibrary))
+}
+
+/// The shared library that the loader of Linux or macOS did not find.
+fn missing_library(text: &str) -> Option<String> {
+    let rest = ["error while loading shared libraries: ", "Library not loaded: "]
+        .iter()
+        .find_map(|words| Some(text.split_once(words)?.1))?;
+    let name = rest.split([':', '\n']).next()?.trim();
+    Some(name.to_owned()).filter(|name| !name.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_library_is_named() {
+        let check = |text, expected: &str| assert_eq!(missing_library(text).as_deref(), Some(expected));
+        check(
+            "postgres: error while loading shared libraries: libxml2.so.2: cannot open shared object file: No such \
+             file or directory\n",
+            "libxml2.so.2",
+        );
+        check(
+            "dyld[41]: Library not loaded: /opt/lib/libicuuc.73.dylib\n  Referenced from: <…> /x/postgres\n",
+            "/opt/lib/libicuuc.73.dylib",
+        );
+        assert_eq!(missing_library("postgres: killed"), None);
+    }
 
     #[test]
     fn versions_are_read_as_the_server_prints_them() {

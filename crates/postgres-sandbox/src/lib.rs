@@ -1,22 +1,25 @@
 //! Private PostgreSQL clusters, made from the binaries on the machine: the embedded default, scratch databases, tests.
 //!
-//! Responsible for finding the binaries ([`Binaries`], and [`Install`] where there are none), for clusters that vanish
+//! Responsible for finding or fetching the binaries ([`Binaries`], and [`Install`] where neither works), for clusters that vanish
 //! with their process ([`Cluster::temporary`], [`Cluster::shared`]), for one that keeps its data
 //! ([`Cluster::persistent`], [`PersistentCluster`]) and for databases in them ([`Database`]).
 //!
 //! It uses the standard library only, and speaks to the server through `psql` and `pg_dump`: it knows no driver, no
-//! async runtime and no migration, and prints nothing. Clusters listen on a Unix socket in a directory of mode 0700 and
+//! async runtime and no migration, and prints nothing but that it fetches something. Clusters listen on a Unix socket in a directory of mode 0700 and
 //! nowhere else; whoever may open the socket is trusted. Linux and macOS, PostgreSQL 15 and later, also as root.
 
 mod account;
 mod binaries;
+mod cache;
 mod client;
 mod cluster;
 mod database;
 mod error;
+mod fetch;
 mod install;
 mod persistent;
 mod place;
+mod release;
 mod search;
 mod server;
 mod supervisor;
@@ -25,6 +28,7 @@ pub use binaries::{Binaries, ServerVersion};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use database::Database;
 pub use error::SandboxError;
+pub use fetch::Unfetched;
 pub use install::{Install, InstallCommand, Platform};
 pub use persistent::{PersistentCluster, Status};
 pub use search::{Looked, NotFound, Rejection, Search};

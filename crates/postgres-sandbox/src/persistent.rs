@@ -153,7 +153,7 @@ impl PersistentCluster {
             pid: pid_file.as_ref().map(|file| file.pid),
             keeps_running: this.directory.join(KEEP).exists(),
             major: this.major(),
-            server_version: this.binaries().ok().map(|binaries| binaries.server_version()),
+            server_version: this.present_binaries().ok().map(|binaries| binaries.server_version()),
             size_bytes: place::size_bytes(&data_directory),
             data_directory,
             url: pid_file.as_ref().map(|file| place::url(&file.socket_directory, "postgres")),
@@ -175,8 +175,17 @@ impl PersistentCluster {
     }
 
     fn binaries(&self) -> Result<Binaries, SandboxError> {
+        Ok(self.search_for_data().run()?)
+    }
+
+    /// Those that are on the machine: asking fetches nothing.
+    fn present_binaries(&self) -> Result<Binaries, SandboxError> {
+        Ok(self.search_for_data().only_present().run()?)
+    }
+
+    fn search_for_data(&self) -> Search {
         let search = self.search.clone();
-        Ok(self.major().map_or(search.clone(), |major| search.only_major(major)).run()?)
+        self.major().map_or(search.clone(), |major| search.only_major(major))
     }
 
     fn listening(&self) -> Option<PidFile> {

@@ -1,13 +1,20 @@
-//! Where PostgreSQL binaries may lie, and what was found in each place.
+//! Where PostgreSQL binaries may lie, what was found in each place, and whether some are fetched if there are none.
 
 use std::error::Error;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Binaries, Install, Platform, ServerVersion};
+use crate::release::Release;
+use crate::{Binaries, Install, Platform, ServerVersion, Unfetched, cache, fetch};
+
+/// Set to a major version: the pinned programs of this version are used, whatever else the machine has. So a suite of
+/// tests, and the programs that it starts, run on each version.
+const MAJOR: &str = "MIGRATE_TEST_POSTGRES";
+/// Set to `never`: nothing is fetched.
+const DOWNLOAD: &str = "MIGRATE_POSTGRES_DOWNLOAD";
 
 /// Parent directory, prefix of the versioned directory in it, and the rest of the way.
 const VERSIONED: [(&str, &str, &str); 6] = [
@@ -19,15 +26,16 @@ const VERSIONED: [(&str, &str, &str); 6] = [
     ("/Applications/Postgres.app/Contents/Versions", "", "bin"),
 ];
 
-/// Directories to look into for PostgreSQL binaries, in order.
-#[derive(Debug, Clone, Default)]
+/// Directories to look into for PostgreSQL binaries, in order, and where to fetch some to if they hold none.
+#[derive(Debug, Clone)]
 pub struct Search {
     directories: Vec<PathBuf>,
     major: Option<u32>,
+    cache: Result<PathBuf, Unfetched>,
 }
 
 /// Why a directory was passed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejection {
     /// It lacks this program.
     Lacks(&'static str),
@@ -35,6 +43,8 @@ pub enum Rejection {
     TooOld(ServerVersion),
     /// Its version is not the one asked for.
     OtherVersion(ServerVersion),
+    /// One of its programs needs this shared library, which the machine lacks.
+    LacksLibrary(String),
     /// Its `postgres` cannot be run.
     Unusable,
 }
@@ -55,17 +65,54 @@ pub struct NotFound {
     pub major: Option<u32>,
     /// The directories, in the order in which they were looked at.
     pub looked: Vec<Looked>,
+    /// Why none were fetched.
+    pub unfetched: Unfetched,
     /// How to install PostgreSQL on this platform, where that is known.
     pub install: Option<Install>,
 }
 
+impl Default for Search {
+    /// Looks nowhere and fetches nothing.
+    fn default() -> Self {
+        Self { directories: Vec::new(), major: None, cache: Err(Unfetched::NotAsked) }
+    }
+}
+
 impl Search {
-    /// Looks into `PATH`, asks `pg_config`, then tries where Debian, Fedora, Alpine, Homebrew and Postgres.app install.
+    /// Looks into `PATH`, asks `pg_config`, tries where Debian, Fedora, Alpine, Homebrew and Postgres.app install, then
+    /// the cache; fetches into that, unless `MIGRATE_POSTGRES_DOWNLOAD` is `never`. Where `MIGRATE_TEST_POSTGRES` is a
+    /// major version, it is [`Search::pinned`] of that version.
     #[must_use]
     pub fn from_environment() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "PATH locates programs; it configures nothing")]
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        Self::in_path(&path).and(asked_of_pg_config(&path)).and(packaged())
+        if let Some(major) = variable(MAJOR) {
+            // What is no number is no version that anybody has, and is refused as such.
+            return Self::pinned().only_major(major.to_str().and_then(|text| text.parse().ok()).unwrap_or(0));
+        }
+        let path = variable("PATH").unwrap_or_default();
+        let pinned = Self::pinned();
+        let machine = Self::in_path(&path).and(asked_of_pg_config(&path)).and(packaged());
+        Self { cache: pinned.cache, ..machine.and(pinned.directories) }
+    }
+
+    /// Looks into the cache only, and fetches into it unless `MIGRATE_POSTGRES_DOWNLOAD` is `never`.
+    #[must_use]
+    pub fn pinned() -> Self {
+        let cache = cache::directory(variable("XDG_CACHE_HOME"), variable("HOME"));
+        let directories = cache.as_deref().map(cache::programs).unwrap_or_default();
+        let search = Self { directories, major: None, cache: cache.ok_or(Unfetched::NoCache) };
+        if variable(DOWNLOAD).is_some_and(|value| value == "never") { search.offline() } else { search }
+    }
+
+    /// Fetches nothing, because it is forbidden.
+    #[must_use]
+    pub fn offline(self) -> Self {
+        Self { cache: Err(Unfetched::Forbidden), ..self }
+    }
+
+    /// Fetches nothing: for questions that change nothing.
+    #[must_use]
+    pub fn only_present(self) -> Self {
+        Self { cache: Err(Unfetched::NotAsked), ..self }
     }
 
     /// Looks into the directories of a `PATH`. A symbolic link is followed: the programs beside its target are taken,
@@ -96,7 +143,7 @@ impl Search {
         self
     }
 
-    /// Returns the first usable binaries.
+    /// Returns the first usable binaries, or else those that it fetched.
     ///
     /// # Errors
     /// [`NotFound`] with what was looked at, and with the command that installs PostgreSQL on this platform.
@@ -112,9 +159,24 @@ impl Search {
             };
             looked.push(Looked { directory, rejection });
         }
-        let install = Platform::this().install(self.major);
-        Err(NotFound { major: self.major, looked, install })
+        let fetched = self.cache.and_then(|cache| {
+            let release = Release::of(self.major).ok_or(Unfetched::NoRelease)?;
+            fetch::fetch(&release, &cache)
+        });
+        fetched.map_err(|unfetched| {
+            let install = Platform::this().install(self.major);
+            NotFound { major: self.major, looked, unfetched, install }
+        })
     }
+}
+
+/// A variable that is not empty. Where programs lie and whether they may be fetched is a matter of the machine.
+fn variable(name: &str) -> Option<OsString> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it locates programs; the command line reads what configures it"
+    )]
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// What `pg_config` names, if it is installed.
@@ -168,7 +230,7 @@ impl fmt::Display for NotFound {
             let separator = if place == 0 { "; looked in " } else { ", " };
             write!(f, "{separator}`{}` ({rejection})", directory.display())?;
         }
-        Ok(())
+        if self.unfetched == Unfetched::NotAsked { Ok(()) } else { write!(f, "; {}", self.unfetched) }
     }
 }
 
@@ -180,6 +242,7 @@ impl fmt::Display for Rejection {
             Self::Lacks(program) => write!(f, "no `{program}`"),
             Self::TooOld(version) => write!(f, "{version} is too old"),
             Self::OtherVersion(version) => write!(f, "is {version}"),
+            Self::LacksLibrary(library) => write!(f, "the shared library `{library}` is missing"),
             Self::Unusable => write!(f, "its `postgres` cannot be run"),
         }
     }
@@ -212,9 +275,11 @@ mod tests {
 
     #[test]
     fn another_major_version_is_passed_over() {
-        let not_found = Search::from_environment().only_major(7).run().expect_err("nobody has version 7");
+        let found = Binaries::find().expect("PostgreSQL is needed for these tests");
+        let search = Search::default().and([found.directory().to_owned()]).only_major(7);
+        let not_found = search.run().expect_err("nobody has version 7");
         assert!(not_found.to_string().starts_with("found no PostgreSQL 7 on this machine"), "{not_found}");
-        assert!(not_found.looked.iter().any(|looked| matches!(looked.rejection, Rejection::OtherVersion(_))));
+        assert_eq!(not_found.looked[0].rejection, Rejection::OtherVersion(found.server_version()));
     }
 
     #[test]

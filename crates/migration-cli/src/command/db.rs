@@ -1,10 +1,11 @@
 //! `db`: the embedded PostgreSQL.
 
-use postgres_sandbox::{PersistentCluster, Status};
+use postgres_sandbox::Status;
 use serde::Serialize;
 
 use super::space::bytes;
 use crate::arguments::DbCommand;
+use crate::database;
 use crate::exit::{Exit, Failure};
 use crate::program::Context;
 
@@ -24,7 +25,7 @@ struct Document {
 
 pub(super) fn db(context: &Context, command: &DbCommand) -> anyhow::Result<Exit> {
     let directory = context.environment.cluster_directory()?;
-    let cluster = PersistentCluster::at(&directory);
+    let cluster = database::cluster(&context.environment)?;
     let shown = context.environment.relative(&directory).to_string();
     let status = match command {
         DbCommand::Start => cluster.start()?,

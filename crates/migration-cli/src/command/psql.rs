@@ -6,7 +6,6 @@ use std::process::Command;
 
 use migration_kit::{Service, quote_identifier};
 use migration_plan::Catalog;
-use postgres_sandbox::Binaries;
 
 use super::{known, notes};
 use crate::database;
@@ -20,9 +19,16 @@ pub(super) fn psql(context: &Context, service: &str, arguments: &[String]) -> an
         services.iter().find(|service| *service.name() == name).expect("the catalog is of these services");
     let schema = context.environment.schema(service.name())?.unwrap_or(service.default_schema());
     // The embedded server stays until psql is done.
-    let (address, _cluster) = database::address(&context.environment, service, context.embedded)?;
+    let (address, cluster) = database::address(&context.environment, service, context.embedded)?;
     notes(context);
-    let program = Binaries::find().map_or_else(|_| PathBuf::from("psql"), |binaries| binaries.psql());
+    // For a server elsewhere nothing is fetched: the client alone is enough, and more often on `PATH`.
+    let program = match &cluster {
+        Some(cluster) => cluster.binaries().psql(),
+        None => match context.environment.programs()?.only_present().run() {
+            Ok(binaries) => binaries.psql(),
+            Err(_) => PathBuf::from("psql"),
+        },
+    };
     let mut command = Command::new(&program);
     command.args(arguments);
     address

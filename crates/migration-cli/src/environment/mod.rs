@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use migration_coordinator::{DatabaseUrl, Defaults};
 use migration_kit::ServiceName;
+use postgres_sandbox::Search;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 
 use crate::exit::Failure;
@@ -224,6 +225,22 @@ impl Environment {
         }
     }
 
+    /// Where PostgreSQL's programs are looked for, and whether they may be fetched.
+    ///
+    /// # Errors
+    /// [`Failure`] if `MIGRATE_POSTGRES_DOWNLOAD` has a value that it cannot have.
+    pub(crate) fn programs(&self) -> Result<Search, Failure> {
+        let search = Search::from_environment();
+        match self.get("MIGRATE_POSTGRES_DOWNLOAD")? {
+            Some(Value { text: "never", .. }) => Ok(search.offline()),
+            Some(Value { text: "allow", .. }) | None => Ok(search),
+            Some(Value { origin, .. }) => Err(Failure::usage(
+                format!("`MIGRATE_POSTGRES_DOWNLOAD` from {origin} has a value that it cannot have"),
+                "write `allow` or `never`",
+            )),
+        }
+    }
+
     /// Whether `DATABASE_URL` is set to nothing.
     pub(crate) fn has_empty_address(&self) -> bool {
         self.process.contains_key("DATABASE_URL")
@@ -298,6 +315,6 @@ fn is_ours(name: &str) -> bool {
     let of_libpq = Defaults::VARIABLES.iter().map(|(_, variable)| *variable);
     name.ends_with("DATABASE_URL")
         || name.ends_with("DATABASE_SCHEMA")
-        || ["MIGRATE_POSTGRES_DIR", "MIGRATE_EMBEDDED"].contains(&name)
+        || ["MIGRATE_POSTGRES_DIR", "MIGRATE_EMBEDDED", "MIGRATE_POSTGRES_DOWNLOAD"].contains(&name)
         || of_libpq.chain(["PGPASSWORD", "PGPASSFILE"]).any(|known| known == name)
 }
