@@ -86,7 +86,7 @@ fn it_is_started_stopped_and_reset_by_hand() {
     assert_snapshot!(embedded.migrate(&["db", "reset", "--yes"]).shown(), @"
     exit 0
     --- stdout
-    absent nothing in .postgres yet
+    deleted [size] of data in .postgres
     --- stderr
     ");
     embedded.migrate(&["status", "--check", "rag"]).exits(3);
@@ -113,6 +113,43 @@ fn two_runs_at_once_share_it() {
     applied.dedup();
     assert_eq!(applied.len(), n_lines, "each migration once: {applied:?}");
     assert_eq!(n_lines, 6);
+}
+
+#[test]
+fn a_damaged_data_directory_is_named_and_nothing_in_it_is_touched() {
+    let _filters = filters::bind();
+    let embedded = Embedded::new();
+    embedded.migrate(&["up", "rag"]).exits(0);
+    let data = embedded.directory.path().join(".postgres/data");
+    let aside = embedded.directory.path().join("aside");
+    for part in ["base", "global", "pg_wal", "pg_xact", "PG_VERSION", "postgresql.conf", "global/pg_control"]
+    {
+        std::fs::rename(data.join(part), &aside).unwrap();
+        let named = |text: &str| assert!(text.contains(&format!("`{part}` is missing")), "{part}: {text}");
+        let refused = embedded.migrate(&["up", "rag"]).exits(8);
+        named(&refused.stderr);
+        assert!(
+            refused.stderr.contains("or delete all data in it with `db reset --yes`"),
+            "{}",
+            refused.stderr
+        );
+        named(&embedded.migrate(&["db", "start"]).exits(8).stderr);
+        named(&embedded.migrate(&["db", "status"]).exits(0).stdout);
+        std::fs::rename(&aside, data.join(part)).unwrap();
+    }
+    embedded.migrate(&["status", "--check", "rag"]).exits(0);
+
+    // Data of a version that is nowhere to be had.
+    std::fs::write(data.join("PG_VERSION"), "9\n").unwrap();
+    let refused = embedded.migrate(&["up", "rag"]).exits(8).stderr;
+    assert!(
+        refused.contains("/.postgres/data` cannot be used: found no PostgreSQL 9 on this machine"),
+        "{refused}"
+    );
+    assert!(refused.contains("or delete all data in it with `db reset --yes`"), "{refused}");
+    assert_snapshot!(embedded.migrate(&["db", "status"]).stdout, @"stopped PostgreSQL 9 in .postgres, [size] of data; its programs are not on this machine");
+    assert_snapshot!(embedded.migrate(&["db", "reset", "--yes"]).stdout, @"deleted [size] of data in .postgres");
+    assert_snapshot!(embedded.migrate(&["db", "reset", "--yes"]).stdout, @"absent nothing in .postgres yet");
 }
 
 #[test]

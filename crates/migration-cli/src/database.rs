@@ -109,7 +109,9 @@ fn start(environment: &Environment, embedded: Embedded) -> anyhow::Result<Cluste
     }
     let cluster = cluster(environment)?;
     match cluster.attach() {
-        Err(SandboxError::Binaries(missing)) if embedded.install => {
+        Err(SandboxError::Binaries(missing) | SandboxError::OtherMajor { missing, .. })
+            if embedded.install =>
+        {
             install(&missing)?;
             Ok(cluster.attach()?)
         }

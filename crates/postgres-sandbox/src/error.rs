@@ -12,7 +12,7 @@ use crate::NotFound;
 #[non_exhaustive]
 pub enum SandboxError {
     /// There are no PostgreSQL binaries that can be used.
-    Binaries(NotFound),
+    Binaries(Box<NotFound>),
     /// The process is root, which PostgreSQL refuses, and there is no account to run it as.
     NoAccount,
     /// The server's account cannot enter a directory on the way to the cluster.
@@ -52,6 +52,20 @@ pub enum SandboxError {
         /// The last lines of the server's log.
         log: String,
     },
+    /// The data directory is there and not whole: nobody can tell what its server would do.
+    Damaged {
+        /// The data directory.
+        data_directory: PathBuf,
+        /// What is missing or unreadable in it.
+        what: &'static str,
+    },
+    /// The data was made by a major version whose programs are neither on the machine nor to be had.
+    OtherMajor {
+        /// The data directory.
+        data_directory: PathBuf,
+        /// What was looked for, and where.
+        missing: Box<NotFound>,
+    },
     /// The directory holds something, and not a cluster made by this crate.
     NotOurs {
         /// The directory.
@@ -81,6 +95,15 @@ impl SandboxError {
             Self::NotReachable { .. } => {
                 Some("run as the directory's owner, or place the cluster elsewhere".to_owned())
             }
+            Self::Damaged { data_directory, .. } => Some(format!(
+                "restore it from a backup, or delete `{}` and all data in it",
+                data_directory.display()
+            )),
+            Self::OtherMajor { data_directory, missing } => Some(format!(
+                "{}, or delete `{}` and all data in it",
+                missing.hint(),
+                data_directory.display()
+            )),
             Self::NotOurs { .. } => Some("choose an empty or new directory".to_owned()),
             Self::Busy { directory } => Some(format!(
                 "see which process holds `{}`",
@@ -121,6 +144,12 @@ impl fmt::Display for SandboxError {
             Self::Start { data_directory, log } => {
                 write!(f, "the server on `{}` did not start: {}", data_directory.display(), log.trim_end())
             }
+            Self::Damaged { data_directory, what } => {
+                write!(f, "the data directory `{}` is damaged: {what}", data_directory.display())
+            }
+            Self::OtherMajor { data_directory, missing } => {
+                write!(f, "the data in `{}` cannot be used: {missing}", data_directory.display())
+            }
             Self::NotOurs { directory } => {
                 write!(f, "`{}` is neither empty nor a cluster made here", directory.display())
             }
@@ -149,6 +178,6 @@ impl Error for SandboxError {
 
 impl From<NotFound> for SandboxError {
     fn from(not_found: NotFound) -> Self {
-        Self::Binaries(not_found)
+        Self::Binaries(Box::new(not_found))
     }
 }

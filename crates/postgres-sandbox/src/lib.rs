@@ -13,6 +13,7 @@ mod binaries;
 mod cache;
 mod client;
 mod cluster;
+mod data;
 mod database;
 mod error;
 mod fetch;

@@ -8,6 +8,7 @@
 //! It deliberately never touches a directory without that mark.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use crate::account::Account;
 use crate::client::{Client, succeed};
 use crate::server::{self, PidFile};
-use crate::{Binaries, Cluster, SandboxError, Search, ServerVersion, place};
+use crate::{Binaries, Cluster, SandboxError, Search, ServerVersion, data, place};
 
 /// Name of the lock file that also marks the directory.
 pub(crate) const LOCK: &str = "sandbox.lock";
@@ -49,7 +50,9 @@ pub struct Status {
     pub keeps_running: bool,
     /// Major version of the data directory, if there is one.
     pub major: Option<u32>,
-    /// Version of the binaries for it, if there are some.
+    /// What is wrong with the data directory, if there is one that is not whole.
+    pub damage: Option<&'static str>,
+    /// Version of the binaries for it, if there are some on the machine.
     pub server_version: Option<ServerVersion>,
     /// The data directory, be it there or not.
     pub data_directory: PathBuf,
@@ -152,8 +155,9 @@ impl PersistentCluster {
         Ok(Status {
             pid: pid_file.as_ref().map(|file| file.pid),
             keeps_running: this.directory.join(KEEP).exists(),
+            damage: this.damage(),
             major: this.major(),
-            server_version: this.present_binaries().ok().map(|binaries| binaries.server_version()),
+            server_version: this.present_binaries().map(|binaries| binaries.server_version()),
             size_bytes: place::size_bytes(&data_directory),
             data_directory,
             url: pid_file.as_ref().map(|file| place::url(&file.socket_directory, "postgres")),
@@ -171,16 +175,26 @@ impl PersistentCluster {
 
     /// Major version of the data directory, if there is one.
     fn major(&self) -> Option<u32> {
-        fs::read_to_string(self.data_directory().join("PG_VERSION")).ok()?.trim().parse().ok()
+        data::major(&self.data_directory())
     }
 
     fn binaries(&self) -> Result<Binaries, SandboxError> {
-        Ok(self.search_for_data().run()?)
+        self.search_for_data().run().map_err(|missing| match missing.major {
+            Some(_) if self.major().is_some() => {
+                SandboxError::OtherMajor { data_directory: self.data_directory(), missing: Box::new(missing) }
+            }
+            _ => missing.into(),
+        })
     }
 
     /// Those that are on the machine: asking fetches nothing.
-    fn present_binaries(&self) -> Result<Binaries, SandboxError> {
-        Ok(self.search_for_data().only_present().run()?)
+    fn present_binaries(&self) -> Option<Binaries> {
+        self.search_for_data().only_present().run().ok()
+    }
+
+    /// What is wrong with the data directory, if it is there and not whole.
+    fn damage(&self) -> Option<&'static str> {
+        data::damage(&self.data_directory())
     }
 
     fn search_for_data(&self) -> Search {
@@ -248,6 +262,9 @@ impl PersistentCluster {
     /// Makes and starts the server as far as needed. The caller holds the lock.
     fn ensure_running(&self) -> Result<Client, SandboxError> {
         let data = self.data_directory();
+        if let Some(what) = self.damage() {
+            return Err(SandboxError::Damaged { data_directory: data, what });
+        }
         if self.major().is_none() {
             self.initialise()?;
         }
@@ -277,34 +294,31 @@ impl PersistentCluster {
             }
         }
         let aside = self.directory.join(place::unique_name("making"));
-        place::make_private(&aside, account)?;
-        let initdb = |locale: &str| {
-            let mut command = Command::new(binaries.initdb());
-            command.arg("--pgdata").arg(&aside).args([
-                "--username=postgres",
-                "--auth=trust",
-                "--encoding=UTF8",
-            ]);
-            command.arg("--no-instructions").arg(locale);
-            account.apply(&mut command);
-            succeed(command, "")
-        };
-        // Not every platform has C.UTF-8.
-        initdb("--locale=C.UTF-8").or_else(|_| initdb("--locale=C"))?;
+        data::make(&aside, &binaries, account)?;
         let data = self.data_directory();
         fs::rename(&aside, &data).map_err(SandboxError::file("create", &data))
     }
 
-    /// Removes what a killed server or a crash of the machine left: by now its process id may be another process's, and
-    /// the server would not start. The caller holds the lock and has seen that none listens.
+    /// Removes what a killed server or a crash of the machine left: by now its process id may be another process's, or a
+    /// zombie's, and the server would not start. The caller holds the lock and has seen that none listens.
     fn forget_ended_server(&self) -> Result<(), SandboxError> {
         let data = self.data_directory();
-        let Some(stale) = PidFile::read(&data) else { return Ok(()) };
-        if stale.is_server_of(&data) {
-            return Err(SandboxError::SocketLost { data_directory: data, pid: stale.pid });
+        let mut left = vec![server::path(&data)];
+        if let Some(stale) = PidFile::read(&data) {
+            if stale.is_server_of(&data) {
+                return Err(SandboxError::SocketLost { data_directory: data, pid: stale.pid });
+            }
+            left.extend(place::files_of_socket(&stale.socket_directory));
         }
-        let path = server::path(&data);
-        fs::remove_file(&path).map_err(SandboxError::file("remove", &path))
+        for path in left {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(SandboxError::file("remove", &path)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Starts the server, which stays when we end. The caller holds the lock.

@@ -29,6 +29,11 @@ fn is_possible(directory: &Path) -> bool {
     bytes.len() <= SOCKET_PATH_BYTES && !bytes.iter().any(|byte| matches!(byte, b',' | b'"'))
 }
 
+/// The socket, and the file by which a server keeps others from taking it.
+pub(crate) fn files_of_socket(directory: &Path) -> [PathBuf; 2] {
+    [socket(directory), directory.join(format!(".s.PGSQL.{PORT}.lock"))]
+}
+
 /// URL of a database. It names the port, because `PGPORT` would fill it in otherwise.
 pub(crate) fn url(socket_directory: &Path, database: &str) -> String {
     let host = encode(&socket_directory.to_string_lossy());

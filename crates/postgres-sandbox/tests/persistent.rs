@@ -3,9 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 
 use postgres_sandbox::{Cluster, PersistentCluster, SandboxError};
@@ -84,20 +85,37 @@ fn a_started_server_stays_until_it_is_stopped() {
 }
 
 #[test]
-fn a_pid_file_left_by_a_killed_server_does_not_confuse() {
+fn files_left_by_a_killed_server_do_not_confuse() {
     let home = Home::new("stale");
     let cluster = home.cluster().attach().unwrap();
     cluster.psql("postgres", "CREATE TABLE note (id int)").unwrap();
     let pid_file = cluster.data_directory().join("postmaster.pid");
+    let socket_lock = cluster.socket_directory().join(".s.PGSQL.5432.lock");
     let killed = cluster.server_pid().unwrap();
-    let left = fs::read_to_string(&pid_file).unwrap();
+    let left = [&pid_file, &socket_lock].map(|file| fs::read_to_string(file).unwrap());
     kill(killed);
     drop(cluster);
-    // As after a reboot: the number belongs to somebody else by now.
-    fs::write(&pid_file, left.replacen(&killed.to_string(), &std::process::id().to_string(), 1)).unwrap();
+    // As after a reboot, or where nobody collects a zombie: a process of the server's account has the number.
+    let account = fs::metadata(pid_file.parent().unwrap()).unwrap();
+    let mut other = Command::new("/bin/cat");
+    other.uid(account.uid()).gid(account.gid()).stdin(Stdio::piped());
+    let mut other = other.spawn().unwrap();
+    for (file, left) in [&pid_file, &socket_lock].into_iter().zip(left) {
+        fs::write(file, left.replacen(&killed.to_string(), &other.id().to_string(), 1)).unwrap();
+    }
     let cluster = home.cluster().attach().unwrap();
     assert_ne!(cluster.server_pid(), Some(killed));
+    drop(other.stdin.take());
+    assert!(other.wait().unwrap().success());
     assert_eq!(cluster.psql("postgres", "SELECT count(*) FROM note").unwrap(), "0\n");
+    kill(cluster.server_pid().unwrap());
+    drop(cluster);
+    // As after a crash of the machine: the file was made and never written.
+    fs::write(&pid_file, "").unwrap();
+    assert_eq!(
+        home.cluster().attach().unwrap().psql("postgres", "SELECT count(*) FROM note").unwrap(),
+        "0\n"
+    );
 }
 
 #[test]

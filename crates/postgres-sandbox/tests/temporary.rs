@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use postgres_sandbox::{Cluster, SandboxError};
 
@@ -78,7 +79,9 @@ fn statements_can_be_traced_as_json() {
     let log =
         logs.find(|entry| entry.path().extension().is_some_and(|extension| extension == "json")).unwrap();
     // The session has ended, but the collector may still be writing.
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !fs::read_to_string(log.path()).unwrap().contains("SELECT 'traced'") {
+        assert!(Instant::now() < deadline, "the statement did not come into the log");
         thread::yield_now();
     }
 }

@@ -18,6 +18,8 @@ struct Document {
     pid: Option<u32>,
     keeps_running: bool,
     server_version: Option<String>,
+    major: Option<u32>,
+    damage: Option<&'static str>,
     data_directory: String,
     size_bytes: u64,
     url: Option<String>,
@@ -44,7 +46,13 @@ pub(super) fn db(context: &Context, command: &DbCommand) -> anyhow::Result<Exit>
             .into());
         }
         DbCommand::Reset { yes: true } => {
+            let before = cluster.status()?.size_bytes;
             cluster.reset()?;
+            if context.output.is_human() && before > 0 {
+                let deleted = context.output.paint.good("deleted");
+                context.output.line(format!("{deleted} {} of data in {shown}", bytes(before)));
+                return Ok(Exit::Done);
+            }
             cluster.status()?
         }
     };
@@ -58,6 +66,8 @@ pub(super) fn db(context: &Context, command: &DbCommand) -> anyhow::Result<Exit>
             pid: status.pid,
             keeps_running: status.keeps_running,
             server_version: status.server_version.map(|version| version.to_string()),
+            major: status.major,
+            damage: status.damage,
             data_directory: status.data_directory.display().to_string(),
             size_bytes: status.size_bytes,
             url: status.url,
@@ -67,7 +77,11 @@ pub(super) fn db(context: &Context, command: &DbCommand) -> anyhow::Result<Exit>
 }
 
 fn print(context: &Context, directory: &str, status: &Status) {
-    let version = status.server_version.map_or_else(String::new, |version| format!(" {version}"));
+    let version = match (status.server_version, status.major) {
+        (Some(version), _) => format!(" {version}"),
+        (None, Some(major)) => format!(" {major}"),
+        (None, None) => String::new(),
+    };
     let (output, paint) = (&context.output, context.output.paint);
     match (status.pid, status.major) {
         (Some(pid), _) => {
@@ -77,14 +91,24 @@ fn print(context: &Context, directory: &str, status: &Status) {
                 paint.good("running")
             ));
         }
-        (None, Some(_)) => {
+        (None, major) => {
             let size = bytes(status.size_bytes);
-            output.line(format!(
-                "{} PostgreSQL{version} in {directory}, {size} of data",
-                paint.warn("stopped")
-            ));
+            output.line(match (status.damage, major) {
+                (Some(what), _) => {
+                    let damaged = paint.bad("damaged");
+                    format!("{damaged} PostgreSQL{version} in {directory}, {size} of data: {what}")
+                }
+                (None, Some(_)) => {
+                    let stopped = paint.warn("stopped");
+                    let missing = match status.server_version {
+                        Some(_) => "",
+                        None => "; its programs are not on this machine",
+                    };
+                    format!("{stopped} PostgreSQL{version} in {directory}, {size} of data{missing}")
+                }
+                (None, None) => format!("{} nothing in {directory} yet", paint.faint("absent")),
+            });
         }
-        (None, None) => output.line(format!("{} nothing in {directory} yet", paint.faint("absent"))),
     }
     if let Some(url) = &status.url {
         output.line(url);

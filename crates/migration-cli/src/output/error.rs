@@ -159,6 +159,10 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         error.hint().map(str::to_owned)
     } else if let Some(SandboxError::NotOurs { .. }) = error.downcast_ref::<SandboxError>() {
         Some("set MIGRATE_POSTGRES_DIR to an empty or new directory, or DATABASE_URL to a server".to_owned())
+    } else if let Some(SandboxError::Damaged { .. }) = error.downcast_ref::<SandboxError>() {
+        Some("restore it from a backup, or delete all data in it with `db reset --yes`".to_owned())
+    } else if let Some(SandboxError::OtherMajor { missing, .. }) = error.downcast_ref::<SandboxError>() {
+        Some(format!("{}, or delete all data in it with `db reset --yes`", missing.hint()))
     } else if let Some(error) = error.downcast_ref::<SandboxError>() {
         error.hint()
     } else if let Some(DeploymentError::SharedVersionTable { second, .. }) =
