@@ -113,7 +113,7 @@ fn obtain(release: &Release, way: Way, aside: &Path, destination: &Path) -> Resu
     if include.exists() {
         fs::remove_dir_all(&include).map_err(SandboxError::file("remove", &include))?;
     }
-    let binaries = Binaries::in_directory(&unpacked.join("bin")).and_then(|binaries| binaries.all_run());
+    let binaries = Binaries::in_directory(&unpacked.join("bin")).and_then(Binaries::all_run);
     binaries.map_err(|rejection| Obstacle::Archive(format!("the programs do not run here: {rejection}")))?;
     sync(&unpacked)?;
     if destination.exists() {
