@@ -37,8 +37,9 @@ impl Machine {
         let program = programs.join(name);
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let path = std::env::var("PATH").unwrap();
-        command.env("PATH", format!("{}:{path}", programs.display()));
+        let (_, path) = command.get_envs().find(|(name, _)| *name == "PATH").unwrap();
+        let path = format!("{}:{}", programs.display(), path.unwrap().to_str().unwrap());
+        command.env("PATH", path);
     }
 
     /// What is in the cache, but for the lock.
