@@ -152,12 +152,13 @@ impl PersistentCluster {
         let this = self.existing()?.unwrap_or_else(|| self.clone());
         let pid_file = this.listening();
         let data_directory = this.data_directory();
+        let present = this.search_for_data().only_present().run();
         Ok(Status {
             pid: pid_file.as_ref().map(|file| file.pid),
             keeps_running: this.directory.join(KEEP).exists(),
             damage: this.damage(),
             major: this.major(),
-            server_version: this.present_binaries().map(|binaries| binaries.server_version()),
+            server_version: present.ok().map(|binaries| binaries.server_version()),
             size_bytes: place::size_bytes(&data_directory),
             data_directory,
             url: pid_file.as_ref().map(|file| place::url(&file.socket_directory, "postgres")),
@@ -185,11 +186,6 @@ impl PersistentCluster {
             }
             _ => missing.into(),
         })
-    }
-
-    /// Those that are on the machine: asking fetches nothing.
-    fn present_binaries(&self) -> Option<Binaries> {
-        self.search_for_data().only_present().run().ok()
     }
 
     /// What is wrong with the data directory, if it is there and not whole.
