@@ -130,23 +130,6 @@ fn a_pipe_gets_no_colour_unless_it_is_asked_for() {
 }
 
 #[test]
-#[cfg(target_os = "linux")]
-fn a_terminal_gets_colour_unless_no_color_is_set() {
-    let lab = Lab::migrated();
-    let on_a_terminal = |no_colour: &str| {
-        let mut command = std::process::Command::new("script");
-        command.args(["-qec", concat!("'", env!("CARGO_BIN_EXE_xtask"), "' migrate status"), "/dev/null"]);
-        command
-            .env("DATABASE_URL", lab.database.url())
-            .env("NO_COLOR", no_colour)
-            .current_dir(lab.directory.path());
-        run(&mut command).exits(0).stdout
-    };
-    assert!(on_a_terminal("").contains(ESCAPE));
-    assert!(!on_a_terminal("1").contains(ESCAPE));
-}
-
-#[test]
 fn quiet_leaves_results_and_errors() {
     let lab = Lab::migrated();
     lab.migrate(&["down", "chat@-1", "--quiet"]).exits(0);

@@ -152,8 +152,8 @@ fn space_is_shown_and_given_back() {
     assert_snapshot!(lab.migrate(&["space", "chat", "--reclaim", "messages"]).shown(), @"
     exit 0
     --- stdout
-    TABLE     TOTAL  ROWS        INDEXES  LONG VALUES  DEAD ROWS  BEFORE
-    messages  96 kB  8192 bytes  80 kB    8192 bytes   0          96 kB
+    TABLE     TOTAL        ROWS  INDEXES  LONG VALUES  DEAD ROWS  BEFORE
+    messages  96 kB  8192 bytes    80 kB   8192 bytes          0   96 kB
     --- stderr
     note  rewriting `messages` under an ACCESS EXCLUSIVE lock: nobody reads or writes it until it is done
     ");

@@ -23,4 +23,5 @@ mod secrets;
 mod sessions;
 mod status;
 mod tasks;
+mod terminal;
 mod up;

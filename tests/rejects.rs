@@ -37,8 +37,8 @@ fn they_are_listed_with_their_reasons() {
     "#);
     assert_snapshot!(lab.migrate(&["rejects", "chat", "--count"]).exits(0).stdout, @"
     ENTRIES  TABLE     FIELD           REASON                                                                                                   MIGRATION
-    1        messages  message_length  negative; until it is corrected, no update of the row passes, nor its soft delete                        m20261120_000002_check_messages
-    1        messages  role            neither `user` nor `assistant`; until it is corrected, no update of the row passes, nor its soft delete  m20261120_000002_check_messages
+          1  messages  message_length  negative; until it is corrected, no update of the row passes, nor its soft delete                        m20261120_000002_check_messages
+          1  messages  role            neither `user` nor `assistant`; until it is corrected, no update of the row passes, nor its soft delete  m20261120_000002_check_messages
     ");
     assert_snapshot!(lab.migrate(&["rejects", "chat", "--limit", "1"]).exits(0).stderr, @"1 of 2 entries; `--limit` shows more, `--count` counts them");
     assert_snapshot!(lab.migrate(&["rejects", "rag"]).exits(0).stdout, @"nothing was rejected");
@@ -108,10 +108,10 @@ fn they_are_counted_by_reason() {
     exit 0
     --- stdout
     ENTRIES  TABLE  FIELD            REASON                                    MIGRATION
-    500      users  language         is longer than 10 characters              m20250824_154501_backfill_user_preferences
-    500      users  notifications    is a JSON string, neither true nor false  m20250824_154501_backfill_user_preferences
-    500      users  reader_settings  is a JSON string, not an object           m20250824_154501_backfill_user_preferences
-    500      users  theme            is a JSON number, not a string            m20250824_154501_backfill_user_preferences
+        500  users  language         is longer than 10 characters              m20250824_154501_backfill_user_preferences
+        500  users  notifications    is a JSON string, neither true nor false  m20250824_154501_backfill_user_preferences
+        500  users  reader_settings  is a JSON string, not an object           m20250824_154501_backfill_user_preferences
+        500  users  theme            is a JSON number, not a string            m20250824_154501_backfill_user_preferences
     --- stderr
     ");
     let listed = lab.migrate(&["rejects", "bookreader"]).exits(0);

@@ -97,6 +97,9 @@ pub(crate) struct Global {
     /// When to use colour and progress bars
     #[arg(long, global = true, help_heading = "Output", value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
     pub(crate) color: Colour,
+    /// Print whole tables, however narrow the terminal is
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(crate) wide: bool,
     /// Print results and errors only
     #[arg(long, short, global = true, help_heading = "Output")]
     pub(crate) quiet: bool,

@@ -1,7 +1,6 @@
 //! A program: its services, its tasks, and the way from its arguments to its exit code.
 
 use std::future::Future;
-use std::io::IsTerminal;
 use std::pin::Pin;
 use std::process::ExitCode;
 
@@ -17,7 +16,7 @@ use crate::command;
 use crate::database::Embedded;
 use crate::environment::Environment;
 use crate::exit::{Exit, Failure};
-use crate::output::{self, Output, error};
+use crate::output::{self, Output, Terminal, error};
 
 /// The services of a program and their tasks, in the order in which they are shown.
 pub struct Program {
@@ -72,11 +71,11 @@ pub fn main_of(program: Program) -> ExitCode {
 #[must_use]
 pub fn execute(program: Program, arguments: Arguments) -> ExitCode {
     let format = arguments.global.format();
-    let coloured = coloured(arguments.global.color);
-    let output = Output::new(format, coloured, arguments.global.quiet);
-    let exit = match start(program, arguments, output) {
+    let terminal = Terminal::of_process(arguments.global.color, arguments.global.wide);
+    let output = Output::new(format, terminal, arguments.global.quiet);
+    let exit = match start(program, arguments, output.clone()) {
         Ok(exit) => exit,
-        Err(failure) => error::print(&failure, format, coloured),
+        Err(failure) => error::print(&failure, &output),
     };
     ended(exit)
 }
@@ -150,7 +149,7 @@ pub fn usage(program: &Program, error: &clap::Error) -> ExitCode {
         })
     };
     let exit = match failure {
-        Some(failure) => error::print(&failure.into(), format, coloured(Colour::Auto)),
+        Some(failure) => error::print(&failure.into(), &of_errors(format)),
         None => {
             output::wrote(error.print());
             Exit::Usage
@@ -180,21 +179,14 @@ fn ended(exit: Exit) -> ExitCode {
                 message: format!("the output could not be written: {error}"),
                 hint: Some("what was done in the database stands; `status` shows it".to_owned()),
             };
-            error::print(&failure.into(), Format::Human, false)
+            error::print(&failure.into(), &of_errors(Format::Human))
         }
         _ => exit,
     };
     ExitCode::from(exit.code())
 }
 
-fn coloured(colour: Colour) -> bool {
-    match colour {
-        Colour::Always => true,
-        Colour::Never => false,
-        #[expect(clippy::disallowed_methods, reason = "this is the command line")]
-        Colour::Auto => {
-            std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-                && std::io::stdout().is_terminal()
-        }
-    }
+/// Output of what is said before or after the command that arguments would shape it for.
+fn of_errors(format: Format) -> Output {
+    Output::new(format, Terminal::of_process(Colour::Auto, false), false)
 }

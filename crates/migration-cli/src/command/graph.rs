@@ -47,8 +47,8 @@ pub(super) fn graph(context: &Context, notation: GraphFormat) -> anyhow::Result<
     match notation {
         GraphFormat::Json => context.output.document(&document)?,
         _ if !context.output.is_human() => context.output.document(&document)?,
-        GraphFormat::Mermaid => context.output.line(mermaid(&document).trim_end()),
-        GraphFormat::Dot => context.output.line(dot(&document).trim_end()),
+        GraphFormat::Mermaid => context.output.raw(mermaid(&document)),
+        GraphFormat::Dot => context.output.raw(dot(&document)),
     }
     Ok(Exit::Done)
 }

@@ -97,7 +97,8 @@ fn of_service(connected: &Connected, status: &ServiceStatus) -> Vec<MigrationDoc
 }
 
 fn print_migrations(context: &Context, migrations: Vec<MigrationDocument>) {
-    let mut table = Table::new(&["SERVICE", "MIGRATION", "PHASE", "STATE", "APPLIED AT", "REPLACES"]);
+    let mut table = Table::new(&["SERVICE", "MIGRATION", "PHASE", "STATE", "APPLIED AT", "REPLACES"])
+        .spared(&["REPLACES", "PHASE"]);
     for migration in migrations {
         let painted: fn(Paint, &str) -> String = match migration.state {
             "applied" => Paint::good,
@@ -113,9 +114,7 @@ fn print_migrations(context: &Context, migrations: Vec<MigrationDocument>) {
             (migration.replaces.join(", "), Some(Paint::faint)),
         ]);
     }
-    for line in table.lines(context.output.paint) {
-        context.output.line(line);
-    }
+    context.output.table(&table);
 }
 
 /// Lines without those that say `running` of what the same run ended later: the journal is only ever appended to.
@@ -143,7 +142,9 @@ fn print_journal(context: &Context, lines: Vec<JournalLine>) {
         "HOST",
         "RUN",
         "ERROR",
-    ]);
+    ])
+    .right(&["TOOK"])
+    .spared(&["RUN", "HOST", "ROLE", "DID"]);
     for line in settled(lines) {
         let painted: fn(Paint, &str) -> String = match line.outcome.as_str() {
             "succeeded" => Paint::good,
@@ -160,10 +161,8 @@ fn print_journal(context: &Context, lines: Vec<JournalLine>) {
             (line.role, None),
             (line.host, None),
             (line.run, Some(Paint::faint)),
-            (line.error.unwrap_or_default().replace('\n', " "), None),
+            (line.error.unwrap_or_default(), None),
         ]);
     }
-    for line in table.lines(context.output.paint) {
-        context.output.line(line);
-    }
+    context.output.table(&table);
 }

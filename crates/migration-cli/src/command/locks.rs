@@ -40,7 +40,7 @@ pub(super) async fn locks(context: &Context) -> anyhow::Result<Exit> {
     } else if locks.is_empty() {
         context.output.line("no migration lock is held");
     } else {
-        let mut table = Table::new(&["SERVICE", "PID", "APPLICATION", "HOST", "SINCE"]);
+        let mut table = Table::new(&["SERVICE", "PID", "APPLICATION", "HOST", "SINCE"]).right(&["PID"]);
         for LockDocument { service, holder } in locks {
             table.row([
                 service,
@@ -50,9 +50,7 @@ pub(super) async fn locks(context: &Context) -> anyhow::Result<Exit> {
                 timestamp(holder.since),
             ]);
         }
-        for line in table.lines(context.output.paint) {
-            context.output.line(line);
-        }
+        context.output.table(&table);
     }
     Ok(Exit::Done)
 }

@@ -83,7 +83,7 @@ fn completions(context: &Context, shell: clap_complete::Shell) -> anyhow::Result
     let mut script = Vec::new();
     let program = context.program.invocation.split(' ').next_back().unwrap_or("migrate");
     clap_complete::generate(shell, &mut Alone::command(), program, &mut script);
-    context.output.line(String::from_utf8(script)?.trim_end());
+    context.output.raw(String::from_utf8(script)?);
     Ok(Exit::Done)
 }
 

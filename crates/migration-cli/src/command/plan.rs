@@ -61,11 +61,13 @@ pub(super) async fn plan(
 }
 
 fn print(context: &Context, connected: &Connected, plan: &Plan) {
-    let (output, paint) = (&context.output, context.output.paint);
+    let output = &context.output;
     if plan.is_empty() {
         output.line("nothing to do");
     }
-    let mut table = Table::new(&["", "SERVICE", "MIGRATION", "DOES", "PHASE", "HOW", "NOTES"]);
+    let mut table = Table::new(&["", "SERVICE", "MIGRATION", "DOES", "PHASE", "HOW", "NOTES"])
+        .right(&[""])
+        .spared(&["NOTES", "HOW", "DOES"]);
     for (number, step) in plan.steps().iter().enumerate() {
         let step = StepDocument::of(connected, step);
         let mut notes: Vec<String> = step.after.iter().map(|id| format!("after {id}")).collect();
@@ -80,9 +82,7 @@ fn print(context: &Context, connected: &Connected, plan: &Plan) {
             (notes.join(", "), Some(Paint::faint)),
         ]);
     }
-    for line in table.lines(paint) {
-        output.line(line);
-    }
+    output.table(&table);
     for step in plan.steps() {
         if let Some(what) = losses(connected, step) {
             let doing = if step.direction == Direction::Apply { "applying" } else { "reverting" };

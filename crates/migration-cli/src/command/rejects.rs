@@ -61,7 +61,9 @@ pub(super) async fn rejects(
 }
 
 fn print_counts(context: &Context, counts: Vec<RejectCount>) {
-    let mut table = Table::new(&["ENTRIES", "TABLE", "FIELD", "REASON", "MIGRATION"]);
+    let mut table = Table::new(&["ENTRIES", "TABLE", "FIELD", "REASON", "MIGRATION"])
+        .right(&["ENTRIES"])
+        .spared(&["MIGRATION"]);
     for count in counts {
         table.row([
             count.n_rejects.to_string(),
@@ -71,13 +73,12 @@ fn print_counts(context: &Context, counts: Vec<RejectCount>) {
             count.migration,
         ]);
     }
-    for line in table.lines(context.output.paint) {
-        context.output.line(line);
-    }
+    context.output.table(&table);
 }
 
 fn print_rejects(context: &Context, rejects: Vec<Reject>) {
-    let mut table = Table::new(&["TABLE", "KEY", "FIELD", "VALUE", "REASON", "MIGRATION"]);
+    let mut table =
+        Table::new(&["TABLE", "KEY", "FIELD", "VALUE", "REASON", "MIGRATION"]).spared(&["MIGRATION"]);
     for reject in rejects {
         table.row([
             reject.table,
@@ -88,9 +89,7 @@ fn print_rejects(context: &Context, rejects: Vec<Reject>) {
             reject.migration,
         ]);
     }
-    for line in table.lines(context.output.paint) {
-        context.output.line(line);
-    }
+    context.output.table(&table);
 }
 
 /// A reject without a field is about the whole row; one that was moved stands only in the reject table.
@@ -103,9 +102,8 @@ fn field(field: &str, moved: bool) -> String {
 }
 
 fn cell(text: &str) -> String {
-    let line = text.replace('\n', "⏎");
-    if line.chars().count() <= CELL {
-        return line;
+    if text.chars().count() <= CELL {
+        return text.to_owned();
     }
-    line.chars().take(CELL - 1).chain(['…']).collect()
+    text.chars().take(CELL - 1).chain(['…']).collect()
 }

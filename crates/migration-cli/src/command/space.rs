@@ -72,7 +72,8 @@ pub(super) async fn space(
 }
 
 fn print(context: &Context, tables: &[TableDocument]) {
-    let mut table = Table::new(&["TABLE", "TOTAL", "ROWS", "INDEXES", "LONG VALUES", "DEAD ROWS", "BEFORE"]);
+    let mut table = Table::new(&["TABLE", "TOTAL", "ROWS", "INDEXES", "LONG VALUES", "DEAD ROWS", "BEFORE"])
+        .right(&["TOTAL", "ROWS", "INDEXES", "LONG VALUES", "DEAD ROWS", "BEFORE"]);
     for TableDocument { table: name, before, size } in tables {
         table.row([
             name.clone(),
@@ -84,13 +85,10 @@ fn print(context: &Context, tables: &[TableDocument]) {
             before.map_or_else(String::new, |before| bytes(before.total_bytes)),
         ]);
     }
-    let lines = table.lines(context.output.paint);
-    if lines.is_empty() {
+    if table.is_empty() {
         context.output.line("the service has no tables yet");
     }
-    for line in lines {
-        context.output.line(line);
-    }
+    context.output.table(&table);
 }
 
 /// Bytes as people read them, in powers of 1024 as PostgreSQL's `pg_size_pretty`.

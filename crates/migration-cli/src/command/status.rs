@@ -120,7 +120,7 @@ fn exit(documents: &[ServiceDocument], check: bool) -> Exit {
 }
 
 fn for_people(context: &Context, databases: &[DatabaseDocument], documents: &[ServiceDocument]) {
-    let (output, paint) = (&context.output, context.output.paint);
+    let output = &context.output;
     for database in databases {
         database.print(output);
     }
@@ -140,9 +140,7 @@ fn for_people(context: &Context, databases: &[DatabaseDocument], documents: &[Se
             (format!("{}.{}", document.schema, document.version_table), Some(Paint::faint)),
         ]);
     }
-    for line in table.lines(paint) {
-        output.line(line);
-    }
+    output.table(&table);
     for document in documents {
         for line in document.remarks() {
             output.line(format!("{}: {line}", document.name));

@@ -78,7 +78,5 @@ fn list(context: &Context) {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         table.row([task.service.to_owned(), command.get_name().to_owned(), about]);
     }
-    for line in table.lines(context.output.paint) {
-        context.output.line(line);
-    }
+    context.output.table(&table);
 }

@@ -48,12 +48,11 @@ struct Document {
 }
 
 /// Prints an error with its causes and its hint, and gives the exit that it stands for.
-pub(crate) fn print(error: &anyhow::Error, format: Format, coloured: bool) -> Exit {
+pub(crate) fn print(error: &anyhow::Error, output: &Output) -> Exit {
     let exit = Exit::of(error);
     let told = tell(error.as_ref());
-    let output = Output::new(format, coloured, false);
-    match format {
-        Format::Human => write(&told, &output),
+    match output.format {
+        Format::Human => write(&told, output),
         Format::Json => {
             let document =
                 Document { schema: "migrate/v1", ok: false, exit_code: exit.code(), errors: vec![told] };
@@ -87,14 +86,24 @@ pub(crate) fn ended(exit: Exit) {
     tracing::info!(target: TARGET, kind = "ended", ok = exit == Exit::Done, exit_code = u64::from(exit.code()));
 }
 
-/// Prints an error that was taken apart, for people.
+/// Prints an error that was taken apart, for people; also where notes are not printed.
 pub(crate) fn write(told: &Told, output: &Output) {
     let paint = output.paint;
-    let mut lines = vec![format!("{} {}", paint.bad("error:"), told.message)];
-    lines.extend(told.causes.iter().map(|cause| format!("  {} {cause}", paint.faint("because"))));
-    lines.extend(told.hint.iter().map(|hint| format!("  {} {hint}", paint.strong("hint"))));
-    // An error is told also where notes are not.
-    Output::new(output.format, paint.is_on(), false).note(lines.join("\n"));
+    let mut lines = Vec::new();
+    let mut add = |head: String, text: &str| {
+        for (number, line) in text.lines().enumerate() {
+            let head = if number == 0 { head.as_str() } else { "         " };
+            lines.push(format!("{head} {}", paint.safe(line)));
+        }
+    };
+    add(paint.bad("error:"), &told.message);
+    for cause in &told.causes {
+        add(format!("  {}", paint.faint("because")), cause);
+    }
+    if let Some(hint) = &told.hint {
+        add(format!("  {}", paint.strong("hint")), hint);
+    }
+    lines.iter().for_each(|line| output.aside(line));
 }
 
 /// Takes an error apart.

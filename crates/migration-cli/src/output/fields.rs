@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 use tracing::Event;
 use tracing::field::{Field, Visit};
 
+use super::Paint;
+
 /// Target of the events that are shown; others are none of ours.
 pub(super) const TARGET: &str = "migration";
 
@@ -17,6 +19,17 @@ impl Fields {
     pub(super) fn of(event: &Event<'_>) -> Self {
         let mut fields = Self::default();
         event.record(&mut fields);
+        fields
+    }
+
+    /// With texts as a person may see them.
+    pub(super) fn for_people(event: &Event<'_>, paint: Paint) -> Self {
+        let mut fields = Self::of(event);
+        for value in fields.0.values_mut() {
+            if let Value::String(text) = value {
+                *text = paint.safe(text);
+            }
+        }
         fields
     }
 

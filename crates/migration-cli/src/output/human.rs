@@ -1,8 +1,7 @@
 //! Events for people: a line a migration on stdout, waits and notices on stderr, bars where stderr is a terminal.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -11,17 +10,14 @@ use tracing_subscriber::layer::{Context, Layer};
 
 use super::clock::duration;
 use super::fields::{Fields, TARGET};
-use super::{Output, Paint, Shared};
-use crate::arguments::Format;
+use super::{Output, Shared};
 
 /// How often a bar is drawn while nothing is told.
 const TICK: Duration = Duration::from_millis(120);
 
 /// Draws what it is told.
 pub(super) struct HumanLayer {
-    paint: Paint,
-    width: Arc<OnceLock<(usize, usize)>>,
-    quiet: bool,
+    output: Output,
     bars: MultiProgress,
     running: Shared<BTreeMap<(String, String), Work>>,
 }
@@ -34,25 +30,25 @@ struct Work {
 }
 
 impl HumanLayer {
-    pub(super) fn new(paint: Paint, width: Arc<OnceLock<(usize, usize)>>, quiet: bool) -> Self {
-        let visible = !quiet && std::io::stderr().is_terminal();
+    pub(super) fn new(output: Output) -> Self {
+        let visible = !output.quiet && output.terminal.bars;
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
-        Self { paint, width, quiet, bars, running: Arc::new(Mutex::new(BTreeMap::new())) }
+        Self { output, bars, running: Arc::new(Mutex::new(BTreeMap::new())) }
     }
 
     fn label(&self, fields: &Fields) -> String {
-        let (service, migration) = self.width.get().copied().unwrap_or_default();
+        let (service, migration) = self.output.width.get().copied().unwrap_or_default();
         format!("{:service$}  {:migration$}", fields.text("service"), fields.text("migration"))
     }
 
     fn out(&self, line: &str) {
         // Bars are taken away while a line is written, so that both stay whole.
-        self.bars.suspend(|| Output::new(Format::Human, self.paint.is_on(), self.quiet).line(line));
+        self.bars.suspend(|| self.output.line(line));
     }
 
     fn note(&self, line: &str) {
-        self.bars.suspend(|| Output::new(Format::Human, self.paint.is_on(), self.quiet).note(line));
+        self.bars.suspend(|| self.output.note(line));
     }
 
     fn started(&self, fields: &Fields) {
@@ -81,17 +77,17 @@ impl HumanLayer {
         self.out(&format!(
             "{}  {}  {elapsed:>9}",
             self.label(fields),
-            self.paint.good(&format!("{word:<4}"))
+            self.output.paint.good(&format!("{word:<4}"))
         ));
-        self.rejects(fields, &rejects);
+        self.say_rejects(fields, &rejects);
     }
 
     fn failed(&self, fields: &Fields) {
         let rejects = self.end(fields);
         let elapsed = duration(Duration::from_millis(fields.number("elapsed_ms")));
         let word = if fields.text("outcome") == "interrupted" { "interrupted" } else { "failed" };
-        self.out(&format!("{}  {}  {elapsed:>9}", self.label(fields), self.paint.bad(word)));
-        self.rejects(fields, &rejects);
+        self.out(&format!("{}  {}  {elapsed:>9}", self.label(fields), self.output.paint.bad(word)));
+        self.say_rejects(fields, &rejects);
     }
 
     /// Takes the bar away, and gives the rejects by table.
@@ -111,13 +107,13 @@ impl HumanLayer {
         }
     }
 
-    fn rejects(&self, fields: &Fields, rejects: &BTreeMap<String, u64>) {
+    fn say_rejects(&self, fields: &Fields, rejects: &BTreeMap<String, u64>) {
         let service = fields.text("service");
         for (table, n_rejects) in rejects {
             let what = if *n_rejects == 1 { "reject" } else { "rejects" };
             self.note(&format!(
                 "{}  `{service}`: {n_rejects} {what} from `{table}`; `rejects {service}` lists them with their reasons",
-                self.paint.warn("note")
+                self.output.paint.warn("note")
             ));
         }
     }
@@ -195,7 +191,7 @@ impl<S: Subscriber> Layer<S> for HumanLayer {
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let fields = Fields::of(event);
+        let fields = Fields::for_people(event, self.output.paint);
         let (service, migration) = (fields.text("service"), fields.text("migration"));
         match fields.text("kind") {
             "migration_started" => self.started(&fields),
@@ -219,7 +215,7 @@ impl<S: Subscriber> Layer<S> for HumanLayer {
             "notice" => {
                 self.note(&format!(
                     "{}  `{service}`: `{migration}`: {}",
-                    self.paint.warn("note"),
+                    self.output.paint.warn("note"),
                     fields.text("message")
                 ));
             }

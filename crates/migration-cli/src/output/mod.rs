@@ -7,11 +7,12 @@ mod human;
 mod ndjson;
 mod style;
 mod table;
+mod terminal;
+mod text;
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
 
-use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -21,43 +22,65 @@ use crate::arguments::Format;
 pub(crate) use clock::{duration, timestamp};
 pub(crate) use style::Paint;
 pub(crate) use table::Table;
+pub(crate) use terminal::Terminal;
 
 /// Where output goes and how it looks.
+#[derive(Clone)]
 pub(crate) struct Output {
     pub(crate) format: Format,
     pub(crate) paint: Paint,
     pub(crate) quiet: bool,
     width: Arc<OnceLock<(usize, usize)>>,
+    terminal: Terminal,
 }
 
 impl Output {
-    pub(crate) fn new(format: Format, coloured: bool, quiet: bool) -> Self {
-        Self { format, paint: Paint::new(coloured), quiet, width: Arc::default() }
+    pub(crate) fn new(format: Format, terminal: Terminal, quiet: bool) -> Self {
+        Self { format, paint: Paint::new(terminal.ascii), quiet, width: Arc::default(), terminal }
     }
 
     /// A line of data, for people.
     pub(crate) fn line(&self, text: impl AsRef<str>) {
-        use std::io::Write;
-        wrote(writeln!(self.stdout(), "{}", text.as_ref()));
+        self.raw(self.paint.line(text.as_ref(), self.terminal.stdout_coloured));
+    }
+
+    /// A table of data, for people.
+    pub(crate) fn table(&self, table: &Table) {
+        for line in table.lines(self.paint, self.terminal.width) {
+            self.line(line);
+        }
     }
 
     /// A line beside the data, for people; left out with `--quiet`.
     pub(crate) fn note(&self, text: impl AsRef<str>) {
-        use std::io::Write;
         if !self.quiet {
-            let mut stderr = AutoStream::new(std::io::stderr(), self.paint.choice());
-            drop(writeln!(stderr, "{}", text.as_ref()));
+            self.aside(text.as_ref());
         }
     }
 
     /// The one document of `--json`.
     pub(crate) fn document(&self, document: &impl Serialize) -> anyhow::Result<()> {
-        self.line(serde_json::to_string_pretty(document)?);
+        let json = text::safe_json(&serde_json::to_string_pretty(document)?);
+        self.raw(format!("{json}\n"));
         Ok(())
+    }
+
+    /// Text for a program, as it is: scripts and drawings.
+    #[expect(clippy::unused_self, reason = "output goes through this type")]
+    pub(crate) fn raw(&self, text: impl AsRef<str>) {
+        let mut stdout = io::stdout().lock();
+        wrote(stdout.write_all(text.as_ref().as_bytes()).and_then(|()| stdout.flush()));
     }
 
     pub(crate) fn is_human(&self) -> bool {
         self.format == Format::Human
+    }
+
+    /// A line beside the data that is shown also with `--quiet`.
+    fn aside(&self, text: &str) {
+        let line = self.paint.line(text, self.terminal.stderr_coloured);
+        // A closed pipe is the reader's choice.
+        drop(io::stderr().write_all(line.as_bytes()));
     }
 
     /// Sets the widths of the columns of what [`Self::follow`] shows: that of the longest service name and that of the
@@ -70,7 +93,7 @@ impl Output {
     pub(crate) fn follow(&self) -> anyhow::Result<()> {
         match self.format {
             Format::Human => {
-                let layer = human::HumanLayer::new(self.paint, Arc::clone(&self.width), self.quiet);
+                let layer = human::HumanLayer::new(self.clone());
                 tracing_subscriber::registry().with(layer).try_init()?;
             }
             Format::Ndjson => {
@@ -79,10 +102,6 @@ impl Output {
             Format::Json => {}
         }
         Ok(())
-    }
-
-    fn stdout(&self) -> AutoStream<std::io::Stdout> {
-        AutoStream::new(std::io::stdout(), self.paint.choice())
     }
 }
 
@@ -106,9 +125,3 @@ pub(crate) fn unwritten() -> Option<&'static io::Error> {
 
 /// What is shared between a layer and the events it gets.
 type Shared<T> = Arc<std::sync::Mutex<T>>;
-
-impl Paint {
-    fn choice(self) -> ColorChoice {
-        if self.is_on() { ColorChoice::AlwaysAnsi } else { ColorChoice::Never }
-    }
-}

@@ -10,6 +10,7 @@ use tracing_subscriber::layer::{Context, Layer};
 
 use super::clock::timestamp;
 use super::fields::{Fields, TARGET};
+use super::text::safe_json;
 
 /// Writes each event as a line.
 #[derive(Default)]
@@ -32,6 +33,7 @@ impl<S: Subscriber> Layer<S> for NdjsonLayer {
         line.insert("level".to_owned(), Value::from(event.metadata().level().as_str().to_ascii_lowercase()));
         line.append(&mut Fields::of(event).into_map());
         let mut stdout = std::io::stdout().lock();
-        super::wrote(writeln!(stdout, "{}", Value::Object(line)).and_then(|()| stdout.flush()));
+        let line = safe_json(&Value::Object(line).to_string());
+        super::wrote(writeln!(stdout, "{line}").and_then(|()| stdout.flush()));
     }
 }
