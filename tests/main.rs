@@ -16,6 +16,7 @@ mod formats;
 mod killed;
 mod locks;
 mod looking;
+mod names;
 mod readme;
 mod refused;
 mod rejects;

@@ -26,6 +26,7 @@ Environment, also read from `.env`:
   <SERVICE>_DATABASE_URL     moves one service to a database of its own
   <SERVICE>_DATABASE_SCHEMA  puts it into another schema than that of its name
   MIGRATE_POSTGRES_DIR       where the embedded PostgreSQL keeps its data, if not in `.postgres`
+  MIGRATE_ALLOWED_OBJECTS    what event triggers of the database write to: `audit.ddl_log,audit.other`
   MIGRATE_EMBEDDED           `never`: fail without an address (the default where CI is set); `allow`: use the embedded one
   NO_COLOR                   no colour
 

@@ -6,7 +6,7 @@ use migration_kit::Service;
 use postgres_sandbox::{Cluster, PersistentCluster, SandboxError};
 
 use crate::environment::Environment;
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 
 /// Name of the database in the embedded cluster.
 const EMBEDDED_DATABASE: &str = "postgres";
@@ -70,13 +70,8 @@ pub(crate) fn connect(
         },
         None => Source::Environment,
     };
-    let deployment = Deployment::new(placements).map_err(|error| {
-        anyhow::Error::new(error).context(Failure {
-            exit: Exit::Integrity,
-            message: "the services cannot be coordinated together".to_owned(),
-            hint: None,
-        })
-    })?;
+    let deployment = Deployment::new(placements).context("the services cannot be coordinated together")?;
+    let deployment = deployment.allowing(environment.allowed_objects()?);
     Ok(Connected { deployment, source, _cluster: cluster })
 }
 

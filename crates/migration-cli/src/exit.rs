@@ -1,6 +1,8 @@
 //! Exit codes: the one place where an outcome becomes a number. They are part of the interface and never change.
 
-use migration_coordinator::{ConnectError, LockError, RunError, StepError, SurveyError, UpkeepError};
+use migration_coordinator::{
+    ConnectError, DeploymentError, LockError, RunError, StepError, SurveyError, UpkeepError,
+};
 use migration_plan::PlanError;
 use postgres_sandbox::SandboxError;
 
@@ -61,6 +63,9 @@ impl Exit {
             if let Some(error) = cause.downcast_ref::<UpkeepError>() {
                 return Self::of_upkeep(error);
             }
+            if let Some(error) = cause.downcast_ref::<DeploymentError>() {
+                return Self::of_deployment(error);
+            }
             if let Some(SandboxError::NotOurs { .. }) = cause.downcast_ref::<SandboxError>() {
                 return Self::Usage;
             }
@@ -88,6 +93,13 @@ impl Exit {
             RunError::DataLoss { .. } | RunError::Atomic { .. } | RunError::Moved => Self::Refused,
             RunError::Install { .. } => Self::Failed,
             RunError::Interrupted => Self::Interrupted,
+        }
+    }
+
+    fn of_deployment(error: &DeploymentError) -> Self {
+        match error {
+            DeploymentError::SchemaName { .. } | DeploymentError::SharedVersionTable { .. } => Self::Usage,
+            DeploymentError::Catalog(_) | DeploymentError::LockFile { .. } => Self::Integrity,
         }
     }
 

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use migration_kit::table_lock::{PATIENCE_SETTING, TableLock};
-use migration_kit::{MigrationName, literal, quote_identifier};
+use migration_kit::{MigrationName, driver_error, literal, quote_identifier};
 use migration_plan::Direction;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 
@@ -74,7 +74,25 @@ pub(crate) async fn install(session: &Session, placed: &Placed, schema_exists: b
         quote_identifier(&format!("{journal}_direction_check")),
         quote_identifier(&format!("{journal}_outcome_check")),
     );
-    session.db().execute_unprepared(&sql).await.map(drop)
+    let mut n_races = 0;
+    loop {
+        match session.db().execute_unprepared(&sql).await {
+            Err(error) if is_creation_race(&error) && n_races < CREATION_RACES => n_races += 1,
+            made => return made.map(drop),
+        }
+    }
+}
+
+/// How often a creation is tried again after another session made the same thing at the same moment.
+pub(crate) const CREATION_RACES: u32 = 3;
+
+/// Whether a row of a catalog was there already although `IF NOT EXISTS` had not seen it: another session made the same
+/// extension, schema or type at the same moment, and has committed by the time this is reported.
+pub(crate) fn is_creation_race(error: &DbErr) -> bool {
+    const NAMES: [&str; 3] =
+        ["pg_extension_name_index", "pg_namespace_nspname_index", "pg_type_typname_nsp_index"];
+    let constraint = driver_error(error).and_then(|error| error.as_database_error()?.constraint());
+    constraint.is_some_and(|constraint| NAMES.contains(&constraint))
 }
 
 /// When a transaction began, in microseconds since 1970: what tells it from another one.

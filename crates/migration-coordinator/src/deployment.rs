@@ -2,7 +2,7 @@
 //!
 //! Decided before anything is connected. Reading addresses from the environment is the caller's part.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use migration_kit::{Service, quote_identifier};
 use migration_plan::{Catalog, CatalogError, ServiceName};
@@ -26,6 +26,8 @@ pub struct Deployment {
     placements: Vec<Placed>,
     databases: Vec<DatabaseUrl>,
     catalog: Catalog,
+    /// Objects that every migration may touch, each as `schema.name`.
+    allowed: BTreeSet<String>,
 }
 
 /// A placement with what follows from it.
@@ -54,6 +56,16 @@ pub enum DeploymentError {
         /// Schema and table.
         table: String,
     },
+    /// A schema that PostgreSQL would not take under this name.
+    #[error("`{service}`: its schema cannot be `{}`: {why}", schema.escape_debug())]
+    SchemaName {
+        /// The service.
+        service: ServiceName,
+        /// The schema's name.
+        schema: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// A service's `migrations.lock` cannot be read.
     #[error("`{service}`: its `migrations.lock` cannot be read")]
     LockFile {
@@ -69,14 +81,17 @@ impl Deployment {
     /// Puts services and databases together.
     ///
     /// # Errors
-    /// [`DeploymentError`] if names or requirements do not fit, two services share a version table, or a lock file is
-    /// malformed.
+    /// [`DeploymentError`] if names or requirements do not fit, a schema cannot have its name, two services share a
+    /// version table, or a lock file is malformed.
     pub fn new(placements: Vec<Placement>) -> Result<Self, DeploymentError> {
         let catalog = Catalog::new(placements.iter().map(|p| p.service.known()).collect())?;
         let mut databases: Vec<DatabaseUrl> = Vec::new();
         let mut tables: BTreeMap<(usize, String), ServiceName> = BTreeMap::new();
         let mut placed = Vec::with_capacity(placements.len());
         for Placement { service, schema, url } in placements {
+            if let Some(why) = unusable(&schema) {
+                return Err(DeploymentError::SchemaName { service: service.name().clone(), schema, why });
+            }
             let database =
                 databases.iter().position(|known| known.identity() == url.identity()).unwrap_or_else(|| {
                     databases.push(url);
@@ -94,7 +109,19 @@ impl Deployment {
                 .map_err(|source| DeploymentError::LockFile { service: service.name().clone(), source })?;
             placed.push(Placed { service, schema, database, lock_file });
         }
-        Ok(Self { placements: placed, databases, catalog })
+        Ok(Self { placements: placed, databases, catalog, allowed: BTreeSet::new() })
+    }
+
+    /// Lets every migration touch these objects, each `schema.name` without quotes: what the database's own event
+    /// triggers write to.
+    #[must_use]
+    pub fn allowing(mut self, objects: impl IntoIterator<Item = String>) -> Self {
+        self.allowed.extend(objects);
+        self
+    }
+
+    pub(crate) fn allows(&self, object: &str) -> bool {
+        self.allowed.contains(object)
     }
 
     /// What planning knows of the services.
@@ -171,6 +198,22 @@ impl Placed {
     /// Whether the schema holds more than this service: `public`, or any other that is not the service's default.
     pub(crate) fn shares_schema(&self) -> bool {
         self.schema != self.service.default_schema() || self.schema == "public"
+    }
+}
+
+/// Why no service can live in a schema of this name, if so.
+fn unusable(schema: &str) -> Option<&'static str> {
+    /// `NAMEDATALEN` of PostgreSQL less one.
+    const LONGEST: usize = 63;
+    match schema {
+        "" => Some("it is empty"),
+        // Even in quotes, `search_path` reads it as the role's own schema.
+        "$user" => Some("a `search_path` takes it for the name of the role"),
+        "information_schema" => Some("it is the server's own"),
+        _ if schema.starts_with("pg_") => Some("names that begin with `pg_` are the server's own"),
+        _ if schema.len() > LONGEST => Some("it is longer than 63 bytes, where PostgreSQL cuts names"),
+        _ if schema.contains(char::is_control) => Some("it has a control character"),
+        _ => None,
     }
 }
 

@@ -139,6 +139,16 @@ impl Environment {
         Ok(Some(value.text))
     }
 
+    /// Objects that every migration may touch: `MIGRATE_ALLOWED_OBJECTS`, parted by commas.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub(crate) fn allowed_objects(&self) -> Result<Vec<String>, Failure> {
+        let value = self.get("MIGRATE_ALLOWED_OBJECTS")?;
+        let objects = value.iter().flat_map(|value| value.text.split(',')).map(str::trim);
+        Ok(objects.filter(|object| !object.is_empty()).map(str::to_owned).collect())
+    }
+
     /// Address of a service's database: `<SERVICE>_DATABASE_URL`, else `DATABASE_URL`.
     ///
     /// # Errors
@@ -306,7 +316,8 @@ fn add(sentences: &RefCell<Vec<String>>, sentence: String) {
     }
 }
 
-fn variable(service: &ServiceName, suffix: &str) -> String {
+/// Name of a service's own variable.
+pub(crate) fn variable(service: &ServiceName, suffix: &str) -> String {
     format!("{}_{suffix}", service.as_str().to_ascii_uppercase())
 }
 
@@ -315,6 +326,12 @@ fn is_ours(name: &str) -> bool {
     let of_libpq = Defaults::VARIABLES.iter().map(|(_, variable)| *variable);
     name.ends_with("DATABASE_URL")
         || name.ends_with("DATABASE_SCHEMA")
-        || ["MIGRATE_POSTGRES_DIR", "MIGRATE_EMBEDDED", "MIGRATE_POSTGRES_DOWNLOAD"].contains(&name)
+        || [
+            "MIGRATE_POSTGRES_DIR",
+            "MIGRATE_EMBEDDED",
+            "MIGRATE_POSTGRES_DOWNLOAD",
+            "MIGRATE_ALLOWED_OBJECTS",
+        ]
+        .contains(&name)
         || of_libpq.chain(["PGPASSWORD", "PGPASSFILE"]).any(|known| known == name)
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::Output;
 use super::fields::TARGET;
 use crate::arguments::Format;
+use crate::environment::variable;
 use crate::exit::{Exit, Failure};
 
 /// An error taken apart.
@@ -178,6 +179,9 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         error.downcast_ref::<DeploymentError>()
     {
         Some(format!("give `{second}` a schema of its own"))
+    } else if let Some(DeploymentError::SchemaName { service, .. }) = error.downcast_ref::<DeploymentError>()
+    {
+        Some(format!("set `{}` to another name", variable(service, "DATABASE_SCHEMA")))
     } else {
         error.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone())
     }

@@ -6,6 +6,9 @@
 //! catalog rows that we see although the transaction that wrote them is still in progress: it is this one. Neither needs
 //! a superuser or an event trigger, and a session beside us cannot be mistaken for us.
 //!
+//! What the database's own event triggers do for a statement of the migration cannot be told from what the migration
+//! does. Drawing a number from a sequence counts as nothing; objects that they write to are allowed by the deployment.
+//!
 //! Most migrations touch nothing else, so it is first asked whether there may be anything at all; only then what.
 //!
 //! It says what was touched; how the server is asked stands beside it, and rolling back is the caller's part. Statements
@@ -81,6 +84,12 @@ pub(crate) async fn touched<C: ConnectionTrait>(
     let declared = placed.service.migration(migration).map(|m| m.details().touches).unwrap_or_default();
     let violations = objects.into_iter().filter_map(|object| judge(object, deployment, placed, &declared));
     Ok(Touched { begun_at, violations: violations.collect() })
+}
+
+/// The event triggers of the database that run for a migration's statements too, by name.
+pub(crate) async fn event_triggers<C: ConnectionTrait>(tx: &C) -> Result<Vec<String>, DbErr> {
+    let rows = tx.query_all_raw(statement(question::EVENT_TRIGGERS, [])).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
 /// An object that the transaction touched and that may not be the service's.
@@ -161,7 +170,7 @@ fn judge(
     } else {
         deployment.owner_of(placed.database, &object.schema, &object.name)
     };
-    if declared.contains(&name.as_str()) || owner == Some(placed.name()) {
+    if declared.contains(&name.as_str()) || deployment.allows(&name) || owner == Some(placed.name()) {
         return None;
     }
     let is_external = |e: &&migration_kit::External| e.schema == object.schema && e.table == object.name;

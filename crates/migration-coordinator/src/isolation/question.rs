@@ -16,8 +16,9 @@ const ELSEWHERE: &str = "n.nspname NOT IN ('pg_catalog', 'pg_toast', 'informatio
 /// Catalogs whose objects are locked, not their tables, when they are dropped.
 const OBJECT_CATALOGS: [&str; 4] = ["pg_proc", "pg_type", "pg_namespace", "pg_extension"];
 
-/// Completes `mode` to a condition: the lock of who wrote to a table or altered it.
-const STRONGER: &str = "NOT IN ('AccessShareLock', 'RowShareLock')";
+/// Completes `mode` to a condition: the lock of who wrote to a table or altered it. `SHARE` alone keeps writers out and
+/// changes nothing; building an index takes it too, but writes a row of `pg_class`.
+const STRONGER: &str = "NOT IN ('AccessShareLock', 'RowShareLock', 'ShareLock')";
 
 /// Number of this transaction. `age` counts from there only if it has its number when `age` is first asked, so this has to
 /// be materialized: it is then read before any row is looked at.
@@ -60,7 +61,7 @@ pub(super) fn suspicion(schema: &str, search_path: &str) -> String {
     )
 }
 
-/// What the transaction touched. `$1` is the service's schema, `$2` the `search_path` to set, `$3` whether all of the
+/// What the transaction touched; of an extension that it made, the extension and none of its members. `$1` is the service's schema, `$2` the `search_path` to set, `$3` whether all of the
 /// schema is its own. One row at least, with nulls where nothing was touched.
 pub(super) fn inside() -> String {
     let functions =
@@ -91,7 +92,9 @@ pub(super) fn inside() -> String {
            WHERE locktype = 'relation' AND mode {STRONGER} GROUP BY relation), \
          relations AS (SELECT relation AS oid, altered FROM locked \
            UNION ALL SELECT x.oid, true FROM pg_class x CROSS JOIN mine WHERE {ours}), \
-         tables AS (SELECT coalesce(i.indrelid, d.refobjid, r.oid) AS oid, bool_or(r.altered) AS altered FROM relations r \
+         tables AS (SELECT coalesce(i.indrelid, d.refobjid, r.oid) AS oid, bool_or(r.altered) AS altered \
+           FROM (SELECT r.* FROM relations r LEFT JOIN pg_class c ON c.oid = r.oid \
+             WHERE r.altered OR c.relkind IS DISTINCT FROM 'S') AS r \
            LEFT JOIN pg_index i ON i.indexrelid = r.oid \
            LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = r.oid AND d.objsubid = 0 \
              AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') \
@@ -116,10 +119,16 @@ pub(super) fn inside() -> String {
                 coalesce(t.schema, '') AS schema, coalesce(t.name, '') AS name, t.role, coalesce(t.did, '') AS did, \
                 coalesce(t.catalog, 0) AS catalog, coalesce(t.oid, 0) AS oid \
          FROM (SELECT 1) AS always LEFT JOIN (\
-           SELECT DISTINCT * FROM touched WHERE NOT ($3 AND schema = $1)) AS t ON true",
+           SELECT DISTINCT * FROM touched WHERE NOT ($3 AND schema = $1) AND NOT EXISTS (\
+             SELECT FROM pg_depend e JOIN pg_extension x ON x.oid = e.refobjid CROSS JOIN mine \
+             WHERE e.classid::int8 = catalog AND e.objid::int8 = touched.oid AND e.deptype = 'e' AND {ours})) AS t ON true",
         ours = ours(),
     )
 }
+
+/// The event triggers that run for a migration's statements too, by name.
+pub(super) const EVENT_TRIGGERS: &str = "/* migrate */ SELECT evtname::text FROM pg_catalog.pg_event_trigger \
+                                         WHERE evtenabled NOT IN ('D', 'R') ORDER BY 1";
 
 /// Whether the row `x` was written by this transaction or a subtransaction of it: we see it, and who wrote it has not
 /// ended. Those of others that began after us have: else we would not see them.
@@ -157,22 +166,27 @@ fn may_be_written(catalog: &str) -> String {
     )
 }
 
-/// Catalog, number, kind, schema, name and owner of those of these objects that stand there, seen from outside. Indexes
-/// and what belongs to a table (its row type, its storage) are named with their table.
+/// Catalog, number, kind, schema, name and owner of those of these objects that are there, seen from outside. Indexes
+/// and what belongs to a table (its row type, its storage) are named with their table. Names are read from the catalogs:
+/// `pg_identify_object` puts quotes around those that need them.
 pub(super) fn outside(numbers: &[(i64, i64)]) -> String {
     let numbers: Vec<String> = numbers.iter().map(|(catalog, oid)| format!("({catalog}, {oid})")).collect();
     format!(
-        "/* migrate */ SELECT d.catalog::int8, d.oid::int8, i.type, coalesce(i.schema, ''), \
-           coalesce((SELECT relname::text FROM pg_class c WHERE c.oid = d.oid AND d.catalog::oid = 'pg_class'::regclass), \
-             (SELECT proname::text FROM pg_proc p WHERE p.oid = d.oid AND d.catalog::oid = 'pg_proc'::regclass), \
-             (SELECT typname::text FROM pg_type t WHERE t.oid = d.oid AND d.catalog::oid = 'pg_type'::regclass), \
-             i.name, i.identity), \
-           coalesce(pg_get_userbyid(coalesce((SELECT relowner FROM pg_class c WHERE c.oid = d.oid), \
-             (SELECT proowner FROM pg_proc p WHERE p.oid = d.oid), (SELECT typowner FROM pg_type t WHERE t.oid = d.oid))), 'unknown')::text \
-         FROM (VALUES {}) AS d(catalog, oid), pg_identify_object(d.catalog::oid, d.oid::oid, 0) AS i \
-         WHERE i.identity IS NOT NULL AND i.type NOT IN ('index', 'toast table') AND coalesce(i.schema, '') NOT LIKE 'pg\\_t%' \
-           AND NOT EXISTS (SELECT FROM pg_type t WHERE d.catalog::oid = 'pg_type'::regclass \
-             AND (t.oid = d.oid AND t.typrelid <> 0 OR t.typarray = d.oid))",
+        "/* migrate */ SELECT d.catalog::int8, d.oid::int8, i.type, coalesce(n.nspname::text, ''), \
+           coalesce(c.relname::text, p.proname::text, t.typname::text, s.nspname::text, x.extname::text, i.identity), \
+           coalesce(pg_get_userbyid(coalesce(c.relowner, p.proowner, t.typowner, s.nspowner, x.extowner)), 'unknown')::text \
+         FROM (VALUES {}) AS d(catalog, oid) \
+         CROSS JOIN LATERAL pg_identify_object(d.catalog::oid, d.oid::oid, 0) AS i \
+         LEFT JOIN pg_class c ON c.oid = d.oid AND d.catalog::oid = 'pg_class'::regclass \
+         LEFT JOIN pg_proc p ON p.oid = d.oid AND d.catalog::oid = 'pg_proc'::regclass \
+         LEFT JOIN pg_type t ON t.oid = d.oid AND d.catalog::oid = 'pg_type'::regclass \
+         LEFT JOIN pg_namespace s ON s.oid = d.oid AND d.catalog::oid = 'pg_namespace'::regclass \
+         LEFT JOIN pg_extension x ON x.oid = d.oid AND d.catalog::oid = 'pg_extension'::regclass \
+         LEFT JOIN pg_namespace n ON n.oid = coalesce(c.relnamespace, p.pronamespace, t.typnamespace) \
+         WHERE i.identity IS NOT NULL AND i.type NOT IN ('index', 'toast table') \
+           AND coalesce(n.nspname, '') NOT LIKE 'pg\\_t%' \
+           AND NOT EXISTS (SELECT FROM pg_type r WHERE d.catalog::oid = 'pg_type'::regclass \
+             AND (r.oid = d.oid AND r.typrelid <> 0 OR r.typarray = d.oid))",
         numbers.join(", ")
     )
 }

@@ -5,7 +5,7 @@ use migration_kit::{MigrationId, POLICY_HINT, driver_error, is_cut_by_policy};
 use migration_plan::{Direction, Step};
 use sea_orm::DbErr;
 
-use crate::bookkeeping::Outcome;
+use crate::bookkeeping::{Outcome, is_creation_race};
 use crate::isolation::Violation;
 use crate::verify::CheckResult;
 
@@ -41,6 +41,8 @@ pub enum StepError {
         id: MigrationId,
         /// What it touched, and whose that is.
         violations: Vec<Violation>,
+        /// The database's event triggers, which run for its statements too.
+        event_triggers: Vec<String>,
     },
     /// What it promised does not hold.
     #[error("`{}`: migration `{}` does not keep what it promises: {}", id.service, id.name, list(failed))]
@@ -94,6 +96,12 @@ impl StepError {
         Self::Interrupted { id: step.id.clone(), direction: step.direction }
     }
 
+    /// Whether another session made the same extension, schema or type at the same moment. `IF NOT EXISTS` does not
+    /// prevent that; once the other session has committed, it sees what is there.
+    pub(crate) fn is_creation_race(&self) -> bool {
+        matches!(self, Self::RolledBack { source, .. } if is_creation_race(source))
+    }
+
     /// How the journal calls it.
     pub(super) fn outcome(&self) -> Outcome {
         if matches!(self, Self::Interrupted { .. }) { Outcome::Interrupted } else { Outcome::Failed }
@@ -119,9 +127,17 @@ impl StepError {
                 "what was done stands and can be done again: fix the cause and run `{}` again, which resumes",
                 command(id, *direction)
             ),
-            Self::Isolation { .. } => {
-                "nothing was changed; leave it out, or declare it with `Details::touches` if its owner agrees"
-                    .to_owned()
+            Self::Isolation { event_triggers, .. } => {
+                let mut hint =
+                    "nothing was changed; leave it out, or declare it with `Details::touches` if its owner agrees"
+                        .to_owned();
+                if !event_triggers.is_empty() {
+                    let names: Vec<String> = event_triggers.iter().map(|name| format!("`{name}`")).collect();
+                    hint.push_str("; if an event trigger of the database did it (");
+                    hint.push_str(&names.join(", "));
+                    hint.push_str("), allow the object with `MIGRATE_ALLOWED_OBJECTS`");
+                }
+                hint
             }
             Self::Verify { id, rolled_back: true, .. } => {
                 format!(

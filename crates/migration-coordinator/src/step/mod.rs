@@ -16,7 +16,7 @@ use migration_plan::{Direction, Step};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
 use sea_orm_migration::SchemaManager;
 
-use crate::bookkeeping::{self, Entry, Outcome};
+use crate::bookkeeping::{self, CREATION_RACES, Entry, Outcome};
 use crate::cancel::Cancellation;
 use crate::deployment::{Deployment, Placed};
 use crate::event;
@@ -134,9 +134,11 @@ impl Worker<'_> {
 
     async fn transactionally(&self, step: &Step) -> Result<Done, StepError> {
         let mut waiting = self.waiting(step);
+        let mut n_races = 0;
         loop {
             match self.attempt(step, &waiting).await {
                 Ok(done) => return Ok(done),
+                Err(error) if error.is_creation_race() && n_races < CREATION_RACES => n_races += 1,
                 Err(error) => self.before_next_attempt(step, &mut waiting, error).await?,
             }
         }
@@ -192,7 +194,9 @@ impl Worker<'_> {
         }
         touched.violations.retain(|violation| !touched_before.contains(violation));
         if !touched.violations.is_empty() {
-            return Err(StepError::Isolation { id: step.id.clone(), violations: touched.violations });
+            let event_triggers = isolation::event_triggers(tx).await.map_err(failed)?;
+            let (id, violations) = (step.id.clone(), touched.violations);
+            return Err(StepError::Isolation { id, violations, event_triggers });
         }
         if step.direction == Direction::Apply {
             self.verify(tx, step, true).await?;

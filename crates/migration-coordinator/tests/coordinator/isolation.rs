@@ -1,9 +1,9 @@
 //! A migration keeps to its own service: what it touches elsewhere is named, and nothing of it remains.
 
-use migration_coordinator::{RunError, StepError};
+use migration_coordinator::{RunError, StepError, run};
 use migration_kit::Service;
 
-use crate::support::{Bench, Step, service, step};
+use crate::support::{Bench, Step, everything, options, service, step};
 
 const CREATE: &str = "m20250101_000001_create_item";
 const TOUCH: &str = "m20250102_000001_add_touch";
@@ -142,8 +142,8 @@ async fn what_takes_no_lock_on_a_table_is_seen_too() {
     is_refused(&bench, "ALTER TYPE crm.mood ADD VALUE 'bad'", &mood).await;
     is_refused(
         &bench,
-        "SELECT nextval('crm.numbers')",
-        &["sequence `crm.numbers` of service `crm` was written to"],
+        "ALTER SEQUENCE crm.numbers RESTART",
+        &["sequence `crm.numbers` of service `crm` was altered"],
     )
     .await;
     is_refused(&bench, "CREATE TABLE crm.stray ()", &["table `crm.stray` of service `crm` was altered"])
@@ -218,7 +218,9 @@ async fn a_services_own_schema_is_free() {
         .up("GRANT USAGE ON SCHEMA shop TO PUBLIC")
         .up("CREATE TABLE gone (id serial)")
         .up("DROP TABLE gone")
-        .up("SELECT crm.answer(), count(*) FROM crm.client");
+        .up("SELECT crm.answer(), count(*) FROM crm.client")
+        .up("SELECT nextval('crm.numbers')")
+        .up("LOCK TABLE crm.client IN SHARE MODE");
     let dropping = step("m20250103_000001_drop_all")
         .up("DROP TABLE item CASCADE")
         .up("DROP TABLE part")
@@ -228,6 +230,77 @@ async fn a_services_own_schema_is_free() {
     let create = step(CREATE).up("CREATE TABLE item (id integer, client integer)");
     bench.up_well(vec![crm(), service("shop", vec![create, own, dropping])]).await;
     assert!(bench.tables("shop").await.is_empty());
+}
+
+/// What event triggers of the database do for each statement of a migration.
+#[tokio::test]
+async fn event_triggers_that_write_are_named_and_what_they_write_to_can_be_allowed() {
+    let event_trigger = |name: &str, event: &str, body: &str| {
+        format!(
+            "CREATE FUNCTION audit.{name}() RETURNS event_trigger SECURITY DEFINER LANGUAGE plpgsql AS $$BEGIN {body}; END$$; \
+             CREATE EVENT TRIGGER {name} ON {event} EXECUTE FUNCTION audit.{name}()"
+        )
+    };
+    let draw = "PERFORM pg_catalog.nextval('audit.versions')";
+    let record = "INSERT INTO audit.\"DDL log\" VALUES (tg_tag)";
+    for (event, body, is_free) in [
+        ("ddl_command_start", draw, true),
+        ("ddl_command_end", draw, true),
+        ("ddl_command_end", "PERFORM pg_notify('ddl', tg_tag)", true),
+        ("ddl_command_start", record, false),
+        ("ddl_command_end", record, false),
+        ("sql_drop", record, false),
+    ] {
+        let bench = Bench::new();
+        // Both services' bookkeeping is there before.
+        bench.up_well(vec![crm(), service("shop", vec![step(CREATE)])]).await;
+        bench.execute("CREATE SCHEMA audit").await;
+        bench.execute("CREATE SEQUENCE audit.versions").await;
+        bench.execute("CREATE TABLE audit.\"DDL log\" (tag text)").await;
+        bench.execute(&event_trigger("watch", event, body)).await;
+        let services = || {
+            let ddl = step(TOUCH).up("CREATE TABLE part (id integer)").up("DROP TABLE part");
+            vec![crm(), service("shop", vec![step(CREATE), ddl])]
+        };
+        if !is_free {
+            let (error, _) = bench.up_badly(services()).await;
+            let says = error.to_string();
+            assert!(says.contains("table `audit.DDL log` of role `postgres` was written to"), "{says}");
+            let hint = error.hint().unwrap();
+            assert!(hint.contains("`watch`") && hint.contains("`MIGRATE_ALLOWED_OBJECTS`"), "{hint}");
+        }
+        let deployment = bench.deployment(services()).allowing(["audit.DDL log".to_owned()]);
+        let deployment = if is_free { bench.deployment(services()) } else { deployment };
+        let report = run(&deployment, &everything(), &options()).await.unwrap();
+        assert!(report.failures.is_empty(), "{event} {body}: {:#?}", report.failures);
+    }
+}
+
+/// Another session makes the same thing, and commits while ours waits to see whether it will.
+#[tokio::test]
+async fn creating_what_another_session_creates_is_tried_again() {
+    let size = "CREATE TYPE shop.size AS ENUM ('s')";
+    let make = format!("DO $$ BEGIN IF to_regtype('shop.size') IS NULL THEN {size}; END IF; END $$");
+    for (theirs, before) in [("CREATE SCHEMA shop", None), (size, Some("CREATE SCHEMA shop"))] {
+        let bench = Bench::new();
+        if let Some(sql) = before {
+            bench.execute(sql).await;
+        }
+        let mut session = bench.session().await;
+        session.execute("BEGIN").await;
+        session.execute(theirs).await;
+        let others = async {
+            bench
+                .until(
+                    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'migrate shop%' \
+                     AND wait_event_type = 'Lock')",
+                )
+                .await;
+            session.execute("COMMIT").await;
+        };
+        let services = vec![service("shop", vec![step(CREATE).up(&make)])];
+        tokio::join!(bench.up_well(services), others);
+    }
 }
 
 #[tokio::test]

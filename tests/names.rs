@@ -1,0 +1,66 @@
+//! The names that a service's schema may have: each works in every command, or is refused before anything is connected.
+
+use crate::support::{Lab, Ran, run};
+
+fn migrate(lab: &Lab, schema: &str, arguments: &[&str]) -> Ran {
+    run(lab.command(arguments).env("RAG_DATABASE_SCHEMA", schema))
+}
+
+#[test]
+fn a_schema_works_under_every_name_that_postgresql_takes() {
+    let longest = "x".repeat(63);
+    for schema in
+        ["Chat", "a b", " a b ", "a\"b", "a'b", "a\\b", "a.b", "a,b", "ünïcode", "select", "$users", &longest]
+    {
+        let lab = Lab::empty();
+        let does = |arguments: &[&str], code: i32| migrate(&lab, schema, arguments).exits(code);
+        does(&["up", "rag"], 0);
+        // A revert in a transaction, and in steps.
+        does(&["down", "rag@base"], 0);
+        does(&["up", "rag@+1"], 0);
+        does(&["up", "rag"], 0);
+        let status = does(&["status", "rag", "--check", "--json"], 0).json();
+        assert_eq!(status["services"][0]["schema"], schema.trim());
+        assert_eq!(status["services"][0]["applied"], 2, "{schema}");
+        does(&["verify", "rag"], 0);
+        does(&["rejects", "rag"], 0);
+        does(&["space", "rag"], 0);
+        let path = does(&["psql", "rag", "--", "-Atc", "SELECT current_schema()"], 0).stdout;
+        assert_eq!(path.trim_end(), schema.trim());
+        let schemas =
+            "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_|^information_schema$|^public$'";
+        assert_eq!(lab.query(schemas), schema.trim());
+    }
+}
+
+#[test]
+fn a_schema_that_cannot_have_its_name_is_refused_before_anything_is_connected() {
+    let lab = Lab::empty();
+    let too_long = "x".repeat(64);
+    for (schema, why) in [
+        (too_long.as_str(), "it is longer than 63 bytes, where PostgreSQL cuts names"),
+        (&"ü".repeat(32), "it is longer than 63 bytes, where PostgreSQL cuts names"),
+        ("$user", "a `search_path` takes it for the name of the role"),
+        ("pg_x", "names that begin with `pg_` are the server's own"),
+        ("pg_catalog", "names that begin with `pg_` are the server's own"),
+        ("information_schema", "it is the server's own"),
+        ("a\tb", "control character"),
+    ] {
+        for arguments in [&["up"][..], &["down", "rag@base"], &["status"], &["verify"], &["rejects", "rag"]] {
+            let mut command = lab.command(arguments);
+            // Nobody listens there.
+            command
+                .env("DATABASE_URL", "postgres://nobody@localhost:1/none")
+                .env("RAG_DATABASE_SCHEMA", schema);
+            let ran = run(&mut command).exits(2);
+            assert!(
+                ran.stderr.contains(why) && ran.stderr.contains("RAG_DATABASE_SCHEMA"),
+                "{}",
+                ran.shown()
+            );
+        }
+    }
+    // Empty counts as not set.
+    migrate(&lab, " ", &["up", "rag"]).exits(0);
+    assert_eq!(lab.query("SELECT to_regclass('rag.user_knowledge')"), "rag.user_knowledge");
+}
