@@ -81,7 +81,7 @@ fn every_variable_stands_in_the_example() {
             _ => expected.push(word),
         }
     }
-    expected.extend(capitals(&read("crates/migration-cli/src/program.rs")));
+    expected.extend(capitals(&read("crates/migration-cli/src/output/terminal.rs")));
     let compose = read("docker-compose.yml");
     let in_compose = compose.split("${").skip(1).filter_map(|rest| rest.split([':', '}']).next());
     expected.extend(in_compose.map(str::to_owned));
