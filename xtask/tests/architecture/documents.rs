@@ -81,7 +81,9 @@ fn every_variable_stands_in_the_example() {
             _ => expected.push(word),
         }
     }
-    expected.extend(capitals(&read("crates/migration-cli/src/output/terminal.rs")));
+    // The locale is the system's, not a setting of the program.
+    let of_terminal = capitals(&read("crates/migration-cli/src/output/terminal.rs")).into_iter();
+    expected.extend(of_terminal.filter(|name| !name.starts_with("LC_")));
     let compose = read("docker-compose.yml");
     let in_compose = compose.split("${").skip(1).filter_map(|rest| rest.split([':', '}']).next());
     expected.extend(in_compose.map(str::to_owned));

@@ -73,7 +73,7 @@ fn two_services_do_not_share_a_version_table() {
     let place = |schema: &str, service: Service| Placement {
         service,
         schema: schema.to_owned(),
-        url: "postgres://localhost/shop".parse().unwrap(),
+        url: "postgres://postgres@localhost/shop".parse().unwrap(),
     };
     let named = |name: &str| service(name, vec![step(CREATE)]);
     let adopted = |name: &str| named(name).with_version_table("seaql_migrations");
