@@ -2,10 +2,9 @@
 
 use crate::facts::Facts;
 use crate::holds::{Hold, held_back, holds};
-use crate::integrity::integrity_of;
+use crate::integrity::{integrity_of, is_passed_over};
 use crate::{
-    Catalog, Direction, History, HoldReason, IntegrityError, Phase, Plan, PlanError, Selection, Step,
-    TargetPoint, resolve,
+    Catalog, Direction, History, HoldReason, Phase, Plan, PlanError, Selection, Step, TargetPoint, resolve,
 };
 
 /// What `Plan::apply` may do.
@@ -50,6 +49,8 @@ impl Plan {
     /// also holds on an empty database. Expand steps do not wait for contract steps unless they require them; contract
     /// steps wait for each other. `+N` counts steps that can be applied; there must be as many.
     ///
+    /// What was begun and not finished, in either direction, is applied again from its start, held back or not.
+    ///
     /// Only services that are selected or pulled in have to fit the program: see [`PlanError::Integrity`].
     ///
     /// # Errors
@@ -80,6 +81,7 @@ impl Plan {
         }
         for (service, selection) in resolve::services(catalog, selections)? {
             let n_selected = draft.n_selected(service, selection, options.contract)?;
+            draft.check_begun_within(service, n_selected)?;
             draft.select(service, n_selected)?;
         }
         draft.pull_in()?;
@@ -168,6 +170,14 @@ impl Draft<'_> {
         }
     }
 
+    /// A target says where the service shall be; with something half done beyond it, it would not be there.
+    fn check_begun_within(&self, service: usize, n_selected: usize) -> Result<(), PlanError> {
+        let mut beyond = self.catalog.numbers_of(service).skip(n_selected);
+        beyond.find(|&migration| self.facts.begun(migration).is_some()).map_or(Ok(()), |migration| {
+            Err(PlanError::BegunBeyondTarget { id: self.catalog.id(migration).clone() })
+        })
+    }
+
     /// Chooses what is pending among the first migrations of a service, and reports what is held back there.
     fn select(&mut self, service: usize, n_selected: usize) -> Result<(), PlanError> {
         self.check_was_read(service)?;
@@ -193,7 +203,9 @@ impl Draft<'_> {
         for &migration in catalog.numbers_in_order().iter().rev() {
             let service = catalog.service_of(migration);
             let phase = catalog.known(migration).phase;
-            let puller = if phase == Phase::Expand { expand_for[service] } else { contract_for[service] };
+            let is_begun = self.facts.begun(migration).is_some();
+            let puller =
+                if phase == Phase::Expand || is_begun { expand_for[service] } else { contract_for[service] };
             if puller.is_some() && !self.chosen[migration] && !self.facts.is_applied(migration) {
                 self.chosen[migration] = true;
                 self.pulled_in_by[migration] = puller;
@@ -249,13 +261,7 @@ impl Draft<'_> {
         let touched = (0..self.catalog.n_services()).filter(|&service| self.touched[service]);
         let errors =
             touched.flat_map(|service| integrity_of(self.catalog, self.history, &self.facts, service));
-        let errors: Vec<_> = errors
-            .filter(|error| match (error, unknown) {
-                (IntegrityError::Missing { .. }, UnknownApplied::AllowAny) => false,
-                (IntegrityError::Ahead { .. }, unknown) => unknown == UnknownApplied::Refuse,
-                _ => true,
-            })
-            .collect();
+        let errors: Vec<_> = errors.filter(|error| !is_passed_over(error, unknown)).collect();
         if errors.is_empty() { Ok(()) } else { Err(PlanError::Integrity { errors }) }
     }
 
@@ -280,6 +286,7 @@ impl Draft<'_> {
         for &migration in self.catalog.numbers_in_order() {
             if self.chosen[migration] {
                 let mut step = step(self.catalog, migration, Direction::Apply, &self.chosen);
+                step.begun = self.facts.begun(migration);
                 step.pulled_in_by =
                     self.pulled_in_by[migration].map(|puller| self.catalog.id(puller).clone());
                 plan.steps.push(step);
@@ -305,6 +312,7 @@ pub(crate) fn step(catalog: &Catalog, migration: usize, direction: Direction, ch
         direction,
         phase: known.phase,
         transactional: known.transactional,
+        begun: None,
         after: before.iter().copied().filter(elsewhere).map(|other| catalog.id(other).clone()).collect(),
         pulled_in_by: None,
     }

@@ -72,6 +72,12 @@ pub enum PlanError {
         /// The last migration of the service that is applied after it.
         current: MigrationName,
     },
+    /// Something beyond the target of an apply was begun and not finished.
+    #[error("`{id}` was begun and not finished, and lies beyond the target")]
+    BegunBeyondTarget {
+        /// What was begun.
+        id: MigrationId,
+    },
     /// The target of an apply is held back.
     #[error("`{id}` is held back: {reason}")]
     TargetHeldBack {

@@ -1,28 +1,55 @@
-//! The history in the catalog's terms: which known migrations are applied, since when and in which order.
+//! The history in the catalog's terms: which known migrations are applied, since when and in which order, and which
+//! were begun and not finished.
 
-use crate::{Catalog, History, MigrationName};
+use std::collections::HashSet;
+
+use crate::{Catalog, Direction, History, MigrationName};
 
 /// The history laid over the catalog.
 pub(crate) struct Facts<'a> {
     /// When each known migration was applied, in seconds since 1970-01-01 UTC.
     applied_at: Vec<Option<i64>>,
+    /// In which direction each known migration was begun and not finished. Invariant: none that is applied.
+    begun: Vec<Option<Direction>>,
     /// Per service of the catalog, what is applied and not known, by time.
     unknown: Vec<Vec<&'a MigrationName>>,
+    /// Per service of the catalog, what was begun and not finished and is not known, by name.
+    unknown_begun: Vec<Vec<&'a MigrationName>>,
+    /// Per service of the catalog, what stands in the version table more than once, by time.
+    doubled: Vec<Vec<&'a MigrationName>>,
 }
 
 impl<'a> Facts<'a> {
     pub(crate) fn new(catalog: &Catalog, history: &'a History) -> Self {
-        let mut applied_at = vec![None; catalog.n_migrations()];
-        let mut unknown = vec![Vec::new(); catalog.n_services()];
-        for (service, unknown) in unknown.iter_mut().enumerate() {
-            for applied in history.applied(catalog.service_name(service)) {
+        let none = || vec![Vec::new(); catalog.n_services()];
+        let mut facts = Self {
+            applied_at: vec![None; catalog.n_migrations()],
+            begun: vec![None; catalog.n_migrations()],
+            unknown: none(),
+            unknown_begun: none(),
+            doubled: none(),
+        };
+        for service in 0..catalog.n_services() {
+            let name = catalog.service_name(service);
+            let mut seen = HashSet::new();
+            for applied in history.applied(name) {
+                if !seen.insert(&applied.name) {
+                    facts.doubled[service].push(&applied.name);
+                    continue;
+                }
                 match catalog.number_in(service, &applied.name) {
-                    Some(migration) => applied_at[migration] = Some(applied.applied_at),
-                    None => unknown.push(&applied.name),
+                    Some(migration) => facts.applied_at[migration] = Some(applied.applied_at),
+                    None => facts.unknown[service].push(&applied.name),
+                }
+            }
+            for (begun, direction) in history.begun(name) {
+                match catalog.number_in(service, begun) {
+                    Some(migration) => facts.begun[migration] = Some(direction),
+                    None => facts.unknown_begun[service].push(begun),
                 }
             }
         }
-        Self { applied_at, unknown }
+        facts
     }
 
     pub(crate) fn is_applied(&self, migration: usize) -> bool {
@@ -33,28 +60,47 @@ impl<'a> Facts<'a> {
         self.applied_at[migration]
     }
 
+    /// In which direction it was begun and not finished, if it was.
+    pub(crate) fn begun(&self, migration: usize) -> Option<Direction> {
+        self.begun[migration]
+    }
+
+    /// Whether the database holds all or something of it.
+    pub(crate) fn is_present(&self, migration: usize) -> bool {
+        self.is_applied(migration) || self.begun[migration].is_some()
+    }
+
     pub(crate) fn unknown(&self, service: usize) -> &[&'a MigrationName] {
         &self.unknown[service]
     }
 
-    /// The known migrations that are applied, in the order in which that happened.
+    pub(crate) fn unknown_begun(&self, service: usize) -> &[&'a MigrationName] {
+        &self.unknown_begun[service]
+    }
+
+    pub(crate) fn doubled(&self, service: usize) -> &[&'a MigrationName] {
+        &self.doubled[service]
+    }
+
+    /// The known migrations that are applied or begun, in the order in which that happened: what was begun comes last.
     ///
     /// Version tables count whole seconds of clocks that differ. So a migration counts as applied no earlier than what
     /// it requires, and where seconds are equal the catalog's order decides: no order of these times can put a
     /// migration before its requirement.
     pub(crate) fn in_order_of_application(&self, catalog: &Catalog) -> Vec<usize> {
-        let mut since = self.applied_at.clone();
-        let mut applied = Vec::new();
+        let mut since = vec![None; catalog.n_migrations()];
+        let mut present = Vec::new();
         for &migration in catalog.numbers_in_order() {
-            if let Some(own) = self.applied_at[migration] {
+            if self.is_present(migration) {
+                let own = (self.begun[migration].is_some(), self.applied_at[migration]);
                 let required =
                     catalog.requires(migration).iter().filter_map(|&requirement| since[requirement]);
                 since[migration] = required.chain([own]).max();
-                applied.push(migration);
+                present.push(migration);
             }
         }
         // Stable: those of one second stay in the catalog's order.
-        applied.sort_by_key(|&migration| since[migration]);
-        applied
+        present.sort_by_key(|&migration| since[migration]);
+        present
     }
 }

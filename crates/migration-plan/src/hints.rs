@@ -31,6 +31,9 @@ impl PlanError {
             Self::TargetBehind { id, .. } => {
                 format!("to revert what was applied after it, use `down {}@{}`", id.service, id.name)
             }
+            Self::BegunBeyondTarget { id } => {
+                format!("`up {}@{}` finishes it, `down {}@-1` takes it back", id.service, id.name, id.service)
+            }
             Self::TargetHeldBack { reason, .. } => hint_of_hold(reason),
             Self::BeyondTarget { requirement, .. } => format!(
                 "give `{}` no target, or `{}@{}`",

@@ -1,8 +1,11 @@
-//! What the version tables say, read at one moment. How they are read is the coordinator's part.
+//! What version tables and journals say, read at one moment. How they are read is the coordinator's part.
+//!
+//! A migration is pending, applied, or begun and not finished: the last is a state of its own, because something of the
+//! migration is there and something is missing.
 
 use std::collections::BTreeMap;
 
-use crate::{Catalog, MigrationId, MigrationName, ServiceName};
+use crate::{Catalog, Direction, MigrationId, MigrationName, ServiceName};
 
 /// One row of a version table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub struct AppliedMigration {
 pub struct History {
     // Invariant: rows are sorted by time, then name; `None` stands for a service without a version table.
     services: BTreeMap<ServiceName, Option<Vec<AppliedMigration>>>,
+    /// What was begun and not finished, as far as the version tables do not say otherwise.
+    begun: BTreeMap<ServiceName, BTreeMap<MigrationName, Direction>>,
 }
 
 impl History {
@@ -33,7 +38,7 @@ impl History {
     #[must_use]
     pub fn empty_of(catalog: &Catalog) -> Self {
         let services = catalog.services().map(|service| (service.name.clone(), None));
-        Self { services: services.collect() }
+        Self { services: services.collect(), begun: BTreeMap::new() }
     }
 
     /// Records the rows of a service's version table, in any order.
@@ -45,6 +50,13 @@ impl History {
     /// Records that a service has no version table.
     pub fn record_absent(&mut self, service: ServiceName) {
         self.services.insert(service, None);
+    }
+
+    /// Records that a migration was begun and not finished, and in which direction last.
+    ///
+    /// A row in the version table outweighs it: another tool then finished the migration.
+    pub fn record_begun(&mut self, id: MigrationId, direction: Direction) {
+        self.begun.entry(id.service).or_default().insert(id.name, direction);
     }
 
     /// Whether it is known what the service's version table holds, or that there is none.
@@ -69,6 +81,18 @@ impl History {
     #[must_use]
     pub fn is_applied(&self, id: &MigrationId) -> bool {
         self.applied(&id.service).iter().any(|applied| applied.name == id.name)
+    }
+
+    /// The migrations of a service that were begun and not finished, by name, each with its last direction.
+    pub fn begun(&self, service: &ServiceName) -> impl Iterator<Item = (&MigrationName, Direction)> {
+        let begun = self.begun.get(service).filter(|_| self.was_read(service));
+        let applied: std::collections::HashSet<&MigrationName> = if begun.is_some() {
+            self.applied(service).iter().map(|row| &row.name).collect()
+        } else {
+            Default::default()
+        };
+        let begun = begun.into_iter().flatten().map(|(name, direction)| (name, *direction));
+        begun.filter(move |(name, _)| !applied.contains(name))
     }
 
     /// The services that were read, by name.

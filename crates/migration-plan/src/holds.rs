@@ -16,7 +16,8 @@ pub(crate) enum Hold {
 /// For each migration why it is held back, if it is pending and held back.
 ///
 /// Beside its own reason a migration is held back by what it requires and by any earlier expand step of its service, a
-/// contract step also by any earlier contract step.
+/// contract step also by any earlier contract step. One that was begun and not finished is held back by what it requires
+/// only: it was asked for before, and half of it serves neither the old application nor the new one.
 ///
 /// `now` is in seconds since 1970-01-01 UTC; pending expand steps count as applied now, since a contract step that
 /// comes after them comes after them in the same run.
@@ -33,9 +34,13 @@ pub(crate) fn holds(
         let applied_at = facts.applied_at(migration);
         let phase = catalog.known(migration).phase;
         if applied_at.is_none() {
-            let required = || catalog.requires(migration).iter().copied().find(|&n| holds[n].is_some());
-            holds[migration] = own_hold(phase, earlier.last_expand_at, contract, now)
-                .or_else(|| required().or(earlier.held_before(phase)).map(Hold::Needs));
+            let required = catalog.requires(migration).iter().copied().find(|&n| holds[n].is_some());
+            holds[migration] = if facts.begun(migration).is_some() {
+                required.map(Hold::Needs)
+            } else {
+                own_hold(phase, earlier.last_expand_at, contract, now)
+                    .or(required.or(earlier.held_before(phase)).map(Hold::Needs))
+            };
         }
         let held = holds[migration].map(|_| migration);
         match phase {

@@ -2,7 +2,7 @@
 //! migration was edited afterwards takes the journal and is the coordinator's part.
 
 use crate::facts::Facts;
-use crate::{Catalog, History, MigrationId, MigrationName};
+use crate::{Catalog, History, MigrationId, MigrationName, UnknownApplied};
 
 /// One way in which a version table does not fit the program.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +28,18 @@ pub enum IntegrityError {
         /// What it requires.
         requirement: MigrationId,
     },
+    /// Begun, not finished, and not known here: how to finish it is not known either.
+    #[error("migration `{id}` was begun and not finished, and is missing here")]
+    BegunElsewhere {
+        /// The migration.
+        id: MigrationId,
+    },
+    /// It has several rows in the version table, whose key is missing then.
+    #[error("migration `{id}` is in the version table more than once")]
+    Doubled {
+        /// The migration.
+        id: MigrationId,
+    },
 }
 
 impl IntegrityError {
@@ -47,6 +59,11 @@ impl IntegrityError {
             ),
             Self::BeforeRequirement { requirement, .. } => {
                 format!("apply the requirement alone: `up {}@{}`", requirement.service, requirement.name)
+            }
+            Self::BegunElsewhere { id } => format!("finish or revert `{id}` with the build that began it"),
+            Self::Doubled { .. } => {
+                "delete all of its rows but one, and give the version table its primary key on `version` back"
+                    .to_owned()
             }
         }
     }
@@ -69,15 +86,23 @@ pub(crate) fn integrity_of(
     service: usize,
 ) -> Vec<IntegrityError> {
     let newest = newest_known(catalog, service);
-    let mut errors = Vec::new();
+    let id_of = |name: &MigrationName| MigrationId {
+        service: catalog.service_name(service).clone(),
+        name: name.clone(),
+    };
+    let doubled = facts.doubled(service).iter().map(|name| IntegrityError::Doubled { id: id_of(name) });
+    let mut errors: Vec<_> = doubled.collect();
     for &name in facts.unknown(service) {
-        let id = MigrationId { service: catalog.service_name(service).clone(), name: name.clone() };
+        let id = id_of(name);
         errors.push(if is_ahead(name, newest) {
             IntegrityError::Ahead { id }
         } else {
             IntegrityError::Missing { id }
         });
     }
+    errors.extend(
+        facts.unknown_begun(service).iter().map(|name| IntegrityError::BegunElsewhere { id: id_of(name) }),
+    );
     for migration in catalog.numbers_of(service).filter(|&migration| facts.is_applied(migration)) {
         let inside = catalog.requires(migration).iter().copied().filter(|&n| !facts.is_applied(n));
         let inside = inside.map(|requirement| catalog.id(requirement));
@@ -88,6 +113,17 @@ pub(crate) fn integrity_of(
         }
     }
     errors
+}
+
+/// Whether an apply may pass over the difference.
+pub(crate) fn is_passed_over(error: &IntegrityError, unknown: UnknownApplied) -> bool {
+    match error {
+        IntegrityError::Ahead { .. } => unknown != UnknownApplied::Refuse,
+        IntegrityError::Missing { .. } | IntegrityError::BegunElsewhere { .. } => {
+            unknown == UnknownApplied::AllowAny
+        }
+        IntegrityError::BeforeRequirement { .. } | IntegrityError::Doubled { .. } => false,
+    }
 }
 
 /// The newest name of a service by the time that names begin with: lists need not be sorted.

@@ -25,6 +25,9 @@ pub struct Step {
     pub phase: Phase,
     /// Whether it runs inside one transaction.
     pub transactional: bool,
+    /// In which direction the migration was begun before and not finished, if it was: this step finishes it, or takes
+    /// back what there is of it.
+    pub begun: Option<Direction>,
     /// Steps of this plan in other services that must be done before, in the plan's order. Steps of the same service
     /// are done one after the other anyway.
     pub after: Vec<MigrationId>,

@@ -2,9 +2,9 @@
 
 use crate::apply::step;
 use crate::facts::Facts;
-use crate::integrity::integrity_of;
 use crate::{
-    Catalog, Direction, History, IntegrityError, Plan, PlanError, Redo, Selection, TargetPoint, resolve,
+    Catalog, Direction, History, IntegrityError, MigrationId, MigrationName, Plan, PlanError, Redo,
+    Selection, Step, TargetPoint, resolve,
 };
 
 impl Plan {
@@ -12,7 +12,8 @@ impl Plan {
     /// `base` means all.
     ///
     /// The order is the reverse of that of application. Where the version table's seconds do not tell, the order of the
-    /// lists decides; no clock can put a migration after one that it requires.
+    /// lists decides; no clock can put a migration after one that it requires. What was begun and not finished, in either
+    /// direction, counts as the last to be applied: it is reverted before those below it.
     ///
     /// Requirements of programs that carry other services are not known here, so they cannot be protected.
     ///
@@ -52,7 +53,7 @@ const LAST: TargetPoint = TargetPoint::Back(std::num::NonZeroU32::MIN);
 struct Draft<'a> {
     catalog: &'a Catalog,
     facts: Facts<'a>,
-    /// Applied migrations in the order of application.
+    /// Applied and begun migrations in the order of application.
     applied: Vec<usize>,
     /// Migrations to be reverted.
     chosen: Vec<bool>,
@@ -90,7 +91,17 @@ impl<'a> Draft<'a> {
         if !history.was_read(name) {
             return Err(PlanError::HistoryNotRead { service: name.clone() });
         }
-        let unknown: Vec<_> = self.facts.unknown(service).iter().map(|&name| name.clone()).collect();
+        let id = |name: &&MigrationName| MigrationId {
+            service: self.catalog.service_name(service).clone(),
+            name: (*name).clone(),
+        };
+        let doubled = self.facts.doubled(service).iter().map(|name| IntegrityError::Doubled { id: id(name) });
+        let errors: Vec<_> = doubled.collect();
+        if !errors.is_empty() {
+            return Err(PlanError::Integrity { errors });
+        }
+        let unknown = self.facts.unknown(service).iter().chain(self.facts.unknown_begun(service));
+        let unknown: Vec<_> = unknown.map(|&name| name.clone()).collect();
         if unknown.is_empty() {
             Ok(())
         } else {
@@ -116,7 +127,7 @@ impl<'a> Draft<'a> {
             }
             TargetPoint::Name(text) => {
                 let kept = resolve::migration(self.catalog, service, text)?;
-                let at = applied.iter().position(|&migration| migration == kept);
+                let at = applied.iter().position(|&n| n == kept && self.facts.is_applied(n));
                 at.map(|at| at + 1)
                     .ok_or_else(|| PlanError::TargetNotApplied { id: self.catalog.id(kept).clone() })
             }
@@ -125,7 +136,7 @@ impl<'a> Draft<'a> {
 
     /// Checks that each can be reverted and that none that stays requires it.
     fn check_reversible(&self, history: &History) -> Result<(), PlanError> {
-        for migration in self.newest_first() {
+        for migration in self.oldest_first().rev() {
             let id = self.catalog.id(migration);
             if let Some(reason) = &self.catalog.known(migration).irreversible {
                 return Err(PlanError::Irreversible { id: id.clone(), reason: reason.clone() });
@@ -136,7 +147,7 @@ impl<'a> Draft<'a> {
                 if !history.was_read(&dependent_id.service) {
                     return Err(PlanError::HistoryNotRead { service: dependent_id.service.clone() });
                 }
-                if self.facts.is_applied(dependent) && !self.chosen[dependent] {
+                if self.facts.is_present(dependent) && !self.chosen[dependent] {
                     by.push(dependent_id.clone());
                 }
             }
@@ -150,36 +161,36 @@ impl<'a> Draft<'a> {
     /// Checks that each could be applied again.
     fn check_requirements(&self, history: &History) -> Result<(), PlanError> {
         let mut errors = Vec::new();
-        for service in 0..self.catalog.n_services() {
-            if self.catalog.numbers_of(service).any(|migration| self.chosen[migration]) {
-                errors.extend(integrity_of(self.catalog, history, &self.facts, service).into_iter().filter(
-                    |error| match error {
-                        IntegrityError::BeforeRequirement { id, .. } => {
-                            self.catalog.number_of(id).is_some_and(|migration| self.chosen[migration])
-                        }
-                        IntegrityError::Missing { .. } | IntegrityError::Ahead { .. } => false,
-                    },
-                ));
+        for migration in self.oldest_first() {
+            let inside = self.catalog.requires(migration).iter().copied();
+            let inside = inside.filter(|&n| !self.facts.is_applied(n) && !self.chosen[n]);
+            let inside = inside.map(|requirement| self.catalog.id(requirement));
+            let outside =
+                self.catalog.requires_outside(migration).iter().filter(|id| !history.is_applied(id));
+            for requirement in inside.chain(outside).filter(|id| history.was_read(&id.service)) {
+                let (id, requirement) = (self.catalog.id(migration).clone(), requirement.clone());
+                errors.push(IntegrityError::BeforeRequirement { id, requirement });
             }
         }
         if errors.is_empty() { Ok(()) } else { Err(PlanError::Integrity { errors }) }
     }
 
-    fn newest_first(&self) -> impl Iterator<Item = usize> {
-        self.applied.iter().rev().copied().filter(|&migration| self.chosen[migration])
+    fn oldest_first(&self) -> impl DoubleEndedIterator<Item = usize> {
+        self.applied.iter().copied().filter(|&migration| self.chosen[migration])
     }
 
     fn revert(&self) -> Plan {
-        let steps = self
-            .newest_first()
-            .map(|migration| step(self.catalog, migration, Direction::Revert, &self.chosen));
+        let steps = self.oldest_first().rev().map(|migration| Step {
+            begun: self.facts.begun(migration),
+            ..step(self.catalog, migration, Direction::Revert, &self.chosen)
+        });
         Plan { steps: steps.collect(), held_back: Vec::new() }
     }
 
     fn apply(&self) -> Plan {
-        let oldest_first = self.applied.iter().copied().filter(|&migration| self.chosen[migration]);
-        let steps =
-            oldest_first.map(|migration| step(self.catalog, migration, Direction::Apply, &self.chosen));
+        let steps = self
+            .oldest_first()
+            .map(|migration| step(self.catalog, migration, Direction::Apply, &self.chosen));
         Plan { steps: steps.collect(), held_back: Vec::new() }
     }
 }

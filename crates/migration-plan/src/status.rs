@@ -1,5 +1,5 @@
-//! Where each service stands, as far as the version tables tell. Whether something runs, stopped midway or cannot be
-//! reached is for the coordinator to say, with the states kept for that.
+//! Where each service stands, as far as its history tells. Whether something runs or cannot be reached is for the
+//! coordinator to say, with the states kept for that.
 
 use std::fmt;
 
@@ -7,7 +7,8 @@ use crate::facts::Facts;
 use crate::holds::{Hold, held_back, holds};
 use crate::integrity::integrity_of;
 use crate::{
-    AppliedMigration, Catalog, ContractSteps, HeldBack, History, IntegrityError, MigrationName, ServiceName,
+    AppliedMigration, Catalog, ContractSteps, Direction, HeldBack, History, IntegrityError, MigrationName,
+    ServiceName,
 };
 
 /// Where a service stands, in one word.
@@ -23,7 +24,7 @@ pub enum ServiceState {
     Diverged,
     /// Nothing is applied.
     Empty,
-    /// A migration stopped midway; decided by the coordinator.
+    /// A migration was begun and not finished.
     Dirty,
     /// A run is under way; decided by the coordinator.
     Running,
@@ -46,7 +47,10 @@ pub struct ServiceStatus {
     pub head: Option<MigrationName>,
     /// Known migrations that are applied, in the order of application.
     pub applied: Vec<AppliedMigration>,
-    /// Migrations that `up` would apply, in the order of the list.
+    /// Migrations that were begun and not finished, each with its last direction, in the order of the list; then those
+    /// that are not known here.
+    pub begun: Vec<(MigrationName, Direction)>,
+    /// Migrations that `up` would apply, what was begun among them, in the order of the list.
     pub pending: Vec<MigrationName>,
     /// Migrations that are not applied and that `up` would leave out, in the order of the list.
     pub held_back: Vec<HeldBack>,
@@ -131,6 +135,7 @@ impl<'a> View<'a> {
             current: None,
             head: numbers.clone().next_back().map(name),
             applied: Vec::new(),
+            begun: Vec::new(),
             pending: Vec::new(),
             held_back: Vec::new(),
             missing: Vec::new(),
@@ -143,6 +148,10 @@ impl<'a> View<'a> {
         let current = numbers.clone().rev().find(|&migration| self.facts.is_applied(migration));
         status.current = current.map(name);
         status.applied = self.applied_of(service);
+        let begun = numbers.clone().filter_map(|n| Some((name(n), self.facts.begun(n)?)));
+        let unknown = self.facts.unknown_begun(service);
+        let elsewhere = self.history.begun(&status.service).filter(|(name, _)| unknown.contains(name));
+        status.begun = begun.chain(elsewhere.map(|(name, direction)| (name.clone(), direction))).collect();
         for migration in numbers.filter(|&migration| !self.facts.is_applied(migration)) {
             if let Some(hold) = self.holds[migration] {
                 status.held_back.push(held_back(self.catalog, migration, hold));
@@ -157,8 +166,11 @@ impl<'a> View<'a> {
             match error {
                 IntegrityError::Missing { id } => status.missing.push(id.name),
                 IntegrityError::Ahead { id } => status.ahead.push(id.name),
-                // Not a matter of this service alone: `integrity` tells.
-                IntegrityError::BeforeRequirement { .. } => {}
+                // What was begun is told above; the others are for `integrity` to tell, since they are not a matter of
+                // names alone.
+                IntegrityError::BegunElsewhere { .. }
+                | IntegrityError::BeforeRequirement { .. }
+                | IntegrityError::Doubled { .. } => {}
             }
         }
         status.state = state(&status);
@@ -175,7 +187,9 @@ impl<'a> View<'a> {
 }
 
 fn state(status: &ServiceStatus) -> ServiceState {
-    if !status.missing.is_empty() {
+    if !status.begun.is_empty() {
+        ServiceState::Dirty
+    } else if !status.missing.is_empty() {
         ServiceState::Diverged
     } else if !status.ahead.is_empty() {
         ServiceState::Ahead

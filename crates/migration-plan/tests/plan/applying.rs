@@ -305,3 +305,70 @@ fn a_plan_is_seen_service_by_service() {
     "#]]
     .assert_eq(&lines.collect::<String>());
 }
+
+#[test]
+fn what_was_begun_is_applied_again() {
+    check_apply(
+        "a: m1 m2 m3",
+        "a: m1 m2<",
+        "",
+        &expect![[r#"
+            apply a:m2 begun to revert
+            apply a:m3
+        "#]],
+    );
+    check_apply(
+        "a: m1 m2 m3",
+        "a: m1 m2>",
+        "a@+1",
+        &expect![[r#"
+            apply a:m2 begun to apply
+        "#]],
+    );
+    // Neither target nor service says it is not to be finished: it is needed.
+    check_apply(
+        "a: m1 m2(contract 1h) m3; b: m1(requires a:m3)",
+        "a: m1 m2>",
+        "b",
+        &expect![[r#"
+            apply a:m2 begun to apply for b:m1
+            apply a:m3 for b:m1
+            apply b:m1 after a:m3
+        "#]],
+    );
+}
+
+#[test]
+fn what_was_begun_is_not_held_back() {
+    check_apply(
+        "a: m1 m2(contract) m3(contract 9h)",
+        "a: m1 m3<",
+        "",
+        &expect![[r#"
+            apply a:m3 begun to revert
+            hold a:m2: it is a contract step, and those were not asked for
+        "#]],
+    );
+}
+
+#[test]
+fn nothing_begun_is_left_beyond_a_target() {
+    check_apply(
+        "a: m1 m2 m3",
+        "a: m1 m3>",
+        "a@m2",
+        &expect![[r#"
+            error: `a:m3` was begun and not finished, and lies beyond the target
+            hint: `up a@m3` finishes it, `down a@-1` takes it back
+        "#]],
+    );
+    check_apply(
+        "a: m1 m2",
+        "a: m1 m2<",
+        "a@m1",
+        &expect![[r#"
+            error: `a:m2` was begun and not finished, and lies beyond the target
+            hint: `up a@m2` finishes it, `down a@-1` takes it back
+        "#]],
+    );
+}

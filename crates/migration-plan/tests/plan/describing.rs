@@ -19,6 +19,10 @@ fn check(known: &str, applied: &str, expect: &Expect) {
         }
     };
     part("applied", list(&applied));
+    part(
+        "begun",
+        list(&status.begun.iter().map(|(name, direction)| format!("{direction} {name}")).collect::<Vec<_>>()),
+    );
     part("pending", list(&status.pending));
     part("missing", list(&status.missing));
     part("ahead", list(&status.ahead));
@@ -132,4 +136,16 @@ fn integrity_judges_all_services() {
         migration `a:m3` is applied but `b:m1`, which it requires, is not
           apply the requirement alone: `up b@m1`
     "#]].assert_eq(&short(&lines.collect::<String>()));
+}
+
+#[test]
+fn what_was_begun_is_a_state_of_its_own() {
+    check("a: m1 m2 m3", "a: m1 m2>", &expect!["dirty m1 of m3; applied m1; begun apply m2; pending m2 m3"]);
+    check(
+        "a: m1 m2(contract)",
+        "a: m1 m2<",
+        &expect!["dirty m1 of m2; applied m1; begun revert m2; pending m2"],
+    );
+    check("a: m1", "a: m1 m9>", &expect!["dirty m1 of m1; applied m1; begun apply m9"]);
+    check("a: m1", "a: m1>", &expect!["dirty none of m1; begun apply m1; pending m1"]);
 }

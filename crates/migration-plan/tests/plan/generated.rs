@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use migration_plan::{
     AppliedMigration, Catalog, Direction, History, KnownMigration, KnownService, MigrationId, Phase, Plan,
-    Selection, ServiceName, TargetPoint,
+    Selection, Step, TargetPoint,
 };
 use proptest::prelude::*;
 
@@ -76,7 +76,7 @@ pub(crate) fn selections() -> impl Strategy<Value = Vec<Selection>> {
     prop::collection::vec((service, target).prop_map(|(service, target)| Selection { service, target }), 0..4)
 }
 
-/// Any rows in any version tables, read or not: also such as no run could have left.
+/// Any rows in any version tables, read or not, and anything begun: also such as no run could have left.
 pub(crate) fn any_history() -> impl Strategy<Value = History> {
     let row = (
         prop_oneof![9 => (1_u32..9).prop_map(|n| format!("m{n}")), 1 => Just("legacy".to_owned())],
@@ -84,7 +84,10 @@ pub(crate) fn any_history() -> impl Strategy<Value = History> {
     )
         .prop_map(|(text, applied_at)| AppliedMigration { name: name(&text), applied_at });
     let table = prop::option::of(prop::collection::vec(row, 0..9));
-    prop::collection::vec(prop::option::weighted(0.9, table), SERVICES.len()).prop_map(|tables| {
+    let begun = (prop::sample::select(&SERVICES[..]), 1_u32..9, any::<bool>());
+    let begun = prop::collection::vec(begun, 0..4);
+    let tables = prop::collection::vec(prop::option::weighted(0.9, table), SERVICES.len());
+    (tables, begun).prop_map(|(tables, begun)| {
         let mut history = History::new();
         for (service, table) in SERVICES.iter().zip(tables) {
             match table {
@@ -93,23 +96,58 @@ pub(crate) fn any_history() -> impl Strategy<Value = History> {
                 None => {}
             }
         }
+        for (service, number, is_revert) in begun {
+            let id = MigrationId { service: service_name(service), name: name(&format!("m{number}")) };
+            history.record_begun(id, if is_revert { Direction::Revert } else { Direction::Apply });
+        }
         history
     })
 }
 
 /// The history once a plan is done, at a time in seconds.
 pub(crate) fn done(history: &History, plan: &Plan, at: i64) -> History {
-    let mut done = history.clone();
-    for step in plan.steps() {
-        let service: &ServiceName = &step.id.service;
-        let mut rows = done.applied(service).to_vec();
-        match step.direction {
-            Direction::Apply => rows.push(AppliedMigration { name: step.id.name.clone(), applied_at: at }),
-            Direction::Revert => rows.retain(|row| row.name != step.id.name),
+    done_until(history, plan.steps(), at)
+}
+
+fn done_until(history: &History, steps: &[Step], at: i64) -> History {
+    steps.iter().fold(history.clone(), |history, step| {
+        let row = AppliedMigration { name: step.id.name.clone(), applied_at: at };
+        changed(&history, &step.id, (step.direction == Direction::Apply).then_some(row))
+    })
+}
+
+/// The history if the first so many steps of a plan are done, and the next one was begun and not finished.
+pub(crate) fn stopped(history: &History, plan: &Plan, n_done: usize, at: i64) -> (History, Step) {
+    let begun = &plan.steps()[n_done];
+    let history = done_until(history, &plan.steps()[..n_done], at);
+    // What is begun loses its row: it is neither applied nor reverted.
+    let mut stopped = changed(&history, &begun.id, None);
+    stopped.record_begun(begun.id.clone(), begun.direction);
+    (stopped, begun.clone())
+}
+
+/// The history with another row of one migration, or none, and nothing of it begun.
+fn changed(history: &History, id: &MigrationId, row: Option<AppliedMigration>) -> History {
+    let mut changed = History::new();
+    for service in history.services() {
+        let mut rows = history.applied(service).to_vec();
+        if *service == id.service {
+            rows.retain(|row| row.name != id.name);
+            rows.extend(row.clone());
         }
-        done.record(service.clone(), rows);
+        if history.has_table(service) || *service == id.service {
+            changed.record(service.clone(), rows);
+        } else {
+            changed.record_absent(service.clone());
+        }
+        for (name, direction) in history.begun(service) {
+            let begun = MigrationId { service: service.clone(), name: name.clone() };
+            if begun != *id {
+                changed.record_begun(begun, direction);
+            }
+        }
     }
-    done
+    changed
 }
 
 const SERVICES: [&str; 4] = ["d", "b", "a", "c"];

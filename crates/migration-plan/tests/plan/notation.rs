@@ -4,14 +4,15 @@
 //! for a conventional one, both in what is given and in what is shown; any other word stands for itself.
 //!
 //! A history: `a: m1@10 m2@20; b: -; c: ?`. `@` gives seconds (otherwise a row has as many as its place), `-` says that
-//! there is no version table, as for services left out, and `?` that it was not read.
+//! there is no version table, as for services left out, and `?` that it was not read. `m1>` was begun to be applied and
+//! not finished, `m1<` begun to be reverted.
 
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
 use expect_test::Expect;
 use migration_plan::{
-    AppliedMigration, ApplyOptions, Catalog, CatalogError, ContractSteps, History, KnownMigration,
+    AppliedMigration, ApplyOptions, Catalog, CatalogError, ContractSteps, Direction, History, KnownMigration,
     KnownService, MigrationId, MigrationName, Phase, Plan, PlanError, Selection, ServiceName, UnknownApplied,
 };
 
@@ -54,7 +55,19 @@ pub(crate) fn history(catalog: &Catalog, applied: &str) -> History {
         match words {
             "-" => history.record_absent(service_name(name)),
             "?" => history = without(&history, name),
-            _ => history.record(service_name(name), words.split_whitespace().enumerate().map(row).collect()),
+            _ => {
+                let (begun, rows): (Vec<&str>, Vec<&str>) =
+                    words.split_whitespace().partition(|word| word.ends_with(['<', '>']));
+                history.record(service_name(name), rows.into_iter().enumerate().map(row).collect());
+                for word in begun {
+                    let direction = if word.ends_with('>') { Direction::Apply } else { Direction::Revert };
+                    let id = MigrationId {
+                        service: service_name(name),
+                        name: self::name(word.trim_end_matches(['<', '>'])),
+                    };
+                    history.record_begun(id, direction);
+                }
+            }
         }
     }
     history
@@ -87,6 +100,9 @@ pub(crate) fn plan_text(plan: &Plan) -> String {
         let _ = write!(text, "{} {}", step.direction, step.id);
         if !step.transactional {
             text.push_str(" online");
+        }
+        if let Some(direction) = step.begun {
+            let _ = write!(text, " begun to {direction}");
         }
         if !step.after.is_empty() {
             let _ = write!(text, " after {}", list(&step.after));

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use migration_plan::{
     AppliedMigration, ApplyOptions, Catalog, ContractSteps, Direction, History, MigrationId, Phase, Plan,
-    Selection, TargetPoint, UnknownApplied, integrity, statuses,
+    Redo, Selection, ServiceState, TargetPoint, UnknownApplied, integrity, status, statuses,
 };
 use proptest::prelude::*;
 
-use crate::generated::{any_history, catalog, done, selections, written};
+use crate::generated::{any_history, catalog, done, selections, stopped, written};
 use crate::notation::{self, NOW};
 
 /// One run of the command line: what was selected, and whether contract steps were asked for.
@@ -54,7 +54,12 @@ fn assert_in_order(catalog: &Catalog, history: &History, plan: &Plan) {
         match step.direction {
             Direction::Apply => {
                 assert!(!history.is_applied(&step.id), "{} is applied already", step.id);
-                for needed in before(catalog, &step.id) {
+                // What was begun is finished whatever is held back before it.
+                let needed = match step.begun {
+                    None => before(catalog, &step.id),
+                    Some(_) => catalog.migration(&step.id).expect("known").requires.clone(),
+                };
+                for needed in needed {
                     assert!(
                         history.is_applied(&needed) || seen.contains(&needed),
                         "{} before {needed}",
@@ -65,12 +70,12 @@ fn assert_in_order(catalog: &Catalog, history: &History, plan: &Plan) {
                 }
             }
             Direction::Revert => {
-                assert!(history.is_applied(&step.id), "{} is not applied", step.id);
+                assert!(is_present(history, &step.id), "{} is not applied", step.id);
                 for dependent in catalog.requirements().filter(|requirement| *requirement.required == step.id)
                 {
                     let dependent = dependent.dependent;
                     assert!(
-                        !history.is_applied(dependent) || seen.contains(dependent),
+                        !is_present(history, dependent) || seen.contains(dependent),
                         "{} before {dependent}",
                         step.id
                     );
@@ -80,6 +85,11 @@ fn assert_in_order(catalog: &Catalog, history: &History, plan: &Plan) {
         assert!(step.after.iter().all(|other| seen.contains(other)), "{} waits for a later step", step.id);
         assert!(seen.insert(step.id.clone()), "{} stands twice", step.id);
     }
+}
+
+/// Whether all or something of the migration is there.
+fn is_present(history: &History, id: &MigrationId) -> bool {
+    history.is_applied(id) || history.begun(&id.service).any(|(name, _)| *name == id.name)
 }
 
 /// Asserts that the steps stand in the one order of the catalog.
@@ -141,6 +151,62 @@ proptest! {
         prop_assert_eq!(&redo.revert, &revert);
         assert_in_order(&catalog, &history, &redo.apply);
         prop_assert_eq!(done(&history, &redo.apply, now), applied);
+    }
+
+    #[test]
+    fn what_was_begun_is_finished_first_in_both_directions(
+        written in written(), runs in runs(), next in selections(), mode in 0_usize..3, stop: prop::sample::Index,
+        later in selections(), contract: bool,
+    ) {
+        let catalog = catalog(&written);
+        let (history, now) = after_runs(&catalog, &runs);
+        let plan = match mode {
+            0 => Plan::apply(&catalog, &history, &next, &options(contract, now)),
+            1 => Plan::revert(&catalog, &history, &next),
+            _ => Plan::redo(&catalog, &history, &next).map(Redo::in_sequence),
+        };
+        let Ok(plan) = plan else { return Ok(()) };
+        if plan.is_empty() {
+            return Ok(());
+        }
+        let (history, begun) = stopped(&history, &plan, stop.index(plan.steps().len()), now);
+        let service = &begun.id.service;
+        let status = status(&catalog, &history, service, now).unwrap();
+        prop_assert_eq!(status.state, ServiceState::Dirty);
+        prop_assert_eq!(&status.begun, &[(begun.id.name.clone(), begun.direction)]);
+        prop_assert!(status.pending.contains(&begun.id.name), "held back: {:?}", status.held_back);
+
+        let up = Plan::apply(&catalog, &history, &[], &options(false, now)).unwrap();
+        assert_in_order(&catalog, &history, &up);
+        let resumed = up.steps_of(service).find(|step| step.id == begun.id).unwrap();
+        prop_assert_eq!((&resumed.id, resumed.begun), (&begun.id, Some(begun.direction)));
+        let finished = done(&history, &up, now);
+        prop_assert_eq!(integrity(&catalog, &finished), vec![]);
+        prop_assert!(catalog.services().all(|service| finished.begun(&service.name).next().is_none()));
+
+        let last: Selection = format!("{service}@-1").parse().unwrap();
+        let back = Plan::revert(&catalog, &history, std::slice::from_ref(&last)).unwrap();
+        prop_assert_eq!(back.steps().iter().map(|step| &step.id).collect::<Vec<_>>(), vec![&begun.id]);
+        prop_assert_eq!(back.steps()[0].begun, Some(begun.direction));
+        let reverted = done(&history, &back, now);
+        prop_assert!(!is_present(&reverted, &begun.id));
+        prop_assert_eq!(integrity(&catalog, &reverted), vec![]);
+        let redo = Plan::redo(&catalog, &history, &[last]).unwrap();
+        prop_assert_eq!(&redo.revert, &back);
+        prop_assert_eq!(&redo.apply.steps()[0].id, &begun.id);
+
+        // Whatever is asked for of its service next: it is dealt with, and first, or the whole is refused. Applying may
+        // catch up on what comes before it in the list.
+        if later.iter().any(|selection| selection.service == *service) {
+            if let Ok(plan) = Plan::apply(&catalog, &history, &later, &options(contract, now)) {
+                prop_assert!(plan.steps_of(service).any(|step| step.id == begun.id));
+            }
+            let revert = Plan::revert(&catalog, &history, &later);
+            let redo = Plan::redo(&catalog, &history, &later).map(Redo::in_sequence);
+            for plan in [revert, redo].into_iter().flatten() {
+                prop_assert_eq!(plan.steps_of(service).next().map(|step| &step.id), Some(&begun.id));
+            }
+        }
     }
 
     #[test]

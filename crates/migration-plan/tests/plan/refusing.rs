@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use crate::notation::check_apply;
+use crate::notation::{check_apply, check_revert};
 
 #[test]
 fn a_service_that_is_not_known() {
@@ -253,6 +253,54 @@ fn what_does_not_fit_in_a_service_that_is_pulled_in() {
         &expect![[r#"
             error: migration `b:m1` is applied but missing here
             hint: bring the file of `b:m1` back, or remove its row on purpose with `repair b`
+        "#]],
+    );
+}
+
+#[test]
+fn doubled_rows_and_what_others_began_are_refused() {
+    check_apply(
+        "a: m1 m2",
+        "a: m1 m1",
+        "",
+        &expect![[r#"
+            error: migration `a:m1` is in the version table more than once
+            hint: delete all of its rows but one, and give the version table its primary key on `version` back
+        "#]],
+    );
+    check_apply(
+        "a: m1 m2",
+        "a: m1 m9>",
+        "",
+        &expect![[r#"
+            error: migration `a:m9` was begun and not finished, and is missing here
+            hint: finish or revert `a:m9` with the build that began it
+        "#]],
+    );
+    check_apply(
+        "a: m1 m2",
+        "a: m1 m9>",
+        "--allow-any",
+        &expect![[r#"
+            apply a:m2
+        "#]],
+    );
+    check_revert(
+        "a: m1 m2",
+        "a: m1 m9>",
+        "a@base",
+        &expect![[r#"
+            error: `a` has applied migrations that this build cannot revert: `m9`
+            hint: revert with the build that applied them
+        "#]],
+    );
+    // Another tool finished it: the version table outweighs the journal.
+    check_apply(
+        "a: m1 m2",
+        "a: m1 m2 m2>",
+        "",
+        &expect![[r#"
+            nothing
         "#]],
     );
 }

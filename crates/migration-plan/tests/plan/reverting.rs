@@ -335,3 +335,78 @@ fn redo_refuses_what_could_not_be_applied_again() {
         "#]],
     );
 }
+
+#[test]
+fn what_was_begun_is_reverted_first() {
+    check_revert(
+        "a: m1 m2 m3",
+        "a: m1@1 m2@2 m3>",
+        "a@m1",
+        &expect![[r#"
+            revert a:m3 begun to apply
+            revert a:m2
+        "#]],
+    );
+    check_revert(
+        "a: m1 m2(online)",
+        "a: m1@1 m2<",
+        "a@-1",
+        &expect![[r#"
+            revert a:m2 online begun to revert
+        "#]],
+    );
+    check_revert(
+        "a: m1 m2",
+        "a: m1@1 m2>",
+        "a@m2",
+        &expect![[r#"
+            error: `a:m2` is not applied, so there is no reverting to it
+            hint: to apply it, use `up a@m2`
+        "#]],
+    );
+    check_redo(
+        "a: m1 m2",
+        "a: m1@1 m2<",
+        "a",
+        &expect![[r#"
+            revert a:m2 begun to revert
+            apply a:m2
+        "#]],
+    );
+}
+
+#[test]
+fn what_another_service_began_still_needs_its_requirements() {
+    let known = "a: m1; b: m1(requires a:m1)";
+    check_revert(
+        known,
+        "a: m1; b: m1>",
+        "a@base",
+        &expect![[r#"
+            error: `a:m1` is still needed by `b:m1`
+            hint: revert that in the same command: give `b` a target too
+        "#]],
+    );
+    check_revert(
+        known,
+        "a: m1; b: m1<",
+        "a@base b@base",
+        &expect![[r#"
+            revert b:m1 begun to revert
+            revert a:m1 after b:m1
+        "#]],
+    );
+}
+
+#[test]
+fn doubled_rows_are_refused() {
+    check_revert(
+        "a: m1 m2",
+        "a: m1 m2 m2",
+        "a@-1",
+        &expect![[r#"
+            error: migration `a:m2` is in the version table more than once
+            hint: delete all of its rows but one, and give the version table its primary key on `version` back
+        "#]],
+    );
+}
