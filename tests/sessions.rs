@@ -121,3 +121,59 @@ fn reading_says_what_it_waits_for_and_ends_at_the_first_signal() {
     other.query("ROLLBACK");
     lab.migrate(&["status"]).exits(0);
 }
+
+#[test]
+fn settings_of_role_and_database_change_neither_rows_nor_answers() {
+    // Each of them changed something once, or would: `3` instead of a reject, quoted definitions, a statement cut off.
+    const HOSTILE: [&str; 16] = [
+        "standard_conforming_strings = off",
+        "quote_all_identifiers = on",
+        "default_transaction_isolation = serializable",
+        "default_transaction_deferrable = on",
+        "transform_null_equals = on",
+        "array_nulls = off",
+        "bytea_output = escape",
+        "\"DateStyle\" = 'German, DMY'",
+        "\"IntervalStyle\" = iso_8601",
+        "\"TimeZone\" = 'Asia/Kathmandu'",
+        "extra_float_digits = -15",
+        "gin_fuzzy_search_limit = 1",
+        "exit_on_error = on",
+        "statement_timeout = 20",
+        "idle_session_timeout = 100",
+        "session_replication_role = replica",
+    ];
+    let answers = |hostile: &[&str]| {
+        let (lab, role, url) = owned();
+        migrate_as(&lab, &url, &["up", "assessments@m20260122", "--quiet"]).exits(0);
+        lab.query(
+            "SET session_replication_role = replica; INSERT INTO assessments.question_history \
+               (competency_assessment_id, question_text, ai_evaluation) VALUES (gen_random_uuid(), 'q', '{\"score\": 350}')",
+        );
+        for setting in hostile {
+            lab.query(&format!("ALTER ROLE {role} SET {setting}"));
+        }
+        migrate_as(&lab, &url, &["up", "--quiet"]).exits(0);
+        let verified = migrate_as(&lab, &url, &["verify"]).exits(0).stdout;
+        let rows = lab.query(
+            "SELECT score FROM assessments.question_history UNION ALL \
+             SELECT count(*)::int FROM assessments.migration_reject_assessments",
+        );
+        (verified, rows)
+    };
+    assert_eq!(answers(&HOSTILE), answers(&[]));
+}
+
+#[test]
+fn who_may_not_connect_is_told_what_to_change() {
+    let (lab, role, url) = owned();
+    lab.query(&format!("ALTER ROLE {role} CONNECTION LIMIT 0"));
+    let refused = migrate_as(&lab, &url, &["up", "--quiet"]).exits(8);
+    assert!(refused.stderr.contains("53300") && refused.stderr.contains("--jobs 1"), "{}", refused.shown());
+    lab.query(&format!(
+        "ALTER ROLE {role} CONNECTION LIMIT -1; ALTER DATABASE {0} OWNER TO postgres; REVOKE CONNECT ON DATABASE {0} FROM PUBLIC",
+        lab.database.name()
+    ));
+    let refused = migrate_as(&lab, &url, &["up", "--quiet"]).exits(8);
+    assert!(refused.stderr.contains("42501") && refused.stderr.contains("`CONNECT`"), "{}", refused.shown());
+}

@@ -81,14 +81,24 @@ impl ConnectError {
             Self::Unreachable { .. } => {
                 "check that the server runs and that host and port of DATABASE_URL are right"
             }
-            Self::Refused { .. } => "check user, password and database name of DATABASE_URL",
+            Self::Refused { source, .. } => match code(source).as_deref() {
+                Some("53300") => {
+                    "the server or the role has no connection left: use `--jobs 1`, or raise the limit"
+                }
+                Some("57P03") => "the server is starting up or shutting down: try again in a moment",
+                Some("55000") => {
+                    "the database is set to accept no connections: `ALLOW_CONNECTIONS` of `ALTER DATABASE`"
+                }
+                Some("42501") => "the role may not connect to the database: have `CONNECT` granted",
+                _ => "check user, password and database name of DATABASE_URL",
+            },
             Self::Pooled { .. } => "use a URL that leads directly to the server, not through the proxy",
             Self::TooOld { .. } => "upgrade the server",
         }
     }
 
     fn classify(database: &DatabaseUrl, source: sqlx::Error) -> Self {
-        let code = source.as_database_error().and_then(|e| e.code().map(Cow::into_owned));
+        let code = code(&source);
         let database = database.to_string();
         match code.as_deref() {
             // 08P01: `unsupported startup parameter: options`, PgBouncer's answer to start-up options.
@@ -97,6 +107,11 @@ impl ConnectError {
             None => Self::Unreachable { database, source },
         }
     }
+}
+
+/// The SQLSTATE that the server gives.
+fn code(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error()?.code().map(Cow::into_owned)
 }
 
 /// One dedicated connection that runs the migrations of one service and holds its lock.
