@@ -40,7 +40,7 @@ fn history_tells_every_run() {
     chat m20251017_000001_add_message_source revert succeeded
     ");
     let other = lab.migrate(&["history", "rag", "--verbose"]).exits(0);
-    assert_snapshot!(other.stdout, @"nothing was run yet");
+    assert_snapshot!(other.stdout, @"no run is recorded (1 service asked)");
 }
 
 #[test]
@@ -102,6 +102,7 @@ fn verify_names_what_was_broken_by_hand() {
       · state of `messages_role_check`: validated
       · state of `messages_message_length_check`: validated
     rag           6 checks hold
+    20 checks of 2 services
     --- stderr
     ");
     let document = lab.migrate(&["verify", "--json"]).exits(4).json();

@@ -17,6 +17,7 @@ mod killed;
 mod locks;
 mod looking;
 mod names;
+mod reading;
 mod readme;
 mod refused;
 mod rejects;

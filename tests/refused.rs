@@ -66,7 +66,7 @@ fn a_server_that_is_not_there() {
     exit 8
     --- stdout
     SERVICE  STATE        APPLIED  PENDING  CURRENT  VERSION TABLE
-    chat     unreachable  0        0        –        chat.seaql_migrations_chat
+    chat     unreachable  ?        ?        ?        chat.seaql_migrations_chat
     --- stderr
     error: cannot reach `shop@127.0.0.1:1`
       because Connection refused (os error [number])
@@ -154,8 +154,8 @@ fn a_role_that_may_not_read() {
     exit 8
     --- stdout
     --- stderr
-    error: `chat`: role `[role]` may not read its version table
-      hint connect as the owner of the schema, or have the right granted
+    error: `chat`: role `[role]` may not read `chat.seaql_migrations_chat`
+      hint it needs USAGE on the schema and SELECT on `chat.seaql_migrations_chat`
     ");
 }
 

@@ -69,7 +69,10 @@ impl Exit {
             if let Some(SandboxError::NotOurs { .. }) = cause.downcast_ref::<SandboxError>() {
                 return Self::Usage;
             }
-            if cause.is::<ConnectError>() || cause.is::<SurveyError>() || cause.is::<SandboxError>() {
+            if let Some(error) = cause.downcast_ref::<SurveyError>() {
+                return Self::of_survey(error);
+            }
+            if cause.is::<ConnectError>() || cause.is::<SandboxError>() {
                 return Self::Connection;
             }
             if let Some(failure) = cause.downcast_ref::<Failure>() {
@@ -82,10 +85,8 @@ impl Exit {
     /// The exit for a run that did not begin or ended early.
     pub(crate) fn of_run(error: &RunError) -> Self {
         match error {
-            RunError::Connect(_)
-            | RunError::Survey(_)
-            | RunError::Rights { .. }
-            | RunError::ReadOnly { .. } => Self::Connection,
+            RunError::Survey(error) => Self::of_survey(error),
+            RunError::Connect(_) | RunError::Rights { .. } | RunError::ReadOnly { .. } => Self::Connection,
             RunError::Plan(error) => Self::of_plan(error),
             RunError::Lock(error) => Self::of_lock(error),
             RunError::Step(error) => Self::of_step(error),
@@ -103,10 +104,15 @@ impl Exit {
         }
     }
 
+    /// The exit for what could not be read.
+    pub(crate) fn of_survey(error: &SurveyError) -> Self {
+        if error.is_damage() { Self::Integrity } else { Self::Connection }
+    }
+
     fn of_upkeep(error: &UpkeepError) -> Self {
         match error {
             UpkeepError::UnknownService { .. } => Self::Usage,
-            UpkeepError::Connect(_) => Self::Connection,
+            UpkeepError::Connect(_) | UpkeepError::Read { .. } => Self::Connection,
             UpkeepError::Lock(error) => Self::of_lock(error),
             UpkeepError::Database { .. } => Self::Failed,
             UpkeepError::Interrupted { .. } => Self::Interrupted,

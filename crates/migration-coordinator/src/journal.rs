@@ -1,6 +1,9 @@
 //! Reading the journal: what was run, when, by whom, and how it ended.
 
+use std::sync::Arc;
+
 use migration_kit::ServiceName;
+use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
 use crate::deployment::{Deployment, Placed};
@@ -34,32 +37,62 @@ pub struct JournalLine {
     pub error: Option<String>,
 }
 
-/// The journals of these services (all, if none are named), oldest line first. A service without a journal has none.
-///
-/// # Errors
-/// [`SurveyError`] if a database cannot be read.
-pub async fn journal(
-    deployment: &Deployment,
-    services: &[ServiceName],
-) -> Result<Vec<JournalLine>, SurveyError> {
+/// What the journals of some services say.
+#[derive(Debug)]
+pub struct Journals {
+    /// Lines of all journals that were read, oldest first. A service without a journal has none.
+    pub lines: Vec<JournalLine>,
+    /// How many services were asked and answered.
+    pub n_services: usize,
+    /// Why the others did not.
+    pub unread: Vec<Arc<SurveyError>>,
+}
+
+/// The journals of these services (all, if none are named). One that cannot be read leaves the others readable.
+pub async fn journal(deployment: &Deployment, services: &[ServiceName]) -> Journals {
+    let mut journals = Journals { lines: Vec::new(), n_services: 0, unread: Vec::new() };
     let mut lines = Vec::new();
-    for placed in deployment.placements() {
-        if services.is_empty() || services.contains(placed.name()) {
-            lines.extend(journal_of(deployment, placed).await?);
+    for (index, url) in deployment.databases().iter().enumerate() {
+        let asked = |placed: &&Placed| {
+            placed.database == index && (services.is_empty() || services.contains(placed.name()))
+        };
+        let asked: Vec<&Placed> = deployment.placements().iter().filter(asked).collect();
+        if asked.is_empty() {
+            continue;
         }
+        let mut reading = match Reading::open(url).await {
+            Ok(reading) => reading,
+            Err(error) => {
+                journals.unread.push(Arc::new(error.into()));
+                continue;
+            }
+        };
+        for placed in asked {
+            match journal_of(&mut reading, placed).await {
+                Ok(read) => {
+                    journals.n_services += 1;
+                    lines.extend(read);
+                }
+                Err(source) => journals.unread.push(Arc::new(SurveyError::Table {
+                    service: placed.name().clone(),
+                    table: format!("{}.{}", placed.schema, placed.journal_name()),
+                    source,
+                })),
+            }
+        }
+        reading.close().await;
     }
     // By the time of writing: a line that tells an end is younger than the one that tells the beginning.
     lines.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Ok(lines.into_iter().map(|(_, line)| line).collect())
+    journals.lines = lines.into_iter().map(|(_, line)| line).collect();
+    journals
 }
 
 /// The lines of one journal, each with the time at which it was written.
 async fn journal_of(
-    deployment: &Deployment,
+    reading: &mut Reading<'_>,
     placed: &Placed,
-) -> Result<Vec<(String, JournalLine)>, SurveyError> {
-    let url = &deployment.databases()[placed.database];
-    let mut reading = Reading::open(url).await?;
+) -> Result<Vec<(String, JournalLine)>, sqlx::Error> {
     let exists = format!(
         "/* migrate */ SELECT pg_catalog.to_regclass({}) IS NOT NULL",
         migration_kit::literal(&placed.journal())
@@ -76,27 +109,26 @@ async fn journal_of(
         if !reading.rows(&exists).await?.first().is_some_and(|row| row.get(0)) {
             return Ok(Vec::new());
         }
-        let rows = reading.rows(&sql).await?;
-        rows.iter()
-            .map(|row| {
-                let line = JournalLine {
-                    service: placed.name().to_string(),
-                    migration: row.try_get(0)?,
-                    run: row.try_get(1)?,
-                    direction: row.try_get(2)?,
-                    outcome: row.try_get(3)?,
-                    started_at: row.try_get(4)?,
-                    elapsed_ms: row.try_get(5)?,
-                    role: row.try_get(6)?,
-                    host: row.try_get(7)?,
-                    tool: row.try_get(8)?,
-                    error: row.try_get(9)?,
-                };
-                Ok((row.try_get(10)?, line))
-            })
-            .collect::<Result<Vec<_>, sqlx::Error>>()
+        reading.rows(&sql).await?.iter().map(|row| line(placed, row)).collect()
     }
     .await;
-    reading.close().await;
-    read.map_err(|source| SurveyError::Query { database: url.to_string(), source })
+    reading.end().await;
+    read
+}
+
+fn line(placed: &Placed, row: &PgRow) -> Result<(String, JournalLine), sqlx::Error> {
+    let line = JournalLine {
+        service: placed.name().to_string(),
+        migration: row.try_get(0)?,
+        run: row.try_get(1)?,
+        direction: row.try_get(2)?,
+        outcome: row.try_get(3)?,
+        started_at: row.try_get(4)?,
+        elapsed_ms: row.try_get(5)?,
+        role: row.try_get(6)?,
+        host: row.try_get(7)?,
+        tool: row.try_get(8)?,
+        error: row.try_get(9)?,
+    };
+    Ok((row.try_get(10)?, line))
 }

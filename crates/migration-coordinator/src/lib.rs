@@ -28,7 +28,7 @@ pub use cancel::{Cancellation, Stop, cancellation};
 pub use database::{DatabaseUrl, DatabaseUrlError, Defaults, LibpqEnvironment};
 pub use deployment::{Deployment, DeploymentError, Placement};
 pub use isolation::Violation;
-pub use journal::{JournalLine, journal};
+pub use journal::{JournalLine, Journals, journal};
 pub use lock::LockError;
 pub use lock_file::{LockEntry, LockFile, LockFileError, RecordedLock};
 pub use run::{

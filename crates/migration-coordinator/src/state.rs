@@ -13,6 +13,8 @@ pub fn service_state(service: &Service, facts: &ServiceFacts, status: &ServiceSt
     match facts.access {
         Access::Unreachable => ServiceState::Unreachable,
         Access::Forbidden => ServiceState::Forbidden,
+        Access::Unreadable => ServiceState::Unreadable,
+        Access::Lost => ServiceState::Damaged,
         Access::Absent | Access::Read if facts.holder.is_some() => ServiceState::Running,
         Access::Absent | Access::Read if !stopped_midway(service, facts).is_empty() => ServiceState::Dirty,
         Access::Absent | Access::Read => status.state,

@@ -33,6 +33,15 @@ pub enum UpkeepError {
     /// The migration lock was not taken.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// Something could not be read.
+    #[error("`{service}`: the database could not be read")]
+    Read {
+        /// The service.
+        service: ServiceName,
+        /// What the database says.
+        #[source]
+        source: DbErr,
+    },
     /// The database refused something.
     #[error("`{service}`: the database could not do it")]
     Database {
@@ -62,7 +71,7 @@ pub async fn rejected(
     let placed = find(deployment, service)?;
     let mut reading = reading(deployment, placed).await?;
     let listed = reading.ask(|asked| rejects::list(asked, &placed.schema, service.as_str(), limit)).await;
-    listed.map_err(|source| UpkeepError::Database { service: service.clone(), source })
+    listed.map_err(|source| UpkeepError::Read { service: service.clone(), source })
 }
 
 /// How many entries a service's reject table has, by migration, table, field and reason.
@@ -76,7 +85,7 @@ pub async fn reject_counts(
     let placed = find(deployment, service)?;
     let mut reading = reading(deployment, placed).await?;
     let counted = reading.ask(|asked| rejects::counts(asked, &placed.schema, service.as_str())).await;
-    counted.map_err(|source| UpkeepError::Database { service: service.clone(), source })
+    counted.map_err(|source| UpkeepError::Read { service: service.clone(), source })
 }
 
 /// The size of each table in a service's schema (of its own ones, where it shares the schema), largest first.
@@ -88,7 +97,7 @@ pub async fn table_sizes(
     service: &ServiceName,
 ) -> Result<Vec<(String, TableSize)>, UpkeepError> {
     let placed = find(deployment, service)?;
-    let failed = |source| UpkeepError::Database { service: service.clone(), source };
+    let failed = |source| UpkeepError::Read { service: service.clone(), source };
     let mut reading = reading(deployment, placed).await?;
     let sql = format!(
         "/* migrate */ SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
@@ -172,7 +181,7 @@ impl UpkeepError {
             Self::Lock(LockError::Busy { .. }) => {
                 Some("see `locks`, and try again when the other run is over")
             }
-            Self::Lock(LockError::Query { .. }) | Self::Database { .. } => None,
+            Self::Lock(LockError::Query { .. }) | Self::Read { .. } | Self::Database { .. } => None,
             Self::Interrupted { .. } => Some("run it again"),
         }
     }
@@ -184,7 +193,7 @@ fn find<'d>(deployment: &'d Deployment, service: &ServiceName) -> Result<&'d Pla
 
 /// A connection in a `READ ONLY` transaction that ends with it.
 async fn reading<'d>(deployment: &'d Deployment, placed: &Placed) -> Result<Reading<'d>, UpkeepError> {
-    let failed = |error| UpkeepError::Database { service: placed.name().clone(), source: driver(error) };
+    let failed = |error| UpkeepError::Read { service: placed.name().clone(), source: driver(error) };
     let mut reading = Reading::open(&deployment.databases()[placed.database]).await?;
     reading.begin().await.map_err(failed)?;
     Ok(reading)

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
+use std::sync::Arc;
 
 use migration_kit::{Check, CheckKind, MigrationName, POLICY_HINT, ServiceName, is_cut_by_policy};
 use sea_orm::sqlx::{self, Row};
@@ -14,7 +15,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use crate::bookkeeping::search_path;
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
-use crate::survey::{Access, Survey, SurveyError};
+use crate::survey::{Survey, SurveyError};
 
 /// How many violating rows are shown; a check selects no more of a row than its reader may see.
 const SHOWN: usize = 3;
@@ -47,8 +48,12 @@ impl fmt::Display for CheckResult {
 pub struct ServiceVerification {
     /// The service.
     pub service: ServiceName,
-    /// One entry a check of an applied migration, or why the service could not be asked.
-    pub results: Result<Vec<CheckResult>, SurveyError>,
+    /// Applied migrations that are known here: what was looked at.
+    pub n_migrations: usize,
+    /// Applied migrations that are not known here: what they promised could not be asked.
+    pub unknown: Vec<MigrationName>,
+    /// One entry per check of an applied migration, or why the service could not be asked.
+    pub results: Result<Vec<CheckResult>, Arc<SurveyError>>,
 }
 
 /// The query that answers a check with one row of two columns: whether it holds, and what was found. A check may end
@@ -92,20 +97,24 @@ pub async fn verify(deployment: &Deployment, services: &[ServiceName]) -> Vec<Se
     // One connection per database: a role may have few.
     let mut readings = BTreeMap::new();
     let mut verifications = Vec::new();
-    for placed in deployment.placements() {
-        if services.is_empty() || services.contains(placed.name()) {
-            let applied: Vec<MigrationName> = survey
-                .service(placed.name())
-                .map(|facts| facts.applied.iter().map(|applied| applied.name.clone()).collect())
-                .unwrap_or_default();
-            let forbidden = survey.service(placed.name()).is_some_and(|f| f.access == Access::Forbidden);
-            let results = if forbidden {
-                Err(SurveyError::Forbidden { service: placed.name().clone() })
-            } else {
-                verify_service(deployment, &mut readings, placed, &applied).await
-            };
-            verifications.push(ServiceVerification { service: placed.name().clone(), results });
+    for (placed, facts) in deployment.placements().iter().zip(&survey.services) {
+        if !services.is_empty() && !services.contains(placed.name()) {
+            continue;
         }
+        let is_known = |name: &&MigrationName| placed.service.migration(name).is_some();
+        let names = facts.applied.iter().map(|applied| &applied.name);
+        let (applied, unknown): (Vec<_>, Vec<_>) = names.partition(is_known);
+        let results = match &facts.unread {
+            Some(error) if !facts.is_history_known() => Err(error.clone()),
+            _ if applied.is_empty() => Ok(Vec::new()),
+            _ => verify_service(deployment, &mut readings, placed, &applied).await.map_err(Arc::new),
+        };
+        verifications.push(ServiceVerification {
+            service: placed.name().clone(),
+            n_migrations: applied.len(),
+            unknown: unknown.into_iter().cloned().collect(),
+            results,
+        });
     }
     verifications
 }
@@ -114,7 +123,7 @@ async fn verify_service<'d>(
     deployment: &'d Deployment,
     readings: &mut BTreeMap<usize, Reading<'d>>,
     placed: &Placed,
-    applied: &[MigrationName],
+    applied: &[&MigrationName],
 ) -> Result<Vec<CheckResult>, SurveyError> {
     let reading = match readings.entry(placed.database) {
         Entry::Occupied(open) => open.into_mut(),
@@ -123,7 +132,7 @@ async fn verify_service<'d>(
     let mut results = Vec::new();
     for (name, migration) in placed.service.migrations().filter(|(name, _)| applied.contains(name)) {
         for check in migration.details().checks {
-            if check.until.as_ref().is_none_or(|until| !applied.contains(until)) {
+            if check.until.as_ref().is_none_or(|until| !applied.contains(&until)) {
                 results.push(ask_alone(reading, placed, name, &check).await);
             }
         }

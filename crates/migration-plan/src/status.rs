@@ -30,6 +30,10 @@ pub enum ServiceState {
     Running,
     /// The version table may not be read; decided by the coordinator.
     Forbidden,
+    /// The version table could not be read or understood; decided by the coordinator.
+    Unreadable,
+    /// The version table is gone although migrations were applied; decided by the coordinator.
+    Damaged,
     /// The version table was not read.
     Unreachable,
 }
@@ -94,6 +98,8 @@ impl ServiceState {
             Self::Dirty => "dirty",
             Self::Running => "running",
             Self::Forbidden => "forbidden",
+            Self::Unreadable => "unreadable",
+            Self::Damaged => "damaged",
             Self::Unreachable => "unreachable",
         }
     }

@@ -1,5 +1,6 @@
 //! Applying, reverting and verifying through the coordinator, with soak times passed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use migration_coordinator::{
@@ -37,7 +38,7 @@ pub enum ScratchError {
     },
     /// A service could not be asked.
     #[error(transparent)]
-    Survey(#[from] SurveyError),
+    Survey(#[from] Arc<SurveyError>),
     /// Soak times could not be let pass.
     #[error("`applied_at` could not be set back")]
     Soak(#[source] DbErr),

@@ -55,6 +55,11 @@ impl DatabaseDocument {
             .collect()
     }
 
+    /// Whether it answered.
+    pub(super) fn is_reachable(&self) -> bool {
+        self.reachable
+    }
+
     /// Says on stderr what is used, or why it cannot be.
     pub(super) fn print(&self, output: &Output) {
         match &self.told {

@@ -1,15 +1,17 @@
 //! `history`: each migration and what became of it; with `--verbose`, every run. Reads only.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use migration_coordinator::{JournalLine, Survey, journal};
+use migration_coordinator::{JournalLine, Journals, ServiceFacts, Survey, SurveyError, journal};
+use migration_kit::ServiceName;
 use migration_plan::{HeldBack, Phase, ServiceStatus, statuses};
 use serde::Serialize;
 
 use super::{connect, names};
 use crate::database::Connected;
 use crate::exit::Exit;
-use crate::output::{Paint, Table, timestamp};
+use crate::output::{Paint, Table, error, timestamp};
 use crate::program::Context;
 
 /// What `history --json` prints.
@@ -17,6 +19,9 @@ use crate::program::Context;
 struct Document {
     schema: &'static str,
     command: &'static str,
+    ok: bool,
+    exit_code: u8,
+    errors: Vec<error::Told>,
     migrations: Vec<MigrationDocument>,
     #[serde(skip_serializing_if = "Option::is_none")]
     journal: Option<Vec<JournalLine>>,
@@ -37,33 +42,47 @@ pub(super) async fn history(context: &Context, services: &[String], verbose: boo
     let connected = connect(context)?;
     let chosen = names(&connected, services)?;
     let survey = Survey::take(&connected.deployment).await;
-    if let Some(Err(error)) = survey.databases.iter().find(|database| database.is_err()) {
-        return Err(migration_coordinator::RunError::Survey(error.clone()).into());
-    }
+    let is_chosen = |name: &ServiceName| chosen.is_empty() || chosen.contains(name);
     let statuses = statuses(connected.deployment.catalog(), &survey.history(), survey.now());
     let migrations: Vec<MigrationDocument> = statuses
         .iter()
-        .filter(|status| chosen.is_empty() || chosen.contains(&status.service))
-        .flat_map(|status| of_service(&connected, status))
+        .filter(|status| is_chosen(&status.service))
+        .flat_map(|status| {
+            let is_known = survey.service(&status.service).is_some_and(ServiceFacts::is_history_known);
+            of_service(&connected, status, is_known)
+        })
         .collect();
-    let journal = if verbose { Some(journal(&connected.deployment, &chosen).await?) } else { None };
+    let journals = if verbose { Some(journal(&connected.deployment, &chosen).await) } else { None };
+    let unread: Vec<Arc<SurveyError>> = match &journals {
+        Some(journals) => journals.unread.clone(),
+        None => {
+            let facts = survey.services.iter().filter(|facts| is_chosen(&facts.service));
+            facts.filter(|facts| !facts.is_history_known()).filter_map(|facts| facts.unread.clone()).collect()
+        }
+    };
+    let exit = Exit::worst(unread.iter().map(|error| Exit::of_survey(error)));
+    let errors = error::tell_each(unread.iter().map(AsRef::as_ref));
     if !context.output.is_human() {
         context.output.document(&Document {
             schema: "migrate/v1",
             command: "history",
+            ok: exit == Exit::Done,
+            exit_code: exit.code(),
+            errors,
             migrations,
-            journal,
+            journal: journals.map(|journals| journals.lines),
         })?;
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
-    match journal {
-        Some(lines) => print_journal(context, lines),
+    errors.iter().for_each(|told| error::write(told, &context.output));
+    match journals {
+        Some(journals) => print_journal(context, journals),
         None => print_migrations(context, migrations),
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
-fn of_service(connected: &Connected, status: &ServiceStatus) -> Vec<MigrationDocument> {
+fn of_service(connected: &Connected, status: &ServiceStatus, is_known: bool) -> Vec<MigrationDocument> {
     let applied: BTreeMap<_, _> = status.applied.iter().map(|a| (&a.name, a.applied_at)).collect();
     let held: Vec<_> = status.held_back.iter().map(|HeldBack { id, .. }| &id.name).collect();
     let service = connected.deployment.services().find(|(service, _, _)| *service.name() == status.service);
@@ -75,6 +94,7 @@ fn of_service(connected: &Connected, status: &ServiceStatus) -> Vec<MigrationDoc
             migration: name.to_string(),
             phase: if details.phase == Phase::Expand { "expand" } else { "contract" },
             state: match applied.get(name) {
+                _ if !is_known => "unknown",
                 Some(_) => "applied",
                 None if held.contains(&name) => "held back",
                 None => "pending",
@@ -105,12 +125,13 @@ fn print_migrations(context: &Context, migrations: Vec<MigrationDocument>) {
             "pending" | "held back" => Paint::warn,
             _ => Paint::bad,
         };
+        let absent = if migration.state == "unknown" { "?" } else { "–" };
         table.painted(vec![
             (migration.service, None),
             (migration.migration, None),
             (migration.phase.to_owned(), None),
             (migration.state.to_owned(), Some(painted)),
-            (migration.applied_at.unwrap_or_else(|| "–".to_owned()), None),
+            (migration.applied_at.unwrap_or_else(|| absent.to_owned()), None),
             (migration.replaces.join(", "), Some(Paint::faint)),
         ]);
     }
@@ -126,9 +147,13 @@ fn settled(lines: Vec<JournalLine>) -> Vec<JournalLine> {
     lines.into_iter().filter(|line| line.outcome != "running" || !ended.contains(&key(line))).collect()
 }
 
-fn print_journal(context: &Context, lines: Vec<JournalLine>) {
+fn print_journal(context: &Context, journals: Journals) {
+    let Journals { lines, n_services, .. } = journals;
     if lines.is_empty() {
-        context.output.line("nothing was run yet");
+        let services = if n_services == 1 { "service" } else { "services" };
+        if n_services > 0 {
+            context.output.line(format!("no run is recorded ({n_services} {services} asked)"));
+        }
         return;
     }
     let mut table = Table::new(&[

@@ -118,9 +118,9 @@ async fn perform(
     let (survey, planned) = planned.unwrap_or(Err(RunError::Interrupted))?;
     context.output.align(width(&planned));
     if context.output.is_human() {
-        for database in DatabaseDocument::all(&connected, &survey) {
-            database.print(&context.output);
-        }
+        // A database that could not be read is none that this run needs.
+        let databases = DatabaseDocument::all(&connected, &survey);
+        databases.iter().filter(|database| database.is_reachable()).for_each(|d| d.print(&context.output));
         say_losses(context, &connected, &planned);
     }
     let report = carry_out(&connected.deployment, goal, &survey, &planned, options).await?;
@@ -183,8 +183,11 @@ fn summary(context: &Context, connected: &Connected, survey: &Survey, report: &R
     let statuses = statuses(connected.deployment.catalog(), &survey.history(), survey.now());
     let n_services = statuses.len();
     let at_head = statuses.iter().filter(|status| status.state == ServiceState::Current).count();
+    let n_unread = survey.services.iter().filter(|facts| !facts.is_history_known()).count();
     let services = if n_services == 1 { "service" } else { "services" };
-    let standing = if at_head == n_services {
+    let standing = if n_unread > 0 {
+        format!("{at_head} of {n_services} {services} at head, {n_unread} could not be read")
+    } else if at_head == n_services {
         format!("{n_services} {services} at head")
     } else {
         format!("{at_head} of {n_services} {services} at head")

@@ -1,16 +1,14 @@
 //! `status`: where each service stands. Reads only.
 
-use migration_coordinator::{
-    Access, Deployment, Holder, ServiceFacts, Survey, edited_migrations, service_state, stopped_midway,
-};
-use migration_kit::Service;
-use migration_plan::{HeldBack, HoldReason, ServiceState, ServiceStatus, statuses};
+use migration_coordinator::{Deployment, Holder, Survey, edited_migrations, service_state, stopped_midway};
+use migration_kit::{MigrationName, Service};
+use migration_plan::{HeldBack, HoldReason, ServiceStatus, statuses};
 use serde::Serialize;
 
 use super::databases::DatabaseDocument;
 use super::{connect, locks, names};
 use crate::exit::Exit;
-use crate::output::{Paint, Table, timestamp};
+use crate::output::{Paint, Table, error, timestamp};
 use crate::program::Context;
 
 /// How many migrations of one kind are named to people; JSON has all.
@@ -29,7 +27,7 @@ struct Document {
     summary: Summary,
 }
 
-/// Where one service stands.
+/// Where one service stands. What is not known is `null`, never zero or empty.
 #[derive(Serialize)]
 struct ServiceDocument {
     name: String,
@@ -39,16 +37,19 @@ struct ServiceDocument {
     state: &'static str,
     current: Option<String>,
     head: Option<String>,
-    applied: usize,
-    pending: Vec<String>,
-    held_back: Vec<HeldDocument>,
-    missing: Vec<String>,
-    ahead: Vec<String>,
-    out_of_order: Vec<String>,
-    edited: Vec<String>,
-    stopped_midway: Vec<String>,
+    applied: Option<usize>,
+    pending: Option<Vec<String>>,
+    held_back: Option<Vec<HeldDocument>>,
+    missing: Option<Vec<String>>,
+    ahead: Option<Vec<String>>,
+    out_of_order: Option<Vec<String>>,
+    edited: Option<Vec<String>>,
+    stopped_midway: Option<Vec<String>>,
     lock: Option<Holder>,
     externals: Vec<ExternalDocument>,
+    error: Option<error::Told>,
+    #[serde(skip)]
+    exit: Exit,
 }
 
 /// A migration that is held back.
@@ -64,7 +65,7 @@ struct HeldDocument {
 struct ExternalDocument {
     table: String,
     owner: String,
-    present: bool,
+    present: Option<bool>,
 }
 
 /// How many services there are, by what is to be done.
@@ -73,6 +74,7 @@ struct Summary {
     services: usize,
     at_head: usize,
     pending: usize,
+    unknown: usize,
 }
 
 pub(super) async fn status(context: &Context, services: &[String], check: bool) -> anyhow::Result<Exit> {
@@ -91,7 +93,8 @@ pub(super) async fn status(context: &Context, services: &[String], check: bool) 
         for_people(context, &databases, &documents);
     } else {
         let at_head = documents.iter().filter(|document| document.state == "current").count();
-        let pending = documents.iter().map(|document| document.pending.len()).sum();
+        let pending = documents.iter().filter_map(|document| document.pending.as_ref()).map(Vec::len).sum();
+        let unknown = documents.iter().filter(|document| document.pending.is_none()).count();
         context.output.document(&Document {
             schema: "migrate/v1",
             command: "status",
@@ -99,7 +102,7 @@ pub(super) async fn status(context: &Context, services: &[String], check: bool) 
             exit_code: exit.code(),
             database: databases.first().cloned(),
             databases,
-            summary: Summary { services: documents.len(), at_head, pending },
+            summary: Summary { services: documents.len(), at_head, pending, unknown },
             services: documents,
         })?;
     }
@@ -108,13 +111,14 @@ pub(super) async fn status(context: &Context, services: &[String], check: bool) 
 
 /// Not being able to ask is always an error; what was found out is one only where `--check` asks for it.
 fn exit(documents: &[ServiceDocument], check: bool) -> Exit {
+    let is_any = |names: &Option<Vec<String>>| names.as_ref().is_some_and(|names| !names.is_empty());
     Exit::worst(documents.iter().map(|document| match document.state {
-        "forbidden" | "unreachable" => Exit::Connection,
+        _ if document.error.is_some() => document.exit,
         _ if !check => Exit::Done,
         "diverged" | "ahead" => Exit::Integrity,
-        _ if !document.edited.is_empty() => Exit::Integrity,
+        _ if is_any(&document.edited) => Exit::Integrity,
         "dirty" => Exit::Partial,
-        _ if !document.pending.is_empty() => Exit::Pending,
+        _ if is_any(&document.pending) => Exit::Pending,
         _ => Exit::Done,
     }))
 }
@@ -131,21 +135,32 @@ fn for_people(context: &Context, databases: &[DatabaseDocument], documents: &[Se
             "behind" | "empty" | "running" => Paint::warn,
             _ => Paint::bad,
         };
+        let absent = if document.applied.is_some() { "–" } else { "?" };
         table.painted(vec![
             (document.name.clone(), None),
             (document.state.to_owned(), Some(painted)),
-            (document.applied.to_string(), None),
-            (document.pending.len().to_string(), None),
-            (document.current.clone().unwrap_or_else(|| "–".to_owned()), None),
+            (known(document.applied), None),
+            (known(document.pending.as_ref().map(Vec::len)), None),
+            (document.current.clone().unwrap_or_else(|| absent.to_owned()), None),
             (format!("{}.{}", document.schema, document.version_table), Some(Paint::faint)),
         ]);
     }
     output.table(&table);
+    // Why a database was not reached was said above.
+    let reached = documents.iter().filter(|document| document.state != "unreachable");
+    for told in reached.filter_map(|document| document.error.as_ref()) {
+        error::write(told, output);
+    }
     for document in documents {
         for line in document.remarks() {
             output.line(format!("{}: {line}", document.name));
         }
     }
+}
+
+/// A number, or that it is not known.
+fn known(number: Option<usize>) -> String {
+    number.map_or_else(|| "?".to_owned(), |number| number.to_string())
 }
 
 impl HeldDocument {
@@ -176,7 +191,12 @@ impl ServiceDocument {
                 owner: external.owner.to_owned(),
                 present: *present,
             });
-        let text = |names: &[migration_kit::MigrationName]| names.iter().map(ToString::to_string).collect();
+        let text = |names: &[MigrationName]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let read = facts.is_history_known();
+        // Where the journal could not be read, what it alone tells is not known.
+        let journal = facts.unread.is_none();
+        // What runs now has not stopped.
+        let midway = stopped_midway(service, facts).into_iter().filter(|_| facts.holder.is_none());
         Some(Self {
             name: status.service.to_string(),
             schema: schema.to_owned(),
@@ -185,21 +205,20 @@ impl ServiceDocument {
             state: state.as_str(),
             current: status.current.as_ref().map(ToString::to_string),
             head: status.head.as_ref().map(ToString::to_string),
-            applied: status.applied.len(),
-            pending: pending(status, facts, state),
-            held_back: status.held_back.iter().map(|held| HeldDocument::of(held, service, status)).collect(),
-            missing: text(&status.missing),
-            ahead: text(&status.ahead),
-            out_of_order: text(&status.out_of_order),
-            edited: text(&edited_migrations(deployment, facts)),
-            // What runs now has not stopped.
-            stopped_midway: stopped_midway(service, facts)
-                .into_iter()
-                .filter(|_| facts.holder.is_none())
-                .map(ToString::to_string)
-                .collect(),
+            applied: read.then_some(status.applied.len()),
+            pending: read.then(|| text(&status.pending)),
+            held_back: read.then(|| {
+                status.held_back.iter().map(|held| HeldDocument::of(held, service, status)).collect()
+            }),
+            missing: read.then(|| text(&status.missing)),
+            ahead: read.then(|| text(&status.ahead)),
+            out_of_order: read.then(|| text(&status.out_of_order)),
+            edited: journal.then(|| text(&edited_migrations(deployment, facts))),
+            stopped_midway: journal.then(|| midway.map(ToString::to_string).collect()),
             lock: facts.holder.clone(),
             externals: externals.collect(),
+            error: facts.unread.as_ref().map(|error| error::tell(error.as_ref())),
+            exit: facts.unread.as_ref().map_or(Exit::Done, |error| Exit::of_survey(error)),
         })
     }
 
@@ -207,7 +226,10 @@ impl ServiceDocument {
     fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         remarks.extend(
-            self.held_back.iter().map(|held| format!("`{}` is held back: {}", held.migration, held.reason)),
+            self.held_back
+                .iter()
+                .flatten()
+                .map(|held| format!("`{}` is held back: {}", held.migration, held.reason)),
         );
         let list = |names: &[String]| {
             let shown: Vec<_> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
@@ -223,7 +245,7 @@ impl ServiceDocument {
             ("pending, and older than what is applied", &self.out_of_order),
             ("stopped midway, and resumed by the next run", &self.stopped_midway),
         ] {
-            if !names.is_empty() {
+            if let Some(names) = names.as_deref().filter(|names| !names.is_empty()) {
                 remarks.push(format!("{what}: {}", list(names)));
             }
         }
@@ -231,11 +253,8 @@ impl ServiceDocument {
             remarks.push(locks::held(holder));
         }
         remarks.extend(absent(&self.externals));
-        if self.state == "forbidden" {
-            remarks.push(format!(
-                "our role may not read it: it needs USAGE on the schema and SELECT on `{}.{}`",
-                self.schema, self.version_table
-            ));
+        if self.state != "unreachable" && self.applied.is_some() && self.error.is_some() {
+            remarks.push("whether a migration was edited or stopped midway is not known".to_owned());
         }
         remarks
     }
@@ -244,7 +263,7 @@ impl ServiceDocument {
 /// The tables of others that are not there, a line for each owner.
 fn absent(externals: &[ExternalDocument]) -> Vec<String> {
     let mut owners: Vec<(&str, Vec<String>)> = Vec::new();
-    for external in externals.iter().filter(|external| !external.present) {
+    for external in externals.iter().filter(|external| external.present == Some(false)) {
         let table = format!("`{}`", external.table);
         match owners.iter_mut().find(|(owner, _)| *owner == external.owner) {
             Some((_, tables)) => tables.push(table),
@@ -255,12 +274,4 @@ fn absent(externals: &[ExternalDocument]) -> Vec<String> {
         .into_iter()
         .map(|(owner, tables)| format!("tables of {owner} that are not there: {}", tables.join(", ")))
         .collect()
-}
-
-/// Nothing is said to be pending where nothing could be read.
-fn pending(status: &ServiceStatus, facts: &ServiceFacts, state: ServiceState) -> Vec<String> {
-    match (facts.access, state) {
-        (Access::Forbidden | Access::Unreachable, _) => Vec::new(),
-        _ => status.pending.iter().map(ToString::to_string).collect(),
-    }
 }

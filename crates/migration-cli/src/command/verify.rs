@@ -23,6 +23,7 @@ struct Document {
 struct ServiceDocument {
     service: String,
     checks: Vec<CheckResult>,
+    unknown: Vec<String>,
     error: Option<error::Told>,
 }
 
@@ -35,10 +36,12 @@ pub(super) async fn verify(context: &Context, services: &[String]) -> anyhow::Re
         for verification in &verifications {
             print(context, verification);
         }
+        print_sum(context, &verifications, exit);
     } else {
         let services = verifications.into_iter().map(|verification| ServiceDocument {
             service: verification.service.to_string(),
-            error: verification.results.as_ref().err().map(|error| error::tell(error)),
+            unknown: verification.unknown.iter().map(ToString::to_string).collect(),
+            error: verification.results.as_ref().err().map(|error| error::tell(error.as_ref())),
             checks: verification.results.unwrap_or_default(),
         });
         context.output.document(&Document {
@@ -54,43 +57,75 @@ pub(super) async fn verify(context: &Context, services: &[String]) -> anyhow::Re
 
 fn exit(verification: &ServiceVerification) -> Exit {
     match &verification.results {
-        Err(_) => Exit::Connection,
+        Err(error) => Exit::of_survey(error),
         Ok(results) if results.iter().any(|result| !result.answered) => Exit::Connection,
+        Ok(_) if !verification.unknown.is_empty() => Exit::Integrity,
         Ok(results) if results.iter().any(|result| !result.holds) => Exit::Integrity,
         Ok(_) => Exit::Done,
     }
 }
 
+/// Checks that are to answer yes or no; a report always holds.
+fn n_checks(results: &[CheckResult]) -> usize {
+    results.iter().filter(|result| !result.report).count()
+}
+
 fn print(context: &Context, verification: &ServiceVerification) {
     let (output, paint) = (&context.output, context.output.paint);
     let service = &verification.service;
-    match &verification.results {
-        Err(error) => error::write(&error::tell(error), output),
-        Ok(results) => {
-            let n_unanswered = results.iter().filter(|result| !result.answered).count();
-            let n_failed = results.iter().filter(|result| !result.holds).count() - n_unanswered;
-            let n_checks = results.iter().filter(|result| !result.report).count();
-            let verdict = match (n_failed, n_unanswered) {
-                (0, 0) => paint.good(&format!("{n_checks} checks hold")),
-                (0, unknown) => paint.bad(&format!("{unknown} of {n_checks} checks could not be asked")),
-                (failed, 0) => paint.bad(&format!("{failed} of {n_checks} checks do not hold")),
-                (failed, unknown) => paint
-                    .bad(&format!("{failed} of {n_checks} checks do not hold, {unknown} could not be asked")),
-            };
-            output.line(format!("{service:<14}{verdict}"));
-            for result in results {
-                if !result.holds {
-                    output.line(format!(
-                        "  {} {}: {} ({})",
-                        paint.bad(if result.answered { "✗" } else { "?" }),
-                        result.says,
-                        result.found,
-                        result.migration
-                    ));
-                } else if result.report {
-                    output.line(format!("  {} {}: {}", paint.faint("·"), result.says, result.found));
-                }
-            }
+    let Ok(results) = &verification.results else {
+        output.line(format!("{service:<14}{}", paint.bad("could not be read")));
+        return;
+    };
+    let n_unanswered = results.iter().filter(|result| !result.answered).count();
+    let n_failed = results.iter().filter(|result| !result.holds).count() - n_unanswered;
+    let n_checks = n_checks(results);
+    let verdict = match (n_failed, n_unanswered) {
+        _ if verification.n_migrations == 0 => paint.faint("no applied migration to check"),
+        (0, 0) if n_checks == 0 => {
+            paint.faint("its applied migrations promise nothing that could be checked")
+        }
+        (0, 0) => paint.good(&format!("{n_checks} checks hold")),
+        (0, unknown) => paint.bad(&format!("{unknown} of {n_checks} checks could not be asked")),
+        (failed, 0) => paint.bad(&format!("{failed} of {n_checks} checks do not hold")),
+        (failed, unknown) => {
+            paint.bad(&format!("{failed} of {n_checks} checks do not hold, {unknown} could not be asked"))
+        }
+    };
+    output.line(format!("{service:<14}{verdict}"));
+    for result in results {
+        if !result.holds {
+            output.line(format!(
+                "  {} {}: {} ({})",
+                paint.bad(if result.answered { "✗" } else { "?" }),
+                result.says,
+                result.found,
+                result.migration
+            ));
+        } else if result.report {
+            output.line(format!("  {} {}: {}", paint.faint("·"), result.says, result.found));
         }
     }
+    for name in &verification.unknown {
+        output.line(format!("  {} not checked: `{name}` is applied and not known here", paint.bad("?")));
+    }
+}
+
+/// Says what was looked at. Only a look at everything that was asked for is a good one.
+fn print_sum(context: &Context, verifications: &[ServiceVerification], exit: Exit) {
+    let (output, paint) = (&context.output, context.output.paint);
+    let looked_at = verifications.iter().filter_map(|v| v.results.as_ref().ok()).map(|r| n_checks(r));
+    let (n_checks, n_services) =
+        looked_at.filter(|n| *n > 0).fold((0, 0), |(checks, services), n| (checks + n, services + 1));
+    let unread: Vec<_> = verifications.iter().filter_map(|v| v.results.as_ref().err()).collect();
+    error::write_each(unread.iter().map(AsRef::as_ref), output);
+    let services = if n_services == 1 { "service" } else { "services" };
+    let line = match (n_checks, unread.len()) {
+        (0, 0) => "nothing was checked".to_owned(),
+        (_, 0) => format!("{n_checks} checks of {n_services} {services}"),
+        (_, n_unread) => {
+            format!("{n_checks} checks of {n_services} {services}; {n_unread} could not be read")
+        }
+    };
+    output.line(if exit == Exit::Done && n_checks > 0 { paint.strong(&line) } else { line });
 }

@@ -107,6 +107,25 @@ pub(crate) fn write(told: &Told, output: &Output) {
     lines.iter().for_each(|line| output.aside(line));
 }
 
+/// Prints why something could not be read, for people: a reason that many services share once.
+pub(crate) fn write_each<'e>(errors: impl IntoIterator<Item = &'e SurveyError>, output: &Output) {
+    for told in tell_each(errors) {
+        write(&told, output);
+    }
+}
+
+/// Takes errors apart, those that say the same once.
+pub(crate) fn tell_each<'e>(errors: impl IntoIterator<Item = &'e SurveyError>) -> Vec<Told> {
+    let mut all: Vec<Told> = Vec::new();
+    for error in errors {
+        let told = tell(error);
+        if !all.contains(&told) {
+            all.push(told);
+        }
+    }
+    all
+}
+
 /// Takes an error apart.
 pub(crate) fn tell(error: &(dyn Error + 'static)) -> Told {
     if let Some(RunError::Survey(unread)) = error.downcast_ref::<RunError>() {
@@ -163,8 +182,8 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         Some(error.hint().to_owned())
     } else if let Some(error) = error.downcast_ref::<ConnectError>() {
         Some(error.hint().to_owned())
-    } else if let Some(SurveyError::Connect(error)) = error.downcast_ref::<SurveyError>() {
-        Some(error.hint().to_owned())
+    } else if let Some(error) = error.downcast_ref::<SurveyError>() {
+        error.hint()
     } else if let Some(error) = error.downcast_ref::<UpkeepError>() {
         error.hint().map(str::to_owned)
     } else if let Some(SandboxError::NotOurs { .. }) = error.downcast_ref::<SandboxError>() {

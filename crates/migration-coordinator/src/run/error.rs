@@ -88,10 +88,7 @@ impl RunError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Connect(error) => error.hint().to_owned(),
-            Self::Survey(error) => match &**error {
-                SurveyError::Connect(error) => error.hint().to_owned(),
-                SurveyError::Query { .. } | SurveyError::Forbidden { .. } => return None,
-            },
+            Self::Survey(error) => return error.hint(),
             Self::Plan(error) => return error.hint(),
             Self::Lock(LockError::Busy { .. }) => "wait longer with `--wait 10m`, or see `locks`".to_owned(),
             Self::Lock(LockError::Query { .. }) | Self::Install { .. } => return None,

@@ -53,6 +53,15 @@ impl Goal {
         }
     }
 
+    /// The services that were selected.
+    pub(super) fn services<'d>(&self, deployment: &'d Deployment) -> BTreeSet<&'d ServiceName> {
+        let (Self::Apply { selections, .. } | Self::Revert { selections } | Self::Redo { selections }) = self;
+        let selected = |name: &ServiceName| {
+            selections.is_empty() || selections.iter().any(|selection| selection.service == *name)
+        };
+        deployment.services().map(|(service, _, _)| service.name()).filter(|name| selected(name)).collect()
+    }
+
     /// The part of the goal that concerns some services, among which is at least one that was selected.
     pub(super) fn within(&self, deployment: &Deployment, services: &BTreeSet<&ServiceName>) -> Self {
         let keep = |selections: &[Selection]| -> Vec<Selection> {

@@ -37,13 +37,17 @@ pub use report::{DoneStep, Report};
 /// What a run would do, from what stands in the databases now. Reads only.
 ///
 /// # Errors
-/// [`RunError`]: a database that cannot be read, no plan, an edited migration.
+/// [`RunError`]: a service that the goal concerns and that cannot be read, no plan, an edited migration.
 pub async fn plan(deployment: &Deployment, goal: &Goal) -> Result<(Survey, Plan), RunError> {
     let survey = Survey::take(deployment).await;
-    preflight::readable(deployment, &survey)?;
-    let plan = goal.plan(deployment, &survey.history(), survey.now())?;
-    for facts in &survey.services {
-        if let Some(placed) = deployment.placed(&facts.service) {
+    let plan = goal
+        .plan(deployment, &survey.history(), survey.now())
+        .map_err(|error| preflight::no_plan(error, &survey))?;
+    let mut touched = goal.services(deployment);
+    touched.extend(plan.services());
+    preflight::readable(&survey, &touched)?;
+    for placed in touched.iter().filter_map(|service| deployment.placed(service)) {
+        if let Some(facts) = survey.service(placed.name()) {
             preflight::unedited(placed, facts)?;
         }
     }
@@ -139,6 +143,9 @@ impl Run<'_> {
                 RunError::Survey(Arc::new(SurveyError::Query { database, source }))
             };
             let facts = Survey::take_on(session, &[placed]).await.map_err(unread)?.swap_remove(0);
+            if let Some(error) = facts.unread {
+                return Err(RunError::Survey(error));
+            }
             preflight::unedited(placed, &facts)?;
             if !facts.installed {
                 bookkeeping::install(session, placed, facts.schema_exists)

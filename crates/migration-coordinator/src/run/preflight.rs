@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use migration_kit::MigrationName;
-use migration_plan::{Direction, Plan};
+use migration_kit::{MigrationName, ServiceName};
+use migration_plan::{Direction, Plan, PlanError};
 
 use super::RunError;
 use super::RunOptions;
 use crate::deployment::{Deployment, Placed};
-use crate::survey::{Access, ServerFacts, ServiceFacts, Survey};
+use crate::survey::{ServerFacts, ServiceFacts, Survey};
 
 /// Applied migrations whose SQL is not what the journal says was applied.
 #[must_use]
@@ -26,19 +26,24 @@ pub(super) fn unedited(placed: &Placed, facts: &ServiceFacts) -> Result<(), RunE
     }
 }
 
-/// Refuses databases that could not be read, and version tables that may not be.
-pub(super) fn readable(deployment: &Deployment, survey: &Survey) -> Result<(), RunError> {
-    if let Some(Err(error)) = survey.databases.iter().find(|database| database.is_err()) {
-        return Err(RunError::Survey(error.clone()));
-    }
-    match survey.services.iter().find(|facts| facts.access == Access::Forbidden) {
-        Some(facts) => Err(RunError::Rights {
-            service: facts.service.clone(),
-            user: server(deployment, survey, facts).map_or_else(String::new, |server| server.user.clone()),
-            missing: "read its version table".to_owned(),
-        }),
+/// The error for services of which something could not be read. Services that a run does not touch need not be well.
+pub(super) fn readable(survey: &Survey, touched: &BTreeSet<&ServiceName>) -> Result<(), RunError> {
+    let unread = |facts: &&ServiceFacts| touched.contains(&facts.service) && facts.unread.is_some();
+    match survey.services.iter().find(unread).and_then(|facts| facts.unread.clone()) {
+        Some(error) => Err(RunError::Survey(error)),
         None => Ok(()),
     }
+}
+
+/// Says why there is no plan; where a history is missing for it, why that could not be read.
+pub(super) fn no_plan(error: PlanError, survey: &Survey) -> RunError {
+    let unread = match &error {
+        PlanError::HistoryNotRead { service } => {
+            survey.service(service).and_then(|facts| facts.unread.clone())
+        }
+        _ => None,
+    };
+    unread.map_or_else(|| RunError::Plan(error), RunError::Survey)
 }
 
 fn edited(placed: &Placed, facts: &ServiceFacts) -> Vec<MigrationName> {

@@ -1,10 +1,12 @@
 //! Reading: what the servers say of all services, at one moment, without changing anything.
 //!
 //! One session a server, one `REPEATABLE READ, READ ONLY` transaction, two questions: what there is (catalogs, rights, locks), then what
-//! the version tables and journals say. It works on a standby and for a role that may only `SELECT`; a table that the
-//! role may not read is reported as such, never as empty.
+//! the version tables and journals say. It works on a standby and for a role that may only `SELECT`. Unknown is never
+//! empty: a table that could not be read is reported with the reason, and only its own service is the worse for it.
 
 mod ask;
+mod facts;
+mod histories;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,12 +34,84 @@ pub enum SurveyError {
         #[source]
         source: sqlx::Error,
     },
-    /// There is a version table, and our role may not read it: what is applied is not known.
-    #[error("`{service}`: its version table may not be read")]
+    /// There is a table, and our role may not read it: what it holds is not known.
+    #[error("`{service}`: role `{user}` may not read `{table}`")]
     Forbidden {
         /// The service.
         service: ServiceName,
+        /// Version table or journal, with its schema.
+        table: String,
+        /// The role.
+        user: String,
     },
+    /// The server cannot read a table as what it should be.
+    #[error("`{service}`: `{table}` could not be read")]
+    Table {
+        /// The service.
+        service: ServiceName,
+        /// Version table or journal, with its schema.
+        table: String,
+        /// What the server says.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// Something else bears the name of a table.
+    #[error("`{service}`: `{table}` is {kind}, not a table")]
+    NotATable {
+        /// The service.
+        service: ServiceName,
+        /// Version table or journal, with its schema.
+        table: String,
+        /// What it is, with its article.
+        kind: &'static str,
+    },
+    /// A table holds what cannot be in it.
+    #[error("`{service}`: `{table}` is damaged: {what}")]
+    Malformed {
+        /// The service.
+        service: ServiceName,
+        /// Version table or journal, with its schema.
+        table: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The version table is gone, and the journal says that migrations were applied.
+    #[error(
+        "`{service}`: version table `{table}` is missing, although the journal records applied migrations"
+    )]
+    Lost {
+        /// The service.
+        service: ServiceName,
+        /// The version table, with its schema.
+        table: String,
+        /// The journal, as an SQL identifier.
+        journal: String,
+    },
+}
+
+impl SurveyError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Connect(error) => Some(error.hint().to_owned()),
+            Self::Query { .. } | Self::Table { .. } => None,
+            Self::Forbidden { table, .. } => {
+                Some(format!("it needs USAGE on the schema and SELECT on `{table}`"))
+            }
+            Self::NotATable { table, .. } => Some(format!("move what is called `{table}` out of the way")),
+            Self::Malformed { .. } => Some("correct the row".to_owned()),
+            Self::Lost { journal, .. } => Some(format!(
+                "restore the version table; only if the service's tables are gone too, `DROP TABLE {journal}` lets it start over"
+            )),
+        }
+    }
+
+    /// Whether the database was read, and is not what it should be.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::NotATable { .. } | Self::Malformed { .. } | Self::Lost { .. })
+    }
 }
 
 /// What all servers say, at one moment each.
@@ -73,8 +147,12 @@ pub enum Access {
     Read,
     /// There is none.
     Absent,
-    /// There is one, and our role may not read it.
+    /// There is one, or there may be, and our role may not read it or what else would tell.
     Forbidden,
+    /// There is one, and it could not be read or understood.
+    Unreadable,
+    /// There is none, although the journal says that migrations were applied.
+    Lost,
     /// The database could not be asked.
     Unreachable,
 }
@@ -86,6 +164,8 @@ pub struct ServiceFacts {
     pub service: ServiceName,
     /// Whether its version table could be read.
     pub access: Access,
+    /// Why version table or journal could not be read; with [`Access::Read`], it is the journal.
+    pub unread: Option<Arc<SurveyError>>,
     /// Whether its schema exists.
     pub schema_exists: bool,
     /// Whether we may create tables in its schema, or create the schema.
@@ -100,8 +180,8 @@ pub struct ServiceFacts {
     pub journal: BTreeMap<MigrationName, JournalFacts>,
     /// Who holds the migration lock.
     pub holder: Option<Holder>,
-    /// Which of the service's external tables exist, in the order in which it declares them.
-    pub externals: Vec<bool>,
+    /// Which of the service's external tables exist, in the order in which it declares them; `None` if it is not known.
+    pub externals: Vec<Option<bool>>,
 }
 
 /// What the journal says last of one migration.
@@ -115,6 +195,8 @@ pub struct JournalFacts {
     pub checksum: Option<String>,
     /// Whether it was begun outside a transaction since it last succeeded: what it did then stands.
     pub begun: bool,
+    /// Whether it ever succeeded, in either direction.
+    pub succeeded: bool,
 }
 
 /// Who holds a migration lock.
@@ -148,8 +230,9 @@ impl Survey {
                     databases.push(Ok(server));
                 }
                 Err(error) => {
-                    found.extend(placed.map(|p| (p.name(), ServiceFacts::unreachable(p))));
-                    databases.push(Err(Arc::new(error)));
+                    let error = Arc::new(error);
+                    found.extend(placed.map(|p| (p.name(), ServiceFacts::unreachable(p, &error))));
+                    databases.push(Err(error));
                 }
             }
         }
@@ -191,17 +274,24 @@ pub(crate) fn history(services: &[ServiceFacts]) -> History {
         match facts.access {
             Access::Read => history.record(facts.service.clone(), facts.applied.clone()),
             Access::Absent => history.record_absent(facts.service.clone()),
-            Access::Forbidden | Access::Unreachable => {}
+            Access::Forbidden | Access::Unreadable | Access::Lost | Access::Unreachable => {}
         }
     }
     history
 }
 
 impl ServiceFacts {
-    fn unreachable(placed: &Placed) -> Self {
+    /// Whether what the version table holds is known.
+    #[must_use]
+    pub fn is_history_known(&self) -> bool {
+        matches!(self.access, Access::Read | Access::Absent)
+    }
+
+    fn unreachable(placed: &Placed, error: &Arc<SurveyError>) -> Self {
         Self {
             service: placed.name().clone(),
             access: Access::Unreachable,
+            unread: Some(error.clone()),
             schema_exists: false,
             may_create: false,
             may_write: false,
@@ -209,7 +299,7 @@ impl ServiceFacts {
             applied: Vec::new(),
             journal: BTreeMap::new(),
             holder: None,
-            externals: vec![false; placed.service.externals().len()],
+            externals: vec![None; placed.service.externals().len()],
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Reading changes nothing, needs little, and never mistakes what it may not see for what is not there.
 
-use migration_coordinator::{Access, RunError, Survey, run};
+use migration_coordinator::{Access, RunError, Survey, SurveyError, run};
 use migration_kit::Service;
 
 use crate::support::{Bench, everything, options, service, step};
@@ -62,7 +62,8 @@ async fn a_table_that_may_not_be_read_is_not_empty() {
         let survey = Survey::take(&deployment).await;
         assert_eq!(survey.services[0].access, Access::Forbidden);
         let error = run(&deployment, &everything(), &options()).await.unwrap_err();
-        assert!(matches!(&error, RunError::Rights { user, .. } if *user == stranger), "{error:?}");
+        let RunError::Survey(error) = error else { panic!("{error:?}") };
+        assert!(matches!(&*error, SurveyError::Forbidden { user, .. } if *user == stranger), "{error:?}");
         let verified = migration_coordinator::verify(&deployment, &[]).await;
         assert!(verified[0].results.is_err(), "what cannot be read is not verified");
     }

@@ -92,7 +92,9 @@ impl Bench {
 
     /// `migration outcome` of each line of a service's journal.
     pub(crate) async fn journal(&self, service: Service) -> Vec<String> {
-        let lines = journal(&self.deployment(vec![service]), &[]).await.unwrap();
+        let journals = journal(&self.deployment(vec![service]), &[]).await;
+        assert!(journals.unread.is_empty(), "{:?}", journals.unread);
+        let lines = journals.lines;
         lines.iter().map(|line| format!("{} {}", line.migration, line.outcome)).collect()
     }
 
