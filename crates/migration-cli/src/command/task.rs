@@ -60,7 +60,9 @@ async fn run(
     let done = under_lock(&connected.deployment, &service, WAIT, cancellation, work).await??;
     if context.output.is_human() {
         let message = done.get("message").and_then(|message| message.as_str());
-        context.output.line(message.map_or_else(|| done.to_string(), str::to_owned));
+        for line in message.map_or_else(|| done.to_string(), str::to_owned).lines() {
+            context.output.line(line);
+        }
     } else {
         context.output.document(&done)?;
     }

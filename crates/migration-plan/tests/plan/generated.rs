@@ -112,7 +112,7 @@ pub(crate) fn done(history: &History, plan: &Plan, at: i64) -> History {
 fn done_until(history: &History, steps: &[Step], at: i64) -> History {
     steps.iter().fold(history.clone(), |history, step| {
         let row = AppliedMigration { name: step.id.name.clone(), applied_at: at };
-        changed(&history, &step.id, (step.direction == Direction::Apply).then_some(row))
+        changed(&history, &step.id, (step.direction == Direction::Apply).then_some(&row))
     })
 }
 
@@ -127,13 +127,13 @@ pub(crate) fn stopped(history: &History, plan: &Plan, n_done: usize, at: i64) ->
 }
 
 /// The history with another row of one migration, or none, and nothing of it begun.
-fn changed(history: &History, id: &MigrationId, row: Option<AppliedMigration>) -> History {
+fn changed(history: &History, id: &MigrationId, row: Option<&AppliedMigration>) -> History {
     let mut changed = History::new();
     for service in history.services() {
         let mut rows = history.applied(service).to_vec();
         if *service == id.service {
             rows.retain(|row| row.name != id.name);
-            rows.extend(row.clone());
+            rows.extend(row.cloned());
         }
         if history.has_table(service) || *service == id.service {
             changed.record(service.clone(), rows);
