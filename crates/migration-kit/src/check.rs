@@ -5,6 +5,10 @@
 
 use migration_plan::MigrationName;
 
+/// The type of a column of `pg_attribute` as checks write it.
+const COLUMN_TYPE: &str =
+    "format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' not null' ELSE '' END";
+
 /// What a check's query means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckKind {
@@ -48,22 +52,24 @@ impl Check {
         Self::new(CheckKind::Report, says, sql)
     }
 
-    /// The table exists in the service's schema and has exactly these columns, in any order, each `name type` with
-    /// ` not null` where it is: `["id integer not null", "content text"]`, types as `format_type` writes them.
+    /// The table exists in the service's schema and has at least these columns, each `name type` with ` not null` where it
+    /// is: `["id integer not null", "content text"]`, types as `format_type` writes them. It lists each that is missing or
+    /// another; a column that a later migration adds is no difference.
     #[must_use]
     pub fn table(table: &str, columns: &[&str]) -> Self {
-        let mut expected: Vec<&str> = columns.to_vec();
-        expected.sort_unstable();
-        let sql = format!(
-            "SELECT coalesce(array_agg(attname || ' ' || format_type(atttypid, atttypmod) \
-             || CASE WHEN attnotnull THEN ' not null' ELSE '' END ORDER BY (attname || ' ' || \
-             format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' not null' ELSE '' END) COLLATE \"C\"), \
-             '{{}}') = ARRAY[{}]::text[] \
-             FROM pg_attribute WHERE attrelid = to_regclass({}) AND attnum > 0 AND NOT attisdropped",
-            expected.iter().map(|column| literal(column)).collect::<Vec<_>>().join(", "),
-            literal(&quote_identifier(table)),
-        );
-        Self::holds(format!("table `{table}` has the columns it should have"), sql)
+        let relation = format!("to_regclass({})", literal(&quote_identifier(table)));
+        let mut sql = format!("SELECT 'the table does not exist' AS difference WHERE {relation} IS NULL");
+        for column in columns {
+            let (name, type_) = column.split_once(' ').unwrap_or((column, ""));
+            let (name, type_) = (literal(name), literal(type_));
+            sql.push_str(&format!(
+                " UNION ALL SELECT format('column %s: expected %s, found %s', {name}, {type_}, coalesce(found.type, \
+                 'none')) FROM (SELECT) AS one LEFT JOIN (SELECT {COLUMN_TYPE} AS type FROM pg_attribute \
+                 WHERE attrelid = {relation} AND attname = {name} AND NOT attisdropped) AS found ON true \
+                 WHERE {relation} IS NOT NULL AND found.type IS DISTINCT FROM {type_}"
+            ));
+        }
+        Self::none(format!("table `{table}` has the columns it should have"), sql)
     }
 
     /// The column exists with this type, as `format_type` writes it, ` not null` appended where it is.
@@ -71,7 +77,7 @@ impl Check {
     pub fn column(table: &str, column: &str, type_: &str) -> Self {
         let sql = format!(
             "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass({}) AND attname = {} AND NOT attisdropped \
-             AND format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' not null' ELSE '' END = {})",
+             AND {COLUMN_TYPE} = {})",
             literal(&quote_identifier(table)),
             literal(column),
             literal(type_),
@@ -129,7 +135,8 @@ impl Check {
         Self::holds(format!("trigger `{trigger}` on `{table}` is enabled"), sql)
     }
 
-    /// Ends the check with a later migration, which removes what the check reads.
+    /// Ends the check with a later migration of the service, which removes what the check reads;
+    /// [`Service::new`](crate::Service::new) refuses another name.
     ///
     /// # Panics
     /// If `migration` is empty, which a literal in a migration is not.

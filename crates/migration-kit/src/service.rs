@@ -51,6 +51,18 @@ pub enum ServiceError {
         /// The name as given.
         migration: MigrationName,
     },
+    /// A check ends with a migration that does not come after its own: it would never end, or never begin.
+    #[error(
+        "`{service}`: a check of `{migration}` ends with `{until}`, which is no later migration of the service"
+    )]
+    NoLaterMigration {
+        /// The service.
+        service: ServiceName,
+        /// The migration of the check.
+        migration: MigrationName,
+        /// The name that the check gives.
+        until: MigrationName,
+    },
     /// Two migrations have one name.
     #[error("`{service}`: migration `{migration}` is listed twice")]
     Duplicate {
@@ -66,7 +78,7 @@ impl Service {
     /// [`Service::default_schema`] says otherwise.
     ///
     /// # Errors
-    /// [`ServiceError`] if a name is malformed or stands twice.
+    /// [`ServiceError`] if a name is malformed or stands twice, or a check ends with no later migration.
     pub fn new(name: &str, migrations: Vec<Box<dyn ServiceMigration>>) -> Result<Self, ServiceError> {
         let service: ServiceName = name.parse()?;
         let mut seen = BTreeSet::new();
@@ -83,6 +95,15 @@ impl Service {
                 required.parse::<MigrationId>()?;
             }
             named.push((name, migration));
+        }
+        for (index, (name, migration)) in named.iter().enumerate() {
+            let later = &named[index + 1..];
+            let ends = migration.details().checks.into_iter().filter_map(|check| check.until);
+            for until in ends {
+                if later.iter().all(|(later, _)| *later != until) {
+                    return Err(ServiceError::NoLaterMigration { service, migration: name.clone(), until });
+                }
+            }
         }
         Ok(Self {
             name: service,

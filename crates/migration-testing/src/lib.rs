@@ -1,12 +1,14 @@
 //! What the tests of a service's migrations need: a real database of one's own, and short ways to ask it.
 //!
 //! Responsible for [`Scratch`]: a database in the process's shared PostgreSQL cluster, migrations applied to it and
-//! reverted by the coordinator, its schema and rows as text. Meant for `dev-dependencies`: its methods panic where they
+//! reverted by the coordinator, its schema and rows as text; and for [`Application`]: a role
+//! that writes there and owns nothing. Meant for `dev-dependencies`: its methods panic where they
 //! fail, except for those whose name begins with `try_`, for tests of a failure.
 //!
 //! It consents to everything that a user would be asked for, and lets soak times pass by setting `applied_at` of the
 //! version table back. Migrations run as they do in production otherwise: locked, isolated, verified, journalled.
 
+mod application;
 mod dump;
 mod query;
 mod run;
@@ -20,6 +22,7 @@ use migration_plan::{ContractSteps, KnownMigration};
 use postgres_sandbox::{Cluster, Database};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
+pub use application::Application;
 pub use dump::dump_schema;
 pub use run::ScratchError;
 
@@ -56,7 +59,7 @@ impl Scratch {
         }
         let schema = services.first().expect("a scratch database has a service").default_schema().to_owned();
         let deployment = place(services, database.url()).unwrap_or_else(|error| fail(&error));
-        let db = query::connect(database.url(), &schema).await.unwrap_or_else(|error| fail(&error));
+        let db = query::connect(database.url(), &schema, None).await.unwrap_or_else(|error| fail(&error));
         Self { deployment, db, database }
     }
 

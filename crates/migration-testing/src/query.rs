@@ -10,12 +10,21 @@ use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 /// Connections for a test's own queries.
 const N_CONNECTIONS: u32 = 5;
 
-/// Opens a pool.
-pub(crate) async fn connect(url: &str, schema: &str) -> Result<DatabaseConnection, DbErr> {
+/// Opens a pool, as this role or as the one that the address names.
+pub(crate) async fn connect(
+    url: &str,
+    schema: &str,
+    role: Option<&str>,
+) -> Result<DatabaseConnection, DbErr> {
+    let role = role.map(str::to_owned);
     let search_path = quote_identifier(schema);
     let mut options = ConnectOptions::new(url);
     options.max_connections(N_CONNECTIONS).sqlx_logging(false);
     options.map_sqlx_postgres_opts(move |options| {
+        let options = match &role {
+            Some(role) => options.username(role),
+            None => options,
+        };
         // Without a statement cache, because a migration changes what a cached statement returns.
         options
             .options([("search_path", search_path.as_str()), ("TimeZone", "UTC")])

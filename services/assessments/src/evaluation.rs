@@ -10,7 +10,7 @@
 //! writes into a column stands: no backfill replaces it, and a trigger only where an evaluation replaces another one and
 //! says something else of that very field, without that its writer, who did not know the column, named it.
 
-use migration_kit::{Check, LockMode, Online, literal, quote_identifier};
+use migration_kit::{Check, Online, literal, quote_identifier};
 use sea_orm_migration::prelude::DbErr;
 
 /// The migration under whose name rejects are listed, by its backfill and by the trigger.
@@ -145,7 +145,8 @@ pub(crate) fn forgotten() -> String {
 
 /// The condition that a batch has yet to act on `source`: its evaluation is forgotten, or contradicts an `is_correct`
 /// that was there before without being listed. Once a batch has seen the row, new code may contradict the evaluation
-/// as it likes, so nothing is verified of that.
+/// as it likes, so nothing is verified of that; a backfill asks at one moment, and a contradiction made since is listed at
+/// most, which loses nothing.
 pub(crate) fn is_unfinished() -> String {
     format!(
         "({} OR source.ai_evaluation IS NOT NULL AND EXISTS ( \
@@ -200,27 +201,17 @@ pub(crate) async fn create_function(online: &Online) -> Result<(), DbErr> {
 pub(crate) async fn create_triggers(online: &Online) -> Result<(), DbErr> {
     let schema = quote_identifier(online.schema());
     for trigger in TRIGGERS {
+        let body = trigger
+            .body
+            .replace("{schema}", &schema)
+            .replace("{replaced}", &replaced())
+            .replace("{rejected}", &rejected("NEW", "carried.rejects", "carried.is_correct"));
         online
-            .create_function(
-                &format!("{}() RETURNS trigger", trigger.name),
-                "plpgsql",
-                trigger.options,
-                &trigger
-                    .body
-                    .replace("{schema}", &schema)
-                    .replace("{replaced}", &replaced())
-                    .replace("{rejected}", &rejected("NEW", "carried.rejects", "carried.is_correct")),
-            )
-            .await?;
-        online
-            .brief(format!(
-                "CREATE OR REPLACE TRIGGER {name} {events} ON question_history FOR EACH ROW {condition} \
-                 EXECUTE FUNCTION {name}()",
-                name = trigger.name,
-                events = trigger.events,
-                condition = trigger.condition,
-            ))
-            .locking("question_history", LockMode::ShareRowExclusive)
+            .create_trigger(trigger.name)
+            .on("question_history")
+            .when(trigger.events)
+            .only_if(trigger.condition)
+            .body(&body)
             .run()
             .await?;
     }
@@ -329,7 +320,6 @@ struct Trigger {
     name: &'static str,
     events: &'static str,
     condition: &'static str,
-    options: &'static str,
     /// `{schema}` stands for the quoted schema, `{rejected}` for [`rejected`] of the new row, `{replaced}` for [`replaced`].
     body: &'static str,
 }
@@ -340,16 +330,14 @@ const TRIGGERS: [Trigger; 3] = [
     Trigger {
         name: "question_history_claim_is_correct",
         events: "BEFORE UPDATE OF is_correct",
-        condition: "WHEN (OLD.is_correct_carried_over)",
-        options: "VOLATILE",
-        body: "BEGIN NEW.is_correct_carried_over := NULL; RETURN NEW; END",
+        condition: "OLD.is_correct_carried_over",
+        body: "NEW.is_correct_carried_over := NULL; RETURN NEW;",
     },
     // Fills the empty columns of a row that is written with an evaluation.
     Trigger {
         name: "question_history_fill_columns",
         events: "BEFORE INSERT OR UPDATE OF ai_evaluation",
-        condition: "WHEN (NEW.ai_evaluation IS NOT NULL)",
-        options: "VOLATILE",
+        condition: "NEW.ai_evaluation IS NOT NULL",
         body: "
 DECLARE
     was record;
@@ -375,16 +363,14 @@ BEGIN
         NEW.is_correct_carried_over := true;
     END IF;
     RETURN NEW;
-END",
+END;",
     },
-    // Keeps the list of rejects in step. It runs as its owner: applications need no rights on the bookkeeping.
+    // Keeps the list of rejects in step.
     Trigger {
         name: "question_history_list_rejects",
         events: "AFTER INSERT OR UPDATE OF ai_evaluation",
-        condition: "WHEN (NEW.ai_evaluation IS NOT NULL)",
-        options: "VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp",
+        condition: "NEW.ai_evaluation IS NOT NULL",
         body: "
-BEGIN
     IF TG_OP = 'UPDATE' THEN
         DELETE FROM {schema}.migration_reject_assessments AS listed
         WHERE listed.migration = 'm20260126_000002_backfill_evaluations' AND listed.table_name = 'question_history'
@@ -396,7 +382,6 @@ BEGIN
     FROM {schema}.question_history_carry_over(NEW.ai_evaluation) AS carried
     CROSS JOIN LATERAL ({rejected}) AS rejected
     ON CONFLICT DO NOTHING;
-    RETURN NULL;
-END",
+    RETURN NULL;",
     },
 ];

@@ -76,13 +76,11 @@ impl MigrationTrait for Migration {
 
 /// `IF NOT EXISTS` lets a killed run be resumed, and would also accept a table that somebody else made.
 async fn refuse_another_table(online: &Online) -> Result<(), DbErr> {
-    let as_made_here = online.query_text(&format!("SELECT ({})::text", columns().sql)).await?;
-    if as_made_here.as_deref() == Some("true") {
-        Ok(())
-    } else {
-        Err(DbErr::Migration(
-            "a table `questions` with other columns exists, and was left as it is".to_owned(),
-        ))
+    match online.query_text(&columns().sql).await? {
+        None => Ok(()),
+        Some(difference) => Err(DbErr::Migration(format!(
+            "a table `questions` with other columns exists, and was left as it is: {difference}"
+        ))),
     }
 }
 

@@ -54,6 +54,7 @@ pub(crate) fn execute(arguments: &Arguments, services: Vec<Service>) -> anyhow::
 
 fn check(directory: &Path, artifacts: &[Artifacts]) -> anyhow::Result<ExitCode> {
     let mut exit = ExitCode::SUCCESS;
+    let mut edited = Vec::new();
     let mut err = stderr().lock();
     for artifacts in artifacts {
         for stale in stale(directory, artifacts)? {
@@ -67,9 +68,18 @@ fn check(directory: &Path, artifacts: &[Artifacts]) -> anyhow::Result<ExitCode> 
             }
             writeln!(err, "`{path}` is stale\n{}\n", stale.difference())?;
             exit = ExitCode::FAILURE;
+            edited.extend(stale.edited());
         }
     }
-    if exit == ExitCode::FAILURE {
+    if !edited.is_empty() {
+        writeln!(
+            err,
+            "`{}` sends other SQL than it was recorded with: wherever it is applied, the next run is refused\n\
+             hint: restore it and write a new migration; if nobody has applied it but your own private server, run \
+             `cargo xtask migrate db reset --yes`, then `cargo xtask artifacts`, and commit what it writes",
+            edited.join("`, `")
+        )?;
+    } else if exit == ExitCode::FAILURE {
         writeln!(err, "hint: run `cargo xtask artifacts` and commit what it writes")?;
     }
     Ok(exit)

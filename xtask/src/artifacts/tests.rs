@@ -114,6 +114,20 @@ fn the_committed_files_are_current() {
     assert!(lock.contains("m20251016_000001_create_messages expand transaction "));
 }
 
+/// Without its lock file a service knows neither its locks nor that a migration was edited, and nothing else fails.
+#[test]
+fn every_service_has_its_lock_file_and_every_migration_its_checks() {
+    let mut lacking = Vec::new();
+    for service in crate::services() {
+        if service.lock_file().is_none() {
+            lacking.push(format!("`{}` lacks `with_lock_file`", service.name()));
+        }
+        let unchecked = service.migrations().filter(|(_, migration)| migration.details().checks.is_empty());
+        lacking.extend(unchecked.map(|(name, _)| format!("`{name}` verifies nothing")));
+    }
+    assert_eq!(lacking, [""; 0]);
+}
+
 #[tokio::test]
 async fn locks_and_checksums_are_what_the_server_saw() {
     let artifacts = small(&[CREATE, INDEX, CHECK, DROP], "SELECT 1").await;

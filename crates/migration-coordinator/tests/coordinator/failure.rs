@@ -1,7 +1,7 @@
 //! What remains when a migration fails, and how the next run goes on.
 
 use migration_coordinator::{RunError, StepError, service_state, stopped_midway};
-use migration_kit::{Check, Service};
+use migration_kit::{Check, Service, ServiceMigration};
 use migration_plan::{ServiceState, status};
 
 use crate::support::{Bench, Events, service, step};
@@ -133,6 +133,25 @@ async fn the_figures_of_guards_are_told_before_anything_is_done() {
     assert!(told.contains("says=\"items that are lost\"") && told.contains("figure=\"0\""), "{told}");
 }
 
+#[test]
+fn a_check_ends_with_a_later_migration_or_its_service_is_refused() {
+    for (until, is_refused) in
+        [(LAST, false), (NEXT, true), (CREATE, true), ("m20250103_000001_add_colunm", true)]
+    {
+        let check = Check::table("item", &["id integer"]).until(until);
+        let steps: Vec<Box<dyn ServiceMigration>> = vec![
+            Box::new(create()),
+            Box::new(step(NEXT).details(|details| details.verify(check))),
+            Box::new(step(LAST)),
+        ];
+        let made = Service::new("shop", steps).map(drop).map_err(|error| error.to_string());
+        let expected = format!(
+            "`shop`: a check of `{NEXT}` ends with `{until}`, which is no later migration of the service"
+        );
+        assert_eq!(made, if is_refused { Err(expected) } else { Ok(()) });
+    }
+}
+
 #[tokio::test]
 async fn checks_of_all_kinds_are_asked() {
     let bench = Bench::new();
@@ -154,14 +173,22 @@ async fn checks_of_all_kinds_are_asked() {
         let verifications = migration_coordinator::verify(&bench.deployment(vec![shop()]), &[]).await;
         found(verifications[0].results.as_ref().unwrap())
     };
-    assert_eq!(ask().await, ["none true", "yes true", "0 true", " true", "yes true"]);
+    assert_eq!(ask().await, ["none true", "yes true", "0 true", " true", "none true"]);
     bench.execute("INSERT INTO shop.item VALUES (3), (4)").await;
-    assert_eq!(ask().await, ["2 rows: (3), (4) false", "yes true", "2 true", "3, 4 true", "yes true"]);
+    assert_eq!(ask().await, ["2 rows: (3), (4) false", "yes true", "2 true", "3, 4 true", "none true"]);
+    bench.execute("ALTER TABLE shop.item ADD COLUMN note text").await;
+    assert_eq!(ask().await[4], "none true");
+    bench.execute("ALTER TABLE shop.item ALTER COLUMN id TYPE bigint").await;
+    let other = ask().await[4].clone();
+    assert!(
+        other.contains("column id: expected integer, found bigint") && other.ends_with("false"),
+        "{other}"
+    );
     bench.execute("ALTER TABLE shop.item RENAME TO thing").await;
     let broken = ask().await;
     assert!(broken[0].starts_with("could not be asked: ") && broken[0].ends_with("false"), "{broken:?}");
     assert_eq!(broken[1], "no false");
-    assert_eq!(broken[4], "no false");
+    assert!(broken[4].contains("the table does not exist") && broken[4].ends_with("false"), "{broken:?}");
 }
 
 #[tokio::test]

@@ -7,6 +7,10 @@ use crate::session::{self, BOOKKEEPING, refusal};
 use crate::table_lock::LockMode;
 use crate::{literal, quote_identifier};
 
+/// Options of a trigger's function. The path is fixed, so that nobody who writes the table can put another function or
+/// operator in the place of one that the owner runs.
+const AS_OWNER: &str = "SECURITY DEFINER SET search_path = pg_catalog, pg_temp";
+
 /// A trigger to be created; made by [`Online::create_trigger`].
 #[derive(Debug, Clone)]
 #[must_use = "it does nothing until it is run"]
@@ -15,18 +19,23 @@ pub struct CreateTrigger<'a> {
     name: String,
     table: String,
     when: String,
+    condition: String,
     body: String,
 }
 
 impl Online {
     /// Creates a row trigger with a function of its own, of the same name and without arguments. What exists under that
-    /// name is replaced. Its body uses qualified names: it runs under its caller's `search_path`.
+    /// name is replaced.
+    ///
+    /// The function runs with the rights of its owner, the role that migrates: whoever may write the table need not have
+    /// heard of what the trigger reads and writes. So its body names everything but `pg_catalog` with its schema.
     pub fn create_trigger(&self, name: &str) -> CreateTrigger<'_> {
         CreateTrigger {
             online: self,
             name: name.to_owned(),
             table: String::new(),
             when: String::new(),
+            condition: String::new(),
             body: String::new(),
         }
     }
@@ -95,6 +104,12 @@ impl CreateTrigger<'_> {
         self
     }
 
+    /// The rows for which it fires (all), as a condition over `NEW` and `OLD`.
+    pub fn only_if(mut self, condition: &str) -> Self {
+        self.condition = format!("WHEN ({condition}) ");
+        self
+    }
+
     /// What it does: `plpgsql` statements, the last of them `RETURN NEW;`. With variables, a block of its own:
     /// `DECLARE … BEGIN … END;`.
     pub fn body(mut self, statements: &str) -> Self {
@@ -108,7 +123,7 @@ impl CreateTrigger<'_> {
     /// [`DbErr::Migration`] if it lacks its table, events or body, the table does not exist or a lock is not to be had;
     /// otherwise the server's.
     pub async fn run(self) -> Result<(), DbErr> {
-        let Self { online, name, table, when, body } = &self;
+        let Self { online, name, table, when, condition, body } = &self;
         if when.is_empty() || body.is_empty() {
             return Err(refusal(format!("trigger `{name}` needs `on`, `when` and `body`")));
         }
@@ -116,11 +131,11 @@ impl CreateTrigger<'_> {
         let function = format!("{}()", online.qualified(name));
         let statements = vec![
             format!(
-                "CREATE OR REPLACE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql AS {}",
+                "CREATE OR REPLACE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql {AS_OWNER} AS {}",
                 literal(&format!("BEGIN\n{body}\nEND"))
             ),
             format!(
-                "CREATE OR REPLACE TRIGGER {} {when} ON {} FOR EACH ROW EXECUTE FUNCTION {function}",
+                "CREATE OR REPLACE TRIGGER {} {when} ON {} FOR EACH ROW {condition}EXECUTE FUNCTION {function}",
                 quote_identifier(name),
                 online.qualified(table),
             ),

@@ -127,6 +127,43 @@ async fn a_row_that_stays_unfinished_is_an_error() {
     assert!(error.contains("rows of `item` stay unfinished"), "{error}");
 }
 
+/// Each row becomes unfinished again as soon as it is filled, and there is a session that writes one all the time: what
+/// was there when the walk ended is filled, once, and nobody is waited for.
+#[tokio::test]
+async fn a_walk_by_blocks_ends_whatever_the_application_does() {
+    let scratch = with_rows(500).await;
+    let online = scratch.online("m1").await;
+    let application = scratch.other().await;
+    let is_done = AtomicBool::new(false);
+    let writing = async {
+        while !is_done.load(Ordering::Relaxed) {
+            execute(&application, "UPDATE item SET n = -1 WHERE id = 55").await;
+        }
+    };
+    let filling = async {
+        let report = tens(&online, FILL).by_blocks("source.n <> 1").run().await;
+        is_done.store(true, Ordering::Relaxed);
+        report
+    };
+
+    let (report, ()) = join(filling, writing).await;
+
+    assert!(report.unwrap().changed >= 500);
+    assert_eq!(scratch.texts("SELECT n FROM item WHERE id <> 55 GROUP BY n").await, ["1"]);
+    assert_eq!(scratch.texts("SELECT name FROM pg_cursors WHERE name <> ''").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_walk_by_blocks_needs_a_key() {
+    let scratch = Scratch::new().await;
+    scratch.execute("CREATE TABLE item (n integer NOT NULL DEFAULT 0)").await;
+    let online = scratch.online("m1").await;
+
+    let refused = tens(&online, FILL).by_blocks("source.n <> 1").run().await.unwrap_err().to_string();
+
+    assert!(refused.contains("`item` has no primary key"), "{refused}");
+}
+
 #[tokio::test]
 async fn a_repeated_run_changes_nothing() {
     let scratch = with_rows(95).await;

@@ -1,5 +1,6 @@
 //! Tests of the service's migrations, on a real PostgreSQL of their own.
 
+mod application;
 mod carry_over;
 mod contract;
 mod data;

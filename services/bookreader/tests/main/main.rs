@@ -1,6 +1,7 @@
 //! Tests of the bookreader migrations against real PostgreSQL, a database each.
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+mod application;
 mod data;
 mod entities;
 mod preferences;

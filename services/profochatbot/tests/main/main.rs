@@ -1,5 +1,6 @@
 //! Tests of the profochatbot service against a PostgreSQL of their own, one binary so that one server serves all.
 
+mod application;
 mod dirty;
 mod escaped;
 mod interrupted;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 mod adoption;
+mod application;
 mod data;
 mod isolation;
 mod migrations;

@@ -7,20 +7,23 @@ use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 use sea_orm::DbErr;
-use sea_orm::sqlx::{PgConnection, Postgres, Transaction};
+use sea_orm::sqlx::PgConnection;
 
 use super::cursor::{Cursor, Cursors};
 use super::pace::Pace;
-use super::walk::{Position, Stretch, Walk};
+use super::walk::{Position, Stretch, Walk, is_one_of, key_as_text};
 use super::{LIMITS, Step};
 use crate::Online;
-use crate::data::patience::{Patience, is_contention};
+use crate::data::patience::{BATCH_LIMITS, Patience, is_contention};
 use crate::data::progress::Progress;
 use crate::data::space;
-use crate::data::table::Table;
+use crate::data::table::{Column, Table};
 use crate::event;
-use crate::session::{self, db_err};
+use crate::session::{self, BOOKKEEPING, db_err};
 use crate::table_lock::{self, LockMode, TableLock};
+
+/// After so many tries a batch locks its rows before it changes them.
+const LOCK_AFTER: u32 = 4;
 
 /// What every batch of a backfill needs.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub(super) struct Shared<'a> {
     pub(super) online: &'a Online,
     pub(super) table: &'a Table,
     pub(super) walk: &'a Walk,
+    /// The primary key; empty if there is none.
+    pub(super) key: &'a [Column],
     pub(super) cursors: &'a Cursors,
     pub(super) steps: &'a [Step],
 }
@@ -74,8 +79,10 @@ impl Batches<'_> {
     /// One batch, tried again with fewer rows as long as it only meets the application.
     async fn batch_until_it_succeeds(&mut self) -> Result<Option<Cursor>, DbErr> {
         let mut patience = Patience::new();
+        let mut n_tries = 0;
         loop {
-            match self.batch().await {
+            n_tries += 1;
+            match self.batch(n_tries > LOCK_AFTER && !self.shared.key.is_empty()).await {
                 Err(error) if is_contention(&error) => {
                     self.ahead.clear();
                     self.pace.back_off();
@@ -86,17 +93,22 @@ impl Batches<'_> {
         }
     }
 
-    /// One batch in one transaction: the cursor behind it, or `None` if there are no more rows.
-    async fn batch(&mut self) -> Result<Option<Cursor>, DbErr> {
-        let Shared { table, walk, .. } = *self.shared;
+    /// One batch in one transaction: the cursor behind it, or `None` if there are no more rows. With `locks_first` it does
+    /// not depend on the application's leaving its rows alone for as long as it takes.
+    async fn batch(&mut self, locks_first: bool) -> Result<Option<Cursor>, DbErr> {
+        let Shared { table, walk, key, .. } = *self.shared;
         let place = &self.cursor.place;
-        let mut tx = session::begin(self.connection, LIMITS).await?;
+        let mut tx = session::begin(self.connection, if locks_first { BATCH_LIMITS } else { LIMITS }).await?;
         if self.ahead.is_empty() {
             let (after, until) = (place.after.as_ref(), place.until.as_ref());
             self.ahead = walk.next(&mut tx, table, after, until, self.pace.rows()).await?;
         }
-        let Some(stretch) = self.ahead.pop_front() else { return Ok(None) };
-        let next = run_batch(self.shared, tx, &self.cursor, stretch).await?;
+        let Some(mut stretch) = self.ahead.pop_front() else { return Ok(None) };
+        if locks_first {
+            stretch.condition = lock_rows(&mut tx, table, key, &stretch.condition).await?;
+        }
+        let next = run_batch(self.shared, &mut tx, &self.cursor, stretch).await?;
+        tx.commit().await.map_err(db_err)?;
         Ok(Some(next))
     }
 
@@ -132,10 +144,28 @@ impl Batches<'_> {
     }
 }
 
-/// Runs the statements over a stretch, moves the cursor behind it, and commits both.
+/// Locks the rows for which the condition holds, wherever they stand by then; the condition that a row is one of them.
+///
+/// From here to the end of the transaction nobody changes them, so that all statements meet the same rows although each
+/// has a snapshot of its own. An application that writes a row without pause queues like anybody else.
+pub(super) async fn lock_rows(
+    tx: &mut PgConnection,
+    table: &Table,
+    key: &[Column],
+    condition: &str,
+) -> Result<String, DbErr> {
+    let sql = format!(
+        "{BOOKKEEPING}SELECT {} FROM {} AS source WHERE {condition} FOR NO KEY UPDATE OF source",
+        key_as_text(key),
+        table.qualified,
+    );
+    is_one_of(key, &session::rows(tx, sql).await?)
+}
+
+/// Runs the statements over a stretch and moves the cursor behind it; both are to be committed together.
 pub(super) async fn run_batch(
     shared: &Shared<'_>,
-    mut tx: Transaction<'_, Postgres>,
+    tx: &mut PgConnection,
     cursor: &Cursor,
     stretch: Stretch,
 ) -> Result<Cursor, DbErr> {
@@ -145,7 +175,7 @@ pub(super) async fn run_batch(
     next.counted.rows += n_rows;
     next.counted.batches += 1;
     for step in shared.steps {
-        let n_rows = session::execute(&mut tx, step.over(&condition)).await.inspect_err(|error| {
+        let n_rows = session::execute(tx, step.over(&condition)).await.inspect_err(|error| {
             if !is_contention(error) {
                 let what = format!("`{}`: the batch failed where {condition}", shared.table.name);
                 event::warning(shared.online.origin(), &what);
@@ -156,7 +186,6 @@ pub(super) async fn run_batch(
             Step::Reject(_) => next.counted.rejected += n_rows,
         }
     }
-    shared.cursors.advance(&mut tx, cursor, &next).await?;
-    tx.commit().await.map_err(db_err)?;
+    shared.cursors.advance(tx, cursor, &next).await?;
     Ok(next)
 }

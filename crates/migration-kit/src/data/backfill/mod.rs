@@ -146,7 +146,8 @@ impl<'a> Backfill<'a> {
     /// it. A partitioned table is walked by its key all the same.
     ///
     /// `unfinished` is a condition over `source` that holds for rows on which the statements have yet to act. At the end
-    /// the rows for which it holds are looked for once more: the application may have moved them behind the walk.
+    /// the rows for which it holds are looked for once, at one moment: the application may have moved them behind the
+    /// walk. What becomes unfinished later is not waited for. The table has a primary key.
     pub fn by_blocks(mut self, unfinished: impl Into<String>) -> Self {
         self.unfinished = Some(unfinished.into());
         self
@@ -187,7 +188,9 @@ impl<'a> Backfill<'a> {
         }
         let total = table.n_rows(&mut connection).await?;
         let mut progress = Progress::new(online.origin(), &self.table, rows_before, total);
-        let shared = Shared { online, table: &table, walk: &walk, cursors: &cursors, steps: &steps };
+        let key = table.primary_key(&mut connection).await?;
+        let shared =
+            Shared { online, table: &table, walk: &walk, key: &key, cursors: &cursors, steps: &steps };
         let batches = Batches {
             shared: &shared,
             connection: &mut connection,

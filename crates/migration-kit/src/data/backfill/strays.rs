@@ -1,90 +1,107 @@
 //! Rows that a walk by blocks did not meet: unfinished when it came to its end.
 //!
 //! A walk by blocks meets every row, except one that the application updates meanwhile and that PostgreSQL then puts into
-//! a block behind the walk. They are few, and are looked for in one snapshot, which no row can escape by moving; found
-//! ones are filled in batches like any others. A row that moves again between the two is found by the next look.
+//! a block behind the walk. Every such row stands in the one snapshot that is looked at here, which none can escape by
+//! moving; it is found again by its key, wherever it has moved since, and locked before it is filled. What becomes
+//! unfinished after that moment is the application's doing, on rows that were seen: it is not looked at, so that this
+//! ends whatever the application does.
 
 use sea_orm::DbErr;
-use sea_orm::sqlx::{PgConnection, Row};
+use sea_orm::sqlx::PgConnection;
 
-use super::LIMITS;
-use super::batches::{Shared, run_batch};
+use super::batches::{Shared, lock_rows, run_batch};
 use super::cursor::Cursor;
-use super::walk::{Position, Stretch};
-use crate::data::patience::Patience;
-use crate::session::{self, BOOKKEEPING, db_err, refusal};
+use super::walk::{Position, Stretch, is_one_of, key_as_text};
+use crate::data::patience::{BATCH_LIMITS, Patience};
+use crate::session::{self, BOOKKEEPING, Limits, db_err, refusal};
 
-/// The most rows of one look, which reads the whole table.
-const MOST_ROWS: usize = 20_000;
 /// The most rows of one batch.
-const BATCH_ROWS: usize = 1_000;
-/// How many looks in a row may find rows of which none is then changed or rejected: each had moved again.
-const MOST_VAIN: u32 = 5;
+const BATCH_ROWS: usize = 500;
 
-/// Fills the rows for which `unfinished` holds, until there are none; the cursor as it then stands.
+/// Holds the keys of the rows on the server, past the transaction that has found them.
+const CURSOR: &str = "migration_strays";
+
+/// Fills the rows for which `unfinished` holds now; the cursor as it then stands.
 ///
 /// # Errors
 /// [`DbErr::Migration`] if the statements leave rows unfinished; otherwise an error of the server.
 pub(super) async fn fill(
     connection: &mut PgConnection,
     shared: &Shared<'_>,
+    cursor: Cursor,
+    unfinished: &str,
+) -> Result<Cursor, DbErr> {
+    look(connection, shared, unfinished).await?;
+    let filled = fill_found(connection, shared, cursor, unfinished).await;
+    let closed = session::execute(connection, format!("{BOOKKEEPING}CLOSE {CURSOR}")).await;
+    let filled = filled?;
+    closed?;
+    Ok(filled)
+}
+
+/// Looks once, at one moment, for the keys of unfinished rows.
+async fn look(connection: &mut PgConnection, shared: &Shared<'_>, unfinished: &str) -> Result<(), DbErr> {
+    let sql = format!(
+        "{BOOKKEEPING}DECLARE {CURSOR} NO SCROLL CURSOR WITH HOLD FOR SELECT {} FROM {} AS source WHERE {unfinished}",
+        key_as_text(shared.key),
+        shared.table.qualified,
+    );
+    let mut tx = session::begin(connection, Limits::default()).await?;
+    session::execute(&mut tx, sql).await?;
+    tx.commit().await.map_err(db_err)
+}
+
+async fn fill_found(
+    connection: &mut PgConnection,
+    shared: &Shared<'_>,
     mut cursor: Cursor,
     unfinished: &str,
 ) -> Result<Cursor, DbErr> {
-    let mut n_vain = 0;
+    let fetch = format!("{BOOKKEEPING}FETCH {BATCH_ROWS} FROM {CURSOR}");
     loop {
-        let places = look(connection, shared, unfinished).await?;
-        if places.is_empty() {
+        let rows = session::rows(connection, fetch.as_str()).await?;
+        if rows.is_empty() {
             return Ok(cursor);
         }
-        if n_vain == MOST_VAIN {
-            return Err(refusal(format!(
-                "rows of `{}` stay unfinished: the backfill's statements do not change them",
-                shared.table.name
-            )));
-        }
-        let before = cursor.counted;
-        for places in places.chunks(BATCH_ROWS) {
-            cursor = batch(connection, shared, &cursor, places).await?;
-        }
-        let is_vain = (cursor.counted.changed, cursor.counted.rejected) == (before.changed, before.rejected);
-        n_vain = if is_vain { n_vain + 1 } else { 0 };
+        let condition = is_one_of(shared.key, &rows)?;
+        cursor = batch(connection, shared, &cursor, &condition, unfinished).await?;
     }
 }
 
-/// Where unfinished rows stand now.
-async fn look(
-    connection: &mut PgConnection,
-    shared: &Shared<'_>,
-    unfinished: &str,
-) -> Result<Vec<String>, DbErr> {
-    let sql = format!(
-        "{BOOKKEEPING}SELECT source.ctid::text FROM {} AS source WHERE {unfinished} LIMIT {MOST_ROWS}",
-        shared.table.qualified,
-    );
-    let rows = session::rows(connection, sql).await?;
-    rows.iter().map(|row| row.try_get(0).map_err(db_err)).collect()
-}
-
-/// Runs the statements over the rows at these places, again until no other session is in the way.
+/// Runs the statements over these rows, again until no other session is in the way.
+///
+/// The rows are locked first, so that all statements meet them as they are then, though each has a snapshot of its own: an
+/// application that writes a row without pause cannot keep it from being filled.
 async fn batch(
     connection: &mut PgConnection,
     shared: &Shared<'_>,
     cursor: &Cursor,
-    places: &[String],
+    condition: &str,
+    unfinished: &str,
 ) -> Result<Cursor, DbErr> {
-    let quoted: Vec<String> = places.iter().map(|place| format!("\"{place}\"")).collect();
-    let condition = format!("source.ctid = ANY ('{{{}}}'::tid[])", quoted.join(","));
+    let table = &shared.table.qualified;
+    let is_left = format!(
+        "{BOOKKEEPING}SELECT EXISTS (SELECT FROM {table} AS source WHERE {condition} AND ({unfinished}))"
+    );
     let mut patience = Patience::new();
     loop {
         let stretch = Stretch {
             end: cursor.place.after.clone().unwrap_or(Position::Block(0)),
-            condition: condition.clone(),
+            condition: condition.to_owned(),
             n_rows: 0,
         };
         let tried = async {
-            let tx = session::begin(connection, LIMITS).await?;
-            run_batch(shared, tx, cursor, stretch).await
+            let mut tx = session::begin(connection, BATCH_LIMITS).await?;
+            lock_rows(&mut tx, shared.table, shared.key, condition).await?;
+            let next = run_batch(shared, &mut tx, cursor, stretch).await?;
+            if session::value(&mut tx, is_left.as_str()).await? == Some(true) {
+                return Err(refusal(format!(
+                    "rows of `{}` stay unfinished: the backfill's statements do not change them",
+                    shared.table.name
+                )));
+            }
+            tx.commit().await.map_err(db_err)?;
+            Ok(next)
         };
         match tried.await {
             Ok(next) => return Ok(next),

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use sea_orm::DbErr;
+use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{PgConnection, Row};
 use serde::{Deserialize, Serialize};
 
@@ -47,16 +48,22 @@ impl Walk {
     /// How this table is walked, by blocks if the migration asked for that and the table has any.
     ///
     /// # Errors
-    /// [`DbErr::Migration`] if it has neither a primary key nor blocks.
+    /// [`DbErr::Migration`] if it has neither a primary key nor blocks, or is to be walked by blocks and has no key.
     pub(super) async fn choose(
         connection: &mut PgConnection,
         table: &Table,
         prefers_blocks: bool,
     ) -> Result<Self, DbErr> {
+        let key = table.primary_key(connection).await?;
+        if prefers_blocks && key.is_empty() {
+            return Err(refusal(format!(
+                "`{}` has no primary key by which a row is found again that moves behind a walk by blocks",
+                table.name
+            )));
+        }
         if prefers_blocks && !table.is_partitioned {
             return Ok(Self::Blocks);
         }
-        let key = table.primary_key(connection).await?;
         if !key.is_empty() {
             return Ok(Self::Keys(key));
         }
@@ -103,7 +110,7 @@ async fn next_keys(
     condition: &str,
     n_rows: u64,
 ) -> Result<Option<(Vec<String>, u64)>, DbErr> {
-    let key = list(columns, |name| format!("source.{name}"));
+    let key = key_list(columns);
     let sql = format!(
         "{BOOKKEEPING}SELECT n_rows, {} FROM (SELECT {}, row_number() OVER () AS n_rows FROM \
          (SELECT {key} FROM {} AS source WHERE {condition} ORDER BY {key} LIMIT {n_rows}) AS batch) AS numbered \
@@ -123,7 +130,7 @@ async fn next_keys(
 
 /// The condition that the key stands so to each of these places; places that are not given bound nothing.
 fn key_condition(columns: &[Column], bounds: &[(&str, Option<&Position>)]) -> String {
-    let key = list(columns, |name| format!("source.{name}"));
+    let key = key_list(columns);
     let mut conditions = Vec::new();
     for (operator, place) in bounds {
         if let Some(Position::Key(values)) = place {
@@ -197,6 +204,33 @@ async fn next_blocks(
 /// The condition that a row stands in these blocks, the last one not included.
 fn block_condition(from: u64, to: u64) -> String {
     format!("source.ctid >= '({from},0)'::tid AND source.ctid < '({to},0)'::tid")
+}
+
+/// The columns of the key of `source`.
+fn key_list(columns: &[Column]) -> String {
+    list(columns, |name| format!("source.{name}"))
+}
+
+/// The columns of the key of `source`, each as text.
+pub(super) fn key_as_text(columns: &[Column]) -> String {
+    list(columns, |name| format!("source.{name}::text"))
+}
+
+/// The condition that the key of `source` is one of these, which were read by [`key_as_text`].
+pub(super) fn is_one_of(columns: &[Column], rows: &[PgRow]) -> Result<String, DbErr> {
+    if rows.is_empty() {
+        return Ok("false".to_owned());
+    }
+    let mut keys = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut values = Vec::with_capacity(columns.len());
+        for (index, column) in columns.iter().enumerate() {
+            let value: String = row.try_get(index).map_err(db_err)?;
+            values.push(format!("{}::{}", literal(&value), column.type_));
+        }
+        keys.push(format!("({})", values.join(", ")));
+    }
+    Ok(format!("({}) IN ({})", key_list(columns), keys.join(", ")))
 }
 
 fn list(columns: &[Column], write: impl Fn(String) -> String) -> String {

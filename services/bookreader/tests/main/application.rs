@@ -1,0 +1,47 @@
+//! The application's role: what it writes goes on being written while the service's migrations run.
+
+use bookreader_migration::service;
+use migration_testing::Scratch;
+
+use crate::data::{self, TABLES};
+use crate::{BASE, CONTRACT, HEAD};
+
+const BEFORE: [&str; 3] = [
+    r#"INSERT INTO users (id, email, password_hash, is_active, is_verified, is_admin, reader_settings, created_at, updated_at)
+       VALUES (md5('a')::uuid, 'a@b', 'x', true, true, false, '{"theme": 7}', now(), now())"#,
+    r#"UPDATE users SET reader_settings = '{"theme": "dark"}' WHERE id = md5('a')::uuid"#,
+    "DELETE FROM users WHERE id = md5('a')::uuid",
+];
+const AFTER: [&str; 3] = [
+    "INSERT INTO users (id, email, password_hash, is_active, is_verified, is_admin, created_at, updated_at)
+     VALUES (md5('a')::uuid, 'a@b', 'x', true, true, false, now(), now())",
+    "UPDATE users SET full_name = 'A' WHERE id = md5('a')::uuid",
+    "DELETE FROM users WHERE id = md5('a')::uuid",
+];
+
+#[tokio::test]
+async fn a_role_that_owns_nothing_writes_before_between_and_after_all_migrations() {
+    let scratch = Scratch::new(service()).await;
+    scratch.up_to(BASE).await;
+    data::realistic(&scratch).await;
+    // A row of each table is written anew and the last one taken out.
+    let touched: Vec<String> = TABLES
+        .iter()
+        .flat_map(|table| {
+            [
+                format!("UPDATE {table} SET updated_at = now() WHERE id = (SELECT min(id::text)::uuid FROM {table})"),
+                format!("DELETE FROM {table} WHERE id IS NULL"),
+            ]
+        })
+        .collect();
+    let touched: Vec<&str> = touched.iter().map(String::as_str).collect();
+    let statements: Vec<&str> = BEFORE.into_iter().chain(touched.iter().copied()).collect();
+    let application = scratch.expand_beside_application(&statements).await;
+    scratch.verify().await;
+    for target in [CONTRACT, HEAD] {
+        scratch.up_to(target).await;
+        for statement in AFTER.into_iter().chain(touched.iter().copied()) {
+            application.execute(statement).await;
+        }
+    }
+}

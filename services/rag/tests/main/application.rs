@@ -1,0 +1,20 @@
+//! The application's role: what it writes goes on being written while the service's migrations run.
+
+use migration_testing::Scratch;
+use rag_migration::service;
+
+#[tokio::test]
+async fn a_role_that_owns_nothing_writes_before_between_and_after_all_migrations() {
+    const STATEMENTS: [&str; 3] = [
+        "INSERT INTO user_knowledge (user_id, name) VALUES ('u', 'n')",
+        "UPDATE user_knowledge SET preferences = '{}'",
+        "DELETE FROM user_knowledge",
+    ];
+    let scratch = Scratch::new(service()).await;
+    scratch.up_to("m20250727_000001_create_user_knowledge").await;
+    let application = scratch.expand_beside_application(&STATEMENTS).await;
+    scratch.up_contract().await;
+    for statement in STATEMENTS {
+        application.execute(statement).await;
+    }
+}
