@@ -49,7 +49,7 @@ fn killed_in_an_index_build_the_leftover_is_built_again() {
     --- stdout
     SERVICE  STATE  APPLIED  PENDING  CURRENT                           VERSION TABLE
     chat     dirty  1        3        m20251016_000001_create_messages  chat.seaql_migrations_chat
-    chat: stopped midway, and resumed by the next run: `m20251017_000001_add_message_source`
+    chat: `m20251017_000001_add_message_source` stopped midway while it was applied: `up chat` applies it, `down chat@-1` reverts it
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     ");
@@ -57,6 +57,42 @@ fn killed_in_an_index_build_the_leftover_is_built_again() {
     lab.migrate(&["up", "chat"]).exits(0);
     assert_eq!(hanging.watch.query(INDEX_IS_VALID), "t");
     lab.migrate(&["status", "--check", "chat"]).exits(0);
+}
+
+#[test]
+fn killed_in_an_index_build_down_takes_the_leftover_away() {
+    let lab = Lab::empty();
+    let mut hanging = Hanging::in_an_index_build(&lab);
+    hanging.run.signal("KILL");
+    hanging.watch.until(SESSIONS, "0");
+    hanging.release();
+    assert_snapshot!(lab.migrate(&["up", "chat@m20251016"]).shown(), @"
+    exit 7
+    --- stdout
+    --- stderr
+    error: `chat:m20251017_000001_add_message_source` was begun and not finished, and lies beyond the target
+      hint `up chat@m20251017_000001_add_message_source` finishes it, `down chat@-1` takes it back
+    ");
+    assert_snapshot!(lab.migrate(&["plan", "--down", "chat@-1"]).shown(), @"
+    exit 0
+    --- stdout
+       SERVICE  MIGRATION                            DOES    PHASE   HOW              NOTES
+    1  chat     m20251017_000001_add_message_source  revert  expand  resumable steps  stopped midway before
+    reverting `chat:m20251017_000001_add_message_source` loses for good: the source of every message
+    --- stderr
+    ");
+    assert_snapshot!(lab.migrate(&["down", "chat@-1"]).exits(0).stdout, @"
+    chat  m20251017_000001_add_message_source  reverted [time]
+    0 of 5 services at head · 1 migration reverted in [time]
+    ");
+    assert_eq!(hanging.watch.query("SELECT to_regclass('chat.idx_messages_source')"), "");
+    assert!(
+        lab.migrate(&["status", "chat", "--check"])
+            .exits(3)
+            .stdout
+            .contains("m20251016_000001_create_messages")
+    );
+    lab.migrate(&["verify", "chat"]).exits(0);
 }
 
 #[test]

@@ -37,7 +37,7 @@ Exit codes:
   3    something is pending (`status --check`)
   4    integrity: edited, missing, or not what was promised
   5    a lock is busy
-  6    partial: a migration outside a transaction stopped midway; running it again resumes it
+  6    partial: a migration outside a transaction stopped midway; the next run deals with it first
   7    refused by a guard
   8    cannot connect, or not permitted
   130  interrupted (Ctrl-C); 143 terminated";

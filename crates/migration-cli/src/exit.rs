@@ -131,7 +131,8 @@ impl Exit {
             PlanError::Integrity { .. } | PlanError::RevertUnknown { .. } => Self::Integrity,
             PlanError::StillNeeded { .. }
             | PlanError::Irreversible { .. }
-            | PlanError::TargetHeldBack { .. } => Self::Refused,
+            | PlanError::TargetHeldBack { .. }
+            | PlanError::BegunBeyondTarget { .. } => Self::Refused,
             PlanError::HistoryNotRead { .. } => Self::Connection,
             _ => Self::Usage,
         }
@@ -140,7 +141,7 @@ impl Exit {
     fn of_step(error: &StepError) -> Self {
         match error {
             StepError::RolledBack { .. } | StepError::Isolation { .. } => Self::Failed,
-            StepError::Partial { .. } => Self::Partial,
+            StepError::Partial { .. } | StepError::EndedItsTransaction { .. } => Self::Partial,
             StepError::Verify { .. } => Self::Integrity,
             StepError::Guard { .. } => Self::Refused,
             StepError::TableLock { .. } => Self::Busy,

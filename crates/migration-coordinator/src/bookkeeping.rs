@@ -9,7 +9,7 @@ use std::time::Duration;
 use migration_kit::table_lock::{PATIENCE_SETTING, TableLock};
 use migration_kit::{MigrationName, driver_error, literal, quote_identifier};
 use migration_plan::Direction;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, TransactionTrait, Value};
 
 use crate::deployment::{Placed, qualified};
 use crate::run::Caller;
@@ -98,6 +98,13 @@ pub(crate) fn is_creation_race(error: &DbErr) -> bool {
 /// When a transaction began, in microseconds since 1970: what tells it from another one.
 pub(crate) const BEGUN_AT: &str = "(extract(epoch FROM pg_catalog.now()) * 1000000)::int8";
 
+/// `applied_at` of a version row that a transaction has claimed and not yet finished. Nobody sees it, unless the migration
+/// ends that transaction by itself: then the row says that the migration is neither applied nor reverted.
+pub(crate) const APPLY_CLAIMED: i64 = -1;
+
+/// The same for a row that is to be deleted.
+pub(crate) const REVERT_CLAIMED: i64 = -2;
+
 /// A migration that is to be done in this transaction.
 pub(crate) struct Claim {
     /// Whether the row of the version table was ours to write; if not, another tool wrote it before.
@@ -107,7 +114,7 @@ pub(crate) struct Claim {
 }
 
 /// Settles a transaction and claims the migration in it. Claiming comes first, so that of two runs that meet here only
-/// one goes on. From then on each statement waits for a lock at most so long; `None` is no limit.
+/// one goes on; [`finish`] comes last. From then on each statement waits for a lock at most so long; `None` is no limit.
 pub(crate) async fn claim<C: ConnectionTrait>(
     tx: &C,
     placed: &Placed,
@@ -118,10 +125,9 @@ pub(crate) async fn claim<C: ConnectionTrait>(
     let table = placed.version_table();
     let write = match direction {
         Direction::Apply => format!(
-            "INSERT INTO {table} (version, applied_at) \
-             VALUES ($1, extract(epoch FROM pg_catalog.clock_timestamp())::bigint) ON CONFLICT DO NOTHING"
+            "INSERT INTO {table} (version, applied_at) VALUES ($1, {APPLY_CLAIMED}) ON CONFLICT DO NOTHING"
         ),
-        Direction::Revert => format!("DELETE FROM {table} WHERE version = $1"),
+        Direction::Revert => format!("UPDATE {table} SET applied_at = {REVERT_CLAIMED} WHERE version = $1"),
     };
     let sql = format!(
         "/* migrate */ WITH claimed AS (\
@@ -143,6 +149,79 @@ pub(crate) async fn claim<C: ConnectionTrait>(
         begin_backfills_anew(tx, placed).await?;
     }
     Ok(Claim { is_ours: row.try_get_by_index::<i64>(0)? == 1, begun_at: row.try_get_by_index(1)? })
+}
+
+/// Finishes what [`claim`] began, with a line in the journal, before the transaction is committed.
+pub(crate) async fn finish<C: ConnectionTrait>(
+    tx: &C,
+    placed: &Placed,
+    caller: &Caller,
+    entry: Entry<'_>,
+) -> Result<(), DbErr> {
+    let table = placed.version_table();
+    let sql = match entry.direction {
+        Direction::Apply => format!(
+            "/* migrate */ UPDATE {table} SET applied_at = extract(epoch FROM pg_catalog.clock_timestamp())::bigint \
+             WHERE version = $1 AND applied_at = {APPLY_CLAIMED}"
+        ),
+        Direction::Revert => format!("/* migrate */ DELETE FROM {table} WHERE version = $1"),
+    };
+    tx.execute_raw(statement(&sql, [entry.migration.as_str().into()])).await?;
+    record(tx, placed, caller, entry).await
+}
+
+/// Begins a migration outside a transaction: commits that it runs. From then on, until it has ended well, it is neither
+/// applied nor reverted: what is to be reverted loses its row at once. Returns whether it had one.
+pub(crate) async fn begin(
+    session: &Session,
+    placed: &Placed,
+    caller: &Caller,
+    entry: Entry<'_>,
+) -> Result<bool, DbErr> {
+    let tx = session.db().begin().await?;
+    let had_row = match entry.direction {
+        Direction::Apply => false,
+        Direction::Revert => {
+            begin_backfills_anew(&tx, placed).await?;
+            give_up_row(&tx, placed, entry.migration, "").await?
+        }
+    };
+    record(&tx, placed, caller, entry).await?;
+    tx.commit().await?;
+    Ok(had_row)
+}
+
+/// Gives up a claim that a transaction left behind when its migration ended it, and returns whether there was one.
+pub(crate) async fn give_up_claim<C: ConnectionTrait>(
+    connection: &C,
+    placed: &Placed,
+    migration: &MigrationName,
+) -> Result<bool, DbErr> {
+    give_up_row(connection, placed, migration, "AND applied_at < 0").await
+}
+
+/// Whether a claim outlived the transaction that it was made in.
+pub(crate) async fn has_claim<C: ConnectionTrait>(
+    connection: &C,
+    placed: &Placed,
+    migration: &MigrationName,
+) -> Result<bool, DbErr> {
+    let sql = format!(
+        "/* migrate */ SELECT EXISTS (SELECT FROM {} WHERE version = $1 AND applied_at < 0)",
+        placed.version_table()
+    );
+    query_one(connection, &sql, [migration.as_str().into()]).await?.try_get_by_index(0)
+}
+
+async fn give_up_row<C: ConnectionTrait>(
+    connection: &C,
+    placed: &Placed,
+    migration: &MigrationName,
+    condition: &str,
+) -> Result<bool, DbErr> {
+    let sql = format!("/* migrate */ DELETE FROM {} WHERE version = $1 {condition}", placed.version_table());
+    let deleted = connection.execute_raw(statement(&sql, [migration.as_str().into()])).await?;
+    Ok(deleted.rows_affected() > 0)
 }
 
 /// Forgets how far open backfills have come: a revert may take away what a later migration, stopped midway, had carried
@@ -173,20 +252,6 @@ pub(crate) async fn settle(
         patience.as_millis().to_string().into(),
     ];
     query_one(session.db(), sql, values).await.map(drop)
-}
-
-/// Whether a migration was begun outside a transaction since it last succeeded.
-pub(crate) async fn was_begun<C: ConnectionTrait>(
-    connection: &C,
-    placed: &Placed,
-    migration: &MigrationName,
-) -> Result<bool, DbErr> {
-    let sql = format!(
-        "/* migrate */ SELECT coalesce(max(id) FILTER (WHERE outcome = 'running'), 0) \
-           > coalesce(max(id) FILTER (WHERE outcome = 'succeeded'), 0) FROM {} WHERE migration = $1",
-        placed.journal()
-    );
-    query_one(connection, &sql, [migration.as_str().into()]).await?.try_get_by_index(0)
 }
 
 /// Appends a line to the journal.

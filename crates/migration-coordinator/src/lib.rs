@@ -35,7 +35,7 @@ pub use run::{
     Caller, DoneStep, Goal, Report, RunError, RunOptions, carry_out, edited_migrations, plan, run,
 };
 pub use session::ConnectError;
-pub use state::{service_state, stopped_midway};
+pub use state::service_state;
 pub use step::StepError;
 pub use survey::{Access, Holder, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError};
 pub use upkeep::{UpkeepError, reclaim, reject_counts, rejected, table_sizes, under_lock};

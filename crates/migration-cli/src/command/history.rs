@@ -96,6 +96,7 @@ fn of_service(connected: &Connected, status: &ServiceStatus, is_known: bool) -> 
             state: match applied.get(name) {
                 _ if !is_known => "unknown",
                 Some(_) => "applied",
+                None if status.begun.iter().any(|(begun, _)| begun == name) => "stopped midway",
                 None if held.contains(&name) => "held back",
                 None => "pending",
             },

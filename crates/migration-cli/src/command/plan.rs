@@ -29,6 +29,7 @@ struct StepDocument {
     phase: &'static str,
     transactional: bool,
     after: Vec<String>,
+    begun: Option<&'static str>,
     pulled_in_by: Option<String>,
     loses: Option<&'static str>,
 }
@@ -71,6 +72,7 @@ fn print(context: &Context, connected: &Connected, plan: &Plan) {
     for (number, step) in plan.steps().iter().enumerate() {
         let step = StepDocument::of(connected, step);
         let mut notes: Vec<String> = step.after.iter().map(|id| format!("after {id}")).collect();
+        notes.extend(plan.steps()[number].begun.map(|_| "stopped midway before".to_owned()));
         notes.extend(step.pulled_in_by.iter().map(|id| format!("needed by {id}")));
         table.painted(vec![
             ((number + 1).to_string(), Some(Paint::faint)),
@@ -103,6 +105,7 @@ impl StepDocument {
             phase: if step.phase == Phase::Expand { "expand" } else { "contract" },
             transactional: step.transactional,
             after: step.after.iter().map(ToString::to_string).collect(),
+            begun: step.begun.map(Direction::as_str),
             pulled_in_by: step.pulled_in_by.as_ref().map(ToString::to_string),
             loses: losses(connected, step),
         }

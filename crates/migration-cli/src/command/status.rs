@@ -1,8 +1,8 @@
 //! `status`: where each service stands. Reads only.
 
-use migration_coordinator::{Deployment, Holder, Survey, edited_migrations, service_state, stopped_midway};
+use migration_coordinator::{Deployment, Holder, Survey, edited_migrations, service_state};
 use migration_kit::{MigrationName, Service};
-use migration_plan::{HeldBack, HoldReason, ServiceStatus, statuses};
+use migration_plan::{Direction, HeldBack, HoldReason, ServiceStatus, statuses};
 use serde::Serialize;
 
 use super::databases::DatabaseDocument;
@@ -44,12 +44,19 @@ struct ServiceDocument {
     ahead: Option<Vec<String>>,
     out_of_order: Option<Vec<String>>,
     edited: Option<Vec<String>>,
-    stopped_midway: Option<Vec<String>>,
+    stopped_midway: Option<Vec<BegunDocument>>,
     lock: Option<Holder>,
     externals: Vec<ExternalDocument>,
     error: Option<error::Told>,
     #[serde(skip)]
     exit: Exit,
+}
+
+/// A migration that was begun and not finished.
+#[derive(Serialize)]
+struct BegunDocument {
+    migration: String,
+    direction: &'static str,
 }
 
 /// A migration that is held back.
@@ -163,6 +170,12 @@ fn known(number: Option<usize>) -> String {
     number.map_or_else(|| "?".to_owned(), |number| number.to_string())
 }
 
+impl BegunDocument {
+    fn of(migration: &MigrationName, direction: Direction) -> Self {
+        Self { migration: migration.to_string(), direction: direction.as_str() }
+    }
+}
+
 impl HeldDocument {
     fn of(held: &HeldBack, service: &Service, status: &ServiceStatus) -> Self {
         let mut earlier =
@@ -184,7 +197,7 @@ impl ServiceDocument {
         let facts = survey.service(&status.service)?;
         let (service, schema, database) =
             deployment.services().find(|(service, _, _)| *service.name() == status.service)?;
-        let state = service_state(service, facts, status);
+        let state = service_state(facts, status);
         let externals =
             service.externals().iter().zip(&facts.externals).map(|(external, present)| ExternalDocument {
                 table: format!("{}.{}", external.schema, external.table),
@@ -196,7 +209,8 @@ impl ServiceDocument {
         // Where the journal could not be read, what it alone tells is not known.
         let journal = facts.unread.is_none();
         // What runs now has not stopped.
-        let midway = stopped_midway(service, facts).into_iter().filter(|_| facts.holder.is_none());
+        let midway = status.begun.iter().filter(|_| facts.holder.is_none());
+        let midway = midway.map(|(name, direction)| BegunDocument::of(name, *direction));
         Some(Self {
             name: status.service.to_string(),
             schema: schema.to_owned(),
@@ -214,7 +228,7 @@ impl ServiceDocument {
             ahead: read.then(|| text(&status.ahead)),
             out_of_order: read.then(|| text(&status.out_of_order)),
             edited: journal.then(|| text(&edited_migrations(deployment, facts))),
-            stopped_midway: journal.then(|| midway.map(ToString::to_string).collect()),
+            stopped_midway: journal.then(|| midway.collect()),
             lock: facts.holder.clone(),
             externals: externals.collect(),
             error: facts.unread.as_ref().map(|error| error::tell(error.as_ref())),
@@ -243,12 +257,19 @@ impl ServiceDocument {
             ("applied, and newer than this build", &self.ahead),
             ("edited after it was applied", &self.edited),
             ("pending, and older than what is applied", &self.out_of_order),
-            ("stopped midway, and resumed by the next run", &self.stopped_midway),
         ] {
             if let Some(names) = names.as_deref().filter(|names| !names.is_empty()) {
                 remarks.push(format!("{what}: {}", list(names)));
             }
         }
+        remarks.extend(self.stopped_midway.iter().flatten().map(|begun| {
+            let doing = if begun.direction == Direction::Apply.as_str() { "applied" } else { "reverted" };
+            format!(
+                "`{}` stopped midway while it was {doing}: `up {service}` applies it, `down {service}@-1` reverts it",
+                begun.migration,
+                service = self.name
+            )
+        }));
         if let Some(holder) = &self.lock {
             remarks.push(locks::held(holder));
         }

@@ -104,6 +104,7 @@ async fn attempt(
             Err(error) => {
                 // The server rolls back too if the session is lost, so the first error is the one to tell.
                 drop(tx.rollback().await);
+                let error = workers[&step.id.service].unless_it_committed(step, error).await;
                 return Err(Failure { number, begun, error });
             }
         }

@@ -34,6 +34,17 @@ pub enum StepError {
         #[source]
         source: DbErr,
     },
+    /// It ended the transaction that it ran in, so that what it did until then stands.
+    #[error("`{}`: migration `{}` ended its own transaction while {}", id.service, id.name, gerund(*direction))]
+    EndedItsTransaction {
+        /// The migration.
+        id: MigrationId,
+        /// Apply or revert.
+        direction: Direction,
+        /// What happened then.
+        #[source]
+        source: DbErr,
+    },
     /// It touched what is not its service's, and was rolled back.
     #[error("`{}`: migration `{}` touched what is not its own and was rolled back: {}", id.service, id.name, list(violations))]
     Isolation {
@@ -92,6 +103,11 @@ impl StepError {
         Self::Partial { id: step.id.clone(), direction: step.direction, source }
     }
 
+    /// For a transactional migration of which a part was committed before its end.
+    pub(super) fn ended_its_transaction(step: &Step, source: DbErr) -> Self {
+        Self::EndedItsTransaction { id: step.id.clone(), direction: step.direction, source }
+    }
+
     pub(super) fn interrupted(step: &Step) -> Self {
         Self::Interrupted { id: step.id.clone(), direction: step.direction }
     }
@@ -125,6 +141,11 @@ impl StepError {
             }
             Self::Partial { id, direction, .. } => format!(
                 "what was done stands and can be done again: fix the cause and run `{}` again, which resumes",
+                command(id, *direction)
+            ),
+            Self::EndedItsTransaction { id, direction, .. } => format!(
+                "what it did before stands, and it counts as begun and not finished: take its `COMMIT` out, undo by hand what \
+                 cannot be done again, and run `{}` again",
                 command(id, *direction)
             ),
             Self::Isolation { event_triggers, .. } => {

@@ -1,7 +1,9 @@
 //! One migration, applied or reverted: the only path on which a migration's `up` or `down` is called.
 //!
 //! In a transaction: claim the version row, take the table locks that are known beforehand, run, ask what was touched,
-//! verify, write the journal, commit. Outside of one: a committed `running` line first, then steps that can be repeated.
+//! verify, finish the version row and the journal, commit. Outside of one: a committed `running` line first, then steps
+//! that can be repeated. Whatever stops it, the database then says whether the migration is applied, is not, or was begun
+//! and not finished.
 //! What runs when, and on which session, is decided elsewhere.
 
 mod error;
@@ -124,12 +126,31 @@ impl Worker<'_> {
         // A late cancellation may hit the journal instead of what it was meant for. If the database no longer listens,
         // the journal's last line says what is true: `running`, or nothing where nothing remains.
         for _ in 0..2 {
-            let entry = self.entry(step, error.outcome(), elapsed, Some(message.clone()));
-            let db = self.session.db();
-            if bookkeeping::record(db, self.placed, &self.context.caller, entry).await.is_ok() {
+            if self.record_failure(step, elapsed, error, &message).await.is_ok() {
                 break;
             }
         }
+    }
+
+    async fn record_failure(
+        &self,
+        step: &Step,
+        elapsed: Duration,
+        error: &StepError,
+        message: &str,
+    ) -> Result<(), DbErr> {
+        let (db, placed, caller) = (self.session.db(), self.placed, &self.context.caller);
+        let entry = self.entry(step, error.outcome(), elapsed, Some(message.to_owned()));
+        if !matches!(error, StepError::EndedItsTransaction { .. }) {
+            return bookkeeping::record(db, placed, caller, entry).await;
+        }
+        // It ended its own transaction. What the claim stood for until now, a line does from now on.
+        let tx = db.begin().await?;
+        bookkeeping::give_up_claim(&tx, placed, &step.id.name).await?;
+        let running = self.entry(step, Outcome::Running, elapsed, None);
+        bookkeeping::record(&tx, placed, caller, running).await?;
+        bookkeeping::record(&tx, placed, caller, entry).await?;
+        tx.commit().await
     }
 
     async fn transactionally(&self, step: &Step) -> Result<Done, StepError> {
@@ -153,8 +174,20 @@ impl Worker<'_> {
             Err(error) => {
                 // The server rolls back too if the session is lost, so the first error is the one to tell.
                 drop(tx.rollback().await);
-                Err(error)
+                Err(self.unless_it_committed(step, error).await)
             }
+        }
+    }
+
+    /// The error, or that what was done stands: where a claim outlives its transaction, the migration ended that itself.
+    pub(crate) async fn unless_it_committed(&self, step: &Step, error: StepError) -> StepError {
+        let claimed = bookkeeping::has_claim(self.session.db(), self.placed, &step.id.name).await;
+        match (error, claimed) {
+            (StepError::RolledBack { source, .. }, Ok(true)) => {
+                StepError::ended_its_transaction(step, source)
+            }
+            (error @ StepError::EndedItsTransaction { .. }, _) | (error, Ok(false) | Err(_)) => error,
+            (error, Ok(true)) => StepError::ended_its_transaction(step, DbErr::Custom(chain(&error))),
         }
     }
 
@@ -169,10 +202,15 @@ impl Worker<'_> {
         let failed = |source| StepError::rolled_back(step, source);
         let (migration, placed) = (self.migration(step), self.placed);
         let lock_timeout = Some(self.context.policy.stall_budget);
+        if step.begun.is_some() {
+            bookkeeping::give_up_claim(tx, placed, &step.id.name).await.map_err(failed)?;
+        }
         let claim = bookkeeping::claim(tx, placed, &step.id.name, step.direction, lock_timeout)
             .await
             .map_err(failed)?;
-        if !claim.is_ours {
+        // What was begun has no row to be reverted by.
+        let is_begun_revert = step.direction == Direction::Revert && step.begun.is_some();
+        if !claim.is_ours && !is_begun_revert {
             return Ok(Done::Already);
         }
         if step.direction == Direction::Apply {
@@ -189,8 +227,8 @@ impl Worker<'_> {
         let mut touched =
             isolation::touched(tx, self.deployment, placed, &step.id.name).await.map_err(failed)?;
         if touched.begun_at != claim.begun_at {
-            let what = "it ended the transaction that it runs in, so what it did until then stands";
-            return Err(StepError::partial(step, DbErr::Custom(what.to_owned())));
+            let what = "the transaction that it ran in has ended";
+            return Err(StepError::ended_its_transaction(step, DbErr::Custom(what.to_owned())));
         }
         touched.violations.retain(|violation| !touched_before.contains(violation));
         if !touched.violations.is_empty() {
@@ -202,7 +240,7 @@ impl Worker<'_> {
             self.verify(tx, step, true).await?;
         }
         let entry = self.entry(step, Outcome::Succeeded, begun.elapsed(), None);
-        bookkeeping::record(tx, placed, &self.context.caller, entry).await.map_err(failed)?;
+        bookkeeping::finish(tx, placed, &self.context.caller, entry).await.map_err(failed)?;
         Ok(Done::Here)
     }
 
@@ -217,13 +255,13 @@ impl Worker<'_> {
             self.guard(db, step, &self.migration(step).details().guards).await?;
         }
         // What others left behind is for them to mend; what an earlier try of this migration left is not passed over.
-        let invalid_before = if bookkeeping::was_begun(db, placed, &step.id.name).await.map_err(partial)? {
+        let invalid_before = if step.begun.is_some() {
             Vec::new()
         } else {
             bookkeeping::invalid_indexes(db, placed).await.map_err(partial)?
         };
         let running = self.entry(step, Outcome::Running, begun.elapsed(), None);
-        bookkeeping::record(db, placed, caller, running).await.map_err(partial)?;
+        let had_row = bookkeeping::begin(self.session, placed, caller, running).await.map_err(partial)?;
         let work = async { self.call(step, &SchemaManager::new(db)).await.map_err(partial) };
         self.cancellable(step, self.watched(step, work)).await?;
         let mut invalid = bookkeeping::invalid_indexes(db, placed).await.map_err(partial)?;
@@ -241,9 +279,13 @@ impl Worker<'_> {
             self.verify(&tx, step, false).await?;
         }
         let succeeded = self.entry(step, Outcome::Succeeded, begun.elapsed(), None);
-        bookkeeping::record(&tx, placed, caller, succeeded).await.map_err(partial)?;
+        bookkeeping::finish(&tx, placed, caller, succeeded).await.map_err(partial)?;
         tx.commit().await.map_err(partial)?;
-        Ok(if claim.is_ours { Done::Here } else { Done::Already })
+        let is_ours = match step.direction {
+            Direction::Apply => claim.is_ours,
+            Direction::Revert => had_row || step.begun.is_some(),
+        };
+        Ok(if is_ours { Done::Here } else { Done::Already })
     }
 
     async fn call(&self, step: &Step, manager: &SchemaManager<'_>) -> Result<(), DbErr> {

@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use migration_kit::{MigrationName, ServiceName};
-use migration_plan::{AppliedMigration, History};
+use migration_kit::{MigrationId, MigrationName, ServiceName};
+use migration_plan::{AppliedMigration, Direction, History};
 use sea_orm::sqlx;
 
+use crate::bookkeeping;
 use crate::deployment::{Deployment, Placed};
 use crate::session::{ConnectError, Session};
 
@@ -193,7 +194,7 @@ pub struct JournalFacts {
     pub outcome: String,
     /// Checksum of the SQL when it was last applied with success.
     pub checksum: Option<String>,
-    /// Whether it was begun outside a transaction since it last succeeded: what it did then stands.
+    /// Whether it was begun since it last succeeded and what it did then stands.
     pub begun: bool,
     /// Whether it ever succeeded, in either direction.
     pub succeeded: bool,
@@ -236,7 +237,8 @@ impl Survey {
                 }
             }
         }
-        let services = all.iter().filter_map(|p| found.remove(p.name())).collect();
+        let mut services: Vec<ServiceFacts> = all.iter().filter_map(|p| found.remove(p.name())).collect();
+        services.iter_mut().for_each(ServiceFacts::sort_claims_out);
         Self { databases, services }
     }
 
@@ -245,7 +247,9 @@ impl Survey {
         session: &Session,
         placed: &[&Placed],
     ) -> Result<Vec<ServiceFacts>, sqlx::Error> {
-        ask::ask_on(session, placed).await
+        let mut services = ask::ask_on(session, placed).await?;
+        services.iter_mut().for_each(ServiceFacts::sort_claims_out);
+        Ok(services)
     }
 
     /// What the version tables say, for planning.
@@ -276,6 +280,15 @@ pub(crate) fn history(services: &[ServiceFacts]) -> History {
             Access::Absent => history.record_absent(facts.service.clone()),
             Access::Forbidden | Access::Unreadable | Access::Lost | Access::Unreachable => {}
         }
+        for (name, journal) in facts.journal.iter().filter(|(_, journal)| journal.begun) {
+            let id = MigrationId { service: facts.service.clone(), name: name.clone() };
+            let direction = if journal.direction == Direction::Revert.as_str() {
+                Direction::Revert
+            } else {
+                Direction::Apply
+            };
+            history.record_begun(id, direction);
+        }
     }
     history
 }
@@ -285,6 +298,26 @@ impl ServiceFacts {
     #[must_use]
     pub fn is_history_known(&self) -> bool {
         matches!(self.access, Access::Read | Access::Absent)
+    }
+
+    /// Rows that a transaction claimed and did not finish say that a migration was begun, not that it is applied.
+    fn sort_claims_out(&mut self) {
+        let (claims, applied) =
+            std::mem::take(&mut self.applied).into_iter().partition(|row| row.applied_at < 0);
+        self.applied = applied;
+        for AppliedMigration { name, applied_at } in claims {
+            let is_revert = applied_at == bookkeeping::REVERT_CLAIMED;
+            let direction = if is_revert { Direction::Revert } else { Direction::Apply };
+            let before = self.journal.remove(&name);
+            let journal = JournalFacts {
+                direction: direction.as_str().to_owned(),
+                outcome: "running".to_owned(),
+                succeeded: before.as_ref().is_some_and(|journal| journal.succeeded),
+                checksum: before.and_then(|journal| journal.checksum),
+                begun: true,
+            };
+            self.journal.insert(name, journal);
+        }
     }
 
     fn unreachable(placed: &Placed, error: &Arc<SurveyError>) -> Self {

@@ -1,8 +1,8 @@
 //! What remains when a migration fails, and how the next run goes on.
 
-use migration_coordinator::{RunError, StepError, service_state, stopped_midway};
+use migration_coordinator::{RunError, StepError};
 use migration_kit::{Check, Service, ServiceMigration};
-use migration_plan::{ServiceState, status};
+use migration_plan::ServiceState;
 
 use crate::support::{Bench, Events, service, step};
 
@@ -12,16 +12,6 @@ const LAST: &str = "m20250103_000001_add_column";
 
 fn create() -> crate::support::Step {
     step(CREATE).up("CREATE TABLE item (id integer)")
-}
-
-async fn state(bench: &Bench, shop: Service) -> (ServiceState, Vec<String>) {
-    let deployment = bench.deployment(vec![shop]);
-    let survey = migration_coordinator::Survey::take(&deployment).await;
-    let (shop, ..) = deployment.services().next().unwrap();
-    let facts = survey.service(shop.name()).unwrap();
-    let status = status(deployment.catalog(), &survey.history(), shop.name(), survey.now()).unwrap();
-    let midway = stopped_midway(shop, facts).into_iter().map(ToString::to_string).collect();
-    (service_state(shop, facts, &status), midway)
 }
 
 #[tokio::test]
@@ -36,7 +26,7 @@ async fn a_transactional_migration_leaves_nothing_behind() {
     assert_eq!(bench.rows("SELECT count(*) FROM shop.item").await, ["0"]);
     let shop = || service("shop", vec![create(), step(NEXT).up("INSERT INTO item VALUES (2)"), step(LAST)]);
     assert_eq!(bench.journal(shop()).await, [format!("{CREATE} succeeded"), format!("{NEXT} failed")]);
-    assert_eq!(state(&bench, shop()).await, (ServiceState::Behind, vec![]));
+    assert_eq!(bench.state(shop()).await, (ServiceState::Behind, vec![]));
     assert_eq!(bench.up_well(vec![shop()]).await, [format!("shop:{NEXT}"), format!("shop:{LAST}")]);
     assert_eq!(bench.rows("SELECT id FROM shop.item").await, ["2"]);
 }
@@ -59,9 +49,9 @@ async fn a_stepwise_migration_that_stopped_midway_is_resumed() {
         bench.journal(shop("0")).await,
         [format!("{CREATE} succeeded"), format!("{NEXT} running"), format!("{NEXT} failed")]
     );
-    assert_eq!(state(&bench, shop("0")).await, (ServiceState::Dirty, vec![NEXT.to_owned()]));
+    assert_eq!(bench.state(shop("0")).await, (ServiceState::Dirty, vec![format!("apply {NEXT}")]));
     assert_eq!(bench.up_well(vec![shop("1")]).await, [format!("shop:{NEXT}")]);
-    assert_eq!(state(&bench, shop("1")).await, (ServiceState::Current, vec![]));
+    assert_eq!(bench.state(shop("1")).await, (ServiceState::Current, vec![]));
 }
 
 #[tokio::test]
@@ -96,7 +86,7 @@ async fn a_promise_that_is_not_kept_rolls_back() {
     assert_eq!(bench.rows("SELECT count(*) FROM shop.item").await, ["0"]);
     let (error, _) = bench.up_badly(vec![promising(true)]).await;
     assert!(matches!(&error, RunError::Step(StepError::Verify { rolled_back: false, .. })), "{error:?}");
-    assert_eq!(state(&bench, promising(true)).await.0, ServiceState::Dirty);
+    assert_eq!(bench.state(promising(true)).await.0, ServiceState::Dirty);
 }
 
 #[tokio::test]
@@ -114,7 +104,7 @@ async fn a_guard_refuses_before_anything_is_done() {
         let (error, _) = bench.up_badly(vec![guarded(stepwise)]).await;
         assert!(matches!(&error, RunError::Step(StepError::Guard { .. })), "{error:?}");
         assert!(error.to_string().ends_with("is refused: item is empty: 1 row: (1)"), "{error}");
-        assert_eq!(state(&bench, guarded(stepwise)).await.0, ServiceState::Behind, "nothing was begun");
+        assert_eq!(bench.state(guarded(stepwise)).await.0, ServiceState::Behind, "nothing was begun");
     }
     assert_eq!(bench.tables("shop").await, ["item"]);
 }
@@ -189,13 +179,4 @@ async fn checks_of_all_kinds_are_asked() {
     assert!(broken[0].starts_with("could not be asked: ") && broken[0].ends_with("false"), "{broken:?}");
     assert_eq!(broken[1], "no false");
     assert!(broken[4].contains("the table does not exist") && broken[4].ends_with("false"), "{broken:?}");
-}
-
-#[tokio::test]
-async fn a_migration_that_ends_its_transaction_is_told_so() {
-    let bench = Bench::new();
-    let ending = step(NEXT).up("INSERT INTO item VALUES (1)").up("COMMIT").up("BEGIN");
-    let (error, _) = bench.up_badly(vec![service("shop", vec![create(), ending])]).await;
-    assert!(matches!(&error, RunError::Step(StepError::Partial { .. })), "{error:?}");
-    assert_eq!(bench.rows("SELECT id FROM shop.item").await, ["1"]);
 }

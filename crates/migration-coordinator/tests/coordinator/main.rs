@@ -4,6 +4,7 @@
 
 mod atomic;
 mod backfills;
+mod begun;
 mod cancellation;
 mod connecting;
 mod failure;

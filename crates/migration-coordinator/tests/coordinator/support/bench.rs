@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use migration_coordinator::{
     Caller, Cancellation, Deployment, Goal, Placement, Report, RunError, RunOptions, Survey, journal, run,
+    service_state,
 };
 use migration_kit::{Service, table_lock};
-use migration_plan::{ContractSteps, UnknownApplied};
+use migration_plan::{ContractSteps, ServiceState, UnknownApplied, status};
 use postgres_sandbox::{Cluster, Database};
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Row, ValueRef};
@@ -35,6 +36,11 @@ pub(crate) fn options() -> RunOptions {
 /// Everything that is pending, contract steps held back.
 pub(crate) fn everything() -> Goal {
     Goal::Apply { selections: Vec::new(), contract: ContractSteps::HoldBack, unknown: UnknownApplied::Refuse }
+}
+
+/// Back to these targets, written as on the command line.
+pub(crate) fn revert(targets: &str) -> Goal {
+    Goal::Revert { selections: targets.split_whitespace().map(|target| target.parse().unwrap()).collect() }
 }
 
 impl Bench {
@@ -88,6 +94,31 @@ impl Bench {
         let mut report = self.up(services).await.unwrap();
         assert_eq!(report.failures.len(), 1, "{:#?}", report.failures);
         (report.failures.remove(0), done(&report))
+    }
+
+    /// Reverts to the targets, and fails the test if that fails.
+    pub(crate) async fn down_well(&self, services: Vec<Service>, targets: &str) -> Vec<String> {
+        let report = run(&self.deployment(services), &revert(targets), &options()).await.unwrap();
+        assert!(report.failures.is_empty(), "{:#?}", report.failures);
+        done(&report)
+    }
+
+    /// Reverts until something fails: the failure, and what was done before.
+    pub(crate) async fn down_badly(&self, services: Vec<Service>, targets: &str) -> (RunError, Vec<String>) {
+        let mut report = run(&self.deployment(services), &revert(targets), &options()).await.unwrap();
+        assert_eq!(report.failures.len(), 1, "{:#?}", report.failures);
+        (report.failures.remove(0), done(&report))
+    }
+
+    /// The state of a service, and what of it was begun and not finished.
+    pub(crate) async fn state(&self, service: Service) -> (ServiceState, Vec<String>) {
+        let deployment = self.deployment(vec![service]);
+        let survey = Survey::take(&deployment).await;
+        let (service, ..) = deployment.services().next().unwrap();
+        let facts = survey.service(service.name()).unwrap();
+        let status = status(deployment.catalog(), &survey.history(), service.name(), survey.now()).unwrap();
+        let begun = status.begun.iter().map(|(name, direction)| format!("{direction} {name}")).collect();
+        (service_state(facts, &status), begun)
     }
 
     /// `migration outcome` of each line of a service's journal.

@@ -1,0 +1,145 @@
+//! What was begun and not finished, in both directions: each run deals with it first, and nothing calls it done.
+
+use migration_coordinator::{Goal, RunError, StepError, run};
+use migration_kit::Service;
+use migration_plan::ServiceState;
+
+use crate::support::{Bench, Step, done, everything, options, service, step};
+
+const CREATE: &str = "m20250101_000001_create_item";
+const NEXT: &str = "m20250102_000001_create_more";
+const ROWS: &str = "SELECT version || ' ' || (applied_at > 0) FROM shop.seaql_migrations_shop ORDER BY 1";
+
+fn create() -> Step {
+    step(CREATE).up("CREATE TABLE item (id integer)").down("DROP TABLE item")
+}
+
+/// Two steps in each direction; a condition of `0` stops it between them.
+fn shop(up: &str, down: &str) -> Service {
+    let next = step(NEXT)
+        .stepwise()
+        .up("CREATE TABLE IF NOT EXISTS more ()")
+        .up(format!("SELECT 1 / {up}"))
+        .up("ALTER TABLE item ADD COLUMN IF NOT EXISTS more integer")
+        .down("ALTER TABLE item DROP COLUMN IF EXISTS more")
+        .down(format!("SELECT 1 / {down}"))
+        .down("DROP TABLE IF EXISTS more");
+    service("shop", vec![create(), next])
+}
+
+#[tokio::test]
+async fn a_revert_that_stopped_midway_is_applied_again_or_finished() {
+    for next in ["up", "down", "redo", "down further"] {
+        let bench = Bench::new();
+        bench.up_well(vec![shop("1", "1")]).await;
+        let (error, _) = bench.down_badly(vec![shop("1", "0")], "shop@-1").await;
+        assert!(matches!(&error, RunError::Step(StepError::Partial { .. })), "{error:?}");
+        assert_eq!(bench.state(shop("1", "1")).await, (ServiceState::Dirty, vec![format!("revert {NEXT}")]));
+        let whole = (ServiceState::Current, vec![]);
+        let services = || vec![shop("1", "1")];
+        match next {
+            "up" => {
+                assert_eq!(bench.up_well(services()).await, [format!("shop:{NEXT}")]);
+                assert_eq!(bench.state(shop("1", "1")).await, whole);
+                assert_eq!(bench.rows("SELECT count(more) FROM shop.item").await, ["0"]);
+            }
+            "down" => {
+                assert_eq!(bench.down_well(services(), "shop@-1").await, [format!("-shop:{NEXT}")]);
+                assert_eq!(bench.tables("shop").await, ["item"]);
+                assert_eq!(bench.state(shop("1", "1")).await.0, ServiceState::Behind);
+            }
+            "redo" => {
+                let goal = Goal::Redo { selections: vec!["shop".parse().unwrap()] };
+                let report = run(&bench.deployment(services()), &goal, &options()).await.unwrap();
+                assert_eq!(done(&report), [format!("-shop:{NEXT}"), format!("shop:{NEXT}")]);
+                assert_eq!(bench.state(shop("1", "1")).await, whole);
+            }
+            _ => {
+                let both = [format!("-shop:{NEXT}"), format!("-shop:{CREATE}")];
+                assert_eq!(bench.down_well(services(), "shop@base").await, both);
+                assert_eq!(bench.tables("shop").await, Vec::<String>::new());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_apply_that_stopped_midway_is_reverted_before_what_is_below_it() {
+    let bench = Bench::new();
+    bench.up_badly(vec![shop("0", "1")]).await;
+    assert_eq!(bench.state(shop("1", "1")).await, (ServiceState::Dirty, vec![format!("apply {NEXT}")]));
+    let (error, _) = bench.down_badly(vec![shop("1", "0")], "shop@base").await;
+    assert!(matches!(&error, RunError::Step(StepError::Partial { .. })), "{error:?}");
+    assert_eq!(bench.state(shop("1", "1")).await, (ServiceState::Dirty, vec![format!("revert {NEXT}")]));
+    assert_eq!(bench.down_well(vec![shop("1", "1")], "shop@-1").await, [format!("-shop:{NEXT}")]);
+    assert_eq!(bench.tables("shop").await, ["item"]);
+    assert_eq!(bench.rows(ROWS).await, [format!("{CREATE} true")]);
+}
+
+#[tokio::test]
+async fn what_another_tool_finished_is_not_begun() {
+    let bench = Bench::new();
+    bench.up_badly(vec![shop("0", "1")]).await;
+    bench.execute(&format!("INSERT INTO shop.seaql_migrations_shop VALUES ('{NEXT}', 1)")).await;
+    assert_eq!(bench.state(shop("1", "1")).await, (ServiceState::Current, vec![]));
+}
+
+#[tokio::test]
+async fn a_migration_that_ends_its_own_transaction_is_not_taken_for_applied() {
+    let ending = |up: &str| {
+        let next = step(NEXT).up(up).down("DROP TABLE more; COMMIT; BEGIN; SELECT 1");
+        service("shop", vec![create(), next])
+    };
+    let mended = || ending("CREATE TABLE IF NOT EXISTS more ()");
+    let begun = (ServiceState::Dirty, vec![format!("apply {NEXT}")]);
+    for up in [
+        "CREATE TABLE more (); COMMIT; BEGIN; CREATE TABLE lost ()",
+        "CREATE TABLE more (); COMMIT; BEGIN; SELECT 1 / 0",
+        "CREATE TABLE more (); COMMIT",
+    ] {
+        for atomic in [false, true] {
+            let bench = Bench::new();
+            bench.up_well(vec![service("shop", vec![create()])]).await;
+            let options = migration_coordinator::RunOptions { atomic, ..options() };
+            let report = run(&bench.deployment(vec![ending(up)]), &everything(), &options).await.unwrap();
+            assert!(
+                matches!(&report.failures[..], [RunError::Step(StepError::EndedItsTransaction { .. })]),
+                "{up}: {:?}",
+                report.failures
+            );
+            assert_eq!(bench.tables("shop").await, ["item", "more"]);
+            assert_eq!(bench.state(mended()).await, begun, "{up}");
+            // The same again fails for another reason, and changes nothing about that.
+            bench.up_badly(vec![ending(up)]).await;
+            assert_eq!(bench.state(mended()).await, begun, "{up}");
+            assert_eq!(bench.up_well(vec![mended()]).await, [format!("shop:{NEXT}")]);
+            let (error, _) = bench.down_badly(vec![mended()], "shop@-1").await;
+            assert!(matches!(&error, RunError::Step(StepError::EndedItsTransaction { .. })), "{error:?}");
+            let half_reverted = (ServiceState::Dirty, vec![format!("revert {NEXT}")]);
+            assert_eq!(bench.state(mended()).await, half_reverted);
+            assert_eq!(bench.up_well(vec![mended()]).await, [format!("shop:{NEXT}")]);
+            assert_eq!(bench.tables("shop").await, ["item", "more"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_claim_that_outlived_its_transaction_is_no_application() {
+    let shop = || service("shop", vec![create(), step(NEXT).up("SELECT 1").down("SELECT 1")]);
+    for (claim, begun) in [(-1, "apply"), (-2, "revert")] {
+        let bench = Bench::new();
+        bench.up_well(vec![shop()]).await;
+        // Killed after it ended its own transaction, so that nothing more was written.
+        let claimed = format!(
+            "UPDATE shop.seaql_migrations_shop SET applied_at = {claim} WHERE version = '{NEXT}'; \
+             DELETE FROM shop.migration_journal_shop WHERE migration = '{NEXT}'"
+        );
+        bench.execute(&claimed).await;
+        assert_eq!(bench.state(shop()).await, (ServiceState::Dirty, vec![format!("{begun} {NEXT}")]));
+        assert_eq!(bench.up_well(vec![shop()]).await, [format!("shop:{NEXT}")]);
+        assert_eq!(bench.state(shop()).await, (ServiceState::Current, vec![]));
+        bench.execute(&claimed).await;
+        assert_eq!(bench.down_well(vec![shop()], "shop@-1").await, [format!("-shop:{NEXT}")]);
+        assert_eq!(bench.rows(ROWS).await, [format!("{CREATE} true")]);
+    }
+}
