@@ -1,4 +1,6 @@
 //! What is reverted, in which order, what is refused, and what a redo does.
+//!
+//! It is long because the questions are one list: a case each, read one after the other.
 
 use expect_test::expect;
 
