@@ -106,7 +106,7 @@ fn who_is_in_the_way_of_a_table_lock_is_named() {
     exit 6
     --- stdout
     chat  m20261120_000002_check_messages  failed [time]
-    1 of 5 services at head · nothing was done in [time]
+    0 of 5 services at head · nothing was done in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     waiting for the ACCESS EXCLUSIVE lock on `messages` of `chat` · behind pid [pid] (nightly report), in a transaction for [time] · [time]
