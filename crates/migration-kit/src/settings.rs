@@ -41,7 +41,7 @@ const fn pinned(how: How, name: &'static str, value: &'static str, reason: &'sta
 }
 
 /// All of them. `search_path` and `application_name` differ from session to session, and
-/// [`idle_in_transaction_limit`] respects what is set already.
+/// `idle_in_transaction_limit` respects what is set already.
 #[rustfmt::skip]
 pub const PINNED: &[Pinned] = &[
     // What is seen.
