@@ -15,7 +15,7 @@ fn it_is_held_back_while_it_soaks() {
     assert_snapshot!(lab.migrate(&["up", "assessments", "--contract"]).shown(), @"
     exit 0
     --- stdout
-    5 services at head · nothing to do in [time]
+    5 services up to date · 6 contract steps held back, the first until [timestamp] · nothing to do in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     note  `assessments:m20260126_000004_drop_raw_answers` is held back: it soaks until [timestamp]
@@ -29,7 +29,7 @@ fn it_is_held_back_while_nobody_asks_for_it() {
     assert_snapshot!(lab.migrate(&["up", "assessments"]).shown(), @"
     exit 0
     --- stdout
-    5 services at head · nothing to do in [time]
+    5 services up to date · 6 contract steps held back, the first due now with `--contract` · nothing to do in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     note  `assessments:m20260126_000004_drop_raw_answers` is held back: it is a contract step, and those were not asked for; `--contract` applies it
@@ -42,6 +42,37 @@ fn it_is_held_back_while_nobody_asks_for_it() {
     applying `assessments:m20260126_000004_drop_raw_answers` loses for good: transcripts, audio durations and transcription confidences; of each evaluation `nextDifficulty`, `reasoning`, `correctAnswer`, `expectedKeyPoints` and every other key without a column; which values of `is_correct` came from an evaluation
     --- stderr
     ");
+}
+
+#[test]
+fn soak_times_are_ignored_where_the_operator_says_so() {
+    let lab = Lab::migrated();
+    let ignoring = ["--contract", "--ignore-soak"];
+    lab.migrate(&["up", "assessments", "--ignore-soak"]).exits(2);
+    let plan = lab.migrate(&[&["plan", "assessments", "--json"], &ignoring[..]].concat()).exits(0).json();
+    assert!(plan["steps"][0]["ignored_soak"].is_string(), "{plan}");
+    let shown = lab.migrate(&[&["plan", "assessments"], &ignoring[..]].concat()).exits(0).stdout;
+    assert!(shown.contains("which is ignored"), "{shown}");
+    // It agrees to no loss of data.
+    lab.migrate(&[&["up", "assessments"], &ignoring[..]].concat()).exits(7);
+    lab.migrate(&[&["up", "assessments", "--allow-data-loss"], &ignoring[..]].concat()).exits(0);
+    let journal = lab.migrate(&["history", "assessments", "--verbose", "--json"]).exits(0).json();
+    let last = journal["journal"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["consent"], "--allow-data-loss --ignore-soak", "{last}");
+    let shown = lab.migrate(&["history", "assessments", "--verbose"]).exits(0).stdout;
+    assert!(shown.contains("apply --allow-data-loss --ignore-soak"), "{shown}");
+}
+
+#[test]
+fn what_is_due_is_said_by_status() {
+    let lab = Lab::migrated();
+    two_days_ago(&lab);
+    let status = lab.migrate(&["status", "assessments"]).exits(0).stdout;
+    assert!(status.contains("is held back: due now: `up --contract` applies it"), "{status}");
+    let summary = &lab.migrate(&["status", "--json"]).exits(0).json()["summary"];
+    let expected =
+        serde_json::json!({"services": 5, "up_to_date": 5, "at_head": 2, "pending": 0, "held_back": 6});
+    assert_eq!(*summary, expected);
 }
 
 #[test]

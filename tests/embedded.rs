@@ -43,12 +43,12 @@ fn a_server_is_made_and_its_data_kept() {
     --- stdout
     rag  m20250727_000001_create_user_knowledge         ok [time]
     rag  m20261120_000001_drop_redundant_user_id_index  ok [time]
-    1 of 5 services at head · 2 migrations in [time]
+    1 of 5 services up to date · 2 migrations in [time]
     --- stderr
     database  embedded PostgreSQL [version] in .postgres (no DATABASE_URL set)
     ");
     assert!(embedded.directory.path().join(".postgres").is_dir());
-    assert_snapshot!(embedded.migrate(&["up", "rag"]).stdout, @"1 of 5 services at head · nothing to do in [time]");
+    assert_snapshot!(embedded.migrate(&["up", "rag"]).stdout, @"1 of 5 services up to date · nothing to do in [time]");
     let status = embedded.migrate(&["db", "status", "--json"]).exits(0).json();
     assert_eq!((&status["running"], &status["url"]), (&Value::Bool(false), &Value::Null));
     let database = embedded.migrate(&["status", "--json"]).exits(0).json()["database"].clone();

@@ -60,15 +60,16 @@ fn plan_tells_what_up_would_do() {
     --- stderr
     ");
     assert_snapshot!(lab.migrate(&["plan", "bookreader"]).exits(0).stdout, @"
-       SERVICE     MIGRATION                                   DOES   PHASE   HOW
-    1  bookreader  m20250823_000001_create_bookreader          apply  expand  one transaction
-    2  bookreader  m20250824_143000_add_book_rating            apply  expand  resumable steps
-    3  bookreader  m20250824_154500_create_user_preferences    apply  expand  one transaction
-    4  bookreader  m20250824_154501_backfill_user_preferences  apply  expand  resumable steps
-    5  bookreader  m20250824_162000_optimize_queries           apply  expand  resumable steps
-    6  bookreader  m20251019_234800_add_reading_location_cfi   apply  expand  resumable steps
-    7  bookreader  m20251020_232800_add_scroll_offset_percent  apply  expand  resumable steps
-    `bookreader:m20250824_154502_drop_reader_settings` is held back: it soaks until [timestamp]
+       SERVICE     MIGRATION                                   DOES   PHASE     HOW
+    1  bookreader  m20250823_000001_create_bookreader          apply  expand    one transaction
+    2  bookreader  m20250824_143000_add_book_rating            apply  expand    resumable steps
+    3  bookreader  m20250824_154500_create_user_preferences    apply  expand    one transaction
+    4  bookreader  m20250824_154501_backfill_user_preferences  apply  expand    resumable steps
+    5  bookreader  m20250824_154502_drop_reader_settings       apply  contract  resumable steps
+    6  bookreader  m20250824_162000_optimize_queries           apply  expand    resumable steps
+    7  bookreader  m20251019_234800_add_reading_location_cfi   apply  expand    resumable steps
+    8  bookreader  m20251020_232800_add_scroll_offset_percent  apply  expand    resumable steps
+    applying `bookreader:m20250824_154502_drop_reader_settings` loses for good: keys of `users.reader_settings` other than `theme`, `language`, `notifications` and `notifications_enabled`, and how the JSON was spelled
     ");
 }
 

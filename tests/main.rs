@@ -12,6 +12,7 @@ mod down;
 mod embedded;
 mod environment;
 mod fetched;
+mod first_install;
 mod formats;
 mod killed;
 mod locks;

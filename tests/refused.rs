@@ -174,7 +174,7 @@ fn one_transaction_where_a_migration_needs_several() {
     assert_snapshot!(lab.migrate(&["up", "--atomic", "rag@m2025", "chat@m20251016"]).exits(0).stdout, @"
     chat  m20251016_000001_create_messages        ok [time]
     rag   m20250727_000001_create_user_knowledge  ok [time]
-    0 of 5 services at head · 2 migrations in [time]
+    0 of 5 services up to date · 2 migrations in [time]
     ");
 }
 
@@ -187,7 +187,7 @@ fn a_migration_whose_guard_does_not_hold() {
     exit 7
     --- stdout
     rag  m20261120_000001_drop_redundant_user_id_index  failed [time]
-    0 of 5 services at head · nothing was done in [time]
+    0 of 5 services up to date · nothing was done in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     error: `rag`: migration `m20261120_000001_drop_redundant_user_id_index` is refused: constraint `user_knowledge_user_id_key` on `user_knowledge` is validated: no

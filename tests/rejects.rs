@@ -18,7 +18,7 @@ fn they_are_listed_with_their_reasons() {
     --- stdout
     chat  m20261120_000001_index_message_history  ok [time]
     chat  m20261120_000002_check_messages         ok [time]
-    1 of 5 services at head · 2 migrations in [time]
+    1 of 5 services up to date · 2 migrations in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     note  `chat`: `m20261120_000002_check_messages`: `messages_role_check` on `messages` holds for new rows only: 1 row(s) break it and are listed as rejects

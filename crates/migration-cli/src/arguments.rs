@@ -1,4 +1,6 @@
 //! The arguments, as clap reads them. No argument takes a secret: addresses come from the environment.
+//!
+//! It is as long as the help, which is read as a whole.
 
 use std::time::Duration;
 
@@ -202,6 +204,9 @@ pub(crate) enum Command {
         /// Plan contract steps too, as `up --contract` would apply them
         #[arg(long)]
         contract: bool,
+        /// Plan as if soak times had passed, as `up --contract --ignore-soak` would apply them
+        #[arg(long, requires = "contract")]
+        ignore_soak: bool,
         /// Plan what `down` would revert to these targets
         #[arg(long, conflicts_with = "contract")]
         down: bool,
@@ -300,6 +305,9 @@ pub(crate) struct UpOptions {
     /// Apply contract steps too, as far as their soak time has passed
     #[arg(long)]
     pub(crate) contract: bool,
+    /// Do not wait for soak times: the application is stopped, or nobody runs old code any more
+    #[arg(long, requires = "contract")]
+    pub(crate) ignore_soak: bool,
     /// Let a migration that declares a loss of data lose it
     #[arg(long)]
     pub(crate) allow_data_loss: bool,

@@ -143,7 +143,7 @@ impl Exit {
             StepError::RolledBack { .. } | StepError::Isolation { .. } => Self::Failed,
             StepError::Partial { .. } | StepError::EndedItsTransaction { .. } => Self::Partial,
             StepError::Verify { .. } => Self::Integrity,
-            StepError::Guard { .. } => Self::Refused,
+            StepError::DataLoss { .. } | StepError::Guard { .. } => Self::Refused,
             StepError::TableLock { .. } => Self::Busy,
             StepError::Interrupted { .. } => Self::Interrupted,
         }

@@ -44,6 +44,10 @@ pub(crate) struct Entry<'a> {
     pub(crate) elapsed: Duration,
     pub(crate) checksum: Option<&'a str>,
     pub(crate) error: Option<String>,
+    /// Whether the service's first install is still under way after this line.
+    pub(crate) first_install: bool,
+    /// What the caller agreed to, as options of the command line, parted by blanks.
+    pub(crate) consent: Option<String>,
 }
 
 /// Makes schema, version table and journal where they are missing, in one transaction. The tables of backfills and
@@ -66,7 +70,8 @@ pub(crate) async fn install(session: &Session, placed: &Placed, schema_exists: b
            direction text NOT NULL CONSTRAINT {} CHECK (direction IN ('apply', 'revert')), \
            started_at timestamptz NOT NULL, finished_at timestamptz, \
            outcome text NOT NULL CONSTRAINT {} CHECK (outcome IN ('running', 'succeeded', 'failed', 'interrupted')), \
-           checksum text, role text NOT NULL DEFAULT session_user, host text NOT NULL, tool text NOT NULL, error text)",
+           checksum text, role text NOT NULL DEFAULT session_user, host text NOT NULL, tool text NOT NULL, error text, \
+           first_install boolean NOT NULL DEFAULT false, consent text)",
         placed.version_table(),
         quote_identifier(&format!("{}_pkey", placed.service.version_table())),
         placed.journal(),
@@ -262,12 +267,13 @@ pub(crate) async fn record<C: ConnectionTrait>(
     entry: Entry<'_>,
 ) -> Result<(), DbErr> {
     let sql = format!(
-        "/* migrate */ INSERT INTO {} (run, migration, direction, started_at, finished_at, outcome, checksum, host, tool, error) \
+        "/* migrate */ INSERT INTO {} (run, migration, direction, started_at, finished_at, outcome, checksum, host, tool, error, \
+                                    first_install, consent) \
          VALUES ($1, $2, $3, pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $4), \
-                 CASE WHEN $5 <> 'running' THEN pg_catalog.clock_timestamp() END, $5, $6, $7, $8, $9)",
+                 CASE WHEN $5 <> 'running' THEN pg_catalog.clock_timestamp() END, $5, $6, $7, $8, $9, $10, $11)",
         placed.journal()
     );
-    let values: [Value; 9] = [
+    let values: [Value; 11] = [
         entry.run.into(),
         entry.migration.as_str().into(),
         entry.direction.as_str().into(),
@@ -277,6 +283,8 @@ pub(crate) async fn record<C: ConnectionTrait>(
         caller.host.clone().into(),
         caller.tool.clone().into(),
         entry.error.into(),
+        entry.first_install.into(),
+        entry.consent.into(),
     ];
     connection.execute_raw(statement(&sql, values)).await.map(drop)
 }
@@ -340,6 +348,32 @@ pub(crate) async fn invalid_indexes<C: ConnectionTrait>(
     Ok(invalid)
 }
 
+/// The first of the service's tables that has rows, if one has.
+pub(crate) async fn table_with_rows<C: ConnectionTrait>(
+    connection: &C,
+    placed: &Placed,
+) -> Result<Option<String>, DbErr> {
+    let sql = format!(
+        "/* migrate */ SELECT c.relname::text FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = {} AND c.relkind IN ('r', 'p', 'f') ORDER BY 1",
+        literal(&placed.schema)
+    );
+    for row in connection.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await? {
+        let table: String = row.try_get_by_index(0)?;
+        let is_its_own = !placed.shares_schema() || placed.service.tables().contains(&table.as_str());
+        if is_bookkeeping(placed, &table) || !is_its_own {
+            continue;
+        }
+        let name = qualified(&placed.schema, &table);
+        let has_rows = format!("/* migrate */ SELECT EXISTS (SELECT FROM {name})");
+        if query_one(connection, &has_rows, []).await?.try_get_by_index(0)? {
+            return Ok(Some(format!("{}.{table}", placed.schema)));
+        }
+    }
+    Ok(None)
+}
+
 pub(crate) fn statement(sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
     Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
 }
@@ -359,7 +393,13 @@ async fn execute<C: ConnectionTrait>(connection: &C, sql: String) -> Result<(), 
 
 /// Whether a table is one of the service's bookkeeping.
 pub(crate) fn is_bookkeeping(placed: &Placed, relation: &str) -> bool {
-    let name = placed.name();
-    relation == placed.service.version_table()
-        || ["journal", "backfill", "reject"].iter().any(|kind| relation == format!("migration_{kind}_{name}"))
+    bookkeeping_tables(placed).iter().any(|table| table == relation)
+}
+
+/// The tables of the service's bookkeeping, whether they are there or not.
+pub(crate) fn bookkeeping_tables(placed: &Placed) -> Vec<String> {
+    let of_kind = |kind| format!("migration_{kind}_{}", placed.name());
+    let mut tables = vec![placed.service.version_table().to_owned()];
+    tables.extend(["journal", "backfill", "reject"].map(of_kind));
+    tables
 }

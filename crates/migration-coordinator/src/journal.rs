@@ -35,6 +35,8 @@ pub struct JournalLine {
     pub tool: String,
     /// Why it failed.
     pub error: Option<String>,
+    /// What was agreed to: `--allow-data-loss`, `--ignore-soak`.
+    pub consent: Option<String>,
 }
 
 /// What the journals of some services say.
@@ -100,7 +102,7 @@ async fn journal_of(
     let sql = format!(
         "/* migrate */ SELECT migration::text, run, direction, outcome, \
          to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), \
-         (extract(epoch FROM finished_at - started_at) * 1000)::int8, role, host, tool, error, \
+         (extract(epoch FROM finished_at - started_at) * 1000)::int8, role, host, tool, error, consent, \
          to_char(coalesce(finished_at, started_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') FROM {} ORDER BY id",
         placed.journal()
     );
@@ -129,6 +131,7 @@ fn line(placed: &Placed, row: &PgRow) -> Result<(String, JournalLine), sqlx::Err
         host: row.try_get(7)?,
         tool: row.try_get(8)?,
         error: row.try_get(9)?,
+        consent: row.try_get(10)?,
     };
-    Ok((row.try_get(10)?, line))
+    Ok((row.try_get(11)?, line))
 }

@@ -21,11 +21,15 @@ pub struct ApplyOptions {
 /// What becomes of contract steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ContractSteps {
-    /// They are held back.
-    #[default]
+    /// They are held back, also in a first install.
     HoldBack,
-    /// They are applied, once their soak time has passed.
+    /// They are held back, but in a first install they are applied.
+    #[default]
+    FirstInstall,
+    /// They are applied once their soak time has passed; in a first install at once.
     Apply,
+    /// They are applied at once: nobody runs old code any more.
+    IgnoreSoak,
 }
 
 /// What becomes of applied migrations that are not known here.
@@ -45,8 +49,8 @@ impl Plan {
     ///
     /// Requirements in other services are pulled in, with all earlier expand steps that those need. A contract step is
     /// held back until it is asked for and its soak time has passed, counted from the latest earlier expand step of its
-    /// service; those that are applied by the same plan count as applied at [`ApplyOptions::now`], so that a soak time
-    /// also holds on an empty database. Expand steps do not wait for contract steps unless they require them; contract
+    /// service; those that are applied by the same plan count as applied at [`ApplyOptions::now`]. What a first install and
+    /// an ignored soak time change, [`ContractSteps`] says. Expand steps do not wait for contract steps unless they require them; contract
     /// steps wait for each other. `+N` counts steps that can be applied; there must be as many.
     ///
     /// What was begun and not finished, in either direction, is applied again from its start, held back or not.
@@ -64,11 +68,16 @@ impl Plan {
     ) -> Result<Self, PlanError> {
         let facts = Facts::new(catalog, history);
         let holds = holds(catalog, &facts, options.contract, options.now);
+        let ignored_soaks = match options.contract {
+            ContractSteps::IgnoreSoak => self::holds(catalog, &facts, ContractSteps::Apply, options.now),
+            _ => Vec::new(),
+        };
         let mut draft = Draft {
             catalog,
             history,
             facts,
             holds,
+            ignored_soaks,
             chosen: vec![false; catalog.n_migrations()],
             reported: vec![false; catalog.n_migrations()],
             touched: vec![false; catalog.n_services()],
@@ -97,6 +106,8 @@ struct Draft<'a> {
     history: &'a History,
     facts: Facts<'a>,
     holds: Vec<Option<Hold>>,
+    /// What would be held back if soak times were not ignored; empty if they are not.
+    ignored_soaks: Vec<Option<Hold>>,
     /// Migrations that become steps.
     chosen: Vec<bool>,
     /// Migrations that are reported as held back.
@@ -158,7 +169,8 @@ impl Draft<'_> {
             });
         }
         let is_contract = matches!(self.catalog.known(target).phase, Phase::Contract { .. });
-        if is_contract && contract == ContractSteps::HoldBack {
+        let not_asked = matches!(contract, ContractSteps::HoldBack | ContractSteps::FirstInstall);
+        if is_contract && not_asked && self.holds[target].is_some() {
             return Err(PlanError::TargetHeldBack { id: id(), reason: HoldReason::ContractNotAsked });
         }
         match self.holds[target] {
@@ -289,6 +301,10 @@ impl Draft<'_> {
                 step.begun = self.facts.begun(migration);
                 step.pulled_in_by =
                     self.pulled_in_by[migration].map(|puller| self.catalog.id(puller).clone());
+                step.ignored_soak = match self.ignored_soaks.get(migration) {
+                    Some(Some(Hold::Soaking { until })) => Some(*until),
+                    _ => None,
+                };
                 plan.steps.push(step);
             } else if let (true, Some(hold)) = (self.reported[migration], self.holds[migration]) {
                 plan.held_back.push(held_back(self.catalog, migration, hold));
@@ -315,5 +331,6 @@ pub(crate) fn step(catalog: &Catalog, migration: usize, direction: Direction, ch
         begun: None,
         after: before.iter().copied().filter(elsewhere).map(|other| catalog.id(other).clone()).collect(),
         pulled_in_by: None,
+        ignored_soak: None,
     }
 }

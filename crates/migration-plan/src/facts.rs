@@ -17,6 +17,8 @@ pub(crate) struct Facts<'a> {
     unknown_begun: Vec<Vec<&'a MigrationName>>,
     /// Per service of the catalog, what stands in the version table more than once, by time.
     doubled: Vec<Vec<&'a MigrationName>>,
+    /// Per service of the catalog, whether it is installed for the first time.
+    first_install: Vec<bool>,
 }
 
 impl<'a> Facts<'a> {
@@ -28,9 +30,11 @@ impl<'a> Facts<'a> {
             unknown: none(),
             unknown_begun: none(),
             doubled: none(),
+            first_install: vec![false; catalog.n_services()],
         };
         for service in 0..catalog.n_services() {
             let name = catalog.service_name(service);
+            facts.first_install[service] = history.is_first_install(name);
             let mut seen = HashSet::new();
             for applied in history.applied(name) {
                 if !seen.insert(&applied.name) {
@@ -68,6 +72,10 @@ impl<'a> Facts<'a> {
     /// Whether the database holds all or something of it.
     pub(crate) fn is_present(&self, migration: usize) -> bool {
         self.is_applied(migration) || self.begun[migration].is_some()
+    }
+
+    pub(crate) fn is_first_install(&self, service: usize) -> bool {
+        self.first_install[service]
     }
 
     pub(crate) fn unknown(&self, service: usize) -> &[&'a MigrationName] {

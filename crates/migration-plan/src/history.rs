@@ -3,7 +3,7 @@
 //! A migration is pending, applied, or begun and not finished: the last is a state of its own, because something of the
 //! migration is there and something is missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Catalog, Direction, MigrationId, MigrationName, ServiceName};
 
@@ -25,6 +25,7 @@ pub struct History {
     services: BTreeMap<ServiceName, Option<Vec<AppliedMigration>>>,
     /// What was begun and not finished, as far as the version tables do not say otherwise.
     begun: BTreeMap<ServiceName, BTreeMap<MigrationName, Direction>>,
+    first_installs: BTreeSet<ServiceName>,
 }
 
 impl History {
@@ -38,7 +39,7 @@ impl History {
     #[must_use]
     pub fn empty_of(catalog: &Catalog) -> Self {
         let services = catalog.services().map(|service| (service.name.clone(), None));
-        Self { services: services.collect(), begun: BTreeMap::new() }
+        Self { services: services.collect(), begun: BTreeMap::new(), first_installs: BTreeSet::new() }
     }
 
     /// Records the rows of a service's version table, in any order.
@@ -57,6 +58,18 @@ impl History {
     /// A row in the version table outweighs it: another tool then finished the migration.
     pub fn record_begun(&mut self, id: MigrationId, direction: Direction) {
         self.begun.entry(id.service).or_default().insert(id.name, direction);
+    }
+
+    /// Records that a service is installed for the first time: it was empty when its first run began, and no run has
+    /// ended since. There is no old code, and there are no rows of it.
+    pub fn record_first_install(&mut self, service: ServiceName) {
+        self.first_installs.insert(service);
+    }
+
+    /// Whether the service is installed for the first time.
+    #[must_use]
+    pub fn is_first_install(&self, service: &ServiceName) -> bool {
+        self.first_installs.contains(service)
     }
 
     /// Whether it is known what the service's version table holds, or that there is none.

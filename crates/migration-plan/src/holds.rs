@@ -19,6 +19,8 @@ pub(crate) enum Hold {
 /// contract step also by any earlier contract step. One that was begun and not finished is held back by what it requires
 /// only: it was asked for before, and half of it serves neither the old application nor the new one.
 ///
+/// In a first install there is no old code that a contract step could break, so none is held back for its own reason.
+///
 /// `now` is in seconds since 1970-01-01 UTC; pending expand steps count as applied now, since a contract step that
 /// comes after them comes after them in the same run.
 pub(crate) fn holds(
@@ -30,17 +32,21 @@ pub(crate) fn holds(
     let mut holds = vec![None; catalog.n_migrations()];
     let mut earlier = vec![Earlier::default(); catalog.n_services()];
     for &migration in catalog.numbers_in_order() {
-        let earlier = &mut earlier[catalog.service_of(migration)];
+        let service = catalog.service_of(migration);
+        let earlier = &mut earlier[service];
         let applied_at = facts.applied_at(migration);
         let phase = catalog.known(migration).phase;
         if applied_at.is_none() {
             let required = catalog.requires(migration).iter().copied().find(|&n| holds[n].is_some());
-            holds[migration] = if facts.begun(migration).is_some() {
-                required.map(Hold::Needs)
-            } else {
-                own_hold(phase, earlier.last_expand_at, contract, now)
-                    .or(required.or(earlier.held_before(phase)).map(Hold::Needs))
-            };
+            let is_free = facts.begun(migration).is_some()
+                || match contract {
+                    ContractSteps::HoldBack => false,
+                    ContractSteps::FirstInstall | ContractSteps::Apply => facts.is_first_install(service),
+                    ContractSteps::IgnoreSoak => true,
+                };
+            let own = if is_free { None } else { own_hold(phase, earlier.last_expand_at, contract, now) };
+            let before = if facts.begun(migration).is_some() { None } else { earlier.held_before(phase) };
+            holds[migration] = own.or(required.or(before).map(Hold::Needs));
         }
         let held = holds[migration].map(|_| migration);
         match phase {
@@ -91,8 +97,8 @@ fn own_hold(phase: Phase, last_expand_at: Option<i64>, contract: ContractSteps, 
     let until = since.map(|at| at.saturating_add(whole_seconds(soak)));
     match (until, contract) {
         (Some(until), _) if until > now => Some(Hold::Soaking { until }),
-        (_, ContractSteps::HoldBack) => Some(Hold::ContractNotAsked),
-        (_, ContractSteps::Apply) => None,
+        (_, ContractSteps::HoldBack | ContractSteps::FirstInstall) => Some(Hold::ContractNotAsked),
+        (_, ContractSteps::Apply | ContractSteps::IgnoreSoak) => None,
     }
 }
 

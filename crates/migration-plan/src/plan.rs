@@ -33,6 +33,8 @@ pub struct Step {
     pub after: Vec<MigrationId>,
     /// The step of another service that needs this one, if this one lies outside of what was selected.
     pub pulled_in_by: Option<MigrationId>,
+    /// When the soak time would have passed that is ignored, in seconds since 1970-01-01 UTC.
+    pub ignored_soak: Option<i64>,
 }
 
 /// A pending migration that the plan leaves out.

@@ -124,7 +124,7 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn new(catalog: &'a Catalog, history: &'a History, now: i64) -> Self {
         let facts = Facts::new(catalog, history);
-        let holds = holds(catalog, &facts, ContractSteps::HoldBack, now);
+        let holds = holds(catalog, &facts, ContractSteps::FirstInstall, now);
         let mut applied = vec![Vec::new(); catalog.n_services()];
         for migration in facts.in_order_of_application(catalog) {
             applied[catalog.service_of(migration)].push(migration);

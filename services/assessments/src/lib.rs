@@ -31,6 +31,21 @@ pub fn service() -> Service {
     Service::new(NAME, migrations())
         .expect("the names are checked by a test")
         .with_lock_file(include_str!("../migrations.lock"))
+        .with_tables(&[
+            "assessments",
+            "competencies",
+            "competency_assessments",
+            "direction_competencies",
+            "direction_technologies",
+            "directions",
+            "question_history",
+            "questions",
+            "roles",
+            "technologies",
+            "technology_competencies",
+            "user_roles",
+            "users",
+        ])
 }
 
 /// The same migrations for plain sea-orm tools. They take no lock and check nothing: give the connection a

@@ -181,7 +181,11 @@ fn print_journal(context: &Context, journals: Journals) {
             (line.started_at, None),
             (line.service, None),
             (line.migration, None),
-            (line.direction, None),
+            (
+                line.consent
+                    .map_or(line.direction.clone(), |consent| format!("{} {consent}", line.direction)),
+                None,
+            ),
             (line.outcome, Some(painted)),
             (line.elapsed_ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms} ms")), None),
             (line.role, None),

@@ -64,7 +64,9 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         }
         Command::Status { services, check } => status::status(context, &services, check).await,
         Command::History { services, verbose } => history::history(context, &services, verbose).await,
-        Command::Plan { targets, contract, down } => plan::plan(context, targets, contract, down).await,
+        Command::Plan { targets, contract, ignore_soak, down } => {
+            plan::plan(context, targets, run::contract_steps(contract, ignore_soak), down).await
+        }
         Command::Verify { services } => verify::verify(context, &services).await,
         Command::Locks => locks::locks(context).await,
         Command::Rejects { service, count, limit } => rejects::rejects(context, &service, count, limit).await,

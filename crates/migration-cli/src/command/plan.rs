@@ -8,7 +8,7 @@ use super::run::HeldBackDocument;
 use super::{connect, losses};
 use crate::database::Connected;
 use crate::exit::Exit;
-use crate::output::{Paint, Table};
+use crate::output::{Paint, Table, timestamp};
 use crate::program::Context;
 
 /// What `plan --json` prints.
@@ -32,16 +32,16 @@ struct StepDocument {
     begun: Option<&'static str>,
     pulled_in_by: Option<String>,
     loses: Option<&'static str>,
+    ignored_soak: Option<String>,
 }
 
 pub(super) async fn plan(
     context: &Context,
     selections: Vec<Selection>,
-    contract: bool,
+    contract: ContractSteps,
     down: bool,
 ) -> anyhow::Result<Exit> {
     let connected = connect(context)?;
-    let contract = if contract { ContractSteps::Apply } else { ContractSteps::HoldBack };
     let goal = if down {
         Goal::Revert { selections }
     } else {
@@ -74,6 +74,7 @@ fn print(context: &Context, connected: &Connected, plan: &Plan) {
         let mut notes: Vec<String> = step.after.iter().map(|id| format!("after {id}")).collect();
         notes.extend(plan.steps()[number].begun.map(|_| "stopped midway before".to_owned()));
         notes.extend(step.pulled_in_by.iter().map(|id| format!("needed by {id}")));
+        notes.extend(step.ignored_soak.iter().map(|until| format!("soaks until {until}, which is ignored")));
         table.painted(vec![
             ((number + 1).to_string(), Some(Paint::faint)),
             (step.service, None),
@@ -108,6 +109,7 @@ impl StepDocument {
             begun: step.begun.map(Direction::as_str),
             pulled_in_by: step.pulled_in_by.as_ref().map(ToString::to_string),
             loses: losses(connected, step),
+            ignored_soak: step.ignored_soak.map(timestamp),
         }
     }
 }

@@ -7,7 +7,8 @@ use migration_coordinator::{
 };
 use migration_kit::table_lock::Policy;
 use migration_plan::{
-    ContractSteps, Direction, HeldBack, HoldReason, Plan, Selection, ServiceState, UnknownApplied, statuses,
+    ContractSteps, Direction, HeldBack, HoldReason, Plan, Selection, ServiceState, ServiceStatus,
+    UnknownApplied, statuses,
 };
 use serde::Serialize;
 
@@ -16,7 +17,7 @@ use super::{connect, losses};
 use crate::arguments::{Format, RunArguments, UpOptions};
 use crate::database::Connected;
 use crate::exit::Exit;
-use crate::output::{duration, error};
+use crate::output::{duration, error, timestamp};
 use crate::program::Context;
 
 /// What `--json` prints of a run.
@@ -49,6 +50,7 @@ pub(super) struct HeldBackDocument {
     service: String,
     migration: String,
     reason: String,
+    until: Option<String>,
 }
 
 pub(super) async fn up(
@@ -59,7 +61,7 @@ pub(super) async fn up(
 ) -> anyhow::Result<Exit> {
     let goal = Goal::Apply {
         selections,
-        contract: if options.contract { ContractSteps::Apply } else { ContractSteps::HoldBack },
+        contract: contract_steps(options.contract, options.ignore_soak),
         unknown: if options.allow_ahead { UnknownApplied::AllowAhead } else { UnknownApplied::Refuse },
     };
     let run = RunOptions {
@@ -68,6 +70,15 @@ pub(super) async fn up(
         ..run_options(&options.run, cancellation)
     };
     perform(context, "up", &goal, &run).await
+}
+
+/// What becomes of contract steps with these options.
+pub(super) fn contract_steps(contract: bool, ignore_soak: bool) -> ContractSteps {
+    match (contract, ignore_soak) {
+        (false, _) => ContractSteps::FirstInstall,
+        (true, false) => ContractSteps::Apply,
+        (true, true) => ContractSteps::IgnoreSoak,
+    }
 }
 
 pub(super) async fn down(
@@ -181,19 +192,48 @@ fn summary(context: &Context, connected: &Connected, survey: &Survey, report: &R
         error::write(&error::tell(failure), output);
     }
     let statuses = statuses(connected.deployment.catalog(), &survey.history(), survey.now());
-    let n_services = statuses.len();
-    let at_head = statuses.iter().filter(|status| status.state == ServiceState::Current).count();
     let n_unread = survey.services.iter().filter(|facts| !facts.is_history_known()).count();
-    let services = if n_services == 1 { "service" } else { "services" };
-    let standing = if n_unread > 0 {
-        format!("{at_head} of {n_services} {services} at head, {n_unread} could not be read")
-    } else if at_head == n_services {
-        format!("{n_services} {services} at head")
-    } else {
-        format!("{at_head} of {n_services} {services} at head")
-    };
-    let line = format!("{standing} · {} in {}", did(report), duration(begun.elapsed()));
+    let mut line = vec![standing(&statuses, n_unread)];
+    line.extend(held_back(&statuses));
+    line.push(format!("{} in {}", did(report), duration(begun.elapsed())));
+    let line = line.join(" · ");
     output.line(if report.failures.is_empty() { paint.strong(&line) } else { line });
+}
+
+/// How many services have nothing pending but what is held back, and how many could not be read.
+fn standing(statuses: &[ServiceStatus], n_unread: usize) -> String {
+    let n_services = statuses.len();
+    let up_to_date = statuses.iter().filter(|status| status.state == ServiceState::Current).count();
+    let services = if n_services == 1 { "service" } else { "services" };
+    if n_unread > 0 {
+        format!("{up_to_date} of {n_services} {services} up to date, {n_unread} could not be read")
+    } else if up_to_date == n_services {
+        format!("{n_services} {services} up to date")
+    } else {
+        format!("{up_to_date} of {n_services} {services} up to date")
+    }
+}
+
+/// How many contract steps the services that are up to date lack, and until when, if any.
+fn held_back(statuses: &[ServiceStatus]) -> Option<String> {
+    let current = statuses.iter().filter(|status| status.state == ServiceState::Current);
+    let held: Vec<&HeldBack> = current.flat_map(|status| &status.held_back).collect();
+    let is_due = held.iter().any(|held| held.reason == HoldReason::ContractNotAsked);
+    let first = held.iter().filter_map(|held| match held.reason {
+        HoldReason::Soaking { until } => Some(until),
+        HoldReason::ContractNotAsked | HoldReason::RequiresHeldBack { .. } => None,
+    });
+    let steps = match held.len() {
+        0 => return None,
+        1 => "1 contract step held back".to_owned(),
+        n => format!("{n} contract steps held back"),
+    };
+    let the_first = if held.len() == 1 { "" } else { "the first " };
+    Some(match (is_due, first.min()) {
+        (true, _) => format!("{steps}, {the_first}due now with `--contract`"),
+        (false, Some(until)) => format!("{steps}, {the_first}until {}", timestamp(until)),
+        (false, None) => steps,
+    })
 }
 
 fn did(report: &Report) -> String {
@@ -244,6 +284,10 @@ impl HeldBackDocument {
             service: held.id.service.to_string(),
             migration: held.id.name.to_string(),
             reason: held.reason.to_string(),
+            until: match held.reason {
+                HoldReason::Soaking { until } => Some(timestamp(until)),
+                HoldReason::ContractNotAsked | HoldReason::RequiresHeldBack { .. } => None,
+            },
         }
     }
 }

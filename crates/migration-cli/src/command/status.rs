@@ -79,8 +79,10 @@ struct ExternalDocument {
 #[derive(Serialize)]
 struct Summary {
     services: usize,
+    up_to_date: usize,
     at_head: usize,
     pending: usize,
+    held_back: usize,
     unknown: usize,
 }
 
@@ -99,7 +101,13 @@ pub(super) async fn status(context: &Context, services: &[String], check: bool) 
     if context.output.is_human() {
         for_people(context, &databases, &documents);
     } else {
-        let at_head = documents.iter().filter(|document| document.state == "current").count();
+        let current = || documents.iter().filter(|document| document.state == "current");
+        let up_to_date = current().count();
+        let holds_nothing_back =
+            |document: &&ServiceDocument| document.held_back.as_ref().is_some_and(Vec::is_empty);
+        let at_head = current().filter(holds_nothing_back).count();
+        let held_back =
+            documents.iter().filter_map(|document| document.held_back.as_ref()).map(Vec::len).sum();
         let pending = documents.iter().filter_map(|document| document.pending.as_ref()).map(Vec::len).sum();
         let unknown = documents.iter().filter(|document| document.pending.is_none()).count();
         context.output.document(&Document {
@@ -109,7 +117,7 @@ pub(super) async fn status(context: &Context, services: &[String], check: bool) 
             exit_code: exit.code(),
             database: databases.first().cloned(),
             databases,
-            summary: Summary { services: documents.len(), at_head, pending, unknown },
+            summary: Summary { services: documents.len(), up_to_date, at_head, pending, held_back, unknown },
             services: documents,
         })?;
     }
@@ -186,7 +194,8 @@ impl HeldDocument {
             HoldReason::Soaking { .. } => {
                 ("it soaks after what is pending before it is applied".to_owned(), None)
             }
-            _ => (held.reason.to_string(), None),
+            HoldReason::ContractNotAsked => ("due now: `up --contract` applies it".to_owned(), None),
+            HoldReason::RequiresHeldBack { .. } => (held.reason.to_string(), None),
         };
         Self { migration: held.id.name.to_string(), reason, until }
     }

@@ -47,10 +47,14 @@ impl Run<'_> {
             locks.push(self.take_lock(p, session).await?);
         }
         let places: Vec<Place<'_>> = placed.iter().map(|p| (*p, session)).collect();
-        let plan = self.plan_again(plan, &places).await?;
-        preflight::atomic(self.deployment, &plan)?;
-        let workers: Workers<'_> =
-            placed.iter().zip(&locks).map(|(p, lock)| (p.name(), self.worker(p, session, lock))).collect();
+        let planned = self.plan_again(plan, &places).await?;
+        let plan = &planned.0;
+        preflight::atomic(self.deployment, plan)?;
+        let workers: Workers<'_> = places
+            .iter()
+            .zip(&locks)
+            .map(|(place, lock)| (place.0.name(), self.worker(*place, lock, &planned)))
+            .collect();
         let mut waits: Waits<'_> =
             plan.steps().iter().map(|step| (step, workers[&step.id.service].waiting(step))).collect();
         loop {

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use migration_kit::ServiceName;
-use migration_plan::{Plan, Step};
+use migration_plan::{History, Plan, Step};
 
 use crate::bookkeeping;
 use crate::deployment::{Deployment, Placed};
@@ -84,12 +84,13 @@ pub async fn carry_out(
     };
     if !plan.is_empty() {
         preflight::possible(deployment, survey, plan, options)?;
-        preflight::consented(deployment, plan, options)?;
+        preflight::consented(deployment, plan, &survey.history(), options)?;
         let context = RunContext {
             run: format!("{:016x}", fastrand::u64(..)),
             caller: options.caller.clone(),
             policy: options.table_locks,
             cancellation: options.cancellation.clone(),
+            allow_data_loss: options.allow_data_loss,
         };
         event::run_started(&context.run, plan.steps().len(), plan.services().len());
         let running =
@@ -135,7 +136,7 @@ impl Run<'_> {
     }
 
     /// Reads and plans once more, now that nobody else can change anything, and makes what is missing.
-    async fn plan_again(&self, planned: &Plan, places: &[Place<'_>]) -> Result<Plan, RunError> {
+    async fn plan_again(&self, planned: &Plan, places: &[Place<'_>]) -> Result<(Plan, History), RunError> {
         let mut now_there = self.survey.services.clone();
         for (placed, session) in places {
             let unread = |source| {
@@ -158,8 +159,9 @@ impl Run<'_> {
         }
         let names: BTreeSet<&ServiceName> = places.iter().map(|(placed, _)| placed.name()).collect();
         let goal = self.goal.within(self.deployment, &names);
-        let plan = goal.plan(self.deployment, &history(&now_there), self.survey.now())?;
-        preflight::consented(self.deployment, &plan, self.options)?;
+        let history = history(&now_there);
+        let plan = goal.plan(self.deployment, &history, self.survey.now())?;
+        preflight::consented(self.deployment, &plan, &history, self.options)?;
         let was_planned = |step: &Step| planned.steps().iter().any(|before| before.id == step.id);
         let moved = match self.goal {
             // Another run may have left more to apply; but not in services whose lock was not taken.
@@ -167,11 +169,19 @@ impl Run<'_> {
             // A relative target counts from what stands there now; what nobody was shown is not reverted.
             Goal::Revert { .. } | Goal::Redo { .. } => !plan.steps().iter().all(was_planned),
         };
-        if moved { Err(RunError::Moved) } else { Ok(plan) }
+        if moved { Err(RunError::Moved) } else { Ok((plan, history)) }
     }
 
-    fn worker<'w>(&'w self, placed: &'w Placed, session: &'w Session, lock: &'w MigrationLock) -> Worker<'w> {
-        Worker { context: self.context, deployment: self.deployment, placed, session, lock }
+    fn worker<'w>(
+        &'w self,
+        (placed, session): Place<'w>,
+        lock: &'w MigrationLock,
+        (plan, history): &'w (Plan, History),
+    ) -> Worker<'w> {
+        let is_first = matches!(self.goal, Goal::Apply { .. }) && history.is_first_install(placed.name());
+        let first_install =
+            if is_first { plan.steps_of(placed.name()).last().map(|step| &step.id) } else { None };
+        Worker { context: self.context, deployment: self.deployment, placed, session, lock, first_install }
     }
 
     /// Lets nothing new begin.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use migration_kit::{MigrationName, ServiceName};
-use migration_plan::{Direction, Plan, PlanError};
+use migration_plan::{Direction, History, Plan, PlanError};
 
 use super::RunError;
 use super::RunOptions;
@@ -80,12 +80,19 @@ pub(super) fn possible(
     if options.atomic { atomic(deployment, plan) } else { Ok(()) }
 }
 
-/// Refuses a plan that loses data, unless that is wanted.
-pub(super) fn consented(deployment: &Deployment, plan: &Plan, options: &RunOptions) -> Result<(), RunError> {
+/// Refuses a plan that loses data, unless that is wanted. In a first install there is none yet; whether there still is none
+/// is asked before the step.
+pub(super) fn consented(
+    deployment: &Deployment,
+    plan: &Plan,
+    history: &History,
+    options: &RunOptions,
+) -> Result<(), RunError> {
     if options.allow_data_loss {
         return Ok(());
     }
-    for step in plan.steps().iter().filter(|step| step.direction == Direction::Apply) {
+    let applied = plan.steps().iter().filter(|step| step.direction == Direction::Apply);
+    for step in applied.filter(|step| !history.is_first_install(&step.id.service)) {
         if let Some(what) = deployment.catalog().migration(&step.id).and_then(|known| known.loses.clone()) {
             return Err(RunError::DataLoss { id: step.id.clone(), what });
         }

@@ -84,11 +84,12 @@ impl Run<'_> {
         for (placed, session) in places {
             locks.push(self.take_lock(placed, session).await?);
         }
-        let plan = self.plan_again(plan, places).await?;
+        let planned = self.plan_again(plan, places).await?;
+        let plan = &planned.0;
         let workers: BTreeMap<&ServiceName, Worker<'_>> = places
             .iter()
             .zip(&locks)
-            .map(|((placed, session), lock)| (placed.name(), self.worker(placed, session, lock)))
+            .map(|(place, lock)| (place.0.name(), self.worker(*place, lock, &planned)))
             .collect();
         let mut queues: BTreeMap<&ServiceName, VecDeque<&Step>> = BTreeMap::new();
         for step in plan.steps() {

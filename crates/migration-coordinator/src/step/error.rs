@@ -73,6 +73,16 @@ pub enum StepError {
         /// The guards that do not hold.
         failed: Vec<CheckResult>,
     },
+    /// It loses data for good, and rows were written since the service's first install began.
+    #[error("`{}`: migration `{}` loses data for good: {what}; `{table}` has rows by now", id.service, id.name)]
+    DataLoss {
+        /// The migration.
+        id: MigrationId,
+        /// What is lost.
+        what: &'static str,
+        /// A table of the service that has rows.
+        table: String,
+    },
     /// A table lock was not to be had.
     #[error("`{}`: migration `{}` was not {}, and nothing was changed", id.service, id.name, participle(*direction))]
     TableLock {
@@ -172,6 +182,7 @@ impl StepError {
             Self::Guard { id, .. } => {
                 format!("nothing was changed; see `rejects {}` and `status {}`", id.service, id.service)
             }
+            Self::DataLoss { .. } => "make a backup, then say `--allow-data-loss`".to_owned(),
             Self::TableLock { id, direction, .. } => {
                 format!("try again when the blocker is gone: `{}`", command(id, *direction))
             }

@@ -13,7 +13,7 @@ mod watch;
 use std::time::{Duration, Instant};
 
 use migration_kit::table_lock::{Policy, TableLock, Waiting, is_retryable};
-use migration_kit::{Check, Origin, ServiceMigration};
+use migration_kit::{Check, MigrationId, Origin, ServiceMigration};
 use migration_plan::{Direction, Step};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
 use sea_orm_migration::SchemaManager;
@@ -37,6 +37,8 @@ pub(crate) struct RunContext {
     pub(crate) caller: Caller,
     pub(crate) policy: Policy,
     pub(crate) cancellation: Cancellation,
+    /// Whether data that a migration declares as lost may be lost.
+    pub(crate) allow_data_loss: bool,
 }
 
 /// Runs the migrations of one service, one after the other, under its lock.
@@ -46,6 +48,8 @@ pub(crate) struct Worker<'a> {
     pub(crate) placed: &'a Placed,
     pub(crate) session: &'a Session,
     pub(crate) lock: &'a MigrationLock,
+    /// In a first install of the service, the migration that ends it.
+    pub(crate) first_install: Option<&'a MigrationId>,
 }
 
 /// Whether a migration was run, or had been by another tool.
@@ -223,6 +227,7 @@ impl Worker<'_> {
                 tx.execute_unprepared(&statement).await.map_err(failed)?;
             }
         }
+        self.consented(tx, step).await?;
         self.call(step, &SchemaManager::new(tx)).await.map_err(failed)?;
         let mut touched =
             isolation::touched(tx, self.deployment, placed, &step.id.name).await.map_err(failed)?;
@@ -254,6 +259,7 @@ impl Worker<'_> {
         if step.direction == Direction::Apply {
             self.guard(db, step, &self.migration(step).details().guards).await?;
         }
+        self.consented(db, step).await?;
         // What others left behind is for them to mend; what an earlier try of this migration left is not passed over.
         let invalid_before = if step.begun.is_some() {
             Vec::new()
@@ -292,6 +298,23 @@ impl Worker<'_> {
         match step.direction {
             Direction::Apply => self.migration(step).up(manager).await,
             Direction::Revert => self.migration(step).down(manager).await,
+        }
+    }
+
+    /// In a first install nobody was asked whether data may be lost, because there was none: refuses where some was
+    /// written meanwhile.
+    async fn consented<C: ConnectionTrait>(&self, connection: &C, step: &Step) -> Result<(), StepError> {
+        let loses = self.migration(step).details().loses;
+        let (Some(what), true, false) = (loses, self.first_install.is_some(), self.context.allow_data_loss)
+        else {
+            return Ok(());
+        };
+        let table = bookkeeping::table_with_rows(connection, self.placed)
+            .await
+            .map_err(|source| StepError::rolled_back(step, source))?;
+        match table {
+            Some(table) => Err(StepError::DataLoss { id: step.id.clone(), what, table }),
+            None => Ok(()),
         }
     }
 
@@ -343,7 +366,23 @@ impl Worker<'_> {
             elapsed,
             checksum: self.placed.lock_file.checksum(&step.id.name),
             error,
+            first_install: self
+                .first_install
+                .is_some_and(|last| outcome != Outcome::Succeeded || step.id != *last),
+            consent: self.consent(step),
         }
+    }
+
+    /// What the caller agreed to in this step.
+    fn consent(&self, step: &Step) -> Option<String> {
+        let loses = step.direction == Direction::Apply && self.migration(step).details().loses.is_some();
+        let agreed = [
+            (loses && self.context.allow_data_loss, "--allow-data-loss"),
+            (step.ignored_soak.is_some(), "--ignore-soak"),
+        ];
+        let agreed: Vec<&str> =
+            agreed.iter().filter(|(given, _)| *given).map(|(_, option)| *option).collect();
+        if agreed.is_empty() { None } else { Some(agreed.join(" ")) }
     }
 
     fn locks(&self, step: &Step) -> Vec<TableLock> {

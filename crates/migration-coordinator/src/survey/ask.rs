@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
+use super::emptiness;
 use super::facts::{self, Found, Relation};
 use super::histories::{self, Part, Part::Journal, Part::VersionTable};
 use super::{Access, ServerFacts, ServiceFacts, SurveyError};
@@ -97,6 +98,11 @@ async fn read(
     for (placed, found) in placed.iter().zip(&mut found) {
         found.conclude(placed);
     }
+    for (placed, found) in placed.chunks(CHUNK).zip(found.chunks_mut(CHUNK)) {
+        if let Some(query) = emptiness::query(placed, found) {
+            emptiness::fill(found, &asking.rows(&query).await?)?;
+        }
+    }
     Ok((server, found.into_iter().map(|found| found.facts).collect(), version_num))
 }
 
@@ -168,6 +174,7 @@ impl Found {
             self.facts.applied.clear();
         } else {
             self.facts.journal.clear();
+            self.facts.first_install = false;
         }
         if is_version_table || self.facts.unread.is_none() {
             self.facts.unread = Some(Arc::new(error));

@@ -144,6 +144,7 @@ pub(super) fn read(rows: &[PgRow], placed: &[&Placed]) -> Result<(ServerFacts, V
             may_create: row.try_get("may_create")?,
             may_write: row.try_get("may_write")?,
             installed: version != Relation::None && journal != Relation::None,
+            first_install: false,
             applied: Vec::new(),
             journal: BTreeMap::new(),
             holder,

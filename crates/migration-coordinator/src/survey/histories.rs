@@ -47,7 +47,7 @@ pub(super) fn query(placed: &[&Placed], parts: &[Part]) -> String {
             )),
             Part::Journal(ordinal) => journals.push(format!(
                 "SELECT {ordinal} AS ordinal, migration::text AS name, id, direction::text, outcome::text, \
-                 checksum::text FROM {}",
+                 checksum::text, first_install FROM {}",
                 placed[ordinal].journal()
             )),
         }
@@ -58,7 +58,7 @@ pub(super) fn query(placed: &[&Placed], parts: &[Part]) -> String {
         asked.push(format!(
             "SELECT ordinal, true AS version, array_agg(name) AS names, array_agg(applied_at) AS times, \
              NULL::text[] AS directions, NULL::text[] AS outcomes, NULL::text[] AS checksums, NULL::bool[] AS begun, \
-             NULL::bool[] AS succeeded FROM ({}) AS version GROUP BY ordinal",
+             NULL::bool[] AS succeeded, NULL::bool AS first_install FROM ({}) AS version GROUP BY ordinal",
             versions.join(" UNION ALL ")
         ));
     }
@@ -70,9 +70,10 @@ pub(super) fn query(placed: &[&Placed], parts: &[Part]) -> String {
              array_agg(split_part(last, ' ', 2)) AS directions, array_agg(split_part(last, ' ', 3)) AS outcomes, \
              array_agg(nullif(split_part(applied, ' ', 2), '')) AS checksums, \
              array_agg(coalesce(running, 0) > coalesce(succeeded, 0)) AS begun, \
-             array_agg(succeeded IS NOT NULL) AS succeeded \
-             FROM (SELECT ordinal, name, max((to_char(id, 'FM0000000000000000000') || ' ' || direction || ' ' || outcome) \
-                     COLLATE \"C\") AS last, \
+             array_agg(succeeded IS NOT NULL) AS succeeded, \
+             split_part(max(last), ' ', 4) = 'true' AS first_install \
+             FROM (SELECT ordinal, name, max((to_char(id, 'FM0000000000000000000') || ' ' || direction || ' ' || outcome \
+                     || ' ' || first_install) COLLATE \"C\") AS last, \
                    max((to_char(id, 'FM0000000000000000000') || ' ' || coalesce(checksum, '')) COLLATE \"C\") \
                      FILTER (WHERE outcome = 'succeeded' AND direction = 'apply') AS applied, \
                    max(id) FILTER (WHERE outcome = 'running') AS running, \
@@ -93,6 +94,7 @@ pub(super) fn fill(placed: &[&Placed], found: &mut [Found], rows: &[PgRow]) -> R
             let answer = version_table(row)?.map(|applied| found.facts.applied = applied);
             (Part::VersionTable(ordinal), answer)
         } else {
+            found.facts.first_install = row.try_get("first_install")?;
             let answer = journal(row)?.map(|journal| found.facts.journal = journal.into_iter().collect());
             (Part::Journal(ordinal), answer)
         };

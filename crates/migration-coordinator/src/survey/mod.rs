@@ -5,6 +5,7 @@
 //! empty: a table that could not be read is reported with the reason, and only its own service is the worse for it.
 
 mod ask;
+mod emptiness;
 mod facts;
 mod histories;
 
@@ -175,6 +176,8 @@ pub struct ServiceFacts {
     pub may_write: bool,
     /// Whether version table and journal exist.
     pub installed: bool,
+    /// Whether it is installed for the first time: nothing of it is there yet, or its first run has not ended.
+    pub first_install: bool,
     /// What the version table says, in the order of application as far as it tells.
     pub applied: Vec<AppliedMigration>,
     /// What the journal says last of each migration that it knows.
@@ -289,6 +292,9 @@ pub(crate) fn history(services: &[ServiceFacts]) -> History {
             };
             history.record_begun(id, direction);
         }
+        if facts.first_install {
+            history.record_first_install(facts.service.clone());
+        }
     }
     history
 }
@@ -329,6 +335,7 @@ impl ServiceFacts {
             may_create: false,
             may_write: false,
             installed: false,
+            first_install: false,
             applied: Vec::new(),
             journal: BTreeMap::new(),
             holder: None,

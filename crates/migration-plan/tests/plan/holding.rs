@@ -82,6 +82,66 @@ fn a_soak_time_holds_on_an_empty_database() {
 }
 
 #[test]
+fn a_first_install_goes_to_the_end() {
+    for arguments in ["", "--contract", "a@m4 b"] {
+        check_apply(
+            "a: m1 m2(contract 24h) m3 m4(contract, requires b:m2); b: m1 m2(contract 7d) m3(requires a:m2)",
+            "a: new; b: new m1@99999",
+            arguments,
+            &expect![[r#"
+                apply a:m1
+                apply a:m2
+                apply a:m3
+                apply b:m2
+                apply a:m4 after b:m2
+                apply b:m3 after a:m2
+            "#]],
+        );
+    }
+}
+
+#[test]
+fn a_first_install_frees_no_other_service_and_can_be_held_back() {
+    let known = "a: m1 m2(contract 24h); b: m1 m2(contract 24h)";
+    check_apply(
+        known,
+        "a: new; b: m1@99000",
+        "",
+        &expect![[r#"
+            apply a:m1
+            apply a:m2
+            hold b:m2: it soaks until 1970-01-03 03:30:00 UTC
+        "#]],
+    );
+    check_apply(
+        known,
+        "a: new; b: new",
+        "--hold-back",
+        &expect![[r#"
+            apply a:m1
+            apply b:m1
+            hold a:m2: it soaks until 1970-01-03 03:46:40 UTC
+            hold b:m2: it soaks until 1970-01-03 03:46:40 UTC
+        "#]],
+    );
+}
+
+#[test]
+fn an_ignored_soak_time_is_named() {
+    check_apply(
+        "a: m1 m2(contract 24h) m3 m4(contract 24h) m5(contract)",
+        "a: m1@10",
+        "--ignore-soak",
+        &expect![[r#"
+            apply a:m2
+            apply a:m3
+            apply a:m4 although it soaks until 1970-01-03 03:46:40 UTC
+            apply a:m5
+        "#]],
+    );
+}
+
+#[test]
 fn no_soak_time_passes_at_once() {
     check_apply(
         "a: m1 m2(contract)",

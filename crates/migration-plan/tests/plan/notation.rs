@@ -5,7 +5,8 @@
 //!
 //! A history: `a: m1@10 m2@20; b: -; c: ?`. `@` gives seconds (otherwise a row has as many as its place), `-` says that
 //! there is no version table, as for services left out, and `?` that it was not read. `m1>` was begun to be applied and
-//! not finished, `m1<` begun to be reverted.
+//! not finished, `m1<` begun to be reverted. `new` before the rows says that the service is
+//! installed for the first time.
 
 use std::fmt::{Display, Write};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use expect_test::Expect;
 use migration_plan::{
     AppliedMigration, ApplyOptions, Catalog, CatalogError, ContractSteps, Direction, History, KnownMigration,
     KnownService, MigrationId, MigrationName, Phase, Plan, PlanError, Selection, ServiceName, UnknownApplied,
+    Utc,
 };
 
 /// The present of these tests, in seconds since 1970-01-01 UTC.
@@ -56,6 +58,11 @@ pub(crate) fn history(catalog: &Catalog, applied: &str) -> History {
             "-" => history.record_absent(service_name(name)),
             "?" => history = without(&history, name),
             _ => {
+                let rows = words.strip_prefix("new");
+                if rows.is_some() {
+                    history.record_first_install(service_name(name));
+                }
+                let words = rows.unwrap_or(words);
                 let (begun, rows): (Vec<&str>, Vec<&str>) =
                     words.split_whitespace().partition(|word| word.ends_with(['<', '>']));
                 history.record(service_name(name), rows.into_iter().enumerate().map(row).collect());
@@ -76,11 +83,13 @@ pub(crate) fn history(catalog: &Catalog, applied: &str) -> History {
 /// Selections and options of a command: `a@m2 b --contract --allow-ahead --allow-any`.
 fn arguments(text: &str) -> (Vec<Selection>, ApplyOptions) {
     let mut options =
-        ApplyOptions { contract: ContractSteps::HoldBack, unknown: UnknownApplied::Refuse, now: NOW };
+        ApplyOptions { contract: ContractSteps::default(), unknown: UnknownApplied::Refuse, now: NOW };
     let mut selections = Vec::new();
     for word in text.split_whitespace() {
         match word {
             "--contract" => options.contract = ContractSteps::Apply,
+            "--ignore-soak" => options.contract = ContractSteps::IgnoreSoak,
+            "--hold-back" => options.contract = ContractSteps::HoldBack,
             "--allow-ahead" => options.unknown = UnknownApplied::AllowAhead,
             "--allow-any" => options.unknown = UnknownApplied::AllowAny,
             _ => {
@@ -109,6 +118,9 @@ pub(crate) fn plan_text(plan: &Plan) -> String {
         }
         if let Some(puller) = &step.pulled_in_by {
             let _ = write!(text, " for {puller}");
+        }
+        if let Some(until) = step.ignored_soak {
+            let _ = write!(text, " although it soaks until {}", Utc(until));
         }
         text.push('\n');
     }

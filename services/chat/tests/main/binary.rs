@@ -22,7 +22,7 @@ async fn it_brings_its_one_service_to_its_head() {
     assert_eq!(run(&["status", "--check"], scratch.url()).status.code(), Some(3));
     let up = run(&["up"], scratch.url());
     assert_eq!(up.status.code(), Some(0), "{up:?}");
-    assert!(stdout(&up).contains("1 service at head · 4 migrations"), "{}", stdout(&up));
+    assert!(stdout(&up).contains("1 service up to date · 4 migrations"), "{}", stdout(&up));
     assert_eq!(run(&["status", "--check"], scratch.url()).status.code(), Some(0));
 }
 

@@ -1,0 +1,64 @@
+//! Whether anything of a service that has no history is there: if not, its first run is a first install.
+//!
+//! Asked only of services whose version table and journal are known to say nothing.
+
+use migration_kit::literal;
+use sea_orm::sqlx::postgres::PgRow;
+use sea_orm::sqlx::{self, Row};
+
+use super::Access;
+use super::facts::Found;
+use crate::bookkeeping::bookkeeping_tables;
+use crate::deployment::Placed;
+
+/// Asks for tables of these services: those that it names in a schema that it shares, any relation but the bookkeeping's
+/// in one of its own. `None` if that need not be asked; without its schema nothing is there.
+pub(super) fn query(placed: &[&Placed], found: &mut [Found]) -> Option<String> {
+    let mut values = Vec::new();
+    for (ordinal, (p, found)) in placed.iter().zip(found).enumerate() {
+        let facts = &mut found.facts;
+        let is_known = facts.unread.is_none() && matches!(facts.access, Access::Absent | Access::Read);
+        let named = p.service.tables();
+        let has_names = !p.shares_schema() || !named.is_empty();
+        if !is_known || !has_names || !facts.applied.is_empty() || !facts.journal.is_empty() {
+            continue;
+        }
+        if !facts.schema_exists {
+            facts.first_install = true;
+            continue;
+        }
+        let of_it = if p.shares_schema() { array(named.iter()) } else { "NULL::text[]".to_owned() };
+        values.push(format!(
+            "({ordinal}, {}, {}, {of_it})",
+            literal(&p.schema),
+            array(bookkeeping_tables(p).iter())
+        ));
+    }
+    if values.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "/* migrate */ SELECT s.ordinal, NOT EXISTS (SELECT FROM pg_catalog.pg_class c \
+           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+           WHERE n.nspname = s.schema_name AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
+             AND c.relname <> ALL (s.bookkeeping) AND (s.tables IS NULL OR c.relname = ANY (s.tables))) AS is_empty \
+         FROM (VALUES {}) AS s(ordinal, schema_name, bookkeeping, tables)",
+        values.join(", ")
+    ))
+}
+
+/// Puts answers of [`query`] where they belong.
+pub(super) fn fill(found: &mut [Found], rows: &[PgRow]) -> Result<(), sqlx::Error> {
+    for row in rows {
+        let ordinal = usize::try_from(row.try_get::<i32, _>("ordinal")?).unwrap_or(usize::MAX);
+        if let Some(found) = found.get_mut(ordinal) {
+            found.facts.first_install = row.try_get("is_empty")?;
+        }
+    }
+    Ok(())
+}
+
+fn array(names: impl Iterator<Item = impl AsRef<str>>) -> String {
+    let names: Vec<String> = names.map(|name| literal(name.as_ref())).collect();
+    format!("ARRAY[{}]::text[]", names.join(", "))
+}
