@@ -3,6 +3,8 @@
 //! The version table is sea-orm's own layout, so that plain sea-orm tools keep working on it; what they do not know
 //! stands in the journal, which is only ever appended to. All names are schema-qualified: a migration that changes
 //! `search_path` cannot lead the bookkeeping astray.
+//!
+//! It is long because all statements that write a history are here, where one sees what they leave behind together.
 
 use std::time::Duration;
 

@@ -5,6 +5,8 @@
 //! that can be repeated. Whatever stops it, the database then says whether the migration is applied, is not, or was begun
 //! and not finished.
 //! What runs when, and on which session, is decided elsewhere.
+//!
+//! It is long because it is one path, read from its beginning to its end.
 
 mod error;
 mod interrupt;
