@@ -121,7 +121,7 @@ fn an_unknown_service_is_told_with_a_suggestion() {
     exit 2
     --- stdout
     --- stderr
-    error: invalid value 'Chat!' for '[SERVICE[@TARGET]]...': `Chat!` is not a service name: a lower-case letter, then letters, digits and `_`, at most 40 bytes
+    error: invalid value 'Chat!' for '[SERVICE[@TARGET]]...': `Chat!` is not a service name: a lower-case letter, then lower-case letters, digits, `_`, `-` or `.`, at most 40 bytes
 
     For more information, try '--help'.
     ");

@@ -27,14 +27,15 @@ pub(crate) enum Share {
 pub(crate) fn rehearse(service: &Service, data: &str, share: Share) {
     let cluster = Cluster::shared();
     let mut before = cluster.create_database().unwrap();
-    for (number, (name, migration)) in service.migrations().enumerate() {
+    for (number, migration) in service.migrations().enumerate() {
+        let name = migration.name();
         let contract = migration.details().phase != Phase::Expand;
         if contract {
             soak(&before, service);
         }
         let rehearsal = Rehearsal { cluster, service, name, before };
         let after = rehearsal.undisturbed();
-        if migration.use_transaction() == Some(false) {
+        if !migration.is_transactional() {
             rehearsal.kill_at_each_point(&after, share);
         }
         if number == 0 && !data.trim().is_empty() {

@@ -343,7 +343,7 @@ pub(crate) async fn invalid_indexes<C: ConnectionTrait>(
     for row in rows {
         // In a schema that it shares, others may be building indexes right now.
         let table: String = row.try_get_by_index(1)?;
-        if !placed.shares_schema() || placed.service.tables().contains(&table.as_str()) {
+        if !placed.shares_schema() || placed.service.tables().contains(&table) {
             invalid.push(row.try_get_by_index(0)?);
         }
     }
@@ -363,7 +363,7 @@ pub(crate) async fn table_with_rows<C: ConnectionTrait>(
     );
     for row in connection.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await? {
         let table: String = row.try_get_by_index(0)?;
-        let is_its_own = !placed.shares_schema() || placed.service.tables().contains(&table.as_str());
+        let is_its_own = !placed.shares_schema() || placed.service.tables().contains(&table);
         if is_bookkeeping(placed, &table) || !is_its_own {
             continue;
         }

@@ -156,10 +156,10 @@ impl Deployment {
         if let Some(whole) = there().find(|p| !p.shares_schema()) {
             return Some(whole.name());
         }
-        let begins = |table: &&&str| {
-            name.strip_prefix(**table).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+        let begins = |table: &&String| {
+            name.strip_prefix(table.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
         };
-        let longest = |placed: &Placed| placed.service.tables().iter().filter(begins).map(|t| t.len()).max();
+        let longest = |placed: &Placed| placed.service.tables().iter().filter(begins).map(String::len).max();
         there()
             .filter_map(|p| longest(p).map(|length| (length, p.name())))
             .max()

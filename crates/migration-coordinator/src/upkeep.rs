@@ -108,7 +108,7 @@ pub async fn table_sizes(
     let names = rows
         .iter()
         .map(|row| row.get::<String, _>(0))
-        .filter(|name| !placed.shares_schema() || placed.service.tables().contains(&name.as_str()));
+        .filter(|name| !placed.shares_schema() || placed.service.tables().contains(name));
     let mut sizes = Vec::new();
     for name in names {
         let size =

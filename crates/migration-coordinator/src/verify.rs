@@ -3,8 +3,8 @@
 //! Checks are data (`migration_kit::Check`); here they are asked, inside a migration's transaction before it commits,
 //! or any time later in a `READ ONLY` one.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -104,6 +104,7 @@ pub async fn verify(deployment: &Deployment, services: &[ServiceName]) -> Vec<Se
         let is_known = |name: &&MigrationName| placed.service.migration(name).is_some();
         let names = facts.applied.iter().map(|applied| &applied.name);
         let (applied, unknown): (Vec<_>, Vec<_>) = names.partition(is_known);
+        let applied = HashSet::from_iter(applied);
         let results = match &facts.unread {
             Some(error) if !facts.is_history_known() => Err(error.clone()),
             _ if applied.is_empty() => Ok(Vec::new()),
@@ -123,17 +124,17 @@ async fn verify_service<'d>(
     deployment: &'d Deployment,
     readings: &mut BTreeMap<usize, Reading<'d>>,
     placed: &Placed,
-    applied: &[&MigrationName],
+    applied: &HashSet<&MigrationName>,
 ) -> Result<Vec<CheckResult>, SurveyError> {
     let reading = match readings.entry(placed.database) {
         Entry::Occupied(open) => open.into_mut(),
         Entry::Vacant(none) => none.insert(Reading::open(&deployment.databases()[placed.database]).await?),
     };
     let mut results = Vec::new();
-    for (name, migration) in placed.service.migrations().filter(|(name, _)| applied.contains(name)) {
-        for check in migration.details().checks {
-            if check.until.as_ref().is_none_or(|until| !applied.contains(&until)) {
-                results.push(ask_alone(reading, placed, name, &check).await);
+    for migration in placed.service.migrations().filter(|listed| applied.contains(listed.name())) {
+        for check in &migration.details().checks {
+            if check.until.as_ref().is_none_or(|until| !applied.contains(until)) {
+                results.push(ask_alone(reading, placed, migration.name(), check).await);
             }
         }
     }

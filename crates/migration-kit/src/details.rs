@@ -12,17 +12,17 @@ pub struct Details {
     /// Expand or contract.
     pub phase: Phase,
     /// Migrations of other services that must be applied before, as `service:migration`.
-    pub requires: Vec<&'static str>,
+    pub requires: Vec<String>,
     /// Alembic revision that this migration replaces; several where it joins them.
-    pub replaces: Vec<&'static str>,
+    pub replaces: Vec<String>,
     /// Why it cannot be reverted, if it cannot.
-    pub irreversible: Option<&'static str>,
+    pub irreversible: Option<String>,
     /// What applying it loses for good, if anything: it then asks for `--allow-data-loss`.
-    pub loses: Option<&'static str>,
+    pub loses: Option<String>,
     /// What reverting it loses for good, if anything: said before it is reverted.
-    pub loses_on_revert: Option<&'static str>,
+    pub loses_on_revert: Option<String>,
     /// Objects outside the service's schema that it may change, as `schema.name`.
-    pub touches: Vec<&'static str>,
+    pub touches: Vec<String>,
     /// What must hold before it is applied; a guard that fails refuses the migration and changes nothing.
     pub guards: Vec<Check>,
     /// What must hold after it was applied.
@@ -59,43 +59,43 @@ impl Details {
 
     /// Requires a migration of another service, as `service:migration`.
     #[must_use]
-    pub fn requires(mut self, migration: &'static str) -> Self {
-        self.requires.push(migration);
+    pub fn requires(mut self, migration: impl Into<String>) -> Self {
+        self.requires.push(migration.into());
         self
     }
 
     /// Names the Alembic revision that this migration replaces.
     #[must_use]
-    pub fn replaces(mut self, revision: &'static str) -> Self {
-        self.replaces.push(revision);
+    pub fn replaces(mut self, revision: impl Into<String>) -> Self {
+        self.replaces.push(revision.into());
         self
     }
 
     /// Says that the migration cannot be reverted, and why.
     #[must_use]
-    pub fn irreversible(mut self, reason: &'static str) -> Self {
-        self.irreversible = Some(reason);
+    pub fn irreversible(mut self, reason: impl Into<String>) -> Self {
+        self.irreversible = Some(reason.into());
         self
     }
 
     /// Says what applying it loses for good.
     #[must_use]
-    pub fn loses(mut self, what: &'static str) -> Self {
-        self.loses = Some(what);
+    pub fn loses(mut self, what: impl Into<String>) -> Self {
+        self.loses = Some(what.into());
         self
     }
 
     /// Says what reverting it loses for good.
     #[must_use]
-    pub fn loses_on_revert(mut self, what: &'static str) -> Self {
-        self.loses_on_revert = Some(what);
+    pub fn loses_on_revert(mut self, what: impl Into<String>) -> Self {
+        self.loses_on_revert = Some(what.into());
         self
     }
 
     /// Declares an object outside the service's schema that the migration changes, as `schema.name`.
     #[must_use]
-    pub fn touches(mut self, object: &'static str) -> Self {
-        self.touches.push(object);
+    pub fn touches(mut self, object: impl Into<String>) -> Self {
+        self.touches.push(object.into());
         self
     }
 

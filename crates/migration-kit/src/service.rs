@@ -1,16 +1,28 @@
 //! What a service is: its name, its schema, its migrations in order, what it sees of others, as data.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use migration_plan::{KnownMigration, KnownService, MigrationId, MigrationName, NameError, ServiceName};
-use sea_orm_migration::MigrationTrait;
+use sea_orm::DynIden;
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 use crate::Details;
 
+/// Longest name of a migration, in bytes. It is a key in the version table and is printed in every table.
+const LONGEST_NAME: usize = 255;
+
 /// A migration of a service: sea-orm's migration, and what is known of it before it runs.
 pub trait ServiceMigration: MigrationTrait {
-    /// Phase, requirements, checks and the rest, as data. Called often: it must be cheap and always the same.
+    /// Phase, requirements, checks and the rest, as data. Called once, when the service is made.
     fn details(&self) -> Details;
+}
+
+/// A migration in its service's list: its name, what is known of it before it runs, and sea-orm's migration.
+pub struct Listed {
+    name: MigrationName,
+    details: Details,
+    body: Box<dyn MigrationTrait>,
 }
 
 /// A table that belongs to somebody else and that the service's application reads. Its presence is reported, its
@@ -18,23 +30,25 @@ pub trait ServiceMigration: MigrationTrait {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct External {
     /// Schema of the table.
-    pub schema: &'static str,
+    pub schema: String,
     /// Name of the table.
-    pub table: &'static str,
+    pub table: String,
     /// Who owns it, for messages: `the forum`.
-    pub owner: &'static str,
+    pub owner: String,
 }
 
 /// A service and all that the coordinator needs to know of it.
 pub struct Service {
-    // Invariant: these names are valid and distinct; checked in `new`.
+    // Invariant: these names are valid and distinct; checked in `of`.
     name: ServiceName,
-    migrations: Vec<(MigrationName, Box<dyn ServiceMigration>)>,
+    migrations: Vec<Listed>,
+    // Invariant: where each name is in `migrations`.
+    places: HashMap<MigrationName, usize>,
     default_schema: String,
     externals: Vec<External>,
-    tables: Vec<&'static str>,
+    tables: Vec<String>,
     version_table: String,
-    lock_file: Option<&'static str>,
+    lock_file: Option<Cow<'static, str>>,
 }
 
 /// Why a list of migrations is not a service.
@@ -43,13 +57,21 @@ pub enum ServiceError {
     /// A name is malformed.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// A migration's name lacks the form `mYYYYMMDD_HHMMSS_verb_noun`.
-    #[error("`{service}`: migration `{migration}` is not named `mYYYYMMDD_HHMMSS_verb_noun`")]
-    Unconventional {
+    /// A migration's name is too long, or has a character that cannot be printed.
+    #[error("`{service}`: a migration's name must be printable and have at most 255 bytes: {migration:?}")]
+    Unprintable {
         /// The service.
         service: ServiceName,
         /// The name as given.
-        migration: MigrationName,
+        migration: String,
+    },
+    /// Details are given for a migration that the service does not have.
+    #[error("`{service}` has no migration `{migration}` to give details to")]
+    Unknown {
+        /// The service.
+        service: ServiceName,
+        /// The name as given.
+        migration: String,
     },
     /// A check ends with a migration that does not come after its own: it would never end, or never begin.
     #[error(
@@ -75,45 +97,92 @@ pub enum ServiceError {
 
 impl Service {
     /// A service with its migrations in the order in which they are applied. Its schema has its name until
-    /// [`Service::default_schema`] says otherwise.
+    /// [`Service::with_default_schema`] says otherwise.
     ///
     /// # Errors
-    /// [`ServiceError`] if a name is malformed or stands twice, or a check ends with no later migration.
+    /// [`ServiceError`] if a name is malformed or is listed twice, or a check ends with no later migration.
     pub fn new(name: &str, migrations: Vec<Box<dyn ServiceMigration>>) -> Result<Self, ServiceError> {
+        let migrations = migrations.into_iter().map(|migration| (migration.details(), migration as _));
+        Self::of(name, version_table(name), migrations.collect())
+    }
+
+    /// A service of any existing sea-orm migrator: its names in its order, its version table, each migration in a
+    /// transaction or not as it says itself. All are expand steps; [`Service::with_details`] says more of single ones.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if a name cannot be printed or is listed twice.
+    pub fn from_migrator<M: MigratorTrait>(name: &str) -> Result<Self, ServiceError> {
+        let migrations = M::migrations().into_iter().map(|migration| (Details::expand(), migration));
+        let table: DynIden = M::migration_table_name();
+        Self::of(name, table.to_string(), migrations.collect())
+    }
+
+    /// A service of these migrations, each with what is known of it.
+    pub(crate) fn of(
+        name: &str,
+        version_table: String,
+        migrations: Vec<(Details, Box<dyn MigrationTrait>)>,
+    ) -> Result<Self, ServiceError> {
         let service: ServiceName = name.parse()?;
-        let mut seen = BTreeSet::new();
-        let mut named = Vec::with_capacity(migrations.len());
-        for migration in migrations {
-            let name: MigrationName = migration.name().parse()?;
-            if !name.is_conventional() {
-                return Err(ServiceError::Unconventional { service, migration: name });
+        let mut places = HashMap::with_capacity(migrations.len());
+        let mut listed = Vec::with_capacity(migrations.len());
+        for (details, body) in migrations {
+            let name: MigrationName = body.name().parse()?;
+            if name.as_str().len() > LONGEST_NAME || name.as_str().chars().any(char::is_control) {
+                return Err(ServiceError::Unprintable { service, migration: name.as_str().to_owned() });
             }
-            if !seen.insert(name.clone()) {
+            if places.insert(name.clone(), listed.len()).is_some() {
                 return Err(ServiceError::Duplicate { service, migration: name });
             }
-            for required in migration.details().requires {
-                required.parse::<MigrationId>()?;
-            }
-            named.push((name, migration));
+            listed.push(Listed { name, details, body });
         }
-        for (index, (name, migration)) in named.iter().enumerate() {
-            let later = &named[index + 1..];
-            let ends = migration.details().checks.into_iter().filter_map(|check| check.until);
-            for until in ends {
-                if later.iter().all(|(later, _)| *later != until) {
-                    return Err(ServiceError::NoLaterMigration { service, migration: name.clone(), until });
-                }
-            }
-        }
-        Ok(Self {
+        let service = Self {
             name: service,
-            migrations: named,
+            migrations: listed,
+            places,
             default_schema: name.to_owned(),
-            version_table: version_table(name),
+            version_table,
             externals: Vec::new(),
             tables: Vec::new(),
             lock_file: None,
-        })
+        };
+        service.migrations.iter().try_for_each(|listed| service.check(&listed.name, &listed.details))?;
+        Ok(service)
+    }
+
+    /// Says what is known of one migration, in place of what was said before: for a migration that comes from another
+    /// crate or from an SQL file.
+    ///
+    /// # Errors
+    /// [`ServiceError::Unknown`] if the service has no such migration, [`ServiceError::Name`] if a requirement is not
+    /// `service:migration`, [`ServiceError::NoLaterMigration`] if a check ends with no later migration.
+    pub fn with_details(mut self, migration: &str, details: Details) -> Result<Self, ServiceError> {
+        let name: MigrationName = migration.parse()?;
+        self.check(&name, &details)?;
+        match self.places.get(&name) {
+            Some(&place) => self.migrations[place].details = details,
+            None => {
+                return Err(ServiceError::Unknown { service: self.name, migration: migration.to_owned() });
+            }
+        }
+        Ok(self)
+    }
+
+    /// Whether the names in the details of this migration are what they have to be.
+    fn check(&self, migration: &MigrationName, details: &Details) -> Result<(), ServiceError> {
+        for required in &details.requires {
+            required.parse::<MigrationId>()?;
+        }
+        for until in details.checks.iter().filter_map(|check| check.until.as_ref()) {
+            if self.places.get(until) <= self.places.get(migration) {
+                return Err(ServiceError::NoLaterMigration {
+                    service: self.name.clone(),
+                    migration: migration.clone(),
+                    until: until.clone(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Sets the schema in which the service lives unless its user says otherwise.
@@ -125,7 +194,8 @@ impl Service {
 
     /// Declares a table of somebody else that the service's application reads.
     #[must_use]
-    pub fn with_external(mut self, schema: &'static str, table: &'static str, owner: &'static str) -> Self {
+    pub fn with_external(mut self, schema: &str, table: &str, owner: &str) -> Self {
+        let [schema, table, owner] = [schema, table, owner].map(str::to_owned);
         self.externals.push(External { schema, table, owner });
         self
     }
@@ -133,8 +203,8 @@ impl Service {
     /// Names the service's tables. Needed where it may live in a schema that it shares with others: there, a migration
     /// may change these tables and what it creates itself, and nothing else.
     #[must_use]
-    pub fn with_tables(mut self, tables: &[&'static str]) -> Self {
-        self.tables.extend_from_slice(tables);
+    pub fn with_tables(mut self, tables: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.tables.extend(tables.into_iter().map(|table| table.as_ref().to_owned()));
         self
     }
 
@@ -148,8 +218,8 @@ impl Service {
 
     /// Gives the text of the service's `migrations.lock`: checksums and table locks per migration.
     #[must_use]
-    pub fn with_lock_file(mut self, text: &'static str) -> Self {
-        self.lock_file = Some(text);
+    pub fn with_lock_file(mut self, text: impl Into<Cow<'static, str>>) -> Self {
+        self.lock_file = Some(text.into());
         self
     }
 
@@ -173,14 +243,14 @@ impl Service {
 
     /// The service's own tables, where it named them.
     #[must_use]
-    pub fn tables(&self) -> &[&'static str] {
+    pub fn tables(&self) -> &[String] {
         &self.tables
     }
 
     /// Text of the service's `migrations.lock`, if it has one.
     #[must_use]
-    pub fn lock_file(&self) -> Option<&'static str> {
-        self.lock_file
+    pub fn lock_file(&self) -> Option<&str> {
+        self.lock_file.as_deref()
     }
 
     /// Name of the service's version table: sea-orm's layout, one table a service.
@@ -190,35 +260,65 @@ impl Service {
     }
 
     /// The migrations in their order.
-    pub fn migrations(&self) -> impl Iterator<Item = (&MigrationName, &dyn ServiceMigration)> {
-        self.migrations.iter().map(|(name, migration)| (name, &**migration))
+    pub fn migrations(&self) -> impl Iterator<Item = &Listed> {
+        self.migrations.iter()
     }
 
     /// The migration of this name, if the service has it.
     #[must_use]
-    pub fn migration(&self, name: &MigrationName) -> Option<&dyn ServiceMigration> {
-        self.migrations().find(|(known, _)| *known == name).map(|(_, migration)| migration)
+    pub fn migration(&self, name: &MigrationName) -> Option<&Listed> {
+        self.places.get(name).map(|&place| &self.migrations[place])
     }
 
     /// What planning needs to know of the service.
     #[must_use]
     pub fn known(&self) -> KnownService {
-        let migrations = self.migrations().map(|(name, migration)| {
-            let details = migration.details();
-            KnownMigration {
-                name: name.clone(),
-                phase: details.phase,
-                transactional: migration.use_transaction().unwrap_or(true),
-                irreversible: details.irreversible.map(str::to_owned),
-                loses: details.loses.map(str::to_owned),
-                requires: details
-                    .requires
-                    .iter()
-                    .map(|text| text.parse().expect("checked when the service was made"))
-                    .collect(),
-            }
-        });
-        KnownService { name: self.name.clone(), migrations: migrations.collect() }
+        KnownService {
+            name: self.name.clone(),
+            migrations: self.migrations.iter().map(Listed::known).collect(),
+        }
+    }
+}
+
+impl Listed {
+    /// Name of the migration.
+    #[must_use]
+    pub fn name(&self) -> &MigrationName {
+        &self.name
+    }
+
+    /// What is known of the migration before it runs.
+    #[must_use]
+    pub fn details(&self) -> &Details {
+        &self.details
+    }
+
+    /// The migration as sea-orm knows it.
+    #[must_use]
+    pub fn body(&self) -> &dyn MigrationTrait {
+        &*self.body
+    }
+
+    /// Whether the migration runs inside one transaction.
+    #[must_use]
+    pub fn is_transactional(&self) -> bool {
+        self.body.use_transaction().unwrap_or(true)
+    }
+
+    fn known(&self) -> KnownMigration {
+        KnownMigration {
+            name: self.name.clone(),
+            phase: self.details.phase,
+            transactional: self.is_transactional(),
+            irreversible: self.details.irreversible.clone(),
+            loses: self.details.loses.clone(),
+            requires: self
+                .details
+                .requires
+                .iter()
+                .map(|text| text.parse().expect("checked when the details were given"))
+                .collect(),
+        }
     }
 }
 

@@ -63,12 +63,6 @@ pub enum CatalogError {
         /// The migration that stands twice.
         id: MigrationId,
     },
-    /// A migration's name does not follow the convention.
-    #[error("migration `{id}` is not named `mYYYYMMDD_HHMMSS_verb_noun`")]
-    Unconventional {
-        /// The migration as named.
-        id: MigrationId,
-    },
     /// A migration requires one that its service does not have, although the service is known.
     #[error("migration `{id}` requires `{requirement}`, which does not exist")]
     UnknownRequirement {
@@ -245,9 +239,6 @@ impl Catalog {
         let mut index = HashMap::with_capacity(service.migrations.len());
         for known in &service.migrations {
             let id = MigrationId { service: service.name.clone(), name: known.name.clone() };
-            if !known.name.is_conventional() {
-                return Err(CatalogError::Unconventional { id });
-            }
             if index.insert(known.name.clone(), self.ids.len()).is_some() {
                 return Err(CatalogError::DuplicateMigration { id });
             }

@@ -85,7 +85,6 @@ pub(crate) fn integrity_of(
     facts: &Facts<'_>,
     service: usize,
 ) -> Vec<IntegrityError> {
-    let newest = newest_known(catalog, service);
     let id_of = |name: &MigrationName| MigrationId {
         service: catalog.service_name(service).clone(),
         name: name.clone(),
@@ -94,7 +93,7 @@ pub(crate) fn integrity_of(
     let mut errors: Vec<_> = doubled.collect();
     for &name in facts.unknown(service) {
         let id = id_of(name);
-        errors.push(if is_ahead(name, newest) {
+        errors.push(if is_ahead(catalog, service, name) {
             IntegrityError::Ahead { id }
         } else {
             IntegrityError::Missing { id }
@@ -126,12 +125,10 @@ pub(crate) fn is_passed_over(error: &IntegrityError, unknown: UnknownApplied) ->
     }
 }
 
-/// The newest name of a service by the time that names begin with: lists need not be sorted.
-fn newest_known(catalog: &Catalog, service: usize) -> Option<&MigrationName> {
-    catalog.numbers_of(service).map(|migration| &catalog.known(migration).name).max()
-}
-
-/// A name that tells no time cannot be newer than anything.
-fn is_ahead(unknown: &MigrationName, newest: Option<&MigrationName>) -> bool {
-    unknown.is_conventional() && newest.is_none_or(|newest| unknown > newest)
+/// Whether the name's number is greater than that of every known one; lists need not be sorted. A name without a number
+/// cannot be newer than anything, and names numbered in different ways cannot be compared.
+fn is_ahead(catalog: &Catalog, service: usize, unknown: &MigrationName) -> bool {
+    let Some(number) = unknown.number() else { return false };
+    let mut known = catalog.numbers_of(service).map(|migration| catalog.known(migration).name.number());
+    known.all(|known| known.is_some_and(|known| known.is_comparable_to(&number) && known < number))
 }

@@ -31,7 +31,7 @@ pub use error::PlanError;
 pub use history::{AppliedMigration, History};
 pub use integrity::{IntegrityError, integrity};
 pub use known::{KnownMigration, KnownService, Phase};
-pub use names::{MigrationId, MigrationName, NameError, ServiceName};
+pub use names::{MigrationId, MigrationName, MigrationNumber, NameError, ServiceName};
 pub use plan::{Direction, HeldBack, HoldReason, Plan, Redo, Step};
 pub use status::{ServiceState, ServiceStatus, status, statuses};
 pub use target::{Selection, SelectionError, TargetPoint};

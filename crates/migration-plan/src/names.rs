@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Name of a service: `[a-z][a-z0-9_]*`, at most 40 bytes, so that `migration_backfill_<name>` fits into the 63 bytes
+/// Name of a service: `[a-z][a-z0-9_.-]*`, at most 40 bytes, so that `migration_backfill_<name>` fits into the 63 bytes
 /// of a PostgreSQL identifier.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceName(
@@ -13,13 +13,20 @@ pub struct ServiceName(
 
 /// Name of a migration, as it stands in the version table.
 ///
-/// A migration that a service ships is named `mYYYYMMDD_HHMMSS_verb_noun` (see [`MigrationName::is_conventional`]); a
-/// name read from a version table can be any text.
+/// Any text, since version tables hold names of all kinds of tools. New migrations are best named
+/// `mYYYYMMDD_HHMMSS_verb_noun` (see [`MigrationName::is_conventional`]).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MigrationName(
     // Invariant: not empty; checked in `from_str` only.
     String,
 );
+
+/// The number or time that a migration's name begins with; greater is later.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MigrationNumber<'n> {
+    prefix: &'n str,
+    groups: Vec<u64>,
+}
 
 /// A migration of a service, written `service:migration`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,7 +42,7 @@ pub struct MigrationId {
 pub enum NameError {
     /// A service's name breaks the pattern of [`ServiceName`].
     #[error(
-        "`{text}` is not a service name: a lower-case letter, then letters, digits and `_`, at most 40 bytes"
+        "`{text}` is not a service name: a lower-case letter, then lower-case letters, digits, `_`, `-` or `.`, at most 40 bytes"
     )]
     Service {
         /// The text as given.
@@ -67,8 +74,24 @@ impl MigrationName {
         &self.0
     }
 
-    /// Whether the name has the form `mYYYYMMDD_HHMMSS_words` that names shipped by a service must have: the order of
-    /// such names is the order of their times.
+    /// The number or time that the name begins with, behind at most one letter: `m20251016_000001_create_messages`,
+    /// `m0000010_init`, `0001_initial`, `2019-11-15-182353_Add email notifications`.
+    #[must_use]
+    pub fn number(&self) -> Option<MigrationNumber<'_>> {
+        let prefix = usize::from(self.0.starts_with(|c: char| c.is_ascii_alphabetic()));
+        let (prefix, rest) = self.0.split_at(prefix);
+        let mut groups = Vec::new();
+        for group in rest.split(['_', '-', '.']) {
+            match group.parse() {
+                Ok(group) => groups.push(group),
+                Err(_) => break,
+            }
+        }
+        if groups.is_empty() { None } else { Some(MigrationNumber { prefix, groups }) }
+    }
+
+    /// Whether the name has the form `mYYYYMMDD_HHMMSS_words`: the order of such names is the order of their times.
+    /// Nothing depends on it; it is a convention.
     #[must_use]
     pub fn is_conventional(&self) -> bool {
         let bytes = self.0.as_bytes();
@@ -84,14 +107,22 @@ impl MigrationName {
     }
 }
 
+impl MigrationNumber<'_> {
+    /// Whether both are numbered in one way, so that it can be told which is later.
+    #[must_use]
+    pub fn is_comparable_to(&self, other: &Self) -> bool {
+        self.prefix == other.prefix
+    }
+}
+
 impl FromStr for ServiceName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let mut bytes = text.bytes();
         let starts = bytes.next().is_some_and(|b| b.is_ascii_lowercase());
-        let goes_on = bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        if starts && goes_on && text.len() <= 40 {
+        let continues = bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-.".contains(&b));
+        if starts && continues && text.len() <= 40 {
             Ok(Self(text.to_owned()))
         } else {
             Err(NameError::Service { text: text.to_owned() })

@@ -160,7 +160,7 @@ async fn a_recorded_table_that_does_not_exist_is_not_locked() {
     let with_gone = lock_file.replace("  revert child", "  revert gone in ACCESS EXCLUSIVE\n  revert child");
     let file = LockFile::parse(&with_gone).unwrap();
     assert_eq!(file.locks(&CREATE.parse().unwrap(), Direction::Revert).len(), 3);
-    let scratch = Scratch::new(service(&ALL, "SELECT 1").with_lock_file(with_gone.leak())).await;
+    let scratch = Scratch::new(service(&ALL, "SELECT 1").with_lock_file(with_gone)).await;
     scratch.up_contract().await;
     scratch.down_to("base").await;
     scratch.up().await;

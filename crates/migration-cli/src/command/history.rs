@@ -35,7 +35,7 @@ struct MigrationDocument {
     phase: &'static str,
     state: &'static str,
     applied_at: Option<String>,
-    replaces: Vec<&'static str>,
+    replaces: Vec<String>,
 }
 
 pub(super) async fn history(context: &Context, services: &[String], verbose: bool) -> anyhow::Result<Exit> {
@@ -87,8 +87,8 @@ fn of_service(connected: &Connected, status: &ServiceStatus, is_known: bool) -> 
     let held: Vec<_> = status.held_back.iter().map(|HeldBack { id, .. }| &id.name).collect();
     let service = connected.deployment.services().find(|(service, _, _)| *service.name() == status.service);
     let Some((service, _, _)) = service else { return Vec::new() };
-    let known = service.migrations().map(|(name, migration)| {
-        let details = migration.details();
+    let known = service.migrations().map(|listed| {
+        let (name, details) = (listed.name(), listed.details());
         MigrationDocument {
             service: status.service.to_string(),
             migration: name.to_string(),
@@ -101,7 +101,7 @@ fn of_service(connected: &Connected, status: &ServiceStatus, is_known: bool) -> 
                 None => "pending",
             },
             applied_at: applied.get(name).map(|at| timestamp(*at)),
-            replaces: details.replaces,
+            replaces: details.replaces.clone(),
         }
     });
     let unknown = status.missing.iter().map(|name| (name, "missing"));

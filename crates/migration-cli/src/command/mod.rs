@@ -104,13 +104,13 @@ fn notes(context: &Context) {
 }
 
 /// What a step loses for good, if anything.
-fn losses(connected: &Connected, step: &Step) -> Option<&'static str> {
+fn losses<'c>(connected: &'c Connected, step: &Step) -> Option<&'c str> {
     let mut services = connected.deployment.services();
     let (service, _, _) = services.find(|(service, _, _)| *service.name() == step.id.service)?;
     let details = service.migration(&step.id.name)?.details();
     match step.direction {
-        Direction::Apply => details.loses,
-        Direction::Revert => details.loses_on_revert,
+        Direction::Apply => details.loses.as_deref(),
+        Direction::Revert => details.loses_on_revert.as_deref(),
     }
 }
 

@@ -31,7 +31,7 @@ struct StepDocument {
     after: Vec<String>,
     begun: Option<&'static str>,
     pulled_in_by: Option<String>,
-    loses: Option<&'static str>,
+    loses: Option<String>,
     ignored_soak: Option<String>,
 }
 
@@ -108,7 +108,7 @@ impl StepDocument {
             after: step.after.iter().map(ToString::to_string).collect(),
             begun: step.begun.map(Direction::as_str),
             pulled_in_by: step.pulled_in_by.as_ref().map(ToString::to_string),
-            loses: losses(connected, step),
+            loses: losses(connected, step).map(str::to_owned),
             ignored_soak: step.ignored_soak.map(timestamp),
         }
     }

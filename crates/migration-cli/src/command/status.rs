@@ -1,7 +1,7 @@
 //! `status`: where each service stands. Reads only.
 
 use migration_coordinator::{Deployment, Holder, Survey, edited_migrations, service_state};
-use migration_kit::{MigrationName, Service};
+use migration_kit::{Listed, MigrationName, Service};
 use migration_plan::{Direction, HeldBack, HoldReason, ServiceStatus, statuses};
 use serde::Serialize;
 
@@ -186,8 +186,7 @@ impl BegunDocument {
 
 impl HeldDocument {
     fn of(held: &HeldBack, service: &Service, status: &ServiceStatus) -> Self {
-        let mut earlier =
-            service.migrations().map(|(name, _)| name).take_while(|name| **name != held.id.name);
+        let mut earlier = service.migrations().map(Listed::name).take_while(|name| **name != held.id.name);
         let begun = !earlier.any(|name| status.pending.contains(name));
         let (reason, until) = match held.reason {
             HoldReason::Soaking { until } if begun => (held.reason.to_string(), Some(timestamp(until))),
@@ -210,7 +209,7 @@ impl ServiceDocument {
         let externals =
             service.externals().iter().zip(&facts.externals).map(|(external, present)| ExternalDocument {
                 table: format!("{}.{}", external.schema, external.table),
-                owner: external.owner.to_owned(),
+                owner: external.owner.clone(),
                 present: *present,
             });
         let text = |names: &[MigrationName]| names.iter().map(ToString::to_string).collect::<Vec<_>>();

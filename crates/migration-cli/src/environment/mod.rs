@@ -318,7 +318,7 @@ fn add(sentences: &RefCell<Vec<String>>, sentence: String) {
 
 /// Name of a service's own variable.
 pub(crate) fn variable(service: &ServiceName, suffix: &str) -> String {
-    format!("{}_{suffix}", service.as_str().to_ascii_uppercase())
+    format!("{}_{suffix}", service.as_str().to_ascii_uppercase().replace(['-', '.'], "_"))
 }
 
 /// Whether a variable is one of those that are asked for.

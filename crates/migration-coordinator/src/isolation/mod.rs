@@ -81,8 +81,8 @@ pub(crate) async fn touched<C: ConnectionTrait>(
         objects.extend(Object::read(row)?);
     }
     let objects = seen_from_outside(objects, deployment, placed).await?;
-    let declared = placed.service.migration(migration).map(|m| m.details().touches).unwrap_or_default();
-    let violations = objects.into_iter().filter_map(|object| judge(object, deployment, placed, &declared));
+    let declared = placed.service.migration(migration).map_or(&[][..], |m| &m.details().touches);
+    let violations = objects.into_iter().filter_map(|object| judge(object, deployment, placed, declared));
     Ok(Touched { begun_at, violations: violations.collect() })
 }
 
@@ -152,12 +152,7 @@ async fn seen_from_outside(
     Ok(clear)
 }
 
-fn judge(
-    object: Object,
-    deployment: &Deployment,
-    placed: &Placed,
-    declared: &[&'static str],
-) -> Option<Violation> {
+fn judge(object: Object, deployment: &Deployment, placed: &Placed, declared: &[String]) -> Option<Violation> {
     let name = if object.schema.is_empty() {
         object.name.clone()
     } else {
@@ -170,12 +165,12 @@ fn judge(
     } else {
         deployment.owner_of(placed.database, &object.schema, &object.name)
     };
-    if declared.contains(&name.as_str()) || deployment.allows(&name) || owner == Some(placed.name()) {
+    if declared.contains(&name) || deployment.allows(&name) || owner == Some(placed.name()) {
         return None;
     }
     let is_external = |e: &&migration_kit::External| e.schema == object.schema && e.table == object.name;
     let owner = match (placed.service.externals().iter().find(is_external), owner) {
-        (Some(external), _) => external.owner.to_owned(),
+        (Some(external), _) => external.owner.clone(),
         (None, Some(service)) => format!("service `{service}`"),
         (None, None) => format!("role `{}`", object.role.as_deref().unwrap_or("unknown")),
     };

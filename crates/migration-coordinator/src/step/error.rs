@@ -79,7 +79,7 @@ pub enum StepError {
         /// The migration.
         id: MigrationId,
         /// What is lost.
-        what: &'static str,
+        what: String,
         /// A table of the service that has rows.
         table: String,
     },

@@ -15,7 +15,7 @@ mod watch;
 use std::time::{Duration, Instant};
 
 use migration_kit::table_lock::{Policy, TableLock, Waiting, is_retryable};
-use migration_kit::{Check, MigrationId, Origin, ServiceMigration};
+use migration_kit::{Check, Listed, MigrationId, Origin};
 use migration_plan::{Direction, Step};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
 use sea_orm_migration::SchemaManager;
@@ -298,15 +298,15 @@ impl Worker<'_> {
 
     async fn call(&self, step: &Step, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         match step.direction {
-            Direction::Apply => self.migration(step).up(manager).await,
-            Direction::Revert => self.migration(step).down(manager).await,
+            Direction::Apply => self.migration(step).body().up(manager).await,
+            Direction::Revert => self.migration(step).body().down(manager).await,
         }
     }
 
     /// In a first install nobody was asked whether data may be lost, because there was none: refuses where some was
     /// written meanwhile.
     async fn consented<C: ConnectionTrait>(&self, connection: &C, step: &Step) -> Result<(), StepError> {
-        let loses = self.migration(step).details().loses;
+        let loses = self.migration(step).details().loses.clone();
         let (Some(what), true, false) = (loses, self.first_install.is_some(), self.context.allow_data_loss)
         else {
             return Ok(());
@@ -340,8 +340,8 @@ impl Worker<'_> {
         step: &Step,
         rolled_back: bool,
     ) -> Result<(), StepError> {
-        let checks = self.migration(step).details().checks;
-        let results = verify::ask(tx, &step.id.name, &checks).await.map_err(|source| {
+        let checks = &self.migration(step).details().checks;
+        let results = verify::ask(tx, &step.id.name, checks).await.map_err(|source| {
             if rolled_back { StepError::rolled_back(step, source) } else { StepError::partial(step, source) }
         })?;
         report(step, &results);
@@ -392,7 +392,7 @@ impl Worker<'_> {
         recorded.iter().map(|lock| TableLock::new(&self.placed.schema, &lock.relation, lock.mode)).collect()
     }
 
-    fn migration(&self, step: &Step) -> &dyn ServiceMigration {
+    fn migration(&self, step: &Step) -> &Listed {
         self.placed
             .service
             .migration(&step.id.name)

@@ -60,8 +60,8 @@ pub(super) fn query(placed: &[&Placed]) -> String {
             literal(p.service.version_table()),
             literal(&p.journal_name()),
             literal(&p.lock_key()),
-            list(externals.iter().map(|external| literal(external.schema)).collect()),
-            list(externals.iter().map(|external| literal(external.table)).collect()),
+            list(externals.iter().map(|external| literal(&external.schema)).collect()),
+            list(externals.iter().map(|external| literal(&external.table)).collect()),
         )
         .expect("writing to a string cannot fail");
     }

@@ -2,7 +2,9 @@
 
 use expect_test::{Expect, expect};
 
-use crate::notation::{catalog, list, short, try_catalog};
+use migration_plan::{IntegrityError, integrity};
+
+use crate::notation::{catalog, history, list, short, try_catalog};
 
 fn check(known: &str, expect: &Expect) {
     let text = try_catalog(known).map(|catalog| list(&catalog.order().collect::<Vec<_>>()));
@@ -32,11 +34,33 @@ fn names_stand_once() {
 }
 
 #[test]
-fn names_follow_the_convention() {
+fn names_are_any_text_in_the_order_of_the_list() {
     check(
-        "a: create_messages",
-        &expect!["error: migration `a:create_messages` is not named `mYYYYMMDD_HHMMSS_verb_noun`"],
+        "a: m0000010_init create_messages 0001_initial; b-c.d: m1",
+        &expect!["a:m0000010_init a:create_messages a:0001_initial b-c.d:m1"],
     );
+}
+
+/// What an unknown applied name is, beside the known ones: newer than this build, or missing from it.
+#[test]
+fn names_of_every_scheme_tell_which_is_newer() {
+    for (known, unknown, is_newer) in [
+        ("m20250101_000001_a", "m20250101_000002_b", true),
+        ("m20250101_000002_a", "m20250101_000001_b", false),
+        ("m0000009_init", "m0000010_next", true),
+        ("m9_init", "m10_next", true),
+        ("m20230404_create_user", "m20240101_000001_create_order", true),
+        ("0009_initial", "0010_more", true),
+        ("2019-11-15-182353_a", "2020-01-01-000000_b", true),
+        ("m0000009_init", "0010_more", false),
+        ("create_user", "m0000010_next", false),
+        ("m0000009_init", "create_order", false),
+    ] {
+        let catalog = catalog(&format!("a: {known}"));
+        let errors = integrity(&catalog, &history(&catalog, &format!("a: {known} {unknown}")));
+        let is_ahead = matches!(errors[..], [IntegrityError::Ahead { .. }]);
+        assert_eq!(is_ahead, is_newer, "{unknown} beside {known}: {errors:?}");
+    }
 }
 
 #[test]

@@ -35,13 +35,13 @@ fn what_is_no_selection_is_refused() {
     check(
         "Chat@head",
         &expect![
-            "error: `Chat@head` is not a target: `Chat` is not a service name: a lower-case letter, then letters, digits and `_`, at most 40 bytes"
+            "error: `Chat@head` is not a target: `Chat` is not a service name: a lower-case letter, then lower-case letters, digits, `_`, `-` or `.`, at most 40 bytes"
         ],
     );
     check(
         "@head",
         &expect![
-            "error: `@head` is not a target: `` is not a service name: a lower-case letter, then letters, digits and `_`, at most 40 bytes"
+            "error: `@head` is not a target: `` is not a service name: a lower-case letter, then lower-case letters, digits, `_`, `-` or `.`, at most 40 bytes"
         ],
     );
     check("chat@", &expect!["error: `chat@` names no point after the `@`"]);

@@ -206,7 +206,8 @@ async fn the_contract_step_says_what_is_lost() {
     data::users(&scratch, "reader", &REALISTIC, 3).await;
     data::users(&scratch, "dirty", &DIRTY, 3).await;
     scratch.up_to(BACKFILL).await;
-    let details = service().migrations().find(|(name, _)| name.as_str() == CONTRACT).unwrap().1.details();
+    let details =
+        service().migrations().find(|listed| listed.name().as_str() == CONTRACT).unwrap().details().clone();
     assert!(details.loses.is_some());
     let report = details.guards.iter().find(|guard| guard.says.contains("lost")).unwrap();
     assert_eq!(scratch.rows(&report.sql).await, ["extra (3), fontSize (3), lineHeight (3), note (3)"]);
@@ -235,8 +236,8 @@ async fn trigger_and_column_go_together_or_not_at_all() {
     scratch.execute("CREATE VIEW themes AS SELECT reader_settings FROM users").await;
     // As plain sea-orm runs it, which asks no guards.
     let service = service();
-    let (_, contract) = service.migrations().find(|(name, _)| name.as_str() == CONTRACT).unwrap();
-    contract.up(&SchemaManager::new(scratch.db())).await.unwrap_err();
+    let contract = service.migrations().find(|listed| listed.name().as_str() == CONTRACT).unwrap();
+    contract.body().up(&SchemaManager::new(scratch.db())).await.unwrap_err();
     scratch.execute(r#"UPDATE users SET reader_settings = '{"theme": "sepia"}'"#).await;
     assert_eq!(scratch.rows("SELECT theme FROM user_preferences").await, ["sepia"]);
 }

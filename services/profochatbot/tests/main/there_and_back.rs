@@ -57,7 +57,7 @@ async fn everything_can_be_dropped() {
 async fn every_step_can_be_reverted_alone() {
     let scratch = dirty().await;
     let service = profochatbot_migration::service();
-    let names: Vec<String> = service.migrations().map(|(name, _)| name.to_string()).collect();
+    let names: Vec<String> = service.migrations().map(|listed| listed.name().to_string()).collect();
     for pair in names.windows(2) {
         let (before, step) = (&pair[0], &pair[1]);
         let rows = digests(&scratch).await;
@@ -82,9 +82,10 @@ async fn every_step_can_be_reverted_alone() {
 async fn running_a_step_again_changes_nothing() {
     let scratch = dirty().await;
     let service = profochatbot_migration::service();
-    for (name, migration) in service.migrations() {
+    for migration in service.migrations() {
+        let name = migration.name();
         scratch.up_to(name.as_str()).await;
-        if migration.use_transaction() == Some(false) {
+        if !migration.is_transactional() {
             let before = state(&scratch).await;
             scratch
                 .execute(&format!("DELETE FROM seaql_migrations_profochatbot WHERE version = '{name}'"))
