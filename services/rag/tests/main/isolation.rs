@@ -39,7 +39,7 @@ fn with_intruder(sql: &'static str) -> Service {
     migrations.push(Box::new(Intruder(sql)));
     let service = Service::new(NAME, migrations).unwrap().with_tables(&["user_knowledge"]);
     rag_migration::service().externals().iter().fold(service, |service, external| {
-        service.with_external(external.schema, external.table, external.owner)
+        service.with_external(&external.schema, &external.table, &external.owner)
     })
 }
 
