@@ -122,8 +122,8 @@ fn every_service_has_its_lock_file_and_every_migration_its_checks() {
         if service.lock_file().is_none() {
             lacking.push(format!("`{}` lacks `with_lock_file`", service.name()));
         }
-        let unchecked = service.migrations().filter(|(_, migration)| migration.details().checks.is_empty());
-        lacking.extend(unchecked.map(|(name, _)| format!("`{name}` verifies nothing")));
+        let unchecked = service.migrations().filter(|listed| listed.details().checks.is_empty());
+        lacking.extend(unchecked.map(|listed| format!("`{}` verifies nothing", listed.name())));
     }
     assert_eq!(lacking, [""; 0]);
 }
