@@ -203,10 +203,10 @@ fn the_environment_is_not_read() {
 }
 
 proptest::proptest! {
-    /// The characters are of no message, so that a piece of a password is one by all means.
+    /// Four of the characters in a row are in no message, so that what looks like a piece of a password is one.
     #[test]
     fn no_piece_of_a_password_is_shown(
-        password in "[QZX7@:/?#%&=+,;\\[\\] $~!*()'\"|<>^`{}\\\\]{1,24}",
+        password in "[QZX7@:/?#%&=+,;\\[\\] $~!*()'\"|<>^{}\\\\]{1,24}",
         host in "(h\\.example|\\[::1\\]|127\\.0\\.0\\.1|)(:5432)?",
         query in "(\\?sslmode=require|\\?host=/run/pg|\\?what=ever)?",
     ) {
