@@ -70,8 +70,7 @@ fn what_is_due_is_said_by_status() {
     let status = lab.migrate(&["status", "assessments"]).exits(0).stdout;
     assert!(status.contains("is held back: due now: `up --contract` applies it"), "{status}");
     let summary = &lab.migrate(&["status", "--json"]).exits(0).json()["summary"];
-    let expected =
-        serde_json::json!({"services": 5, "up_to_date": 5, "at_head": 2, "pending": 0, "held_back": 6});
+    let expected = serde_json::json!({"services": 5, "up_to_date": 5, "at_head": 2, "pending": 0, "held_back": 6, "unknown": 0});
     assert_eq!(*summary, expected);
 }
 

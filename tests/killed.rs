@@ -83,7 +83,7 @@ fn killed_in_an_index_build_down_takes_the_leftover_away() {
     ");
     assert_snapshot!(lab.migrate(&["down", "chat@-1"]).exits(0).stdout, @"
     chat  m20251017_000001_add_message_source  reverted [time]
-    0 of 5 services at head · 1 migration reverted in [time]
+    0 of 5 services up to date · 1 migration reverted in [time]
     ");
     assert_eq!(hanging.watch.query("SELECT to_regclass('chat.idx_messages_source')"), "");
     assert!(
