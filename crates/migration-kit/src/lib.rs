@@ -15,6 +15,7 @@ mod service;
 mod session;
 pub mod settings;
 mod shape;
+pub mod sql;
 pub mod table_lock;
 
 pub use check::{Check, CheckKind, literal, quote_identifier};
@@ -27,6 +28,31 @@ pub use service::{External, Listed, Service, ServiceError, ServiceMigration, pla
 pub use session::{POLICY_HINT, driver_error, is_cut_by_policy, sqlstate};
 pub use shape::{Existing, current_schema, existing_table};
 pub use table_lock::LockMode;
+
+#[doc(hidden)]
+pub use include_dir;
+
+/// The SQL files of a folder, compiled into the program, for [`Service::from_sql_files`] and [`sql::from_files`].
+///
+/// The path begins with `$CARGO_MANIFEST_DIR`. Cargo notices changed files by itself, and new ones if the crate's build
+/// script prints `cargo::rerun-if-changed=` with the folder's name.
+///
+/// ```
+/// use migration_kit::{Service, sql_files};
+///
+/// let files = sql_files!("$CARGO_MANIFEST_DIR/tests/foreign/sql");
+/// let service = Service::from_sql_files("ledger", files)?;
+/// assert_eq!(service.migrations().count(), 3);
+/// # Ok::<(), migration_kit::ServiceError>(())
+/// ```
+#[macro_export]
+macro_rules! sql_files {
+    ($folder:tt) => {{
+        use $crate::include_dir;
+        static FOLDER: include_dir::Dir<'static> = include_dir::include_dir!($folder);
+        $crate::sql::embedded(&FOLDER)
+    }};
+}
 
 /// Declares the migrations of a service: one module a line, in the order in which they are applied.
 ///

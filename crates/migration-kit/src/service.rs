@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::path::Path;
 
 use migration_plan::{KnownMigration, KnownService, MigrationId, MigrationName, NameError, ServiceName};
 use sea_orm::DynIden;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 use crate::Details;
+use crate::sql::{self, SqlError, SqlMigration};
 
 /// Longest name of a migration, in bytes. It is a key in the version table and is printed in every table.
 const LONGEST_NAME: usize = 255;
@@ -57,6 +59,9 @@ pub enum ServiceError {
     /// A name is malformed.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// SQL files are not migrations.
+    #[error(transparent)]
+    Sql(#[from] SqlError),
     /// A migration's name is too long, or has a character that cannot be printed.
     #[error("`{service}`: a migration's name must be printable and have at most 255 bytes: {migration:?}")]
     Unprintable {
@@ -117,8 +122,44 @@ impl Service {
         Self::of(name, table.to_string(), migrations.collect())
     }
 
+    /// A service of the SQL files in a folder, read now; [`crate::sql`] says which layouts are understood. All are
+    /// expand steps; [`Service::with_details`] says more of single ones.
+    ///
+    /// # Errors
+    /// [`ServiceError::Sql`] if the folder cannot be read or its files are not migrations.
+    pub fn from_sql_directory(name: &str, folder: impl AsRef<Path>) -> Result<Self, ServiceError> {
+        Self::from_sql_migrations(name, sql::from_directory(folder.as_ref())?)
+    }
+
+    /// A service of SQL files that are compiled in: see [`crate::sql_files!`].
+    ///
+    /// # Errors
+    /// [`ServiceError::Sql`] if the files are not migrations.
+    pub fn from_sql_files<'f>(
+        name: &str,
+        files: impl IntoIterator<Item = (&'f str, &'f [u8])>,
+    ) -> Result<Self, ServiceError> {
+        Self::from_sql_migrations(name, sql::from_files(files)?)
+    }
+
+    /// A service of migrations that were read before.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if a name cannot be printed or is listed twice.
+    pub fn from_sql_migrations(name: &str, migrations: Vec<SqlMigration>) -> Result<Self, ServiceError> {
+        let with_details = |migration: SqlMigration| {
+            let details = if migration.is_reversible() {
+                Details::expand()
+            } else {
+                Details::expand().irreversible("no file says how")
+            };
+            (details, Box::new(migration) as Box<dyn MigrationTrait>)
+        };
+        Self::of(name, version_table(name), migrations.into_iter().map(with_details).collect())
+    }
+
     /// A service of these migrations, each with what is known of it.
-    pub(crate) fn of(
+    fn of(
         name: &str,
         version_table: String,
         migrations: Vec<(Details, Box<dyn MigrationTrait>)>,

@@ -183,7 +183,7 @@ async fn a_failing_migration_is_named_with_its_cause() {
 
 #[tokio::test]
 async fn several_services_share_a_database_and_may_share_a_schema() {
-    let scratch = Scratch::with(vec![service().with_default_schema("public").with_tables(&["note"])]).await;
+    let scratch = Scratch::with(vec![service().with_default_schema("public").with_tables(["note"])]).await;
     scratch.up_contract().await;
     assert_eq!(applied(&scratch).await, [CREATE, INDEX, DROP, ADD]);
     let other = Service::new("tags", Vec::new()).expect("the name is well formed");

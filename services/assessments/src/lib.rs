@@ -31,7 +31,7 @@ pub fn service() -> Service {
     Service::new(NAME, migrations())
         .expect("the names are checked by a test")
         .with_lock_file(include_str!("../migrations.lock"))
-        .with_tables(&[
+        .with_tables([
             "assessments",
             "competencies",
             "competency_assessments",

@@ -31,7 +31,7 @@ pub const NAME: &str = "bookreader";
 pub fn service() -> Service {
     Service::new(NAME, migrations())
         .expect("the names are literals, and a test makes the service")
-        .with_tables(&[
+        .with_tables([
             "users",
             "books",
             "subscriptions",

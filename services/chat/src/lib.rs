@@ -28,7 +28,7 @@ pub const NAME: &str = "chat";
 pub fn service() -> Service {
     Service::new(NAME, migrations())
         .expect("the names are literals, checked by a test")
-        .with_tables(&["messages"])
+        .with_tables(["messages"])
         .with_lock_file(include_str!("../migrations.lock"))
 }
 

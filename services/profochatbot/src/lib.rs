@@ -68,8 +68,8 @@ pub(crate) const SOAK_DAYS: u64 = 7;
 pub fn service() -> Service {
     Service::new(NAME, migrations())
         .expect("the names are literals, and a test makes the service")
-        .with_tables(&TENANT_TABLES)
-        .with_tables(&["account", "account_member", "bot", "course_deployment", "enrollment_token"])
+        .with_tables(TENANT_TABLES)
+        .with_tables(["account", "account_member", "bot", "course_deployment", "enrollment_token"])
         .with_lock_file(include_str!("../migrations.lock"))
 }
 

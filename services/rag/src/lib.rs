@@ -26,7 +26,7 @@ pub const NAME: &str = "rag";
 pub fn service() -> Service {
     Service::new(NAME, migrations())
         .expect("the names are literals, checked by a test")
-        .with_tables(&["user_knowledge"])
+        .with_tables(["user_knowledge"])
         .with_lock_file(include_str!("../migrations.lock"))
         .with_external("public", "embeddings", "the AI manager")
         .with_external("public", "message_embeddings", "the AI manager")

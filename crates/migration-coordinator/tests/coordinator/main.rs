@@ -8,6 +8,7 @@ mod begun;
 mod cancellation;
 mod connecting;
 mod failure;
+mod foreign;
 mod isolation;
 mod locking;
 mod order;

@@ -15,13 +15,13 @@ fn shop(touch: Step) -> Service {
         .up("CREATE FUNCTION public.stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
         .up("CREATE TYPE size AS ENUM ('s')")
         .up("CREATE VIEW items AS SELECT id FROM item");
-    service("shop", vec![create, touch]).with_default_schema("public").with_tables(&["item", "extra"])
+    service("shop", vec![create, touch]).with_default_schema("public").with_tables(["item", "extra"])
 }
 
 /// Its tables' names begin like the shop's.
 fn stock() -> Service {
     let create = step(CREATE).up("CREATE TABLE item_stock (id bigint GENERATED ALWAYS AS IDENTITY)");
-    service("stock", vec![create]).with_default_schema("public").with_tables(&["item_stock"])
+    service("stock", vec![create]).with_default_schema("public").with_tables(["item_stock"])
 }
 
 async fn bench() -> Bench {
@@ -40,7 +40,7 @@ async fn refused(sql: &str) -> Vec<String> {
         let create = step(CREATE);
         service("shop", vec![create, step(TOUCH), next])
             .with_default_schema("public")
-            .with_tables(&["item", "extra"])
+            .with_tables(["item", "extra"])
     }];
     let report = bench.up(services).await.unwrap();
     let mut found: Vec<String> = report

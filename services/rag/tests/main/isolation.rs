@@ -37,7 +37,7 @@ impl ServiceMigration for Intruder {
 fn with_intruder(sql: &'static str) -> Service {
     let mut migrations = migrations();
     migrations.push(Box::new(Intruder(sql)));
-    let service = Service::new(NAME, migrations).unwrap().with_tables(&["user_knowledge"]);
+    let service = Service::new(NAME, migrations).unwrap().with_tables(["user_knowledge"]);
     rag_migration::service().externals().iter().fold(service, |service, external| {
         service.with_external(&external.schema, &external.table, &external.owner)
     })
