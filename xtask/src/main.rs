@@ -28,7 +28,7 @@ enum Task {
     Bench(bench::BenchArguments),
     /// The command line over services that only the benchmarks know
     #[command(hide = true)]
-    Synthetic(Box<Arguments>),
+    Synthetic(bench::SyntheticArguments),
 }
 
 fn main() -> ExitCode {
@@ -40,7 +40,10 @@ fn main() -> ExitCode {
         Task::Migrate(arguments) => migration_cli::execute(program(), *arguments),
         Task::Artifacts(arguments) => reported(artifacts::execute(&arguments, services())),
         Task::Bench(arguments) => reported(bench::run(arguments).map(|()| ExitCode::SUCCESS)),
-        Task::Synthetic(arguments) => migration_cli::execute(bench::synthetic(), *arguments),
+        Task::Synthetic(arguments) => {
+            let (program, arguments) = arguments.program();
+            migration_cli::execute(program, arguments)
+        }
     }
 }
 

@@ -3,14 +3,15 @@
 use std::fs;
 
 use super::figure::{Figures, tell};
-use super::{Bench, process, server, synthetic};
+use super::synthetic::Size;
+use super::{Bench, process, server};
 
 /// Most memory that the program may take.
 const MEMORY_BYTES: u64 = 20_000_000;
 
 pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()> {
     let script = bench.cluster.socket_directory().join("cold.sql");
-    fs::write(&script, synthetic::script())?;
+    fs::write(&script, Size::S5M20.script())?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for turn in 1..=bench.repeat {
         tell(&format!("cold: {turn} of {}", bench.repeat));

@@ -7,6 +7,7 @@
 mod assessments;
 mod cold;
 mod figure;
+mod growth;
 mod load;
 mod nothing;
 mod process;
@@ -24,7 +25,7 @@ use clap::{Args, ValueEnum};
 use postgres_sandbox::Cluster;
 
 use self::figure::Figures;
-pub(crate) use self::synthetic::program as synthetic;
+pub(crate) use self::synthetic::SyntheticArguments;
 
 /// Arguments of `cargo xtask bench`.
 #[derive(Debug, Args)]
@@ -50,6 +51,8 @@ enum Name {
     Cold,
     /// `up` and `status` where nothing is pending
     Nothing,
+    /// The same with up to 500 services and up to 10,000 applied migrations
+    Growth,
     /// Carrying a million evaluations over, on a server without other work
     Assessments,
     /// The same beside an application that reads and writes
@@ -63,6 +66,7 @@ impl Name {
         match self {
             Self::Cold => "cold",
             Self::Nothing => "nothing",
+            Self::Growth => "growth",
             Self::Assessments => "assessments",
             Self::AssessmentsLoad => "assessments-load",
             Self::ProfochatbotLoad => "profochatbot-load",
@@ -96,6 +100,7 @@ pub(crate) fn run(arguments: BenchArguments) -> anyhow::Result<()> {
         match name {
             Name::Cold => cold::measure(&bench, &mut figures)?,
             Name::Nothing => nothing::measure(&bench, &mut figures)?,
+            Name::Growth => growth::measure(&bench, &mut figures)?,
             Name::Assessments => assessments::measure(&bench, &mut figures)?,
             Name::AssessmentsLoad => {
                 under_load::measure(&bench, &assessments::subject(&bench), &mut figures)?;

@@ -6,7 +6,8 @@ use std::fs;
 use postgres_sandbox::Database;
 
 use super::figure::{Figures, tell};
-use super::{Bench, process, server, synthetic};
+use super::synthetic::Size;
+use super::{Bench, process, server};
 
 /// Most memory that the program may take.
 const MEMORY_BYTES: u64 = 20_000_000;
@@ -16,7 +17,7 @@ const STATEMENTS: usize = 5;
 pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()> {
     let database = bench.cluster.create_database()?;
     process::timed(&mut bench.ours(database.url(), &["synthetic", "up"]))?;
-    let query = synthetic::query();
+    let query = Size::S5M20.query();
     for command in ["up", "status"] {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         tell(&format!("nothing: {command}"));

@@ -1,17 +1,40 @@
-//! Five services of twenty small migrations each, and the same as a script: what a young system looks like.
+//! Services of small migrations, as many as are asked for, and the same as a script: what a young system looks like, and
+//! what a grown one does.
 //!
-//! Each migration is one statement: a table, a column, an index or a check, five times over.
+//! Each migration is one statement: a table, a column, an index or a check, over and over.
 
 use std::fmt::Write as _;
 
-use migration_cli::Program;
+use clap::{Args, ValueEnum};
+use migration_cli::{Arguments, Program};
 use migration_kit::{Details, Service, ServiceMigration};
 use sea_orm_migration::async_trait;
 use sea_orm_migration::prelude::*;
 
-/// Names of the services.
-pub(super) const SERVICES: [&str; 5] = ["alpha", "beta", "gamma", "delta", "epsilon"];
-const TABLES: [&str; 5] = ["account", "invoice", "payment", "product", "shipment"];
+/// Arguments of the command line over the synthetic services.
+#[derive(Debug, Args)]
+pub(crate) struct SyntheticArguments {
+    /// How many services of how many migrations each
+    #[arg(long, value_enum, default_value_t = Size::S5M20)]
+    size: Size,
+    #[command(flatten)]
+    arguments: Box<Arguments>,
+}
+
+/// How many services of how many migrations each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Size {
+    #[value(name = "5x20")]
+    S5M20,
+    #[value(name = "5x200")]
+    S5M200,
+    #[value(name = "5x2000")]
+    S5M2000,
+    #[value(name = "100x20")]
+    S100M20,
+    #[value(name = "500x20")]
+    S500M20,
+}
 
 /// One statement as a migration.
 struct Synthetic {
@@ -19,55 +42,98 @@ struct Synthetic {
     sql: String,
 }
 
-/// The command line over the synthetic services.
-pub(crate) fn program() -> Program {
-    Program { invocation: "cargo xtask synthetic", services, tasks: Vec::new() }
+impl SyntheticArguments {
+    /// The command line over the synthetic services, and what is asked of it.
+    pub(crate) fn program(self) -> (Program, Arguments) {
+        let services = match self.size {
+            Size::S5M20 => services::<5, 20>,
+            Size::S5M200 => services::<5, 200>,
+            Size::S5M2000 => services::<5, 2000>,
+            Size::S100M20 => services::<100, 20>,
+            Size::S500M20 => services::<500, 20>,
+        };
+        let program = Program { invocation: "cargo xtask synthetic", services, tasks: Vec::new() };
+        (program, *self.arguments)
+    }
 }
 
-/// The same work as a script for `psql`: schema and version table, then a transaction a migration.
-pub(super) fn script() -> String {
-    let mut script = String::new();
-    for service in SERVICES {
-        let table = migration_kit::version_table(service);
-        write!(
-            script,
-            "CREATE SCHEMA {service};\nSET search_path = {service};\n\
-             CREATE TABLE {table} (version varchar PRIMARY KEY, applied_at bigint NOT NULL);\n"
-        )
-        .expect("writing to a string cannot fail");
-        for Synthetic { name, sql } in migrations() {
-            write!(
-                script,
-                "BEGIN;\nINSERT INTO {table} VALUES ('{name}', extract(epoch FROM clock_timestamp())::bigint);\n{sql};\nCOMMIT;\n"
-            )
-            .expect("writing to a string cannot fail");
+impl Size {
+    pub(super) fn n_services(self) -> usize {
+        match self {
+            Self::S5M20 | Self::S5M200 | Self::S5M2000 => 5,
+            Self::S100M20 => 100,
+            Self::S500M20 => 500,
         }
     }
-    script
+
+    pub(super) fn n_migrations(self) -> usize {
+        let of_each = match self {
+            Self::S5M20 | Self::S100M20 | Self::S500M20 => 20,
+            Self::S5M200 => 200,
+            Self::S5M2000 => 2000,
+        };
+        self.n_services() * of_each
+    }
+
+    /// The size as the command line takes it.
+    pub(super) fn argument(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// The work of applying everything as a script for `psql`: schema and version table, then a transaction a migration.
+    pub(super) fn script(self) -> String {
+        let mut script = String::new();
+        for service in self.names() {
+            let table = migration_kit::version_table(&service);
+            write!(
+                script,
+                "CREATE SCHEMA {service};\nSET search_path = {service};\n\
+                 CREATE TABLE {table} (version varchar PRIMARY KEY, applied_at bigint NOT NULL);\n"
+            )
+            .expect("writing to a string cannot fail");
+            for Synthetic { name, sql } in migrations(self.n_migrations() / self.n_services()) {
+                write!(
+                    script,
+                    "BEGIN;\nINSERT INTO {table} VALUES ('{name}', extract(epoch FROM clock_timestamp())::bigint);\n{sql};\nCOMMIT;\n"
+                )
+                .expect("writing to a string cannot fail");
+            }
+        }
+        script
+    }
+
+    /// A query over the version tables of all services.
+    pub(super) fn query(self) -> String {
+        let table = |service: String| {
+            format!(
+                "SELECT '{service}', version, applied_at FROM {service}.{}",
+                migration_kit::version_table(&service)
+            )
+        };
+        self.names().map(table).collect::<Vec<_>>().join(" UNION ALL ")
+    }
+
+    fn names(self) -> impl Iterator<Item = String> {
+        names(self.n_services())
+    }
 }
 
-/// A query over the version tables of all synthetic services.
-pub(super) fn query() -> String {
-    let tables = SERVICES.map(|service| {
-        format!(
-            "SELECT '{service}', version, applied_at FROM {service}.{}",
-            migration_kit::version_table(service)
-        )
-    });
-    tables.join(" UNION ALL ")
+fn names(n_services: usize) -> impl Iterator<Item = String> {
+    (1..=n_services).map(|number| format!("service_{number:03}"))
 }
 
-fn services() -> Vec<Service> {
-    let service = |name: &str| {
-        let migrations = migrations().into_iter().map(|m| Box::new(m) as Box<dyn ServiceMigration>);
-        Service::new(name, migrations.collect()).expect("the names are written here, and well formed")
+fn services<const SERVICES: usize, const MIGRATIONS: usize>() -> Vec<Service> {
+    let service = |name: String| {
+        let migrations = migrations(MIGRATIONS).into_iter().map(|m| Box::new(m) as Box<dyn ServiceMigration>);
+        Service::new(&name, migrations.collect()).expect("the names are written here, and well formed")
     };
-    SERVICES.map(service).into()
+    names(SERVICES).map(service).collect()
 }
 
-fn migrations() -> Vec<Synthetic> {
-    let mut migrations = Vec::new();
-    for (day, table) in (1..).zip(TABLES) {
+fn migrations(n_migrations: usize) -> Vec<Synthetic> {
+    let mut migrations = Vec::with_capacity(n_migrations);
+    for number in 1..=n_migrations.div_ceil(4) {
+        let table = format!("table_{number:03}");
         let statements = [
             (
                 "create",
@@ -79,10 +145,12 @@ fn migrations() -> Vec<Synthetic> {
             ("index", format!("CREATE INDEX {table}_name_idx ON {table} (name)")),
             ("check", format!("ALTER TABLE {table} ADD CONSTRAINT {table}_amount_check CHECK (amount >= 0)")),
         ];
-        for (hour, (verb, sql)) in (0..).zip(statements) {
-            migrations.push(Synthetic { name: format!("m202601{day:02}_{hour:02}0000_{verb}_{table}"), sql });
+        for (second, (verb, sql)) in (1..).zip(statements) {
+            migrations
+                .push(Synthetic { name: format!("m20260101_{number:04}{second:02}_{verb}_{table}"), sql });
         }
     }
+    migrations.truncate(n_migrations);
     migrations
 }
 
