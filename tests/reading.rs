@@ -230,9 +230,17 @@ fn one_server_that_is_down_hides_no_other_and_stops_no_run_that_does_not_need_it
     let document = ask(&["status", "--json"]).exits(8).json();
     let rag =
         document["services"].as_array().unwrap().iter().find(|service| service["name"] == "rag").unwrap();
-    for unknown in
-        ["applied", "pending", "held_back", "missing", "ahead", "out_of_order", "edited", "stopped_midway"]
-    {
+    for unknown in [
+        "applied",
+        "pending",
+        "held_back",
+        "missing",
+        "ahead",
+        "renamed",
+        "out_of_order",
+        "edited",
+        "stopped_midway",
+    ] {
         assert!(rag[unknown].is_null(), "{unknown}: {rag}");
     }
     assert!(rag["externals"][0]["present"].is_null(), "{rag}");

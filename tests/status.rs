@@ -82,6 +82,7 @@ fn machines_see_a_document() {
       "held_back": [],
       "missing": [],
       "ahead": [],
+      "renamed": [],
       "out_of_order": [],
       "edited": [],
       "stopped_midway": [],
@@ -132,6 +133,52 @@ fn a_migration_from_the_future_is_ahead_and_not_missing() {
       hint use the build that applied `rag:m20990101_000000_of_tomorrow`, or a newer one; if the older application runs on purpose, say `--allow-ahead`
     ");
     lab.migrate(&["up", "rag", "--allow-ahead"]).exits(0);
+}
+
+/// Its number is the same, so it is one migration, and nothing applies it a second time. A name that goes on with a number is
+/// no later one for that.
+#[test]
+fn a_migration_that_was_renamed_is_not_applied_again() {
+    let lab = Lab::migrated();
+    lab.query(
+        "UPDATE chat.seaql_migrations_chat SET version = 'm20261120_000002_2_checks' \
+         WHERE version = 'm20261120_000002_check_messages'",
+    );
+    let document = lab.migrate(&["status", "--json"]).exits(0).json();
+    let chat = service(&document, "chat");
+    assert_eq!(
+        (&chat["state"], &chat["missing"], &chat["ahead"]),
+        (&"diverged".into(), &Value::Array(Vec::new()), &Value::Array(Vec::new()))
+    );
+    let rows = || {
+        lab.query(
+            "SELECT string_agg(version, ' ' ORDER BY version), (SELECT count(*) FROM chat.migration_journal_chat) \
+             FROM chat.seaql_migrations_chat",
+        )
+    };
+    let before = rows();
+    assert_snapshot!(lab.migrate(&["status", "chat", "--check"]).shown(), @"
+    exit 4
+    --- stdout
+    SERVICE  STATE     APPLIED  PENDING  CURRENT                                  VERSION TABLE
+    chat     diverged  3        1        m20261120_000001_index_message_history  chat.seaql_migrations_chat
+    chat: `m20261120_000002_2_checks` is applied, and is called `m20261120_000002_check_messages` in this build
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    ");
+    for allowed in [&["up", "chat"][..], &["up", "chat", "--allow-ahead"], &["plan", "chat"]] {
+        let ran = lab.migrate(allowed).exits(4);
+        assert!(ran.stderr.contains("is called `m20261120_000002_check_messages` here"), "{}", ran.shown());
+    }
+    assert_snapshot!(lab.migrate(&["up", "--allow-ahead"]).shown(), @"
+    exit 4
+    --- stdout
+    --- stderr
+    error: migration `chat:m20261120_000002_2_checks` is applied, and is called `m20261120_000002_check_messages` here
+      hint name the file `m20261120_000002_2_checks` again; or, once every build calls it `m20261120_000002_check_messages`, rename its row in the version table
+    ");
+    assert_eq!(rows(), before);
+    assert!(lab.migrate(&["history", "chat"]).exits(0).stdout.contains("renamed"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Decided before anything is connected. Reading addresses from the environment is the caller's part.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use migration_kit::{Service, quote_identifier};
 use migration_plan::{Catalog, CatalogError, ServiceName};
@@ -24,6 +24,8 @@ pub struct Placement {
 pub struct Deployment {
     // Invariant: no two placements share a version table; checked in `new`.
     placements: Vec<Placed>,
+    // Invariant: where each service is in `placements`.
+    places: HashMap<ServiceName, usize>,
     databases: Vec<DatabaseUrl>,
     catalog: Catalog,
     /// Objects that every migration may touch, each as `schema.name`.
@@ -109,7 +111,8 @@ impl Deployment {
                 .map_err(|source| DeploymentError::LockFile { service: service.name().clone(), source })?;
             placed.push(Placed { service, schema, database, lock_file });
         }
-        Ok(Self { placements: placed, databases, catalog, allowed: BTreeSet::new() })
+        let places = placed.iter().enumerate().map(|(place, p)| (p.name().clone(), place)).collect();
+        Ok(Self { placements: placed, places, databases, catalog, allowed: BTreeSet::new() })
     }
 
     /// Lets every migration touch these objects, each `schema.name` without quotes: what the database's own event
@@ -141,12 +144,18 @@ impl Deployment {
         self.placements.iter().map(|p| (&p.service, p.schema.as_str(), p.database))
     }
 
+    /// The service of this name, with its schema and the index of its database.
+    #[must_use]
+    pub fn service(&self, name: &ServiceName) -> Option<(&Service, &str, usize)> {
+        self.placed(name).map(|p| (&p.service, p.schema.as_str(), p.database))
+    }
+
     pub(crate) fn placements(&self) -> &[Placed] {
         &self.placements
     }
 
     pub(crate) fn placed(&self, service: &ServiceName) -> Option<&Placed> {
-        self.placements.iter().find(|p| p.service.name() == service)
+        self.places.get(service).map(|&place| &self.placements[place])
     }
 
     /// The service to which an object belongs: the one whose schema this is; in a schema that services share, the one

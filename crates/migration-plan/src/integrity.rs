@@ -2,6 +2,7 @@
 //! migration was edited afterwards takes the journal and is the coordinator's part.
 
 use crate::facts::Facts;
+use crate::renamed::Numbered;
 use crate::{Catalog, History, MigrationId, MigrationName, UnknownApplied};
 
 /// One way in which a version table does not fit the program.
@@ -19,6 +20,14 @@ pub enum IntegrityError {
     Ahead {
         /// The migration.
         id: MigrationId,
+    },
+    /// Applied under another name than the one that it has here: applying it again would do it twice.
+    #[error("migration `{id}` is applied, and is called `{now}` here")]
+    Renamed {
+        /// The migration, as it is applied.
+        id: MigrationId,
+        /// Its name here, under which it is pending.
+        now: MigrationName,
     },
     /// Applied although something that it requires is not.
     #[error("migration `{id}` is applied but `{requirement}`, which it requires, is not")]
@@ -57,6 +66,10 @@ impl IntegrityError {
                 "use the build that applied `{id}`, or a newer one; if the older application runs on purpose, say \
                  `--allow-ahead`"
             ),
+            Self::Renamed { id, now } => format!(
+                "name the file `{}` again; or, once every build calls it `{now}`, rename its row in the version table",
+                id.name
+            ),
             Self::BeforeRequirement { requirement, .. } => {
                 format!("apply the requirement alone: `up {}@{}`", requirement.service, requirement.name)
             }
@@ -91,13 +104,16 @@ pub(crate) fn integrity_of(
     };
     let doubled = facts.doubled(service).iter().map(|name| IntegrityError::Doubled { id: id_of(name) });
     let mut errors: Vec<_> = doubled.collect();
-    for &name in facts.unknown(service) {
-        let id = id_of(name);
-        errors.push(if is_ahead(catalog, service, name) {
-            IntegrityError::Ahead { id }
-        } else {
-            IntegrityError::Missing { id }
-        });
+    if !facts.unknown(service).is_empty() {
+        let known = Numbered::new(catalog, facts, service);
+        errors.extend(facts.unknown(service).iter().map(|&name| {
+            let id = id_of(name);
+            match known.renamed(name) {
+                Some(now) => IntegrityError::Renamed { id, now: now.clone() },
+                None if known.is_behind(name) => IntegrityError::Ahead { id },
+                None => IntegrityError::Missing { id },
+            }
+        }));
     }
     errors.extend(
         facts.unknown_begun(service).iter().map(|name| IntegrityError::BegunElsewhere { id: id_of(name) }),
@@ -121,14 +137,8 @@ pub(crate) fn is_passed_over(error: &IntegrityError, unknown: UnknownApplied) ->
         IntegrityError::Missing { .. } | IntegrityError::BegunElsewhere { .. } => {
             unknown == UnknownApplied::AllowAny
         }
-        IntegrityError::BeforeRequirement { .. } | IntegrityError::Doubled { .. } => false,
+        IntegrityError::Renamed { .. }
+        | IntegrityError::BeforeRequirement { .. }
+        | IntegrityError::Doubled { .. } => false,
     }
-}
-
-/// Whether the name's number is greater than that of every known one; lists need not be sorted. A name without a number
-/// cannot be newer than anything, and names numbered in different ways cannot be compared.
-fn is_ahead(catalog: &Catalog, service: usize, unknown: &MigrationName) -> bool {
-    let Some(number) = unknown.number() else { return false };
-    let mut known = catalog.numbers_of(service).map(|migration| catalog.known(migration).name.number());
-    known.all(|known| known.is_some_and(|known| known.is_comparable_to(&number) && known < number))
 }

@@ -19,6 +19,7 @@ mod known;
 mod names;
 mod order;
 mod plan;
+mod renamed;
 mod resolve;
 mod revert;
 mod status;

@@ -22,7 +22,7 @@ pub struct MigrationName(
 );
 
 /// The number or time that a migration's name begins with; greater is later.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MigrationNumber<'n> {
     prefix: &'n str,
     groups: Vec<u64>,
@@ -75,16 +75,22 @@ impl MigrationName {
     }
 
     /// The number or time that the name begins with, behind at most one letter: `m20251016_000001_create_messages`,
-    /// `m0000010_init`, `0001_initial`, `2019-11-15-182353_Add email notifications`.
+    /// `m0000010_init`, `0001_initial`, `2019-11-15-182353_Add email notifications`. Behind date and time of a name such as
+    /// the first, a number is one of its words.
     #[must_use]
     pub fn number(&self) -> Option<MigrationNumber<'_>> {
+        /// Digits of `YYYYMMDD` and `HHMMSS`.
+        const DATE_AND_TIME: [usize; 2] = [8, 6];
         let prefix = usize::from(self.0.starts_with(|c: char| c.is_ascii_alphabetic()));
         let (prefix, rest) = self.0.split_at(prefix);
-        let mut groups = Vec::new();
+        let (mut groups, mut widths) = (Vec::new(), Vec::new());
         for group in rest.split(['_', '-', '.']) {
             match group.parse() {
-                Ok(group) => groups.push(group),
-                Err(_) => break,
+                Ok(number) if widths != DATE_AND_TIME => {
+                    groups.push(number);
+                    widths.push(group.len());
+                }
+                _ => break,
             }
         }
         if groups.is_empty() { None } else { Some(MigrationNumber { prefix, groups }) }

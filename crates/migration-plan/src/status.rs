@@ -20,7 +20,7 @@ pub enum ServiceState {
     Behind,
     /// Something is applied that is newer than this build.
     Ahead,
-    /// Something is applied that is missing here.
+    /// Something is applied that is missing here, or has another name here.
     Diverged,
     /// Nothing is applied.
     Empty,
@@ -62,6 +62,9 @@ pub struct ServiceStatus {
     pub missing: Vec<MigrationName>,
     /// Applied migrations that are newer than this build, by time of application.
     pub ahead: Vec<MigrationName>,
+    /// Migrations that are applied under another name, by time of application, each with its name here, which is among
+    /// `pending`.
+    pub renamed: Vec<(MigrationName, MigrationName)>,
     /// Those of `pending` that stand before `current` in the list.
     pub out_of_order: Vec<MigrationName>,
 }
@@ -146,6 +149,7 @@ impl<'a> View<'a> {
             held_back: Vec::new(),
             missing: Vec::new(),
             ahead: Vec::new(),
+            renamed: Vec::new(),
             out_of_order: Vec::new(),
         };
         if !self.history.was_read(&status.service) {
@@ -155,8 +159,8 @@ impl<'a> View<'a> {
         status.current = current.map(name);
         status.applied = self.applied_of(service);
         let begun = numbers.clone().filter_map(|n| Some((name(n), self.facts.begun(n)?)));
-        let unknown = self.facts.unknown_begun(service);
-        let elsewhere = self.history.begun(&status.service).filter(|(name, _)| unknown.contains(name));
+        let is_known = |name: &MigrationName| self.catalog.number_in(service, name).is_some();
+        let elsewhere = self.history.begun(&status.service).filter(|(name, _)| !is_known(name));
         status.begun = begun.chain(elsewhere.map(|(name, direction)| (name.clone(), direction))).collect();
         for migration in numbers.filter(|&migration| !self.facts.is_applied(migration)) {
             if let Some(hold) = self.holds[migration] {
@@ -172,6 +176,7 @@ impl<'a> View<'a> {
             match error {
                 IntegrityError::Missing { id } => status.missing.push(id.name),
                 IntegrityError::Ahead { id } => status.ahead.push(id.name),
+                IntegrityError::Renamed { id, now } => status.renamed.push((id.name, now)),
                 // What was begun is told above; the others are for `integrity` to tell, since they are not a matter of
                 // names alone.
                 IntegrityError::BegunElsewhere { .. }
@@ -195,7 +200,7 @@ impl<'a> View<'a> {
 fn state(status: &ServiceStatus) -> ServiceState {
     if !status.begun.is_empty() {
         ServiceState::Dirty
-    } else if !status.missing.is_empty() {
+    } else if !status.missing.is_empty() || !status.renamed.is_empty() {
         ServiceState::Diverged
     } else if !status.ahead.is_empty() {
         ServiceState::Ahead

@@ -84,9 +84,9 @@ pub(super) async fn history(context: &Context, services: &[String], verbose: boo
 
 fn of_service(connected: &Connected, status: &ServiceStatus, is_known: bool) -> Vec<MigrationDocument> {
     let applied: BTreeMap<_, _> = status.applied.iter().map(|a| (&a.name, a.applied_at)).collect();
-    let held: Vec<_> = status.held_back.iter().map(|HeldBack { id, .. }| &id.name).collect();
-    let service = connected.deployment.services().find(|(service, _, _)| *service.name() == status.service);
-    let Some((service, _, _)) = service else { return Vec::new() };
+    let held: BTreeSet<_> = status.held_back.iter().map(|HeldBack { id, .. }| &id.name).collect();
+    let begun: BTreeSet<_> = status.begun.iter().map(|(name, _)| name).collect();
+    let Some((service, _, _)) = connected.deployment.service(&status.service) else { return Vec::new() };
     let known = service.migrations().map(|listed| {
         let (name, details) = (listed.name(), listed.details());
         MigrationDocument {
@@ -96,8 +96,8 @@ fn of_service(connected: &Connected, status: &ServiceStatus, is_known: bool) -> 
             state: match applied.get(name) {
                 _ if !is_known => "unknown",
                 Some(_) => "applied",
-                None if status.begun.iter().any(|(begun, _)| begun == name) => "stopped midway",
-                None if held.contains(&name) => "held back",
+                None if begun.contains(name) => "stopped midway",
+                None if held.contains(name) => "held back",
                 None => "pending",
             },
             applied_at: applied.get(name).map(|at| timestamp(*at)),
@@ -106,6 +106,7 @@ fn of_service(connected: &Connected, status: &ServiceStatus, is_known: bool) -> 
     });
     let unknown = status.missing.iter().map(|name| (name, "missing"));
     let unknown = unknown.chain(status.ahead.iter().map(|name| (name, "ahead")));
+    let unknown = unknown.chain(status.renamed.iter().map(|(name, _)| (name, "renamed")));
     let unknown = unknown.map(|(name, state)| MigrationDocument {
         service: status.service.to_string(),
         migration: name.to_string(),

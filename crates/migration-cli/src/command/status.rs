@@ -1,5 +1,7 @@
 //! `status`: where each service stands. Reads only.
 
+use std::collections::HashSet;
+
 use migration_coordinator::{Deployment, Holder, Survey, edited_migrations, service_state};
 use migration_kit::{Listed, MigrationName, Service};
 use migration_plan::{Direction, HeldBack, HoldReason, ServiceStatus, statuses};
@@ -42,6 +44,7 @@ struct ServiceDocument {
     held_back: Option<Vec<HeldDocument>>,
     missing: Option<Vec<String>>,
     ahead: Option<Vec<String>>,
+    renamed: Option<Vec<RenamedDocument>>,
     out_of_order: Option<Vec<String>>,
     edited: Option<Vec<String>>,
     stopped_midway: Option<Vec<BegunDocument>>,
@@ -57,6 +60,13 @@ struct ServiceDocument {
 struct BegunDocument {
     migration: String,
     direction: &'static str,
+}
+
+/// A migration that is applied under another name.
+#[derive(Serialize)]
+struct RenamedDocument {
+    applied: String,
+    pending: String,
 }
 
 /// A migration that is held back.
@@ -184,10 +194,24 @@ impl BegunDocument {
     }
 }
 
+impl RenamedDocument {
+    fn of((applied, now): &(MigrationName, MigrationName)) -> Self {
+        Self { applied: applied.to_string(), pending: now.to_string() }
+    }
+}
+
 impl HeldDocument {
-    fn of(held: &HeldBack, service: &Service, status: &ServiceStatus) -> Self {
-        let mut earlier = service.migrations().map(Listed::name).take_while(|name| **name != held.id.name);
-        let begun = !earlier.any(|name| status.pending.contains(name));
+    /// All that are held back, in the order of the list.
+    fn all(service: &Service, status: &ServiceStatus) -> Vec<Self> {
+        let pending: HashSet<&MigrationName> = status.pending.iter().collect();
+        let before_pending: HashSet<&MigrationName> =
+            service.migrations().map(Listed::name).take_while(|name| !pending.contains(name)).collect();
+        let held = status.held_back.iter();
+        held.map(|held| Self::of(held, before_pending.contains(&held.id.name))).collect()
+    }
+
+    /// Its soak time has begun if nothing is pending before it.
+    fn of(held: &HeldBack, begun: bool) -> Self {
         let (reason, until) = match held.reason {
             HoldReason::Soaking { until } if begun => (held.reason.to_string(), Some(timestamp(until))),
             HoldReason::Soaking { .. } => {
@@ -203,8 +227,7 @@ impl HeldDocument {
 impl ServiceDocument {
     fn of(deployment: &Deployment, survey: &Survey, status: &ServiceStatus) -> Option<Self> {
         let facts = survey.service(&status.service)?;
-        let (service, schema, database) =
-            deployment.services().find(|(service, _, _)| *service.name() == status.service)?;
+        let (service, schema, database) = deployment.service(&status.service)?;
         let state = service_state(facts, status);
         let externals =
             service.externals().iter().zip(&facts.externals).map(|(external, present)| ExternalDocument {
@@ -229,11 +252,10 @@ impl ServiceDocument {
             head: status.head.as_ref().map(ToString::to_string),
             applied: read.then_some(status.applied.len()),
             pending: read.then(|| text(&status.pending)),
-            held_back: read.then(|| {
-                status.held_back.iter().map(|held| HeldDocument::of(held, service, status)).collect()
-            }),
+            held_back: read.then(|| HeldDocument::all(service, status)),
             missing: read.then(|| text(&status.missing)),
             ahead: read.then(|| text(&status.ahead)),
+            renamed: read.then(|| status.renamed.iter().map(RenamedDocument::of).collect()),
             out_of_order: read.then(|| text(&status.out_of_order)),
             edited: journal.then(|| text(&edited_migrations(deployment, facts))),
             stopped_midway: journal.then(|| midway.collect()),
@@ -270,6 +292,9 @@ impl ServiceDocument {
                 remarks.push(format!("{what}: {}", list(names)));
             }
         }
+        remarks.extend(self.renamed.iter().flatten().map(|renamed| {
+            format!("`{}` is applied, and is called `{}` in this build", renamed.applied, renamed.pending)
+        }));
         remarks.extend(self.stopped_midway.iter().flatten().map(|begun| {
             let doing = if begun.direction == Direction::Apply.as_str() { "applied" } else { "reverted" };
             format!(

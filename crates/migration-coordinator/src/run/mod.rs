@@ -12,13 +12,13 @@ mod preflight;
 mod report;
 mod side_by_side;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use migration_kit::ServiceName;
-use migration_plan::{History, Plan, Step};
+use migration_kit::{MigrationId, ServiceName};
+use migration_plan::{History, Plan};
 
 use crate::bookkeeping;
 use crate::deployment::{Deployment, Placed};
@@ -162,12 +162,14 @@ impl Run<'_> {
         let history = history(&now_there);
         let plan = goal.plan(self.deployment, &history, self.survey.now())?;
         preflight::consented(self.deployment, &plan, &history, self.options)?;
-        let was_planned = |step: &Step| planned.steps().iter().any(|before| before.id == step.id);
+        let shown: HashSet<&MigrationId> = planned.steps().iter().map(|step| &step.id).collect();
         let moved = match self.goal {
             // Another run may have left more to apply; but not in services whose lock was not taken.
             Goal::Apply { .. } => plan.steps().iter().any(|step| !names.contains(&step.id.service)),
             // A relative target counts from what stands there now; what nobody was shown is not reverted.
-            Goal::Revert { .. } | Goal::Redo { .. } => !plan.steps().iter().all(was_planned),
+            Goal::Revert { .. } | Goal::Redo { .. } => {
+                !plan.steps().iter().all(|step| shown.contains(&step.id))
+            }
         };
         if moved { Err(RunError::Moved) } else { Ok((plan, history)) }
     }

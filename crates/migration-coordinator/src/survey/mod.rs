@@ -9,7 +9,7 @@ mod emptiness;
 mod facts;
 mod histories;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -123,6 +123,8 @@ pub struct Survey {
     pub databases: Vec<Result<ServerFacts, Arc<SurveyError>>>,
     /// One entry a service that was asked for, in the order of the deployment.
     pub services: Vec<ServiceFacts>,
+    // Invariant: where each service is in `services`.
+    places: HashMap<ServiceName, usize>,
 }
 
 /// What a server says of itself and of us.
@@ -242,7 +244,9 @@ impl Survey {
         }
         let mut services: Vec<ServiceFacts> = all.iter().filter_map(|p| found.remove(p.name())).collect();
         services.iter_mut().for_each(ServiceFacts::sort_claims_out);
-        Self { databases, services }
+        let places =
+            services.iter().enumerate().map(|(place, facts)| (facts.service.clone(), place)).collect();
+        Self { databases, services, places }
     }
 
     /// Asks again on a session that holds the migration locks of these services.
@@ -264,7 +268,7 @@ impl Survey {
     /// What was found of a service.
     #[must_use]
     pub fn service(&self, name: &ServiceName) -> Option<&ServiceFacts> {
-        self.services.iter().find(|facts| facts.service == *name)
+        self.places.get(name).map(|&place| &self.services[place])
     }
 
     /// The latest clock among the servers, in seconds since 1970; 0 if none answered.

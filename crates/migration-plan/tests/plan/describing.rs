@@ -26,6 +26,10 @@ fn check(known: &str, applied: &str, expect: &Expect) {
     part("pending", list(&status.pending));
     part("missing", list(&status.missing));
     part("ahead", list(&status.ahead));
+    part(
+        "renamed",
+        list(&status.renamed.iter().map(|(then, now)| format!("{then} to {now}")).collect::<Vec<_>>()),
+    );
     part("out of order", list(&status.out_of_order));
     for held in &status.held_back {
         part("hold", format!("{}: {}", held.id.name, held.reason));
@@ -136,6 +140,17 @@ fn integrity_judges_all_services() {
         migration `a:m3` is applied but `b:m1`, which it requires, is not
           apply the requirement alone: `up b@m1`
     "#]].assert_eq(&short(&lines.collect::<String>()));
+}
+
+#[test]
+fn what_was_renamed_is_one_migration() {
+    check(
+        "a: m1 m20250101_000002_new m3",
+        "a: m1 m2",
+        &expect![
+            "diverged m1 of m3; applied m1; pending m20250101_000002_new m3; renamed m2 to m20250101_000002_new"
+        ],
+    );
 }
 
 #[test]

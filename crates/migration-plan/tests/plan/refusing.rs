@@ -1,8 +1,9 @@
 //! What is not planned for applying, and what is said instead.
 
 use expect_test::expect;
+use migration_plan::{ApplyOptions, ContractSteps, IntegrityError, Plan, PlanError, UnknownApplied};
 
-use crate::notation::{check_apply, check_revert};
+use crate::notation::{NOW, catalog, check_apply, check_revert, history};
 
 #[test]
 fn a_service_that_is_not_known() {
@@ -207,6 +208,47 @@ fn applied_migrations_that_are_missing_here() {
             hint: bring the file of `a:m2` back, or remove its row on purpose with `repair a`
         "#]],
     );
+}
+
+/// An applied name that is not known and a pending one with its number are one migration, which is not applied again
+/// whatever is allowed. Where more than these two have the number, which is which is not known.
+#[test]
+fn applied_migrations_that_were_renamed() {
+    for (known, applied, now) in [
+        ("m20250101_000001_new", "m20250101_000001_old", Some("m20250101_000001_new")),
+        ("m20250101_000001_two_tables", "m20250101_000001_2_tables", Some("m20250101_000001_two_tables")),
+        ("m20250101_000001_2_tables", "m20250101_000001_3_tables", Some("m20250101_000001_2_tables")),
+        ("m0000001_init", "m1_initial", Some("m0000001_init")),
+        ("0001_init", "1-initial", Some("0001_init")),
+        ("m1 m20250101_000002_new m3", "m1 m2 m3", Some("m20250101_000002_new")),
+        ("init", "initial", None),
+        (
+            "m20250101_000001_a m20250101_000001_b",
+            "m20250101_000001_a m20250101_000001_c",
+            Some("m20250101_000001_b"),
+        ),
+        ("m20250101_000001_a", "m20250101_000001_a m20250101_000001_b", None),
+        ("m20250101_000001_a m20250101_000001_b", "m20250101_000001_c", None),
+        ("m20250101_000001_a", "m20250101_000001_b m20250101_000001_c", None),
+        ("m20250101_000001_a", "m20250101_000001_a> m20250101_000001_b", None),
+    ] {
+        let catalog = catalog(&format!("a: {known}"));
+        let history = history(&catalog, &format!("a: {applied}"));
+        for unknown in [UnknownApplied::Refuse, UnknownApplied::AllowAhead, UnknownApplied::AllowAny] {
+            let options = ApplyOptions { contract: ContractSteps::default(), unknown, now: NOW };
+            let plan = Plan::apply(&catalog, &history, &[], &options);
+            let renamed = match &plan {
+                Err(PlanError::Integrity { errors }) => errors.iter().find_map(|error| match error {
+                    IntegrityError::Renamed { now, .. } => Some(now.as_str()),
+                    _ => None,
+                }),
+                _ => None,
+            };
+            assert_eq!(renamed, now, "{known} / {applied} with {unknown:?}: {plan:?}");
+            assert!(plan.is_err() || unknown == UnknownApplied::AllowAny, "{known} / {applied}: {plan:?}");
+        }
+    }
+    check_apply("a: m1 m20250101_000002_new", "a: m1 m2", "--allow-ahead", &expect![[r#""#]]);
 }
 
 #[test]
