@@ -8,8 +8,10 @@ use crate::{Catalog, MigrationName, MigrationNumber};
 
 /// The known migrations of a service by their numbers.
 pub(crate) struct Numbered<'a> {
-    /// The greatest number, if all names are numbered, and in one way: lists need not be sorted.
+    /// The greatest number, if there is any: lists need not be sorted.
     newest: Option<MigrationNumber<'a>>,
+    /// Whether all names are numbered, and in one way.
+    is_comparable: bool,
     /// Those that have the number of an unknown one.
     same: HashMap<MigrationNumber<'a>, Same<'a>>,
 }
@@ -40,7 +42,7 @@ impl<'a> Numbered<'a> {
             is_comparable &= newest.as_ref().is_none_or(|newest| number.is_comparable_to(newest));
             newest = newest.max(Some(number));
         }
-        Self { newest: newest.filter(|_| is_comparable), same }
+        Self { newest, is_comparable, same }
     }
 
     /// The pending migration that this unknown one surely is: they alone have this number.
@@ -55,9 +57,7 @@ impl<'a> Numbered<'a> {
     /// Whether the name's number is greater than that of every known one. A name without a number cannot be newer than
     /// anything, and names numbered in different ways cannot be compared.
     pub(crate) fn is_behind(&self, unknown: &MigrationName) -> bool {
-        match (&self.newest, unknown.number()) {
-            (Some(newest), Some(number)) => newest.is_comparable_to(&number) && *newest < number,
-            _ => false,
-        }
+        let Some(number) = unknown.number().filter(|_| self.is_comparable) else { return false };
+        self.newest.as_ref().is_none_or(|newest| newest.is_comparable_to(&number) && *newest < number)
     }
 }

@@ -1,9 +1,13 @@
-//! A run that has nothing to do writes nothing, locks nothing and asks little.
+//! A run that has nothing to do writes nothing, locks nothing and asks little, however much there is.
 
 use migration_coordinator::run;
+use migration_kit::Service;
 use postgres_sandbox::Cluster;
 
 use crate::support::{Bench, everything, options, service, step};
+
+/// How many services one statement reads.
+const CHUNK: usize = 25;
 
 #[tokio::test]
 async fn nothing_pending_means_nothing_done() {
@@ -11,21 +15,33 @@ async fn nothing_pending_means_nothing_done() {
     let builder =
         settings.iter().fold(Cluster::builder(), |builder, (name, value)| builder.setting(name, value));
     let cluster = builder.start().unwrap();
-    let bench = Bench::on(&cluster);
-    let services = || {
-        let create = || step("m20250101_000001_create_item").up("CREATE TABLE item (id integer)");
-        ["alpha", "beta", "gamma"].map(|name| service(name, vec![create()])).into()
-    };
-    bench.up_well(services()).await;
-    let next_transaction = "SELECT pg_snapshot_xmax(pg_current_snapshot())";
-    let before = bench.rows(next_transaction).await;
     let log = || std::fs::read_to_string(cluster.log_file()).unwrap();
-    let already = log().len();
-    let report = run(&bench.deployment(services()), &everything(), &options()).await.unwrap();
-    assert!(report.done.is_empty() && report.failures.is_empty());
-    let log = log().split_off(already);
-    let statements: Vec<&str> = log.lines().filter(|line| line.starts_with("migrate|LOG:")).collect();
-    assert!((1..=5).contains(&statements.len()), "{log}");
-    assert!(!log.contains("pg_try_advisory_lock"), "{log}");
-    assert_eq!(bench.rows(next_transaction).await, before, "no transaction wrote anything");
+    let mut least = None;
+    for (n_services, n_migrations) in
+        [(1, 1), (1, 100), (3, 1), (CHUNK, 1), (CHUNK + 1, 2), (2 * CHUNK + 1, 1)]
+    {
+        let case = format!("{n_services} services of {n_migrations} migrations");
+        let bench = Bench::on(&cluster);
+        bench.up_well(services(n_services, n_migrations)).await;
+        let next_transaction = "SELECT pg_snapshot_xmax(pg_current_snapshot())";
+        let before = bench.rows(next_transaction).await;
+        let already = log().len();
+        let deployment = bench.deployment(services(n_services, n_migrations));
+        let report = run(&deployment, &everything(), &options()).await.unwrap();
+        assert!(report.done.is_empty() && report.failures.is_empty(), "{case}");
+        let log = log().split_off(already);
+        let n_statements = log.lines().filter(|line| line.starts_with("migrate|LOG:")).count();
+        let least = *least.get_or_insert(n_statements);
+        assert!((1..=5).contains(&least), "{log}");
+        let n_more = n_services.div_ceil(CHUNK) - 1;
+        assert_eq!(n_statements, least + n_more, "{case}: one statement more for each chunk\n{log}");
+        assert!(!log.contains("pg_try_advisory_lock"), "{case}: {log}");
+        assert_eq!(bench.rows(next_transaction).await, before, "{case}: no transaction wrote anything");
+    }
+}
+
+fn services(n_services: usize, n_migrations: usize) -> Vec<Service> {
+    let migration = |number| step(Box::leak(format!("m20250101_{number:06}_step").into_boxed_str()));
+    let migrations = || (1..=n_migrations).map(migration).collect();
+    (1..=n_services).map(|number| service(&format!("service_{number}"), migrations())).collect()
 }

@@ -248,7 +248,15 @@ fn applied_migrations_that_were_renamed() {
             assert!(plan.is_err() || unknown == UnknownApplied::AllowAny, "{known} / {applied}: {plan:?}");
         }
     }
-    check_apply("a: m1 m20250101_000002_new", "a: m1 m2", "--allow-ahead", &expect![[r#""#]]);
+    check_apply(
+        "a: m1 m20250101_000002_new",
+        "a: m1 m2",
+        "--allow-ahead",
+        &expect![[r#"
+        error: migration `a:m2` is applied, and is called `m20250101_000002_new` here
+        hint: name the file `m2` again; or, once every build calls it `m20250101_000002_new`, rename its row in the version table
+    "#]],
+    );
 }
 
 #[test]
