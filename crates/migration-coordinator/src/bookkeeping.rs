@@ -158,7 +158,7 @@ pub(crate) async fn claim<C: ConnectionTrait>(
     Ok(Claim { is_ours: row.try_get_by_index::<i64>(0)? == 1, begun_at: row.try_get_by_index(1)? })
 }
 
-/// Finishes what [`claim`] began, with a line in the journal, before the transaction is committed.
+/// Finishes what [`claim`] began, with a line in the journal, before the transaction is committed: one statement for both.
 pub(crate) async fn finish<C: ConnectionTrait>(
     tx: &C,
     placed: &Placed,
@@ -166,15 +166,15 @@ pub(crate) async fn finish<C: ConnectionTrait>(
     entry: Entry<'_>,
 ) -> Result<(), DbErr> {
     let table = placed.version_table();
-    let sql = match entry.direction {
+    let finish = match entry.direction {
         Direction::Apply => format!(
-            "/* migrate */ UPDATE {table} SET applied_at = extract(epoch FROM pg_catalog.clock_timestamp())::bigint \
-             WHERE version = $1 AND applied_at = {APPLY_CLAIMED}"
+            "UPDATE {table} SET applied_at = extract(epoch FROM pg_catalog.clock_timestamp())::bigint \
+             WHERE version = $2 AND applied_at = {APPLY_CLAIMED}"
         ),
-        Direction::Revert => format!("/* migrate */ DELETE FROM {table} WHERE version = $1"),
+        Direction::Revert => format!("DELETE FROM {table} WHERE version = $2"),
     };
-    tx.execute_raw(statement(&sql, [entry.migration.as_str().into()])).await?;
-    record(tx, placed, caller, entry).await
+    let sql = format!("/* migrate */ WITH finished AS ({finish}) {}", line(placed));
+    tx.execute_raw(statement(&sql, values(caller, entry))).await.map(drop)
 }
 
 /// Begins a migration outside a transaction: commits that it runs. From then on, until it has ended well, it is neither
@@ -268,14 +268,24 @@ pub(crate) async fn record<C: ConnectionTrait>(
     caller: &Caller,
     entry: Entry<'_>,
 ) -> Result<(), DbErr> {
-    let sql = format!(
-        "/* migrate */ INSERT INTO {} (run, migration, direction, started_at, finished_at, outcome, checksum, host, tool, error, \
-                                    first_install, consent) \
+    let sql = format!("/* migrate */ {}", line(placed));
+    connection.execute_raw(statement(&sql, values(caller, entry))).await.map(drop)
+}
+
+/// The statement that appends a line to the journal, of [`values`].
+fn line(placed: &Placed) -> String {
+    format!(
+        "INSERT INTO {} (run, migration, direction, started_at, finished_at, outcome, checksum, host, tool, error, \
+                         first_install, consent) \
          VALUES ($1, $2, $3, pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $4), \
                  CASE WHEN $5 <> 'running' THEN pg_catalog.clock_timestamp() END, $5, $6, $7, $8, $9, $10, $11)",
         placed.journal()
-    );
-    let values: [Value; 11] = [
+    )
+}
+
+/// The parameters of [`line`]; the second is the migration.
+fn values(caller: &Caller, entry: Entry<'_>) -> [Value; 11] {
+    [
         entry.run.into(),
         entry.migration.as_str().into(),
         entry.direction.as_str().into(),
@@ -287,8 +297,7 @@ pub(crate) async fn record<C: ConnectionTrait>(
         entry.error.into(),
         entry.first_install.into(),
         entry.consent.into(),
-    ];
-    connection.execute_raw(statement(&sql, values)).await.map(drop)
+    ]
 }
 
 /// Those of these locks whose tables exist. The lock file knows the tables of a database that the migrations made; one

@@ -88,17 +88,17 @@ impl Deployment {
     pub fn new(placements: Vec<Placement>) -> Result<Self, DeploymentError> {
         let catalog = Catalog::new(placements.iter().map(|p| p.service.known()).collect())?;
         let mut databases: Vec<DatabaseUrl> = Vec::new();
+        let mut identities = HashMap::new();
         let mut tables: BTreeMap<(usize, String), ServiceName> = BTreeMap::new();
         let mut placed = Vec::with_capacity(placements.len());
         for Placement { service, schema, url } in placements {
             if let Some(why) = unusable(&schema) {
                 return Err(DeploymentError::SchemaName { service: service.name().clone(), schema, why });
             }
-            let database =
-                databases.iter().position(|known| known.identity() == url.identity()).unwrap_or_else(|| {
-                    databases.push(url);
-                    databases.len() - 1
-                });
+            let database = *identities.entry(url.identity()).or_insert_with(|| {
+                databases.push(url);
+                databases.len() - 1
+            });
             let table = qualified(&schema, service.version_table());
             if let Some(first) = tables.insert((database, table.clone()), service.name().clone()) {
                 return Err(DeploymentError::SharedVersionTable {

@@ -35,15 +35,14 @@ impl<'a> Facts<'a> {
         for service in 0..catalog.n_services() {
             let name = catalog.service_name(service);
             facts.first_install[service] = history.is_first_install(name);
-            let mut seen = HashSet::new();
+            let mut unknown = HashSet::new();
             for applied in history.applied(name) {
-                if !seen.insert(&applied.name) {
-                    facts.doubled[service].push(&applied.name);
-                    continue;
-                }
                 match catalog.number_in(service, &applied.name) {
-                    Some(migration) => facts.applied_at[migration] = Some(applied.applied_at),
-                    None => facts.unknown[service].push(&applied.name),
+                    Some(migration) if facts.applied_at[migration].is_none() => {
+                        facts.applied_at[migration] = Some(applied.applied_at);
+                    }
+                    None if unknown.insert(&applied.name) => facts.unknown[service].push(&applied.name),
+                    Some(_) | None => facts.doubled[service].push(&applied.name),
                 }
             }
             for (begun, direction) in history.begun(name) {

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Name of a service: `[a-z][a-z0-9_.-]*`, at most 40 bytes, so that `migration_backfill_<name>` fits into the 63 bytes
 /// of a PostgreSQL identifier.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceName(
-    // Invariant: matches the pattern above; checked in `from_str` only.
-    String,
+    // Invariant: matches the pattern above; checked in `from_str` only. Shared, since names are copied everywhere.
+    Arc<str>,
 );
 
 /// Name of a migration, as it stands in the version table.
@@ -17,8 +18,8 @@ pub struct ServiceName(
 /// `mYYYYMMDD_HHMMSS_verb_noun` (see [`MigrationName::is_conventional`]).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MigrationName(
-    // Invariant: not empty; checked in `from_str` only.
-    String,
+    // Invariant: not empty; checked in `from_str` only. Shared, as above.
+    Arc<str>,
 );
 
 /// The number or time that a migration's name begins with; greater is later.
@@ -129,7 +130,7 @@ impl FromStr for ServiceName {
         let starts = bytes.next().is_some_and(|b| b.is_ascii_lowercase());
         let continues = bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-.".contains(&b));
         if starts && continues && text.len() <= 40 {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(NameError::Service { text: text.to_owned() })
         }
@@ -140,7 +141,7 @@ impl FromStr for MigrationName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        if text.is_empty() { Err(NameError::EmptyMigration) } else { Ok(Self(text.to_owned())) }
+        if text.is_empty() { Err(NameError::EmptyMigration) } else { Ok(Self(text.into())) }
     }
 }
 

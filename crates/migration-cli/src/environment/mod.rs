@@ -24,6 +24,8 @@ pub(crate) struct Environment {
     notes: RefCell<Vec<String>>,
     /// The addresses from `.env` that were asked for, a sentence each.
     from_dotenv: RefCell<Vec<String>>,
+    /// The address in `DATABASE_URL`, once it was asked for: it is that of hundreds of services.
+    shared: RefCell<Option<DatabaseUrl>>,
 }
 
 /// The nearest `.env`.
@@ -85,7 +87,8 @@ impl Environment {
             };
             Dotenv { file, lines }
         });
-        Ok(Self { process, dotenv, directory, notes: RefCell::default(), from_dotenv: RefCell::default() })
+        let (notes, from_dotenv, shared) = Default::default();
+        Ok(Self { process, dotenv, directory, notes, from_dotenv, shared })
     }
 
     /// A variable that is set and not empty.
@@ -155,12 +158,16 @@ impl Environment {
     /// [`Failure`] naming the variable whose value is not an address, and where it is from.
     pub(crate) fn url(&self, service: &ServiceName) -> Result<Option<DatabaseUrl>, Failure> {
         let own = variable(service, "DATABASE_URL");
-        for name in [own.as_str(), "DATABASE_URL"] {
-            if let Some(value) = self.get(name)? {
-                return self.address(name, &value).map(Some);
-            }
+        if let Some(value) = self.get(&own)? {
+            return self.address(&own, &value).map(Some);
         }
-        Ok(None)
+        if let Some(url) = &*self.shared.borrow() {
+            return Ok(Some(url.clone()));
+        }
+        let Some(value) = self.get("DATABASE_URL")? else { return Ok(None) };
+        let url = self.address("DATABASE_URL", &value)?;
+        self.shared.replace(Some(url.clone()));
+        Ok(Some(url))
     }
 
     fn address(&self, name: &str, value: &Value<'_>) -> Result<DatabaseUrl, Failure> {

@@ -1,6 +1,6 @@
 //! The first question of a survey: what there is, by the catalogs alone, which every role may read.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use migration_kit::literal;
@@ -146,7 +146,7 @@ pub(super) fn read(rows: &[PgRow], placed: &[&Placed]) -> Result<(ServerFacts, V
             installed: version != Relation::None && journal != Relation::None,
             first_install: false,
             applied: Vec::new(),
-            journal: BTreeMap::new(),
+            journal: HashMap::new(),
             holder,
             externals: row.try_get::<Vec<bool>, _>("externals")?.into_iter().map(Some).collect(),
         };

@@ -183,7 +183,7 @@ pub struct ServiceFacts {
     /// What the version table says, in the order of application as far as it tells.
     pub applied: Vec<AppliedMigration>,
     /// What the journal says last of each migration that it knows.
-    pub journal: BTreeMap<MigrationName, JournalFacts>,
+    pub journal: HashMap<MigrationName, JournalFacts>,
     /// Who holds the migration lock.
     pub holder: Option<Holder>,
     /// Which of the service's external tables exist, in the order in which it declares them; `None` if it is not known.
@@ -193,10 +193,8 @@ pub struct ServiceFacts {
 /// What the journal says last of one migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalFacts {
-    /// `apply` or `revert`.
-    pub direction: String,
-    /// `running`, `succeeded`, `failed` or `interrupted`.
-    pub outcome: String,
+    /// In which direction it was done or tried last.
+    pub direction: Direction,
     /// Checksum of the SQL when it was last applied with success.
     pub checksum: Option<String>,
     /// Whether it was begun since it last succeeded and what it did then stands.
@@ -289,12 +287,7 @@ pub(crate) fn history(services: &[ServiceFacts]) -> History {
         }
         for (name, journal) in facts.journal.iter().filter(|(_, journal)| journal.begun) {
             let id = MigrationId { service: facts.service.clone(), name: name.clone() };
-            let direction = if journal.direction == Direction::Revert.as_str() {
-                Direction::Revert
-            } else {
-                Direction::Apply
-            };
-            history.record_begun(id, direction);
+            history.record_begun(id, journal.direction);
         }
         if facts.first_install {
             history.record_first_install(facts.service.clone());
@@ -320,8 +313,7 @@ impl ServiceFacts {
             let direction = if is_revert { Direction::Revert } else { Direction::Apply };
             let before = self.journal.remove(&name);
             let journal = JournalFacts {
-                direction: direction.as_str().to_owned(),
-                outcome: "running".to_owned(),
+                direction,
                 succeeded: before.as_ref().is_some_and(|journal| journal.succeeded),
                 checksum: before.and_then(|journal| journal.checksum),
                 begun: true,
@@ -341,7 +333,7 @@ impl ServiceFacts {
             installed: false,
             first_install: false,
             applied: Vec::new(),
-            journal: BTreeMap::new(),
+            journal: HashMap::new(),
             holder: None,
             externals: vec![None; placed.service.externals().len()],
         }
