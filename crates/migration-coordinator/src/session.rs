@@ -137,8 +137,7 @@ impl Session {
             .options(settings::at_start())
             .options([
                 ("search_path", search_path),
-                // Compiling costs a long statement a third of a second and gives back less.
-                ("jit", "off"),
+                settings::NO_COMPILING,
                 // What a backfill writes goes to the disk as it comes. Otherwise the system collects it for half a minute and
                 // then writes it all at once, and every commit of the application waits for that: 0.2 s instead of 0.02 s.
                 ("backend_flush_after", "256kB"),

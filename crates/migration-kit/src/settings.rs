@@ -90,6 +90,9 @@ pub const PINNED: &[Pinned] = &[
 /// How long a session may be idle in a transaction. One that is frozen or cut off holds locks that applications wait for.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
 
+/// Compiling a statement costs a third of a second, and one over a hundred services several seconds; it gives back less.
+pub const NO_COMPILING: (&str, &str) = ("jit", "off");
+
 /// Makes the server look twice a second, while it works, whether its client still lives: if this process is killed, what
 /// is under way should end too. A server on a system that cannot look refuses the setting.
 const CONNECTION_CHECK: &str = "CASE WHEN pg_catalog.version() ~* 'linux|darwin|bsd' \
@@ -114,7 +117,8 @@ pub fn begin_reading() -> String {
     let set = at_start().map(|(name, value)| set_locally(name, value)).collect::<Vec<_>>().join(", ");
     format!(
         "{BOOKKEEPING}BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY NOT DEFERRABLE; \
-         {BOOKKEEPING}SELECT pg_catalog.pg_backend_pid(), {set}, {}",
+         {BOOKKEEPING}SELECT pg_catalog.pg_backend_pid(), {set}, {}, {}",
+        set_locally(NO_COMPILING.0, NO_COMPILING.1),
         where_different(true)
     )
 }

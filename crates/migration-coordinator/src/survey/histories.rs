@@ -43,10 +43,6 @@ impl Part {
     }
 }
 
-/// At most so many tables are read with an aggregate for each, which is faster where they are long. For more of them,
-/// planning takes longer than that saves.
-const FEW: usize = 20;
-
 /// What parts the names in a list; a name has no control character.
 const SEPARATOR: char = '\u{1}';
 
@@ -75,13 +71,17 @@ pub(super) fn query(placed: &[&Placed], parts: &[Part]) -> String {
             )),
         }
     }
-    let mut asked = Vec::new();
-    for (aggregates, tables) in [(VERSIONS, versions), (JOURNALS, journals)] {
-        let sources = if parts.len() <= FEW { tables } else { vec![tables.join(" UNION ALL ")] };
-        for source in sources.iter().filter(|source| !source.is_empty()) {
-            asked.push(format!("SELECT ordinal, {aggregates} FROM ({source}) AS source GROUP BY ordinal"));
-        }
-    }
+    // One aggregate over all tables of a kind: planning one for each would take longer than running it.
+    let aggregated =
+        [(VERSIONS, versions), (JOURNALS, journals)].into_iter().filter(|(_, tables)| !tables.is_empty());
+    let asked: Vec<String> = aggregated
+        .map(|(aggregates, tables)| {
+            format!(
+                "SELECT ordinal, {aggregates} FROM ({}) AS source GROUP BY ordinal",
+                tables.join(" UNION ALL ")
+            )
+        })
+        .collect();
     format!("/* migrate */ {}", asked.join(" UNION ALL "))
 }
 
