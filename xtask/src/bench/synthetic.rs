@@ -36,10 +36,20 @@ pub(super) enum Size {
     S500M20,
 }
 
-/// One statement as a migration.
+/// One statement as a migration. The statement is made when it is needed, since a migration's is compiled in.
 struct Synthetic {
     name: String,
-    sql: String,
+    number: usize,
+    kind: Kind,
+}
+
+/// What the statement does.
+#[derive(Clone, Copy)]
+enum Kind {
+    Create,
+    Add,
+    Index,
+    Check,
 }
 
 impl SyntheticArguments {
@@ -91,7 +101,8 @@ impl Size {
                  CREATE TABLE {table} (version varchar PRIMARY KEY, applied_at bigint NOT NULL);\n"
             )
             .expect("writing to a string cannot fail");
-            for Synthetic { name, sql } in migrations(self.n_migrations() / self.n_services()) {
+            for migration in migrations(self.n_migrations() / self.n_services()) {
+                let (name, sql) = (&migration.name, migration.sql());
                 write!(
                     script,
                     "BEGIN;\nINSERT INTO {table} VALUES ('{name}', extract(epoch FROM clock_timestamp())::bigint);\n{sql};\nCOMMIT;\n"
@@ -131,27 +142,30 @@ fn services<const SERVICES: usize, const MIGRATIONS: usize>() -> Vec<Service> {
 }
 
 fn migrations(n_migrations: usize) -> Vec<Synthetic> {
-    let mut migrations = Vec::with_capacity(n_migrations);
-    for number in 1..=n_migrations.div_ceil(4) {
-        let table = format!("table_{number:03}");
-        let statements = [
-            (
-                "create",
-                format!(
-                    "CREATE TABLE {table} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL)"
-                ),
+    const KINDS: [(Kind, &str); 4] =
+        [(Kind::Create, "create"), (Kind::Add, "add"), (Kind::Index, "index"), (Kind::Check, "check")];
+    let migration = |at: usize| {
+        let (number, (kind, verb)) = (at / KINDS.len() + 1, KINDS[at % KINDS.len()]);
+        let second = at % KINDS.len();
+        Synthetic { name: format!("m20260101_{number:04}{second:02}_{verb}_table_{number:03}"), number, kind }
+    };
+    (0..n_migrations).map(migration).collect()
+}
+
+impl Synthetic {
+    fn sql(&self) -> String {
+        let table = format!("table_{:03}", self.number);
+        match self.kind {
+            Kind::Create => format!(
+                "CREATE TABLE {table} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL)"
             ),
-            ("add", format!("ALTER TABLE {table} ADD COLUMN amount integer NOT NULL DEFAULT 0")),
-            ("index", format!("CREATE INDEX {table}_name_idx ON {table} (name)")),
-            ("check", format!("ALTER TABLE {table} ADD CONSTRAINT {table}_amount_check CHECK (amount >= 0)")),
-        ];
-        for (second, (verb, sql)) in (1..).zip(statements) {
-            migrations
-                .push(Synthetic { name: format!("m20260101_{number:04}{second:02}_{verb}_{table}"), sql });
+            Kind::Add => format!("ALTER TABLE {table} ADD COLUMN amount integer NOT NULL DEFAULT 0"),
+            Kind::Index => format!("CREATE INDEX {table}_name_idx ON {table} (name)"),
+            Kind::Check => {
+                format!("ALTER TABLE {table} ADD CONSTRAINT {table}_amount_check CHECK (amount >= 0)")
+            }
         }
     }
-    migrations.truncate(n_migrations);
-    migrations
 }
 
 impl MigrationName for Synthetic {
@@ -163,7 +177,7 @@ impl MigrationName for Synthetic {
 #[async_trait::async_trait]
 impl MigrationTrait for Synthetic {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.get_connection().execute_unprepared(&self.sql).await.map(drop)
+        manager.get_connection().execute_unprepared(&self.sql()).await.map(drop)
     }
 }
 
