@@ -109,7 +109,8 @@ pub(crate) fn done(history: &History, plan: &Plan, at: i64) -> History {
     done_until(history, plan.steps(), at)
 }
 
-fn done_until(history: &History, steps: &[Step], at: i64) -> History {
+/// The history once these steps are done.
+pub(crate) fn done_until(history: &History, steps: &[Step], at: i64) -> History {
     steps.iter().fold(history.clone(), |history, step| {
         let row = AppliedMigration { name: step.id.name.clone(), applied_at: at };
         changed(&history, &step.id, (step.direction == Direction::Apply).then_some(&row))

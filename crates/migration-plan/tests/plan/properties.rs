@@ -8,7 +8,7 @@ use migration_plan::{
 };
 use proptest::prelude::*;
 
-use crate::generated::{any_history, catalog, done, selections, stopped, written};
+use crate::generated::{any_history, catalog, done, done_until, selections, stopped, written};
 use crate::notation::{self, NOW};
 
 /// One run of the command line: what was selected, and whether contract steps were asked for.
@@ -207,6 +207,49 @@ proptest! {
                 prop_assert_eq!(plan.steps_of(service).next().map(|step| &step.id), Some(&begun.id));
             }
         }
+    }
+
+    #[test]
+    fn a_first_install_goes_to_the_end_however_often_it_is_interrupted(
+        written in written(), stops in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..4),
+    ) {
+        let catalog = catalog(&written);
+        let options = ApplyOptions { contract: ContractSteps::FirstInstall, ..options(false, NOW) };
+        let installing = |mut history: History| {
+            catalog.services().for_each(|service| history.record_first_install(service.name.clone()));
+            history
+        };
+        let empty = installing(History::empty_of(&catalog));
+        let whole = Plan::apply(&catalog, &empty, &[], &options).unwrap();
+        assert_in_order(&catalog, &empty, &whole);
+        prop_assert!(whole.held_back().is_empty(), "{:?}", whole.held_back());
+        prop_assert!(whole.steps().iter().map(|step| &step.id).eq(catalog.order()));
+
+        let mut history = empty.clone();
+        for (stop, is_midway) in stops {
+            let plan = Plan::apply(&catalog, &history, &[], &options).unwrap();
+            if plan.is_empty() {
+                break;
+            }
+            let n_done = stop.index(plan.steps().len());
+            history = installing(if is_midway {
+                stopped(&history, &plan, n_done, NOW).0
+            } else {
+                done_until(&history, &plan.steps()[..n_done], NOW)
+            });
+        }
+        let rest = Plan::apply(&catalog, &history, &[], &options).unwrap();
+        assert_in_order(&catalog, &history, &rest);
+        prop_assert!(rest.held_back().is_empty(), "{:?}", rest.held_back());
+        prop_assert_eq!(installing(done(&history, &rest, NOW)), installing(done(&empty, &whole, NOW)));
+        // Of a service with a past, contract steps wait, whatever the others are.
+        let mut with_a_past = History::empty_of(&catalog);
+        catalog.services().skip(1).for_each(|service| with_a_past.record_first_install(service.name.clone()));
+        let plan = Plan::apply(&catalog, &with_a_past, &[], &options).unwrap();
+        let past = catalog.services().next().unwrap();
+        let n_contract = past.migrations.iter().filter(|known| known.phase != Phase::Expand).count();
+        let held = plan.held_back().iter().filter(|held| held.id.service == past.name).count();
+        prop_assert!(held >= n_contract, "{held} of {n_contract}");
     }
 
     #[test]
