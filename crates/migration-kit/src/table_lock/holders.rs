@@ -36,7 +36,7 @@ pub struct Holder {
     pub relation: String,
     /// Process of the session; 0 for a prepared transaction.
     pub pid: i32,
-    /// The session's `application_name`.
+    /// The session's `application_name`, or what a prepared transaction is called.
     pub application: String,
     /// What kind of transaction it is.
     pub kind: HolderKind,
@@ -102,7 +102,8 @@ pub async fn holders(connection: &mut PgConnection, locks: &[TableLock]) -> Resu
 
 /// The query for one table and its partitions, which `LOCK TABLE` locks too.
 ///
-/// An autovacuum worker is known by having no user: a plain role does not see its `backend_type`.
+/// An autovacuum worker is known by having no user: a plain role does not see its `backend_type`. A prepared transaction is
+/// known by its number: it shares its virtual one with no session, but not in a form that names it.
 fn query(lock: &TableLock) -> String {
     let conflicting: Vec<String> = LockMode::ALL
         .into_iter()
@@ -113,14 +114,16 @@ fn query(lock: &TableLock) -> String {
         "{BOOKKEEPING}WITH RECURSIVE wanted(oid) AS (SELECT to_regclass({table})::oid \
          UNION SELECT inhrelid FROM pg_inherits JOIN wanted ON inhparent = wanted.oid) \
          SELECT l.virtualtransaction::text AS transaction, coalesce(l.pid, 0) AS pid, \
-         coalesce(a.application_name, '') AS application, l.mode::text AS mode, l.granted AS granted, \
+         coalesce(a.application_name, 'prepared transaction ' || p.gid, '') AS application, l.mode::text AS mode, l.granted AS granted, \
          CASE WHEN l.pid IS NULL THEN 'prepared' \
          WHEN a.query LIKE 'autovacuum:%(to prevent wraparound)' THEN 'wraparound' \
          WHEN a.usesysid IS NULL THEN 'autovacuum' ELSE 'session' END AS kind, \
          coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared)) * 1000, 0)::bigint AS age_ms \
          FROM pg_locks l JOIN wanted ON l.relation = wanted.oid \
          LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
-         LEFT JOIN pg_prepared_xacts p ON l.virtualtransaction = '-1/' || p.transaction::text \
+         LEFT JOIN pg_locks t ON l.pid IS NULL AND t.virtualtransaction = l.virtualtransaction \
+           AND t.locktype = 'transactionid' AND t.pid IS NULL AND t.granted \
+         LEFT JOIN pg_prepared_xacts p ON p.transaction = t.transactionid \
          WHERE l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
          AND l.pid IS DISTINCT FROM pg_backend_pid() AND l.mode IN ({conflicting})",
         table = literal(&lock.qualified()),

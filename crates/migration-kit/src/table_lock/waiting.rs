@@ -9,7 +9,7 @@ use sea_orm::sqlx::PgConnection;
 use super::lives::Lives;
 use super::mode::{lock_statement, queueing_lock_statement};
 use super::policy::Observed;
-use super::{Decision, Holder, LockMode, Policy, TableLock, holders};
+use super::{Decision, Holder, HolderKind, LockMode, Policy, TableLock, holders};
 use crate::event::{self, Origin};
 use crate::session::{self, BOOKKEEPING, DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, Limits, sqlstate};
 
@@ -248,11 +248,12 @@ fn jittered(pause: Duration) -> Duration {
 
 fn describe(holder: &Holder) -> String {
     let age_s = holder.age.as_secs();
-    let application = match holder.application.as_str() {
-        "" => String::new(),
-        name => format!(" (`{name}`)"),
+    let who = match (holder.kind, holder.application.as_str()) {
+        (HolderKind::PreparedTransaction, name) => name.to_owned(),
+        (_, "") => format!("process {}", holder.pid),
+        (_, name) => format!("process {} (`{name}`)", holder.pid),
     };
-    format!("process {}{application} has held {} for {age_s} s or more", holder.pid, holder.mode)
+    format!("{who} has held {} for {age_s} s or more", holder.mode)
 }
 
 #[cfg(test)]
