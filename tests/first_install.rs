@@ -1,6 +1,6 @@
 //! A first install goes to the end: no old code reads what contract steps remove, and there are no rows to lose.
 
-use crate::support::{Lab, run};
+use crate::support::{Fault, Lab, Relay, run};
 
 /// How many of the bookreader's migrations are applied, of how many.
 fn applied(lab: &Lab) -> (u64, bool) {
@@ -33,6 +33,19 @@ fn an_interrupted_first_install_ends_as_one_that_was_not() {
         assert_eq!(applied(&lab), (8, true), "{relation}");
         lab.migrate(&["verify", "bookreader"]).exits(0);
     }
+}
+
+/// Nothing of it is half done then: the migrations so far are applied, and the next one was not begun.
+#[test]
+fn interrupted_between_two_migrations_it_ends_the_same() {
+    let lab = Lab::empty();
+    let relay = Relay::at_commit(&lab, "running", Fault::Unsent);
+    run(lab.command(&["up", "bookreader"]).env("DATABASE_URL", relay.url())).exits(1);
+    let (n_before, _) = applied(&lab);
+    assert!(n_before > 0, "{n_before}");
+    lab.migrate(&["up", "bookreader"]).exits(0);
+    assert_eq!(applied(&lab), (8, true));
+    lab.migrate(&["verify", "bookreader"]).exits(0);
 }
 
 #[test]

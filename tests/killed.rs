@@ -53,6 +53,11 @@ fn killed_in_an_index_build_the_leftover_is_built_again() {
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     ");
+    let verified = lab.migrate(&["verify", "chat"]).stdout;
+    assert!(
+        verified.contains("`m20251017_000001_add_message_source` was begun and not finished"),
+        "{verified}"
+    );
     hanging.release();
     lab.migrate(&["up", "chat"]).exits(0);
     assert_eq!(hanging.watch.query(INDEX_IS_VALID), "t");

@@ -82,6 +82,9 @@ fn a_held_lock_is_shown() {
     chat     running  1        3        m20251016_000001_create_messages  chat.seaql_migrations_chat
     chat: the migration lock is held by pid [pid] (migrate chat:m20251017_000001_add_message_source, local socket) since [timestamp]
     ");
+    let verified = lab.migrate(&["verify", "chat"]).stdout;
+    assert!(verified.contains("· the migration lock is held by pid "), "{verified}");
+    assert_eq!(lab.migrate(&["verify", "chat", "--json"]).json()["services"][0]["running"], true);
     first.release();
     first.run.finish().exits(0);
     first.watch.until(SESSIONS, "0");

@@ -17,6 +17,7 @@ mod formats;
 mod killed;
 mod locks;
 mod looking;
+mod lost;
 mod names;
 mod reading;
 mod readme;

@@ -18,24 +18,33 @@ impl Hanging {
     /// `up bookreader` in the middle of its first migration, which is one transaction: another transaction, which has not
     /// ended, has created the last table that the migration is about to create.
     pub(crate) fn in_a_transaction(lab: &Lab) -> Self {
+        Self::in_a_transaction_of(lab, Lab::start)
+    }
+
+    /// The same of a run that is started otherwise.
+    pub(crate) fn in_a_transaction_of(lab: &Lab, start: impl FnOnce(&Lab, &[&str]) -> Running) -> Self {
         let mut in_the_way = lab.session();
         in_the_way.query("CREATE SCHEMA bookreader");
         in_the_way.query("BEGIN");
         in_the_way.query("CREATE TABLE bookreader.reading_progress ()");
-        Self::waiting(lab, "bookreader", in_the_way, "transactionid")
+        Self::waiting(lab, start(lab, &["up", "bookreader"]), in_the_way, "transactionid")
     }
 
     /// `up chat` at the end of a concurrent index build: another transaction has a snapshot from before it.
     pub(crate) fn in_an_index_build(lab: &Lab) -> Self {
+        Self::in_an_index_build_of(lab, Lab::start)
+    }
+
+    /// The same of a run that is started otherwise.
+    pub(crate) fn in_an_index_build_of(lab: &Lab, start: impl FnOnce(&Lab, &[&str]) -> Running) -> Self {
         lab.migrate(&["up", "chat@m20251016"]).exits(0);
         let mut in_the_way = lab.session();
         in_the_way.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
         in_the_way.query("SELECT 1");
-        Self::waiting(lab, "chat", in_the_way, "virtualxid")
+        Self::waiting(lab, start(lab, &["up", "chat"]), in_the_way, "virtualxid")
     }
 
-    fn waiting(lab: &Lab, service: &str, in_the_way: Session, wait_event: &str) -> Self {
-        let run = lab.start(&["up", service]);
+    fn waiting(lab: &Lab, run: Running, in_the_way: Session, wait_event: &str) -> Self {
         let mut watch = lab.session();
         watch.until(&format!("{SESSIONS} AND wait_event = '{wait_event}'"), "1");
         Self { run, watch, in_the_way }

@@ -3,6 +3,7 @@
 mod directory;
 pub(crate) mod filters;
 mod hanging;
+mod relay;
 mod running;
 mod session;
 
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 pub(crate) use directory::Directory;
 pub(crate) use hanging::{Hanging, SESSIONS};
+pub(crate) use relay::{Fault, Relay};
 pub(crate) use running::Running;
 pub(crate) use session::Session;
 

@@ -112,7 +112,9 @@ impl Exit {
     fn of_upkeep(error: &UpkeepError) -> Self {
         match error {
             UpkeepError::UnknownService { .. } => Self::Usage,
-            UpkeepError::Connect(_) | UpkeepError::Read { .. } => Self::Connection,
+            UpkeepError::Connect(_) | UpkeepError::ReadOnly { .. } | UpkeepError::Read { .. } => {
+                Self::Connection
+            }
             UpkeepError::Lock(error) => Self::of_lock(error),
             UpkeepError::Database { .. } => Self::Failed,
             UpkeepError::Interrupted { .. } => Self::Interrupted,
@@ -141,11 +143,13 @@ impl Exit {
     fn of_step(error: &StepError) -> Self {
         match error {
             StepError::RolledBack { .. } | StepError::Isolation { .. } => Self::Failed,
-            StepError::Partial { .. } | StepError::EndedItsTransaction { .. } => Self::Partial,
+            StepError::Partial { .. }
+            | StepError::EndedItsTransaction { .. }
+            | StepError::CommitUnknown { .. } => Self::Partial,
             StepError::Verify { .. } => Self::Integrity,
             StepError::DataLoss { .. } | StepError::Guard { .. } => Self::Refused,
             StepError::TableLock { .. } => Self::Busy,
-            StepError::Interrupted { .. } => Self::Interrupted,
+            StepError::Interrupted { .. } | StepError::Unanswered { .. } => Self::Interrupted,
         }
     }
 

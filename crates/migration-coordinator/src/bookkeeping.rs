@@ -6,12 +6,14 @@
 //!
 //! It is long because all statements that write a history are here, where one sees what they leave behind together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use migration_kit::table_lock::{PATIENCE_SETTING, TableLock};
 use migration_kit::{MigrationName, driver_error, literal, quote_identifier};
 use migration_plan::Direction;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, TransactionTrait, Value};
+use sea_orm::sqlx::Row;
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, Value};
 
 use crate::deployment::{Placed, qualified};
 use crate::run::Caller;
@@ -24,6 +26,8 @@ pub(crate) enum Outcome {
     Succeeded,
     Failed,
     Interrupted,
+    /// It failed before it had changed anything, and counts as never begun.
+    Unchanged,
 }
 
 impl Outcome {
@@ -33,6 +37,7 @@ impl Outcome {
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
+            Self::Unchanged => "unchanged",
         }
     }
 }
@@ -71,7 +76,7 @@ pub(crate) async fn install(session: &Session, placed: &Placed, schema_exists: b
            run text NOT NULL, migration varchar NOT NULL, \
            direction text NOT NULL CONSTRAINT {} CHECK (direction IN ('apply', 'revert')), \
            started_at timestamptz NOT NULL, finished_at timestamptz, \
-           outcome text NOT NULL CONSTRAINT {} CHECK (outcome IN ('running', 'succeeded', 'failed', 'interrupted')), \
+           outcome text NOT NULL CONSTRAINT {} CHECK (outcome IN ('running', 'succeeded', 'failed', 'interrupted', 'unchanged')), \
            checksum text, role text NOT NULL DEFAULT session_user, host text NOT NULL, tool text NOT NULL, error text, \
            first_install boolean NOT NULL DEFAULT false, consent text)",
         placed.version_table(),
@@ -177,25 +182,81 @@ pub(crate) async fn finish<C: ConnectionTrait>(
     tx.execute_raw(statement(&sql, values(caller, entry))).await.map(drop)
 }
 
-/// Begins a migration outside a transaction: commits that it runs. From then on, until it has ended well, it is neither
-/// applied nor reverted: what is to be reverted loses its row at once. Returns whether it had one.
-pub(crate) async fn begin(
-    session: &Session,
+/// A migration outside a transaction that was begun.
+pub(crate) struct Beginning {
+    /// `applied_at` of the version row that a revert gave up.
+    pub(crate) row: Option<i64>,
+    /// The transaction that wrote it: its number in the database, and in its session.
+    transaction: i64,
+    transaction_of_session: i64,
+}
+
+/// Begins a migration outside a transaction. Once this is committed, and until it has ended well, it is neither applied
+/// nor reverted: what is to be reverted gives up its row at once.
+pub(crate) async fn begin<C: ConnectionTrait>(
+    tx: &C,
     placed: &Placed,
     caller: &Caller,
     entry: Entry<'_>,
+) -> Result<Beginning, DbErr> {
+    let mut row = None;
+    if entry.direction == Direction::Revert {
+        begin_backfills_anew(tx, placed).await?;
+        let sql = format!(
+            "/* migrate */ DELETE FROM {} WHERE version = $1 RETURNING applied_at",
+            placed.version_table()
+        );
+        let deleted = tx.query_one_raw(statement(&sql, [entry.migration.as_str().into()])).await?;
+        row = deleted.map(|row| row.try_get_by_index(0)).transpose()?;
+    }
+    record(tx, placed, caller, entry).await?;
+    let sql =
+        format!("/* migrate */ SELECT pg_catalog.pg_current_xact_id()::text::int8, {NUMBER_IN_SESSION}");
+    let numbers = query_one(tx, &sql, []).await?;
+    let [transaction, transaction_of_session] = [numbers.try_get_by_index(0)?, numbers.try_get_by_index(1)?];
+    Ok(Beginning { row, transaction, transaction_of_session })
+}
+
+/// The number of the session's transactions until now, this one included; those that only read count too.
+const NUMBER_IN_SESSION: &str = "(SELECT split_part(virtualxid, '/', 2)::int8 FROM pg_catalog.pg_locks \
+                                 WHERE locktype = 'virtualxid' AND pid = pg_catalog.pg_backend_pid())";
+
+/// Gives a reverted migration its row back if nothing was done since [`begin`], and returns whether that is so. It is sure
+/// if the migration had no transaction, or only one that the server refused, or if nobody's was committed; otherwise it is
+/// not known, and the answer is no.
+pub(crate) async fn take_back(
+    session: &Session,
+    placed: &Placed,
+    migration: &MigrationName,
+    beginning: &Beginning,
+    refused_by_server: bool,
 ) -> Result<bool, DbErr> {
-    let tx = session.db().begin().await?;
-    let had_row = match entry.direction {
-        Direction::Apply => false,
-        Direction::Revert => {
-            begin_backfills_anew(&tx, placed).await?;
-            give_up_row(&tx, placed, entry.migration, "").await?
-        }
-    };
-    record(&tx, placed, caller, entry).await?;
-    tx.commit().await?;
-    Ok(had_row)
+    /// More are not asked for one by one.
+    const TRANSACTIONS: i64 = 10_000;
+    let Beginning { row, transaction, transaction_of_session } = beginning;
+    // The question is a transaction too.
+    let n_unchanging = if refused_by_server { 2 } else { 1 };
+    let sql = format!(
+        "/* migrate */ SELECT {NUMBER_IN_SESSION} - {transaction_of_session} <= {n_unchanging} \
+           OR next - {transaction} < {TRANSACTIONS} AND NOT EXISTS (\
+             SELECT FROM generate_series({transaction} + 1, next - 1) AS number \
+             WHERE pg_catalog.pg_xact_status(number::text::xid8) = 'committed') \
+         FROM (SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::int8 AS next) AS now"
+    );
+    let rows =
+        session.rows(&sql).await.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(Arc::new(error))))?;
+    if !rows.first().is_some_and(|row| row.get::<bool, _>(0)) {
+        return Ok(false);
+    }
+    if let Some(applied_at) = row {
+        let sql = format!(
+            "/* migrate */ INSERT INTO {} (version, applied_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            placed.version_table()
+        );
+        let values = [migration.as_str().into(), (*applied_at).into()];
+        session.db().execute_raw(statement(&sql, values)).await?;
+    }
+    Ok(true)
 }
 
 /// Gives up a claim that a transaction left behind when its migration ended it, and returns whether there was one.

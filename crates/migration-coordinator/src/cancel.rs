@@ -5,10 +5,20 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use futures_channel::oneshot;
+use futures_timer::Delay;
 use futures_util::FutureExt;
 use futures_util::future::{Either, Shared, select};
+
+/// Runs to the end unless that takes longer: then `None`, and the future is dropped.
+pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+    match select(pin!(future), Delay::new(limit)).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(_) => None,
+    }
+}
 
 /// Waits for [`Stop::now`]. Clones wait for the same call.
 #[derive(Clone)]

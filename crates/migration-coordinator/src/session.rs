@@ -5,18 +5,17 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_timer::Delay;
-use futures_util::future::{Either, select};
-use migration_kit::settings;
+use migration_kit::{driver_error, settings};
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Postgres, Row};
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 
+use crate::cancel::within;
 use crate::database::{DatabaseUrl, tls};
 
 /// A directory in which no server listens.
@@ -28,6 +27,38 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long a statement waits for the session's only connection. It is free unless a migration holds it and asks for
 /// it once more, which would wait for ever.
 const ACQUIRE: Duration = Duration::from_secs(5);
+
+/// How long ending a session may take.
+const CLOSE: Duration = Duration::from_secs(3);
+
+/// Whether an error means that the session is gone, so that the answer to its last message is not known.
+pub(crate) fn is_lost(error: &DbErr) -> bool {
+    match driver_error(error) {
+        // 08: the connection failed. 57P: the server shuts down, or somebody ended the session.
+        Some(sqlx::Error::Database(reported)) => {
+            reported.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
+        }
+        Some(
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed,
+        ) => true,
+        _ => false,
+    }
+}
+
+/// The error of a session that is gone, in words for it: the driver only sees that a file ended, or that [`NOWHERE`] is no
+/// directory.
+pub(crate) fn in_plain_words(error: DbErr) -> DbErr {
+    match driver_error(&error) {
+        Some(sqlx::Error::Io(_) | sqlx::Error::PoolClosed) => {
+            DbErr::Custom("the connection to the server was lost".to_owned())
+        }
+        _ => error,
+    }
+}
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +151,7 @@ pub(crate) struct Session {
     pool: PgPool,
     db: DatabaseConnection,
     pid: i32,
+    given_up: AtomicBool,
 }
 
 impl Session {
@@ -155,7 +187,8 @@ impl Session {
             .map_err(|source| ConnectError::classify(url, source))?;
         // A lost connection is not replaced: there is nothing at this address.
         pool.set_connect_options(PgConnectOptions::new_without_pgpass().socket(NOWHERE));
-        let mut session = Self { db: DatabaseConnection::from(pool.clone()), pool, pid: 0 };
+        let db = DatabaseConnection::from(pool.clone());
+        let mut session = Self { pool, db, pid: 0, given_up: AtomicBool::new(false) };
         session.pid = session.prove(url, &marker).await?;
         let failed = |source| ConnectError::classify(url, source);
         session.rows(&settings::after_connecting()).await.map_err(failed)?;
@@ -199,12 +232,29 @@ impl Session {
         self.pool.acquire().await.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
     }
 
-    /// Ends the session. Its locks are given up before, so that who comes next finds them free although the server
+    /// Takes note that the server no longer answers: nothing more is asked of it.
+    pub(crate) fn give_up(&self) {
+        self.given_up.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the server no longer answers.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::SeqCst)
+    }
+
+    /// Ends the session. Its locks are given up before, so that the next session finds them free although the server
     /// process may still be ending.
     pub(crate) async fn close(self) {
-        // A session that is lost has no locks left to give up.
-        drop(self.rows("/* migrate */ SELECT pg_catalog.pg_advisory_unlock_all()").await);
-        self.pool.close().await;
+        if self.is_given_up() {
+            return;
+        }
+        let closing = Box::pin(async {
+            // A session that is lost has no locks left to give up.
+            drop(self.rows("/* migrate */ SELECT pg_catalog.pg_advisory_unlock_all()").await);
+            self.pool.close().await;
+        });
+        // Where it takes longer, the connection is dropped.
+        within(CLOSE, closing).await;
     }
 }
 
@@ -216,10 +266,8 @@ pub(crate) async fn connect_to_read(url: &DatabaseUrl) -> Result<PgConnection, C
         .application_name("migrate")
         .statement_cache_capacity(0)
         .disable_statement_logging();
-    let connected = match select(pin!(PgConnection::connect_with(&options)), Delay::new(CONNECT)).await {
-        Either::Left((connected, _)) => connected,
-        Either::Right(_) => Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())),
-    };
+    let connected = within(CONNECT, PgConnection::connect_with(&options)).await;
+    let connected = connected.unwrap_or_else(|| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())));
     connected.map_err(|source| ConnectError::classify(url, source))
 }
 

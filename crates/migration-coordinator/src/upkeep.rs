@@ -33,6 +33,12 @@ pub enum UpkeepError {
     /// The migration lock was not taken.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// Nothing can be written there.
+    #[error("`{database}` is read-only: a standby, or set so")]
+    ReadOnly {
+        /// The database.
+        database: String,
+    },
     /// Something could not be read.
     #[error("`{service}`: the database could not be read")]
     Read {
@@ -160,13 +166,18 @@ pub async fn under_lock<T, F: Future<Output = T>>(
     let application = bookkeeping::application(placed, None);
     let session = Session::open(url, &application, &bookkeeping::search_path(placed)).await?;
     let locked = async {
+        let read_only = "/* migrate */ SELECT pg_catalog.current_setting('transaction_read_only') = 'on'";
+        let failed = |source| UpkeepError::Read { service: service.clone(), source: driver(source) };
+        if session.rows(read_only).await.map_err(failed)?.first().is_some_and(|row| row.get(0)) {
+            return Err(UpkeepError::ReadOnly { database: url.to_string() });
+        }
         let _lock = MigrationLock::take(&session, placed, wait).await?;
-        Ok::<_, LockError>(work(session.db().clone()).await)
+        Ok(work(session.db().clone()).await)
     };
     let done = cancellation.unless_cancelled(locked).await;
     session.close().await;
     match done {
-        Some(done) => Ok(done?),
+        Some(done) => done,
         None => Err(UpkeepError::Interrupted { service: service.clone() }),
     }
 }
@@ -178,6 +189,7 @@ impl UpkeepError {
         match self {
             Self::UnknownService { .. } => Some("`status` lists the services"),
             Self::Connect(error) => Some(error.hint()),
+            Self::ReadOnly { .. } => Some("connect to the primary"),
             Self::Lock(LockError::Busy { .. }) => {
                 Some("see `locks`, and try again when the other run is over")
             }

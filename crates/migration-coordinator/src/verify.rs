@@ -15,7 +15,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use crate::bookkeeping::search_path;
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
-use crate::survey::{Survey, SurveyError};
+use crate::survey::{Holder, Survey, SurveyError};
 
 /// How many violating rows are shown; a check selects no more of a row than its reader may see.
 const SHOWN: usize = 3;
@@ -52,6 +52,10 @@ pub struct ServiceVerification {
     pub n_migrations: usize,
     /// Applied migrations that are not known here: what they promised could not be asked.
     pub unknown: Vec<MigrationName>,
+    /// Migrations that were begun and not finished: what others promised may not hold until they are.
+    pub begun: Vec<MigrationName>,
+    /// The session that holds the service's migration lock: what it changes may not hold until it is done.
+    pub holder: Option<Holder>,
     /// One entry per check of an applied migration, or why the service could not be asked.
     pub results: Result<Vec<CheckResult>, Arc<SurveyError>>,
 }
@@ -114,6 +118,8 @@ pub async fn verify(deployment: &Deployment, services: &[ServiceName]) -> Vec<Se
             service: placed.name().clone(),
             n_migrations: applied.len(),
             unknown: unknown.into_iter().cloned().collect(),
+            begun: facts.begun().cloned().collect(),
+            holder: facts.holder.clone(),
             results,
         });
     }

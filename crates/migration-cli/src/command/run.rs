@@ -20,6 +20,10 @@ use crate::exit::Exit;
 use crate::output::{duration, error, timestamp};
 use crate::program::Context;
 
+/// How long a run that was stopped looks at where it left the services. If the server does not answer, what was seen before
+/// is said.
+const STOPPED: Duration = Duration::from_secs(2);
+
 /// What `--json` prints of a run.
 #[derive(Serialize)]
 struct Document {
@@ -139,7 +143,13 @@ async fn perform(
     match context.output.format {
         Format::Human => {
             // Where there was something to do, another run may have done it.
-            let survey = if planned.is_empty() { survey } else { Survey::take(&connected.deployment).await };
+            let survey = if planned.is_empty() {
+                survey
+            } else {
+                let now = Survey::take(&connected.deployment);
+                let limit = if options.cancellation.is_cancelled() { STOPPED } else { Duration::MAX };
+                tokio::time::timeout(limit, now).await.unwrap_or(survey)
+            };
             summary(context, &connected, &survey, &report, begun);
         }
         Format::Json => context.output.document(&document(command, &connected, &survey, &report, exit))?,

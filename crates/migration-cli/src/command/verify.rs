@@ -3,6 +3,7 @@
 use migration_coordinator::{CheckResult, ServiceVerification, verify as verify_now};
 use serde::Serialize;
 
+use super::locks::held;
 use super::{connect, names};
 use crate::exit::Exit;
 use crate::output::error;
@@ -24,6 +25,8 @@ struct ServiceDocument {
     service: String,
     checks: Vec<CheckResult>,
     unknown: Vec<String>,
+    begun: Vec<String>,
+    running: bool,
     error: Option<error::Told>,
 }
 
@@ -41,6 +44,8 @@ pub(super) async fn verify(context: &Context, services: &[String]) -> anyhow::Re
         let services = verifications.into_iter().map(|verification| ServiceDocument {
             service: verification.service.to_string(),
             unknown: verification.unknown.iter().map(ToString::to_string).collect(),
+            begun: verification.begun.iter().map(ToString::to_string).collect(),
+            running: verification.holder.is_some(),
             error: verification.results.as_ref().err().map(|error| error::tell(error.as_ref())),
             checks: verification.results.unwrap_or_default(),
         });
@@ -105,6 +110,14 @@ fn print(context: &Context, verification: &ServiceVerification) {
         } else if result.report {
             output.line(format!("  {} {}: {}", paint.faint("·"), result.says, result.found));
         }
+    }
+    if let Some(holder) = &verification.holder {
+        let line = format!("{}: what it has not finished may not hold yet", held(holder));
+        output.line(format!("  {} {line}", paint.warn("·")));
+    }
+    for name in verification.begun.iter().filter(|_| verification.holder.is_none()) {
+        let line = format!("`{name}` was begun and not finished: what it changes may not hold until it is");
+        output.line(format!("  {} {line}", paint.warn("·")));
     }
     for name in &verification.unknown {
         output.line(format!("  {} not checked: `{name}` is applied and not known here", paint.bad("?")));

@@ -169,13 +169,11 @@ impl HumanLayer {
 
     fn table_lock_waiting(&self, fields: &Fields) {
         self.note(&format!(
-            "waiting for the {} lock on `{}` of `{}` · behind pid {} ({}), in a transaction for {} · {}",
+            "waiting for the {} lock on `{}` of `{}` · behind {} · {}",
             fields.text("mode"),
             fields.text("relation"),
             fields.text("service"),
-            fields.signed("blocker_pid").unwrap_or_default(),
-            fields.text("blocker_application"),
-            duration(Duration::from_millis(fields.number("blocker_age_ms"))),
+            blocker(fields),
             duration(Duration::from_millis(fields.number("waited_ms"))),
         ));
     }
@@ -205,12 +203,9 @@ impl<S: Subscriber> Layer<S> for HumanLayer {
                 duration(Duration::from_millis(fields.number("waited_ms")))
             )),
             "table_lock_waiting" => self.table_lock_waiting(&fields),
-            "statement_waiting" => self.note(&format!(
-                "`{service}`: `{migration}` waits for pid {} ({}), whose transaction is {} old",
-                fields.signed("blocker_pid").unwrap_or_default(),
-                fields.text("blocker_application"),
-                duration(Duration::from_millis(fields.number("blocker_age_ms"))),
-            )),
+            "statement_waiting" => {
+                self.note(&format!("`{service}`: `{migration}` waits for {}", blocker(&fields),))
+            }
             "rejected" => self.rejected(&fields),
             "notice" => {
                 self.note(&format!(

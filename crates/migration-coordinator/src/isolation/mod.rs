@@ -18,7 +18,7 @@
 mod question;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use migration_kit::MigrationName;
 use sea_orm::sqlx::Row;
@@ -55,13 +55,28 @@ pub(crate) struct Touched {
     pub(crate) violations: Vec<Violation>,
 }
 
+/// The connection from which a transaction is seen from outside: made when it is first needed, and kept.
+#[derive(Default)]
+pub(crate) struct Outside<'d>(Mutex<Option<Reading<'d>>>);
+
+impl<'d> Outside<'d> {
+    fn take(&self) -> Option<Reading<'d>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn keep(&self, reading: Reading<'d>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reading);
+    }
+}
+
 /// Asks what this transaction touched outside of what the service owns or declared, and sets `search_path` back to
 /// the service's schema: the migration may have changed it, and its checks run next.
-pub(crate) async fn touched<C: ConnectionTrait>(
+pub(crate) async fn touched<'d, C: ConnectionTrait>(
     tx: &C,
-    deployment: &Deployment,
+    deployment: &'d Deployment,
     placed: &Placed,
     migration: &MigrationName,
+    outside: &Outside<'d>,
 ) -> Result<Touched, DbErr> {
     let (schema, search_path, whole_schema) =
         (placed.schema.clone(), search_path(placed), !placed.shares_schema());
@@ -80,7 +95,7 @@ pub(crate) async fn touched<C: ConnectionTrait>(
     for row in &rows {
         objects.extend(Object::read(row)?);
     }
-    let objects = seen_from_outside(objects, deployment, placed).await?;
+    let objects = seen_from_outside(objects, deployment, placed, outside).await?;
     let declared = placed.service.migration(migration).map_or(&[][..], |m| &m.details().touches);
     let violations = objects.into_iter().filter_map(|object| judge(object, deployment, placed, declared));
     Ok(Touched { begun_at, violations: violations.collect() })
@@ -122,10 +137,11 @@ impl Object {
 /// Looks objects up from outside, where they stand as they were before the migration until it commits: those that are
 /// gone, to name them, and those in a schema that the service shares, to tell what it made itself, which is not there
 /// yet, and what it renamed.
-async fn seen_from_outside(
+async fn seen_from_outside<'d>(
     objects: Vec<Object>,
-    deployment: &Deployment,
+    deployment: &'d Deployment,
     placed: &Placed,
+    outside: &Outside<'d>,
 ) -> Result<Vec<Object>, DbErr> {
     let (unclear, mut clear): (Vec<Object>, Vec<Object>) = objects.into_iter().partition(|object| {
         object.role.is_none() || (placed.shares_schema() && object.schema == placed.schema)
@@ -134,12 +150,17 @@ async fn seen_from_outside(
         return Ok(clear);
     }
     let url = &deployment.databases()[placed.database];
-    let mut outside = Reading::open(url).await.map_err(|e| DbErr::Custom(e.to_string()))?;
+    let kept = outside.take();
+    let mut reading = match kept {
+        Some(reading) => reading,
+        None => Reading::open(url).await.map_err(|e| DbErr::Custom(e.to_string()))?,
+    };
     let numbers: Vec<(i64, i64)> = unclear.iter().map(|object| (object.catalog, object.oid)).collect();
     let failed = |e| DbErr::Query(RuntimeErr::SqlxError(Arc::new(e)));
-    outside.begin().await.map_err(failed)?;
-    let rows = outside.rows(&question::outside(&numbers)).await.map_err(failed)?;
-    outside.close().await;
+    reading.begin().await.map_err(failed)?;
+    let rows = reading.rows(&question::outside(&numbers)).await.map_err(failed)?;
+    reading.end().await;
+    outside.keep(reading);
     for object in unclear {
         let is_it = |row: &&_| {
             Row::get::<i64, _>(*row, 0) == object.catalog && Row::get::<i64, _>(*row, 1) == object.oid

@@ -12,6 +12,7 @@ use super::RunError;
 use super::preflight;
 use super::{DoneStep, Report};
 use super::{Place, Run};
+use crate::bookkeeping::Outcome;
 use crate::deployment::Placed;
 use crate::event;
 use crate::session::Session;
@@ -32,7 +33,7 @@ impl Run<'_> {
                 }
                 session.close().await;
             }
-            Err(error) => report.failures.push(error.into()),
+            Err(error) => report.failures.push(error),
         }
     }
 
@@ -114,10 +115,10 @@ async fn attempt(
         }
     }
     // A constraint that is checked last can fail here; whose it is, is not known.
-    tx.commit().await.map_err(|source| {
-        let number = waits.len() - 1;
-        Failure { number, begun: started, error: StepError::rolled_back(waits[number].0, source) }
-    })?;
+    let number = waits.len() - 1;
+    let last = waits[number].0;
+    let committed = workers[&last.id.service].commit(tx, last, Outcome::Succeeded).await;
+    committed.map_err(|error| Failure { number, begun: started, error })?;
     let told = |(step, done): (&Step, DoneStep)| {
         event::migration_finished(step, done.elapsed, done.already);
         done

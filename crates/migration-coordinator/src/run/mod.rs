@@ -23,8 +23,9 @@ use migration_plan::{History, Plan};
 use crate::bookkeeping;
 use crate::deployment::{Deployment, Placed};
 use crate::event;
+use crate::isolation::Outside;
 use crate::lock::MigrationLock;
-use crate::session::{ConnectError, Session};
+use crate::session::Session;
 use crate::step::{RunContext, Worker};
 use crate::survey::{Survey, SurveyError, history};
 
@@ -122,9 +123,15 @@ struct Run<'a> {
 type Place<'a> = (&'a Placed, &'a Session);
 
 impl Run<'_> {
-    async fn open(&self, placed: &Placed) -> Result<Session, ConnectError> {
+    async fn open(&self, placed: &Placed) -> Result<Session, RunError> {
         let url = &self.deployment.databases()[placed.database];
-        Session::open(url, &bookkeeping::application(placed, None), &bookkeeping::search_path(placed)).await
+        let (application, search_path) =
+            (bookkeeping::application(placed, None), bookkeeping::search_path(placed));
+        let opened = Box::pin(Session::open(url, &application, &search_path));
+        match self.options.cancellation.unless_cancelled(opened).await {
+            Some(session) => Ok(session?),
+            None => Err(RunError::Interrupted),
+        }
     }
 
     async fn take_lock(&self, placed: &Placed, session: &Session) -> Result<MigrationLock, RunError> {
@@ -135,8 +142,18 @@ impl Run<'_> {
         }
     }
 
-    /// Reads and plans once more, now that nobody else can change anything, and makes what is missing.
+    /// Reads and plans once more, now that nobody else can change anything, and makes what is missing; unless the run is
+    /// stopped meanwhile.
     async fn plan_again(&self, planned: &Plan, places: &[Place<'_>]) -> Result<(Plan, History), RunError> {
+        let planning = Box::pin(self.plan_under_locks(planned, places));
+        self.options.cancellation.unless_cancelled(planning).await.unwrap_or(Err(RunError::Interrupted))
+    }
+
+    async fn plan_under_locks(
+        &self,
+        planned: &Plan,
+        places: &[Place<'_>],
+    ) -> Result<(Plan, History), RunError> {
         let mut now_there = self.survey.services.clone();
         for (placed, session) in places {
             let unread = |source| {
@@ -183,7 +200,16 @@ impl Run<'_> {
         let is_first = matches!(self.goal, Goal::Apply { .. }) && history.is_first_install(placed.name());
         let first_install =
             if is_first { plan.steps_of(placed.name()).last().map(|step| &step.id) } else { None };
-        Worker { context: self.context, deployment: self.deployment, placed, session, lock, first_install }
+        let outside = Outside::default();
+        Worker {
+            context: self.context,
+            deployment: self.deployment,
+            placed,
+            session,
+            lock,
+            outside,
+            first_install,
+        }
     }
 
     /// Lets nothing new begin.

@@ -66,7 +66,7 @@ impl Run<'_> {
             }
             Err(error) => {
                 self.stop();
-                failures.push(error.into());
+                failures.push(error);
             }
         }
         (done, failures)

@@ -7,6 +7,7 @@ use sea_orm::DbErr;
 
 use crate::bookkeeping::{Outcome, is_creation_race};
 use crate::isolation::Violation;
+use crate::session::in_plain_words as plain;
 use crate::verify::CheckResult;
 
 /// Why a migration was not applied or reverted.
@@ -94,6 +95,17 @@ pub enum StepError {
         #[source]
         source: TableLockError,
     },
+    /// The connection was lost while the migration was committed, and whether it was could not be found out.
+    #[error("`{}`: it is not known whether migration `{}` was committed while {}", id.service, id.name, gerund(*direction))]
+    CommitUnknown {
+        /// The migration.
+        id: MigrationId,
+        /// Apply or revert.
+        direction: Direction,
+        /// How the connection was lost.
+        #[source]
+        source: DbErr,
+    },
     /// The run was stopped.
     #[error("`{}`: migration `{}` was interrupted while {}", id.service, id.name, gerund(*direction))]
     Interrupted {
@@ -102,15 +114,47 @@ pub enum StepError {
         /// Apply or revert.
         direction: Direction,
     },
+    /// The run was stopped, and the server did not answer.
+    #[error(
+        "`{}`: migration `{}` was interrupted while {}, and the server does not answer: its process {pid} may still be at work",
+        id.service, id.name, gerund(*direction)
+    )]
+    Unanswered {
+        /// The migration.
+        id: MigrationId,
+        /// Apply or revert.
+        direction: Direction,
+        /// The server process that ran it.
+        pid: i32,
+    },
 }
 
 impl StepError {
     pub(crate) fn rolled_back(step: &Step, source: DbErr) -> Self {
-        Self::RolledBack { id: step.id.clone(), direction: step.direction, source }
+        Self::RolledBack { id: step.id.clone(), direction: step.direction, source: plain(source) }
     }
 
     pub(super) fn partial(step: &Step, source: DbErr) -> Self {
-        Self::Partial { id: step.id.clone(), direction: step.direction, source }
+        Self::Partial { id: step.id.clone(), direction: step.direction, source: plain(source) }
+    }
+
+    /// The same of a migration whose earlier steps stand.
+    pub(super) fn into_partial(self) -> Self {
+        match self {
+            Self::RolledBack { id, direction, source } => Self::Partial { id, direction, source },
+            Self::TableLock { id, direction, source } => {
+                Self::Partial { id, direction, source: DbErr::Custom(chain(&source)) }
+            }
+            other => other,
+        }
+    }
+
+    pub(super) fn commit_unknown(step: &Step, source: DbErr) -> Self {
+        Self::CommitUnknown { id: step.id.clone(), direction: step.direction, source: plain(source) }
+    }
+
+    pub(super) fn unanswered(step: &Step, pid: i32) -> Self {
+        Self::Unanswered { id: step.id.clone(), direction: step.direction, pid }
     }
 
     /// For a transactional migration of which a part was committed before its end.
@@ -130,7 +174,10 @@ impl StepError {
 
     /// How the journal calls it.
     pub(super) fn outcome(&self) -> Outcome {
-        if matches!(self, Self::Interrupted { .. }) { Outcome::Interrupted } else { Outcome::Failed }
+        match self {
+            Self::Interrupted { .. } | Self::Unanswered { .. } => Outcome::Interrupted,
+            _ => Outcome::Failed,
+        }
     }
 
     /// What to do next.
@@ -189,6 +236,16 @@ impl StepError {
             Self::Interrupted { id, direction } => {
                 format!("run `{}` again to go on", command(id, *direction))
             }
+            Self::CommitUnknown { id, direction, .. } => format!(
+                "see `status {}` once the server answers, and run `{}` again if it was not",
+                id.service,
+                command(id, *direction)
+            ),
+            Self::Unanswered { id, direction, .. } => format!(
+                "once the server answers, see `locks` and `status {}`, then run `{}` again to go on",
+                id.service,
+                command(id, *direction)
+            ),
         }
     }
 }

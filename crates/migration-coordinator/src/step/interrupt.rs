@@ -10,10 +10,15 @@ use migration_plan::Step;
 
 use super::StepError;
 use super::Worker;
+use crate::cancel::within;
 use crate::session;
 
 /// How long a cancelled migration may take to give up before its session is ended.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// How long the order to end its session may take. Where it does not arrive, the session is dropped, and the server has to
+/// notice by itself.
+const END: Duration = Duration::from_secs(1);
 
 /// How often a cancelled migration's statement is cancelled again: it may be between two statements.
 const CANCEL_EVERY: Duration = Duration::from_millis(50);
@@ -33,23 +38,28 @@ impl Worker<'_> {
             return result;
         }
         let asked = Instant::now();
-        while asked.elapsed() < GRACE {
-            self.signal("pg_cancel_backend").await;
+        while let Some(rest) = GRACE.checked_sub(asked.elapsed()) {
+            within(rest, self.signal("pg_cancel_backend")).await;
             if let Either::Left((result, _)) = select(&mut work, Delay::new(CANCEL_EVERY)).await {
-                return result.map_err(|_| StepError::interrupted(step));
+                return result.map_err(|error| match error {
+                    StepError::CommitUnknown { .. } => error,
+                    _ => StepError::interrupted(step),
+                });
             }
         }
-        self.signal("pg_terminate_backend").await;
-        Err(StepError::interrupted(step))
+        if within(END, self.signal("pg_terminate_backend")).await == Some(true) {
+            return Err(StepError::interrupted(step));
+        }
+        self.session.give_up();
+        Err(StepError::unanswered(step, self.session.pid()))
     }
 
-    /// Sends a signal to the session's server process from beside it. If that cannot be done, the grace time runs out
-    /// and the session is dropped, which the server notices by itself.
-    async fn signal(&self, function: &str) {
+    /// Sends a signal to the session's server process from beside it, and returns whether it was sent or is in vain because
+    /// the process is gone.
+    async fn signal(&self, function: &str) -> bool {
         let url = &self.deployment.databases()[self.placed.database];
-        if let Ok(mut beside) = session::connect_to_read(url).await {
-            let sql = format!("/* migrate */ SELECT pg_catalog.{function}({})", self.session.pid());
-            drop(session::rows(&mut beside, &sql).await);
-        }
+        let Ok(mut beside) = session::connect_to_read(url).await else { return false };
+        let sql = format!("/* migrate */ SELECT pg_catalog.{function}({})", self.session.pid());
+        session::rows(&mut beside, &sql).await.is_ok()
     }
 }

@@ -8,23 +8,26 @@
 //!
 //! It is long because it is one path, read from its beginning to its end.
 
+mod call;
+mod commit;
 mod error;
 mod interrupt;
+mod steps;
 mod watch;
 
 use std::time::{Duration, Instant};
 
-use migration_kit::table_lock::{Policy, TableLock, Waiting, is_retryable};
+use migration_kit::table_lock::{LockMode, Policy, TableLock, Waiting, is_retryable};
 use migration_kit::{Check, Listed, MigrationId, Origin};
 use migration_plan::{Direction, Step};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
 use sea_orm_migration::SchemaManager;
 
 use crate::bookkeeping::{self, CREATION_RACES, Entry, Outcome};
-use crate::cancel::Cancellation;
+use crate::cancel::{Cancellation, within};
 use crate::deployment::{Deployment, Placed};
 use crate::event;
-use crate::isolation::{self, Violation};
+use crate::isolation::{self, Outside, Violation};
 use crate::lock::MigrationLock;
 use crate::run::Caller;
 use crate::session::Session;
@@ -32,6 +35,9 @@ use crate::verify::{self, CheckResult};
 
 pub use error::StepError;
 use error::chain;
+
+/// How long a run that was stopped waits for the journal to take its last line; another waits as long as it is patient.
+const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// What all migrations of a run share.
 pub(crate) struct RunContext {
@@ -50,6 +56,8 @@ pub(crate) struct Worker<'a> {
     pub(crate) placed: &'a Placed,
     pub(crate) session: &'a Session,
     pub(crate) lock: &'a MigrationLock,
+    /// Sees its transactions from outside.
+    pub(crate) outside: Outside<'a>,
     /// In a first install of the service, the migration that ends it.
     pub(crate) first_install: Option<&'a MigrationId>,
 }
@@ -68,7 +76,7 @@ impl Worker<'_> {
         event::migration_started(step);
         let begun = Instant::now();
         let result = if step.transactional {
-            self.cancellable(step, self.transactionally(step)).await
+            self.cancellable(step, Box::pin(self.transactionally(step))).await
         } else {
             self.stepwise(step, begun).await
         };
@@ -89,7 +97,7 @@ impl Worker<'_> {
     ) -> Result<Done, StepError> {
         event::migration_started(step);
         let begun = Instant::now();
-        let before = isolation::touched(tx, self.deployment, self.placed, &step.id.name)
+        let before = isolation::touched(tx, self.deployment, self.placed, &step.id.name, &self.outside)
             .await
             .map_err(|source| StepError::rolled_back(step, source))?;
         self.cancellable(step, self.body(tx, step, waiting, begun, &before.violations)).await
@@ -113,7 +121,10 @@ impl Worker<'_> {
         }
         let mut connection =
             self.session.connection().await.map_err(|source| StepError::rolled_back(step, source))?;
-        let locks = self.locks(step);
+        let mut locks = self.bookkeeping_locks();
+        if step.transactional {
+            locks.extend(self.locks(step));
+        }
         let waited = waiting.after_failure(&mut connection, &locks);
         match self.context.cancellation.unless_cancelled(waited).await {
             Some(waited) => waited.map_err(|source| StepError::TableLock {
@@ -131,11 +142,19 @@ impl Worker<'_> {
         event::migration_failed(step, elapsed, error.outcome().as_str(), &message);
         // A late cancellation may hit the journal instead of what it was meant for. If the database no longer listens,
         // the journal's last line says what is true: `running`, or nothing where nothing remains.
-        for _ in 0..2 {
-            if self.record_failure(step, elapsed, error, &message).await.is_ok() {
-                break;
+        let recording = Box::pin(async {
+            for _ in 0..2 {
+                if self.record_failure(step, elapsed, error, &message).await.is_ok() {
+                    break;
+                }
             }
+        });
+        if self.session.is_given_up() {
+            return;
         }
+        let is_stopped = self.context.cancellation.is_cancelled();
+        within(if is_stopped { LAST_WORD } else { self.context.policy.patience.max(LAST_WORD) }, recording)
+            .await;
     }
 
     async fn record_failure(
@@ -146,7 +165,12 @@ impl Worker<'_> {
         message: &str,
     ) -> Result<(), DbErr> {
         let (db, placed, caller) = (self.session.db(), self.placed, &self.context.caller);
-        let entry = self.entry(step, error.outcome(), elapsed, Some(message.to_owned()));
+        let was_taken_back = !step.transactional && step.begun.is_none();
+        let outcome = match error {
+            StepError::RolledBack { .. } if was_taken_back => Outcome::Unchanged,
+            _ => error.outcome(),
+        };
+        let entry = self.entry(step, outcome, elapsed, Some(message.to_owned()));
         if !matches!(error, StepError::EndedItsTransaction { .. }) {
             return bookkeeping::record(db, placed, caller, entry).await;
         }
@@ -176,7 +200,7 @@ impl Worker<'_> {
         let failed = |source| StepError::rolled_back(step, source);
         let tx = self.session.db().begin().await.map_err(failed)?;
         match self.body(&tx, step, waiting, begun, &[]).await {
-            Ok(done) => tx.commit().await.map(|()| done).map_err(failed),
+            Ok(done) => self.commit(tx, step, Outcome::Succeeded).await.map(|()| done),
             Err(error) => {
                 // The server rolls back too if the session is lost, so the first error is the one to tell.
                 drop(tx.rollback().await);
@@ -208,6 +232,7 @@ impl Worker<'_> {
         let failed = |source| StepError::rolled_back(step, source);
         let (migration, placed) = (self.migration(step), self.placed);
         let lock_timeout = Some(self.context.policy.stall_budget);
+        self.lock_bookkeeping(tx, waiting).await.map_err(failed)?;
         if step.begun.is_some() {
             bookkeeping::give_up_claim(tx, placed, &step.id.name).await.map_err(failed)?;
         }
@@ -231,8 +256,9 @@ impl Worker<'_> {
         }
         self.consented(tx, step).await?;
         self.call(step, &SchemaManager::new(tx)).await.map_err(failed)?;
-        let mut touched =
-            isolation::touched(tx, self.deployment, placed, &step.id.name).await.map_err(failed)?;
+        let mut touched = isolation::touched(tx, self.deployment, placed, &step.id.name, &self.outside)
+            .await
+            .map_err(failed)?;
         if touched.begun_at != claim.begun_at {
             let what = "the transaction that it ran in has ended";
             return Err(StepError::ended_its_transaction(step, DbErr::Custom(what.to_owned())));
@@ -249,58 +275,6 @@ impl Worker<'_> {
         let entry = self.entry(step, Outcome::Succeeded, begun.elapsed(), None);
         bookkeeping::finish(tx, placed, &self.context.caller, entry).await.map_err(failed)?;
         Ok(Done::Here)
-    }
-
-    /// A migration outside a transaction. Its steps can be repeated, so a killed run is resumed by running it again.
-    async fn stepwise(&self, step: &Step, begun: Instant) -> Result<Done, StepError> {
-        let partial = |source| StepError::partial(step, source);
-        let (db, placed, caller) = (self.session.db(), self.placed, &self.context.caller);
-        bookkeeping::settle(self.session, placed, &step.id.name, self.context.policy.patience)
-            .await
-            .map_err(partial)?;
-        if step.direction == Direction::Apply {
-            self.guard(db, step, &self.migration(step).details().guards).await?;
-        }
-        self.consented(db, step).await?;
-        // What others left behind is for them to mend; what an earlier try of this migration left is not passed over.
-        let invalid_before = if step.begun.is_some() {
-            Vec::new()
-        } else {
-            bookkeeping::invalid_indexes(db, placed).await.map_err(partial)?
-        };
-        let running = self.entry(step, Outcome::Running, begun.elapsed(), None);
-        let had_row = bookkeeping::begin(self.session, placed, caller, running).await.map_err(partial)?;
-        let work = async { self.call(step, &SchemaManager::new(db)).await.map_err(partial) };
-        self.cancellable(step, self.watched(step, work)).await?;
-        let mut invalid = bookkeeping::invalid_indexes(db, placed).await.map_err(partial)?;
-        invalid.retain(|index| !invalid_before.contains(index));
-        if !invalid.is_empty() {
-            return Err(partial(DbErr::Custom(format!(
-                "invalid indexes were left behind: {}",
-                invalid.join(", ")
-            ))));
-        }
-        let tx = db.begin().await.map_err(partial)?;
-        let claim =
-            bookkeeping::claim(&tx, placed, &step.id.name, step.direction, None).await.map_err(partial)?;
-        if step.direction == Direction::Apply {
-            self.verify(&tx, step, false).await?;
-        }
-        let succeeded = self.entry(step, Outcome::Succeeded, begun.elapsed(), None);
-        bookkeeping::finish(&tx, placed, caller, succeeded).await.map_err(partial)?;
-        tx.commit().await.map_err(partial)?;
-        let is_ours = match step.direction {
-            Direction::Apply => claim.is_ours,
-            Direction::Revert => had_row || step.begun.is_some(),
-        };
-        Ok(if is_ours { Done::Here } else { Done::Already })
-    }
-
-    async fn call(&self, step: &Step, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-        match step.direction {
-            Direction::Apply => self.migration(step).body().up(manager).await,
-            Direction::Revert => self.migration(step).body().down(manager).await,
-        }
     }
 
     /// In a first install nobody was asked whether data may be lost, because there was none: refuses where some was
@@ -390,6 +364,18 @@ impl Worker<'_> {
     fn locks(&self, step: &Step) -> Vec<TableLock> {
         let recorded = self.placed.lock_file.locks(&step.id.name, step.direction);
         recorded.iter().map(|lock| TableLock::new(&self.placed.schema, &lock.relation, lock.mode)).collect()
+    }
+
+    /// Locks the tables of the bookkeeping that are written next, or fails at once, so that a wait for them is patient, and
+    /// reported, as for any other table.
+    async fn lock_bookkeeping<C: ConnectionTrait>(&self, tx: &C, waiting: &Waiting) -> Result<(), DbErr> {
+        let statements = waiting.lock_statements(&self.bookkeeping_locks());
+        tx.execute_unprepared(&statements.join("; ")).await.map(drop)
+    }
+
+    fn bookkeeping_locks(&self) -> Vec<TableLock> {
+        let tables = [self.placed.service.version_table(), &self.placed.journal_name()];
+        tables.map(|table| TableLock::new(&self.placed.schema, table, LockMode::RowExclusive)).to_vec()
     }
 
     fn migration(&self, step: &Step) -> &Listed {

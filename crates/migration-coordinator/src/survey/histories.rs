@@ -184,8 +184,14 @@ impl<'r> JournalRows<'r> {
             match lines.entry(name) {
                 Entry::Occupied(mut lines) => lines.get_mut().take(id, direction, outcome, checksum),
                 Entry::Vacant(none) => {
-                    let mut first =
-                        Lines { last: id, direction, running: None, succeeded: None, applied: None };
+                    let mut first = Lines {
+                        last: id,
+                        direction,
+                        running: None,
+                        ended: None,
+                        succeeded: None,
+                        applied: None,
+                    };
                     first.take(id, direction, outcome, checksum);
                     none.insert(first);
                 }
@@ -200,6 +206,8 @@ struct Lines<'r> {
     last: i64,
     direction: Direction,
     running: Option<i64>,
+    /// After which nothing is left of what was begun.
+    ended: Option<i64>,
     succeeded: Option<i64>,
     /// That of an apply, with its checksum.
     applied: Option<(i64, &'r str)>,
@@ -212,7 +220,10 @@ impl<'r> Lines<'r> {
         }
         if outcome == Outcome::Running.as_str() {
             self.running = self.running.max(Some(id));
+        } else if outcome == Outcome::Unchanged.as_str() {
+            self.ended = self.ended.max(Some(id));
         } else if outcome == Outcome::Succeeded.as_str() {
+            self.ended = self.ended.max(Some(id));
             self.succeeded = self.succeeded.max(Some(id));
             if direction == Direction::Apply {
                 self.applied = self.applied.max(Some((id, checksum)));
@@ -225,7 +236,7 @@ impl<'r> Lines<'r> {
         JournalFacts {
             direction: self.direction,
             checksum: checksum.map(str::to_owned),
-            begun: self.running > self.succeeded,
+            begun: self.running > self.ended,
             succeeded: self.succeeded.is_some(),
         }
     }

@@ -303,6 +303,13 @@ impl ServiceFacts {
         matches!(self.access, Access::Read | Access::Absent)
     }
 
+    /// Migrations that were begun and not finished. A row in the version table outweighs the journal.
+    pub(crate) fn begun(&self) -> impl Iterator<Item = &MigrationName> {
+        let is_applied = |name: &MigrationName| self.applied.iter().any(|applied| applied.name == *name);
+        let begun = self.journal.iter().filter(|(_, journal)| journal.begun).map(|(name, _)| name);
+        begun.filter(move |name| !is_applied(name))
+    }
+
     /// Rows that a transaction claimed and did not finish say that a migration was begun, not that it is applied.
     fn sort_claims_out(&mut self) {
         let (claims, applied) =

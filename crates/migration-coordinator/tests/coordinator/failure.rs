@@ -55,6 +55,69 @@ async fn a_stepwise_migration_that_stopped_midway_is_resumed() {
 }
 
 #[tokio::test]
+async fn steps_of_which_the_first_failed_were_never_begun() {
+    let shop = |up: &[&str], down: &[&str]| {
+        let steps = up.iter().fold(step(NEXT).stepwise(), |step, sql| step.up(*sql));
+        service("shop", vec![create(), down.iter().fold(steps, |step, sql| step.down(*sql))])
+    };
+    let cases: [(&[&str], bool); 6] = [
+        (&["SELEC 1"], true),
+        (&["SELECT 1 / 0"], true),
+        (&["INSERT INTO item VALUES (1 / 0)"], true),
+        (&["CREATE INDEX CONCURRENTLY item_id ON itme (id)"], true),
+        (&["INSERT INTO item VALUES (1)", "SELECT 1 / 0"], false),
+        (&["CREATE UNIQUE INDEX CONCURRENTLY item_id ON item ((1 / (id - 1)))"], false),
+    ];
+    for (statements, unchanged) in cases {
+        let bench = Bench::new();
+        bench.up_well(vec![service("shop", vec![create()])]).await;
+        bench.execute("INSERT INTO shop.item VALUES (1)").await;
+        let (error, _) = bench.up_badly(vec![shop(statements, &[])]).await;
+        let was = matches!(&error, RunError::Step(StepError::RolledBack { .. }));
+        assert_eq!(was, unchanged, "{statements:?}: {error:?}");
+        let (state, last) =
+            if unchanged { (ServiceState::Behind, "unchanged") } else { (ServiceState::Dirty, "failed") };
+        assert_eq!(bench.state(shop(statements, &[])).await.0, state, "{statements:?}");
+        assert_eq!(bench.journal(shop(statements, &[])).await.last(), Some(&format!("{NEXT} {last}")));
+        // Once it was begun, a failure of the first step does not tell that nothing was done.
+        let (error, _) = bench.up_badly(vec![shop(&["SELEC 1"], &[])]).await;
+        assert_eq!(matches!(&error, RunError::Step(StepError::RolledBack { .. })), unchanged, "{error:?}");
+        bench.execute("DROP INDEX IF EXISTS shop.item_id").await;
+        assert_eq!(bench.up_well(vec![shop(&[], &[])]).await, [format!("shop:{NEXT}")]);
+        let (error, _) = bench.down_badly(vec![shop(&[], &["SELEC 1"])], "shop@-1").await;
+        assert!(matches!(&error, RunError::Step(StepError::RolledBack { .. })), "{error:?}");
+        assert_eq!(
+            bench.state(shop(&[], &[])).await,
+            (ServiceState::Current, vec![]),
+            "it has its row again"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_a_failure_like_any_other() {
+    for (stepwise, before) in [(false, "nothing"), (true, "nothing"), (true, "a table")] {
+        let bench = Bench::new();
+        let kind = |step: crate::support::Step| if stepwise { step.stepwise() } else { step };
+        let shop = || {
+            let panics = kind(step(NEXT)).panics("not yet implemented");
+            let panics =
+                if before == "nothing" { panics } else { panics.up("CREATE TABLE IF NOT EXISTS half ()") };
+            vec![service("shop", vec![create(), panics, step(LAST)]), service("other", vec![create()])]
+        };
+        let (error, _) = bench.up_badly(shop()).await;
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("it panicked: not yet implemented"), "{source}");
+        let is_partial = matches!(&error, RunError::Step(StepError::Partial { .. }));
+        assert_eq!(is_partial, before != "nothing", "{error:?}");
+        let outcome = if stepwise && !is_partial { "unchanged" } else { "failed" };
+        assert_eq!(bench.journal(shop().remove(0)).await.last(), Some(&format!("{NEXT} {outcome}")));
+        let mended = service("shop", vec![create(), kind(step(NEXT)), step(LAST)]);
+        bench.up_well(vec![mended]).await;
+    }
+}
+
+#[tokio::test]
 async fn an_invalid_index_is_not_left_unsaid() {
     let bench = Bench::new();
     let shop = |statement: &str| {
@@ -69,6 +132,7 @@ async fn an_invalid_index_is_not_left_unsaid() {
         .await;
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(source.contains("invalid indexes were left behind: item_id"), "{source}");
+    assert!(source.contains("run `DROP INDEX CONCURRENTLY \"shop\".\"item_id\"` before it"), "{source}");
 }
 
 #[tokio::test]

@@ -99,3 +99,23 @@ async fn what_others_have_there_is_not() {
         assert!(found.contains(&violation.to_owned()), "`{sql}`: {found:?}");
     }
 }
+
+/// However many migrations are applied, what they made is looked at from one other connection.
+#[tokio::test]
+async fn a_run_sees_its_migrations_from_one_connection() {
+    let bench = Bench::new();
+    let create = |number: u32| {
+        let name = format!("m20250101_{number:06}_create_item");
+        step(name.leak()).up(format!("CREATE TABLE item_{number} (id integer)"))
+    };
+    let shop =
+        service("shop", (1..=12).map(create).collect()).with_default_schema("public").with_tables(&["item"]);
+    let mut session = bench.session().await;
+    let n_sessions = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()";
+    let before: u32 = session.rows(n_sessions).await.concat().parse().unwrap();
+    assert_eq!(bench.up_well(vec![shop]).await.len(), 12);
+    bench.until("SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = current_database()").await;
+    let after: u32 = session.rows(n_sessions).await.concat().parse().unwrap();
+    // Two that survey, one that migrates, one that looks, and one that waited for their end.
+    assert!((3..=8).contains(&(after - before)), "{before} {after}");
+}

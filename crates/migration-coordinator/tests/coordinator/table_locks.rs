@@ -5,6 +5,7 @@ use std::time::Duration;
 use migration_coordinator::{RunError, RunOptions, StepError, run};
 use migration_kit::Service;
 use migration_kit::table_lock::{Policy, TableLockError};
+use postgres_sandbox::Cluster;
 
 use crate::support::{Bench, Events, everything, options, service, step};
 
@@ -99,4 +100,64 @@ async fn all_or_nothing_waits_for_table_locks_too() {
     let report = report.unwrap();
     assert!(report.failures.is_empty(), "{report:#?}");
     assert_eq!(report.done.len(), 1);
+}
+
+/// The version table and the journal are waited for as any other table, by migrations of both kinds.
+#[tokio::test]
+async fn who_blocks_the_bookkeeping_is_named() {
+    let create = || step(CREATE).up("CREATE TABLE item (id integer)");
+    for (table, stepwise) in [
+        ("seaql_migrations_shop", false),
+        ("migration_journal_shop", false),
+        ("migration_journal_shop", true),
+    ] {
+        let bench = Bench::new();
+        bench.up_well(vec![service("shop", vec![create()])]).await;
+        let mut other = bench.session().await;
+        other.execute("BEGIN").await;
+        other.execute(&format!("LOCK TABLE shop.{table} IN SHARE MODE")).await;
+        let policy = Policy { patience: Duration::from_secs(1), ..Policy::default() };
+        let impatient = RunOptions { table_locks: policy, ..options() };
+        let add = step(ADD).up("ALTER TABLE item ADD COLUMN note text");
+        let shop = service("shop", vec![create(), if stepwise { add.stepwise() } else { add }]);
+        let (deployment, goal, events) = (bench.deployment(vec![shop]), everything(), Events::collect());
+        let report = run(&deployment, &goal, &impatient);
+        let released = async {
+            // The failure itself is a line of the journal, too.
+            events.until("migration_failed").await;
+            other.execute("ROLLBACK").await;
+        };
+        let (report, ()) = tokio::join!(report, released);
+        let failures = report.unwrap().failures;
+        let [RunError::Step(StepError::TableLock { source, .. })] = &failures[..] else {
+            panic!("{failures:?}")
+        };
+        let said = source.to_string();
+        assert!(said.contains(&format!("no ROW EXCLUSIVE lock on `shop.{table}`")), "{said}");
+        assert!(said.contains("(`app`) has held SHARE"), "{said}");
+        let waiting = events.of("table_lock_waiting").concat();
+        assert!(
+            waiting.contains(&format!("relation=\"{table}\""))
+                && waiting.contains("blocker_application=\"app\""),
+            "{waiting}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_prepared_transaction_that_blocks_is_called_by_its_name() {
+    let cluster = Cluster::builder().setting("max_prepared_transactions", "2").start().unwrap();
+    let bench = Bench::on(&cluster);
+    bench.up_well(vec![service("shop", vec![step(CREATE).up("CREATE TABLE item (id integer)")])]).await;
+    let mut other = bench.session().await;
+    for sql in ["BEGIN", "SELECT count(*) FROM shop.item", "PREPARE TRANSACTION 'the forgotten one'"] {
+        other.execute(sql).await;
+    }
+    let policy = Policy { patience: Duration::from_secs(1), ..Policy::default() };
+    let impatient = RunOptions { table_locks: policy, ..options() };
+    let failures = run(&bench.deployment(vec![shop()]), &everything(), &impatient).await.unwrap().failures;
+    let [RunError::Step(StepError::TableLock { source, .. })] = &failures[..] else { panic!("{failures:?}") };
+    let said = source.to_string();
+    assert!(said.contains(": prepared transaction the forgotten one has held ACCESS SHARE for "), "{said}");
+    other.execute("ROLLBACK PREPARED 'the forgotten one'").await;
 }

@@ -12,6 +12,7 @@ pub(crate) struct Step {
     down: Vec<String>,
     transactional: bool,
     backfill: Option<Backfill>,
+    panic: Option<&'static str>,
     details: Details,
 }
 
@@ -30,6 +31,7 @@ pub(crate) fn step(name: &'static str) -> Step {
         down: Vec::new(),
         transactional: true,
         backfill: None,
+        panic: None,
         details: Details::expand(),
     }
 }
@@ -62,6 +64,12 @@ impl Step {
     ) -> Self {
         self.backfill = Some(Backfill { service, table, statement: statement.into() });
         self.stepwise()
+    }
+
+    /// Ends `up` with a panic, after all statements.
+    pub(crate) fn panics(mut self, message: &'static str) -> Self {
+        self.panic = Some(message);
+        self
     }
 
     /// Takes it out of the transaction.
@@ -100,6 +108,9 @@ impl MigrationTrait for Step {
             let online = Online::new(manager, service, self.name).await?;
             let backfill = online.backfill(table).statement(statement);
             backfill.batch_rows(10).target(Duration::ZERO).run().await?;
+        }
+        if let Some(message) = self.panic {
+            panic!("{message}");
         }
         Ok(())
     }

@@ -1,0 +1,35 @@
+//! Calling a migration's own code. A panic in it is a failure like any other: it ends neither the run nor the program.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use migration_plan::{Direction, Step};
+use sea_orm::DbErr;
+use sea_orm_migration::SchemaManager;
+
+use super::Worker;
+
+impl Worker<'_> {
+    /// Calls the migration's `up` or `down`.
+    pub(super) async fn call(&self, step: &Step, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+        let body = self.migration(step).body();
+        // What the panic may have left half changed is the migration's own, which is not called again in this run, and the
+        // transaction, which is rolled back.
+        let called = AssertUnwindSafe(async {
+            match step.direction {
+                Direction::Apply => body.up(manager).await,
+                Direction::Revert => body.down(manager).await,
+            }
+        });
+        let panicked =
+            |panic: Box<dyn Any + Send>| DbErr::Custom(format!("it panicked: {}", message(&*panic)));
+        called.catch_unwind().await.unwrap_or_else(|panic| Err(panicked(panic)))
+    }
+}
+
+/// What a panic says: the text of `panic!`, which is all but those that `panic_any` throws.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
+}
