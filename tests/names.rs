@@ -64,3 +64,28 @@ fn a_schema_that_cannot_have_its_name_is_refused_before_anything_is_connected() 
     migrate(&lab, " ", &["up", "rag"]).exits(0);
     assert_eq!(lab.query("SELECT to_regclass('rag.user_knowledge')"), "rag.user_knowledge");
 }
+
+/// Two services whose tables bear one name are not half applied before that shows.
+#[test]
+fn services_whose_tables_collide_in_one_schema_are_refused_before_anything_is_connected() {
+    let lab = Lab::empty();
+    for arguments in [&["up"][..], &["up", "chat"], &["status"], &["plan"]] {
+        let mut command = lab.command(arguments);
+        command
+            .env("DATABASE_URL", "postgres://nobody@localhost:1/none")
+            .env("ASSESSMENTS_DATABASE_SCHEMA", "public")
+            .env("BOOKREADER_DATABASE_SCHEMA", "public");
+        let ran = run(&mut command).exits(2);
+        assert!(
+            ran.stderr.contains(
+                "`assessments` and `bookreader` both have a table `users`, and share the schema `public`"
+            ) && ran.stderr.contains("give `bookreader` a schema of its own"),
+            "{}",
+            ran.shown()
+        );
+    }
+    // Those that do not collide share it.
+    let mut command = lab.command(&["up", "chat", "rag"]);
+    command.env("CHAT_DATABASE_SCHEMA", "shared").env("RAG_DATABASE_SCHEMA", "shared");
+    run(&mut command).exits(0);
+}

@@ -86,7 +86,11 @@ impl Exit {
     pub(crate) fn of_run(error: &RunError) -> Self {
         match error {
             RunError::Survey(error) => Self::of_survey(error),
-            RunError::Connect(_) | RunError::Rights { .. } | RunError::ReadOnly { .. } => Self::Connection,
+            RunError::Connect(_)
+            | RunError::Rights { .. }
+            | RunError::ReadOnly { .. }
+            | RunError::Extension { .. }
+            | RunError::NoExtension { .. } => Self::Connection,
             RunError::Plan(error) => Self::of_plan(error),
             RunError::Lock(error) => Self::of_lock(error),
             RunError::Step(error) => Self::of_step(error),
@@ -99,7 +103,11 @@ impl Exit {
 
     fn of_deployment(error: &DeploymentError) -> Self {
         match error {
-            DeploymentError::SchemaName { .. } | DeploymentError::SharedVersionTable { .. } => Self::Usage,
+            DeploymentError::SchemaName { .. }
+            | DeploymentError::SharedVersionTable { .. }
+            | DeploymentError::ClaimedSchema { .. }
+            | DeploymentError::SharedTable { .. }
+            | DeploymentError::NoTables { .. } => Self::Usage,
             DeploymentError::Catalog(_) | DeploymentError::LockFile { .. } => Self::Integrity,
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration_kit::table_lock::{PATIENCE_SETTING, TableLock};
-use migration_kit::{MigrationName, driver_error, literal, quote_identifier};
+use migration_kit::{MigrationName, StandIn, driver_error, literal, quote_identifier};
 use migration_plan::Direction;
 use sea_orm::sqlx::Row;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, Value};
@@ -86,6 +86,9 @@ pub(crate) async fn install(session: &Session, placed: &Placed, schema_exists: b
         quote_identifier(&format!("{journal}_direction_check")),
         quote_identifier(&format!("{journal}_outcome_check")),
     );
+    let sql = placed.service.stand_ins().iter().fold(sql, |sql, StandIn { table, columns }| {
+        format!("{sql}; CREATE TABLE IF NOT EXISTS {} ({columns})", qualified(&placed.schema, table))
+    });
     let mut n_races = 0;
     loop {
         match session.db().execute_unprepared(&sql).await {
@@ -146,13 +149,13 @@ pub(crate) async fn claim<C: ConnectionTrait>(
            {write} RETURNING 1) \
          SELECT (SELECT count(*) FROM claimed) AS claimed, \
            {BEGUN_AT} AS begun_at, \
-           pg_catalog.set_config('search_path', $2, true), pg_catalog.set_config('TimeZone', 'UTC', true), \
-           pg_catalog.set_config('application_name', $3, true), \
-           pg_catalog.set_config('lock_timeout', $4, true)"
+           pg_catalog.set_config('search_path', {path}, true), pg_catalog.set_config('TimeZone', 'UTC', true), \
+           pg_catalog.set_config('application_name', $2, true), \
+           pg_catalog.set_config('lock_timeout', $3, true)",
+        path = search_path(placed),
     );
     let values = [
         migration.as_str().into(),
-        search_path(placed).into(),
         application(placed, Some(migration)).into(),
         lock_timeout.map_or(0, |limit| limit.as_millis().max(1)).to_string().into(),
     ];
@@ -310,16 +313,18 @@ pub(crate) async fn settle(
     migration: &MigrationName,
     patience: Duration,
 ) -> Result<(), DbErr> {
-    let sql = "/* migrate */ SELECT pg_catalog.set_config('search_path', $1, false), \
-               pg_catalog.set_config('TimeZone', 'UTC', false), pg_catalog.set_config('application_name', $2, false), \
-               pg_catalog.set_config($3, $4, false)";
+    let sql = format!(
+        "/* migrate */ SELECT pg_catalog.set_config('search_path', {}, false), \
+               pg_catalog.set_config('TimeZone', 'UTC', false), pg_catalog.set_config('application_name', $1, false), \
+               pg_catalog.set_config($2, $3, false)",
+        search_path(placed),
+    );
     let values = [
-        search_path(placed).into(),
         application(placed, Some(migration)).into(),
         PATIENCE_SETTING.into(),
         patience.as_millis().to_string().into(),
     ];
-    query_one(session.db(), sql, values).await.map(drop)
+    query_one(session.db(), &sql, values).await.map(drop)
 }
 
 /// Appends a line to the journal.
@@ -383,8 +388,23 @@ pub(crate) async fn present<C: ConnectionTrait>(
     Ok(present)
 }
 
-/// The service's schema as the only entry of a `search_path`; `pg_catalog` is in it by itself.
+/// An SQL expression: the `search_path` of a service at work. Its schema comes first, then those that hold extensions, which
+/// belong to the database and not to one service; `pg_catalog` is in it by itself.
+///
+/// The server is asked each time: another service may have made an extension a moment ago.
 pub(crate) fn search_path(placed: &Placed) -> String {
+    format!(
+        "pg_catalog.concat_ws(', ', {}, (\
+           SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(n.nspname), ', ') \
+           FROM pg_catalog.pg_extension x JOIN pg_catalog.pg_namespace n ON n.oid = x.extnamespace \
+           WHERE n.nspname NOT IN ('pg_catalog', {})))",
+        literal(&own_search_path(placed)),
+        literal(&placed.schema),
+    )
+}
+
+/// The service's schema as the only entry of a `search_path`, for a session that has not asked for extensions yet.
+pub(crate) fn own_search_path(placed: &Placed) -> String {
     quote_identifier(&placed.schema)
 }
 
@@ -468,10 +488,11 @@ pub(crate) fn is_bookkeeping(placed: &Placed, relation: &str) -> bool {
     bookkeeping_tables(placed).iter().any(|table| table == relation)
 }
 
-/// The tables of the service's bookkeeping, whether they are there or not.
+/// The tables of the service's bookkeeping, whether they are there or not, and those in place of another runner's.
 pub(crate) fn bookkeeping_tables(placed: &Placed) -> Vec<String> {
     let of_kind = |kind| format!("migration_{kind}_{}", placed.name());
     let mut tables = vec![placed.service.version_table().to_owned()];
     tables.extend(["journal", "backfill", "reject"].map(of_kind));
+    tables.extend(placed.service.stand_ins().iter().map(|stand_in| stand_in.table.clone()));
     tables
 }

@@ -22,7 +22,7 @@ pub struct Placement {
 
 /// All services of a program, placed.
 pub struct Deployment {
-    // Invariant: no two placements share a version table; checked in `new`.
+    // Invariant: no two placements share a version table, claim one schema, or name one table in it; checked in `new`.
     placements: Vec<Placed>,
     // Invariant: where each service is in `placements`.
     places: HashMap<ServiceName, usize>,
@@ -38,6 +38,8 @@ pub(crate) struct Placed {
     pub(crate) schema: String,
     pub(crate) database: usize,
     pub(crate) lock_file: LockFile,
+    /// Whether another service of the deployment lives in its schema.
+    has_neighbour: bool,
 }
 
 /// Why services cannot be coordinated together.
@@ -57,6 +59,40 @@ pub enum DeploymentError {
         second: ServiceName,
         /// Schema and table.
         table: String,
+    },
+    /// A service claims a schema for itself in which another one lives, or which another one claims too.
+    #[error("`{first}` and `{second}` cannot both have the schema `{schema}`: {why}")]
+    ClaimedSchema {
+        /// The service that claims it.
+        first: ServiceName,
+        /// The other.
+        second: ServiceName,
+        /// The schema.
+        schema: String,
+        /// How it is claimed.
+        why: &'static str,
+    },
+    /// Two services of one schema name the same table.
+    #[error("`{first}` and `{second}` both have a table `{table}`, and share the schema `{schema}`")]
+    SharedTable {
+        /// One service.
+        first: ServiceName,
+        /// The other.
+        second: ServiceName,
+        /// The schema.
+        schema: String,
+        /// The table.
+        table: String,
+    },
+    /// A service that shares its schema with another one does not say what is its own there.
+    #[error("`{service}` shares the schema `{schema}` with `{other}` and names no tables of its own")]
+    NoTables {
+        /// The service.
+        service: ServiceName,
+        /// The other.
+        other: ServiceName,
+        /// The schema.
+        schema: String,
     },
     /// A schema that PostgreSQL would not take under this name.
     #[error("`{service}`: its schema cannot be `{}`: {why}", schema.escape_debug())]
@@ -84,7 +120,7 @@ impl Deployment {
     ///
     /// # Errors
     /// [`DeploymentError`] if names or requirements do not fit, a schema cannot have its name, two services share a
-    /// version table, or a lock file is malformed.
+    /// version table, a schema that one of them claims, or a table's name, or a lock file is malformed.
     pub fn new(placements: Vec<Placement>) -> Result<Self, DeploymentError> {
         let catalog = Catalog::new(placements.iter().map(|p| p.service.known()).collect())?;
         let mut databases: Vec<DatabaseUrl> = Vec::new();
@@ -92,8 +128,11 @@ impl Deployment {
         let mut tables: BTreeMap<(usize, String), ServiceName> = BTreeMap::new();
         let mut placed = Vec::with_capacity(placements.len());
         for Placement { service, schema, url } in placements {
-            if let Some(why) = unusable(&schema) {
-                return Err(DeploymentError::SchemaName { service: service.name().clone(), schema, why });
+            for schema in [&schema].into_iter().chain(service.further_schemas()) {
+                if let Some(why) = unusable(schema) {
+                    let (service, schema) = (service.name().clone(), schema.clone());
+                    return Err(DeploymentError::SchemaName { service, schema, why });
+                }
             }
             let database = *identities.entry(url.identity()).or_insert_with(|| {
                 databases.push(url);
@@ -109,8 +148,9 @@ impl Deployment {
             }
             let lock_file = LockFile::parse(service.lock_file().unwrap_or_default())
                 .map_err(|source| DeploymentError::LockFile { service: service.name().clone(), source })?;
-            placed.push(Placed { service, schema, database, lock_file });
+            placed.push(Placed { service, schema, database, lock_file, has_neighbour: false });
         }
+        neighbours(&mut placed)?;
         let places = placed.iter().enumerate().map(|(place, p)| (p.name().clone(), place)).collect();
         Ok(Self { placements: placed, places, databases, catalog, allowed: BTreeSet::new() })
     }
@@ -162,8 +202,8 @@ impl Deployment {
     /// that names the table, or another name with which the object's begins, the longest one first.
     pub(crate) fn owner_of(&self, database: usize, schema: &str, name: &str) -> Option<&ServiceName> {
         let there = || self.placements.iter().filter(|p| p.database == database && p.schema == schema);
-        if let Some(whole) = there().find(|p| !p.shares_schema()) {
-            return Some(whole.name());
+        if let Some(whole) = self.owner_of_whole_schema(database, schema) {
+            return Some(whole);
         }
         let begins = |table: &&String| {
             name.strip_prefix(table.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
@@ -176,9 +216,20 @@ impl Deployment {
             .or_else(|| there().find(|p| crate::bookkeeping::is_bookkeeping(p, name)).map(Placed::name))
     }
 
+    /// The service that has this schema for itself: lives there alone, or names it as one more of its own.
+    pub(crate) fn owner_of_whole_schema(&self, database: usize, schema: &str) -> Option<&ServiceName> {
+        let is_whole = |p: &&Placed| {
+            p.database == database
+                && (p.schema == schema && !p.shares_schema() || p.has_further_schema(schema))
+        };
+        self.placements.iter().find(is_whole).map(Placed::name)
+    }
+
     /// The service whose schema this is.
     pub(crate) fn owner_of_schema(&self, database: usize, schema: &str) -> Option<&ServiceName> {
-        self.placements.iter().find(|p| p.database == database && p.schema == schema).map(Placed::name)
+        let is_of =
+            |p: &&Placed| p.database == database && (p.schema == schema || p.has_further_schema(schema));
+        self.placements.iter().find(is_of).map(Placed::name)
     }
 }
 
@@ -204,10 +255,72 @@ impl Placed {
         format!("migrate:{}.{}", self.schema, self.service.version_table())
     }
 
-    /// Whether the schema holds more than this service: `public`, or any other that is not the service's default.
+    /// Whether the schema may hold more than this service: `public`, any other that is not the service's default, and one in
+    /// which another service lives; unless the service says that all of it is its own.
     pub(crate) fn shares_schema(&self) -> bool {
-        self.schema != self.service.default_schema() || self.schema == "public"
+        let is_usual = self.schema == self.service.default_schema() && self.schema != "public";
+        self.has_neighbour || !(is_usual || self.service.owns_its_schema())
     }
+
+    fn has_further_schema(&self, schema: &str) -> bool {
+        self.service.further_schemas().iter().any(|further| further == schema)
+    }
+}
+
+/// Notes which services live in one schema, and refuses those that cannot.
+fn neighbours(placed: &mut [Placed]) -> Result<(), DeploymentError> {
+    for second in 1..placed.len() {
+        for first in 0..second {
+            let (a, b) = (&placed[first], &placed[second]);
+            if a.database != b.database {
+                continue;
+            }
+            for (a, b) in [(a, b), (b, a)] {
+                let claimed = a.service.further_schemas().iter();
+                if let Some(schema) = claimed.clone().find(|s| **s == b.schema || b.has_further_schema(s)) {
+                    return Err(claimed_schema(a, b, schema, "`with_schemas` names it as one service's own"));
+                }
+            }
+            if a.schema == b.schema {
+                side_by_side(a, b)?;
+                placed[first].has_neighbour = true;
+                placed[second].has_neighbour = true;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses two services of one schema of which one wants all of it, does not say what is its own, or wants what the other has.
+fn side_by_side(a: &Placed, b: &Placed) -> Result<(), DeploymentError> {
+    for (a, b) in [(a, b), (b, a)] {
+        if a.service.owns_its_schema() {
+            return Err(claimed_schema(
+                a,
+                b,
+                &a.schema,
+                "`owning_schema` says that all of it is one service's own",
+            ));
+        }
+        if a.service.tables().is_empty() && a.service.migrations().next().is_some() {
+            let (service, other, schema) = (a.name().clone(), b.name().clone(), a.schema.clone());
+            return Err(DeploymentError::NoTables { service, other, schema });
+        }
+    }
+    match a.service.tables().iter().find(|table| b.service.tables().contains(table)) {
+        Some(table) => Err(DeploymentError::SharedTable {
+            first: a.name().clone(),
+            second: b.name().clone(),
+            schema: a.schema.clone(),
+            table: table.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn claimed_schema(first: &Placed, second: &Placed, schema: &str, why: &'static str) -> DeploymentError {
+    let (first, second, schema) = (first.name().clone(), second.name().clone(), schema.to_owned());
+    DeploymentError::ClaimedSchema { first, second, schema, why }
 }
 
 /// Why no service can live in a schema of this name, if so.

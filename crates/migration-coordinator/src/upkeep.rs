@@ -164,7 +164,7 @@ pub async fn under_lock<T, F: Future<Output = T>>(
     let placed = find(deployment, service)?;
     let url = &deployment.databases()[placed.database];
     let application = bookkeeping::application(placed, None);
-    let session = Session::open(url, &application, &bookkeeping::search_path(placed)).await?;
+    let session = Session::open(url, &application, &bookkeeping::own_search_path(placed)).await?;
     let locked = async {
         let read_only = "/* migrate */ SELECT pg_catalog.current_setting('transaction_read_only') = 'on'";
         let failed = |source| UpkeepError::Read { service: service.clone(), source: driver(source) };

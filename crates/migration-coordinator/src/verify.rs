@@ -156,7 +156,10 @@ async fn ask_alone(
 ) -> CheckResult {
     let answer = async {
         reading.begin().await?;
-        let path = format!("/* migrate */ SET LOCAL search_path = {}", search_path(placed));
+        let path = format!(
+            "/* migrate */ SELECT pg_catalog.set_config('search_path', {}, true)",
+            search_path(placed)
+        );
         reading.rows(&path).await?;
         let rows = reading.rows(&question(check)).await?;
         let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;

@@ -1,7 +1,7 @@
 //! Checks: statements about a service's schema and data that a server can confirm, as data.
 //!
 //! A check is one query without parameters. It runs in a `READ ONLY` transaction, or in the migration's own, with the
-//! service's schema as the only entry of `search_path`. Making a check decides nothing; the coordinator runs it.
+//! service's schema as the first entry of `search_path`; schemas of extensions follow. Making a check decides nothing; the coordinator runs it.
 
 use migration_plan::MigrationName;
 
@@ -57,7 +57,7 @@ impl Check {
     /// another; a column that a later migration adds is no difference.
     #[must_use]
     pub fn table(table: &str, columns: &[&str]) -> Self {
-        let relation = format!("to_regclass({})", literal(&quote_identifier(table)));
+        let relation = format!("to_regclass({})", own(table));
         let mut sql = format!("SELECT 'the table does not exist' AS difference WHERE {relation} IS NULL");
         for column in columns {
             let (name, type_) = column.split_once(' ').unwrap_or((column, ""));
@@ -78,7 +78,7 @@ impl Check {
         let sql = format!(
             "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass({}) AND attname = {} AND NOT attisdropped \
              AND {COLUMN_TYPE} = {})",
-            literal(&quote_identifier(table)),
+            own(table),
             literal(column),
             literal(type_),
         );
@@ -90,7 +90,7 @@ impl Check {
     pub fn no_column(table: &str, column: &str) -> Self {
         let sql = format!(
             "SELECT NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass({}) AND attname = {} AND NOT attisdropped)",
-            literal(&quote_identifier(table)),
+            own(table),
             literal(column),
         );
         Self::holds(format!("column `{table}.{column}` is gone"), sql)
@@ -101,7 +101,7 @@ impl Check {
     pub fn index(index: &str) -> Self {
         let sql = format!(
             "SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass({}) AND indisvalid AND indisready)",
-            literal(&quote_identifier(index)),
+            own(index),
         );
         Self::holds(format!("index `{index}` is valid"), sql)
     }
@@ -109,7 +109,7 @@ impl Check {
     /// The index does not exist.
     #[must_use]
     pub fn no_index(index: &str) -> Self {
-        let sql = format!("SELECT to_regclass({}) IS NULL", literal(&quote_identifier(index)));
+        let sql = format!("SELECT to_regclass({}) IS NULL", own(index));
         Self::holds(format!("index `{index}` is gone"), sql)
     }
 
@@ -118,7 +118,7 @@ impl Check {
     pub fn constraint(table: &str, constraint: &str) -> Self {
         let sql = format!(
             "SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass({}) AND conname = {} AND convalidated)",
-            literal(&quote_identifier(table)),
+            own(table),
             literal(constraint),
         );
         Self::holds(format!("constraint `{constraint}` on `{table}` is validated"), sql)
@@ -129,7 +129,7 @@ impl Check {
     pub fn trigger(table: &str, trigger: &str) -> Self {
         let sql = format!(
             "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass({}) AND tgname = {} AND tgenabled IN ('O', 'A'))",
-            literal(&quote_identifier(table)),
+            own(table),
             literal(trigger),
         );
         Self::holds(format!("trigger `{trigger}` on `{table}` is enabled"), sql)
@@ -149,6 +149,12 @@ impl Check {
     fn new(kind: CheckKind, says: impl Into<String>, sql: impl Into<String>) -> Self {
         Self { says: says.into(), kind, sql: sql.into(), until: None }
     }
+}
+
+/// The qualified name of a relation of the service, as an SQL expression: schemas of extensions that follow in `search_path`
+/// may hold others of this name.
+fn own(relation: &str) -> String {
+    format!("quote_ident(current_schema()) || {}", literal(&format!(".{}", quote_identifier(relation))))
 }
 
 /// Quotes a text as an SQL string literal; needs `standard_conforming_strings = on`, the default since 9.1.

@@ -39,6 +39,15 @@ pub struct External {
     pub owner: String,
 }
 
+/// An empty table in the service's schema under the name of another runner's version table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandIn {
+    /// Name of the table.
+    pub table: String,
+    /// Its columns, as `CREATE TABLE` has them.
+    pub columns: String,
+}
+
 /// A service and all that the coordinator needs to know of it.
 pub struct Service {
     // Invariant: these names are valid and distinct; checked in `of`.
@@ -49,6 +58,10 @@ pub struct Service {
     default_schema: String,
     externals: Vec<External>,
     tables: Vec<String>,
+    owns_its_schema: bool,
+    further_schemas: Vec<String>,
+    stand_ins: Vec<StandIn>,
+    extensions: Vec<String>,
     version_table: String,
     lock_file: Option<Cow<'static, str>>,
 }
@@ -185,6 +198,10 @@ impl Service {
             version_table,
             externals: Vec::new(),
             tables: Vec::new(),
+            owns_its_schema: false,
+            further_schemas: Vec::new(),
+            stand_ins: Vec::new(),
+            extensions: Vec::new(),
             lock_file: None,
         };
         service.migrations.iter().try_for_each(|listed| service.check(&listed.name, &listed.details))?;
@@ -249,6 +266,42 @@ impl Service {
         self
     }
 
+    /// Says that all of its schema is the service's own, wherever it is placed: for a schema such as `public` that nobody
+    /// shares. Another service in it is refused, and the service's tables need not be named.
+    #[must_use]
+    pub fn owning_schema(mut self) -> Self {
+        self.owns_its_schema = true;
+        self
+    }
+
+    /// Names further schemas that the service's migrations make and that are its own; two services that name the same one are
+    /// refused. They are not in `search_path`.
+    #[must_use]
+    pub fn with_schemas(mut self, schemas: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.further_schemas.extend(schemas.into_iter().map(|schema| schema.as_ref().to_owned()));
+        self
+    }
+
+    /// Has an empty table in the service's schema before its first migration: for migrations that touch the version table of
+    /// the runner that they were written for. `columns` is what stands in the parentheses of `CREATE TABLE`:
+    /// `with_stand_in("_sqlx_migrations", "version bigint, checksum bytea")`.
+    #[must_use]
+    pub fn with_stand_in(mut self, table: &str, columns: &str) -> Self {
+        self.stand_ins.push(StandIn { table: table.to_owned(), columns: columns.to_owned() });
+        self
+    }
+
+    /// Names the extensions of PostgreSQL that the service's migrations need. They belong to the database, so they are
+    /// made once, before the first migration of a service that needs them, in `public` or, where that is gone, in a schema
+    /// `extensions`; one that is there already stays where it is. The `search_path` of migrations and checks leads there.
+    ///
+    /// Plain sea-orm makes none: a migration that has to work there too says `CREATE EXTENSION IF NOT EXISTS` itself.
+    #[must_use]
+    pub fn with_extensions(mut self, extensions: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.extensions.extend(extensions.into_iter().map(|extension| extension.as_ref().to_owned()));
+        self
+    }
+
     /// Names the version table where an existing database has it under another name; the service's `MigratorTrait` then
     /// says the same.
     #[must_use]
@@ -286,6 +339,30 @@ impl Service {
     #[must_use]
     pub fn tables(&self) -> &[String] {
         &self.tables
+    }
+
+    /// Whether all of its schema is the service's own, wherever it is placed.
+    #[must_use]
+    pub fn owns_its_schema(&self) -> bool {
+        self.owns_its_schema
+    }
+
+    /// Schemas of its own beside the one in which it lives.
+    #[must_use]
+    pub fn further_schemas(&self) -> &[String] {
+        &self.further_schemas
+    }
+
+    /// Empty tables in place of another runner's version table.
+    #[must_use]
+    pub fn stand_ins(&self) -> &[StandIn] {
+        &self.stand_ins
+    }
+
+    /// Extensions of PostgreSQL that the service's migrations need.
+    #[must_use]
+    pub fn extensions(&self) -> &[String] {
+        &self.extensions
     }
 
     /// Text of the service's `migrations.lock`, if it has one.

@@ -194,10 +194,15 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         Some(format!("{}, or delete all data in it with `db reset --yes`", missing.hint()))
     } else if let Some(error) = error.downcast_ref::<SandboxError>() {
         error.hint()
-    } else if let Some(DeploymentError::SharedVersionTable { second, .. }) =
-        error.downcast_ref::<DeploymentError>()
+    } else if let Some(
+        DeploymentError::SharedVersionTable { second, .. }
+        | DeploymentError::ClaimedSchema { second, .. }
+        | DeploymentError::SharedTable { second, .. },
+    ) = error.downcast_ref::<DeploymentError>()
     {
         Some(format!("give `{second}` a schema of its own"))
+    } else if let Some(DeploymentError::NoTables { service, .. }) = error.downcast_ref::<DeploymentError>() {
+        Some(format!("name its tables with `Service::with_tables`, or give `{service}` a schema of its own"))
     } else if let Some(DeploymentError::SchemaName { service, .. }) = error.downcast_ref::<DeploymentError>()
     {
         Some(format!("set `{}` to another name", variable(service, "DATABASE_SCHEMA")))

@@ -88,8 +88,8 @@ pub(crate) async fn touched<'d, C: ConnectionTrait>(
             return Ok(Touched { begun_at: row.try_get_by("begun_at")?, violations: Vec::new() });
         }
     }
-    let values = [schema.into(), search_path.into(), whole_schema.into()];
-    let rows = tx.query_all_raw(statement(&question::inside(), values)).await?;
+    let values = [schema.into(), whole_schema.into()];
+    let rows = tx.query_all_raw(statement(&question::inside(&search_path), values)).await?;
     let begun_at = rows.first().map_or(Ok(0), |row| row.try_get_by("begun_at"))?;
     let mut objects = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -135,8 +135,8 @@ impl Object {
 }
 
 /// Looks objects up from outside, where they stand as they were before the migration until it commits: those that are
-/// gone, to name them, and those in a schema that the service shares, to tell what it made itself, which is not there
-/// yet, and what it renamed.
+/// gone, to name them; those in a schema that the service shares, and extensions, to tell what it made itself, which is
+/// not there yet, and what it renamed.
 async fn seen_from_outside<'d>(
     objects: Vec<Object>,
     deployment: &'d Deployment,
@@ -144,7 +144,9 @@ async fn seen_from_outside<'d>(
     outside: &Outside<'d>,
 ) -> Result<Vec<Object>, DbErr> {
     let (unclear, mut clear): (Vec<Object>, Vec<Object>) = objects.into_iter().partition(|object| {
-        object.role.is_none() || (placed.shares_schema() && object.schema == placed.schema)
+        object.role.is_none()
+            || object.kind == "extension"
+            || (placed.shares_schema() && object.schema == placed.schema)
     });
     if unclear.is_empty() {
         return Ok(clear);
@@ -174,13 +176,17 @@ async fn seen_from_outside<'d>(
 }
 
 fn judge(object: Object, deployment: &Deployment, placed: &Placed, declared: &[String]) -> Option<Violation> {
-    let name = if object.schema.is_empty() {
+    // An extension belongs to the database, but for one that lies in a service's schema, where a migration made it.
+    let belongs_to_none = matches!(object.kind.as_str(), "schema" | "extension");
+    let name = if object.schema.is_empty() || belongs_to_none {
         object.name.clone()
     } else {
         format!("{}.{}", object.schema, object.name)
     };
     let owner = if object.kind == "schema" {
         deployment.owner_of_schema(placed.database, &object.name)
+    } else if object.kind == "extension" {
+        deployment.owner_of_whole_schema(placed.database, &object.schema)
     } else if object.schema == placed.schema && is_bookkeeping(placed, &object.name) {
         Some(placed.name())
     } else {

@@ -14,7 +14,65 @@ const ELSEWHERE: &str = "n.nspname NOT IN ('pg_catalog', 'pg_toast', 'informatio
                          AND n.nspname NOT LIKE 'pg\\_toast\\_temp\\_%'";
 
 /// Catalogs whose objects are locked, not their tables, when they are dropped.
-const OBJECT_CATALOGS: [&str; 4] = ["pg_proc", "pg_type", "pg_namespace", "pg_extension"];
+const OBJECT_CATALOGS: [&str; 7] = [
+    "pg_proc",
+    "pg_type",
+    "pg_namespace",
+    "pg_extension",
+    "pg_event_trigger",
+    "pg_publication",
+    "pg_foreign_server",
+];
+
+/// Catalogs of the whole server to whose locks PostgreSQL holds on until the transaction ends. What was written there is not
+/// looked up: only a superuser may read the first.
+const SERVER_CATALOGS: &str = "('pg_authid'::regclass, 'pg_auth_members'::regclass, 'pg_db_role_setting'::regclass, 'pg_tablespace'::regclass)";
+
+/// Objects of the database that are in no schema: kind, catalog, and of a row `x` its number, name, owner, and when it counts.
+const DATABASE_WIDE: [[&str; 6]; 10] = [
+    ["database", "pg_database", "oid", "x.datname::text", "pg_get_userbyid(x.datdba)", "true"],
+    ["event trigger", "pg_event_trigger", "oid", "x.evtname::text", "pg_get_userbyid(x.evtowner)", "true"],
+    ["publication", "pg_publication", "oid", "x.pubname::text", "pg_get_userbyid(x.pubowner)", "true"],
+    [
+        "table of a publication",
+        "pg_publication_rel",
+        "oid",
+        "x.prrelid::regclass::text",
+        OF_PUBLICATION,
+        "true",
+    ],
+    ["foreign server", "pg_foreign_server", "oid", "x.srvname::text", "pg_get_userbyid(x.srvowner)", "true"],
+    [
+        "foreign-data wrapper",
+        "pg_foreign_data_wrapper",
+        "oid",
+        "x.fdwname::text",
+        "pg_get_userbyid(x.fdwowner)",
+        "true",
+    ],
+    ["language", "pg_language", "oid", "x.lanname::text", "pg_get_userbyid(x.lanowner)", "true"],
+    // Those of one schema are told apart by nobody: they concern what is created there from now on.
+    [
+        "default privileges",
+        "pg_default_acl",
+        "oid",
+        "pg_get_userbyid(x.defaclrole)::text",
+        "pg_get_userbyid(x.defaclrole)",
+        "x.defaclnamespace = 0",
+    ],
+    ["comment", "pg_shdescription", "objoid", COMMENTED, "'unknown'::name", "true"],
+    ["comment", "pg_description", "objoid", COMMENTED, "'unknown'::name", COMMENT_COUNTS],
+];
+
+const OF_PUBLICATION: &str =
+    "(SELECT pg_get_userbyid(p.pubowner) FROM pg_publication p WHERE p.oid = x.prpubid)";
+
+const COMMENTED: &str = "pg_describe_object(x.classoid, x.objoid, 0)";
+
+/// A comment on an object that is in no schema; making an extension comments on it.
+const COMMENT_COUNTS: &str = "x.classoid IN ('pg_extension'::regclass, 'pg_event_trigger'::regclass, 'pg_publication'::regclass, \
+                              'pg_foreign_server'::regclass, 'pg_language'::regclass, 'pg_cast'::regclass) \
+                              AND x.objoid NOT IN (SELECT oid FROM made)";
 
 /// Completes `mode` to a condition: the lock of who wrote to a table or altered it. `SHARE` alone keeps writers out and
 /// changes nothing; building an index takes it too, but writes a row of `pg_class`.
@@ -48,22 +106,28 @@ pub(super) fn suspicion(schema: &str, search_path: &str) -> String {
            EXISTS (SELECT FROM pg_lock_status() AS held WHERE held.pid = pg_backend_pid() AND held.granted AND (\
              held.locktype = 'relation' AND held.mode {STRONGER} AND coalesce((\
                SELECT {} FROM pg_class x WHERE x.oid = held.relation), true) \
+             OR held.locktype = 'relation' AND held.mode = 'RowExclusiveLock' AND held.relation IN {SERVER_CATALOGS} \
              OR held.locktype = 'object' AND held.mode = 'AccessExclusiveLock')) \
            OR {} OR {} OR {} OR {} AS is_suspicious \
          FROM pg_namespace AS own CROSS JOIN mine WHERE own.nspname = {}",
-        literal(search_path),
+        search_path,
         elsewhere("x.relnamespace"),
         wrote("pg_class", &elsewhere("x.relnamespace")),
         wrote("pg_type", &elsewhere("x.typnamespace")),
         wrote("pg_namespace", "x.oid <> own.oid"),
-        ["pg_proc", "pg_enum", "pg_extension"].map(may_be_written).join(" OR "),
+        ["pg_proc", "pg_enum", "pg_extension"]
+            .into_iter()
+            .chain(DATABASE_WIDE.map(|[_, catalog, ..]| catalog))
+            .map(may_be_written)
+            .collect::<Vec<_>>()
+            .join(" OR "),
         literal(schema),
     )
 }
 
-/// What the transaction touched; of an extension that it made, the extension and none of its members. `$1` is the service's schema, `$2` the `search_path` to set, `$3` whether all of the
-/// schema is its own. One row at least, with nulls where nothing was touched.
-pub(super) fn inside() -> String {
+/// What the transaction touched; of an extension that it made or changed, the extension and none of its members. `$1` is the
+/// service's schema, `$2` whether all of the schema is its own. One row at least, with nulls where nothing was touched.
+pub(super) fn inside(search_path: &str) -> String {
     let functions =
         written("function", "pg_proc", "proname", "pronamespace", "proowner", "created or replaced", "true");
     let types = written(
@@ -84,10 +148,22 @@ pub(super) fn inside() -> String {
             )
         })
         .join(" ");
+    let database_wide = DATABASE_WIDE
+        .map(|[kind, catalog, number, name, owner, condition]| {
+            format!(
+                "UNION ALL SELECT '{kind}', '', {name}, {owner}::text, 'created or altered', \
+                        '{catalog}'::regclass::oid::int8, x.{number}::int8 \
+                 FROM {catalog} x CROSS JOIN mine WHERE (SELECT {}) AND {} AND {condition}",
+                may_be_written(catalog),
+                ours()
+            )
+        })
+        .join(" ");
     format!(
         "/* migrate */ WITH held AS MATERIALIZED (\
            SELECT locktype, relation, classid, objid, mode FROM pg_locks WHERE pid = pg_backend_pid() AND granted), \
          mine AS MATERIALIZED ({MINE}), \
+         made AS MATERIALIZED (SELECT x.oid FROM pg_extension x CROSS JOIN mine WHERE {ours}), \
          locked AS MATERIALIZED (SELECT relation, bool_or(mode <> 'RowExclusiveLock') AS altered FROM held \
            WHERE locktype = 'relation' AND mode {STRONGER} GROUP BY relation), \
          relations AS (SELECT relation AS oid, altered FROM locked \
@@ -105,7 +181,11 @@ pub(super) fn inside() -> String {
            FROM tables t JOIN pg_class c ON c.oid = t.oid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {ELSEWHERE} \
            UNION ALL SELECT 'table', '', '', NULL, 'dropped', 'pg_class'::regclass::oid::int8, relation::int8 \
            FROM locked WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = relation) \
-           {dropped} {functions} {types} \
+           UNION ALL SELECT DISTINCT 'catalog', 'pg_catalog', relation::regclass::text, \
+                  (SELECT pg_get_userbyid(c.relowner)::text FROM pg_class c WHERE c.oid = relation), 'written to', \
+                  'pg_class'::regclass::oid::int8, relation::int8 FROM held \
+           WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND relation IN {SERVER_CATALOGS} \
+           {dropped} {functions} {types} {database_wide} \
            UNION ALL SELECT 'type', n.nspname::text, t.typname::text, pg_get_userbyid(t.typowner)::text, 'altered', \
                   'pg_type'::regclass::oid::int8, t.oid::int8 \
            FROM pg_enum x JOIN pg_type t ON t.oid = x.enumtypid JOIN pg_namespace n ON n.oid = t.typnamespace CROSS JOIN mine \
@@ -113,15 +193,16 @@ pub(super) fn inside() -> String {
            UNION ALL SELECT 'schema', '', n.nspname::text, pg_get_userbyid(n.nspowner)::text, 'created or altered', \
                   'pg_namespace'::regclass::oid::int8, n.oid::int8 \
            FROM pg_namespace n JOIN pg_namespace x USING (oid) CROSS JOIN mine WHERE {ours} AND {ELSEWHERE} AND n.nspname <> $1 \
-           UNION ALL SELECT 'extension', '', x.extname::text, pg_get_userbyid(x.extowner)::text, 'created or altered', \
-                  'pg_extension'::regclass::oid::int8, x.oid::int8 FROM pg_extension x CROSS JOIN mine WHERE {ours}) \
-         SELECT set_config('search_path', $2, true), {BEGUN_AT} AS begun_at, t.kind, \
+           UNION ALL SELECT 'extension', n.nspname::text, x.extname::text, pg_get_userbyid(x.extowner)::text, 'created or altered', \
+                  'pg_extension'::regclass::oid::int8, x.oid::int8 \
+           FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace JOIN made ON made.oid = x.oid) \
+         SELECT set_config('search_path', {search_path}, true), {BEGUN_AT} AS begun_at, t.kind, \
                 coalesce(t.schema, '') AS schema, coalesce(t.name, '') AS name, t.role, coalesce(t.did, '') AS did, \
                 coalesce(t.catalog, 0) AS catalog, coalesce(t.oid, 0) AS oid \
          FROM (SELECT 1) AS always LEFT JOIN (\
-           SELECT DISTINCT * FROM touched WHERE NOT ($3 AND schema = $1) AND NOT EXISTS (\
-             SELECT FROM pg_depend e JOIN pg_extension x ON x.oid = e.refobjid CROSS JOIN mine \
-             WHERE e.classid::int8 = catalog AND e.objid::int8 = touched.oid AND e.deptype = 'e' AND {ours})) AS t ON true",
+           SELECT DISTINCT * FROM touched WHERE NOT ($2 AND schema = $1 AND kind <> 'extension') AND NOT EXISTS (\
+             SELECT FROM pg_depend e JOIN made ON made.oid = e.refobjid AND e.refclassid = 'pg_extension'::regclass \
+             WHERE e.classid::int8 = catalog AND e.objid::int8 = touched.oid AND e.deptype = 'e')) AS t ON true",
         ours = ours(),
     )
 }
@@ -167,26 +248,30 @@ fn may_be_written(catalog: &str) -> String {
 }
 
 /// Catalog, number, kind, schema, name and owner of those of these objects that are there, seen from outside. Indexes
-/// and what belongs to a table (its row type, its storage) are named with their table. Names are read from the catalogs:
+/// and what belongs to a table (its row type, its storage) are named with their table, members of an extension that is among them with that. Names are read from the catalogs:
 /// `pg_identify_object` puts quotes around those that need them.
 pub(super) fn outside(numbers: &[(i64, i64)]) -> String {
     let numbers: Vec<String> = numbers.iter().map(|(catalog, oid)| format!("({catalog}, {oid})")).collect();
+    let numbers = numbers.join(", ");
     format!(
         "/* migrate */ SELECT d.catalog::int8, d.oid::int8, i.type, coalesce(n.nspname::text, ''), \
            coalesce(c.relname::text, p.proname::text, t.typname::text, s.nspname::text, x.extname::text, i.identity), \
            coalesce(pg_get_userbyid(coalesce(c.relowner, p.proowner, t.typowner, s.nspowner, x.extowner)), 'unknown')::text \
-         FROM (VALUES {}) AS d(catalog, oid) \
+         FROM (VALUES {0}) AS d(catalog, oid) \
          CROSS JOIN LATERAL pg_identify_object(d.catalog::oid, d.oid::oid, 0) AS i \
          LEFT JOIN pg_class c ON c.oid = d.oid AND d.catalog::oid = 'pg_class'::regclass \
          LEFT JOIN pg_proc p ON p.oid = d.oid AND d.catalog::oid = 'pg_proc'::regclass \
          LEFT JOIN pg_type t ON t.oid = d.oid AND d.catalog::oid = 'pg_type'::regclass \
          LEFT JOIN pg_namespace s ON s.oid = d.oid AND d.catalog::oid = 'pg_namespace'::regclass \
          LEFT JOIN pg_extension x ON x.oid = d.oid AND d.catalog::oid = 'pg_extension'::regclass \
-         LEFT JOIN pg_namespace n ON n.oid = coalesce(c.relnamespace, p.pronamespace, t.typnamespace) \
+         LEFT JOIN pg_namespace n ON n.oid = coalesce(c.relnamespace, p.pronamespace, t.typnamespace, x.extnamespace) \
          WHERE i.identity IS NOT NULL AND i.type NOT IN ('index', 'toast table') \
            AND coalesce(n.nspname, '') NOT LIKE 'pg\\_t%' \
+           AND NOT EXISTS (SELECT FROM pg_depend m JOIN (VALUES {0}) AS gone(catalog, oid) \
+             ON m.refclassid = gone.catalog::oid AND m.refobjid = gone.oid::oid \
+             WHERE m.classid = d.catalog::oid AND m.objid = d.oid::oid AND m.deptype = 'e') \
            AND NOT EXISTS (SELECT FROM pg_type r WHERE d.catalog::oid = 'pg_type'::regclass \
              AND (r.oid = d.oid AND r.typrelid <> 0 OR r.typarray = d.oid))",
-        numbers.join(", ")
+        numbers
     )
 }

@@ -2,7 +2,7 @@
 
 use migration_kit::{MigrationId, MigrationName, ServiceName};
 use migration_plan::PlanError;
-use sea_orm::DbErr;
+use sea_orm::{DbErr, sqlx};
 
 use crate::lock::LockError;
 use crate::session::ConnectError;
@@ -53,6 +53,29 @@ pub enum RunError {
         /// What it may not do.
         missing: String,
     },
+    /// An extension that a service needs could not be made.
+    #[error("`{service}` needs the extension `{extension}`, which could not be made in `{database}`")]
+    Extension {
+        /// The service.
+        service: ServiceName,
+        /// The extension.
+        extension: String,
+        /// The database.
+        database: String,
+        /// What the database says.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The server lacks the files of an extension that a service needs.
+    #[error("`{service}` needs the extension `{extension}`, which the server of `{database}` does not have")]
+    NoExtension {
+        /// The service.
+        service: ServiceName,
+        /// The extension.
+        extension: String,
+        /// The database.
+        database: String,
+    },
     /// Nothing can be written there.
     #[error("`{database}` is read-only: a standby, or set so")]
     ReadOnly {
@@ -99,6 +122,14 @@ impl RunError {
             }
             Self::DataLoss { .. } => "make a backup, then say `--allow-data-loss`".to_owned(),
             Self::Rights { .. } => "connect as the owner of the schema, or have the right granted".to_owned(),
+            Self::Extension { extension, .. } => format!(
+                "nothing was changed; have a role that may do so run `CREATE EXTENSION \"{extension}\"` there, in a schema \
+                 that every role may use"
+            ),
+            Self::NoExtension { .. } => {
+                "nothing was changed; install the package that contains it on the server, such as `postgresql-contrib`"
+                    .to_owned()
+            }
             Self::ReadOnly { .. } => "connect to the primary".to_owned(),
             Self::Atomic { .. } => {
                 "leave `--atomic` out: each migration is then its own transaction".to_owned()

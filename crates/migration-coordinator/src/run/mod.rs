@@ -6,6 +6,7 @@
 
 mod atomic;
 mod error;
+mod extensions;
 mod goal;
 mod options;
 mod preflight;
@@ -86,6 +87,7 @@ pub async fn carry_out(
     if !plan.is_empty() {
         preflight::possible(deployment, survey, plan, options)?;
         preflight::consented(deployment, plan, &survey.history(), options)?;
+        extensions::provide(deployment, plan, options).await?;
         let context = RunContext {
             run: format!("{:016x}", fastrand::u64(..)),
             caller: options.caller.clone(),
@@ -126,7 +128,7 @@ impl Run<'_> {
     async fn open(&self, placed: &Placed) -> Result<Session, RunError> {
         let url = &self.deployment.databases()[placed.database];
         let (application, search_path) =
-            (bookkeeping::application(placed, None), bookkeeping::search_path(placed));
+            (bookkeeping::application(placed, None), bookkeeping::own_search_path(placed));
         let opened = Box::pin(Session::open(url, &application, &search_path));
         match self.options.cancellation.unless_cancelled(opened).await {
             Some(session) => Ok(session?),

@@ -1,5 +1,7 @@
 //! Why a migration was not applied or reverted, and what to do next.
 
+use std::collections::BTreeSet;
+
 use migration_kit::table_lock::TableLockError;
 use migration_kit::{MigrationId, POLICY_HINT, driver_error, is_cut_by_policy};
 use migration_plan::{Direction, Step};
@@ -47,7 +49,7 @@ pub enum StepError {
         source: DbErr,
     },
     /// It touched what is not its service's, and was rolled back.
-    #[error("`{}`: migration `{}` touched what is not its own and was rolled back: {}", id.service, id.name, list(violations))]
+    #[error("`{}`: migration `{}` touched what is not its own and was rolled back: {}", id.service, id.name, sorted(violations))]
     Isolation {
         /// The migration.
         id: MigrationId,
@@ -279,6 +281,18 @@ fn command(id: &MigrationId, direction: Direction) -> String {
 
 fn list<T: std::fmt::Display>(items: &[T]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// The first ten in the order of the alphabet, each once, and how many more there are.
+fn sorted(violations: &[Violation]) -> String {
+    const SHOWN: usize = 10;
+    let violations: BTreeSet<String> = violations.iter().map(ToString::to_string).collect();
+    let shown: Vec<&str> = violations.iter().take(SHOWN).map(String::as_str).collect();
+    let more = match violations.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        n_more => format!("; and {n_more} more"),
+    };
+    format!("{}{more}", shown.join("; "))
 }
 
 /// An error with its causes, each once, on one line.

@@ -232,6 +232,88 @@ async fn a_services_own_schema_is_free() {
     assert!(bench.tables("shop").await.is_empty());
 }
 
+/// What belongs to the database or to the server and to no schema.
+#[tokio::test]
+async fn objects_of_the_database_are_not_a_services() {
+    let bench = bench().await;
+    let (database, role) = (bench.name(), bench.role("reader", "").await);
+    for sql in [
+        "CREATE FUNCTION legacy.watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN NULL; END'",
+        "CREATE EVENT TRIGGER watch ON ddl_command_end WHEN TAG IN ('CREATE VIEW') EXECUTE FUNCTION legacy.watch()",
+        "CREATE PUBLICATION news",
+        "CREATE EXTENSION hstore SCHEMA legacy",
+        "CREATE FOREIGN DATA WRAPPER elsewhere",
+        "CREATE SERVER far FOREIGN DATA WRAPPER elsewhere",
+    ] {
+        bench.execute(sql).await;
+    }
+    let of_database = format!("database `{database}` of role `postgres` was created or altered");
+    let catalog = |name: &str| format!("catalog `pg_catalog.{name}` of role `postgres` was written to");
+    let object = |what: &str| format!("{what} of role `postgres` was created or altered");
+    let comment = |on: &str| format!("comment `{on}` of role `unknown` was created or altered");
+    for (sql, expected) in [
+        (
+            "CREATE EVENT TRIGGER mine ON ddl_command_end EXECUTE FUNCTION legacy.watch()".to_owned(),
+            object("event trigger `mine`"),
+        ),
+        ("ALTER EVENT TRIGGER watch DISABLE".to_owned(), object("event trigger `watch`")),
+        (
+            "DROP EVENT TRIGGER watch".to_owned(),
+            "event trigger `watch` of role `unknown` was dropped".to_owned(),
+        ),
+        ("CREATE PUBLICATION mine".to_owned(), object("publication `mine`")),
+        ("ALTER PUBLICATION news ADD TABLE item".to_owned(), object("table of a publication `item`")),
+        ("DROP PUBLICATION news".to_owned(), "publication `news` of role `unknown` was dropped".to_owned()),
+        ("ALTER SERVER far VERSION '2'".to_owned(), object("foreign server `far`")),
+        ("CREATE FOREIGN DATA WRAPPER mine".to_owned(), object("foreign-data wrapper `mine`")),
+        (format!("ALTER DATABASE \"{database}\" SET work_mem = '8MB'"), catalog("pg_db_role_setting")),
+        (format!("GRANT TEMPORARY ON DATABASE \"{database}\" TO {role}"), of_database.clone()),
+        (format!("ALTER DATABASE \"{database}\" CONNECTION LIMIT 90"), of_database),
+        (format!("COMMENT ON DATABASE \"{database}\" IS 'ours'"), comment(&format!("database {database}"))),
+        ("CREATE ROLE mine".to_owned(), catalog("pg_authid")),
+        (format!("ALTER ROLE {role} CREATEDB"), catalog("pg_authid")),
+        (format!("ALTER ROLE {role} SET work_mem = '8MB'"), catalog("pg_db_role_setting")),
+        (format!("GRANT pg_read_all_data TO {role}"), catalog("pg_auth_members")),
+        (format!("COMMENT ON ROLE {role} IS 'ours'"), comment(&format!("role {role}"))),
+        ("COMMENT ON EXTENSION hstore IS 'ours'".to_owned(), comment("extension hstore")),
+        (
+            format!("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {role}"),
+            object("default privileges `postgres`"),
+        ),
+    ] {
+        is_refused(&bench, &sql, &[expected.as_str()]).await;
+    }
+    // What looks alike and reaches nobody.
+    let own = step(TOUCH)
+        .up("COMMENT ON TABLE item IS 'ours'")
+        .up("COMMENT ON SCHEMA shop IS 'ours'")
+        .up(format!("ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT SELECT ON TABLES TO {role}"))
+        .up(format!("GRANT SELECT ON item TO {role}"))
+        .up("SELECT nextval('crm.numbers')")
+        .up("LOCK TABLE crm.client IN SHARE MODE");
+    bench.up_well(vec![crm(), shop(own)]).await;
+}
+
+#[tokio::test]
+async fn many_violations_are_sorted_and_counted() {
+    let bench = bench().await;
+    let mut touch = step(TOUCH);
+    for number in (10..25).rev() {
+        bench.execute(&format!("CREATE TABLE forum.post{number} ()")).await;
+        touch = touch.up(format!("DROP TABLE forum.post{number}"));
+    }
+    let (error, _) = bench.up_badly(vec![crm(), shop(touch)]).await;
+    let journal = bench.rows("SELECT error FROM shop.migration_journal_shop WHERE outcome = 'failed'").await;
+    for says in [error.to_string(), journal[0].clone()] {
+        let (_, listed) = says.split_once("rolled back: ").unwrap();
+        let listed: Vec<&str> = listed.split("; ").collect();
+        assert_eq!(listed.len(), 11, "{says}");
+        assert_eq!(listed[0], "table `forum.post10` of role `postgres` was dropped");
+        assert_eq!(listed[9], "table `forum.post19` of role `postgres` was dropped");
+        assert_eq!(listed[10], "and 5 more");
+    }
+}
+
 /// What event triggers of the database do for each statement of a migration.
 #[tokio::test]
 async fn event_triggers_that_write_are_named_and_what_they_write_to_can_be_allowed() {

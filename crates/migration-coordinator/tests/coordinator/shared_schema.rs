@@ -1,6 +1,6 @@
 //! A service that shares its schema may change its own tables there, and what it makes, and nothing else.
 
-use migration_coordinator::{RunError, StepError};
+use migration_coordinator::{Deployment, DeploymentError, Placement, RunError, StepError};
 use migration_kit::Service;
 
 use crate::support::{Bench, Step, service, step};
@@ -118,4 +118,86 @@ async fn a_run_sees_its_migrations_from_one_connection() {
     let after: u32 = session.rows(n_sessions).await.concat().parse().unwrap();
     // Two that survey, one that migrates, one that looks, and one that waited for their end.
     assert!((3..=8).contains(&(after - before)), "{before} {after}");
+}
+
+/// What two services cannot have both is refused before anything is connected.
+#[test]
+fn services_that_cannot_share_a_schema_are_refused() {
+    let named = |name: &str, tables: &[&str]| service(name, vec![step(CREATE)]).with_tables(tables);
+    let said = |first: Service, second: Service| {
+        let place = |(service, schema): (Service, &str)| Placement {
+            service,
+            schema: schema.to_owned(),
+            url: "postgres://nobody@127.0.0.1:1/none".parse().unwrap(),
+        };
+        Deployment::new([(first, "public"), (second, "public")].into_iter().map(place).collect())
+            .err()
+            .map(|error: DeploymentError| error.to_string())
+    };
+    let shop = || named("shop", &["item", "users"]);
+    let expected = [
+        (named("crm", &["client"]), None),
+        (
+            named("crm", &["client", "users"]),
+            Some("`shop` and `crm` both have a table `users`, and share the schema `public`"),
+        ),
+        (
+            named("crm", &[]),
+            Some("`crm` shares the schema `public` with `shop` and names no tables of its own"),
+        ),
+        (
+            named("crm", &["client"]).owning_schema(),
+            Some(
+                "`crm` and `shop` cannot both have the schema `public`: `owning_schema` says that all of it is one service's own",
+            ),
+        ),
+        (
+            named("crm", &["client"]).with_schemas(["public"]),
+            Some(
+                "`crm` and `shop` cannot both have the schema `public`: `with_schemas` names it as one service's own",
+            ),
+        ),
+    ];
+    for (other, says) in expected {
+        assert_eq!(said(shop(), other).as_deref(), says);
+    }
+    let utils = |name| named(name, &[name]).with_schemas(["utils"]);
+    let says =
+        "`shop` and `crm` cannot both have the schema `utils`: `with_schemas` names it as one service's own";
+    assert_eq!(said(utils("shop"), utils("crm")).as_deref(), Some(says));
+}
+
+/// A foreign chain at home in `public`, with a schema beside it and its old runner's version table.
+#[tokio::test]
+async fn a_service_may_own_public_and_more() {
+    let create = || {
+        step(CREATE)
+            .up("CREATE TABLE item (id serial PRIMARY KEY)")
+            .up("CREATE FUNCTION stamp() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
+            .up("CREATE SCHEMA utils")
+            .up("CREATE TABLE utils.number (n integer)")
+            .up("DELETE FROM _sqlx_migrations WHERE version = 1")
+            .down("DROP SCHEMA utils CASCADE")
+            .down("DROP FUNCTION stamp()")
+            .down("DROP TABLE item")
+    };
+    let later = step(TOUCH)
+        .up("ALTER TABLE item RENAME TO article")
+        .up("CREATE OR REPLACE FUNCTION stamp() RETURNS integer LANGUAGE sql AS 'SELECT 2'")
+        .up("INSERT INTO utils.number VALUES (1)")
+        .up("COMMENT ON SCHEMA utils IS 'ours'")
+        .down("ALTER TABLE article RENAME TO item");
+    let services = |later: Step| {
+        let shop = service("shop", vec![create(), later])
+            .with_default_schema("public")
+            .owning_schema()
+            .with_schemas(["utils"])
+            .with_stand_in("_sqlx_migrations", "version bigint, checksum bytea");
+        vec![shop]
+    };
+    let bench = Bench::new();
+    bench.up_well(services(step(TOUCH))).await;
+    bench.down_well(services(step(TOUCH)), "shop@base").await;
+    bench.up_well(services(later)).await;
+    assert_eq!(bench.rows("SELECT to_regclass('public.article'), n FROM utils.number").await, ["article|1"]);
 }

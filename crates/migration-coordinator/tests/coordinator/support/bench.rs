@@ -56,6 +56,10 @@ impl Bench {
         self.database.url()
     }
 
+    pub(crate) fn name(&self) -> &str {
+        self.database.name()
+    }
+
     /// A role of this test alone: its name, for [`Bench::url_as`].
     pub(crate) async fn role(&self, name: &str, options: &str) -> String {
         let role = format!("{name}_{}", self.database.name());

@@ -1,0 +1,153 @@
+//! Extensions of PostgreSQL that services need: made once for the database, before the services that need them.
+//!
+//! Two services that make the same extension at the same moment fail, and one that lies in a service's own schema is not
+//! found by the others. So those that are declared are made here, under an advisory lock of their own that is asked for and
+//! never waited for inside PostgreSQL. One that is there already stays as and where it is. An extension that a migration
+//! makes by itself is that migration's affair.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use futures_timer::Delay;
+use migration_kit::{ServiceName, literal, quote_identifier};
+use migration_plan::{Direction, Plan};
+use sea_orm::sqlx::{self, Row};
+
+use super::{RunError, RunOptions};
+use crate::deployment::Deployment;
+use crate::lock::LockError;
+use crate::session::Session;
+use crate::survey::SurveyError;
+
+/// Pause between two attempts to take the lock: making an extension takes some 50 ms.
+const PAUSE: Duration = Duration::from_millis(50);
+
+const TRY_LOCK: &str = "/* migrate */ SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended('migrate:extensions', 0))";
+
+/// Where extensions are made: in `public`, which is in everybody's `search_path` by default.
+const HOME: &str = "/* migrate */ SELECT CASE WHEN pg_catalog.to_regnamespace('public') IS NULL THEN 'extensions' ELSE 'public' END";
+
+/// Makes the extensions that the services of the plan declare and that are not there.
+///
+/// # Errors
+/// [`RunError::NoExtension`] if the server has no such extension, [`RunError::Extension`] if it could not be made,
+/// [`RunError::Lock`] if another run was making some for too long.
+pub(super) async fn provide(
+    deployment: &Deployment,
+    plan: &Plan,
+    options: &RunOptions,
+) -> Result<(), RunError> {
+    let mut needed: BTreeMap<usize, Needed<'_>> = BTreeMap::new();
+    let applied: BTreeSet<&ServiceName> = plan
+        .steps()
+        .iter()
+        .filter(|step| step.direction == Direction::Apply)
+        .map(|step| &step.id.service)
+        .collect();
+    for placed in applied.into_iter().filter_map(|name| deployment.placed(name)) {
+        for extension in placed.service.extensions() {
+            needed.entry(placed.database).or_default().entry(extension).or_insert(placed.name());
+        }
+    }
+    for (database, needed) in needed {
+        let session =
+            Session::open(&deployment.databases()[database], "migrate extensions", "pg_catalog").await?;
+        let database = deployment.databases()[database].to_string();
+        let providing = provide_in(&session, &database, &needed, options.wait);
+        let provided = options.cancellation.unless_cancelled(providing).await;
+        session.close().await;
+        provided.unwrap_or(Err(RunError::Interrupted))?;
+    }
+    Ok(())
+}
+
+/// Extensions, each with a service that needs it.
+type Needed<'d> = BTreeMap<&'d str, &'d ServiceName>;
+
+async fn provide_in(
+    session: &Session,
+    database: &str,
+    needed: &Needed<'_>,
+    patience: Duration,
+) -> Result<(), RunError> {
+    let begun = Instant::now();
+    let failed = |extension: &str, source| RunError::Extension {
+        service: needed[extension].clone(),
+        extension: extension.to_owned(),
+        database: database.to_owned(),
+        source,
+    };
+    loop {
+        // Looked for first: a run that needs nothing new waits for none that does.
+        let missing = missing(session, database, needed).await?;
+        let Some(first) = missing.first() else { return Ok(()) };
+        let asked = session.rows(TRY_LOCK).await.map_err(|source| failed(first.name, source))?;
+        if asked.first().is_some_and(|row| row.get::<bool, _>(0)) {
+            break;
+        }
+        if begun.elapsed() >= patience {
+            return Err(LockError::Busy { service: needed[first.name].clone(), holder: None }.into());
+        }
+        Delay::new(PAUSE.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+    }
+    // Under the lock once more: whoever held it until now has made some.
+    for Missing { name, has_own_schema } in missing(session, database, needed).await? {
+        make(session, name, has_own_schema).await.map_err(|source| failed(name, source))?;
+    }
+    Ok(())
+}
+
+async fn make(session: &Session, name: &str, has_own_schema: bool) -> Result<(), sqlx::Error> {
+    // An extension with a schema of its own makes that, and takes no other.
+    let mut place = String::new();
+    if !has_own_schema {
+        let home: String = session.rows(HOME).await?.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
+        if home != "public" {
+            session.rows(&format!("/* migrate */ CREATE SCHEMA IF NOT EXISTS {home}")).await?;
+            session.rows(&format!("/* migrate */ GRANT USAGE ON SCHEMA {home} TO PUBLIC")).await?;
+        }
+        place = format!(" SCHEMA {home}");
+    }
+    let name = quote_identifier(name);
+    session
+        .rows(&format!("/* migrate */ CREATE EXTENSION IF NOT EXISTS {name}{place} CASCADE"))
+        .await
+        .map(drop)
+}
+
+/// An extension that is not there.
+struct Missing<'d> {
+    name: &'d str,
+    has_own_schema: bool,
+}
+
+async fn missing<'d>(
+    session: &Session,
+    database: &str,
+    needed: &Needed<'d>,
+) -> Result<Vec<Missing<'d>>, RunError> {
+    let names: Vec<String> = needed.keys().map(|name| format!("({})", literal(name))).collect();
+    // One that is there is found without a look at the server's files.
+    let ask = format!(
+        "/* migrate */ SELECT w.name, v.name IS NOT NULL AS is_available, v.schema IS NOT NULL AS has_own_schema \
+         FROM (VALUES {}) AS w(name) \
+         LEFT JOIN LATERAL (SELECT v.name, v.schema FROM pg_catalog.pg_available_extension_versions v \
+           WHERE v.name = w.name LIMIT 1) AS v ON true \
+         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_extension x WHERE x.extname = w.name)",
+        names.join(", ")
+    );
+    let database = || database.to_owned();
+    let failed =
+        |source| RunError::Survey(std::sync::Arc::new(SurveyError::Query { database: database(), source }));
+    let rows = session.rows(&ask).await.map_err(failed)?;
+    let mut missing = Vec::with_capacity(rows.len());
+    for (name, service) in needed {
+        let Some(row) = rows.iter().find(|row| row.get::<&str, _>(0) == *name) else { continue };
+        if !row.get::<bool, _>(1) {
+            let (service, extension) = ((*service).clone(), (*name).to_owned());
+            return Err(RunError::NoExtension { service, extension, database: database() });
+        }
+        missing.push(Missing { name, has_own_schema: row.get(2) });
+    }
+    Ok(missing)
+}
