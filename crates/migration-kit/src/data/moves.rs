@@ -1,22 +1,27 @@
 //! Rows that must leave their table: a duplicate, an orphan. They are kept whole as rejects.
 //!
 //! One statement deletes the rows of a batch and keeps them, so that there is no moment at which a row is in neither
-//! place, nor in both. It does not decide which rows go, and refuses to let others go along through a foreign key.
+//! place, nor in both. What is to go is looked for once, at one moment, and found again by its key: rows that the application
+//! makes later are not waited for, so that this ends whatever it does. It does not decide which rows go, and refuses to let others go along through a foreign key.
 
 use sea_orm::DbErr;
 use sea_orm::sqlx::{PgConnection, Row};
 
+use super::backfill::{is_one_of, key_as_text};
 use super::patience::{BATCH_LIMITS, Patience};
 use super::progress::Progress;
 use super::rejects;
 use super::table::{Column, Table};
-use crate::session::{self, BOOKKEEPING, db_err, refusal};
+use crate::session::{self, BOOKKEEPING, Limits, db_err, refusal};
 use crate::{Online, literal, quote_identifier};
 
 /// Rows a batch: each is locked until the batch commits.
 const BATCH_ROWS: u32 = 1_000;
-/// How often rows may be there and not leave, before something other than a concurrent change must keep them.
+/// How often rows without a key may be there and not leave, before something other than a concurrent change must keep them.
 const MOST_TRIES: u32 = 20;
+
+/// Holds the keys of the rows on the server, past the transaction that has found them.
+const CURSOR: &str = "migration_moves";
 
 /// What makes the text form of a value the same in every session that writes or reads it.
 pub(super) const TEXT_FORM: &str = "SELECT set_config('DateStyle', 'ISO, YMD', true), \
@@ -56,7 +61,8 @@ impl<'a> MoveToRejects<'a> {
     }
 
     /// Which rows leave, as an SQL condition over the table under the alias `source`. It is asked anew for each batch of
-    /// 1,000 rows, so it must not name more rows because some have left.
+    /// 1,000 rows, so it must not name more rows because some have left. Of a table with a primary key those leave that it
+    /// names when they are looked for; have a constraint or a trigger refuse new ones before.
     pub fn rows(mut self, condition: impl Into<String>) -> Self {
         self.rows = Some(condition.into());
         self
@@ -88,7 +94,7 @@ impl<'a> MoveToRejects<'a> {
             lock: format!("SELECT FROM {} AS source WHERE ({rows}) FOR UPDATE OF source", table.qualified),
             move_: self.statement(&table, &key, &columns, rows, reason),
             any_left: format!("SELECT EXISTS (SELECT FROM {} AS source WHERE ({rows}))", table.qualified),
-            rows,
+            rows: rows.clone(),
             table: &table,
             dependents: &dependents,
         };
@@ -101,15 +107,17 @@ impl<'a> MoveToRejects<'a> {
         let mut mark = "";
         loop {
             match batch.run(&mut connection, mark).await {
+                Ok(n_rows) if !key.is_empty() => {
+                    n_moved += n_rows;
+                    progress.add(n_rows);
+                    n_moved +=
+                        self.move_by_key(&mut connection, &batch, &key, &columns, &mut progress).await?;
+                    break;
+                }
                 Ok(0) if !batch.is_any_left(&mut connection).await? => break,
                 // A row that another session changed while the batch waited for it is not in the batch's view.
                 Ok(0) if n_tries < MOST_TRIES => n_tries += 1,
-                Ok(0) => {
-                    return Err(refusal(format!(
-                        "rows of `{}` do not leave it: does a trigger keep them?",
-                        self.table
-                    )));
-                }
+                Ok(0) => return Err(self.kept()),
                 Ok(n_rows) => {
                     n_moved += n_rows;
                     progress.add(n_rows);
@@ -120,6 +128,86 @@ impl<'a> MoveToRejects<'a> {
         }
         online.tell_rejected(&self.table, n_moved);
         Ok(n_moved)
+    }
+
+    /// Moves the rows that there are now, found again by their key wherever an update has put them since.
+    async fn move_by_key(
+        &self,
+        connection: &mut PgConnection,
+        first: &Batch<'_>,
+        key: &[Column],
+        columns: &[Column],
+        progress: &mut Progress,
+    ) -> Result<u64, DbErr> {
+        let declare = format!(
+            "{BOOKKEEPING}DECLARE {CURSOR} NO SCROLL CURSOR WITH HOLD FOR SELECT {} FROM {} AS source WHERE ({})",
+            key_as_text(key),
+            first.table.qualified,
+            first.rows,
+        );
+        let mut tx = session::begin(connection, Limits::default()).await?;
+        session::execute(&mut tx, declare).await?;
+        tx.commit().await.map_err(db_err)?;
+        let moved = self.move_found(connection, first, key, columns, progress).await;
+        let closed = session::execute(connection, format!("{BOOKKEEPING}CLOSE {CURSOR}")).await;
+        let moved = moved?;
+        closed?;
+        Ok(moved)
+    }
+
+    async fn move_found(
+        &self,
+        connection: &mut PgConnection,
+        first: &Batch<'_>,
+        key: &[Column],
+        columns: &[Column],
+        progress: &mut Progress,
+    ) -> Result<u64, DbErr> {
+        let fetch = format!("{BOOKKEEPING}FETCH {BATCH_ROWS} FROM {CURSOR}");
+        let mut n_moved = 0;
+        loop {
+            let found = session::rows(connection, fetch.as_str()).await?;
+            if found.is_empty() {
+                return Ok(n_moved);
+            }
+            let rows = format!("{} AND ({})", is_one_of(key, &found)?, first.rows);
+            let batch = Batch {
+                lock: format!(
+                    "SELECT FROM {} AS source WHERE {rows} FOR UPDATE OF source",
+                    first.table.qualified
+                ),
+                move_: self.statement(
+                    first.table,
+                    key,
+                    columns,
+                    &rows,
+                    self.reason.as_deref().unwrap_or_default(),
+                ),
+                any_left: format!(
+                    "SELECT EXISTS (SELECT FROM {} AS source WHERE {rows})",
+                    first.table.qualified
+                ),
+                rows,
+                table: first.table,
+                dependents: first.dependents,
+            };
+            let mut patience = Patience::new();
+            loop {
+                match batch.run_locked(connection).await {
+                    Ok((_, true)) => return Err(self.kept()),
+                    Ok((n_rows, false)) => {
+                        n_moved += n_rows;
+                        progress.add(n_rows);
+                        break;
+                    }
+                    Err(error) => patience.wait(self.online.origin(), &self.table, error).await?,
+                }
+            }
+        }
+    }
+
+    fn kept(&self) -> DbErr {
+        refusal(format!("rows of `{}` do not leave it: does a trigger keep them?", self.table))
     }
 
     /// The statement that moves a batch.
@@ -169,7 +257,7 @@ struct Batch<'a> {
     lock: String,
     move_: String,
     any_left: String,
-    rows: &'a str,
+    rows: String,
     table: &'a Table,
     dependents: &'a [Dependent],
 }
@@ -189,6 +277,23 @@ impl Batch<'_> {
         let n_moved = session::execute(&mut tx, format!("{mark}{}", self.move_)).await?;
         tx.commit().await.map_err(db_err)?;
         Ok(n_moved)
+    }
+
+    /// Moves one batch of rows that are locked first, so that each statement meets them as they are then: an application that
+    /// writes a row without pause cannot keep it. The number of rows, and whether one stayed; then nothing is moved.
+    async fn run_locked(&self, connection: &mut PgConnection) -> Result<(u64, bool), DbErr> {
+        let mut tx = session::begin(connection, BATCH_LIMITS).await?;
+        session::execute(&mut tx, format!("{BOOKKEEPING}{TEXT_FORM}")).await?;
+        session::execute(&mut tx, format!("{BOOKKEEPING}{}", self.lock)).await?;
+        for dependent in self.dependents {
+            self.check(&mut tx, dependent).await?;
+        }
+        let n_moved = session::execute(&mut tx, format!("{BOOKKEEPING}{}", self.move_)).await?;
+        if session::value(&mut tx, format!("{BOOKKEEPING}{}", self.any_left)).await? == Some(true) {
+            return Ok((n_moved, true));
+        }
+        tx.commit().await.map_err(db_err)?;
+        Ok((n_moved, false))
     }
 
     async fn is_any_left(&self, connection: &mut PgConnection) -> Result<bool, DbErr> {

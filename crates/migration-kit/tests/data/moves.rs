@@ -1,6 +1,10 @@
 //! Rows that leave their table and come back: whole, to the byte, and never over something else.
 
-use crate::support::Scratch;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future::join;
+
+use crate::support::{Scratch, execute};
 
 /// One column of every kind that has an awkward text form.
 const NASTY: &str = "CREATE TABLE nasty (
@@ -231,4 +235,33 @@ async fn with_runs(n_rows: u32) -> Scratch {
         .execute(&format!("INSERT INTO run SELECT i, 'run ' || i FROM generate_series(1, {n_rows}) AS i"))
         .await;
     scratch
+}
+
+/// There is a session that makes rows all the time which should go, and that writes one without pause: what was there when
+/// it was looked for goes, once, and nobody is waited for.
+#[tokio::test]
+async fn it_ends_whatever_the_application_does() {
+    let scratch = with_runs(1_500).await;
+    let online = scratch.online("m1").await;
+    let application = scratch.other().await;
+    let is_done = AtomicBool::new(false);
+    let writing = async {
+        let mut id = 1_500;
+        while !is_done.load(Ordering::Relaxed) {
+            id += 1;
+            execute(&application, &format!("INSERT INTO run VALUES ({id}, 'late')")).await;
+            execute(&application, "UPDATE run SET name = name || '' WHERE id = 1400").await;
+        }
+    };
+    let moving = async {
+        let n_moved = online.move_to_rejects("run").rows("true").reason("all").run().await;
+        is_done.store(true, Ordering::Relaxed);
+        n_moved
+    };
+
+    let (n_moved, ()) = join(moving, writing).await;
+
+    assert!(n_moved.unwrap() >= 1_500);
+    assert_eq!(scratch.text("SELECT count(*) FROM run WHERE id <= 1500").await, "0");
+    assert_eq!(scratch.texts("SELECT name FROM pg_cursors WHERE name <> ''").await, [""; 0]);
 }

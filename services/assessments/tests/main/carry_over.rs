@@ -3,7 +3,7 @@
 use assessments_migration::service;
 use migration_testing::Scratch;
 
-use crate::{BACKFILL, data};
+use crate::{BACKFILL, CREATE_QUESTIONS, data};
 
 /// Fields of the result, and the names of the rejected fields.
 const ASK: &str = "SELECT score, is_correct, understanding_depth, feedback, knowledge_gaps, \
@@ -116,4 +116,24 @@ async fn no_value_makes_it_fail() {
     }
     let found = scratch.rows("SELECT count(*), count(rejects) FROM question_history_carry_over(NULL)").await;
     assert_eq!(found, ["1|0"], "no evaluation at all");
+}
+
+/// Where a backslash escapes, `\.` in a regular expression would become any character: 350 would pass for 3.
+#[tokio::test]
+async fn scores_are_right_whatever_a_string_means_to_the_database() {
+    let scratch = Scratch::new(service()).await;
+    let database = scratch.database();
+    let off = format!("ALTER DATABASE \"{}\" SET standard_conforming_strings = off", database.name());
+    database.psql(&off).unwrap();
+    scratch.up_to(CREATE_QUESTIONS).await;
+    let scores = ["350", "4", "\"4.0\"", "\"4x0\""];
+    let rows = scores.map(|score| format!("(gen_random_uuid(), 'q', '{{\"score\": {score}}}')")).join(", ");
+    let insert = "INSERT INTO assessments.question_history (competency_assessment_id, question_text, ai_evaluation) VALUES";
+    database.psql(&format!("SET session_replication_role = replica; {insert} {rows}")).unwrap();
+    scratch.up().await;
+    scratch.verify().await;
+    let score = "SELECT ai_evaluation->>'score' || ' ' || coalesce(score::text, 'none') FROM question_history ORDER BY 1";
+    assert_eq!(scratch.rows(score).await, ["350 none", "4 4", "4.0 4", "4x0 none"]);
+    let rejected = "SELECT value FROM migration_reject_assessments WHERE field = 'score' ORDER BY 1";
+    assert_eq!(scratch.rows(rejected).await, ["\"4x0\"", "350"]);
 }

@@ -22,6 +22,7 @@ use self::batches::{Batches, Shared};
 use self::cursor::{Cursors, Place};
 use self::pace::Pace;
 use self::walk::{Position, Walk};
+pub(super) use self::walk::{is_one_of, key_as_text};
 use super::patience::{BATCH_LIMITS, Patience};
 use super::progress::Progress;
 use super::rejects;

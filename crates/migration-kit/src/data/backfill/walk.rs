@@ -212,12 +212,12 @@ fn key_list(columns: &[Column]) -> String {
 }
 
 /// The columns of the key of `source`, each as text.
-pub(super) fn key_as_text(columns: &[Column]) -> String {
+pub(in crate::data) fn key_as_text(columns: &[Column]) -> String {
     list(columns, |name| format!("source.{name}::text"))
 }
 
 /// The condition that the key of `source` is one of these, which were read by [`key_as_text`].
-pub(super) fn is_one_of(columns: &[Column], rows: &[PgRow]) -> Result<String, DbErr> {
+pub(in crate::data) fn is_one_of(columns: &[Column], rows: &[PgRow]) -> Result<String, DbErr> {
     if rows.is_empty() {
         return Ok("false".to_owned());
     }
