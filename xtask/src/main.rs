@@ -38,7 +38,10 @@ fn main() -> ExitCode {
     };
     match task {
         Task::Migrate(arguments) => migration_cli::execute(program(), *arguments),
-        Task::Artifacts(arguments) => reported(artifacts::execute(&arguments, services())),
+        Task::Artifacts(arguments) => match migration_cli::services(services) {
+            Ok(services) => reported(artifacts::execute(&arguments, services)),
+            Err(error) => refused(&error),
+        },
         Task::Bench(arguments) => reported(bench::run(arguments).map(|()| ExitCode::SUCCESS)),
         Task::Synthetic(arguments) => {
             let (program, arguments) = arguments.program();
@@ -54,6 +57,12 @@ fn reported(result: anyhow::Result<ExitCode>) -> ExitCode {
         drop(writeln!(stderr(), "error: {error:#}"));
         ExitCode::FAILURE
     })
+}
+
+/// Prints why the services cannot be made.
+fn refused(error: &anyhow::Error) -> ExitCode {
+    let error = clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{error:#}\n"));
+    migration_cli::usage(&program(), &error)
 }
 
 fn program() -> Program {

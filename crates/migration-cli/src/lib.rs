@@ -13,4 +13,4 @@ mod program;
 
 pub use arguments::Arguments;
 pub use exit::refused;
-pub use program::{Program, Task, TaskContext, TaskFuture, execute, main_of, usage};
+pub use program::{Program, Task, TaskContext, TaskFuture, execute, main_of, services, usage};

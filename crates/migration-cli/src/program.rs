@@ -1,6 +1,7 @@
 //! A program: its services, its tasks, and the way from its arguments to its exit code.
 
 use std::future::Future;
+use std::panic;
 use std::pin::Pin;
 use std::process::ExitCode;
 
@@ -48,6 +49,32 @@ pub struct TaskContext {
 
 /// What a task gives.
 pub type TaskFuture = Pin<Box<dyn Future<Output = anyhow::Result<serde_json::Value>> + Send>>;
+
+impl Program {
+    /// Makes the services.
+    pub(crate) fn services(&self) -> anyhow::Result<Vec<Service>> {
+        services(self.services)
+    }
+}
+
+/// Makes services. What makes them panics where a list of migrations is no service (a malformed name or requirement, a check
+/// that ends with no later migration): for whoever runs the program, that is an error like any other.
+///
+/// # Errors
+/// A usage error with what the panic says.
+pub fn services(make: fn() -> Vec<Service>) -> anyhow::Result<Vec<Service>> {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let made = panic::catch_unwind(make);
+    panic::set_hook(hook);
+    made.map_err(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let says = text
+            .or_else(|| payload.downcast_ref::<&str>().copied())
+            .unwrap_or("the services could not be made");
+        Failure::usage(says, "correct the migrations' list, their names or their `details()`").into()
+    })
+}
 
 /// What all commands share.
 pub(crate) struct Context {
@@ -162,7 +189,7 @@ pub fn usage(program: &Program, error: &clap::Error) -> ExitCode {
 fn a_service(program: &Program, error: &clap::Error) -> Option<Failure> {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
     let name = word.split(['@', ':']).next()?;
-    let services = (program.services)();
+    let services = program.services().ok()?;
     services.iter().find(|service| service.name().as_str() == name)?;
     Some(Failure::usage(
         format!("`{name}` is a service, not a command"),
@@ -189,4 +216,21 @@ fn ended(exit: Exit) -> ExitCode {
 /// Output of what is said before or after the command that arguments would shape it for.
 fn of_errors(format: Format) -> Output {
     Output::new(format, Terminal::of_process(Colour::Auto, false), false)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn services_that_cannot_be_made_are_an_ordinary_error() {
+        let error = services(|| panic!("`shop`: migration `{}` is listed twice", "m1")).err().unwrap();
+        assert_eq!(error.to_string(), "`shop`: migration `m1` is listed twice");
+        assert_eq!(Exit::of(&error), Exit::Usage);
+        let program = Program { invocation: "shop", services: || panic!("no service"), tasks: Vec::new() };
+        let arguments = Alone::try_parse_from(["shop", "graph"]).unwrap().arguments;
+        assert_eq!(execute(program, arguments), ExitCode::from(2));
+    }
 }

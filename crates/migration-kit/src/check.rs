@@ -85,6 +85,32 @@ impl Check {
         Self::holds(format!("column `{table}.{column}` is `{type_}`"), sql)
     }
 
+    /// The column's default is this constant, however it is written: PostgreSQL keeps `0.0`, `'0'::double precision` and
+    /// `(0)::double precision` apart, which give the same value. Numbers are compared as numbers, all else as text.
+    #[must_use]
+    pub fn default_of(table: &str, column: &str, constant: &str) -> Self {
+        // What is left of a constant without its casts, parentheses and quotes.
+        const BARE: &str = r#"btrim(regexp_replace(pg_get_expr(adbin, adrelid), '::"?[a-z_ ]+"?(\([0-9,]+\))?', '', 'g'), '()''')"#;
+        let says = format!("column `{table}.{column}` defaults to `{constant}`");
+        let is_it = if constant.parse::<f64>().is_ok_and(f64::is_finite) {
+            let number = "'^[+-]?[0-9]+([.][0-9]*)?$'";
+            format!(
+                "CASE WHEN bare ~ {number} THEN bare::numeric = {}::numeric ELSE false END",
+                literal(constant)
+            )
+        } else {
+            format!("bare = {}", literal(constant))
+        };
+        let sql = format!(
+            "SELECT EXISTS (SELECT FROM pg_attribute JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum \
+             CROSS JOIN LATERAL (SELECT {BARE} AS bare) AS found \
+             WHERE attrelid = to_regclass({}) AND attname = {} AND NOT attisdropped AND {is_it})",
+            own(table),
+            literal(column),
+        );
+        Self::holds(says, sql)
+    }
+
     /// The column does not exist.
     #[must_use]
     pub fn no_column(table: &str, column: &str) -> Self {

@@ -25,11 +25,11 @@ pub const NAME: &str = "assessments";
 /// The service as the coordinator sees it.
 ///
 /// # Panics
-/// Never: the names are literals, and a test makes the service.
+/// If the migrations are no service, which a test and every command report.
 #[must_use]
 pub fn service() -> Service {
     Service::new(NAME, migrations())
-        .expect("the names are checked by a test")
+        .unwrap_or_else(|error| panic!("{error}"))
         .with_lock_file(include_str!("../migrations.lock"))
         .with_tables([
             "assessments",

@@ -26,11 +26,11 @@ pub const NAME: &str = "bookreader";
 /// The service with its migrations.
 ///
 /// # Panics
-/// Never: the names are literals, and a test makes the service.
+/// If the migrations are no service, which a test and every command report.
 #[must_use]
 pub fn service() -> Service {
     Service::new(NAME, migrations())
-        .expect("the names are literals, and a test makes the service")
+        .unwrap_or_else(|error| panic!("{error}"))
         .with_tables([
             "users",
             "books",

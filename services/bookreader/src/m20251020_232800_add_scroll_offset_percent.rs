@@ -55,12 +55,8 @@ impl ServiceMigration for Migration {
             .replaces("e94cab18247f")
             .loses_on_revert("the scroll offsets")
             .verify(Check::column("reading_progress", "scroll_offset_percent", "double precision not null"))
-            .verify(Check::holds(
-                "`reading_progress.scroll_offset_percent` defaults to 0, so that older application code can insert",
-                "SELECT EXISTS (SELECT FROM pg_attrdef JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum \
-                 WHERE adrelid = to_regclass('reading_progress') AND attname = 'scroll_offset_percent' \
-                 AND pg_get_expr(adbin, adrelid) = '0.0')",
-            ))
+            // So that older application code can insert without naming it.
+            .verify(Check::default_of("reading_progress", "scroll_offset_percent", "0.0"))
             .verify(Check::constraint("reading_progress", "check_scroll_offset_range"))
     }
 }

@@ -63,11 +63,11 @@ pub(crate) const SOAK_DAYS: u64 = 7;
 /// The service as the coordinator takes it.
 ///
 /// # Panics
-/// Never: the names are literals, and a test makes the service.
+/// If the migrations are no service, which a test and every command report.
 #[must_use]
 pub fn service() -> Service {
     Service::new(NAME, migrations())
-        .expect("the names are literals, and a test makes the service")
+        .unwrap_or_else(|error| panic!("{error}"))
         .with_tables(TENANT_TABLES)
         .with_tables(["account", "account_member", "bot", "course_deployment", "enrollment_token"])
         .with_lock_file(include_str!("../migrations.lock"))

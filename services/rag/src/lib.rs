@@ -21,11 +21,11 @@ pub const NAME: &str = "rag";
 /// The service as the coordinator sees it.
 ///
 /// # Panics
-/// Never: the names are literals, checked by a test.
+/// If the migrations are no service, which a test and every command report.
 #[must_use]
 pub fn service() -> Service {
     Service::new(NAME, migrations())
-        .expect("the names are literals, checked by a test")
+        .unwrap_or_else(|error| panic!("{error}"))
         .with_tables(["user_knowledge"])
         .with_lock_file(include_str!("../migrations.lock"))
         .with_external("public", "embeddings", "the AI manager")

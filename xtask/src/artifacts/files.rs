@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn an_edited_migration_is_named_and_a_new_one_is_not() {
-        let entry = |name: &str, checksum: &str| format!("{name} expand transaction {checksum}\n");
+        let entry = |name: &str, checksum: &str| format!("{name} expand transaction {checksum} down\n");
         let (a, b) = ("m20250101_000001_create_a", "m20250102_000001_create_b");
         let stale = stale(Some(&entry(a, "old")), &(entry(a, "new") + &entry(b, "new")));
         assert_eq!(stale.edited(), [a]);

@@ -20,6 +20,8 @@ pub(super) struct Artifacts {
     pub(super) lock_file: String,
     /// `schema.sql`.
     pub(super) schema: String,
+    /// What is wrong with its migrations, a sentence each.
+    pub(super) faults: Vec<String>,
 }
 
 /// Makes the files of all services. All of them run: one may require migrations of another.
@@ -31,14 +33,26 @@ pub(super) async fn generate(services: Vec<Service>) -> anyhow::Result<Vec<Artif
     let seen = sandbox::run_all(services).await?;
     let mut artifacts = Vec::new();
     for service in known {
-        let mut entries = Vec::new();
+        let (mut entries, mut faults) = (Vec::new(), Vec::new());
         for migration in &service.migrations {
             let entry = entry(&seen, &service.name, migration)?;
+            if !migration.name.is_conventional() {
+                let name = format!("{}:{}", service.name, migration.name);
+                faults.push(format!("`{name}`: a migration is called `mYYYYMMDD_HHMMSS_verb_noun`"));
+            }
+            let does_nothing = |checksum: &str| checksum == self::checksum(&[]);
+            if entry.revert_checksum.as_deref().is_some_and(does_nothing) && !does_nothing(&entry.checksum) {
+                faults.push(format!(
+                    "`{}:{}`: `down` does nothing: undo what `up` does, or declare it `irreversible`",
+                    service.name, migration.name
+                ));
+            }
             entries.push((&migration.name, entry));
         }
         artifacts.push(Artifacts {
             lock_file: LockFile::render(entries.iter().map(|(name, entry)| (*name, entry))),
             schema: schema(&seen, &service.name),
+            faults,
             service: service.name,
         });
     }
@@ -57,6 +71,7 @@ fn entry(seen: &Seen, service: &ServiceName, migration: &KnownMigration) -> anyh
         .to_owned(),
         transactional: migration.transactional,
         checksum: checksum(&applied.statements),
+        revert_checksum: reverted.map(|reverted| checksum(&reverted.statements)),
         apply: locks(applied),
         revert: reverted.map(locks).unwrap_or_default(),
     })

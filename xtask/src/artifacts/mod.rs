@@ -1,8 +1,10 @@
 //! `cargo xtask artifacts`: makes `migrations.lock` and `schema.sql` of each service from what a server of its own saw
-//! when all migrations ran on it, or checks that the files in the source tree are those.
+//! when all migrations ran on it, or checks that the files in the source tree are those,
+//! that the entities have every column, and that what can be reverted has a `down`.
 //!
 //! It touches no database but its own. What a lock file is good for is the coordinator's part.
 
+mod entities;
 mod files;
 mod generate;
 mod sandbox;
@@ -54,9 +56,13 @@ pub(crate) fn execute(arguments: &Arguments, services: Vec<Service>) -> anyhow::
 
 fn check(directory: &Path, artifacts: &[Artifacts]) -> anyhow::Result<ExitCode> {
     let mut exit = ExitCode::SUCCESS;
-    let mut edited = Vec::new();
+    let (mut edited, mut faulty) = (Vec::new(), false);
     let mut err = stderr().lock();
     for artifacts in artifacts {
+        for fault in artifacts.faults.iter().chain(&entities::lacking(directory, artifacts)?) {
+            writeln!(err, "{fault}")?;
+            faulty = true;
+        }
         for stale in stale(directory, artifacts)? {
             let path = stale.path.display();
             if let Some((theirs, ours)) = stale.of_two_servers() {
@@ -82,12 +88,15 @@ fn check(directory: &Path, artifacts: &[Artifacts]) -> anyhow::Result<ExitCode> 
     } else if exit == ExitCode::FAILURE {
         writeln!(err, "hint: run `cargo xtask artifacts` and commit what it writes")?;
     }
-    Ok(exit)
+    Ok(if faulty { ExitCode::FAILURE } else { exit })
 }
 
 fn write(directory: &Path, artifacts: &[Artifacts]) -> anyhow::Result<ExitCode> {
     let mut err = stderr().lock();
     for artifacts in artifacts {
+        for fault in artifacts.faults.iter().chain(&entities::lacking(directory, artifacts)?) {
+            writeln!(err, "WARNING: {fault}")?;
+        }
         for stale in stale(directory, artifacts)? {
             stale.write()?;
             writeln!(err, "wrote `{}`", stale.path.display())?;

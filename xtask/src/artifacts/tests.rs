@@ -17,6 +17,8 @@ const CREATE: &str = "m20250101_000001_create_tables";
 const INDEX: &str = "m20250102_000001_index_child";
 const CHECK: &str = "m20250103_000001_check_child";
 const DROP: &str = "m20250104_000001_drop_child";
+const NOTE: &str = "m20250105_000001_add_note";
+const BADLY_NAMED: &str = "m2025_add_note";
 
 /// One step of a small service; what it sends depends on its name and on `check`.
 struct Migration {
@@ -49,6 +51,7 @@ impl MigrationTrait for Migration {
                 self.check,
             ],
             DROP => &["DROP TABLE child"],
+            NOTE | BADLY_NAMED => &["ALTER TABLE parent ADD COLUMN note text"],
             _ => {
                 let online = Online::new(manager, "small", self.name).await?;
                 return online
@@ -75,6 +78,8 @@ impl MigrationTrait for Migration {
                  CONSTRAINT child_parent_id_fkey REFERENCES parent (id))",
                 "CREATE INDEX child_parent_id_idx ON child (parent_id)",
             ],
+            NOTE => &[],
+            BADLY_NAMED => &["ALTER TABLE parent DROP COLUMN note"],
             _ => {
                 let online = Online::new(manager, "small", self.name).await?;
                 return online.drop_index("child_parent_id_idx").await;
@@ -91,6 +96,7 @@ impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         match self.name {
             DROP => Details::contract(std::time::Duration::from_secs(3_600)),
+            NOTE if self.check == "irreversible" => Details::expand().irreversible("the notes are needed"),
             _ => Details::expand(),
         }
     }
@@ -151,6 +157,18 @@ async fn locks_and_checksums_are_what_the_server_saw() {
         small(&[CREATE, INDEX, CHECK, DROP], "SELECT   1").await,
         "it is the same each time"
     );
+}
+
+#[tokio::test]
+async fn an_empty_down_and_a_bad_name_are_faults() {
+    let faults = small(&[CREATE, NOTE], "SELECT 1").await.faults;
+    let expected = "`small:m20250105_000001_add_note`: `down` does nothing: undo what `up` does, or declare it `irreversible`";
+    assert_eq!(faults, [expected]);
+    let declared = small(&[CREATE, NOTE], "irreversible").await;
+    assert_eq!(declared.faults, [""; 0]);
+    let named = small(&[CREATE, BADLY_NAMED], "SELECT 1").await.faults;
+    assert_eq!(named, ["`small:m2025_add_note`: a migration is called `mYYYYMMDD_HHMMSS_verb_noun`"]);
+    assert!(declared.lock_file.lines().any(|line| line.starts_with(NOTE) && line.ends_with(" -")));
 }
 
 #[tokio::test]

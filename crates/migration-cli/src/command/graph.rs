@@ -41,7 +41,7 @@ struct RequirementDocument {
 }
 
 pub(super) fn graph(context: &Context, notation: GraphFormat) -> anyhow::Result<Exit> {
-    let services = (context.program.services)();
+    let services = context.program.services()?;
     let catalog = Catalog::new(services.iter().map(migration_kit::Service::known).collect())?;
     let document = Document::of(&catalog);
     match notation {

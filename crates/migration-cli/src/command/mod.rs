@@ -91,7 +91,7 @@ fn completions(context: &Context, shell: clap_complete::Shell) -> anyhow::Result
 
 /// All services, placed and ready to be asked.
 fn connect(context: &Context) -> anyhow::Result<Connected> {
-    let connected = database::connect(&context.environment, (context.program.services)(), context.embedded)?;
+    let connected = database::connect(&context.environment, context.program.services()?, context.embedded)?;
     notes(context);
     Ok(connected)
 }

@@ -13,7 +13,7 @@ use crate::exit::{Exit, Failure};
 use crate::program::Context;
 
 pub(super) fn psql(context: &Context, service: &str, arguments: &[String]) -> anyhow::Result<Exit> {
-    let services = (context.program.services)();
+    let services = context.program.services()?;
     let name = known(&Catalog::new(services.iter().map(Service::known).collect())?, service)?;
     let service =
         services.iter().find(|service| *service.name() == name).expect("the catalog is of these services");

@@ -24,7 +24,7 @@ pub(super) async fn task(
         list(context);
         return Ok(Exit::Done);
     };
-    let services = (context.program.services)();
+    let services = context.program.services()?;
     known(&Catalog::new(services.iter().map(Service::known).collect())?, &service)?;
     let tasks = || context.program.tasks.iter().filter(|known| known.service == service);
     let Some(found) = tasks().find(|known| (known.command)().get_name() == task) else {

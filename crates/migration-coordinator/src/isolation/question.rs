@@ -257,7 +257,7 @@ pub(super) fn outside(numbers: &[(i64, i64)]) -> String {
         "/* migrate */ SELECT d.catalog::int8, d.oid::int8, i.type, coalesce(n.nspname::text, ''), \
            coalesce(c.relname::text, p.proname::text, t.typname::text, s.nspname::text, x.extname::text, i.identity), \
            coalesce(pg_get_userbyid(coalesce(c.relowner, p.proowner, t.typowner, s.nspowner, x.extowner)), 'unknown')::text \
-         FROM (VALUES {0}) AS d(catalog, oid) \
+         FROM (VALUES {numbers}) AS d(catalog, oid) \
          CROSS JOIN LATERAL pg_identify_object(d.catalog::oid, d.oid::oid, 0) AS i \
          LEFT JOIN pg_class c ON c.oid = d.oid AND d.catalog::oid = 'pg_class'::regclass \
          LEFT JOIN pg_proc p ON p.oid = d.oid AND d.catalog::oid = 'pg_proc'::regclass \
@@ -267,11 +267,10 @@ pub(super) fn outside(numbers: &[(i64, i64)]) -> String {
          LEFT JOIN pg_namespace n ON n.oid = coalesce(c.relnamespace, p.pronamespace, t.typnamespace, x.extnamespace) \
          WHERE i.identity IS NOT NULL AND i.type NOT IN ('index', 'toast table') \
            AND coalesce(n.nspname, '') NOT LIKE 'pg\\_t%' \
-           AND NOT EXISTS (SELECT FROM pg_depend m JOIN (VALUES {0}) AS gone(catalog, oid) \
+           AND NOT EXISTS (SELECT FROM pg_depend m JOIN (VALUES {numbers}) AS gone(catalog, oid) \
              ON m.refclassid = gone.catalog::oid AND m.refobjid = gone.oid::oid \
              WHERE m.classid = d.catalog::oid AND m.objid = d.oid::oid AND m.deptype = 'e') \
            AND NOT EXISTS (SELECT FROM pg_type r WHERE d.catalog::oid = 'pg_type'::regclass \
-             AND (r.oid = d.oid AND r.typrelid <> 0 OR r.typarray = d.oid))",
-        numbers
+             AND (r.oid = d.oid AND r.typrelid <> 0 OR r.typarray = d.oid))"
     )
 }

@@ -10,7 +10,7 @@ const CREATE: &str = "m20250101_000001_create_item";
 const NEXT: &str = "m20250102_000001_add_more";
 
 fn shop(checksum: &str) -> Service {
-    let lock_file = format!("{CREATE} expand transaction {checksum}\n");
+    let lock_file = format!("{CREATE} expand transaction {checksum} -\n");
     let create = step(CREATE).up("CREATE TABLE item (id integer)");
     service("shop", vec![create, step(NEXT)]).with_lock_file(lock_file)
 }

@@ -13,8 +13,8 @@ const CREATE: &str = "m20250101_000001_create_item";
 const ADD: &str = "m20250102_000001_add_column";
 
 fn shop() -> Service {
-    let lock_file = "m20250101_000001_create_item expand transaction aa\n\
-                     m20250102_000001_add_column expand transaction bb\n  apply item in ACCESS EXCLUSIVE\n";
+    let lock_file = "m20250101_000001_create_item expand transaction aa ab\n\
+                     m20250102_000001_add_column expand transaction bb bc\n  apply item in ACCESS EXCLUSIVE\n";
     let add = step(ADD).up("ALTER TABLE item ADD COLUMN note text");
     service("shop", vec![step(CREATE).up("CREATE TABLE item (id integer)"), add]).with_lock_file(lock_file)
 }

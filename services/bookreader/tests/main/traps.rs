@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use bookreader_migration::{Migrator, migrations, service};
+use migration_kit::ServiceMigration;
 use migration_testing::Scratch;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use sea_orm_migration::MigratorTrait;
@@ -279,4 +280,26 @@ async fn indexes(scratch: &Scratch) -> BTreeMap<String, String> {
     rows.iter()
         .map(|row| row.split_once('|').map(|(name, def)| (name.to_owned(), def.to_owned())).unwrap())
         .collect()
+}
+
+/// Alembic writes `DEFAULT '0.0'`, which PostgreSQL keeps as `'0'::double precision`.
+#[tokio::test]
+async fn a_default_is_the_value_that_it_gives_however_it_is_written() {
+    let scratch = Scratch::new(service()).await;
+    scratch.up_contract().await;
+    let details = bookreader_migration::m20251020_232800_add_scroll_offset_percent::Migration.details();
+    let check = details.checks.iter().find(|check| check.says.contains("defaults to")).unwrap();
+    for (default, holds) in [
+        ("'0.0'", "t"),
+        ("0", "t"),
+        ("(0)::double precision", "t"),
+        ("'-0.00'::numeric", "t"),
+        ("1", "f"),
+        ("random()", "f"),
+        ("NULL", "f"),
+    ] {
+        let sql = "ALTER TABLE reading_progress ALTER COLUMN scroll_offset_percent SET DEFAULT";
+        scratch.execute(&format!("{sql} {default}")).await;
+        assert_eq!(scratch.rows(&check.sql).await, [holds], "{default}");
+    }
 }

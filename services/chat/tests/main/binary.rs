@@ -22,7 +22,8 @@ async fn it_brings_its_one_service_to_its_head() {
     assert_eq!(run(&["status", "--check"], scratch.url()).status.code(), Some(3));
     let up = run(&["up"], scratch.url());
     assert_eq!(up.status.code(), Some(0), "{up:?}");
-    assert!(stdout(&up).contains("1 service up to date · 4 migrations"), "{}", stdout(&up));
+    let says = format!("1 service up to date · {} migrations", service().migrations().count());
+    assert!(stdout(&up).contains(&says), "{}", stdout(&up));
     assert_eq!(run(&["status", "--check"], scratch.url()).status.code(), Some(0));
 }
 

@@ -17,7 +17,6 @@ async fn run_again(scratch: &Scratch, migration: &dyn MigrationTrait) {
 
 #[test]
 fn migrations_are_in_the_order_of_their_names() {
-    assert_eq!(service().migrations().count(), 4);
     assert!(names().is_sorted());
 }
 
