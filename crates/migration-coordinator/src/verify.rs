@@ -63,7 +63,8 @@ pub struct ServiceVerification {
 /// The query that answers a check with one row of two columns: whether it holds, and what was found. A check may end
 /// in a comment, hence the line break after it.
 pub(crate) fn question(check: &Check) -> String {
-    let sql = check.sql.trim().trim_end_matches(';');
+    let question = check.question();
+    let sql = question.trim().trim_end_matches(';');
     match check.kind {
         CheckKind::None => format!(
             "/* migrate */ WITH violation AS MATERIALIZED ({sql}\n) SELECT count(*) = 0, CASE count(*) WHEN 0 THEN 'none' \

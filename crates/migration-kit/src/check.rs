@@ -3,6 +3,8 @@
 //! A check is one query without parameters. It runs in a `READ ONLY` transaction, or in the migration's own, with the
 //! service's schema as the first entry of `search_path`; schemas of extensions follow. Making a check decides nothing; the coordinator runs it.
 
+use std::borrow::Cow;
+
 use migration_plan::MigrationName;
 
 /// The type of a column of `pg_attribute` as checks write it.
@@ -29,6 +31,8 @@ pub struct Check {
     pub kind: CheckKind,
     /// The query, one statement.
     pub sql: String,
+    /// Whether every relation in the query is one of the service, written by [`own`].
+    is_of_catalog: bool,
     /// Migration from which on the check no longer applies, because it removes what the check reads.
     pub until: Option<MigrationName>,
 }
@@ -69,7 +73,7 @@ impl Check {
                  WHERE {relation} IS NOT NULL AND found.type IS DISTINCT FROM {type_}"
             ));
         }
-        Self::none(format!("table `{table}` has the columns it should have"), sql)
+        Self::none(format!("table `{table}` has the columns it should have"), sql).of_catalog()
     }
 
     /// The column exists with this type, as `format_type` writes it, ` not null` appended where it is.
@@ -82,7 +86,7 @@ impl Check {
             literal(column),
             literal(type_),
         );
-        Self::holds(format!("column `{table}.{column}` is `{type_}`"), sql)
+        Self::holds(format!("column `{table}.{column}` is `{type_}`"), sql).of_catalog()
     }
 
     /// The column's default is this constant, however it is written: PostgreSQL keeps `0.0`, `'0'::double precision` and
@@ -108,7 +112,7 @@ impl Check {
             own(table),
             literal(column),
         );
-        Self::holds(says, sql)
+        Self::holds(says, sql).of_catalog()
     }
 
     /// The column does not exist.
@@ -119,7 +123,7 @@ impl Check {
             own(table),
             literal(column),
         );
-        Self::holds(format!("column `{table}.{column}` is gone"), sql)
+        Self::holds(format!("column `{table}.{column}` is gone"), sql).of_catalog()
     }
 
     /// The index exists and is valid.
@@ -129,14 +133,14 @@ impl Check {
             "SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass({}) AND indisvalid AND indisready)",
             own(index),
         );
-        Self::holds(format!("index `{index}` is valid"), sql)
+        Self::holds(format!("index `{index}` is valid"), sql).of_catalog()
     }
 
     /// The index does not exist.
     #[must_use]
     pub fn no_index(index: &str) -> Self {
         let sql = format!("SELECT to_regclass({}) IS NULL", own(index));
-        Self::holds(format!("index `{index}` is gone"), sql)
+        Self::holds(format!("index `{index}` is gone"), sql).of_catalog()
     }
 
     /// The constraint exists on the table and is validated.
@@ -147,7 +151,7 @@ impl Check {
             own(table),
             literal(constraint),
         );
-        Self::holds(format!("constraint `{constraint}` on `{table}` is validated"), sql)
+        Self::holds(format!("constraint `{constraint}` on `{table}` is validated"), sql).of_catalog()
     }
 
     /// The trigger exists on the table and fires for every application (not only in a replica's sessions).
@@ -158,7 +162,7 @@ impl Check {
             own(table),
             literal(trigger),
         );
-        Self::holds(format!("trigger `{trigger}` on `{table}` is enabled"), sql)
+        Self::holds(format!("trigger `{trigger}` on `{table}` is enabled"), sql).of_catalog()
     }
 
     /// Ends the check with a later migration of the service, which removes what the check reads;
@@ -172,15 +176,29 @@ impl Check {
         self
     }
 
+    /// The query to be asked. Relations of the checks above are looked up in the service's schema, the first of `search_path`,
+    /// alone: schemas of extensions that follow there may hold others of the same name.
+    #[must_use]
+    pub fn question(&self) -> Cow<'_, str> {
+        if self.is_of_catalog {
+            Cow::Owned(self.sql.replace("to_regclass('", "to_regclass(quote_ident(current_schema()) || '."))
+        } else {
+            Cow::Borrowed(&self.sql)
+        }
+    }
+
+    fn of_catalog(self) -> Self {
+        Self { is_of_catalog: true, ..self }
+    }
+
     fn new(kind: CheckKind, says: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { says: says.into(), kind, sql: sql.into(), until: None }
+        Self { says: says.into(), kind, sql: sql.into(), is_of_catalog: false, until: None }
     }
 }
 
-/// The qualified name of a relation of the service, as an SQL expression: schemas of extensions that follow in `search_path`
-/// may hold others of this name.
+/// A relation of the service, as its checks write it.
 fn own(relation: &str) -> String {
-    format!("quote_ident(current_schema()) || {}", literal(&format!(".{}", quote_identifier(relation))))
+    literal(&quote_identifier(relation))
 }
 
 /// Quotes a text as an SQL string literal; needs `standard_conforming_strings = on`, the default since 9.1.

@@ -1,4 +1,6 @@
 //! What a service is: its name, its schema, its migrations in order, what it sees of others, as data.
+//!
+//! It is long because all that can be said of a service is said here, each with its sentence.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

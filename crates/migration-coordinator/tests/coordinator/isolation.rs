@@ -1,4 +1,6 @@
 //! A migration keeps to its own service: what it touches elsewhere is named, and nothing of it remains.
+//!
+//! It is long because it goes through all that a migration can reach.
 
 use migration_coordinator::{RunError, StepError, run};
 use migration_kit::Service;

@@ -76,7 +76,7 @@ fn two_services_do_not_share_a_version_table() {
         schema: schema.to_owned(),
         url: "postgres://postgres@localhost/shop".parse().unwrap(),
     };
-    let named = |name: &str| service(name, vec![step(CREATE)]);
+    let named = |name: &str| service(name, vec![step(CREATE)]).with_tables([name]);
     let adopted = |name: &str| named(name).with_version_table("seaql_migrations");
     assert!(Deployment::new(vec![place("one", named("shop")), place("one", named("crm"))]).is_ok());
     assert!(Deployment::new(vec![place("one", adopted("shop")), place("two", adopted("crm"))]).is_ok());
