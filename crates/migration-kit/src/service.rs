@@ -106,7 +106,7 @@ pub enum ServiceError {
         until: MigrationName,
     },
     /// Two migrations have one name.
-    #[error("`{service}`: migration `{migration}` is listed twice")]
+    #[error("migration `{service}:{migration}` is listed twice")]
     Duplicate {
         /// The service.
         service: ServiceName,

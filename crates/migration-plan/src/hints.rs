@@ -13,7 +13,7 @@ impl PlanError {
                 None => "`status` lists the services".to_owned(),
             },
             Self::UnknownTarget { service, nearest, .. } => match nearest {
-                Some(nearest) => format!("did you mean `{service}@{nearest}`?"),
+                Some(nearest) => format!("did you mean `{service}:{nearest}`?"),
                 None => format!("`history {service}` lists its migrations"),
             },
             Self::SelectedTwice { .. } => "give each service one target".to_owned(),
@@ -29,17 +29,16 @@ impl PlanError {
             Self::ApplyBackward { service, target } => format!("to revert, use `down {service}@{target}`"),
             Self::RevertForward { service, target } => format!("to apply, use `up {service}@{target}`"),
             Self::TargetBehind { id, .. } => {
-                format!("to revert what was applied after it, use `down {}@{}`", id.service, id.name)
+                format!("to revert what was applied after it, use `down {id}`")
             }
             Self::BegunBeyondTarget { id } => {
-                format!("`up {}@{}` finishes it, `down {}@-1` takes it back", id.service, id.name, id.service)
+                format!("`up {id}` finishes it, `down {}@-1` takes it back", id.service)
             }
             Self::TargetHeldBack { reason, .. } => hint_of_hold(reason),
-            Self::BeyondTarget { requirement, .. } => format!(
-                "give `{}` no target, or `{}@{}`",
-                requirement.service, requirement.service, requirement.name
-            ),
-            Self::TargetNotApplied { id } => format!("to apply it, use `up {}@{}`", id.service, id.name),
+            Self::BeyondTarget { requirement, .. } => {
+                format!("give `{}` no target, or `{requirement}`", requirement.service)
+            }
+            Self::TargetNotApplied { id } => format!("to apply it, use `up {id}`"),
             Self::TooFewPending { service, .. } => format!("to apply all, use `up {service}`"),
             Self::TooFewApplied { service, .. } => format!("to revert all, use `down {service}@base`"),
             Self::HistoryNotRead { service } => {
@@ -49,17 +48,13 @@ impl PlanError {
                 "run it from the program that knows all services, or let this role read the version table of `{}`",
                 requirement.service
             ),
-            Self::RequirementNotApplied { requirement, .. } => format!(
-                "apply it first with the program of `{}`: `up {}@{}`",
-                requirement.service, requirement.service, requirement.name
-            ),
+            Self::RequirementNotApplied { requirement, .. } => {
+                format!("apply it first with the program of `{}`: `up {requirement}`", requirement.service)
+            }
             Self::Integrity { errors } => return errors.first().map(IntegrityError::hint),
             Self::RevertUnknown { .. } => "revert with the build that applied them".to_owned(),
             Self::Irreversible { id, .. } => {
-                format!(
-                    "stop before it, with `down {}@{}`, or go forward with a new migration",
-                    id.service, id.name
-                )
+                format!("stop before it, with `down {id}`, or go forward with a new migration")
             }
             Self::StillNeeded { by, .. } => {
                 let mut services: Vec<_> = by.iter().map(|id| id.service.as_str()).collect();

@@ -58,7 +58,8 @@ impl IntegrityError {
         match self {
             Self::Missing { id } => {
                 format!(
-                    "bring the file of `{id}` back, or remove its row on purpose with `repair {}`",
+                    "use the build that has `{id}`, or bring its file back; only if it was removed on purpose, delete its row \
+                     from the version table, which `status {}` names",
                     id.service
                 )
             }
@@ -71,7 +72,7 @@ impl IntegrityError {
                 id.name
             ),
             Self::BeforeRequirement { requirement, .. } => {
-                format!("apply the requirement alone: `up {}@{}`", requirement.service, requirement.name)
+                format!("apply the requirement alone: `up {requirement}`")
             }
             Self::BegunElsewhere { id } => format!("finish or revert `{id}` with the build that began it"),
             Self::Doubled { .. } => {

@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use crate::{NameError, ServiceName};
 
-/// A service, and where it should be: `SERVICE` or `SERVICE@TARGET`.
+/// A service, and where it should be: `SERVICE` or `SERVICE@TARGET`. A colon in place of the `@` means the same, so that
+/// an id as messages write it ([`MigrationId`](crate::MigrationId)) is a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     /// Service that is meant.
@@ -37,7 +38,7 @@ pub enum SelectionError {
     /// There is no text.
     #[error("a target is empty")]
     Empty,
-    /// What stands before the `@` is not a service's name.
+    /// What is before the `@` is not a service's name.
     #[error("`{text}` is not a target")]
     Service {
         /// The text as given.
@@ -46,8 +47,8 @@ pub enum SelectionError {
         #[source]
         source: NameError,
     },
-    /// Nothing stands after the `@`.
-    #[error("`{text}` names no point after the `@`")]
+    /// Nothing is after the `@`.
+    #[error("`{text}` names no point after the service")]
     NoPoint {
         /// The text as given.
         text: String,
@@ -76,7 +77,7 @@ impl SelectionError {
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> &'static str {
-        "write `SERVICE` or `SERVICE@TARGET`, where the target is a migration, a unique prefix of one, `head`, `base`, \
+        "write `SERVICE` or `SERVICE@TARGET` (or `SERVICE:TARGET`), where the target is a migration, a unique prefix of one, `head`, `base`, \
          `+N` or `-N`"
     }
 }
@@ -88,7 +89,7 @@ impl FromStr for Selection {
         if text.is_empty() {
             return Err(SelectionError::Empty);
         }
-        let (service, point) = match text.split_once('@') {
+        let (service, point) = match text.split_once(['@', ':']) {
             Some((service, point)) => (service, Some(point)),
             None => (text, None),
         };

@@ -70,7 +70,7 @@ fn a_target_that_is_behind() {
         "a@m1",
         &expect![[r#"
             error: `a:m1` is behind `m3`, which is applied
-            hint: to revert what was applied after it, use `down a@m1`
+            hint: to revert what was applied after it, use `down a:m1`
         "#]],
     );
 }
@@ -95,7 +95,7 @@ fn a_contract_step_as_target_that_soaks() {
         "a: m1@99000",
         "a@m2 --contract",
         &expect![[r#"
-            error: `a:m2` is held back: it soaks until 1970-01-02 04:30:00 UTC
+            error: `a:m2` is held back: it waits until 1970-01-02 04:30:00 UTC, then `up --contract` applies it
             hint: try again when its soak time has passed
         "#]],
     );
@@ -122,7 +122,7 @@ fn a_requirement_beyond_the_target_of_its_service() {
         "a b@m1",
         &expect![[r#"
             error: `a:m1` requires `b:m2`, which lies beyond the target of `b`
-            hint: give `b` no target, or `b@m2`
+            hint: give `b` no target, or `b:m2`
         "#]],
     );
 }
@@ -183,7 +183,7 @@ fn a_requirement_of_another_program_that_is_not_applied() {
         "",
         &expect![[r#"
             error: `a:m1` requires `z:m1`, which is not applied and which this program cannot apply
-            hint: apply it first with the program of `z`: `up z@m1`
+            hint: apply it first with the program of `z`: `up z:m1`
         "#]],
     );
 }
@@ -196,7 +196,7 @@ fn applied_migrations_that_are_missing_here() {
         "",
         &expect![[r#"
             error: migration `a:m2` is applied but missing here; migration `a:legacy` is applied but missing here
-            hint: bring the file of `a:m2` back, or remove its row on purpose with `repair a`
+            hint: use the build that has `a:m2`, or bring its file back; only if it was removed on purpose, delete its row from the version table, which `status a` names
         "#]],
     );
     check_apply(
@@ -205,7 +205,7 @@ fn applied_migrations_that_are_missing_here() {
         "--allow-ahead",
         &expect![[r#"
             error: migration `a:m2` is applied but missing here
-            hint: bring the file of `a:m2` back, or remove its row on purpose with `repair a`
+            hint: use the build that has `a:m2`, or bring its file back; only if it was removed on purpose, delete its row from the version table, which `status a` names
         "#]],
     );
 }
@@ -280,7 +280,7 @@ fn migrations_applied_before_their_requirements() {
         "a",
         &expect![[r#"
             error: migration `a:m1` is applied but `b:m1`, which it requires, is not
-            hint: apply the requirement alone: `up b@m1`
+            hint: apply the requirement alone: `up b:m1`
         "#]],
     );
     check_apply(
@@ -289,7 +289,7 @@ fn migrations_applied_before_their_requirements() {
         "",
         &expect![[r#"
             error: migration `a:m1` is applied but `z:m1`, which it requires, is not
-            hint: apply the requirement alone: `up z@m1`
+            hint: apply the requirement alone: `up z:m1`
         "#]],
     );
 }
@@ -302,7 +302,7 @@ fn what_does_not_fit_in_a_service_that_is_pulled_in() {
         "a",
         &expect![[r#"
             error: migration `b:m1` is applied but missing here
-            hint: bring the file of `b:m1` back, or remove its row on purpose with `repair b`
+            hint: use the build that has `b:m1`, or bring its file back; only if it was removed on purpose, delete its row from the version table, which `status b` names
         "#]],
     );
 }

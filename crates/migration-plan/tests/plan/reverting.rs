@@ -181,7 +181,7 @@ fn a_target_that_is_not_applied_is_refused() {
         "a@m2",
         &expect![[r#"
             error: `a:m2` is not applied, so there is no reverting to it
-            hint: to apply it, use `up a@m2`
+            hint: to apply it, use `up a:m2`
         "#]],
     );
 }
@@ -207,7 +207,7 @@ fn what_cannot_be_reverted_is_refused_with_its_reason() {
         "a@m1",
         &expect![[r#"
             error: `a:m2` cannot be reverted: the old values are gone
-            hint: stop before it, with `down a@m2`, or go forward with a new migration
+            hint: stop before it, with `down a:m2`, or go forward with a new migration
         "#]],
     );
     check_revert(
@@ -333,7 +333,7 @@ fn redo_refuses_what_could_not_be_applied_again() {
         "a",
         &expect![[r#"
             error: migration `a:m1` is applied but `b:m1`, which it requires, is not
-            hint: apply the requirement alone: `up b@m1`
+            hint: apply the requirement alone: `up b:m1`
         "#]],
     );
 }
@@ -363,7 +363,7 @@ fn what_was_begun_is_reverted_first() {
         "a@m2",
         &expect![[r#"
             error: `a:m2` is not applied, so there is no reverting to it
-            hint: to apply it, use `up a@m2`
+            hint: to apply it, use `up a:m2`
         "#]],
     );
     check_redo(

@@ -26,6 +26,8 @@ fn selections_are_read_and_written() {
     check("chat@+3", &expect!["Some(Forward(3)) chat@+3"]);
     check("chat@-04", &expect!["Some(Back(4)) chat@-4"]);
     check("chat@m2025", &expect![[r#"Some(Name("m2025")) chat@m2025"#]]);
+    check("chat:m2025", &expect![[r#"Some(Name("m2025")) chat@m2025"#]]);
+    check("chat:-1", &expect![["Some(Back(1)) chat@-1"]]);
     check("chat@0", &expect![[r#"Some(Name("0")) chat@0"#]]);
 }
 
@@ -44,7 +46,7 @@ fn what_is_no_selection_is_refused() {
             "error: `@head` is not a target: `` is not a service name: a lower-case letter, then lower-case letters, digits, `_`, `-` or `.`, at most 40 bytes"
         ],
     );
-    check("chat@", &expect!["error: `chat@` names no point after the `@`"]);
+    check("chat@", &expect!["error: `chat@` names no point after the service"]);
     check("chat@+0", &expect!["error: `chat@+0` counts no step"]);
     check("chat@-", &expect!["error: `chat@-` has a sign but no number of steps"]);
     check("chat@++1", &expect!["error: `chat@++1` has a sign but no number of steps"]);
@@ -126,7 +128,7 @@ fn an_unknown_name_is_refused_with_the_nearest() {
         "chat@m20251016_000001_create_mesages",
         &expect![[r#"
             error: no migration of `chat` is or begins with `m20251016_000001_create_mesages`
-            hint: did you mean `chat@m20251016_000001_create_messages`?
+            hint: did you mean `chat:m20251016_000001_create_messages`?
         "#]],
     );
     check_apply(
@@ -135,7 +137,7 @@ fn an_unknown_name_is_refused_with_the_nearest() {
         "chat@20251117_000002",
         &expect![[r#"
             error: no migration of `chat` is or begins with `20251117_000002`
-            hint: did you mean `chat@m20251017_000002_index_source`?
+            hint: did you mean `chat:m20251017_000002_index_source`?
         "#]],
     );
     check_apply(
@@ -144,7 +146,7 @@ fn an_unknown_name_is_refused_with_the_nearest() {
         "chat@index_source",
         &expect![[r#"
             error: no migration of `chat` is or begins with `index_source`
-            hint: did you mean `chat@m20251017_000002_index_source`?
+            hint: did you mean `chat:m20251017_000002_index_source`?
         "#]],
     );
     check_apply(
