@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use migration_kit::ServiceName;
 use migration_plan::Step;
+use sea_orm::sqlx;
 
 use crate::database::DatabaseUrl;
 use crate::survey::Holder;
@@ -31,6 +32,17 @@ pub(crate) fn lock_waiting(service: &ServiceName, holder: Option<&Holder>, waite
         holder_application = holder.map(|h| h.application.as_str()),
         holder_host = holder.map(|h| h.host.as_str()),
         holder_since = holder.map(|h| h.since),
+        waited_ms = milliseconds(waited),
+    );
+}
+
+/// The server is there and takes no connection yet; told again and again.
+pub(crate) fn connecting_waiting(url: &DatabaseUrl, answer: &sqlx::Error, waited: Duration) {
+    tracing::info!(
+        target: "migration",
+        kind = "connecting_waiting",
+        database = url.to_string(),
+        answer = answer.as_database_error().map(sqlx::error::DatabaseError::message),
         waited_ms = milliseconds(waited),
     );
 }

@@ -19,6 +19,7 @@ mod run;
 mod session;
 mod state;
 mod step;
+mod surroundings;
 mod survey;
 mod upkeep;
 mod verify;
@@ -36,7 +37,8 @@ pub use run::{
 };
 pub use session::ConnectError;
 pub use state::service_state;
-pub use step::StepError;
+pub use step::{FailedStatement, StepError};
+pub use surroundings::{EventTrigger, OverriddenSetting, SecuredTable, Surroundings, surroundings};
 pub use survey::{Access, Holder, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError};
 pub use upkeep::{UpkeepError, reclaim, reject_counts, rejected, table_sizes, under_lock};
 pub use verify::{CheckResult, ServiceVerification, verify};

@@ -7,8 +7,10 @@ use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_timer::Delay;
+use log::LevelFilter;
 use migration_kit::{driver_error, settings};
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
@@ -17,12 +19,22 @@ use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 
 use crate::cancel::within;
 use crate::database::{DatabaseUrl, tls};
+use crate::event;
 
 /// A directory in which no server listens.
 const NOWHERE: &str = "/dev/null";
 
 /// How long a server may take to answer at all.
 const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long a server that is starting up is waited for.
+const STARTING: Duration = Duration::from_secs(10);
+
+/// How long a connection that is ending, of ours perhaps, is waited for where there is room for no other.
+const ENDING: Duration = Duration::from_secs(1);
+
+/// How often a server is asked again that cannot take a connection yet.
+const CONNECT_AGAIN: Duration = Duration::from_millis(250);
 
 /// How long a statement waits for the session's only connection. It is free unless a migration holds it and asks for
 /// it once more, which would wait for ever.
@@ -81,13 +93,13 @@ pub enum ConnectError {
         #[source]
         source: sqlx::Error,
     },
-    /// Something between us and the server drops start-up options or changes the session: a lock would not be ours.
-    #[error(
-        "`{database}` is behind a transaction-pooling proxy: a migration lock taken there would not be ours"
-    )]
-    Pooled {
+    /// Something between us and the server shares or changes the session: a lock would not be ours.
+    #[error("`{database}` is behind a proxy that {does}: a migration lock taken there would not be ours")]
+    Proxied {
         /// The database, without its password.
         database: String,
+        /// What the proxy does.
+        does: &'static str,
     },
     /// The server is too old.
     #[error("`{database}` is PostgreSQL {version}; version 15 or later is needed")]
@@ -113,32 +125,55 @@ impl ConnectError {
                 "check that the server runs and that host and port of DATABASE_URL are right"
             }
             Self::Refused { source, .. } => match code(source).as_deref() {
-                Some("53300") => {
+                Some(TOO_MANY_CONNECTIONS) => {
                     "the server or the role has no connection left: use `--jobs 1`, or raise the limit"
                 }
-                Some("57P03") => "the server is starting up or shutting down: try again in a moment",
+                Some(CANNOT_CONNECT_NOW) => {
+                    "the server is starting up or shutting down: try again in a moment"
+                }
                 Some("55000") => {
                     "the database is set to accept no connections: `ALLOW_CONNECTIONS` of `ALTER DATABASE`"
                 }
                 Some("42501") => "the role may not connect to the database: have `CONNECT` granted",
                 _ => "check user, password and database name of DATABASE_URL",
             },
-            Self::Pooled { .. } => "use a URL that leads directly to the server, not through the proxy",
+            Self::Proxied { .. } => {
+                "use a URL that leads directly to the server, not through PgBouncer or its like"
+            }
             Self::TooOld { .. } => "upgrade the server",
         }
     }
 
-    fn classify(database: &DatabaseUrl, source: sqlx::Error) -> Self {
+    /// What PgBouncer says of a transaction if it pools statements; PostgreSQL itself has no reason to complain of it.
+    pub(crate) fn of_proxy(database: &DatabaseUrl, error: &sqlx::Error) -> Option<Self> {
+        let is_proxys = code(error).as_deref() == Some(PROTOCOL_VIOLATION);
+        is_proxys.then(|| Self::proxied(database, "pools statements and refuses transactions"))
+    }
+
+    fn proxied(database: &DatabaseUrl, does: &'static str) -> Self {
+        Self::Proxied { database: database.to_string(), does }
+    }
+
+    fn classify(url: &DatabaseUrl, source: sqlx::Error) -> Self {
         let code = code(&source);
-        let database = database.to_string();
+        let database = url.to_string();
         match code.as_deref() {
-            // 08P01: `unsupported startup parameter: options`, PgBouncer's answer to start-up options.
-            Some("08P01") => Self::Pooled { database },
+            // `unsupported startup parameter: options`, PgBouncer's answer in every mode of pooling.
+            Some(PROTOCOL_VIOLATION) => Self::proxied(url, "refuses start-up options"),
             Some(_) => Self::Refused { database, source },
             None => Self::Unreachable { database, source },
         }
     }
 }
+
+/// SQLSTATE of `protocol_violation`, by which PgBouncer refuses what it does not do.
+const PROTOCOL_VIOLATION: &str = "08P01";
+
+/// SQLSTATE of `too_many_connections`. A connection of ours that was just closed may still count.
+const TOO_MANY_CONNECTIONS: &str = "53300";
+
+/// SQLSTATE of `cannot_connect_now`: the server is starting up or shutting down.
+const CANNOT_CONNECT_NOW: &str = "57P03";
 
 /// The SQLSTATE that the server gives.
 fn code(error: &sqlx::Error) -> Option<String> {
@@ -175,16 +210,21 @@ impl Session {
                 ("backend_flush_after", "256kB"),
                 ("migration.session", &marker),
             ])
-            .disable_statement_logging();
+            // `step/statement.rs` listens.
+            .log_statements(LevelFilter::Trace)
+            .log_slow_statements(LevelFilter::Off, Duration::MAX);
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
             .acquire_timeout(ACQUIRE)
-            .connect_with(options)
-            .await
-            .map_err(|source| ConnectError::classify(url, source))?;
+            .connect_with(options.clone())
+            .await;
+        let pool = match pool {
+            Err(sqlx::Error::PoolTimedOut) => return Err(refused(url, &options).await),
+            pool => pool.map_err(|source| ConnectError::classify(url, source))?,
+        };
         // A lost connection is not replaced: there is nothing at this address.
         pool.set_connect_options(PgConnectOptions::new_without_pgpass().socket(NOWHERE));
         let db = DatabaseConnection::from(pool.clone());
@@ -202,13 +242,13 @@ impl Session {
         let mut pids = Vec::new();
         for _ in 0..2 {
             let rows = self.rows(ASK).await.map_err(|source| ConnectError::classify(url, source))?;
-            let row = rows.first().ok_or_else(|| ConnectError::Pooled { database: url.to_string() })?;
+            let row = rows.first().ok_or_else(|| ConnectError::proxied(url, "answers without rows"))?;
             if row.get::<String, _>(1) != marker {
-                return Err(ConnectError::Pooled { database: url.to_string() });
+                return Err(ConnectError::proxied(url, "drops start-up options"));
             }
             pids.push(row.get::<i32, _>(0));
         }
-        if pids[0] == pids[1] { Ok(pids[0]) } else { Err(ConnectError::Pooled { database: url.to_string() }) }
+        if pids[0] == pids[1] { Ok(pids[0]) } else { Err(ConnectError::proxied(url, "pools transactions")) }
     }
 
     /// The connection as sea-orm knows it.
@@ -266,9 +306,39 @@ pub(crate) async fn connect_to_read(url: &DatabaseUrl) -> Result<PgConnection, C
         .application_name("migrate")
         .statement_cache_capacity(0)
         .disable_statement_logging();
-    let connected = within(CONNECT, PgConnection::connect_with(&options)).await;
-    let connected = connected.unwrap_or_else(|| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())));
-    connected.map_err(|source| ConnectError::classify(url, source))
+    let begun = Instant::now();
+    loop {
+        let source = match connect(&options).await {
+            Ok(connection) => return Ok(connection),
+            Err(source) => source,
+        };
+        let patience = match code(&source).as_deref() {
+            Some(CANNOT_CONNECT_NOW) => STARTING,
+            Some(TOO_MANY_CONNECTIONS) => ENDING,
+            _ => Duration::ZERO,
+        };
+        if begun.elapsed() >= patience {
+            return Err(ConnectError::classify(url, source));
+        }
+        if begun.elapsed() >= ENDING {
+            event::connecting_waiting(url, &source, begun.elapsed());
+        }
+        Delay::new(CONNECT_AGAIN).await;
+    }
+}
+
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let connected = within(CONNECT, PgConnection::connect_with(options)).await;
+    connected.unwrap_or_else(|| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
+}
+
+/// Why a pool could not connect: it keeps to itself what the server said.
+async fn refused(url: &DatabaseUrl, options: &PgConnectOptions) -> ConnectError {
+    let source = match connect(options).await {
+        Ok(_) => sqlx::Error::Io(io::ErrorKind::TimedOut.into()),
+        Err(source) => source,
+    };
+    ConnectError::classify(url, source)
 }
 
 /// Rows of one statement on a plain connection, by the simple protocol.

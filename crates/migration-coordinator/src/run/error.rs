@@ -36,7 +36,7 @@ pub enum RunError {
         migrations: Vec<MigrationName>,
     },
     /// A migration would lose data for good.
-    #[error("`{}`: migration `{}` loses data for good: {what}", id.service, id.name)]
+    #[error("migration `{id}` loses data for good: {what}")]
     DataLoss {
         /// The migration.
         id: MigrationId,
@@ -135,7 +135,7 @@ impl RunError {
                 "leave `--atomic` out: each migration is then its own transaction".to_owned()
             }
             Self::Moved => "look at `status` and run it again".to_owned(),
-            Self::Interrupted => "run it again to go on".to_owned(),
+            Self::Interrupted => "run it again to continue".to_owned(),
         })
     }
 }

@@ -71,6 +71,9 @@ pub(super) fn possible(
             (false, false, _) => Some(format!("create schemas in database `{}`", server.database)),
             (true, false, _) => Some("create tables in its schema".to_owned()),
             (_, _, false) => Some("write its version table and journal".to_owned()),
+            _ if !server.may_create_temporary && plan.steps_of(service).any(|step| !step.transactional) => {
+                Some(format!("create temporary tables in database `{}`", server.database))
+            }
             _ => None,
         };
         if let Some(missing) = missing {

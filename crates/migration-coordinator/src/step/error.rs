@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use migration_kit::table_lock::TableLockError;
-use migration_kit::{MigrationId, POLICY_HINT, driver_error, is_cut_by_policy};
+use migration_kit::{MigrationId, POLICY_HINT, driver_error, is_cut_by_policy, sqlstate};
 use migration_plan::{Direction, Step};
 use sea_orm::DbErr;
 
@@ -16,7 +16,7 @@ use crate::verify::CheckResult;
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     /// The database refused something, and nothing of the migration remains.
-    #[error("`{}`: migration `{}` failed while {}", id.service, id.name, gerund(*direction))]
+    #[error("migration `{id}` failed while {}", gerund(*direction))]
     RolledBack {
         /// The migration.
         id: MigrationId,
@@ -25,9 +25,11 @@ pub enum StepError {
         /// What the database says.
         #[source]
         source: DbErr,
+        /// The statement that failed, if it is known.
+        statement: Option<Box<FailedStatement>>,
     },
     /// The database refused something midway; what was done before stands.
-    #[error("`{}`: migration `{}` stopped midway while {}", id.service, id.name, gerund(*direction))]
+    #[error("migration `{id}` stopped midway while {}", gerund(*direction))]
     Partial {
         /// The migration.
         id: MigrationId,
@@ -36,9 +38,11 @@ pub enum StepError {
         /// What the database says.
         #[source]
         source: DbErr,
+        /// The statement that failed, if it is known.
+        statement: Option<Box<FailedStatement>>,
     },
     /// It ended the transaction that it ran in, so that what it did until then stands.
-    #[error("`{}`: migration `{}` ended its own transaction while {}", id.service, id.name, gerund(*direction))]
+    #[error("migration `{id}` ended its own transaction while {}", gerund(*direction))]
     EndedItsTransaction {
         /// The migration.
         id: MigrationId,
@@ -49,7 +53,7 @@ pub enum StepError {
         source: DbErr,
     },
     /// It touched what is not its service's, and was rolled back.
-    #[error("`{}`: migration `{}` touched what is not its own and was rolled back: {}", id.service, id.name, sorted(violations))]
+    #[error("migration `{id}` touched what is not its own and was rolled back: {}", sorted(violations))]
     Isolation {
         /// The migration.
         id: MigrationId,
@@ -59,7 +63,7 @@ pub enum StepError {
         event_triggers: Vec<String>,
     },
     /// What it promised does not hold.
-    #[error("`{}`: migration `{}` does not keep what it promises: {}", id.service, id.name, list(failed))]
+    #[error("migration `{id}` does not keep what it promises: {}", list(failed))]
     Verify {
         /// The migration.
         id: MigrationId,
@@ -69,7 +73,7 @@ pub enum StepError {
         rolled_back: bool,
     },
     /// What must hold before it does not hold.
-    #[error("`{}`: migration `{}` is refused: {}", id.service, id.name, list(failed))]
+    #[error("migration `{id}` is refused: {}", list(failed))]
     Guard {
         /// The migration.
         id: MigrationId,
@@ -77,7 +81,7 @@ pub enum StepError {
         failed: Vec<CheckResult>,
     },
     /// It loses data for good, and rows were written since the service's first install began.
-    #[error("`{}`: migration `{}` loses data for good: {what}; `{table}` has rows by now", id.service, id.name)]
+    #[error("migration `{id}` loses data for good: {what}; `{table}` has rows by now")]
     DataLoss {
         /// The migration.
         id: MigrationId,
@@ -87,7 +91,7 @@ pub enum StepError {
         table: String,
     },
     /// A table lock was not to be had.
-    #[error("`{}`: migration `{}` was not {}, and nothing was changed", id.service, id.name, participle(*direction))]
+    #[error("migration `{id}` was not {}, and nothing was changed", participle(*direction))]
     TableLock {
         /// The migration.
         id: MigrationId,
@@ -98,7 +102,7 @@ pub enum StepError {
         source: TableLockError,
     },
     /// The connection was lost while the migration was committed, and whether it was could not be found out.
-    #[error("`{}`: it is not known whether migration `{}` was committed while {}", id.service, id.name, gerund(*direction))]
+    #[error("it is not known whether migration `{id}` was committed while {}", gerund(*direction))]
     CommitUnknown {
         /// The migration.
         id: MigrationId,
@@ -109,7 +113,7 @@ pub enum StepError {
         source: DbErr,
     },
     /// The run was stopped.
-    #[error("`{}`: migration `{}` was interrupted while {}", id.service, id.name, gerund(*direction))]
+    #[error("migration `{id}` was interrupted while {}", gerund(*direction))]
     Interrupted {
         /// The migration.
         id: MigrationId,
@@ -118,8 +122,8 @@ pub enum StepError {
     },
     /// The run was stopped, and the server did not answer.
     #[error(
-        "`{}`: migration `{}` was interrupted while {}, and the server does not answer: its process {pid} may still be at work",
-        id.service, id.name, gerund(*direction)
+        "migration `{id}` was interrupted while {}, and the server does not answer: its process {pid} may still be running",
+        gerund(*direction)
     )]
     Unanswered {
         /// The migration.
@@ -131,21 +135,40 @@ pub enum StepError {
     },
 }
 
+/// A statement of a migration that failed.
+#[derive(Debug)]
+pub struct FailedStatement {
+    /// An excerpt of it on one line, without the values in it; `→` marks the place.
+    pub excerpt: String,
+}
+
 impl StepError {
     pub(crate) fn rolled_back(step: &Step, source: DbErr) -> Self {
-        Self::RolledBack { id: step.id.clone(), direction: step.direction, source: plain(source) }
+        Self::RolledBack {
+            id: step.id.clone(),
+            direction: step.direction,
+            source: plain(source),
+            statement: None,
+        }
     }
 
     pub(super) fn partial(step: &Step, source: DbErr) -> Self {
-        Self::Partial { id: step.id.clone(), direction: step.direction, source: plain(source) }
+        Self::Partial {
+            id: step.id.clone(),
+            direction: step.direction,
+            source: plain(source),
+            statement: None,
+        }
     }
 
     /// The same of a migration whose earlier steps stand.
     pub(super) fn into_partial(self) -> Self {
         match self {
-            Self::RolledBack { id, direction, source } => Self::Partial { id, direction, source },
+            Self::RolledBack { id, direction, source, statement } => {
+                Self::Partial { id, direction, source, statement }
+            }
             Self::TableLock { id, direction, source } => {
-                Self::Partial { id, direction, source: DbErr::Custom(chain(&source)) }
+                Self::Partial { id, direction, source: DbErr::Custom(chain(&source)), statement: None }
             }
             other => other,
         }
@@ -162,6 +185,25 @@ impl StepError {
     /// For a transactional migration of which a part was committed before its end.
     pub(super) fn ended_its_transaction(step: &Step, source: DbErr) -> Self {
         Self::EndedItsTransaction { id: step.id.clone(), direction: step.direction, source }
+    }
+
+    /// The error, about this statement.
+    pub(super) fn at(mut self, excerpt: Option<String>) -> Self {
+        if let Self::RolledBack { statement, .. } | Self::Partial { statement, .. } = &mut self {
+            *statement = excerpt.map(|excerpt| Box::new(FailedStatement { excerpt }));
+        }
+        self
+    }
+
+    /// An excerpt of the statement that failed, without the values in it; `→` marks the place.
+    #[must_use]
+    pub fn statement(&self) -> Option<&str> {
+        match self {
+            Self::RolledBack { statement, .. } | Self::Partial { statement, .. } => {
+                statement.as_ref().map(|statement| statement.excerpt.as_str())
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn interrupted(step: &Step) -> Self {
@@ -186,13 +228,31 @@ impl StepError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::RolledBack { id, direction, source } if is_cut(source) => {
+            Self::RolledBack { id, direction, source, .. } if is_cut(source) => {
                 format!("nothing was changed; {POLICY_HINT}, and run `{}` again", command(id, *direction))
             }
-            Self::Partial { id, direction, source } if is_cut(source) => {
+            Self::Partial { id, direction, source, .. } if is_cut(source) => {
                 format!(
                     "what was done stands; {POLICY_HINT}, and run `{}` again, which resumes",
                     command(id, *direction)
+                )
+            }
+            Self::RolledBack { id, direction: Direction::Apply, source, .. }
+            | Self::Partial { id, direction: Direction::Apply, source, .. }
+                if is_there_already(source) =>
+            {
+                let done = if matches!(self, Self::RolledBack { .. }) {
+                    "nothing was changed"
+                } else {
+                    "what was done stands"
+                };
+                format!(
+                    "{done}; if what exists already is what this migration makes, record it as applied: insert `{}` and the \
+                     time in seconds since 1970 into the version table, which `status {}` names; if it is something else, \
+                     put the service into another schema with `{}_DATABASE_SCHEMA`",
+                    id.name,
+                    id.service,
+                    id.service.as_str().to_uppercase()
                 )
             }
             Self::RolledBack { id, direction, .. } => {
@@ -236,7 +296,7 @@ impl StepError {
                 format!("try again when the blocker is gone: `{}`", command(id, *direction))
             }
             Self::Interrupted { id, direction } => {
-                format!("run `{}` again to go on", command(id, *direction))
+                format!("run `{}` again to continue", command(id, *direction))
             }
             Self::CommitUnknown { id, direction, .. } => format!(
                 "see `status {}` once the server answers, and run `{}` again if it was not",
@@ -244,7 +304,7 @@ impl StepError {
                 command(id, *direction)
             ),
             Self::Unanswered { id, direction, .. } => format!(
-                "once the server answers, see `locks` and `status {}`, then run `{}` again to go on",
+                "once the server answers, see `locks` and `status {}`, then run `{}` again to continue",
                 id.service,
                 command(id, *direction)
             ),
@@ -255,6 +315,13 @@ impl StepError {
 /// Whether the server refused a query of which a policy would have hidden rows.
 fn is_cut(source: &DbErr) -> bool {
     driver_error(source).is_some_and(is_cut_by_policy)
+}
+
+/// Whether something is in the way that has the name of what was to be made.
+fn is_there_already(source: &DbErr) -> bool {
+    // Schema, table or index, column, function, type or constraint.
+    let states = ["42P06", "42P07", "42701", "42723", "42710"];
+    sqlstate(source).is_some_and(|state| states.contains(&state.as_str()))
 }
 
 fn gerund(direction: Direction) -> &'static str {

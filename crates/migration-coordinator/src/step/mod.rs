@@ -11,7 +11,9 @@
 mod call;
 mod commit;
 mod error;
+mod excerpt;
 mod interrupt;
+mod statement;
 mod steps;
 mod watch;
 
@@ -33,8 +35,8 @@ use crate::run::Caller;
 use crate::session::Session;
 use crate::verify::{self, CheckResult};
 
-pub use error::StepError;
 use error::chain;
+pub use error::{FailedStatement, StepError};
 
 /// How long a run that was stopped waits for the journal to take its last line; another waits as long as it is patient.
 const LAST_WORD: Duration = Duration::from_secs(2);
@@ -255,7 +257,10 @@ impl Worker<'_> {
             }
         }
         self.consented(tx, step).await?;
-        self.call(step, &SchemaManager::new(tx)).await.map_err(failed)?;
+        self.call(step, &SchemaManager::new(tx)).await.map_err(|stopped| {
+            let (source, statement) = stopped;
+            failed(source).at(statement)
+        })?;
         let mut touched = isolation::touched(tx, self.deployment, placed, &step.id.name, &self.outside)
             .await
             .map_err(failed)?;

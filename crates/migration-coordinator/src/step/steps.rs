@@ -48,8 +48,8 @@ impl Worker<'_> {
                 Err(error) => self.before_next_attempt(step, &mut waiting, error).await?,
             }
         };
-        if let Err(source) = self.call(step, &SchemaManager::new(db)).await {
-            return Err(self.stopped(step, &beginning, source).await);
+        if let Err((source, statement)) = self.call(step, &SchemaManager::new(db)).await {
+            return Err(self.stopped(step, &beginning, source).await.at(statement));
         }
         let mut invalid = bookkeeping::invalid_indexes(db, placed).await.map_err(partial)?;
         invalid.retain(|index| !invalid_before.contains(index));

@@ -26,7 +26,10 @@ pub(super) async fn ask(
     placed: &[&Placed],
 ) -> Result<(ServerFacts, Vec<ServiceFacts>), SurveyError> {
     let url = &deployment.databases()[database];
-    let failed = |source| SurveyError::Query { database: url.to_string(), source };
+    let failed = |source| match ConnectError::of_proxy(url, &source) {
+        Some(proxied) => SurveyError::Connect(proxied),
+        None => SurveyError::Query { database: url.to_string(), source },
+    };
     let mut asking = Asking::Alone(Reading::open(url).await?);
     let answer = read(&mut asking, placed).await.map_err(failed)?;
     asking.close().await;

@@ -75,6 +75,7 @@ pub(super) fn query(placed: &[&Placed]) -> String {
                 current_database()::text AS database, current_user::text AS \"user\", \
                 pg_catalog.pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS read_only, \
                 pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may_create_schema, \
+                pg_catalog.has_database_privilege(current_database(), 'TEMPORARY') AS may_create_temporary, \
                 extract(epoch FROM pg_catalog.clock_timestamp())::int8 AS now, \
                 s.n IS NOT NULL AS schema_exists, {version_kind} AS version_kind, {journal_kind} AS journal_kind, \
                 coalesce(has_schema_privilege(s.n, 'USAGE') AND has_table_privilege(s.v, 'SELECT'), false) AS may_read, \
@@ -121,6 +122,7 @@ pub(super) fn read(rows: &[PgRow], placed: &[&Placed]) -> Result<(ServerFacts, V
         user: first.try_get("user")?,
         read_only: first.try_get("read_only")?,
         may_create_schema: first.try_get("may_create_schema")?,
+        may_create_temporary: first.try_get("may_create_temporary")?,
         now: first.try_get("now")?,
     };
     let mut services = Vec::with_capacity(placed.len());

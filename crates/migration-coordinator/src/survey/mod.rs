@@ -140,6 +140,8 @@ pub struct ServerFacts {
     pub read_only: bool,
     /// Whether we may create schemas.
     pub may_create_schema: bool,
+    /// Whether we may create temporary tables, by which online steps learn what the server makes of a definition.
+    pub may_create_temporary: bool,
     /// The server's clock, in seconds since 1970.
     pub now: i64,
 }

@@ -1,14 +1,9 @@
 //! Who cannot connect is told why, and a proxy that pools transactions is found out.
 
-use std::io::{Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
-use std::thread;
-
 use migration_coordinator::{Access, ConnectError, RunError, Survey, SurveyError, run};
 use postgres_sandbox::Cluster;
 
-use crate::support::{Bench, deployment_at, everything, options, service, step};
+use crate::support::{Behaviour, Bench, Proxy, deployment_at, everything, options, service, step};
 
 fn shop() -> migration_kit::Service {
     service("shop", vec![step("m20250101_000001_create_item")])
@@ -63,76 +58,76 @@ async fn one_database_that_is_down_hides_no_other() {
     assert_eq!(access, [Access::Unreachable, Access::Read]);
 }
 
-#[tokio::test]
-async fn a_proxy_that_drops_start_up_options_is_refused() {
-    let bench = Bench::new();
-    let proxy = Proxy::before(Cluster::shared());
+/// Commands at a proxy before the shared cluster: the database's URL there.
+async fn through(bench: &Bench, proxy: &Proxy) -> String {
     let database = bench.rows("SELECT current_database()").await.concat();
-    let url = format!("postgres://postgres@localhost/{database}?host={}", proxy.directory.display());
-    let report = run(&deployment_at(&url, vec![shop()]), &everything(), &options()).await.unwrap();
-    assert!(matches!(&report.failures[..], [RunError::Connect(ConnectError::Pooled { .. })]), "{report:#?}");
-    assert_eq!(bench.rows("SELECT to_regnamespace('shop') IS NULL").await, ["t"]);
+    format!("postgres://postgres@localhost/{database}?host={}", proxy.directory().display())
 }
 
-/// What PgBouncer does with `ignore_startup_parameters`: the connection is made, its options are lost.
-struct Proxy {
-    directory: PathBuf,
-}
-
-impl Proxy {
-    fn before(cluster: &Cluster) -> Self {
-        let directory = std::env::temp_dir().join(format!("migrate-proxy-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let listener = UnixListener::bind(directory.join(".s.PGSQL.5432")).unwrap();
-        let server = cluster.socket_directory().join(".s.PGSQL.5432");
-        thread::spawn(move || {
-            for client in listener.incoming() {
-                let server = UnixStream::connect(&server).unwrap();
-                thread::spawn(move || relay(client.unwrap(), server));
-            }
-        });
-        Self { directory }
+#[tokio::test]
+async fn a_proxy_is_found_out_by_what_it_does() {
+    for (behaviour, does) in [
+        (Behaviour::DropOptions, "drops start-up options"),
+        // PgBouncer in every mode.
+        (
+            Behaviour::RefuseOptions(&[("C", "08P01"), ("M", "unsupported startup parameter: options")]),
+            "refuses start-up options",
+        ),
+        // PgBouncer with `pool_mode = statement`.
+        (
+            Behaviour::RefuseTransactions(&[
+                ("C", "08P01"),
+                ("M", "transaction blocks not allowed in statement pooling mode"),
+            ]),
+            "pools statements and refuses transactions",
+        ),
+    ] {
+        let bench = Bench::new();
+        let proxy = Proxy::before(Cluster::shared(), behaviour);
+        let deployment = deployment_at(&through(&bench, &proxy).await, vec![shop()]);
+        let error = match run(&deployment, &everything(), &options()).await {
+            Ok(mut report) => report.failures.remove(0),
+            Err(error) => error,
+        };
+        let text = format!("{error}: {:?}", std::error::Error::source(&error).map(ToString::to_string));
+        assert!(text.contains(&format!("is behind a proxy that {does}")), "{does}: {text}");
+        assert!(error.hint().unwrap().contains("directly to the server"), "{does}: {:?}", error.hint());
+        assert_eq!(bench.rows("SELECT to_regnamespace('shop') IS NULL").await, ["t"], "{does}");
     }
 }
 
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.directory).unwrap();
-    }
+#[tokio::test]
+async fn a_server_that_is_starting_is_waited_for() {
+    let bench = Bench::new();
+    let starting = &[("C", "57P03"), ("M", "the database system is starting up")];
+    let proxy = Proxy::before(Cluster::shared(), Behaviour::RefuseFirst(3, starting));
+    let survey = Survey::take(&deployment_at(&through(&bench, &proxy).await, vec![shop()])).await;
+    assert_eq!(survey.services[0].access, Access::Absent, "{:?}", survey.databases);
 }
 
-/// Declines encryption, passes the start-up message on without its `options`, then everything as it comes.
-fn relay(mut client: UnixStream, mut server: UnixStream) {
-    let mut message = start_up_message(&mut client);
-    if message == SSL_REQUEST {
-        client.write_all(b"N").unwrap();
-        message = start_up_message(&mut client);
-    }
-    let (version, parameters) = message.split_at(4);
-    let mut fields = parameters.split(|byte| *byte == 0);
-    let mut kept = version.to_vec();
-    while let (Some(name @ [_, ..]), Some(value)) = (fields.next(), fields.next()) {
-        if name != b"options" {
-            kept.extend([name, b"\0", value, b"\0"].concat());
-        }
-    }
-    kept.push(0);
-    server.write_all(&(u32::try_from(kept.len()).unwrap() + 4).to_be_bytes()).unwrap();
-    server.write_all(&kept).unwrap();
-    let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-    thread::spawn(move || std::io::copy(&mut from_client, &mut to_server));
-    // It ends with the connection, in whichever way that ends.
-    drop(std::io::copy(&mut server, &mut client));
-}
-
-/// The code of the message with which a client asks for encryption.
-const SSL_REQUEST: [u8; 4] = 80_877_103_u32.to_be_bytes();
-
-/// The first message, which has no type: its content without its length.
-fn start_up_message(client: &mut UnixStream) -> Vec<u8> {
-    let mut length = [0; 4];
-    client.read_exact(&mut length).unwrap();
-    let mut message = vec![0; u32::from_be_bytes(length) as usize - 4];
-    client.read_exact(&mut message).unwrap();
-    message
+#[tokio::test]
+async fn a_role_with_a_single_connection_is_enough_for_one_job_and_told_so_for_more() {
+    let bench = Bench::new();
+    let role = bench.role("single", "CONNECTION LIMIT 1").await;
+    bench
+        .execute(&format!(
+            "GRANT CREATE ON DATABASE {} TO {role}",
+            bench.rows("SELECT current_database()").await.concat()
+        ))
+        .await;
+    // Longer than a session is waited for.
+    let slow = |name| service(name, vec![step("m20250101_000001_create_item").up("SELECT pg_sleep(7)")]);
+    let deployment = deployment_at(&bench.url_as(&role), vec![slow("shop"), slow("crm")]);
+    let many = run(&deployment, &everything(), &options()).await.unwrap();
+    let [RunError::Connect(error @ ConnectError::Refused { .. })] = &many.failures[..] else {
+        panic!("{many:#?}")
+    };
+    assert!(error.hint().contains("`--jobs 1`"), "{error:?}");
+    let quick = |name| service(name, vec![step("m20250101_000001_create_item")]);
+    let deployment = deployment_at(&bench.url_as(&role), vec![quick("shop"), quick("crm")]);
+    let one = migration_coordinator::RunOptions { jobs: 1, ..options() };
+    let report = run(&deployment, &everything(), &one).await.unwrap();
+    assert!(report.failures.is_empty(), "{report:#?}");
+    let verified = migration_coordinator::verify(&deployment, &[]).await;
+    assert!(verified.iter().all(|service| service.results.is_ok()), "{verified:#?}");
 }

@@ -20,7 +20,7 @@ async fn a_transactional_migration_leaves_nothing_behind() {
     let bad = || step(NEXT).up("CREATE TABLE half ()").up("INSERT INTO item VALUES (1)").up("SELECT 1 / 0");
     let (error, before) = bench.up_badly(vec![service("shop", vec![create(), bad(), step(LAST)])]).await;
     assert!(matches!(&error, RunError::Step(StepError::RolledBack { .. })), "{error:?}");
-    assert_eq!(error.to_string(), format!("`shop`: migration `{NEXT}` failed while applying"));
+    assert_eq!(error.to_string(), format!("migration `shop:{NEXT}` failed while applying"));
     assert_eq!(before, [format!("shop:{CREATE}")]);
     assert_eq!(bench.tables("shop").await, ["item"]);
     assert_eq!(bench.rows("SELECT count(*) FROM shop.item").await, ["0"]);

@@ -64,7 +64,7 @@ async fn data_is_not_lost_without_consent() {
     let deployment = bench.deployment(vec![service("shop", vec![step(CREATE), drop()])]);
     let careful = RunOptions { allow_data_loss: false, ..options() };
     let error = run(&deployment, &everything(), &careful).await.unwrap_err();
-    assert_eq!(error.to_string(), format!("`shop`: migration `{NEXT}` loses data for good: the names"));
+    assert_eq!(error.to_string(), format!("migration `shop:{NEXT}` loses data for good: the names"));
     assert_eq!(bench.rows("SELECT count(*) FROM shop.seaql_migrations_shop").await, ["1"]);
     assert!(run(&deployment, &everything(), &options()).await.unwrap().failures.is_empty());
 }

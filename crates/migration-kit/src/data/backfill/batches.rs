@@ -177,7 +177,7 @@ pub(super) async fn run_batch(
     for step in shared.steps {
         let n_rows = session::execute(tx, step.over(&condition)).await.inspect_err(|error| {
             if !is_contention(error) {
-                let what = format!("`{}`: the batch failed where {condition}", shared.table.name);
+                let what = format!("`{}`: a batch of {n_rows} rows failed", shared.table.name);
                 event::warning(shared.online.origin(), &what);
             }
         })?;
