@@ -4,8 +4,8 @@ WORKDIR /workspace
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/workspace/target \
-    cargo build --locked --release --package xtask \
- && cp target/release/xtask /usr/local/bin/migrate
+    cargo build --locked --release --package xtask --bin migrate \
+ && cp target/release/migrate /usr/local/bin/migrate
 
 FROM debian:trixie-slim
 # The client programs are for `psql`. TLS is compiled in, with Mozilla's root certificates; `?sslrootcert=` names others.
@@ -17,5 +17,5 @@ COPY --from=build /usr/local/bin/migrate /usr/local/bin/migrate
 USER 10001
 # A container without an address has nothing to migrate.
 ENV MIGRATE_EMBEDDED=never
-ENTRYPOINT ["migrate", "migrate"]
+ENTRYPOINT ["migrate"]
 CMD ["up"]

@@ -18,7 +18,7 @@ fn it_is_held_back_while_it_soaks() {
     5 services up to date · 6 contract steps held back, the first until [timestamp] · nothing to do in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
-    note  `assessments:m20260126_000004_drop_raw_answers` is held back: it soaks until [timestamp]
+    note  `assessments:m20260126_000004_drop_raw_answers` is held back: it waits until [timestamp], then `up --contract` applies it
     ");
 }
 
@@ -83,7 +83,7 @@ fn a_loss_of_data_is_agreed_to_first() {
     --- stdout
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
-    error: `assessments`: migration `m20260126_000004_drop_raw_answers` loses data for good: transcripts, audio durations and transcription confidences; of each evaluation `nextDifficulty`, `reasoning`, `correctAnswer`, `expectedKeyPoints` and every other key without a column; which values of `is_correct` came from an evaluation
+    error: migration `assessments:m20260126_000004_drop_raw_answers` loses data for good: transcripts, audio durations and transcription confidences; of each evaluation `nextDifficulty`, `reasoning`, `correctAnswer`, `expectedKeyPoints` and every other key without a column; which values of `is_correct` came from an evaluation
       hint make a backup, then say `--allow-data-loss`
     ");
     lab.migrate(&["up", "assessments", "--contract", "--allow-data-loss"]).exits(0);

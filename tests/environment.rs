@@ -354,11 +354,12 @@ fn a_service_moves_to_a_database_of_its_own() {
     assert_snapshot!(migrate(&["status", "chat", "rag"]).shown(), @"
     exit 0
     --- stdout
-    SERVICE  STATE    APPLIED  PENDING  CURRENT                                        VERSION TABLE
-    chat     current  4        0        m20261120_000002_check_messages                chat.seaql_migrations_chat
-    rag      current  2        0        m20261120_000001_drop_redundant_user_id_index  rag.seaql_migrations_rag
+    SERVICE  STATE    APPLIED  PENDING  HELD BACK  CURRENT                                        VERSION TABLE
+    chat     current        4        0          0  m20261120_000002_check_messages                chat.seaql_migrations_chat
+    rag      current        2        0          0  m20261120_000001_drop_redundant_user_id_index  rag.seaql_migrations_rag
     rag: tables of the AI manager that are not there: `public.embeddings`, `public.message_embeddings`
     rag: tables of the forum that are not there: `public.users`, `public.topics`, `public.messages`
+    2 services up to date · 6 migrations applied
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`

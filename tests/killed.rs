@@ -47,8 +47,8 @@ fn killed_in_an_index_build_the_leftover_is_built_again() {
     assert_snapshot!(lab.migrate(&["status", "chat", "--check"]).shown(), @"
     exit 6
     --- stdout
-    SERVICE  STATE  APPLIED  PENDING  CURRENT                           VERSION TABLE
-    chat     dirty  1        3        m20251016_000001_create_messages  chat.seaql_migrations_chat
+    SERVICE  STATE  APPLIED  PENDING  HELD BACK  CURRENT                           VERSION TABLE
+    chat     dirty        1        3          0  m20251016_000001_create_messages  chat.seaql_migrations_chat
     chat: `m20251017_000001_add_message_source` stopped midway while it was applied: `up chat` applies it, `down chat@-1` reverts it
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
@@ -76,7 +76,7 @@ fn killed_in_an_index_build_down_takes_the_leftover_away() {
     --- stdout
     --- stderr
     error: `chat:m20251017_000001_add_message_source` was begun and not finished, and lies beyond the target
-      hint `up chat@m20251017_000001_add_message_source` finishes it, `down chat@-1` takes it back
+      hint `up chat:m20251017_000001_add_message_source` finishes it, `down chat@-1` takes it back
     ");
     assert_snapshot!(lab.migrate(&["plan", "--down", "chat@-1"]).shown(), @"
     exit 0
@@ -113,8 +113,8 @@ fn ctrl_c_rolls_back_tells_the_journal_and_lets_go() {
     0 of 5 services up to date · nothing was done in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
-    error: `bookreader`: migration `m20250823_000001_create_bookreader` was interrupted while applying
-      hint run `up bookreader` again to go on
+    error: migration `bookreader:m20250823_000001_create_bookreader` was interrupted while applying
+      hint run `up bookreader` again to continue
     ");
     assert_eq!(watch.query(BOOKREADER_TABLES), "0");
     let journal = "SELECT migration, direction, outcome FROM bookreader.migration_journal_bookreader";
@@ -150,8 +150,8 @@ fn sigterm_in_an_index_build_is_told_and_resumed() {
     0 of 5 services up to date · nothing was done in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
-    error: `chat`: migration `m20251017_000001_add_message_source` was interrupted while applying
-      hint run `up chat` again to go on
+    error: migration `chat:m20251017_000001_add_message_source` was interrupted while applying
+      hint run `up chat` again to continue
     ");
     lab.migrate(&["up", "chat"]).exits(0);
     assert_eq!(lab.query(INDEX_IS_VALID), "t");
@@ -164,4 +164,41 @@ fn a_second_ctrl_c_does_not_wait() {
     hanging.run.signal("INT");
     hanging.run.signal("INT");
     assert_eq!(hanging.run.finish().code, 130);
+}
+
+#[test]
+fn ctrl_c_while_many_services_begin_is_told_once() {
+    let lab = Lab::empty();
+    lab.query(
+        "CREATE FUNCTION public.rest() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN IF current_query() NOT LIKE ''/* migrate */%'' THEN PERFORM pg_sleep(600); END IF; END'; \
+         CREATE EVENT TRIGGER rest ON ddl_command_start WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION public.rest()",
+    );
+    let run = lab.start(&["up", "chat", "rag", "assessments"]);
+    let mut watch = lab.session();
+    watch.until(&format!("{SESSIONS} AND wait_event = 'PgSleep'"), "3");
+    run.signal("INT");
+    let ran = run.finish().exits(130);
+    let told: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("error:")).collect();
+    assert_eq!(told.len(), 1, "{}", ran.shown());
+    assert!(told[0].starts_with("error: the run was interrupted; stopped: `"), "{}", ran.shown());
+    watch.until(SESSIONS, "0");
+}
+
+#[test]
+fn ctrl_c_during_a_revert_is_in_the_journal() {
+    // One in a transaction, one in steps, each at the table lock that it waits for.
+    for (service, table) in [("rag", "user_knowledge"), ("chat", "messages")] {
+        let lab = Lab::migrated();
+        let mut blocker = lab.session();
+        blocker.query("BEGIN");
+        blocker.query(&format!("SELECT count(*) FROM {service}.{table}"));
+        let mut run = lab.start(&["down", &format!("{service}@base")]);
+        run.says("waiting for the ");
+        run.signal("INT");
+        run.finish().exits(130);
+        let journal = format!(
+            "SELECT outcome FROM {service}.migration_journal_{service} WHERE direction = 'revert' ORDER BY id DESC LIMIT 1"
+        );
+        assert_eq!(lab.query(&journal), "interrupted", "{service}");
+    }
 }

@@ -33,7 +33,7 @@ fn who_waits_says_for_whom_and_goes_on() {
     let lab = Lab::empty();
     let mut first = Hanging::in_an_index_build(&lab);
     let mut second = lab.start(&["up", "chat"]);
-    assert_snapshot!(second.says("waiting"), @"waiting for the migration lock of `chat` · held by pid [pid] (migrate chat:m20251017_000001_add_message_source, local socket) · [time]");
+    assert_snapshot!(second.says("waiting"), @"waiting for the migration lock of `chat` · held by pid [pid] (migrate chat:m20251017_000001_add_message_source, local socket) · waiting for [time]");
     first.release();
     first.run.finish().exits(0);
     assert_snapshot!(second.finish().exits(0).shown(), @"
@@ -42,8 +42,8 @@ fn who_waits_says_for_whom_and_goes_on() {
     1 of 5 services up to date · nothing to do in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
-    waiting for the migration lock of `chat` · held by pid [pid] (migrate chat:m20251017_000001_add_message_source, local socket) · [time]
-    the migration lock of `chat` is ours after [time]
+    waiting for the migration lock of `chat` · held by pid [pid] (migrate chat:m20251017_000001_add_message_source, local socket) · waiting for [time]
+    got the migration lock of `chat` after [time]
     ");
 }
 
@@ -78,8 +78,8 @@ fn a_held_lock_is_shown() {
     assert_eq!(lock["service"], "chat");
     assert_eq!(lock["application"], "migrate chat:m20251017_000001_add_message_source");
     assert_snapshot!(lab.migrate(&["status", "chat"]).exits(0).stdout, @"
-    SERVICE  STATE    APPLIED  PENDING  CURRENT                           VERSION TABLE
-    chat     running  1        3        m20251016_000001_create_messages  chat.seaql_migrations_chat
+    SERVICE  STATE    APPLIED  PENDING  HELD BACK  CURRENT                           VERSION TABLE
+    chat     running        1        3          0  m20251016_000001_create_messages  chat.seaql_migrations_chat
     chat: the migration lock is held by pid [pid] (migrate chat:m20251017_000001_add_message_source, local socket) since [timestamp]
     ");
     let verified = lab.migrate(&["verify", "chat"]).stdout;
@@ -100,7 +100,7 @@ fn who_is_in_the_way_of_a_table_lock_is_named() {
     reader.query("BEGIN");
     reader.query("SELECT count(*) FROM chat.messages");
     let mut run = lab.start(&["up", "chat"]);
-    assert_snapshot!(run.says("waiting for"), @"waiting for the ACCESS EXCLUSIVE lock on `messages` of `chat` · behind pid [pid] (nightly report), in a transaction for [time] · [time]");
+    assert_snapshot!(run.says("waiting for"), @"waiting for the ACCESS EXCLUSIVE lock on `messages` of `chat` · pid [pid] (nightly report) blocks it, its transaction is [time] old · waiting for [time]");
     reader.query("COMMIT");
     run.finish().exits(0);
     reader.query("BEGIN");
@@ -112,8 +112,8 @@ fn who_is_in_the_way_of_a_table_lock_is_named() {
     0 of 5 services up to date · nothing was done in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
-    waiting for the ACCESS EXCLUSIVE lock on `messages` of `chat` · behind pid [pid] (nightly report), in a transaction for [time] · [time]
-    error: `chat`: migration `m20261120_000002_check_messages` stopped midway while reverting
+    waiting for the ACCESS EXCLUSIVE lock on `messages` of `chat` · pid [pid] (nightly report) blocks it, its transaction is [time] old · waiting for [time]
+    error: migration `chat:m20261120_000002_check_messages` stopped midway while reverting
       because no ACCESS EXCLUSIVE lock on `chat.messages` within [time]: process [pid] (`nightly report`) has held ACCESS SHARE for [time] or more
       hint what was done stands and can be done again: fix the cause and run `down chat@-1` again, which resumes
     ");

@@ -146,9 +146,9 @@ fn a_version_table_that_is_gone_is_not_an_empty_service() {
     assert_snapshot!(lab.migrate(&["status", "chat", "rag"]).shown(), @r#"
     exit 4
     --- stdout
-    SERVICE  STATE    APPLIED  PENDING  CURRENT                                        VERSION TABLE
-    chat     damaged  ?        ?        ?                                              chat.seaql_migrations_chat
-    rag      current  2        0        m20261120_000001_drop_redundant_user_id_index  rag.seaql_migrations_rag
+    SERVICE  STATE    APPLIED  PENDING  HELD BACK  CURRENT                                        VERSION TABLE
+    chat     damaged        ?        ?          ?  ?                                              chat.seaql_migrations_chat
+    rag      current        2        0          0  m20261120_000001_drop_redundant_user_id_index  rag.seaql_migrations_rag
     rag: tables of the AI manager that are not there: `public.embeddings`, `public.message_embeddings`
     rag: tables of the forum that are not there: `public.users`, `public.topics`, `public.messages`
     --- stderr
@@ -189,9 +189,9 @@ fn one_server_that_is_down_hides_no_other_and_stops_no_run_that_does_not_need_it
     assert_snapshot!(ask(&["status", "chat", "rag"]).shown(), @"
     exit 8
     --- stdout
-    SERVICE  STATE        APPLIED  PENDING  CURRENT                          VERSION TABLE
-    chat     current      4        0        m20261120_000002_check_messages  chat.seaql_migrations_chat
-    rag      unreachable  ?        ?        ?                                rag.seaql_migrations_rag
+    SERVICE  STATE        APPLIED  PENDING  HELD BACK  CURRENT                          VERSION TABLE
+    chat     current            4        0          0  m20261120_000002_check_messages  chat.seaql_migrations_chat
+    rag      unreachable        ?        ?          ?  ?                                rag.seaql_migrations_rag
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     error: cannot reach `postgres@[socket]:5432`

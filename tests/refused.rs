@@ -65,8 +65,8 @@ fn a_server_that_is_not_there() {
     assert_snapshot!(status_at(&lab, "postgres://ada@127.0.0.1:1/shop").shown(), @"
     exit 8
     --- stdout
-    SERVICE  STATE        APPLIED  PENDING  CURRENT  VERSION TABLE
-    chat     unreachable  ?        ?        ?        chat.seaql_migrations_chat
+    SERVICE  STATE        APPLIED  PENDING  HELD BACK  CURRENT  VERSION TABLE
+    chat     unreachable        ?        ?          ?  ?        chat.seaql_migrations_chat
     --- stderr
     error: cannot reach `shop@127.0.0.1:1`
       because Connection refused (os error [number])
@@ -147,6 +147,27 @@ fn a_role_that_may_not_create() {
 }
 
 #[test]
+fn a_role_that_may_not_create_temporary_tables() {
+    let lab = Lab::empty();
+    let role = lab.role("");
+    let database = lab.database.name();
+    lab.query(&format!(
+        "GRANT CREATE ON DATABASE {database} TO {role}; REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC"
+    ));
+    assert_snapshot!(up_at(&lab, &lab.url_of(&role)).shown(), @"
+    exit 8
+    --- stdout
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `[role]`
+    error: `chat`: role `[role]` may not create temporary tables in database `[database]`
+      hint connect as the owner of the schema, or have the right granted
+    ");
+    assert_eq!(lab.query("SELECT to_regnamespace('chat') IS NULL"), "t");
+    // A migration in a transaction needs none.
+    run(lab.command(&["up", "chat@+1"]).env("DATABASE_URL", lab.url_of(&role))).exits(0);
+}
+
+#[test]
 fn a_role_that_may_not_read() {
     let lab = Lab::migrated();
     let role = lab.role("");
@@ -190,7 +211,7 @@ fn a_migration_whose_guard_does_not_hold() {
     0 of 5 services up to date · nothing was done in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
-    error: `rag`: migration `m20261120_000001_drop_redundant_user_id_index` is refused: constraint `user_knowledge_user_id_key` on `user_knowledge` is validated: no
+    error: migration `rag:m20261120_000001_drop_redundant_user_id_index` is refused: constraint `user_knowledge_user_id_key` on `user_knowledge` is validated: no
       hint nothing was changed; see `rejects rag` and `status rag`
     ");
     let index = "SELECT to_regclass('rag.ix_user_knowledge_user_id') IS NOT NULL";

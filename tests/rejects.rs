@@ -41,7 +41,7 @@ fn they_are_listed_with_their_reasons() {
           1  messages  role            neither `user` nor `assistant`; until it is corrected, no update of the row passes, nor its soft delete  m20261120_000002_check_messages
     ");
     assert_snapshot!(lab.migrate(&["rejects", "chat", "--limit", "1"]).exits(0).stderr, @"1 of 2 entries; `--limit` shows more, `--count` counts them");
-    assert_snapshot!(lab.migrate(&["rejects", "rag"]).exits(0).stdout, @"nothing was rejected");
+    assert_snapshot!(lab.migrate(&["rejects", "rag"]).exits(0).stdout, @"`rag` has rejected nothing");
     lab.migrate(&["rejects"]).exits(2);
 }
 

@@ -16,8 +16,9 @@ fn on_an_empty_database_it_creates_nothing() {
     assert_snapshot!(lab.migrate(&["status", "chat"]).shown(), @"
     exit 0
     --- stdout
-    SERVICE  STATE  APPLIED  PENDING  CURRENT  VERSION TABLE
-    chat     empty  0        4        –        chat.seaql_migrations_chat
+    SERVICE  STATE  APPLIED  PENDING  HELD BACK  CURRENT  VERSION TABLE
+    chat     empty        0        4          0  –        chat.seaql_migrations_chat
+    next: `up chat` applies 4 migrations
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     ");
@@ -37,13 +38,14 @@ fn people_see_a_table() {
     assert_snapshot!(lab.migrate(&["status", "chat", "rag", "bookreader"]).shown(), @"
     exit 0
     --- stdout
-    SERVICE     STATE    APPLIED  PENDING  CURRENT                                        VERSION TABLE
-    chat        behind   3        1        m20261120_000001_index_message_history         chat.seaql_migrations_chat
-    rag         current  2        0        m20261120_000001_drop_redundant_user_id_index  rag.seaql_migrations_rag
-    bookreader  current  7        0        m20251020_232800_add_scroll_offset_percent     bookreader.seaql_migrations_bookreader
+    SERVICE     STATE    APPLIED  PENDING  HELD BACK  CURRENT                                        VERSION TABLE
+    chat        behind         3        1          0  m20261120_000001_index_message_history         chat.seaql_migrations_chat
+    rag         current        2        0          0  m20261120_000001_drop_redundant_user_id_index  rag.seaql_migrations_rag
+    bookreader  current        7        0          1  m20251020_232800_add_scroll_offset_percent     bookreader.seaql_migrations_bookreader
     rag: tables of the AI manager that are not there: `public.embeddings`, `public.message_embeddings`
     rag: tables of the forum that are not there: `public.users`, `public.topics`, `public.messages`
-    bookreader: `m20250824_154502_drop_reader_settings` is held back: it soaks until [timestamp]
+    bookreader: `m20250824_154502_drop_reader_settings` is held back: it waits until [timestamp], then `up --contract` applies it
+    next: `up chat` applies 1 migration
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     ");
@@ -109,8 +111,8 @@ fn check_tells_by_its_exit_code() {
     assert_snapshot!(lab.migrate(&["status", "--check", "rag"]).shown(), @"
     exit 4
     --- stdout
-    SERVICE  STATE     APPLIED  PENDING  CURRENT                                        VERSION TABLE
-    rag      diverged  2        0        m20261120_000001_drop_redundant_user_id_index  rag.seaql_migrations_rag
+    SERVICE  STATE     APPLIED  PENDING  HELD BACK  CURRENT                                        VERSION TABLE
+    rag      diverged        2        0          0  m20261120_000001_drop_redundant_user_id_index  rag.seaql_migrations_rag
     rag: applied, and missing in this build: `m20260101_000000_of_another_branch`
     rag: tables of the AI manager that are not there: `public.embeddings`, `public.message_embeddings`
     rag: tables of the forum that are not there: `public.users`, `public.topics`, `public.messages`
@@ -205,8 +207,8 @@ fn what_a_role_may_not_read_is_forbidden_and_not_empty() {
     assert_snapshot!(status(&["status", "chat"]).shown(), @"
     exit 8
     --- stdout
-    SERVICE  STATE      APPLIED  PENDING  CURRENT  VERSION TABLE
-    chat     forbidden  ?        ?        ?        chat.seaql_migrations_chat
+    SERVICE  STATE      APPLIED  PENDING  HELD BACK  CURRENT  VERSION TABLE
+    chat     forbidden        ?        ?          ?  ?        chat.seaql_migrations_chat
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `[role]`
     error: `chat`: role `[role]` may not read `chat.seaql_migrations_chat`
@@ -215,4 +217,49 @@ fn what_a_role_may_not_read_is_forbidden_and_not_empty() {
     let document = status(&["status", "--json"]).exits(8).json();
     assert_eq!(service(&document, "chat")["state"], "forbidden");
     assert_eq!(service(&document, "chat")["pending"], Value::Null);
+}
+
+#[test]
+fn what_surrounds_the_services_is_shown_on_request() {
+    let lab = Lab::migrated();
+    let verbose = |user: &str| {
+        let mut command = lab.command(&["status", "chat", "--verbose"]);
+        let ran = run(command.env("DATABASE_URL", lab.url_of(user))).exits(0);
+        ran.stdout
+            .lines()
+            .skip(2)
+            .filter(|line| line.contains('`'))
+            .fold(String::new(), |all, line| all + line + "\n")
+    };
+    assert_snapshot!(verbose("postgres"), @"
+    `[database]`: role `postgres` is a superuser, whom no right and no policy holds back
+    `[database]`: no event trigger, no setting that our sessions override, no table with row security
+    ");
+    let role = lab.role("");
+    lab.query(&format!(
+        "CREATE FUNCTION public.watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; \
+         CREATE EVENT TRIGGER watcher ON ddl_command_end EXECUTE FUNCTION public.watch(); \
+         CREATE EVENT TRIGGER sleeper ON ddl_command_end EXECUTE FUNCTION public.watch(); \
+         ALTER EVENT TRIGGER sleeper DISABLE; \
+         ALTER TABLE chat.messages ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; \
+         ALTER ROLE {role} SET standard_conforming_strings = off; \
+         ALTER ROLE {role} SET work_mem = '8MB'; \
+         ALTER DATABASE {database} SET quote_all_identifiers = on; \
+         GRANT USAGE ON SCHEMA chat TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA chat TO {role}",
+        database = lab.database.name()
+    ));
+    assert_snapshot!(verbose(&role), @"
+    `[database]`: role `[role]` is subject to row security, and stops where a policy would hide rows
+    `[database]`: event trigger `watcher` calls `public.watch` at ddl_command_end
+    `[database]`: database sets `quote_all_identifiers` to `on`; our sessions set `off`: definitions would be quoted, and compare as different
+    `[database]`: role sets `standard_conforming_strings` to `off`; our sessions set `on`: a backslash in a literal would be an escape
+    chat: table `messages` has row security, for its owner too
+    ");
+    let mut command = lab.command(&["status", "chat", "--verbose", "--json"]);
+    let document = run(command.env("DATABASE_URL", lab.url_of(&role))).exits(0).json();
+    let surroundings = &document["database"]["surroundings"];
+    assert_eq!(surroundings["event_triggers"][0]["function"], "public.watch");
+    assert_eq!(surroundings["row_security"][0]["forced"], true);
+    assert_eq!(surroundings["overridden_settings"].as_array().unwrap().len(), 2);
+    assert!(lab.migrate(&["status", "--json"]).json()["database"].get("surroundings").is_none());
 }

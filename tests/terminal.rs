@@ -124,7 +124,8 @@ fn tables_are_as_wide_as_the_terminal() {
     ] {
         for columns in [80, 110] {
             let ran = run(lab.command(command).env("COLUMNS", columns.to_string())).exits(0);
-            let is_remark = |line: &&str| line.contains(": ") || line.contains(" loses ");
+            let is_remark =
+                |line: &&str| line.contains(": ") || line.contains(" loses ") || line.contains(" · ");
             for line in ran.stdout.lines().filter(|line| !is_remark(line)) {
                 assert!(line.chars().count() <= columns, "{command:?} at {columns}:\n{}", ran.stdout);
             }

@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use postgres_sandbox::Cluster;
 use serde_json::Value;
 
-use crate::support::{Lab, Ran, run};
+use crate::support::{Hanging, Lab, Ran, run};
 
 /// Every known migration as `service migration`, and whether it is an expand step.
 fn known(lab: &Lab) -> Vec<(String, bool)> {
@@ -47,6 +47,23 @@ fn from_empty_every_step_is_applied_once_contract_steps_too() {
     lab.migrate(&["verify"]).exits(0);
     let first = ran.stderr.lines().next().unwrap();
     assert_snapshot!(first, @"database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`");
+}
+
+#[test]
+fn in_a_log_the_name_comes_before_the_work() {
+    let lab = Lab::empty();
+    let mut hanging = Hanging::in_a_transaction(&lab);
+    let line = hanging.run.says("applying");
+    assert_eq!(
+        line.split_whitespace().collect::<Vec<_>>(),
+        ["bookreader", "m20250823_000001_create_bookreader", "applying"]
+    );
+    hanging.release();
+    hanging.run.finish().exits(0);
+    let reverted = lab.migrate(&["down", "bookreader@-1"]).exits(0);
+    assert!(reverted.stderr.contains("  reverting\n"), "{}", reverted.shown());
+    let quiet = lab.migrate(&["up", "bookreader", "--quiet"]).exits(0);
+    assert!(!quiet.stderr.contains("applying"), "{}", quiet.shown());
 }
 
 #[test]
@@ -147,6 +164,6 @@ fn up_never_goes_back() {
     --- stdout
     --- stderr
     error: `chat:m20251016_000001_create_messages` is behind `m20261120_000002_check_messages`, which is applied
-      hint to revert what was applied after it, use `down chat@m20251016_000001_create_messages`
+      hint to revert what was applied after it, use `down chat:m20251016_000001_create_messages`
     ");
 }

@@ -4,7 +4,9 @@ use insta::Settings;
 use insta::internals::SettingsBindDropGuard;
 
 /// Regular expressions and what takes their place, in this order.
-const FILTERS: [(&str, &str); 12] = [
+const FILTERS: [(&str, &str); 13] = [
+    // Where a migration begins; tested in `up.rs`.
+    (r"(?m)^ *\w+ +m\w+ +(applying|reverting)\n", ""),
     (r"role_scratch_\w+", "[role]"),
     (r"scratch_\w+", "[database]"),
     (r"/[^\s:?=`]*/pg_\d+_\w+", "[socket]"),

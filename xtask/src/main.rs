@@ -1,14 +1,15 @@
-//! The services by name, and the tasks of their developers. `cargo xtask migrate` is the command line over all of them.
+//! The tasks of the services' developers. `cargo xtask migrate` is the command line over all services.
 
 mod artifacts;
 mod bench;
+mod services;
 
 use std::io::{Write, stderr};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use migration_cli::{Arguments, Program};
-use migration_kit::Service;
+use services::{program_called, services};
 
 /// Tasks of this workspace.
 #[derive(Debug, Parser)]
@@ -21,6 +22,7 @@ struct Xtask {
 #[derive(Debug, Subcommand)]
 enum Task {
     /// Bring the databases of all services to where they should be
+    #[command(version, display_name = "migrate")]
     Migrate(Box<Arguments>),
     /// Make `migrations.lock` and `schema.sql` of each service from its migrations, or check that they are current
     Artifacts(artifacts::Arguments),
@@ -66,16 +68,5 @@ fn refused(error: &anyhow::Error) -> ExitCode {
 }
 
 fn program() -> Program {
-    Program { invocation: "cargo xtask migrate", services, tasks: profochatbot_migration::commands::tasks() }
-}
-
-/// All services of the workspace, in the order in which they are shown.
-fn services() -> Vec<Service> {
-    vec![
-        chat_migration::service(),
-        rag_migration::service(),
-        assessments_migration::service(),
-        profochatbot_migration::service(),
-        bookreader_migration::service(),
-    ]
+    program_called("cargo xtask migrate")
 }

@@ -10,39 +10,7 @@ use migration_plan::{Selection, SelectionError};
 
 use crate::database::Embedded;
 use crate::exit::Failure;
-
-/// What the long help of a program ends with.
-const HELP: &str = "\
-Examples:
-  status                   where every service stands
-  plan                     what `up` would do
-  up                       bring every service to its head; the same as no command
-  up chat                  bring one service to its head
-  down chat@-1             revert its last migration
-  redo chat                revert it and apply it again
-  up --contract            also remove what old code reads, once its soak time has passed
-  psql chat -- -c '\\dt'    ask its schema something by hand
-
-Environment, also read from `.env`:
-  DATABASE_URL               postgres://user:password@host:5432/database; without it, an embedded PostgreSQL
-  <SERVICE>_DATABASE_URL     moves one service to a database of its own
-  <SERVICE>_DATABASE_SCHEMA  puts it into another schema than that of its name
-  MIGRATE_POSTGRES_DIR       where the embedded PostgreSQL keeps its data, if not in `.postgres`
-  MIGRATE_ALLOWED_OBJECTS    what event triggers of the database write to: `audit.ddl_log,audit.other`
-  MIGRATE_EMBEDDED           `never`: fail without an address (the default where CI is set); `allow`: use the embedded one
-  NO_COLOR                   no colour
-
-Exit codes:
-  0    done
-  1    failed, and rolled back
-  2    wrong usage or configuration
-  3    something is pending (`status --check`)
-  4    integrity: edited, missing, or not what was promised
-  5    a lock is busy
-  6    partial: a migration outside a transaction stopped midway; the next run deals with it first
-  7    refused by a guard
-  8    cannot connect, or not permitted
-  130  interrupted (Ctrl-C); 143 terminated";
+use crate::help;
 
 /// The defaults of [`RunArguments`].
 const WAIT: &str = "60s";
@@ -51,7 +19,7 @@ const JOBS: u16 = 8;
 
 /// Brings the databases of several services to where they should be.
 #[derive(Debug, Args)]
-#[command(after_long_help = HELP)]
+#[command(after_long_help = help::PROGRAM)]
 pub struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -92,25 +60,38 @@ pub(crate) struct Alone {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// Print for machines: one JSON document on stdout
-    #[arg(long, global = true, help_heading = "Output", conflicts_with = "format")]
+    #[arg(long, global = true, hide_short_help = true, help_heading = "Output", conflicts_with = "format")]
     pub(crate) json: bool,
-    /// How to print; `ndjson` (one event a line) is for commands that run migrations
-    #[arg(long, global = true, help_heading = "Output", value_enum, value_name = "FORMAT")]
+    /// How to print; `ndjson` (one event per line) is for commands that run migrations
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        help_heading = "Output",
+        value_enum,
+        value_name = "FORMAT"
+    )]
     pub(crate) format: Option<Format>,
     /// When to use colour and progress bars
-    #[arg(long, global = true, help_heading = "Output", value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    #[arg(long, global = true, hide_short_help = true, help_heading = "Output", value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
     pub(crate) color: Colour,
     /// Print whole tables, however narrow the terminal is
-    #[arg(long, global = true, help_heading = "Output")]
+    #[arg(long, global = true, hide_short_help = true, help_heading = "Output")]
     pub(crate) wide: bool,
     /// Print results and errors only
-    #[arg(long, short, global = true, help_heading = "Output")]
+    #[arg(long, short, global = true, hide_short_help = true, help_heading = "Output")]
     pub(crate) quiet: bool,
-    /// Install PostgreSQL with the platform's package manager if the embedded default finds none and can fetch none
-    #[arg(long, global = true, help_heading = "Database")]
+    /// Install PostgreSQL with the system's package manager if there is none and none can be downloaded
+    #[arg(long, global = true, hide_short_help = true, help_heading = "Database")]
     pub(crate) install_postgres: bool,
-    /// Fail if no address is set, instead of using the embedded default; so it is where `CI` is set
-    #[arg(long, global = true, help_heading = "Database", conflicts_with = "install_postgres")]
+    /// Fail if no address is set, instead of using the embedded PostgreSQL; the default where `CI` is set
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        help_heading = "Database",
+        conflicts_with = "install_postgres"
+    )]
     pub(crate) no_embedded: bool,
 }
 
@@ -150,8 +131,9 @@ impl Global {
 pub(crate) enum Command {
     /// Apply pending migrations: all services, or those named, each to its head or its target
     #[command(visible_alias = "upgrade")]
+    #[command(after_help = help::UP)]
     Up {
-        /// `SERVICE`, or `SERVICE@TARGET` with a migration, a unique prefix of one, `head` or `+N`
+        /// `SERVICE`, or `SERVICE@TARGET` with a migration, a unique prefix of one, `head` or `+N`; `:` is as good as `@`
         #[arg(value_name = "SERVICE[@TARGET]", value_parser = selection)]
         targets: Vec<Selection>,
         #[command(flatten)]
@@ -159,6 +141,7 @@ pub(crate) enum Command {
     },
     /// Revert migrations, back to a target of each service named
     #[command(visible_aliases = ["downgrade", "revert"])]
+    #[command(after_help = help::DOWN)]
     Down {
         /// `SERVICE@TARGET` with `-N`, `base`, or the migration to stay at
         #[arg(value_name = "SERVICE@TARGET", required = true, value_parser = selection)]
@@ -167,18 +150,20 @@ pub(crate) enum Command {
         options: RunArguments,
     },
     /// Revert a service's last migration (or back to a target) and apply it again
+    #[command(after_help = help::REDO)]
     Redo {
         /// `SERVICE`, or `SERVICE@TARGET` as for `down`
         #[arg(value_name = "SERVICE[@TARGET]", required = true, value_parser = selection)]
         targets: Vec<Selection>,
         #[command(flatten)]
         options: RunArguments,
-        /// Let a migration that declares a loss of data lose it
+        /// Allow migrations that are declared to lose data
         #[arg(long)]
         allow_data_loss: bool,
     },
     /// Show where each service stands; changes nothing
     #[command(visible_aliases = ["current", "info"])]
+    #[command(after_help = help::STATUS)]
     Status {
         /// Services to show; all if none is named
         #[arg(value_name = "SERVICE")]
@@ -186,8 +171,12 @@ pub(crate) enum Command {
         /// Exit with 3 if something is pending, with 4 if a history does not fit
         #[arg(long)]
         check: bool,
+        /// Show the role's rights, event triggers, row security and settings that our sessions override, too
+        #[arg(long, short)]
+        verbose: bool,
     },
-    /// List each service's migrations with what became of them; with `--verbose`, every run from the journal
+    /// List each service's migrations and whether they are applied; with `--verbose`, every run from the journal
+    #[command(after_help = help::HISTORY)]
     History {
         /// Services to show; all if none is named
         #[arg(value_name = "SERVICE")]
@@ -197,6 +186,7 @@ pub(crate) enum Command {
         verbose: bool,
     },
     /// Show what `up` would do; changes nothing
+    #[command(after_help = help::PLAN)]
     Plan {
         /// As for `up`
         #[arg(value_name = "SERVICE[@TARGET]", value_parser = selection)]
@@ -211,15 +201,18 @@ pub(crate) enum Command {
         #[arg(long, conflicts_with = "contract")]
         down: bool,
     },
-    /// Ask the database whether everything that applied migrations promised still holds
+    /// Check that the database still looks as the applied migrations left it
+    #[command(after_help = help::VERIFY)]
     Verify {
         /// Services to verify; all if none is named
         #[arg(value_name = "SERVICE")]
         services: Vec<String>,
     },
     /// Show who holds the migration locks
+    #[command(after_help = help::LOCKS)]
     Locks,
-    /// List rows and values that migrations could not carry over, with their reasons
+    /// List data that migrations could not convert, and why
+    #[command(after_help = help::REJECTS)]
     Rejects {
         /// Service to ask
         service: String,
@@ -231,12 +224,14 @@ pub(crate) enum Command {
         limit: u64,
     },
     /// Show the graph of migrations and their requirements; asks no database
+    #[command(after_help = help::GRAPH)]
     Graph {
         /// Notation
         #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid, value_name = "NOTATION")]
         notation: GraphFormat,
     },
     /// Show the size of a service's tables, and give the space of removed rows and columns back
+    #[command(after_help = help::SPACE)]
     Space {
         /// Service to ask
         service: String,
@@ -246,12 +241,14 @@ pub(crate) enum Command {
         reclaim: Option<String>,
     },
     /// Run a task of a service that is not a migration
+    #[command(after_help = help::TASK)]
     Task {
         /// The service, the task and its arguments; without them, the list of tasks
         #[arg(value_name = "SERVICE TASK ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
     /// Open psql in a service's schema
+    #[command(after_help = help::PSQL)]
     Psql {
         /// Service to open
         service: String,
@@ -260,9 +257,10 @@ pub(crate) enum Command {
         arguments: Vec<String>,
     },
     /// Manage the embedded PostgreSQL that is used where no DATABASE_URL is set
-    #[command(subcommand)]
+    #[command(subcommand, after_help = help::DB)]
     Db(DbCommand),
     /// Print a completion script for a shell
+    #[command(after_help = help::COMPLETIONS)]
     Completions {
         /// The shell
         shell: Shell,
@@ -308,13 +306,13 @@ pub(crate) struct UpOptions {
     /// Do not wait for soak times: the application is stopped, or nobody runs old code any more
     #[arg(long, requires = "contract")]
     pub(crate) ignore_soak: bool,
-    /// Let a migration that declares a loss of data lose it
+    /// Allow migrations that are declared to lose data
     #[arg(long)]
     pub(crate) allow_data_loss: bool,
-    /// Apply although the database holds migrations that are newer than this build
+    /// Apply even if the database has migrations that are newer than this build
     #[arg(long)]
     pub(crate) allow_ahead: bool,
-    /// Everything in one transaction, or nothing; refused if a pending migration cannot run in one
+    /// Apply everything in one transaction, or nothing; refused if a pending migration cannot run in one
     #[arg(long)]
     pub(crate) atomic: bool,
 }
@@ -325,10 +323,10 @@ pub(crate) struct RunArguments {
     /// How long to wait for another run's migration lock: `90s`, `5m`, `0`
     #[arg(long, value_name = "DURATION", default_value = WAIT, value_parser = duration)]
     pub(crate) wait: Duration,
-    /// How long to try for a table lock that somebody is in the way of
+    /// How long to keep trying for a table lock that other transactions block
     #[arg(long, value_name = "DURATION", default_value = LOCK_PATIENCE, value_parser = duration)]
     pub(crate) lock_patience: Duration,
-    /// Most services that are worked on at once
+    /// How many services to migrate at the same time
     #[arg(long, value_name = "N", default_value_t = JOBS, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: u16,
 }

@@ -8,6 +8,7 @@ mod command;
 mod database;
 mod environment;
 mod exit;
+mod help;
 mod output;
 mod program;
 

@@ -1,6 +1,8 @@
 //! What is said of the databases that a command uses, for people and machines.
 
-use migration_coordinator::Survey;
+use std::sync::Arc;
+
+use migration_coordinator::{Surroundings, Survey, SurveyError};
 use serde::Serialize;
 
 use crate::database::{Connected, Source};
@@ -18,6 +20,8 @@ pub(super) struct DatabaseDocument {
     server_version: Option<String>,
     read_only: Option<bool>,
     error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    surroundings: Option<Surroundings>,
     #[serde(skip)]
     told: Option<error::Told>,
     #[serde(skip)]
@@ -48,6 +52,7 @@ impl DatabaseDocument {
                     server_version: facts.map(|facts| facts.version.clone()),
                     read_only: facts.map(|facts| facts.read_only),
                     error: told.as_ref().map(error::Told::on_one_line),
+                    surroundings: None,
                     told,
                     directory,
                 }
@@ -58,6 +63,64 @@ impl DatabaseDocument {
     /// Whether it answered.
     pub(super) fn is_reachable(&self) -> bool {
         self.reachable
+    }
+
+    /// Takes in what was found around the services.
+    pub(super) fn surround(&mut self, found: Option<Result<Surroundings, Arc<SurveyError>>>) {
+        match found {
+            Some(Ok(surroundings)) => self.surroundings = Some(surroundings),
+            Some(Err(error)) if self.told.is_none() => self.told = Some(error::tell(error.as_ref())),
+            Some(Err(_)) | None => {}
+        }
+    }
+
+    /// What was found around the services, a line each.
+    pub(super) fn surroundings(&self) -> Vec<String> {
+        let Some(Surroundings {
+            superuser,
+            bypasses_row_security,
+            event_triggers,
+            overridden_settings,
+            row_security,
+        }) = &self.surroundings
+        else {
+            return Vec::new();
+        };
+        let database = &self.name;
+        let role = match (superuser, bypasses_row_security) {
+            (true, _) => "is a superuser, whom no right and no policy holds back",
+            (false, true) => "bypasses row security",
+            (false, false) => "is subject to row security, and stops where a policy would hide rows",
+        };
+        let mut lines = vec![format!("`{database}`: role `{}` {role}", self.user)];
+        lines.extend(event_triggers.iter().map(|trigger| {
+            format!(
+                "`{database}`: event trigger `{}` calls `{}` at {}",
+                trigger.name, trigger.function, trigger.event
+            )
+        }));
+        lines.extend(overridden_settings.iter().map(|setting| {
+            format!(
+                "`{database}`: {} sets `{}` to `{}`; our sessions set `{}`: {}",
+                setting.of, setting.name, setting.value, setting.ours, setting.reason
+            )
+        }));
+        lines.extend(row_security.iter().map(|table| {
+            let forced = if table.forced { ", for its owner too" } else { "" };
+            format!("{}: table `{}` has row security{forced}", table.service, table.table)
+        }));
+        let absent: Vec<&str> = [
+            (event_triggers.is_empty(), "no event trigger"),
+            (overridden_settings.is_empty(), "no setting that our sessions override"),
+            (row_security.is_empty(), "no table with row security"),
+        ]
+        .into_iter()
+        .filter_map(|(is_absent, what)| is_absent.then_some(what))
+        .collect();
+        if !absent.is_empty() {
+            lines.push(format!("`{database}`: {}", absent.join(", ")));
+        }
+        lines
     }
 
     /// Says on stderr what is used, or why it cannot be.

@@ -1,5 +1,6 @@
 //! The commands, one module a group. Each gives the exit that it ends with; an error is printed by its caller.
 
+mod completions;
 mod databases;
 mod db;
 mod graph;
@@ -14,12 +15,11 @@ mod status;
 mod task;
 mod verify;
 
-use clap::CommandFactory;
 use migration_coordinator::Cancellation;
 use migration_kit::ServiceName;
 use migration_plan::{Catalog, Direction, NameError, Step};
 
-use crate::arguments::{Alone, Command, Format};
+use crate::arguments::{Command, Format};
 use crate::database::{self, Connected};
 use crate::exit::{Exit, Failure};
 use crate::program::Context;
@@ -62,7 +62,9 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         Command::Redo { targets, options, allow_data_loss } => {
             run::redo(context, targets, &options, allow_data_loss, cancellation).await
         }
-        Command::Status { services, check } => status::status(context, &services, check).await,
+        Command::Status { services, check, verbose } => {
+            status::status(context, &services, status::Asked { check, verbose }).await
+        }
         Command::History { services, verbose } => history::history(context, &services, verbose).await,
         Command::Plan { targets, contract, ignore_soak, down } => {
             plan::plan(context, targets, run::contract_steps(contract, ignore_soak), down).await
@@ -77,16 +79,8 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         Command::Task { words } => task::task(context, words, cancellation).await,
         Command::Psql { service, arguments } => psql::psql(context, &service, &arguments),
         Command::Db(command) => db::db(context, &command),
-        Command::Completions { shell } => completions(context, shell),
+        Command::Completions { shell } => completions::completions(context, shell),
     }
-}
-
-fn completions(context: &Context, shell: clap_complete::Shell) -> anyhow::Result<Exit> {
-    let mut script = Vec::new();
-    let program = context.program.invocation.split(' ').next_back().unwrap_or("migrate");
-    clap_complete::generate(shell, &mut Alone::command(), program, &mut script);
-    context.output.raw(String::from_utf8(script)?);
-    Ok(Exit::Done)
 }
 
 /// All services, placed and ready to be asked.

@@ -47,9 +47,15 @@ pub(super) async fn plan(
     } else {
         Goal::Apply { selections, contract, unknown: UnknownApplied::Refuse }
     };
+    let n_services = match &goal {
+        Goal::Apply { selections, .. } if selections.is_empty() => connected.deployment.services().count(),
+        Goal::Apply { selections, .. } | Goal::Revert { selections } | Goal::Redo { selections } => {
+            selections.len()
+        }
+    };
     let (_, plan) = plan_now(&connected.deployment, &goal).await?;
     if context.output.is_human() {
-        print(context, &connected, &plan);
+        print(context, &connected, &plan, n_services);
     } else {
         context.output.document(&Document {
             schema: "migrate/v1",
@@ -61,10 +67,11 @@ pub(super) async fn plan(
     Ok(Exit::Done)
 }
 
-fn print(context: &Context, connected: &Connected, plan: &Plan) {
+fn print(context: &Context, connected: &Connected, plan: &Plan, n_services: usize) {
     let output = &context.output;
     if plan.is_empty() {
-        output.line("nothing to do");
+        let services = if n_services == 1 { "service" } else { "services" };
+        output.line(format!("nothing to do ({n_services} {services} looked at)"));
     }
     let mut table = Table::new(&["", "SERVICE", "MIGRATION", "DOES", "PHASE", "HOW", "NOTES"])
         .right(&[""])

@@ -45,7 +45,7 @@ pub(super) async fn rejects(
             rejects,
         })?;
     } else if counts.is_empty() {
-        context.output.line("nothing was rejected");
+        context.output.line(format!("`{service}` has rejected nothing"));
     } else if count {
         print_counts(context, counts);
     } else {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use migration_coordinator::{
-    Caller, Cancellation, Goal, Report, RunError, RunOptions, Survey, carry_out, plan,
+    Caller, Cancellation, Goal, Report, RunError, RunOptions, StepError, Survey, carry_out, plan,
 };
 use migration_kit::table_lock::Policy;
 use migration_plan::{
@@ -154,7 +154,8 @@ async fn perform(
         }
         Format::Json => context.output.document(&document(command, &connected, &survey, &report, exit))?,
         Format::Ndjson => {
-            report.failures.iter().for_each(|failure| error::event(&error::tell(failure)));
+            let errors = error::once(report.failures.iter().map(|failure| error::tell(failure)));
+            errors.iter().for_each(error::event);
             error::ended(exit);
         }
     }
@@ -198,8 +199,8 @@ fn summary(context: &Context, connected: &Connected, survey: &Survey, report: &R
     if report.failures.is_empty() {
         say_held_back(context, &report.held_back);
     }
-    for failure in &report.failures {
-        error::write(&error::tell(failure), output);
+    for told in failures(report) {
+        error::write(&told, output);
     }
     let statuses = statuses(connected.deployment.catalog(), &survey.history(), survey.now());
     let n_unread = survey.services.iter().filter(|facts| !facts.is_history_known()).count();
@@ -246,6 +247,38 @@ fn held_back(statuses: &[ServiceStatus]) -> Option<String> {
     })
 }
 
+/// What went wrong, for people: an interruption once, however many services it stopped.
+fn failures(report: &Report) -> Vec<error::Told> {
+    const SHOWN: usize = 5;
+    let is_interruption = |failure: &&RunError| {
+        matches!(failure, RunError::Interrupted | RunError::Step(StepError::Interrupted { .. }))
+    };
+    let (interruptions, others): (Vec<&RunError>, Vec<&RunError>) =
+        report.failures.iter().partition(is_interruption);
+    let mut all = error::once(others.into_iter().map(|failure| error::tell(failure)));
+    let stopped: Vec<String> = interruptions
+        .iter()
+        .filter_map(|failure| match failure {
+            RunError::Step(StepError::Interrupted { id, .. }) => Some(format!("`{id}`")),
+            _ => None,
+        })
+        .collect();
+    match (&interruptions[..], stopped.len()) {
+        ([], _) => {}
+        ([only], 1) => all.push(error::tell(*only)),
+        (_, n) => {
+            let mut told = error::tell(&RunError::Interrupted);
+            if n > 0 {
+                let more = if n > SHOWN { format!(" and {} more", n - SHOWN) } else { String::new() };
+                let shown = &stopped[..n.min(SHOWN)];
+                told.message = format!("{}; stopped: {}{more}", told.message, shown.join(", "));
+            }
+            all.push(told);
+        }
+    }
+    all
+}
+
 fn did(report: &Report) -> String {
     let count = |direction| report.done.iter().filter(|done| done.direction == direction).count();
     let migrations = |n: usize| if n == 1 { "1 migration".to_owned() } else { format!("{n} migrations") };
@@ -283,7 +316,7 @@ fn document(
             })
             .collect(),
         held_back: report.held_back.iter().map(HeldBackDocument::of).collect(),
-        errors: report.failures.iter().map(|failure| error::tell(failure)).collect(),
+        errors: error::once(report.failures.iter().map(|failure| error::tell(failure))),
         elapsed_ms: milliseconds(report.elapsed),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use migration_coordinator::{Deployment, Holder, Survey, edited_migrations, service_state};
+use migration_coordinator::{Deployment, Holder, Survey, edited_migrations, service_state, surroundings};
 use migration_kit::{Listed, MigrationName, Service};
 use migration_plan::{Direction, HeldBack, HoldReason, ServiceStatus, statuses};
 use serde::Serialize;
@@ -96,7 +96,14 @@ struct Summary {
     unknown: usize,
 }
 
-pub(super) async fn status(context: &Context, services: &[String], check: bool) -> anyhow::Result<Exit> {
+/// What is asked for beside the table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) check: bool,
+    pub(super) verbose: bool,
+}
+
+pub(super) async fn status(context: &Context, services: &[String], asked: Asked) -> anyhow::Result<Exit> {
     let connected = connect(context)?;
     let chosen = names(&connected, services)?;
     let deployment = &connected.deployment;
@@ -106,8 +113,17 @@ pub(super) async fn status(context: &Context, services: &[String], check: bool) 
         .filter(|status| chosen.is_empty() || chosen.contains(&status.service))
         .filter_map(|status| ServiceDocument::of(deployment, &survey, &status))
         .collect();
-    let exit = exit(&documents, check);
-    let databases = DatabaseDocument::all(&connected, &survey);
+    let mut exit = exit(&documents, asked.check);
+    let mut databases = DatabaseDocument::all(&connected, &survey);
+    if asked.verbose {
+        let all = surroundings(deployment, &chosen).await;
+        for (database, found) in databases.iter_mut().zip(all) {
+            if let Some(Err(error)) = &found {
+                exit = Exit::worst([exit, Exit::of_survey(error)]);
+            }
+            database.surround(found);
+        }
+    }
     if context.output.is_human() {
         for_people(context, &databases, &documents);
     } else {
@@ -153,7 +169,10 @@ fn for_people(context: &Context, databases: &[DatabaseDocument], documents: &[Se
     for database in databases {
         database.print(output);
     }
-    let mut table = Table::new(&["SERVICE", "STATE", "APPLIED", "PENDING", "CURRENT", "VERSION TABLE"]);
+    let mut table =
+        Table::new(&["SERVICE", "STATE", "APPLIED", "PENDING", "HELD BACK", "CURRENT", "VERSION TABLE"])
+            .right(&["APPLIED", "PENDING", "HELD BACK"])
+            .spared(&["VERSION TABLE"]);
     for document in documents {
         let painted: fn(Paint, &str) -> String = match document.state {
             "current" => Paint::good,
@@ -166,6 +185,7 @@ fn for_people(context: &Context, databases: &[DatabaseDocument], documents: &[Se
             (document.state.to_owned(), Some(painted)),
             (known(document.applied), None),
             (known(document.pending.as_ref().map(Vec::len)), None),
+            (known(document.held_back.as_ref().map(Vec::len)), None),
             (document.current.clone().unwrap_or_else(|| absent.to_owned()), None),
             (format!("{}.{}", document.schema, document.version_table), Some(Paint::faint)),
         ]);
@@ -181,6 +201,42 @@ fn for_people(context: &Context, databases: &[DatabaseDocument], documents: &[Se
             output.line(format!("{}: {line}", document.name));
         }
     }
+    databases.iter().flat_map(DatabaseDocument::surroundings).for_each(|line| output.line(line));
+    if let Some(next) = next(documents) {
+        output.line(output.paint.strong(&next));
+    }
+}
+
+/// What there is to do next, in all services that are shown; what was looked at, where there is nothing. Where
+/// something is not known or wrong, there is more to do than that.
+fn next(documents: &[ServiceDocument]) -> Option<String> {
+    let is_well = |state| matches!(state, "current" | "behind" | "empty");
+    if documents.iter().any(|document| document.error.is_some() || !is_well(document.state)) {
+        return None;
+    }
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let behind: Vec<&ServiceDocument> = documents.iter().filter(|d| d.state != "current").collect();
+    let n_pending = behind.iter().filter_map(|d| d.pending.as_ref()).map(Vec::len).sum();
+    Some(match &behind[..] {
+        [] => {
+            let n_applied = documents.iter().filter_map(|document| document.applied).sum();
+            let held: Vec<&HeldDocument> =
+                documents.iter().filter_map(|d| d.held_back.as_ref()).flatten().collect();
+            let rest = match (held.len(), held.iter().filter_map(|held| held.until.as_ref()).min()) {
+                (0, _) => String::new(),
+                (n, None) => format!(" · {} held back, see `plan --contract`", count(n, "contract step")),
+                (n, Some(until)) => {
+                    format!(" · {} held back, the first until {until}", count(n, "contract step"))
+                }
+            };
+            let services = count(documents.len(), "service");
+            format!("{services} up to date · {} applied{rest}", count(n_applied, "migration"))
+        }
+        [only] => format!("next: `up {}` applies {}", only.name, count(n_pending, "migration")),
+        several => {
+            format!("next: `up` applies {} of {} services", count(n_pending, "migration"), several.len())
+        }
+    })
 }
 
 /// A number, or that it is not known.
@@ -215,7 +271,7 @@ impl HeldDocument {
         let (reason, until) = match held.reason {
             HoldReason::Soaking { until } if begun => (held.reason.to_string(), Some(timestamp(until))),
             HoldReason::Soaking { .. } => {
-                ("it soaks after what is pending before it is applied".to_owned(), None)
+                ("its soak time begins when what is pending is applied".to_owned(), None)
             }
             HoldReason::ContractNotAsked => ("due now: `up --contract` applies it".to_owned(), None),
             HoldReason::RequiresHeldBack { .. } => (held.reason.to_string(), None),

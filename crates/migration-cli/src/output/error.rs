@@ -3,11 +3,12 @@
 use std::error::Error;
 
 use migration_coordinator::{ConnectError, DeploymentError, RunError, SurveyError, UpkeepError};
+use migration_kit::driver_error;
 use migration_plan::{PlanError, SelectionError};
 use postgres_sandbox::SandboxError;
+use sea_orm::DbErr;
 use sea_orm::sqlx;
 use sea_orm::sqlx::postgres::PgDatabaseError;
-use sea_orm::{DbErr, RuntimeErr};
 use serde::Serialize;
 
 use super::Output;
@@ -26,6 +27,12 @@ pub(crate) struct Told {
     /// SQLSTATE, if the server said so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sqlstate: Option<String>,
+    /// An excerpt of the statement that failed, without values; `→` marks the place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) statement: Option<String>,
+    /// Where in functions and triggers the server was, from the innermost.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) context: Vec<String>,
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hint: Option<String>,
@@ -78,6 +85,8 @@ pub(crate) fn event(told: &Told) {
         message = told.message,
         causes = told.causes.join("; "),
         sqlstate = told.sqlstate,
+        statement = told.statement,
+        context = (!told.context.is_empty()).then(|| told.context.join("; ")),
         hint = told.hint,
     );
 }
@@ -101,6 +110,12 @@ pub(crate) fn write(told: &Told, output: &Output) {
     for cause in &told.causes {
         add(format!("  {}", paint.faint("because")), cause);
     }
+    if let Some(statement) = &told.statement {
+        add(format!("       {}", paint.faint("in")), statement);
+    }
+    for place in &told.context {
+        add(format!("       {}", paint.faint("at")), place);
+    }
     if let Some(hint) = &told.hint {
         add(format!("  {}", paint.strong("hint")), hint);
     }
@@ -116,9 +131,13 @@ pub(crate) fn write_each<'e>(errors: impl IntoIterator<Item = &'e SurveyError>, 
 
 /// Takes errors apart, those that say the same once.
 pub(crate) fn tell_each<'e>(errors: impl IntoIterator<Item = &'e SurveyError>) -> Vec<Told> {
+    once(errors.into_iter().map(|error| tell(error)))
+}
+
+/// What says the same, once.
+pub(crate) fn once(errors: impl IntoIterator<Item = Told>) -> Vec<Told> {
     let mut all: Vec<Told> = Vec::new();
-    for error in errors {
-        let told = tell(error);
+    for told in errors {
         if !all.contains(&told) {
             all.push(told);
         }
@@ -132,12 +151,26 @@ pub(crate) fn tell(error: &(dyn Error + 'static)) -> Told {
         // What could not be read is said by what is below it.
         return tell(unread.as_ref());
     }
-    let mut told = Told { message: error.to_string(), causes: Vec::new(), sqlstate: None, hint: hint(error) };
+    let step = match error.downcast_ref::<RunError>() {
+        Some(RunError::Step(step)) => Some(step),
+        _ => None,
+    };
+    let mut told = Told {
+        message: error.to_string(),
+        causes: Vec::new(),
+        sqlstate: None,
+        statement: step.and_then(|step| step.statement()).map(str::to_owned),
+        context: Vec::new(),
+        hint: hint(error),
+    };
     let mut next = error.source();
     while let Some(cause) = next {
         told.hint = told.hint.or_else(|| hint(cause));
         let (text, state, deeper) = said(cause);
         told.sqlstate = told.sqlstate.or(state);
+        if let Some(server) = driver(cause).and_then(postgres) {
+            told.context = server.r#where().map(context).unwrap_or_default();
+        }
         let before = told.causes.last().unwrap_or(&told.message);
         if !text.is_empty() && !before.contains(&text) {
             told.causes.push(text);
@@ -147,21 +180,39 @@ pub(crate) fn tell(error: &(dyn Error + 'static)) -> Told {
     told
 }
 
+/// The driver's error that a cause is.
+fn driver<'e>(cause: &'e (dyn Error + 'static)) -> Option<&'e sqlx::Error> {
+    match cause.downcast_ref::<DbErr>() {
+        Some(error) => driver_error(error),
+        None => cause.downcast_ref::<sqlx::Error>(),
+    }
+}
+
+/// What PostgreSQL itself reports.
+fn postgres(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()
+}
+
+/// PostgreSQL's CONTEXT: the functions and triggers that were at work. Left out are statements, of which an excerpt is
+/// shown, and the values that follow a colon.
+fn context(text: &str) -> Vec<String> {
+    const SHOWN: usize = 6;
+    let is_place = |line: &&str| {
+        line.starts_with("PL/") || line.starts_with("SQL function ") || line.starts_with("COPY ")
+    };
+    let places = text.lines().filter(is_place);
+    places.take(SHOWN).map(|line| line.split(": ").next().unwrap_or(line).to_owned()).collect()
+}
+
 /// What a cause says, its SQLSTATE, and whether its own causes say more.
 fn said(cause: &(dyn Error + 'static)) -> (String, Option<String>, bool) {
-    let driver = match cause.downcast_ref::<DbErr>() {
-        Some(
-            DbErr::Exec(RuntimeErr::SqlxError(error))
-            | DbErr::Query(RuntimeErr::SqlxError(error))
-            | DbErr::Conn(RuntimeErr::SqlxError(error)),
-        ) => Some(error.as_ref()),
-        Some(DbErr::Migration(text) | DbErr::Custom(text)) => return (text.clone(), None, false),
-        _ => cause.downcast_ref::<sqlx::Error>(),
-    };
-    let Some(error) = driver else { return (cause.to_string(), None, true) };
+    if let Some(DbErr::Migration(text) | DbErr::Custom(text)) = cause.downcast_ref::<DbErr>() {
+        return (text.clone(), None, false);
+    }
+    let Some(error) = driver(cause) else { return (cause.to_string(), None, true) };
     match error {
         sqlx::Error::Database(server) => {
-            let Some(server) = server.try_downcast_ref::<PgDatabaseError>() else {
+            let Some(server) = postgres(error) else {
                 return (server.message().to_owned(), None, false);
             };
             let more = [server.detail(), server.hint()].into_iter().flatten();

@@ -53,8 +53,12 @@ impl HumanLayer {
 
     fn started(&self, fields: &Fields) {
         let bar = self.bars.add(ProgressBar::new_spinner());
-        // It takes a thread to tick: not where nobody sees it.
-        if !self.bars.is_hidden() {
+        if self.bars.is_hidden() {
+            // In a log, the name comes before the work, however long that takes.
+            let doing = if fields.text("direction") == "revert" { "reverting" } else { "applying" };
+            self.note(&format!("{}  {doing}", self.label(fields)));
+        } else {
+            // It takes a thread to tick: not where nobody sees it.
             bar.set_style(spinner());
             bar.set_prefix(self.label(fields));
             bar.enable_steady_tick(TICK);
@@ -153,14 +157,14 @@ impl HumanLayer {
             None => String::new(),
         };
         self.note(&format!(
-            "waiting for the migration lock of `{}`{holder} · {waited}",
+            "waiting for the migration lock of `{}`{holder} · waiting for {waited}",
             fields.text("service")
         ));
     }
 
     fn reading_waiting(&self, fields: &Fields) {
         self.note(&format!(
-            "waiting to read `{}` · a table is locked by {} · {}",
+            "waiting to read `{}` · a table is locked by {} · waiting for {}",
             fields.text("database"),
             blocker(fields),
             duration(Duration::from_millis(fields.number("waited_ms"))),
@@ -169,7 +173,7 @@ impl HumanLayer {
 
     fn table_lock_waiting(&self, fields: &Fields) {
         self.note(&format!(
-            "waiting for the {} lock on `{}` of `{}` · behind {} · {}",
+            "waiting for the {} lock on `{}` of `{}` · {} blocks it · waiting for {}",
             fields.text("mode"),
             fields.text("relation"),
             fields.text("service"),
@@ -195,11 +199,17 @@ impl<S: Subscriber> Layer<S> for HumanLayer {
             "migration_started" => self.started(&fields),
             "migration_finished" => self.finished(&fields),
             "migration_failed" => self.failed(&fields),
+            "connecting_waiting" => self.note(&format!(
+                "waiting for `{}`: {} · {}",
+                fields.text("database"),
+                fields.text("answer"),
+                duration(Duration::from_millis(fields.number("waited_ms")))
+            )),
             "reading_waiting" => self.reading_waiting(&fields),
             "progress" => self.progress(&fields),
             "lock_waiting" => self.lock_waiting(&fields),
             "lock_acquired" => self.note(&format!(
-                "the migration lock of `{service}` is ours after {}",
+                "got the migration lock of `{service}` after {}",
                 duration(Duration::from_millis(fields.number("waited_ms")))
             )),
             "table_lock_waiting" => self.table_lock_waiting(&fields),
@@ -228,7 +238,7 @@ fn blocker(fields: &Fields) -> String {
     let age = duration(Duration::from_millis(fields.number("blocker_age_ms")));
     match fields.signed("blocker_pid").unwrap_or_default() {
         0 => format!("{application}, {age} old"),
-        pid => format!("pid {pid} ({application}), in a transaction for {age}"),
+        pid => format!("pid {pid} ({application}), whose transaction is {age} old"),
     }
 }
 

@@ -1,0 +1,117 @@
+//! What help ends with: examples for each command, and for the program also its environment and exit codes.
+//!
+//! Commands are written without the program that carries them, since there are several.
+
+/// What the long help of a program ends with.
+pub(crate) const PROGRAM: &str = "\
+Examples:
+  status                   show where every service stands
+  plan                     show what `up` would do
+  up                       bring every service up to date; the same as no command
+  up chat                  bring one service up to date
+  down chat@-1             revert its last migration
+  redo chat                revert it and apply it again
+  up --contract            also remove what old code reads, once its soak time has passed
+  psql chat -- -c '\\dt'    open psql in its schema
+
+Environment, also read from `.env`:
+  DATABASE_URL               postgres://user:password@host:5432/database; without it, an embedded PostgreSQL
+  <SERVICE>_DATABASE_URL     moves one service to a database of its own
+  <SERVICE>_DATABASE_SCHEMA  puts it into another schema than that of its name
+  MIGRATE_POSTGRES_DIR       where the embedded PostgreSQL keeps its data, if not in `.postgres`
+  MIGRATE_ALLOWED_OBJECTS    what event triggers of the database write to: `audit.ddl_log,audit.other`
+  MIGRATE_EMBEDDED           `never`: fail without an address (the default where CI is set); `allow`: use the embedded one
+  NO_COLOR                   no colour
+
+Exit codes:
+  0    done, or nothing to do
+  1    failed and rolled back
+  2    wrong usage or configuration
+  3    something is pending (`status --check`)
+  4    integrity: an applied migration was edited or is missing, or a check does not hold
+  5    gave up waiting for a lock; nothing was changed
+  6    stopped partway; run it again to continue
+  7    refused by a guard; nothing was changed
+  8    cannot connect, or not permitted
+  130  interrupted (Ctrl-C); 143 terminated";
+
+pub(crate) const UP: &str = "\
+Examples:
+  up                       bring every service up to date
+  up chat rag              only these, and what they require of others
+  up chat@+1               apply the next migration of one service
+  up chat@m20251017        apply up to this migration
+  up --contract            also remove what old code reads, once its soak time has passed
+  up --wait 5m             wait longer for another run";
+
+pub(crate) const DOWN: &str = "\
+Examples:
+  down chat@-1             revert its last migration
+  down chat@m20251017      revert everything after this migration, which stays
+  down chat@base           revert everything";
+
+pub(crate) const REDO: &str = "\
+Examples:
+  redo chat                revert its last migration and apply it again
+  redo chat@-2             its last two";
+
+pub(crate) const STATUS: &str = "\
+Examples:
+  status                   show every service
+  status chat --verbose    with rights, event triggers and settings that can surprise
+  status --check           exit with 3 if something is pending: for pipelines
+  status --json            for machines";
+
+pub(crate) const HISTORY: &str = "\
+Examples:
+  history chat             its migrations in order, and when each was applied
+  history --verbose        every run: when, by whom, how it ended";
+
+pub(crate) const PLAN: &str = "\
+Examples:
+  plan                     show what `up` would do
+  plan --contract          show what `up --contract` would do
+  plan --down chat@base    show what `down chat@base` would do";
+
+pub(crate) const VERIFY: &str = "\
+Examples:
+  verify                   check all services
+  verify chat              check one";
+
+pub(crate) const LOCKS: &str = "\
+Example:
+  locks                    show which session holds each migration lock, and since when";
+
+pub(crate) const REJECTS: &str = "\
+Examples:
+  rejects profochatbot          list what could not be converted, and why
+  rejects profochatbot --count  count it by reason";
+
+pub(crate) const GRAPH: &str = "\
+Examples:
+  graph                    Mermaid, for Markdown
+  graph --notation dot     Graphviz";
+
+pub(crate) const SPACE: &str = "\
+Examples:
+  space chat                      show the size of its tables
+  space chat --reclaim messages   rewrite one compactly; nobody reads or writes it meanwhile";
+
+pub(crate) const TASK: &str = "\
+Example:
+  task                     list the tasks of all services";
+
+pub(crate) const PSQL: &str = "\
+Examples:
+  psql chat                open psql in the service's schema
+  psql chat -- -c '\\dt'    run one command";
+
+pub(crate) const DB: &str = "\
+Examples:
+  db start                 start the embedded PostgreSQL and leave it running
+  db status                show whether it runs, where it is and how large";
+
+pub(crate) const COMPLETIONS: &str = "\
+Examples, for the shell that you use now and for every new one:
+  source <(… completions bash)
+  … completions bash >> ~/.bash_completion";

@@ -1,0 +1,43 @@
+//! Help: short where it is asked for with `-h`, with examples, and a version wherever one looks for it.
+
+use crate::support::{Lab, run};
+
+#[test]
+fn short_help_leaves_out_what_every_command_has() {
+    let lab = Lab::empty();
+    for command in [&["up"][..], &["down"], &["status"], &["db", "start"], &["locks"]] {
+        let short = lab.migrate(&[command, &["-h"]].concat()).exits(0).stdout;
+        let long = lab.migrate(&[command, &["--help"]].concat()).exits(0).stdout;
+        for option in ["--color", "--format", "--install-postgres"] {
+            assert!(!short.contains(option), "{command:?}: {short}");
+            assert!(long.contains(option), "{command:?}: {long}");
+        }
+        assert!(short.lines().count() < 40, "{command:?}: {short}");
+    }
+    let short = lab.migrate(&["up", "-h"]).exits(0).stdout;
+    assert!(short.contains("Examples:\n  up    ") && short.contains("How long to keep trying"), "{short}");
+}
+
+#[test]
+fn the_version_is_told_without_a_database() {
+    let lab = Lab::empty();
+    let version = concat!("migrate ", env!("CARGO_PKG_VERSION"), "\n");
+    for flag in ["--version", "-V"] {
+        assert_eq!(lab.migrate(&[flag]).exits(0).stdout, version);
+    }
+}
+
+#[test]
+fn the_program_of_the_image_is_called_as_it_is_named() {
+    let lab = Lab::migrated();
+    let migrate = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_migrate"));
+        command.args(arguments).current_dir(lab.directory.path()).env("DATABASE_URL", lab.database.url());
+        run(&mut command)
+    };
+    assert!(migrate(&["status", "--help"]).exits(0).stdout.contains("Usage: migrate status"));
+    assert!(migrate(&["completions", "bash"]).exits(0).stdout.contains("complete -F _migrate "));
+    assert!(migrate(&["chat"]).exits(2).stderr.contains("`migrate up chat`"));
+    migrate(&["status", "--check"]).exits(0);
+    assert!(migrate(&["bench"]).exits(2).stderr.contains("bench"));
+}
