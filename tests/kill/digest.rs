@@ -29,21 +29,36 @@ const JOURNAL: &str = "migration_journal_";
 /// table may stay where somebody else holds it.
 const CURSORS: &str = "migration_backfill_";
 
-/// Definitions and rows of all tables of a schema, and what is unfinished in it.
-pub(crate) fn digest(database: &Database, schema: &str) -> String {
-    let exclude = format!("--exclude-table={schema}.{CURSORS}*");
-    let schema_arg = format!("--schema={schema}");
-    let dump =
-        database.pg_dump(&["--schema-only", "--no-owner", "--no-privileges", &schema_arg, &exclude]).unwrap();
+/// The definitions of all that is in a schema but for bookkeeping, and what is unfinished: backfills, and indexes that
+/// `pg_dump` leaves out because they are invalid.
+pub(crate) fn schema(database: &Database, schema: &str) -> String {
+    let dump = migration_testing::dump_schema(database, schema).unwrap();
+    // A column that is made again comes last.
     let mut text: String = dump
         .lines()
-        .filter(|line| {
-            !line.is_empty()
-                && !line.starts_with("--")
-                && !line.starts_with("SET ")
-                && !line.starts_with('\\')
-        })
+        .map(|line| line.strip_suffix(',').unwrap_or(line))
         .fold(String::new(), |text, line| text + line + "\n");
+    let mut questions = invalid_indexes(schema);
+    for table in tables(database, schema).keys().filter(|table| table.starts_with(CURSORS)) {
+        write!(questions, ";\n{}", cursors(schema, table)).unwrap();
+    }
+    text.push_str(&database.psql(&questions).unwrap());
+    text
+}
+
+/// The rows of all tables of a schema, each as a number and a hash, but for journals and cursors.
+pub(crate) fn rows(database: &Database, schema: &str) -> String {
+    // In one session: a program a table takes longer than all that is asked.
+    let questions: Vec<String> = tables(database, schema)
+        .iter()
+        .filter(|(table, _)| !table.starts_with(JOURNAL) && !table.starts_with(CURSORS))
+        .map(|(table, columns)| hash(schema, table, columns))
+        .collect();
+    database.psql(&questions.join(";\n")).unwrap()
+}
+
+/// The tables of a schema with their columns.
+fn tables(database: &Database, schema: &str) -> BTreeMap<String, Vec<String>> {
     let columns = database
         .psql(&format!(
             "SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
@@ -51,28 +66,20 @@ pub(crate) fn digest(database: &Database, schema: &str) -> String {
              AND NOT a.attisdropped ORDER BY c.relname, a.attnum"
         ))
         .unwrap();
-    let mut tables: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut tables = BTreeMap::<_, Vec<_>>::new();
     for (table, column) in columns.lines().filter_map(|line| line.split_once('|')) {
-        tables.entry(table).or_default().push(column);
+        tables.entry(table.to_owned()).or_default().push(column.to_owned());
     }
-    // In one session: a program a table takes longer than all that is asked.
-    let mut questions = invalid_indexes(schema);
-    for (table, columns) in tables.iter().filter(|(table, _)| !table.starts_with(JOURNAL)) {
-        let question =
-            if table.starts_with(CURSORS) { cursors(schema, table) } else { rows(schema, table, columns) };
-        write!(questions, ";\n{question}").unwrap();
-    }
-    text.push_str(&database.psql(&questions).unwrap());
-    text
+    tables
 }
 
 /// Asks for the number and the hash of a table's rows, in an order of their own.
-fn rows(schema: &str, table: &str, columns: &[&str]) -> String {
+fn hash(schema: &str, table: &str, columns: &[String]) -> String {
     let values: Vec<String> = columns
         .iter()
         .filter(|column| !is_volatile(table, column))
         .map(|column| {
-            let compared = if SURROGATES.contains(column) { "IS NOT NULL" } else { "" };
+            let compared = if SURROGATES.contains(&column.as_str()) { "IS NOT NULL" } else { "" };
             format!("coalesce((\"{column}\" {compared})::text, '∅')")
         })
         .collect();
@@ -92,7 +99,7 @@ fn cursors(schema: &str, table: &str) -> String {
     )
 }
 
-/// Asks for what a concurrent build left behind; `pg_dump` leaves such indexes out.
+/// Asks for what a concurrent build left behind.
 fn invalid_indexes(schema: &str) -> String {
     format!(
         "SELECT 'invalid index ' || c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
@@ -105,4 +112,17 @@ fn is_volatile(table: &str, column: &str) -> bool {
     VOLATILE.contains(&format!("{table}.{column}").as_str())
         || (table == "user_preferences" && column == "updated_at")
         || (of_bookkeeping && ["id", "applied_at", "rejected_at"].contains(&column))
+}
+
+/// The lines that differ.
+pub(crate) fn difference(expected: &str, found: &str) -> String {
+    let missing = expected
+        .lines()
+        .filter(|line| !found.lines().any(|other| other == *line))
+        .map(|line| format!("- {line}"));
+    let added = found
+        .lines()
+        .filter(|line| !expected.lines().any(|other| other == *line))
+        .map(|line| format!("+ {line}"));
+    missing.chain(added).collect::<Vec<_>>().join("\n")
 }

@@ -1,183 +1,184 @@
-//! For each migration outside a transaction: what an undisturbed run makes, then the same with a kill at each point.
+//! A kill at each point of each migration that does not run in a transaction, on its way up and on its way down, and then
+//! something else each time.
 
-use std::process::Command;
+use postgres_sandbox::Database;
 
-use migration_kit::{MigrationName, Phase, Service};
-use postgres_sandbox::{Cluster, Database};
+use crate::chain::Chain;
+use crate::digest::{difference, rows, schema};
+use crate::relay::Outcome;
+use crate::statement::{Moment, Point, points};
 
-use crate::digest::digest;
-use crate::relay::{Outcome, Point, run};
-
-/// How many points of each migration are tried.
-const POINTS: usize = 20;
-
-/// Which points of each migration a test tries.
+/// Which migrations a test tries.
 #[derive(Clone, Copy)]
 pub(crate) enum Share {
     /// All.
     Whole,
-    /// The first, the third, and so on.
-    EverySecond,
     /// The second, the fourth, and so on.
-    InBetween,
+    Even,
+    /// The first, the third, and so on.
+    Odd,
 }
 
-/// Kills every migration of the service that does not run in a transaction, at [`POINTS`] statements spread over its run.
-/// `data` is loaded after the service's first migration.
-pub(crate) fn rehearse(service: &Service, data: &str, share: Share) {
-    let cluster = Cluster::shared();
-    let mut before = cluster.create_database().unwrap();
-    for (number, migration) in service.migrations().enumerate() {
-        let name = migration.name();
-        let contract = migration.details().phase != Phase::Expand;
-        if contract {
-            soak(&before, service);
+/// What is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Killed {
+    Up,
+    Down,
+}
+
+/// What comes after the kill of a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// `up` to it.
+    Up,
+    /// `down` to the one before it.
+    Down,
+    /// `redo` of it.
+    Redo,
+    /// `up` to the one after it.
+    UpBeyond,
+    /// `down` to the one before the one before it.
+    DownBeyond,
+    /// `up` to the one before it.
+    UpBelow,
+}
+
+/// They take turns, point by point.
+const CONTINUATIONS: [Then; 6] =
+    [Then::Up, Then::Down, Then::Redo, Then::DownBeyond, Then::UpBeyond, Then::UpBelow];
+
+/// Kills and continues at every point of the service's migrations that do not run in a transaction.
+pub(crate) fn rehearse(chain: &Chain, share: Share) {
+    for (place, migration) in chain.service.migrations().enumerate() {
+        let number = place + 1;
+        let is_ours = match share {
+            Share::Whole => true,
+            Share::Even => number % 2 == 0,
+            Share::Odd => number % 2 == 1,
+        };
+        if migration.is_transactional() || !is_ours {
+            continue;
         }
-        let rehearsal = Rehearsal { cluster, service, name, before };
-        let after = rehearsal.undisturbed();
-        if !migration.is_transactional() {
-            rehearsal.kill_at_each_point(&after, share);
+        // From migration to migration they begin with another one, so that in the end each comes after each place and moment.
+        let mut then = CONTINUATIONS.into_iter().cycle().skip(number);
+        for (killed, n_most) in [(Killed::Up, 4), (Killed::Down, 3)] {
+            for (point, then) in
+                points(&undisturbed(chain, number, killed).statements, n_most).into_iter().zip(&mut then)
+            {
+                Rehearsal { chain, number, killed, point, then }.run();
+            }
         }
-        if number == 0 && !data.trim().is_empty() {
-            after.database.psql(data).unwrap();
-        }
-        before = after.database;
     }
 }
 
-/// A migration, and the database as it finds it.
-struct Rehearsal<'a> {
-    cluster: &'a Cluster,
-    service: &'a Service,
-    name: &'a MigrationName,
-    before: Database,
+fn undisturbed(chain: &Chain, number: usize, killed: Killed) -> Outcome {
+    let (database, arguments) = killed.begin(chain, number);
+    let outcome = chain.run(&database, &arguments, None);
+    assert!(outcome.status.success(), "{arguments:?} fails: {}", outcome.stderr);
+    outcome
 }
 
-/// What a run that nothing happens to leaves.
-struct Undisturbed {
-    database: Database,
-    /// How many statements it took.
-    n_statements: usize,
+/// One kill, and what comes after it.
+struct Rehearsal<'a> {
+    chain: &'a Chain,
+    number: usize,
+    killed: Killed,
+    point: Point,
+    then: Then,
+}
+
+impl Killed {
+    /// The database that it begins with, and its arguments.
+    fn begin(self, chain: &Chain, number: usize) -> (Database, Vec<String>) {
+        match self {
+            Self::Up => (chain.copy(number - 1), chain.up(number)),
+            Self::Down => (chain.copy(number), chain.down(number - 1)),
+        }
+    }
 }
 
 impl Rehearsal<'_> {
-    fn undisturbed(&self) -> Undisturbed {
-        let name = self.name;
-        let database = self.database();
-        let run = self.up(&database, None);
-        assert!(run.status.success(), "`{name}` does not run: {}", run.stderr);
-        Undisturbed { database, n_statements: run.n_statements }
-    }
-
-    fn kill_at_each_point(&self, undisturbed: &Undisturbed, share: Share) {
-        let name = self.name;
-        let schema = self.service.default_schema();
-        let expected = digest(&undisturbed.database, schema);
-        for point in share.of(points(undisturbed.n_statements)) {
-            let (database, Point(at)) = self.killed(point);
-            let resumed = self.up(&database, None);
-            assert!(
-                resumed.status.success(),
-                "`{name}`, killed at statement {at}, does not resume: {}",
-                resumed.stderr
-            );
-            let found = digest(&database, schema);
-            assert!(
-                found == expected,
-                "`{name}`, killed at statement {at}, is another:\n{}",
-                difference(&expected, &found)
-            );
-            self.verify(&database, at);
+    fn run(&self) {
+        let database = self.killed();
+        let (arguments, n_migrations) = self.continuation();
+        let continued = self.chain.run(&database, &arguments, None);
+        if continued.status.success() {
+            // What was reverted to its end is not there to be done again.
+            let is_reverted = self.then == Then::Redo && self.chain.n_applied(&database) < self.number;
+            self.check(&database, if is_reverted { self.number - 1 } else { n_migrations });
+            return;
         }
+        let code = continued.status.code();
+        let is_refusal = code == Some(7) || code == Some(2);
+        assert!(is_refusal && continued.stderr.contains("hint "), "{}{}", self.story(), continued.stderr);
+        let finished = self.chain.run(&database, &self.chain.up(self.number), None);
+        assert!(finished.status.success(), "{}is refused, and then {}", self.story(), finished.stderr);
+        self.check(&database, self.number);
     }
 
-    /// A database in which a run was killed, and the statement. Batches follow the clock, so that a run may be done
-    /// before the statement that it was to be killed at: then one of half the number is tried, until a run is killed.
-    fn killed(&self, mut point: Point) -> (Database, Point) {
-        // At this statement it is killed while it waits for an answer that never comes.
-        const SURE: usize = 2;
-        let name = self.name;
+    /// A database in which a run was killed. Batches follow the clock, so that a run may have fewer than the one before: then
+    /// an earlier one is tried.
+    fn killed(&self) -> Database {
+        let mut point = self.point.clone();
         loop {
-            let database = self.database();
-            let run = self.up(&database, Some(point));
-            if run.killed {
-                return (database, point);
+            let (database, arguments) = self.killed.begin(self.chain, self.number);
+            let ran = self.chain.run(&database, &arguments, Some(&point));
+            if ran.killed {
+                return database;
             }
-            let Point(at) = point;
-            assert!(run.status.success(), "`{name}` fails on its own before statement {at}: {}", run.stderr);
-            assert!(at != SURE, "`{name}` cannot be killed");
-            point = Point((at / 2).max(SURE));
+            assert!(ran.status.success(), "{}fails on its own: {}", self.story(), ran.stderr);
+            assert!(point.id.nth > 0, "{}cannot be killed", self.story());
+            point.id.nth /= 2;
         }
     }
 
-    /// Fails unless everything holds that the migrations so far have promised.
-    fn verify(&self, database: &Database, at: usize) {
-        let name = self.name;
-        let mut command = migrate(&["verify", self.service.name().as_str()]);
-        let verified = command.env("DATABASE_URL", database.url()).output().unwrap();
-        assert!(
-            verified.status.success(),
-            "`{name}`, killed at statement {at}, does not keep what it promises:\n{}{}",
-            String::from_utf8_lossy(&verified.stdout),
-            String::from_utf8_lossy(&verified.stderr)
-        );
+    /// What comes next, and how many migrations are then applied.
+    fn continuation(&self) -> (Vec<String>, usize) {
+        let Self { chain, number, .. } = *self;
+        match self.then {
+            Then::Up => (chain.up(number), number),
+            Then::Down => (chain.down(number - 1), number - 1),
+            Then::Redo => (chain.redo(number - 1), number),
+            Then::UpBeyond => {
+                let beyond = (number + 1).min(chain.n_migrations());
+                (chain.up(beyond), beyond)
+            }
+            Then::DownBeyond => {
+                let beyond = number.saturating_sub(2);
+                (chain.down(beyond), beyond)
+            }
+            Then::UpBelow if number > 1 => (chain.up(number - 1), number - 1),
+            Then::UpBelow => (chain.up(number), number),
+        }
     }
 
-    /// The database as the migration finds it.
-    fn database(&self) -> Database {
-        self.cluster.create_database_from(self.before.name()).unwrap()
+    /// Fails unless the database is the one after so many migrations, and keeps what they promised.
+    fn check(&self, database: &Database, n_migrations: usize) {
+        let name = self.chain.service.default_schema();
+        let expected = self.chain.after(n_migrations);
+        let mut differences = difference(&expected.schema, &schema(database, name));
+        // What is reverted may be lost.
+        let is_forward = matches!(self.then, Then::Up | Then::UpBeyond) && self.killed == Killed::Up;
+        if is_forward {
+            differences += &difference(&expected.rows, &rows(database, name));
+        }
+        assert!(differences.is_empty(), "{}is another:\n{differences}", self.story());
+        let verified = self.chain.run(database, &self.chain.verify(), None);
+        assert!(verified.status.success(), "{}breaks a promise: {}", self.story(), verified.stderr);
     }
 
-    /// `migrate up SERVICE@NAME` with all that it may ask for.
-    fn up(&self, database: &Database, point: Option<Point>) -> Outcome {
-        let target = format!("{}@{}", self.service.name(), self.name);
-        let command = migrate(&["up", &target, "--contract", "--allow-data-loss"]);
-        run(command, self.cluster, database.name(), point)
-    }
-}
-
-impl Share {
-    fn of(self, points: Vec<Point>) -> impl Iterator<Item = Point> {
-        let (first, step) = match self {
-            Self::Whole => (0, 1),
-            Self::EverySecond => (0, 2),
-            Self::InBetween => (1, 2),
+    fn story(&self) -> String {
+        let moment = match self.point.moment {
+            Moment::Sent => "while the server worked on",
+            Moment::Answered => "before it heard of",
         };
-        points.into_iter().skip(first).step_by(step)
+        format!(
+            "`{}`, {:?} killed {moment} statement {} of\n{}\nand followed by {:?}, ",
+            self.chain.name(self.number),
+            self.killed,
+            self.point.id.nth,
+            self.point.id.shape,
+            self.then
+        )
     }
-}
-
-/// Points spread evenly over a run, the first and the last statement among them.
-fn points(n_statements: usize) -> Vec<Point> {
-    let n_points = POINTS.min(n_statements);
-    let mut points: Vec<usize> =
-        (0..n_points).map(|index| 1 + index * (n_statements - 1) / (n_points - 1).max(1)).collect();
-    points.dedup();
-    points.into_iter().map(Point).collect()
-}
-
-/// The command line with these arguments and no address yet.
-fn migrate(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.env_clear().current_dir(std::env::temp_dir()).arg("migrate").args(arguments);
-    command
-}
-
-/// Sets the time of application back, so that a contract step's soak time has passed.
-fn soak(database: &Database, service: &Service) {
-    let table = format!("{}.{}", service.default_schema(), service.version_table());
-    database.psql(&format!("UPDATE {table} SET applied_at = applied_at - 60 * 86400")).unwrap();
-}
-
-/// The lines that differ.
-fn difference(expected: &str, found: &str) -> String {
-    let missing = expected
-        .lines()
-        .filter(|line| !found.lines().any(|other| other == *line))
-        .map(|line| format!("- {line}"));
-    let added = found
-        .lines()
-        .filter(|line| !expected.lines().any(|other| other == *line))
-        .map(|line| format!("+ {line}"));
-    missing.chain(added).collect::<Vec<_>>().join("\n")
 }

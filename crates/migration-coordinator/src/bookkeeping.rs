@@ -161,7 +161,7 @@ pub(crate) async fn claim<C: ConnectionTrait>(
     ];
     let row = query_one(tx, &sql, values).await?;
     if direction == Direction::Revert {
-        begin_backfills_anew(tx, placed).await?;
+        begin_backfills_anew(tx, placed, "true").await?;
     }
     Ok(Claim { is_ours: row.try_get_by_index::<i64>(0)? == 1, begun_at: row.try_get_by_index(1)? })
 }
@@ -203,8 +203,16 @@ pub(crate) async fn begin<C: ConnectionTrait>(
     entry: Entry<'_>,
 ) -> Result<Beginning, DbErr> {
     let mut row = None;
-    if entry.direction == Direction::Revert {
-        begin_backfills_anew(tx, placed).await?;
+    if entry.direction == Direction::Apply {
+        let migration = literal(entry.migration.as_str());
+        let after_a_revert = format!(
+            "migration = {migration} AND 'revert' = \
+             (SELECT direction FROM {} WHERE migration = {migration} ORDER BY id DESC LIMIT 1)",
+            placed.journal()
+        );
+        begin_backfills_anew(tx, placed, &after_a_revert).await?;
+    } else {
+        begin_backfills_anew(tx, placed, "true").await?;
         let sql = format!(
             "/* migrate */ DELETE FROM {} WHERE version = $1 RETURNING applied_at",
             placed.version_table()
@@ -296,12 +304,13 @@ async fn give_up_row<C: ConnectionTrait>(
 }
 
 /// Forgets how far open backfills have come: a revert may take away what a later migration, stopped midway, had carried
-/// over already. A row that is carried over twice is the same as one that is carried over once.
-async fn begin_backfills_anew<C: ConnectionTrait>(tx: &C, placed: &Placed) -> Result<(), DbErr> {
+/// over already; and what is applied after a revert that stopped midway does not continue where that one stood. A row that
+/// is carried over twice is the same as one that is carried over once.
+async fn begin_backfills_anew<C: ConnectionTrait>(tx: &C, placed: &Placed, which: &str) -> Result<(), DbErr> {
     let cursors = qualified(&placed.schema, &format!("migration_backfill_{}", placed.name()));
     let exists = format!("/* migrate */ SELECT pg_catalog.to_regclass({}) IS NOT NULL", literal(&cursors));
     if query_one(tx, &exists, []).await?.try_get_by_index(0)? {
-        execute(tx, format!("DELETE FROM {cursors}")).await?;
+        execute(tx, format!("DELETE FROM {cursors} WHERE {which}")).await?;
     }
     Ok(())
 }

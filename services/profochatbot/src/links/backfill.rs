@@ -145,6 +145,11 @@ pub(crate) async fn settings(online: &Online) -> Result<(), DbErr> {
 /// Forgets what a migration listed, for its `down`, but for values that stand nowhere else any more: links that were
 /// emptied, and runs that were made inactive.
 pub(crate) async fn forget_rejects(online: &Online, migration: &str) -> Result<(), DbErr> {
+    // Stopped before its first reject could be listed, a migration is reverted without the table.
+    let is_there = format!("SELECT to_regclass('migration_reject_{NAME}')::text");
+    if online.query_text(&is_there).await?.is_none() {
+        return Ok(());
+    }
     online
         .execute(&format!(
             "DELETE FROM migration_reject_{NAME} WHERE migration = {} AND NOT moved \
