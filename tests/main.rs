@@ -27,6 +27,7 @@ mod refused;
 mod rejects;
 mod secrets;
 mod sessions;
+mod standby;
 mod status;
 mod tasks;
 mod terminal;

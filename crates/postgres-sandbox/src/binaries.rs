@@ -137,6 +137,11 @@ impl Binaries {
         self.directory.join("pg_restore")
     }
 
+    /// Copies a running cluster; it lies beside the client.
+    pub(crate) fn pg_basebackup(&self) -> PathBuf {
+        self.directory.join("pg_basebackup")
+    }
+
     /// The load generator, where it is installed: some platforms ship it in a package of its own.
     #[must_use]
     pub fn pgbench(&self) -> Option<PathBuf> {

@@ -46,6 +46,7 @@ pub struct ClusterBuilder {
     settings: Vec<(String, String)>,
     binaries: Option<Binaries>,
     parent: Option<PathBuf>,
+    primary: Option<PathBuf>,
 }
 
 impl Cluster {
@@ -186,6 +187,13 @@ impl ClusterBuilder {
         self
     }
 
+    /// Makes it a standby of this running cluster, on the same binaries, with all that is in there now.
+    #[must_use]
+    pub fn standby_of(mut self, primary: &Cluster) -> Self {
+        self.primary = Some(primary.socket_directory().to_owned());
+        self.binaries(primary.binaries().clone())
+    }
+
     /// Makes and starts the cluster: see [`Cluster::temporary`].
     ///
     /// # Errors
@@ -196,8 +204,9 @@ impl ClusterBuilder {
         let directory = place::temporary_directory(self.parent.as_deref(), account)?;
         let mut settings: Vec<_> = TEMPORARY.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         settings.extend(self.settings);
-        let supervisor = Supervisor::start(&directory, &binaries, account, &settings)
-            .inspect_err(|_| drop(fs::remove_dir_all(&directory)))?;
+        let supervisor =
+            Supervisor::start(&directory, &binaries, account, self.primary.as_deref(), &settings)
+                .inspect_err(|_| drop(fs::remove_dir_all(&directory)))?;
         let running = Running {
             data_directory: supervisor::data_directory(&directory),
             log: supervisor::log(&directory),

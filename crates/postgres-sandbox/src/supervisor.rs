@@ -1,6 +1,6 @@
 //! The shell that stands between us and a temporary server, so that nothing is left of it however we end.
 //!
-//! It makes the cluster, is the server's parent, and reads from a pipe whose only writing end is ours. When we close it,
+//! It makes the cluster, or copies that of its primary, is the server's parent, and reads from a pipe whose only writing end is ours. When we close it,
 //! exit, panic or are killed, the shell reads the end of the pipe, stops the server and removes the directory. It is in
 //! a process group of its own and ignores signals: Ctrl-C is for us, and the end of the pipe follows. As the server's
 //! parent it never signals a process that took over the server's number.
@@ -15,18 +15,23 @@ use crate::account::Account;
 use crate::server::{self, PidFile};
 use crate::{Binaries, SandboxError};
 
-/// Arguments: the directory, `initdb`, then the server's command line. SIGQUIT is repeated because the server does not
+/// Arguments: the directory, `initdb`, `pg_basebackup`, the socket directory of the primary or nothing, then the server's
+/// command line. SIGQUIT is repeated because the server does not
 /// heed it in its first milliseconds.
 const SCRIPT: &str = r#"
-directory=$1 initdb=$2
-shift 2
+directory=$1 initdb=$2 pg_basebackup=$3 primary=$4
+shift 4
 trap '' HUP INT TERM
 exec 3<&0 </dev/null
 initialise() {
     "$initdb" --pgdata="$directory/data" --username=postgres --auth=trust --encoding=UTF8 --no-sync \
         --no-instructions "$@" 3<&-
 }
-initialise --locale=C.UTF-8 || initialise --locale=C
+copy() {
+    "$pg_basebackup" --pgdata="$directory/data" --host="$primary" --port=5432 --username=postgres \
+        --write-recovery-conf --checkpoint=fast --no-sync 3<&-
+}
+if [ -n "$primary" ]; then copy; else initialise --locale=C.UTF-8 || initialise --locale=C; fi
 "$@" 3<&- &
 server=$!
 {
@@ -49,11 +54,13 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Makes a cluster in `directory`, starts its server and waits until it is ready.
+    /// Makes a cluster in `directory`, a standby of `primary` if that is a socket directory, starts its server and waits until
+    /// it is ready.
     pub(crate) fn start(
         directory: &Path,
         binaries: &Binaries,
         account: Account,
+        primary: Option<&Path>,
         settings: &[(String, String)],
     ) -> Result<Self, SandboxError> {
         let log = log(directory);
@@ -64,7 +71,8 @@ impl Supervisor {
         let shell = Path::new("/bin/sh");
         let server: Vec<OsString> = server::command_line(binaries, &data, directory, settings);
         let mut command = Command::new(shell);
-        command.args(["-c", SCRIPT, "postgres-sandbox"]).arg(directory).arg(binaries.initdb()).args(server);
+        command.args(["-c", SCRIPT, "postgres-sandbox"]).arg(directory).arg(binaries.initdb());
+        command.arg(binaries.pg_basebackup()).arg(primary.unwrap_or(Path::new(""))).args(server);
         command.stdin(Stdio::piped()).stdout(output).stderr(errors).process_group(0);
         account.apply(&mut command);
         let shell = command.spawn().map_err(SandboxError::spawn(shell))?;
