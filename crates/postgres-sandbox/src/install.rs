@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use crate::{SandboxError, account};
 
 /// Major version that is installed where the platform's own is too old or where one must be named.
-const MAJOR: u32 = 17;
+const MAJOR: u32 = 18;
 const NO_CLUSTER: &str = "/etc/postgresql-common/createcluster.d/no-main-cluster.conf";
 
 /// What is known of the platform.
@@ -215,7 +215,7 @@ mod tests {
             "ID=ubuntu\nVERSION_ID=\"22.04\"\n",
             true,
             "apt-get install -y postgresql-common ca-certificates && \
-             /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y && apt-get install -y postgresql-17",
+             /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y && apt-get install -y postgresql-18",
         );
         check(
             "ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\nVERSION_ID=\"9.4\"\n",
