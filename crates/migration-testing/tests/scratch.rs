@@ -173,7 +173,7 @@ async fn rows_are_text_and_the_path_is_the_schema_alone() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "migration `m20250101_000001_create_note` failed while applying: \
+#[should_panic(expected = "migration `notes:m20250101_000001_create_note` failed while applying: \
                            Execution Error: error returned from database: relation \"note\" already exists")]
 async fn a_failing_migration_is_named_with_its_cause() {
     let scratch = Scratch::new(service()).await;
