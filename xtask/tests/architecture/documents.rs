@@ -33,7 +33,8 @@ fn the_test_command_of_the_readme_is_the_one_that_ci_runs() {
     let readme = read("README.md");
     let line = readme.lines().find(|line| line.starts_with("cargo test ")).expect("it says how to test");
     let command = line.split('#').next().unwrap().trim();
-    assert!(read(".ci/run").contains(&format!("check 'tests' {command}\n")), "`{command}`");
+    let check = format!("check \"tests on PostgreSQL $MIGRATE_TEST_POSTGRES\" {command}\n");
+    assert!(read(".ci/run").contains(&check), "`{command}`");
 }
 
 #[test]
