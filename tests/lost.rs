@@ -64,7 +64,7 @@ fn ctrl_c_ends_a_run_although_the_network_is_silent() {
         assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
         assert!(
             ran.stderr.contains("the server does not answer: its process ")
-                && ran.stderr.contains("may still be at work"),
+                && ran.stderr.contains("may still be running"),
             "{}",
             ran.shown()
         );

@@ -90,6 +90,8 @@ impl FromStr for Selection {
             return Err(SelectionError::Empty);
         }
         let (service, point) = match text.split_once(['@', ':']) {
+            // An address, which is no service and no migration.
+            Some((_, point)) if point.starts_with("//") => (text, None),
             Some((service, point)) => (service, Some(point)),
             None => (text, None),
         };

@@ -173,11 +173,11 @@ impl HumanLayer {
 
     fn table_lock_waiting(&self, fields: &Fields) {
         self.note(&format!(
-            "waiting for the {} lock on `{}` of `{}` · {} blocks it · waiting for {}",
+            "waiting for the {} lock on `{}` of `{}` · {} · waiting for {}",
             fields.text("mode"),
             fields.text("relation"),
             fields.text("service"),
-            blocker(fields),
+            blocks(fields),
             duration(Duration::from_millis(fields.number("waited_ms"))),
         ));
     }
@@ -232,7 +232,17 @@ impl<S: Subscriber> Layer<S> for HumanLayer {
     }
 }
 
-/// The transaction that blocks, for a sentence. A prepared one has no process: its name is told in place of the application.
+/// That a transaction blocks. A prepared one has no process: its name is in place of the application's.
+fn blocks(fields: &Fields) -> String {
+    let application = fields.text("blocker_application");
+    let age = duration(Duration::from_millis(fields.number("blocker_age_ms")));
+    match fields.signed("blocker_pid").unwrap_or_default() {
+        0 => format!("{application} blocks it and is {age} old"),
+        pid => format!("pid {pid} ({application}) blocks it, its transaction is {age} old"),
+    }
+}
+
+/// The transaction that blocks, for a sentence. A prepared one has no process: its name is in place of the application's.
 fn blocker(fields: &Fields) -> String {
     let application = fields.text("blocker_application");
     let age = duration(Duration::from_millis(fields.number("blocker_age_ms")));
