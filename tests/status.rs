@@ -162,8 +162,8 @@ fn a_migration_that_was_renamed_is_not_applied_again() {
     assert_snapshot!(lab.migrate(&["status", "chat", "--check"]).shown(), @"
     exit 4
     --- stdout
-    SERVICE  STATE     APPLIED  PENDING  CURRENT                                 VERSION TABLE
-    chat     diverged  3        1        m20261120_000001_index_message_history  chat.seaql_migrations_chat
+    SERVICE  STATE     APPLIED  PENDING  HELD BACK  CURRENT                                 VERSION TABLE
+    chat     diverged        3        1          0  m20261120_000001_index_message_history  chat.seaql_migrations_chat
     chat: `m20261120_000002_2_checks` is applied, and is called `m20261120_000002_check_messages` in this build
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
