@@ -136,7 +136,6 @@ impl Rehearsal<'_> {
     fn continuation(&self) -> (Vec<String>, usize) {
         let Self { chain, number, .. } = *self;
         match self.then {
-            Then::Up => (chain.up(number), number),
             Then::Down => (chain.down(number - 1), number - 1),
             Then::Redo => (chain.redo(number - 1), number),
             Then::UpBeyond => {
@@ -148,7 +147,7 @@ impl Rehearsal<'_> {
                 (chain.down(beyond), beyond)
             }
             Then::UpBelow if number > 1 => (chain.up(number - 1), number - 1),
-            Then::UpBelow => (chain.up(number), number),
+            Then::Up | Then::UpBelow => (chain.up(number), number),
         }
     }
 

@@ -214,7 +214,7 @@ impl<S: Subscriber> Layer<S> for HumanLayer {
             )),
             "table_lock_waiting" => self.table_lock_waiting(&fields),
             "statement_waiting" => {
-                self.note(&format!("`{service}`: `{migration}` waits for {}", blocker(&fields),))
+                self.note(&format!("`{service}`: `{migration}` waits for {}", blocker(&fields)));
             }
             "rejected" => self.rejected(&fields),
             "notice" => {

@@ -72,7 +72,7 @@ enum Token {
 fn token(text: &[char]) -> (usize, Token) {
     let next = |n: usize| text.get(n).copied().unwrap_or('\0');
     match (text[0], next(1)) {
-        (char, _) if char.is_whitespace() => (run(text, |char| char.is_whitespace()), Token::Space),
+        (char, _) if char.is_whitespace() => (run(text, char::is_whitespace), Token::Space),
         ('-', '-') => (run(text, |char| char != '\n'), Token::Space),
         ('/', '*') => (end_of_comment(text), Token::Space),
         ('\'', _) => (end_of_string(text, 0, false), Token::Value("'", "'")),
