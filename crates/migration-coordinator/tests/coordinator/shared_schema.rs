@@ -109,7 +109,7 @@ async fn a_run_sees_its_migrations_from_one_connection() {
         step(name.leak()).up(format!("CREATE TABLE item_{number} (id integer)"))
     };
     let shop =
-        service("shop", (1..=12).map(create).collect()).with_default_schema("public").with_tables(&["item"]);
+        service("shop", (1..=12).map(create).collect()).with_default_schema("public").with_tables(["item"]);
     let mut session = bench.session().await;
     let n_sessions = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()";
     let before: u32 = session.rows(n_sessions).await.concat().parse().unwrap();
