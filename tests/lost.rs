@@ -61,7 +61,7 @@ fn ctrl_c_ends_a_run_although_the_network_is_silent() {
         let begun = Instant::now();
         hanging.run.signal("INT");
         let ran = hanging.run.finish().exits(130);
-        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
         assert!(
             ran.stderr.contains("the server does not answer: its process ")
                 && ran.stderr.contains("may still be running"),

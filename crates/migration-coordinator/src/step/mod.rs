@@ -39,7 +39,7 @@ use error::chain;
 pub use error::{FailedStatement, StepError};
 
 /// How long a run that was stopped waits for the journal to take its last line; another waits as long as it is patient.
-const LAST_WORD: Duration = Duration::from_secs(2);
+const LAST_WORD: Duration = Duration::from_secs(5);
 
 /// What all migrations of a run share.
 pub(crate) struct RunContext {
@@ -145,7 +145,7 @@ impl Worker<'_> {
         // A late cancellation may hit the journal instead of what it was meant for. If the database no longer listens,
         // the journal's last line says what is true: `running`, or nothing where nothing remains.
         let recording = Box::pin(async {
-            for _ in 0..2 {
+            for _ in 0..3 {
                 if self.record_failure(step, elapsed, error, &message).await.is_ok() {
                     break;
                 }
