@@ -8,7 +8,7 @@ use migration_kit::ServiceName;
 use migration_plan::{HeldBack, Phase, ServiceStatus, statuses};
 use serde::Serialize;
 
-use super::{connect, names};
+use super::{connect, names, services};
 use crate::database::Connected;
 use crate::exit::Exit;
 use crate::output::{Paint, Table, error, timestamp};
@@ -152,9 +152,8 @@ fn settled(lines: Vec<JournalLine>) -> Vec<JournalLine> {
 fn print_journal(context: &Context, journals: Journals) {
     let Journals { lines, n_services, .. } = journals;
     if lines.is_empty() {
-        let services = if n_services == 1 { "service" } else { "services" };
         if n_services > 0 {
-            context.output.line(format!("no run is recorded ({n_services} {services} asked)"));
+            context.output.line(format!("no run is recorded ({} asked)", services(n_services)));
         }
         return;
     }

@@ -3,7 +3,7 @@
 use migration_coordinator::{Access, Holder, Survey};
 use serde::Serialize;
 
-use super::connect;
+use super::{connect, services};
 use crate::exit::Exit;
 use crate::output::{Table, error, timestamp};
 use crate::program::Context;
@@ -53,8 +53,7 @@ pub(super) async fn locks(context: &Context) -> anyhow::Result<Exit> {
     errors.iter().for_each(|told| error::write(told, &context.output));
     if locks.is_empty() {
         if n_asked > 0 {
-            let services = if n_asked == 1 { "service" } else { "services" };
-            context.output.line(format!("no migration lock is held ({n_asked} {services} asked)"));
+            context.output.line(format!("no migration lock is held ({} asked)", services(n_asked)));
         }
     } else {
         let mut table = Table::new(&["SERVICE", "PID", "APPLICATION", "HOST", "SINCE"]).right(&["PID"]);

@@ -97,10 +97,14 @@ fn notes(context: &Context) {
     }
 }
 
+/// A number of services, in words.
+fn services(n_services: usize) -> String {
+    format!("{n_services} {}", if n_services == 1 { "service" } else { "services" })
+}
+
 /// What a step loses for good, if anything.
 fn losses<'c>(connected: &'c Connected, step: &Step) -> Option<&'c str> {
-    let mut services = connected.deployment.services();
-    let (service, _, _) = services.find(|(service, _, _)| *service.name() == step.id.service)?;
+    let (service, _, _) = connected.deployment.service(&step.id.service)?;
     let details = service.migration(&step.id.name)?.details();
     match step.direction {
         Direction::Apply => details.loses.as_deref(),

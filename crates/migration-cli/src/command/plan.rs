@@ -5,7 +5,7 @@ use migration_plan::{ContractSteps, Direction, Phase, Plan, Selection, Step, Unk
 use serde::Serialize;
 
 use super::run::HeldBackDocument;
-use super::{connect, losses};
+use super::{connect, losses, services};
 use crate::database::Connected;
 use crate::exit::Exit;
 use crate::output::{Paint, Table, timestamp};
@@ -70,8 +70,7 @@ pub(super) async fn plan(
 fn print(context: &Context, connected: &Connected, plan: &Plan, n_services: usize) {
     let output = &context.output;
     if plan.is_empty() {
-        let services = if n_services == 1 { "service" } else { "services" };
-        output.line(format!("nothing to do ({n_services} {services} looked at)"));
+        output.line(format!("nothing to do ({} looked at)", services(n_services)));
     }
     let mut table = Table::new(&["", "SERVICE", "MIGRATION", "DOES", "PHASE", "HOW", "NOTES"])
         .right(&[""])

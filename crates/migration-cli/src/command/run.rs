@@ -13,7 +13,7 @@ use migration_plan::{
 use serde::Serialize;
 
 use super::databases::DatabaseDocument;
-use super::{connect, losses};
+use super::{connect, losses, services};
 use crate::arguments::{Format, RunArguments, UpOptions};
 use crate::database::Connected;
 use crate::exit::Exit;
@@ -215,13 +215,13 @@ fn summary(context: &Context, connected: &Connected, survey: &Survey, report: &R
 fn standing(statuses: &[ServiceStatus], n_unread: usize) -> String {
     let n_services = statuses.len();
     let up_to_date = statuses.iter().filter(|status| status.state == ServiceState::Current).count();
-    let services = if n_services == 1 { "service" } else { "services" };
+    let services = services(n_services);
     if n_unread > 0 {
-        format!("{up_to_date} of {n_services} {services} up to date, {n_unread} could not be read")
+        format!("{up_to_date} of {services} up to date, {n_unread} could not be read")
     } else if up_to_date == n_services {
-        format!("{n_services} {services} up to date")
+        format!("{services} up to date")
     } else {
-        format!("{up_to_date} of {n_services} {services} up to date")
+        format!("{up_to_date} of {services} up to date")
     }
 }
 

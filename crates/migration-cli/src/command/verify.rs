@@ -4,7 +4,7 @@ use migration_coordinator::{CheckResult, ServiceVerification, verify as verify_n
 use serde::Serialize;
 
 use super::locks::held;
-use super::{connect, names};
+use super::{connect, names, services};
 use crate::exit::Exit;
 use crate::output::error;
 use crate::program::Context;
@@ -132,12 +132,12 @@ fn print_sum(context: &Context, verifications: &[ServiceVerification], exit: Exi
         looked_at.filter(|n| *n > 0).fold((0, 0), |(checks, services), n| (checks + n, services + 1));
     let unread: Vec<_> = verifications.iter().filter_map(|v| v.results.as_ref().err()).collect();
     error::write_each(unread.iter().map(AsRef::as_ref), output);
-    let services = if n_services == 1 { "service" } else { "services" };
+    let services = services(n_services);
     let line = match (n_checks, unread.len()) {
         (0, 0) => "nothing was checked".to_owned(),
-        (_, 0) => format!("{n_checks} checks of {n_services} {services}"),
+        (_, 0) => format!("{n_checks} checks of {services}"),
         (_, n_unread) => {
-            format!("{n_checks} checks of {n_services} {services}; {n_unread} could not be read")
+            format!("{n_checks} checks of {services}; {n_unread} could not be read")
         }
     };
     output.line(if exit == Exit::Done && n_checks > 0 { paint.strong(&line) } else { line });
