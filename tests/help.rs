@@ -41,3 +41,31 @@ fn the_program_of_the_image_is_called_as_it_is_named() {
     migrate(&["status", "--check"]).exits(0);
     assert!(migrate(&["bench"]).exits(2).stderr.contains("bench"));
 }
+
+#[test]
+fn words_of_other_tools_are_done_or_answered_with_the_exact_command() {
+    let lab = Lab::empty();
+    let up = lab.migrate(&["upgrade", "head"]).exits(0);
+    assert!(up.stdout.contains("5 services"), "{}", up.stdout);
+    for (arguments, answer) in [
+        (&["upgrade", "head", "chat"][..], "a service without a target goes to its head"),
+        (
+            &["downgrade", "base"],
+            "`cargo xtask migrate down chat@base rag@base assessments@base profochatbot@base bookreader@base`",
+        ),
+        (&["downgrade", "-1"], "`cargo xtask migrate down chat@-1`"),
+        (&["rollback"], "`cargo xtask migrate down SERVICE@-1`"),
+        (&["showmigrations"], "`cargo xtask migrate history`"),
+        (&["heads"], "`cargo xtask migrate history`"),
+        (&["validate"], "`cargo xtask migrate verify`"),
+        (&["fresh"], "nothing here drops a whole database"),
+    ] {
+        let refused = lab.migrate(arguments).exits(2).stderr;
+        assert!(refused.contains(answer), "{arguments:?}: {refused}");
+    }
+    lab.migrate(&["current"]).exits(0);
+    // The revision that chat's first migration replaces.
+    let plan = lab.migrate(&["plan", "--down", "chat@e65a515f830d"]).exits(0).stdout;
+    assert!(plan.contains("m20251017_000001"), "{plan}");
+    assert!(!plan.contains("m20251016_000001"), "{plan}");
+}

@@ -133,7 +133,8 @@ pub(crate) enum Command {
     #[command(visible_alias = "upgrade")]
     #[command(after_help = help::UP)]
     Up {
-        /// `SERVICE`, or `SERVICE@TARGET` with a migration, a unique prefix of one, `head` or `+N`; `:` is as good as `@`
+        /// `SERVICE`, or `SERVICE@TARGET` with a migration, the id of its predecessor in another tool, a unique prefix of either,
+        /// `head` or `+N`; `:` is as good as `@`
         #[arg(value_name = "SERVICE[@TARGET]", value_parser = selection)]
         targets: Vec<Selection>,
         #[command(flatten)]

@@ -9,6 +9,7 @@ mod database;
 mod environment;
 mod exit;
 mod help;
+mod old_words;
 mod output;
 mod program;
 

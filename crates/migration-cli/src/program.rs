@@ -17,6 +17,7 @@ use crate::command;
 use crate::database::Embedded;
 use crate::environment::Environment;
 use crate::exit::{Exit, Failure};
+use crate::old_words;
 use crate::output::{self, Output, Terminal, error};
 
 /// The services of a program and their tasks, in the order in which they are shown.
@@ -167,7 +168,7 @@ pub fn usage(program: &Program, error: &clap::Error) -> ExitCode {
             "set DATABASE_URL in the environment or in `.env`: others can see the arguments of a process",
         ))
     } else {
-        a_service(program, error).or_else(|| {
+        a_service(program, error).or_else(|| old_words::answer(error, program)).or_else(|| {
             let text = error.render().to_string();
             let message = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
             let message = message.split_whitespace().collect::<Vec<_>>().join(" ");

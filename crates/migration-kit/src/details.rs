@@ -13,7 +13,8 @@ pub struct Details {
     pub phase: Phase,
     /// Migrations of other services that must be applied before, as `service:migration`.
     pub requires: Vec<String>,
-    /// Alembic revision that this migration replaces; several where it joins them.
+    /// Ids of the migrations of an earlier tool that this one replaces, such as Alembic revisions; several where it joins
+    /// them. They are targets, too.
     pub replaces: Vec<String>,
     /// Why it cannot be reverted, if it cannot.
     pub irreversible: Option<String>,
@@ -64,10 +65,10 @@ impl Details {
         self
     }
 
-    /// Names the Alembic revision that this migration replaces.
+    /// Names the migration of an earlier tool that this one replaces, such as an Alembic revision.
     #[must_use]
-    pub fn replaces(mut self, revision: impl Into<String>) -> Self {
-        self.replaces.push(revision.into());
+    pub fn replaces(mut self, predecessor: impl Into<String>) -> Self {
+        self.replaces.push(predecessor.into());
         self
     }
 

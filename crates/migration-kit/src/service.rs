@@ -431,6 +431,7 @@ impl Listed {
             phase: self.details.phase,
             transactional: self.is_transactional(),
             irreversible: self.details.irreversible.clone(),
+            replaces: self.details.replaces.clone(),
             loses: self.details.loses.clone(),
             requires: self
                 .details

@@ -27,6 +27,9 @@ pub struct KnownMigration {
     pub transactional: bool,
     /// Why it cannot be reverted, if it cannot.
     pub irreversible: Option<String>,
+    /// Ids of the predecessors in an earlier tool that it replaces, such as Alembic revisions: it can be selected by
+    /// them too.
+    pub replaces: Vec<String>,
     /// What applying it loses for good, if anything: it then asks for consent.
     pub loses: Option<String>,
     /// Migrations of other services that must be applied before; or an earlier contract step of the same service, for

@@ -1,6 +1,6 @@
 //! From what the user wrote to the service and migration that is meant, and what may have been meant otherwise.
 
-use crate::{Catalog, PlanError, Selection, ServiceName};
+use crate::{Catalog, KnownMigration, PlanError, Selection, ServiceName};
 
 /// Number of the service of this name.
 ///
@@ -36,32 +36,41 @@ pub(crate) fn services<'a>(
     Ok(resolved)
 }
 
-/// Number of the service's migration that a name or a unique prefix means; the leading `m` may be left out.
+/// Number of the service's migration that a text means: its name or the id of a predecessor, or a unique prefix of either.
+/// The leading `m` of a name may be left out.
 ///
 /// # Errors
 /// [`PlanError::UnknownTarget`], [`PlanError::AmbiguousTarget`]
 pub(crate) fn migration(catalog: &Catalog, service: usize, text: &str) -> Result<usize, PlanError> {
-    let named = || catalog.numbers_of(service).map(|migration| (migration, &catalog.known(migration).name));
-    let without_m = |name: &'_ str| name.strip_prefix('m').unwrap_or(name).to_owned();
-    if let Some((exact, _)) =
-        named().find(|(_, name)| name.as_str() == text || without_m(name.as_str()) == text)
-    {
+    let all = || catalog.numbers_of(service).map(|migration| (migration, catalog.known(migration)));
+    let is_named = |known: &KnownMigration| ids(known).any(|id| id == text);
+    if let Some((exact, _)) = all().find(|(_, known)| is_named(known)) {
         return Ok(exact);
     }
-    let begins = |name: &str| name.starts_with(text) || without_m(name).starts_with(text);
-    let candidates: Vec<_> = named().filter(|(_, name)| begins(name.as_str())).collect();
+    let begins = |known: &KnownMigration| ids(known).any(|id| id.starts_with(text));
+    let candidates: Vec<_> = all().filter(|(_, known)| begins(known)).collect();
     let service = catalog.service_name(service).clone();
     match candidates[..] {
         [(only, _)] => Ok(only),
         [] => {
-            let nearest = nearest(text, named().map(|(_, name)| (name, name.as_str()))).cloned();
+            let names = all().map(|(_, known)| (&known.name, known.name.as_str()));
+            let nearest = nearest(text, names).cloned();
             Err(PlanError::UnknownTarget { service, text: text.to_owned(), nearest })
         }
         _ => {
-            let candidates = candidates.into_iter().map(|(_, name)| name.clone()).collect();
+            let candidates = candidates.into_iter().map(|(_, known)| known.name.clone()).collect();
             Err(PlanError::AmbiguousTarget { service, text: text.to_owned(), candidates })
         }
     }
+}
+
+/// What a migration can be called: its name with and without the `m`, and its predecessors' ids.
+fn ids(known: &KnownMigration) -> impl Iterator<Item = &str> {
+    let name = known.name.as_str();
+    [Some(name), name.strip_prefix('m')]
+        .into_iter()
+        .flatten()
+        .chain(known.replaces.iter().map(String::as_str))
 }
 
 /// The candidate that may have been meant: it contains the text, or one of its beginnings is a few typing errors away.

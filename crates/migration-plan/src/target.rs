@@ -28,7 +28,8 @@ pub enum TargetPoint {
     Forward(NonZeroU32),
     /// `-N`: this many steps back.
     Back(NonZeroU32),
-    /// A migration's name or a unique prefix of it; the leading `m` may be left out.
+    /// A migration's name, the id of a predecessor that it replaces, or a unique prefix of either; the leading `m` of a
+    /// name may be left out.
     Name(String),
 }
 

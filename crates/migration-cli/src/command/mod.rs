@@ -22,6 +22,7 @@ use migration_plan::{Catalog, Direction, NameError, Step};
 use crate::arguments::{Command, Format};
 use crate::database::{self, Connected};
 use crate::exit::{Exit, Failure};
+use crate::old_words;
 use crate::program::Context;
 
 /// Runs one command.
@@ -57,9 +58,16 @@ fn only_reads(command: &Command) -> bool {
 
 async fn perform(context: &Context, command: Command, cancellation: &Cancellation) -> anyhow::Result<Exit> {
     match command {
-        Command::Up { targets, options } => run::up(context, targets, &options, cancellation).await,
-        Command::Down { targets, options } => run::down(context, targets, &options, cancellation).await,
+        Command::Up { targets, options } => {
+            let targets = old_words::to_apply(targets, &context.program)?;
+            run::up(context, targets, &options, cancellation).await
+        }
+        Command::Down { targets, options } => {
+            let targets = old_words::to_revert(targets, &context.program)?;
+            run::down(context, targets, &options, cancellation).await
+        }
         Command::Redo { targets, options, allow_data_loss } => {
+            let targets = old_words::to_revert(targets, &context.program)?;
             run::redo(context, targets, &options, allow_data_loss, cancellation).await
         }
         Command::Status { services, check, verbose } => {
@@ -67,6 +75,8 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         }
         Command::History { services, verbose } => history::history(context, &services, verbose).await,
         Command::Plan { targets, contract, ignore_soak, down } => {
+            let of_direction = if down { old_words::to_revert } else { old_words::to_apply };
+            let targets = of_direction(targets, &context.program)?;
             plan::plan(context, targets, run::contract_steps(contract, ignore_soak), down).await
         }
         Command::Verify { services } => verify::verify(context, &services).await,

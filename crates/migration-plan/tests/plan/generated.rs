@@ -52,6 +52,7 @@ pub(crate) fn catalog(written: &[Written]) -> Catalog {
             phase: written.phase,
             transactional: true,
             irreversible: None,
+            replaces: Vec::new(),
             loses: None,
             requires: requires.collect(),
         });

@@ -203,6 +203,7 @@ fn migration(word: &str, attributes: &str) -> KnownMigration {
         phase: Phase::Expand,
         transactional: true,
         irreversible: None,
+        replaces: Vec::new(),
         loses: None,
         requires: Vec::new(),
     };
@@ -216,6 +217,7 @@ fn migration(word: &str, attributes: &str) -> KnownMigration {
                 let (service, required) = id.split_once(':').expect("a requirement is `service:migration`");
                 migration.requires.push(MigrationId { service: service_name(service), name: name(required) });
             }
+            ("replaces", id) => migration.replaces.push(id.to_owned()),
             ("irreversible", _) => migration.irreversible = Some("the old values are gone".to_owned()),
             ("online", _) => migration.transactional = false,
             other => panic!("a test uses an attribute that does not exist: {other:?}"),

@@ -99,6 +99,30 @@ fn a_whole_name_wins_over_longer_ones() {
 }
 
 #[test]
+fn a_predecessors_id_means_the_migration_that_replaces_it() {
+    const REPLACING: &str = "a: m1(replaces e65a515f830d, replaces e65b) m2(replaces ab12) m3(replaces ab34)";
+    for text in ["a@e65a515f830d", "a@e65b", "a@e65"] {
+        check_apply(
+            REPLACING,
+            "",
+            text,
+            &expect![[r#"
+                apply a:m1
+            "#]],
+        );
+    }
+    check_apply(
+        REPLACING,
+        "",
+        "a@ab",
+        &expect![[r#"
+            error: several migrations of `a` begin with `ab`: `m2`, `m3`
+            hint: give more of the name
+        "#]],
+    );
+}
+
+#[test]
 fn an_ambiguous_prefix_is_refused_with_its_candidates() {
     check_apply(
         KNOWN,

@@ -1,0 +1,97 @@
+//! Words that fingers know from other tools: what is plain is done, the rest is answered with the exact command.
+
+use clap::error::{ContextKind, ContextValue};
+use migration_plan::Selection;
+
+use crate::exit::Failure;
+use crate::program::Program;
+
+/// Commands of Alembic, Django, diesel, Flyway, sea-orm-cli and sqlx-cli that have another name here, or no place.
+const COMMANDS: [(&[&str], Answer); 7] = [
+    (&["run", "migrate", "apply"], Answer::Command("up")),
+    (&["rollback", "undo"], Answer::Command("down SERVICE@-1")),
+    (&["heads", "list", "show", "showmigrations"], Answer::Command("history")),
+    (&["pending"], Answer::Command("plan")),
+    (&["branches"], Answer::Command("graph")),
+    (&["validate"], Answer::Command("verify")),
+    (
+        &["fresh", "refresh", "reset", "clean", "drop"],
+        Answer::Sentence(
+            "nothing here drops a whole database; `down SERVICE@base`, then `up SERVICE`, rebuilds one service",
+        ),
+    ),
+];
+
+/// What is said of a command of another tool.
+enum Answer {
+    /// This command does it.
+    Command(&'static str),
+    Sentence(&'static str),
+}
+
+/// The targets of a command that applies: `head` in place of services stands for all of them, as if none were named.
+///
+/// # Errors
+/// A usage error if services are named beside it.
+pub(crate) fn to_apply(targets: Vec<Selection>, program: &Program) -> anyhow::Result<Vec<Selection>> {
+    let Some(head) = word(&targets, &["head", "heads"], program)? else { return Ok(targets) };
+    if targets.len() == 1 {
+        return Ok(Vec::new());
+    }
+    Err(Failure::usage(
+        format!("`{head}` means all services, and others are named beside it"),
+        "a service without a target goes to its head",
+    )
+    .into())
+}
+
+/// The targets of a command that reverts. `base` in place of services is not guessed: it would revert everything.
+///
+/// # Errors
+/// A usage error with the exact command.
+pub(crate) fn to_revert(targets: Vec<Selection>, program: &Program) -> anyhow::Result<Vec<Selection>> {
+    if word(&targets, &["base"], program)?.is_none() {
+        return Ok(targets);
+    }
+    let all: String = program.services()?.iter().map(|service| format!(" {}@base", service.name())).collect();
+    Err(Failure::usage(
+        "`base` names no service, and each has a history of its own",
+        format!("to revert everything of all services: `{} down{all}`", program.invocation),
+    )
+    .into())
+}
+
+/// The first of these points that is in place of a service, unless a service has that name.
+fn word(
+    targets: &[Selection],
+    points: &[&'static str],
+    program: &Program,
+) -> anyhow::Result<Option<&'static str>> {
+    let named = |point: &&&str| {
+        targets.iter().any(|target| target.target.is_none() && target.service.as_str() == **point)
+    };
+    let Some(point) = points.iter().find(named) else { return Ok(None) };
+    let is_service = program.services()?.iter().any(|service| service.name().as_str() == *point);
+    Ok((!is_service).then_some(*point))
+}
+
+/// What clap could not read, if it is a word of another tool.
+pub(crate) fn answer(error: &clap::Error, program: &Program) -> Option<Failure> {
+    let invocation = program.invocation;
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) {
+        let (_, answer) = COMMANDS.iter().find(|(words, _)| words.contains(&word.as_str()))?;
+        let hint = match answer {
+            Answer::Command(command) => format!("it is called `{invocation} {command}` here"),
+            Answer::Sentence(sentence) => (*sentence).to_owned(),
+        };
+        return Some(Failure::usage(format!("there is no command `{word}`"), hint));
+    }
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return None };
+    let is_count = word.strip_prefix('-').is_some_and(|count| count.parse::<u32>().is_ok());
+    let services = program.services().ok().filter(|_| is_count)?;
+    let service = services.first()?.name();
+    Some(Failure::usage(
+        format!("`{word}` needs a service: each has a history of its own"),
+        format!("for example `{invocation} down {service}@{word}`"),
+    ))
+}
