@@ -186,17 +186,19 @@ fn ctrl_c_while_many_services_begin_is_told_once() {
 
 #[test]
 fn ctrl_c_during_a_revert_is_in_the_journal() {
-    // At the table lock that it waits for. One in steps that cannot be cancelled there is ended with its session, and the
-    // journal's last line stays `running`.
-    let lab = Lab::migrated();
-    let mut blocker = lab.session();
-    blocker.query("BEGIN");
-    blocker.query("SELECT count(*) FROM rag.user_knowledge");
-    let mut run = lab.start(&["down", "rag@base"]);
-    run.says("waiting for the ");
-    run.signal("INT");
-    run.finish().exits(130);
-    let journal =
-        "SELECT outcome FROM rag.migration_journal_rag WHERE direction = 'revert' ORDER BY id DESC LIMIT 1";
-    assert_eq!(lab.query(journal), "interrupted");
+    // One in a transaction, one in steps, each at the table lock that it waits for.
+    for (service, table) in [("rag", "user_knowledge"), ("chat", "messages")] {
+        let lab = Lab::migrated();
+        let mut blocker = lab.session();
+        blocker.query("BEGIN");
+        blocker.query(&format!("SELECT count(*) FROM {service}.{table}"));
+        let mut run = lab.start(&["down", &format!("{service}@base")]);
+        run.says("waiting for the ");
+        run.signal("INT");
+        run.finish().exits(130);
+        let journal = format!(
+            "SELECT outcome FROM {service}.migration_journal_{service} WHERE direction = 'revert' ORDER BY id DESC LIMIT 1"
+        );
+        assert_eq!(lab.query(&journal), "interrupted", "{service}");
+    }
 }

@@ -10,6 +10,7 @@ mod cancel;
 mod database;
 mod deployment;
 mod event;
+mod interrupt;
 mod isolation;
 mod journal;
 mod lock;

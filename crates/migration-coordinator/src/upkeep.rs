@@ -14,6 +14,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use crate::bookkeeping;
 use crate::cancel::Cancellation;
 use crate::deployment::{Deployment, Placed};
+use crate::interrupt::Ended;
 use crate::lock::{LockError, MigrationLock};
 use crate::reading::Reading;
 use crate::session::{ConnectError, Session};
@@ -164,21 +165,26 @@ pub async fn under_lock<T, F: Future<Output = T>>(
     let placed = find(deployment, service)?;
     let url = &deployment.databases()[placed.database];
     let application = bookkeeping::application(placed, None);
-    let session = Session::open(url, &application, &bookkeeping::own_search_path(placed)).await?;
+    let interrupted = || UpkeepError::Interrupted { service: service.clone() };
+    let search_path = bookkeeping::own_search_path(placed);
+    let opening = Box::pin(Session::open(url, &application, &search_path));
+    let session = cancellation.unless_cancelled(opening).await.ok_or_else(interrupted)??;
     let locked = async {
         let read_only = "/* migrate */ SELECT pg_catalog.current_setting('transaction_read_only') = 'on'";
         let failed = |source| UpkeepError::Read { service: service.clone(), source: driver(source) };
         if session.rows(read_only).await.map_err(failed)?.first().is_some_and(|row| row.get(0)) {
             return Err(UpkeepError::ReadOnly { database: url.to_string() });
         }
-        let _lock = MigrationLock::take(&session, placed, wait).await?;
+        let taking = MigrationLock::take(&session, placed, wait);
+        let taken = cancellation.unless_cancelled(taking).await;
+        let _lock = taken.ok_or_else(interrupted)??;
         Ok(work(session.db().clone()).await)
     };
-    let done = cancellation.unless_cancelled(locked).await;
+    let done = session.cancellable(url, cancellation, locked).await;
     session.close().await;
     match done {
-        Some(done) => done,
-        None => Err(UpkeepError::Interrupted { service: service.clone() }),
+        Ended::Finished(done) => done,
+        Ended::Stopped(_) | Ended::Unanswered => Err(interrupted()),
     }
 }
 

@@ -24,7 +24,9 @@ pub use details::Details;
 pub use event::Origin;
 pub use migration_plan::{MigrationId, MigrationName, NameError, Phase, ServiceName};
 pub use online::{AddCheck, AddColumn, AddForeignKey, Brief, CreateIndex, CreateTrigger, OnDelete, Online};
-pub use service::{External, Listed, Service, ServiceError, ServiceMigration, StandIn, plain, version_table};
+pub use service::{
+    External, Listed, Service, ServiceError, ServiceMigration, StandIn, panic_message, plain, version_table,
+};
 pub use session::{POLICY_HINT, driver_error, is_cut_by_policy, sqlstate};
 pub use shape::{Existing, current_schema, existing_table};
 pub use table_lock::LockMode;

@@ -2,8 +2,10 @@
 //!
 //! It is long because all that can be said of a service is said here, each with its sentence.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
 use migration_plan::{KnownMigration, KnownService, MigrationId, MigrationName, NameError, ServiceName};
@@ -105,6 +107,16 @@ pub enum ServiceError {
         /// The name that the check gives.
         until: MigrationName,
     },
+    /// A migration panicked when it was asked for its details.
+    #[error("`{service}`: the details of `{migration}` cannot be made: it panicked: {message}")]
+    Panicked {
+        /// The service.
+        service: String,
+        /// The name as given.
+        migration: String,
+        /// What the panic says.
+        message: String,
+    },
     /// Two migrations have one name.
     #[error("migration `{service}:{migration}` is listed twice")]
     Duplicate {
@@ -120,10 +132,21 @@ impl Service {
     /// [`Service::with_default_schema`] says otherwise.
     ///
     /// # Errors
-    /// [`ServiceError`] if a name is malformed or is listed twice, or a check ends with no later migration.
+    /// [`ServiceError`] if a name is malformed or is listed twice, a check ends with no later migration, or a migration panics
+    /// in its `details()`.
     pub fn new(name: &str, migrations: Vec<Box<dyn ServiceMigration>>) -> Result<Self, ServiceError> {
-        let migrations = migrations.into_iter().map(|migration| (migration.details(), migration as _));
-        Self::of(name, version_table(name), migrations.collect())
+        let with_details = |migration: Box<dyn ServiceMigration>| {
+            // What the panic may have left half changed is the migration's own, and that is dropped.
+            let asked = panic::catch_unwind(AssertUnwindSafe(|| migration.details()));
+            let details = asked.map_err(|panic| ServiceError::Panicked {
+                service: name.to_owned(),
+                migration: migration.name().to_owned(),
+                message: panic_message(&*panic).to_owned(),
+            })?;
+            Ok((details, migration as Box<dyn MigrationTrait>))
+        };
+        let migrations: Result<_, ServiceError> = migrations.into_iter().map(with_details).collect();
+        Self::of(name, version_table(name), migrations?)
     }
 
     /// A service of any existing sea-orm migrator: its names in its order, its version table, each migration in a
@@ -441,6 +464,13 @@ impl Listed {
                 .collect(),
         }
     }
+}
+
+/// What a panic says: the text of `panic!`, which is all but those that `panic_any` throws.
+#[must_use]
+pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
 }
 
 /// The migrations as plain sea-orm migrations, for a service's `MigratorTrait`.

@@ -7,7 +7,7 @@
 //! It decides nothing: which locks to take and when to try again is `table_lock`'s part.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::{PgDatabaseError, PgPool, PgRow};
@@ -154,6 +154,29 @@ pub(crate) async fn begin(
 pub(crate) async fn execute(connection: &mut PgConnection, sql: impl Into<String>) -> Result<u64, DbErr> {
     let done = sqlx::raw_sql(AssertSqlSafe(sql.into())).execute(connection).await.map_err(db_err)?;
     Ok(done.rows_affected())
+}
+
+/// The longest sleep of one statement: while it runs it holds a snapshot, which a concurrent index build waits for.
+const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+
+/// Waits on the server, in a session that is in no transaction: every wait between two tries is made here.
+///
+/// A timer of this process would wait where nobody can reach it. A statement is ended by `pg_cancel_backend`, which is how
+/// a run that is stopped ends its migrations, and with the session if this process dies.
+///
+/// # Errors
+/// The server's: above all that it was cancelled.
+pub(crate) async fn pause(connection: &mut PgConnection, duration: Duration) -> Result<(), DbErr> {
+    let begun = Instant::now();
+    while let Some(rest) = duration.checked_sub(begun.elapsed()).filter(|rest| !rest.is_zero()) {
+        // An application's own limit is for its statements; set in the same message, it no longer counts for the sleep.
+        let sql = format!(
+            "{BOOKKEEPING}SELECT set_config('statement_timeout', '0', true); {BOOKKEEPING}SELECT pg_sleep({})",
+            rest.min(LONGEST_SLEEP).as_secs_f64()
+        );
+        rows(connection, sql).await?;
+    }
+    Ok(())
 }
 
 /// Runs one query and gives its rows; their values are in text form, which sqlx decodes as usual.

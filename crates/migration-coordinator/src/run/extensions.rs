@@ -15,6 +15,7 @@ use sea_orm::sqlx::{self, Row};
 
 use super::{RunError, RunOptions};
 use crate::deployment::Deployment;
+use crate::interrupt::Ended;
 use crate::lock::LockError;
 use crate::session::Session;
 use crate::survey::SurveyError;
@@ -50,13 +51,18 @@ pub(super) async fn provide(
         }
     }
     for (database, needed) in needed {
-        let session =
-            Session::open(&deployment.databases()[database], "migrate extensions", "pg_catalog").await?;
-        let database = deployment.databases()[database].to_string();
-        let providing = provide_in(&session, &database, &needed, options.wait);
-        let provided = options.cancellation.unless_cancelled(providing).await;
+        let url = &deployment.databases()[database];
+        let opening = Box::pin(Session::open(url, "migrate extensions", "pg_catalog"));
+        let opened = options.cancellation.unless_cancelled(opening).await;
+        let session = opened.ok_or(RunError::Interrupted)??;
+        let database = url.to_string();
+        let providing = Box::pin(provide_in(&session, &database, &needed, options));
+        let provided = session.cancellable(url, &options.cancellation, providing).await;
         session.close().await;
-        provided.unwrap_or(Err(RunError::Interrupted))?;
+        match provided {
+            Ended::Finished(provided) => provided?,
+            Ended::Stopped(_) | Ended::Unanswered => return Err(RunError::Interrupted),
+        }
     }
     Ok(())
 }
@@ -68,7 +74,7 @@ async fn provide_in(
     session: &Session,
     database: &str,
     needed: &Needed<'_>,
-    patience: Duration,
+    options: &RunOptions,
 ) -> Result<(), RunError> {
     let begun = Instant::now();
     let failed = |extension: &str, source| RunError::Extension {
@@ -85,10 +91,11 @@ async fn provide_in(
         if asked.first().is_some_and(|row| row.get::<bool, _>(0)) {
             break;
         }
-        if begun.elapsed() >= patience {
+        if begun.elapsed() >= options.wait {
             return Err(LockError::Busy { service: needed[first.name].clone(), holder: None }.into());
         }
-        Delay::new(PAUSE.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+        let pause = Delay::new(PAUSE.mul_f64(0.75 + fastrand::f64() / 2.0));
+        options.cancellation.unless_cancelled(pause).await.ok_or(RunError::Interrupted)?;
     }
     // Under the lock once more: whoever held it until now has made some.
     for Missing { name, has_own_schema } in missing(session, database, needed).await? {

@@ -24,11 +24,12 @@ use migration_plan::{History, Plan};
 use crate::bookkeeping;
 use crate::deployment::{Deployment, Placed};
 use crate::event;
+use crate::interrupt::Ended;
 use crate::isolation::Outside;
 use crate::lock::MigrationLock;
 use crate::session::Session;
 use crate::step::{RunContext, Worker};
-use crate::survey::{Survey, SurveyError, history};
+use crate::survey::{ServiceFacts, Survey, SurveyError, history};
 
 pub use error::RunError;
 pub use goal::Goal;
@@ -147,31 +148,14 @@ impl Run<'_> {
     /// Reads and plans once more, now that nobody else can change anything, and makes what is missing; unless the run is
     /// stopped meanwhile.
     async fn plan_again(&self, planned: &Plan, places: &[Place<'_>]) -> Result<(Plan, History), RunError> {
-        let planning = Box::pin(self.plan_under_locks(planned, places));
-        self.options.cancellation.unless_cancelled(planning).await.unwrap_or(Err(RunError::Interrupted))
-    }
-
-    async fn plan_under_locks(
-        &self,
-        planned: &Plan,
-        places: &[Place<'_>],
-    ) -> Result<(Plan, History), RunError> {
         let mut now_there = self.survey.services.clone();
         for (placed, session) in places {
-            let unread = |source| {
-                let database = self.deployment.databases()[placed.database].to_string();
-                RunError::Survey(Arc::new(SurveyError::Query { database, source }))
+            let url = &self.deployment.databases()[placed.database];
+            let reading = Box::pin(self.read_and_install(placed, session));
+            let facts = match session.cancellable(url, &self.options.cancellation, reading).await {
+                Ended::Finished(facts) | Ended::Stopped(Some(facts @ Ok(_))) => facts?,
+                Ended::Stopped(_) | Ended::Unanswered => return Err(RunError::Interrupted),
             };
-            let facts = Survey::take_on(session, &[placed]).await.map_err(unread)?.swap_remove(0);
-            if let Some(error) = facts.unread {
-                return Err(RunError::Survey(error));
-            }
-            preflight::unedited(placed, &facts)?;
-            if !facts.installed {
-                bookkeeping::install(session, placed, facts.schema_exists)
-                    .await
-                    .map_err(|source| RunError::Install { service: placed.name().clone(), source })?;
-            }
             if let Some(slot) = now_there.iter_mut().find(|slot| slot.service == facts.service) {
                 *slot = facts;
             }
@@ -191,6 +175,25 @@ impl Run<'_> {
             }
         };
         if moved { Err(RunError::Moved) } else { Ok((plan, history)) }
+    }
+
+    /// Reads what there is of a service, and makes its bookkeeping where it has none.
+    async fn read_and_install(&self, placed: &Placed, session: &Session) -> Result<ServiceFacts, RunError> {
+        let unread = |source| {
+            let database = self.deployment.databases()[placed.database].to_string();
+            RunError::Survey(Arc::new(SurveyError::Query { database, source }))
+        };
+        let facts = Survey::take_on(session, &[placed]).await.map_err(unread)?.swap_remove(0);
+        if let Some(error) = facts.unread {
+            return Err(RunError::Survey(error));
+        }
+        preflight::unedited(placed, &facts)?;
+        if !facts.installed {
+            bookkeeping::install(session, placed, facts.schema_exists)
+                .await
+                .map_err(|source| RunError::Install { service: placed.name().clone(), source })?;
+        }
+        Ok(facts)
     }
 
     fn worker<'w>(

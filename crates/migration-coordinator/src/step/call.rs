@@ -4,6 +4,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
+use migration_kit::panic_message;
 use migration_plan::{Direction, Step};
 use sea_orm::DbErr;
 use sea_orm_migration::SchemaManager;
@@ -27,14 +28,8 @@ impl Worker<'_> {
             }
         });
         let panicked =
-            |panic: Box<dyn Any + Send>| DbErr::Custom(format!("it panicked: {}", message(&*panic)));
+            |panic: Box<dyn Any + Send>| DbErr::Custom(format!("it panicked: {}", panic_message(&*panic)));
         let called = called.catch_unwind().map(|called| called.unwrap_or_else(|panic| Err(panicked(panic))));
         statement::recorded(called).await
     }
-}
-
-/// What a panic says: the text of `panic!`, which is all but those that `panic_any` throws.
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
 }

@@ -12,11 +12,11 @@ mod call;
 mod commit;
 mod error;
 mod excerpt;
-mod interrupt;
 mod statement;
 mod steps;
 mod watch;
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use migration_kit::table_lock::{LockMode, Policy, TableLock, Waiting, is_retryable};
@@ -29,6 +29,7 @@ use crate::bookkeeping::{self, CREATION_RACES, Entry, Outcome};
 use crate::cancel::{Cancellation, within};
 use crate::deployment::{Deployment, Placed};
 use crate::event;
+use crate::interrupt::Ended;
 use crate::isolation::{self, Outside, Violation};
 use crate::lock::MigrationLock;
 use crate::run::Caller;
@@ -72,6 +73,22 @@ pub(crate) enum Done {
 }
 
 impl Worker<'_> {
+    /// Runs to the end unless the run is stopped: then its statement is cancelled.
+    async fn cancellable<T>(
+        &self,
+        step: &Step,
+        work: impl Future<Output = Result<T, StepError>>,
+    ) -> Result<T, StepError> {
+        let url = &self.deployment.databases()[self.placed.database];
+        match self.session.cancellable(url, &self.context.cancellation, work).await {
+            Ended::Finished(result) => result,
+            Ended::Stopped(Some(Ok(done))) => Ok(done),
+            Ended::Stopped(Some(Err(error @ StepError::CommitUnknown { .. }))) => Err(error),
+            Ended::Stopped(Some(Err(_)) | None) => Err(StepError::interrupted(step)),
+            Ended::Unanswered => Err(StepError::unanswered(step, self.session.pid())),
+        }
+    }
+
     /// Applies or reverts one migration, tells of it and writes the journal, also if it fails.
     pub(crate) async fn perform(&self, step: &Step) -> Result<Done, StepError> {
         debug_assert_eq!(self.lock.service(), &step.id.service, "the lock must be the service's own");

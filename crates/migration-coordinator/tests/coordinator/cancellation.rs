@@ -1,7 +1,12 @@
 //! A run that is stopped ends what it does, says so, and leaves no lock behind.
 
-use migration_coordinator::{RunError, RunOptions, StepError, cancellation, run};
+use std::time::Duration;
+
+use migration_coordinator::{
+    Cancellation, RunError, RunOptions, StepError, UpkeepError, cancellation, run, under_lock,
+};
 use migration_kit::Service;
+use sea_orm::ConnectionTrait;
 
 use crate::support::{Bench, Step, done, everything, options, service, step};
 
@@ -81,4 +86,68 @@ async fn a_run_that_waits_for_another_stops_waiting() {
     assert!(waiting.contains("holder_application=\"app\""), "{waiting}");
     let report = report.unwrap();
     assert!(matches!(&report.failures[..], [RunError::Interrupted]), "{report:#?}");
+}
+
+/// Sessions of ours, and whether one waits for the open transaction of another.
+const OURS: &str = "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() \
+                    AND application_name LIKE 'migrate%'";
+const BLOCKED: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
+                       AND application_name LIKE 'migrate%' AND wait_event_type = 'Lock')";
+
+/// Whether a run of this service says that it was interrupted.
+async fn is_interrupted(bench: &Bench, service: Service, cancellation: Cancellation) -> bool {
+    let (deployment, goal) = (bench.deployment(vec![service]), everything());
+    let failures = match run(&deployment, &goal, &RunOptions { cancellation, ..options() }).await {
+        Ok(report) => report.failures,
+        Err(error) => vec![error],
+    };
+    matches!(&failures[..], [RunError::Interrupted])
+}
+
+#[tokio::test]
+async fn what_waits_before_the_first_migration_does_not_outlive_its_run() {
+    // What another session has done and not committed.
+    let obstacles = [
+        ("", "CREATE SCHEMA shop"),
+        ("CREATE SCHEMA shop", "CREATE TABLE shop.seaql_migrations_shop ()"),
+        ("", "CREATE EXTENSION pg_trgm SCHEMA public"),
+    ];
+    for (before, obstacle) in obstacles {
+        let bench = Bench::new();
+        bench.execute(before).await;
+        let mut other = bench.session().await;
+        other.execute("BEGIN").await;
+        other.execute(obstacle).await;
+        let (stop, cancellation) = cancellation();
+        let service = service("shop", vec![step(CREATE)]);
+        let service =
+            if obstacle.contains("EXTENSION") { service.with_extensions(["pg_trgm"]) } else { service };
+        let stopper = async {
+            bench.until(BLOCKED).await;
+            stop.now();
+        };
+        let (is_interrupted, ()) = tokio::join!(is_interrupted(&bench, service, cancellation), stopper);
+        assert!(is_interrupted, "{obstacle}");
+        assert_eq!(bench.rows(LOCKED).await, ["f"], "{obstacle}");
+        bench.until(OURS).await;
+        other.execute("ROLLBACK").await;
+    }
+}
+
+#[tokio::test]
+async fn a_task_under_the_lock_does_not_outlive_its_run() {
+    let bench = Bench::new();
+    let (stop, cancellation) = cancellation();
+    let deployment = bench.deployment(vec![shop(|step| step)]);
+    let name = "shop".parse().unwrap();
+    let task = under_lock(&deployment, &name, Duration::ZERO, &cancellation, |db| async move {
+        db.execute_unprepared("SELECT pg_sleep(60)").await
+    });
+    let stopper = async {
+        bench.until(ASLEEP).await;
+        stop.now();
+    };
+    let (done, ()) = tokio::join!(task, stopper);
+    assert!(matches!(done, Err(UpkeepError::Interrupted { .. })), "{done:?}");
+    bench.until(OURS).await;
 }

@@ -1,8 +1,10 @@
 //! What remains when a migration fails, and how the next run goes on.
 
 use migration_coordinator::{RunError, StepError};
-use migration_kit::{Check, Service, ServiceMigration};
+use migration_kit::{Check, Details, Service, ServiceMigration};
 use migration_plan::ServiceState;
+use sea_orm::DbErr;
+use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
 
 use crate::support::{Bench, Events, service, step};
 
@@ -115,6 +117,36 @@ async fn a_panic_is_a_failure_like_any_other() {
         let mended = service("shop", vec![create(), kind(step(NEXT)), step(LAST)]);
         bench.up_well(vec![mended]).await;
     }
+}
+
+struct WithoutDetails;
+
+impl MigrationName for WithoutDetails {
+    fn name(&self) -> &'static str {
+        NEXT
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for WithoutDetails {
+    async fn up(&self, _: &SchemaManager) -> Result<(), DbErr> {
+        Ok(())
+    }
+}
+
+impl ServiceMigration for WithoutDetails {
+    fn details(&self) -> Details {
+        panic!("say when it may be applied")
+    }
+}
+
+#[test]
+fn a_panic_in_details_names_the_migration() {
+    let made = Service::new("shop", vec![Box::new(create()), Box::new(WithoutDetails)]);
+    assert_eq!(
+        made.err().unwrap().to_string(),
+        format!("`shop`: the details of `{NEXT}` cannot be made: it panicked: say when it may be applied")
+    );
 }
 
 #[tokio::test]

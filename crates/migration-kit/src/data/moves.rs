@@ -123,7 +123,7 @@ impl<'a> MoveToRejects<'a> {
                     progress.add(n_rows);
                     (patience, n_tries, mark) = (Patience::new(), 0, BOOKKEEPING);
                 }
-                Err(error) => patience.wait(online.origin(), &self.table, error).await?,
+                Err(error) => patience.wait(&mut connection, online.origin(), &self.table, error).await?,
             }
         }
         online.tell_rejected(&self.table, n_moved);
@@ -200,7 +200,7 @@ impl<'a> MoveToRejects<'a> {
                         progress.add(n_rows);
                         break;
                     }
-                    Err(error) => patience.wait(self.online.origin(), &self.table, error).await?,
+                    Err(error) => patience.wait(connection, self.online.origin(), &self.table, error).await?,
                 }
             }
         }

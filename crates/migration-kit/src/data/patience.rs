@@ -5,11 +5,11 @@
 
 use std::time::{Duration, Instant};
 
-use futures_timer::Delay;
 use sea_orm::DbErr;
+use sea_orm::sqlx::PgConnection;
 
 use crate::event::{self, Origin};
-use crate::session::{DEADLOCK_DETECTED, Durable, Isolation, LOCK_NOT_AVAILABLE, Limits, sqlstate};
+use crate::session::{self, DEADLOCK_DETECTED, Durable, Isolation, LOCK_NOT_AVAILABLE, Limits, sqlstate};
 
 /// What holds inside a batch's transaction. A batch that waits holds rows of its own, so what it may wait is what an
 /// application statement may have to wait for it. Its commit need not wait for the disk: batch and cursor are in one
@@ -58,8 +58,14 @@ impl Patience {
     /// Waits before the next try, longer after each, with jitter so that two sessions do not meet again in step.
     ///
     /// # Errors
-    /// The error itself, if it is not contention or was met for too long.
-    pub(super) async fn wait(&mut self, origin: &Origin, table: &str, error: DbErr) -> Result<(), DbErr> {
+    /// The error itself, if it is not contention or was met for too long; the server's, if the wait was cancelled.
+    pub(super) async fn wait(
+        &mut self,
+        connection: &mut PgConnection,
+        origin: &Origin,
+        table: &str,
+        error: DbErr,
+    ) -> Result<(), DbErr> {
         if !is_contention(&error) || self.since.elapsed() >= GIVE_UP_AFTER {
             return Err(error);
         }
@@ -73,9 +79,9 @@ impl Patience {
         }
         let is_overtaken = sqlstate(&error).as_deref() == Some(SERIALIZATION_FAILURE);
         let first_ms = if is_overtaken { OVERTAKEN_MS } else { BLOCKED_MS };
-        Delay::new(delay(first_ms, self.n_tries).mul_f64(0.5 + fastrand::f64())).await;
+        let pause = delay(first_ms, self.n_tries).mul_f64(0.5 + fastrand::f64());
         self.n_tries += 1;
-        Ok(())
+        session::pause(connection, pause).await
     }
 }
 

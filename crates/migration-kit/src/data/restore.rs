@@ -161,7 +161,9 @@ impl Restore<'_> {
             };
             match inserted.await {
                 Ok(n_rows) => return Ok(n_rows),
-                Err(error) => patience.wait(self.online.origin(), &self.table.name, error).await?,
+                Err(error) => {
+                    patience.wait(connection, self.online.origin(), &self.table.name, error).await?;
+                }
             }
         }
     }

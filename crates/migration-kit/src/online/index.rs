@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use futures_timer::Delay;
 use sea_orm::DbErr;
 use sea_orm::sqlx::Row;
 
@@ -219,7 +218,7 @@ impl CreateIndex<'_> {
                         event::notice(&online.origin, &format!("another session is building index `{name}`"));
                         told = true;
                     }
-                    Delay::new(LOOK_EVERY).await;
+                    session::pause(&mut *online.acquire().await?, LOOK_EVERY).await?;
                     continue;
                 }
                 Some(existing) if existing.valid => return self.same_as(&existing).await,

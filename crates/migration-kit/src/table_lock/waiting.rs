@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use futures_timer::Delay;
 use sea_orm::DbErr;
 use sea_orm::sqlx::PgConnection;
 
@@ -162,9 +161,11 @@ impl Waiting {
         let decision = self.failed(waited, &mut observed);
         self.tell(waited, locks, &observed);
         match decision {
-            // A shorter pause than usual ends at a certain moment.
-            Decision::Probe { after } if after < self.policy.probe_every => Delay::new(after).await,
-            Decision::Probe { after } => Delay::new(jittered(after)).await,
+            Decision::Probe { after } => {
+                // A shorter pause than usual ends at a certain moment.
+                let after = if after < self.policy.probe_every { after } else { jittered(after) };
+                session::pause(connection, after).await.map_err(TableLockError::Query)?;
+            }
             Decision::Queue { lock_timeout } => {
                 let contended = |lock: &&TableLock| {
                     observed

@@ -7,3 +7,4 @@ mod helpers;
 mod index;
 mod table_lock;
 mod trigger;
+mod waits;

@@ -5,7 +5,6 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use futures_timer::Delay;
 use sea_orm::DbErr;
 use sea_orm::sqlx::PgConnection;
 
@@ -71,7 +70,7 @@ impl Batches<'_> {
             self.progress.add(n_rows);
             self.vacuum().await?;
             if !self.pause.is_zero() {
-                Delay::new(self.pause).await;
+                session::pause(self.connection, self.pause).await?;
             }
         }
     }
@@ -86,7 +85,8 @@ impl Batches<'_> {
                 Err(error) if is_contention(&error) => {
                     self.ahead.clear();
                     self.pace.back_off();
-                    patience.wait(self.shared.online.origin(), &self.shared.table.name, error).await?;
+                    let (origin, table) = (self.shared.online.origin(), &self.shared.table.name);
+                    patience.wait(self.connection, origin, table, error).await?;
                 }
                 done => return done,
             }

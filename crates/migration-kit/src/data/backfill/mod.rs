@@ -294,7 +294,7 @@ async fn rehearse(
         };
         match rehearsed.await {
             Ok(()) => return Ok(()),
-            Err(error) => patience.wait(online.origin(), table, error).await?,
+            Err(error) => patience.wait(connection, online.origin(), table, error).await?,
         }
     }
 }

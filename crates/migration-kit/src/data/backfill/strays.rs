@@ -105,7 +105,9 @@ async fn batch(
         };
         match tried.await {
             Ok(next) => return Ok(next),
-            Err(error) => patience.wait(shared.online.origin(), &shared.table.name, error).await?,
+            Err(error) => {
+                patience.wait(connection, shared.online.origin(), &shared.table.name, error).await?;
+            }
         }
     }
 }
