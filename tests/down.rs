@@ -27,8 +27,6 @@ fn down_to_base_and_up_again_touches_nothing_of_others() {
     4 of 5 services up to date · 6 contract steps held back, the first until [timestamp] · 4 migrations reverted in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
-    note  reverting `chat:m20251017_000001_add_message_source` loses for good: the source of every message
-    note  reverting `chat:m20251016_000001_create_messages` loses for good: every message
     ");
     assert_eq!(lab.query("SELECT to_regclass('chat.messages')"), "");
     assert_eq!(everything_else(&lab), before);
@@ -151,4 +149,31 @@ fn what_a_revert_loses_is_said_to_machines_too() {
     let step = plan["steps"].as_array().unwrap().last().unwrap();
     assert_eq!(step["loses"], "every message");
     assert_eq!(step["direction"], "revert");
+}
+
+#[test]
+fn reverting_what_loses_rows_asks_for_consent() {
+    let lab = Lab::migrated();
+    lab.query(
+        "INSERT INTO chat.messages (user_id, chat_id, role, content, message_length) \
+         SELECT 1, 2, 'user', 'hello', 5 FROM generate_series(1, 3)",
+    );
+    // What loses nothing is not asked about.
+    lab.migrate(&["down", "chat@-2"]).exits(0);
+    let error = "error: reverting `chat:m20251017_000001_add_message_source` loses for good: the source of every message \
+                 (3 rows of `chat.messages`); reverting `chat:m20251016_000001_create_messages` loses for good: every \
+                 message (3 rows of `chat.messages`)\n  hint make a backup, then say `--allow-data-loss`";
+    for command in ["down", "redo"] {
+        let refused = lab.migrate(&[command, "chat@base"]).exits(7).stderr;
+        assert!(refused.trim_end().ends_with(error), "{command}: {refused}");
+        assert_eq!(lab.migrate(&[command, "chat@base", "--json"]).exits(7).json()["exit_code"], 7);
+    }
+    assert_eq!(lab.query("SELECT count(*) FROM chat.messages"), "3");
+    let agreed = lab.migrate(&["down", "chat@base", "--allow-data-loss"]).exits(0).stderr;
+    assert!(agreed.contains("create_messages` loses for good: every message"), "{agreed}");
+    let history = lab.migrate(&["history", "chat", "--verbose"]).exits(0).stdout;
+    assert!(history.contains("revert --allow-data-loss"), "{history}");
+    // Empty tables lose nothing.
+    lab.migrate(&["up", "chat"]).exits(0);
+    lab.migrate(&["redo", "chat@base"]).exits(0);
 }

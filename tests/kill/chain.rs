@@ -82,7 +82,7 @@ impl Chain {
 
     /// The arguments that lead down to this migration; 0 is before the first.
     pub(crate) fn down(&self, number: usize) -> Vec<String> {
-        vec!["down".to_owned(), self.target(number)]
+        vec!["down".to_owned(), self.target(number), "--allow-data-loss".to_owned()]
     }
 
     /// The arguments that revert what is after this migration and apply it again.

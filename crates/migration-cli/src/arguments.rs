@@ -149,6 +149,9 @@ pub(crate) enum Command {
         targets: Vec<Selection>,
         #[command(flatten)]
         options: RunArguments,
+        /// Allow reverting migrations that loses data
+        #[arg(long)]
+        allow_data_loss: bool,
     },
     /// Revert a service's last migration (or back to a target) and apply it again
     #[command(after_help = help::REDO)]

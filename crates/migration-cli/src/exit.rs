@@ -95,7 +95,10 @@ impl Exit {
             RunError::Lock(error) => Self::of_lock(error),
             RunError::Step(error) => Self::of_step(error),
             RunError::Edited { .. } => Self::Integrity,
-            RunError::DataLoss { .. } | RunError::Atomic { .. } | RunError::Moved => Self::Refused,
+            RunError::DataLoss { .. }
+            | RunError::RevertLoss { .. }
+            | RunError::Atomic { .. }
+            | RunError::Moved => Self::Refused,
             RunError::Install { .. } => Self::Failed,
             RunError::Interrupted => Self::Interrupted,
         }

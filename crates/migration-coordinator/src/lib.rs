@@ -34,7 +34,8 @@ pub use journal::{JournalLine, Journals, journal};
 pub use lock::LockError;
 pub use lock_file::{LockEntry, LockFile, LockFileError, RecordedLock};
 pub use run::{
-    Caller, DoneStep, Goal, Report, RunError, RunOptions, carry_out, edited_migrations, plan, run,
+    Caller, DoneStep, Filled, Goal, Report, RevertLoss, RunError, RunOptions, carry_out, edited_migrations,
+    plan, run,
 };
 pub use session::ConnectError;
 pub use state::service_state;

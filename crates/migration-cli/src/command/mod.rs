@@ -62,9 +62,9 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
             let targets = old_words::to_apply(targets, &context.program)?;
             run::up(context, targets, &options, cancellation).await
         }
-        Command::Down { targets, options } => {
+        Command::Down { targets, options, allow_data_loss } => {
             let targets = old_words::to_revert(targets, &context.program)?;
-            run::down(context, targets, &options, cancellation).await
+            run::down(context, targets, &options, allow_data_loss, cancellation).await
         }
         Command::Redo { targets, options, allow_data_loss } => {
             let targets = old_words::to_revert(targets, &context.program)?;

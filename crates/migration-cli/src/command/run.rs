@@ -89,9 +89,11 @@ pub(super) async fn down(
     context: &Context,
     selections: Vec<Selection>,
     options: &RunArguments,
+    allow_data_loss: bool,
     cancellation: &Cancellation,
 ) -> anyhow::Result<Exit> {
-    perform(context, "down", &Goal::Revert { selections }, &run_options(options, cancellation)).await
+    let options = RunOptions { allow_data_loss, ..run_options(options, cancellation) };
+    perform(context, "down", &Goal::Revert { selections }, &options).await
 }
 
 pub(super) async fn redo(
@@ -136,7 +138,9 @@ async fn perform(
         // A database that could not be read is none that this run needs.
         let databases = DatabaseDocument::all(&connected, &survey);
         databases.iter().filter(|database| database.is_reachable()).for_each(|d| d.print(&context.output));
-        say_losses(context, &connected, &planned);
+        if options.allow_data_loss {
+            say_losses(context, &connected, &planned);
+        }
     }
     let report = carry_out(&connected.deployment, goal, &survey, &planned, options).await?;
     let exit = Exit::worst(report.failures.iter().map(Exit::of_run));

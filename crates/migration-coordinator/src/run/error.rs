@@ -5,6 +5,7 @@ use migration_plan::PlanError;
 use sea_orm::{DbErr, sqlx};
 
 use crate::lock::LockError;
+use crate::run::RevertLoss;
 use crate::session::ConnectError;
 use crate::step::StepError;
 use crate::survey::SurveyError;
@@ -42,6 +43,12 @@ pub enum RunError {
         id: MigrationId,
         /// What is lost.
         what: String,
+    },
+    /// Reverting would lose rows for good.
+    #[error("{}", losses.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    RevertLoss {
+        /// The migrations, in the order in which they would be reverted; at least one.
+        losses: Vec<RevertLoss>,
     },
     /// The role may not do what the plan needs.
     #[error("`{service}`: role `{user}` may not {missing}")]
@@ -120,7 +127,7 @@ impl RunError {
                 "an applied migration is never edited: restore it, and put the change into a new one"
                     .to_owned()
             }
-            Self::DataLoss { .. } => "make a backup, then say `--allow-data-loss`".to_owned(),
+            Self::DataLoss { .. } | Self::RevertLoss { .. } => "make a backup, then say `--allow-data-loss`".to_owned(),
             Self::Rights { .. } => "connect as the owner of the schema, or have the right granted".to_owned(),
             Self::Extension { extension, .. } => format!(
                 "nothing was changed; have a role that may do so run `CREATE EXTENSION \"{extension}\"` there, in a schema \

@@ -8,6 +8,7 @@ mod atomic;
 mod error;
 mod extensions;
 mod goal;
+mod losses;
 mod options;
 mod preflight;
 mod report;
@@ -33,6 +34,7 @@ use crate::survey::{ServiceFacts, Survey, SurveyError, history};
 
 pub use error::RunError;
 pub use goal::Goal;
+pub use losses::{Filled, RevertLoss};
 pub use options::{Caller, RunOptions};
 pub use preflight::edited_migrations;
 pub use report::{DoneStep, Report};
@@ -88,6 +90,9 @@ pub async fn carry_out(
     if !plan.is_empty() {
         preflight::possible(deployment, survey, plan, options)?;
         preflight::consented(deployment, plan, &survey.history(), options)?;
+        let consented = losses::consented(deployment, plan, options);
+        let consented = options.cancellation.unless_cancelled(consented).await;
+        consented.unwrap_or(Err(RunError::Interrupted))?;
         extensions::provide(deployment, plan, options).await?;
         let context = RunContext {
             run: format!("{:016x}", fastrand::u64(..)),

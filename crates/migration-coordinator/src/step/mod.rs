@@ -373,7 +373,11 @@ impl Worker<'_> {
 
     /// What the caller agreed to in this step.
     fn consent(&self, step: &Step) -> Option<String> {
-        let loses = step.direction == Direction::Apply && self.migration(step).details().loses.is_some();
+        let details = self.migration(step).details();
+        let loses = match step.direction {
+            Direction::Apply => details.loses.is_some(),
+            Direction::Revert => details.loses_on_revert.is_some(),
+        };
         let agreed = [
             (loses && self.context.allow_data_loss, "--allow-data-loss"),
             (step.ignored_soak.is_some(), "--ignore-soak"),

@@ -1,0 +1,169 @@
+//! What reverting would lose: asked of the tables before anything is reverted, so that nobody loses rows by a slip.
+//!
+//! A migration says in its details what reverting it loses. Where nothing is known of it, since it has neither details nor
+//! an entry in a lock file, it is taken to lose what the service has. Empty tables lose nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use migration_kit::table_lock::LockMode;
+use migration_kit::{MigrationId, literal, quote_identifier};
+use migration_plan::{Direction, Plan, Step};
+use sea_orm::sqlx::{self, Row};
+
+use super::{RunError, RunOptions};
+use crate::bookkeeping::bookkeeping_tables;
+use crate::deployment::{Deployment, Placed};
+use crate::reading::Reading;
+use crate::survey::SurveyError;
+
+/// Rows are counted up to this many.
+const COUNTED: i64 = 1_000_000;
+
+/// What reverting one migration loses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevertLoss {
+    /// The migration.
+    pub id: MigrationId,
+    /// What is lost, in the words of its author.
+    pub what: String,
+    /// Tables that have rows which it may concern: at least one.
+    pub tables: Vec<Filled>,
+}
+
+/// A table with rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filled {
+    /// Table, with its schema.
+    pub table: String,
+    /// Number of its rows, counted up to a million; more than that are a million and one.
+    pub n_rows: i64,
+}
+
+/// Refuses a plan whose reverts lose rows, unless that is wanted.
+///
+/// # Errors
+/// [`RunError::RevertLoss`] with all of them; [`RunError::Survey`] if a table could not be read.
+pub(super) async fn consented(
+    deployment: &Deployment,
+    plan: &Plan,
+    options: &RunOptions,
+) -> Result<(), RunError> {
+    let reverts = || plan.steps().iter().filter(|step| step.direction == Direction::Revert);
+    if options.allow_data_loss || reverts().next().is_none() {
+        return Ok(());
+    }
+    let mut losses = Vec::new();
+    let services: BTreeSet<_> = reverts().map(|step| &step.id.service).collect();
+    for placed in services.into_iter().filter_map(|service| deployment.placed(service)) {
+        let steps: Vec<(&Step, String)> = reverts()
+            .filter(|step| step.id.service == *placed.name())
+            .filter_map(|step| says(placed, step).map(|what| (step, what)))
+            .collect();
+        if !steps.is_empty() {
+            losses.extend(of_service(deployment, placed, &steps).await?);
+        }
+    }
+    if losses.is_empty() { Ok(()) } else { Err(RunError::RevertLoss { losses }) }
+}
+
+/// What is said to be lost, if anything.
+fn says(placed: &Placed, step: &Step) -> Option<String> {
+    let declared = placed.service.migration(&step.id.name)?.details().loses_on_revert.clone();
+    let is_unknown = || placed.lock_file.entry(&step.id.name).is_none();
+    declared.or_else(|| is_unknown().then(|| "whatever it drops, which nobody has declared".to_owned()))
+}
+
+/// The steps of a service that concern tables with rows.
+async fn of_service(
+    deployment: &Deployment,
+    placed: &Placed,
+    steps: &[(&Step, String)],
+) -> Result<Vec<RevertLoss>, RunError> {
+    let url = &deployment.databases()[placed.database];
+    let mut reading = Reading::open(url).await?;
+    let filled = filled(&mut reading, placed).await;
+    reading.close().await;
+    let filled = filled.map_err(|source| {
+        RunError::Survey(Arc::new(SurveyError::Query { database: url.to_string(), source }))
+    })?;
+    let loss = |(step, what): &(&Step, String)| {
+        let altered: BTreeSet<&str> = placed
+            .lock_file
+            .locks(&step.id.name, Direction::Revert)
+            .iter()
+            .filter(|lock| lock.mode == LockMode::AccessExclusive)
+            .map(|lock| lock.relation.as_str())
+            .collect();
+        let concerned =
+            filled.iter().filter(|(table, _)| altered.is_empty() || altered.contains(table.as_str()));
+        let tables = concerned
+            .map(|(table, n_rows)| Filled { table: format!("{}.{table}", placed.schema), n_rows: *n_rows })
+            .collect::<Vec<_>>();
+        (!tables.is_empty()).then(|| RevertLoss { id: step.id.clone(), what: what.clone(), tables })
+    };
+    Ok(steps.iter().filter_map(loss).collect())
+}
+
+/// The service's tables that have rows, with their number.
+async fn filled(reading: &mut Reading<'_>, placed: &Placed) -> Result<BTreeMap<String, i64>, sqlx::Error> {
+    reading.begin().await?;
+    let named = placed.service.tables();
+    let of_it = if placed.shares_schema() && !named.is_empty() {
+        format!("AND c.relname = ANY ({})", array(named.iter()))
+    } else {
+        String::new()
+    };
+    let tables = format!(
+        "/* migrate */ SELECT c.relname::text FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = {} AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> ALL ({}) {of_it}",
+        literal(&placed.schema),
+        array(bookkeeping_tables(placed).iter()),
+    );
+    let mut filled = BTreeMap::new();
+    for row in reading.rows(&tables).await? {
+        let table: String = row.try_get(0)?;
+        let count = format!(
+            "/* migrate */ SELECT count(*) FROM (SELECT FROM {}.{} LIMIT {COUNTED} + 1) AS counted",
+            quote_identifier(&placed.schema),
+            quote_identifier(&table)
+        );
+        let n_rows: i64 = reading.rows(&count).await?.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
+        if n_rows > 0 {
+            filled.insert(table, n_rows);
+        }
+    }
+    reading.end().await;
+    Ok(filled)
+}
+
+fn array(names: impl Iterator<Item = impl AsRef<str>>) -> String {
+    let names: Vec<String> = names.map(|name| literal(name.as_ref())).collect();
+    format!("ARRAY[{}]::text[]", names.join(", "))
+}
+
+impl fmt::Display for RevertLoss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 3;
+        write!(f, "reverting `{}` loses for good: {} (", self.id, self.what)?;
+        for (place, table) in self.tables.iter().take(SHOWN).enumerate() {
+            write!(f, "{}{table}", if place == 0 { "" } else { ", " })?;
+        }
+        match self.tables.len().saturating_sub(SHOWN) {
+            0 => f.write_str(")"),
+            n_more => write!(f, " and {n_more} more tables)"),
+        }
+    }
+}
+
+impl fmt::Display for Filled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.n_rows {
+            1 => write!(f, "1 row of `{}`", self.table),
+            n_rows if n_rows > COUNTED => write!(f, "more than {COUNTED} rows of `{}`", self.table),
+            n_rows => write!(f, "{n_rows} rows of `{}`", self.table),
+        }
+    }
+}
