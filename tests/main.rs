@@ -31,4 +31,5 @@ mod standby;
 mod status;
 mod tasks;
 mod terminal;
+mod twins;
 mod up;

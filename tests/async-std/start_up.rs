@@ -39,6 +39,7 @@ async fn migrate(url: &str) -> Result<Report, RunError> {
         jobs: 1,
         atomic: false,
         allow_data_loss: false,
+        new_beside: false,
         cancellation: Cancellation::default(),
     };
     // In a box, because `async_std::task::block_on` moves its future over the stack a dozen times.

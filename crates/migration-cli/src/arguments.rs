@@ -316,6 +316,9 @@ pub(crate) struct UpOptions {
     /// Apply even if the database has migrations that are newer than this build
     #[arg(long)]
     pub(crate) allow_ahead: bool,
+    /// Make the tables of services that are empty although an earlier system has left such tables elsewhere in the database
+    #[arg(long)]
+    pub(crate) new_beside: bool,
     /// Apply everything in one transaction, or nothing; refused if a pending migration cannot run in one
     #[arg(long)]
     pub(crate) atomic: bool,

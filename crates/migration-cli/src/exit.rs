@@ -97,6 +97,7 @@ impl Exit {
             RunError::Edited { .. } => Self::Integrity,
             RunError::DataLoss { .. }
             | RunError::RevertLoss { .. }
+            | RunError::Twins { .. }
             | RunError::Atomic { .. }
             | RunError::Moved => Self::Refused,
             RunError::Install { .. } => Self::Failed,

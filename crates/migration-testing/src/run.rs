@@ -64,6 +64,7 @@ impl Scratch {
             jobs: 4,
             atomic: false,
             allow_data_loss: true,
+            new_beside: false,
             cancellation: Cancellation::default(),
         }
     }

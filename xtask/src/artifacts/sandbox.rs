@@ -134,6 +134,7 @@ async fn carry_out(deployment: &Deployment, goal: &Goal) -> anyhow::Result<Repor
         jobs: 4,
         atomic: false,
         allow_data_loss: true,
+        new_beside: false,
         cancellation: Cancellation::default(),
     };
     let mut report = run(deployment, goal, &options).await?;

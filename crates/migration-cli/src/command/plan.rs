@@ -53,9 +53,17 @@ pub(super) async fn plan(
             selections.len()
         }
     };
-    let (_, plan) = plan_now(&connected.deployment, &goal).await?;
+    let (survey, plan) = plan_now(&connected.deployment, &goal).await?;
     if context.output.is_human() {
         print(context, &connected, &plan, n_services);
+        for facts in survey.services.iter().filter(|facts| plan.services().contains(&&facts.service)) {
+            for twin in &facts.twins {
+                context.output.line(format!(
+                    "{}: empty here, and elsewhere there is {twin}: `up` asks for a decision",
+                    facts.service
+                ));
+            }
+        }
     } else {
         context.output.document(&Document {
             schema: "migrate/v1",

@@ -71,6 +71,7 @@ pub(super) async fn up(
     let run = RunOptions {
         atomic: options.atomic,
         allow_data_loss: options.allow_data_loss,
+        new_beside: options.new_beside,
         ..run_options(&options.run, cancellation)
     };
     perform(context, "up", &goal, &run).await
@@ -118,6 +119,7 @@ fn run_options(arguments: &RunArguments, cancellation: &Cancellation) -> RunOpti
         jobs: usize::from(arguments.jobs),
         atomic: false,
         allow_data_loss: false,
+        new_beside: false,
         cancellation: cancellation.clone(),
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use migration_coordinator::{Deployment, Holder, Survey, edited_migrations, service_state, surroundings};
+use migration_coordinator::{
+    Deployment, Holder, Survey, Twin, edited_migrations, service_state, surroundings,
+};
 use migration_kit::{Listed, MigrationName, Service};
 use migration_plan::{Direction, HeldBack, HoldReason, ServiceStatus, statuses};
 use serde::Serialize;
@@ -50,6 +52,7 @@ struct ServiceDocument {
     stopped_midway: Option<Vec<BegunDocument>>,
     lock: Option<Holder>,
     externals: Vec<ExternalDocument>,
+    elsewhere: Vec<TwinDocument>,
     error: Option<error::Told>,
     #[serde(skip)]
     exit: Exit,
@@ -83,6 +86,15 @@ struct ExternalDocument {
     table: String,
     owner: String,
     present: Option<bool>,
+}
+
+/// A table elsewhere that an empty service may have had before.
+#[derive(Serialize)]
+struct TwinDocument {
+    table: String,
+    has_rows: Option<bool>,
+    #[serde(skip)]
+    shown: String,
 }
 
 /// How many services there are, by what is to be done.
@@ -256,6 +268,12 @@ impl RenamedDocument {
     }
 }
 
+impl TwinDocument {
+    fn of(twin: &Twin) -> Self {
+        Self { table: twin.table.clone(), has_rows: twin.has_rows, shown: twin.to_string() }
+    }
+}
+
 impl HeldDocument {
     /// All that are held back, in the order of the list.
     fn all(service: &Service, status: &ServiceStatus) -> Vec<Self> {
@@ -317,6 +335,7 @@ impl ServiceDocument {
             stopped_midway: journal.then(|| midway.collect()),
             lock: facts.holder.clone(),
             externals: externals.collect(),
+            elsewhere: facts.twins.iter().map(TwinDocument::of).collect(),
             error: facts.unread.as_ref().map(|error| error::tell(error.as_ref())),
             exit: facts.unread.as_ref().map_or(Exit::Done, |error| Exit::of_survey(error)),
         })
@@ -362,6 +381,9 @@ impl ServiceDocument {
         if let Some(holder) = &self.lock {
             remarks.push(locks::held(holder));
         }
+        remarks.extend(self.elsewhere.iter().map(|twin| {
+            format!("empty here, and elsewhere there is {}: `up` asks for a decision", twin.shown)
+        }));
         remarks.extend(absent(&self.externals));
         if self.state != "unreachable" && self.applied.is_some() && self.error.is_some() {
             remarks.push("whether a migration was edited or stopped midway is not known".to_owned());

@@ -8,7 +8,7 @@ use crate::lock::LockError;
 use crate::run::RevertLoss;
 use crate::session::ConnectError;
 use crate::step::StepError;
-use crate::survey::SurveyError;
+use crate::survey::{SurveyError, Twin};
 
 /// Why a run did not begin, or ended early.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,19 @@ pub enum RunError {
     RevertLoss {
         /// The migrations, in the order in which they would be reverted; at least one.
         losses: Vec<RevertLoss>,
+    },
+    /// An earlier system may have left the service's tables elsewhere, and the run would make empty ones.
+    #[error(
+        "`{service}` is empty in schema `{schema}`, and elsewhere in the database there is {}",
+        tables(twins)
+    )]
+    Twins {
+        /// The first such service.
+        service: ServiceName,
+        /// Its schema.
+        schema: String,
+        /// The tables; at least one.
+        twins: Vec<Twin>,
     },
     /// The role may not do what the plan needs.
     #[error("`{service}`: role `{user}` may not {missing}")]
@@ -128,6 +141,9 @@ impl RunError {
                     .to_owned()
             }
             Self::DataLoss { .. } | Self::RevertLoss { .. } => "make a backup, then say `--allow-data-loss`".to_owned(),
+            Self::Twins { service, .. } => format!(
+                "to take a table over, place `{service}` in the table's schema; if it is another team's, `--new-beside` makes new tables"
+            ),
             Self::Rights { .. } => "connect as the owner of the schema, or have the right granted".to_owned(),
             Self::Extension { extension, .. } => format!(
                 "nothing was changed; have a role that may do so run `CREATE EXTENSION \"{extension}\"` there, in a schema \
@@ -149,4 +165,13 @@ impl RunError {
 
 fn names(migrations: &[MigrationName]) -> String {
     migrations.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn tables(twins: &[Twin]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<String> = twins.iter().take(SHOWN).map(ToString::to_string).collect();
+    match twins.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        n_more => format!("{} and {n_more} more", shown.join(", ")),
+    }
 }

@@ -90,6 +90,7 @@ pub async fn carry_out(
     if !plan.is_empty() {
         preflight::possible(deployment, survey, plan, options)?;
         preflight::consented(deployment, plan, &survey.history(), options)?;
+        preflight::no_twins(deployment, survey, plan, options)?;
         let consented = losses::consented(deployment, plan, options);
         let consented = options.cancellation.unless_cancelled(consented).await;
         consented.unwrap_or(Err(RunError::Interrupted))?;

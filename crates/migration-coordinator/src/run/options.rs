@@ -30,6 +30,9 @@ pub struct RunOptions {
     pub atomic: bool,
     /// Whether data that a migration declares as lost may be lost.
     pub allow_data_loss: bool,
+    /// Whether empty services are made although tables of their names, or another tool's version table, have rows
+    /// elsewhere in the database.
+    pub new_beside: bool,
     /// Stops the run.
     pub cancellation: Cancellation,
 }

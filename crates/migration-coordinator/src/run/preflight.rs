@@ -103,6 +103,28 @@ pub(super) fn consented(
     Ok(())
 }
 
+/// Refuses to make empty tables beside those of an earlier system, unless that is wanted.
+pub(super) fn no_twins(
+    deployment: &Deployment,
+    survey: &Survey,
+    plan: &Plan,
+    options: &RunOptions,
+) -> Result<(), RunError> {
+    if options.new_beside {
+        return Ok(());
+    }
+    let applies =
+        |service: &ServiceName| plan.steps_of(service).any(|step| step.direction == Direction::Apply);
+    let touched = plan.services().into_iter().filter(|service| applies(service));
+    for facts in touched.filter_map(|service| survey.service(service)) {
+        if let (false, Some(placed)) = (facts.twins.is_empty(), deployment.placed(&facts.service)) {
+            let (service, schema) = (facts.service.clone(), placed.schema.clone());
+            return Err(RunError::Twins { service, schema, twins: facts.twins.clone() });
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a plan that does not fit into one transaction.
 pub(super) fn atomic(deployment: &Deployment, plan: &Plan) -> Result<(), RunError> {
     if let Some(step) = plan.steps().iter().find(|step| !step.transactional) {

@@ -8,6 +8,7 @@ use sea_orm::sqlx::{self, Row};
 use super::emptiness;
 use super::facts::{self, Found, Relation};
 use super::histories::{self, Part, Part::Journal, Part::VersionTable};
+use super::twins;
 use super::{Access, ServerFacts, ServiceFacts, SurveyError};
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
@@ -31,13 +32,42 @@ pub(super) async fn ask(
         None => SurveyError::Query { database: url.to_string(), source },
     };
     let mut asking = Asking::Alone(Reading::open(url).await?);
-    let answer = read(&mut asking, placed).await.map_err(failed)?;
+    let (server, mut services, version_num) = read(&mut asking, placed).await.map_err(failed)?;
+    look_for_twins(&mut asking, deployment, database, placed, &mut services).await.map_err(failed)?;
     asking.close().await;
-    let (server, services, version_num) = answer;
     if version_num < OLDEST {
         return Err(ConnectError::TooOld { database: url.to_string(), version: server.version }.into());
     }
     Ok((server, services))
+}
+
+/// Looks for what an earlier system may have left of services that are empty.
+async fn look_for_twins(
+    asking: &mut Asking<'_>,
+    deployment: &Deployment,
+    database: usize,
+    placed: &[&Placed],
+    services: &mut [ServiceFacts],
+) -> Result<(), sqlx::Error> {
+    for (placed, services) in placed.chunks(CHUNK).zip(services.chunks_mut(CHUNK)) {
+        let Some(query) = twins::query(placed, services) else { continue };
+        let candidates = twins::candidates(deployment, database, &asking.rows(&query).await?)?;
+        let Some(query) = twins::filled(&candidates) else {
+            twins::fill(services, candidates, &[])?;
+            continue;
+        };
+        match asking.rows(&query).await {
+            Ok(rows) => twins::fill(services, candidates, &rows)?,
+            // Row security, for one, lets nobody count: what they hold is not known.
+            Err(sqlx::Error::Database(_)) => {
+                asking.end().await;
+                asking.begin().await?;
+                twins::fill(services, candidates, &[])?;
+            }
+            Err(lost) => return Err(lost),
+        }
+    }
+    Ok(())
 }
 
 /// Asks on a session that is in use: no transaction, no connection of its own.

@@ -147,6 +147,7 @@ pub(super) fn read(rows: &[PgRow], placed: &[&Placed]) -> Result<(ServerFacts, V
             may_write: row.try_get("may_write")?,
             installed: version != Relation::None && journal != Relation::None,
             first_install: false,
+            twins: Vec::new(),
             applied: Vec::new(),
             journal: HashMap::new(),
             holder,

@@ -8,6 +8,7 @@ mod ask;
 mod emptiness;
 mod facts;
 mod histories;
+mod twins;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use sea_orm::sqlx;
 use crate::bookkeeping;
 use crate::deployment::{Deployment, Placed};
 use crate::session::{ConnectError, Session};
+
+pub use twins::Twin;
 
 /// Why a database could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -182,6 +185,8 @@ pub struct ServiceFacts {
     pub installed: bool,
     /// Whether it is installed for the first time: nothing of it is there yet, or its first run has not ended.
     pub first_install: bool,
+    /// What an earlier system may have left elsewhere in the database, where the service is empty.
+    pub twins: Vec<Twin>,
     /// What the version table says, in the order of application as far as it tells.
     pub applied: Vec<AppliedMigration>,
     /// What the journal says last of each migration that it knows.
@@ -341,6 +346,7 @@ impl ServiceFacts {
             may_write: false,
             installed: false,
             first_install: false,
+            twins: Vec::new(),
             applied: Vec::new(),
             journal: HashMap::new(),
             holder: None,

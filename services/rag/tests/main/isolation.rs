@@ -58,6 +58,7 @@ async fn up(scratch: &Scratch, service: Service) -> Report {
         jobs: 1,
         atomic: false,
         allow_data_loss: false,
+        new_beside: false,
         cancellation,
     };
     run(&deployment, &goal, &options).await.unwrap()

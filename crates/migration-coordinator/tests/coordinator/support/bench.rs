@@ -29,6 +29,7 @@ pub(crate) fn options() -> RunOptions {
         jobs: 4,
         atomic: false,
         allow_data_loss: true,
+        new_beside: false,
         cancellation: Cancellation::default(),
     }
 }

@@ -1,0 +1,137 @@
+//! What an earlier system may have left elsewhere in the database: tables of an empty service's names, and version tables of
+//! other tools. Without this, a first run would make an empty twin beside a table with all the rows.
+
+use std::fmt;
+
+use migration_kit::{literal, quote_identifier};
+use sea_orm::sqlx::postgres::PgRow;
+use sea_orm::sqlx::{self, Row};
+
+use super::{Access, ServiceFacts};
+use crate::deployment::{Deployment, Placed};
+
+/// Version tables of Alembic, sea-orm, sqlx, diesel, Flyway, Django, and of dbmate, golang-migrate and Rails.
+const VERSION_TABLES: [&str; 7] = [
+    "alembic_version",
+    "seaql_migrations",
+    "_sqlx_migrations",
+    "__diesel_schema_migrations",
+    "flyway_schema_history",
+    "django_migrations",
+    "schema_migrations",
+];
+
+/// A table in another schema that an empty service may have had before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Twin {
+    /// The table, with its schema.
+    pub table: String,
+    /// Whether it has rows; `None` if our role may not look.
+    pub has_rows: Option<bool>,
+}
+
+impl fmt::Display for Twin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.has_rows {
+            None => write!(f, "`{}`, which this role may not read", self.table),
+            Some(_) => write!(f, "`{}` with rows", self.table),
+        }
+    }
+}
+
+/// A table that may be a twin.
+pub(super) struct Candidate {
+    ordinal: usize,
+    schema: String,
+    table: String,
+    readable: bool,
+}
+
+/// Asks for tables of these names outside the schemas of the empty services among these; `None` if none is empty.
+pub(super) fn query(placed: &[&Placed], facts: &[ServiceFacts]) -> Option<String> {
+    let is_empty = |facts: &ServiceFacts| {
+        let is_known = matches!(facts.access, Access::Absent | Access::Read) && facts.unread.is_none();
+        is_known && facts.first_install && facts.applied.is_empty() && facts.journal.is_empty()
+    };
+    let empty = placed.iter().zip(facts).enumerate().filter(|(_, (_, facts))| is_empty(facts));
+    let values: Vec<String> = empty
+        .map(|(ordinal, (placed, _))| {
+            let names = placed.service.tables().iter().map(String::as_str).chain(VERSION_TABLES);
+            let names: Vec<String> = names.map(literal).collect();
+            format!("({ordinal}, {}, ARRAY[{}]::text[])", literal(&placed.schema), names.join(", "))
+        })
+        .collect();
+    if values.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "/* migrate */ SELECT s.ordinal, n.nspname::text AS schema_name, c.relname::text AS table_name, \
+                pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable \
+         FROM (VALUES {}) AS s(ordinal, schema_name, names) \
+         JOIN pg_catalog.pg_class c ON c.relname = ANY (s.names) AND c.relkind IN ('r', 'p') \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname <> s.schema_name AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%' \
+         ORDER BY s.ordinal, n.nspname, c.relname",
+        values.join(", ")
+    ))
+}
+
+/// The candidates among the answers of [`query`]: what a service of the deployment has is nobody's twin.
+pub(super) fn candidates(
+    deployment: &Deployment,
+    database: usize,
+    rows: &[PgRow],
+) -> Result<Vec<Candidate>, sqlx::Error> {
+    let mut candidates = Vec::new();
+    for row in rows {
+        let candidate = Candidate {
+            ordinal: usize::try_from(row.try_get::<i32, _>("ordinal")?).unwrap_or(usize::MAX),
+            schema: row.try_get("schema_name")?,
+            table: row.try_get("table_name")?,
+            readable: row.try_get("readable")?,
+        };
+        let is_version_table = VERSION_TABLES.contains(&candidate.table.as_str());
+        let owner = if is_version_table {
+            deployment.owner_of_schema(database, &candidate.schema)
+        } else {
+            deployment.owner_of(database, &candidate.schema, &candidate.table)
+        };
+        if owner.is_none() {
+            candidates.push(candidate);
+        }
+    }
+    Ok(candidates)
+}
+
+/// Asks which of these have rows; `None` if none can be read.
+pub(super) fn filled(candidates: &[Candidate]) -> Option<String> {
+    let readable = candidates.iter().enumerate().filter(|(_, candidate)| candidate.readable);
+    let asked: Vec<String> = readable
+        .map(|(number, Candidate { schema, table, .. })| {
+            let table = format!("{}.{}", quote_identifier(schema), quote_identifier(table));
+            format!("SELECT {number} AS number, EXISTS (SELECT FROM {table}) AS has_rows")
+        })
+        .collect();
+    (!asked.is_empty()).then(|| format!("/* migrate */ {}", asked.join(" UNION ALL ")))
+}
+
+/// Puts the twins where they belong: candidates that have rows, or of which that is not known.
+pub(super) fn fill(
+    facts: &mut [ServiceFacts],
+    candidates: Vec<Candidate>,
+    rows: &[PgRow],
+) -> Result<(), sqlx::Error> {
+    let mut has_rows: Vec<Option<bool>> = vec![None; candidates.len()];
+    for row in rows {
+        let number = usize::try_from(row.try_get::<i32, _>("number")?).unwrap_or(usize::MAX);
+        if let Some(slot) = has_rows.get_mut(number) {
+            *slot = Some(row.try_get("has_rows")?);
+        }
+    }
+    for (Candidate { ordinal, schema, table, .. }, has_rows) in candidates.into_iter().zip(has_rows) {
+        if let Some(facts) = facts.get_mut(ordinal).filter(|_| has_rows != Some(false)) {
+            facts.twins.push(Twin { table: format!("{schema}.{table}"), has_rows });
+        }
+    }
+    Ok(())
+}

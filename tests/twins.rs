@@ -1,0 +1,90 @@
+//! Databases in which an earlier system has left its tables: no empty twin is made beside them without a word.
+
+use crate::support::{Lab, run};
+
+const OLD_MESSAGES: &str = "CREATE TABLE public.messages (id int); INSERT INTO public.messages VALUES (1)";
+
+#[test]
+fn an_empty_service_beside_an_old_table_asks_for_a_decision() {
+    let lab = Lab::empty();
+    lab.query(OLD_MESSAGES);
+    let said = "elsewhere in the database there is `public.messages` with rows";
+    let refused = lab.migrate(&["up"]).exits(7);
+    assert!(
+        refused.stderr.contains(&format!("`chat` is empty in schema `chat`, and {said}")),
+        "{}",
+        refused.stderr
+    );
+    assert!(
+        refused.stderr.contains("hint to take a table over, place `chat` in the table's schema"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(lab.query("SELECT count(*) FROM pg_namespace WHERE nspname IN ('chat', 'rag')"), "0");
+    for looking in ["status", "plan"] {
+        let shown = lab.migrate(&[looking]).exits(0).stdout;
+        assert!(
+            shown.contains("chat: empty here, and elsewhere there is `public.messages` with rows"),
+            "{shown}"
+        );
+    }
+    let status = lab.migrate(&["status", "--json"]).exits(0).json();
+    assert_eq!(status["services"][0]["elsewhere"][0]["table"], "public.messages");
+    assert_eq!(status["services"][0]["elsewhere"][0]["has_rows"], true);
+    // Other services are not concerned, and an empty table is no twin.
+    lab.migrate(&["up", "bookreader"]).exits(0);
+    lab.query("DELETE FROM public.messages");
+    lab.migrate(&["up", "chat@+1"]).exits(0);
+    // What has begun is not asked about again.
+    lab.query("INSERT INTO public.messages VALUES (1)");
+    lab.migrate(&["up"]).exits(0);
+    assert!(!lab.migrate(&["status"]).exits(0).stdout.contains("elsewhere"));
+}
+
+/// A table elsewhere, whether it has rows, and whether `up rag` then asks for a decision.
+#[test]
+fn what_an_earlier_system_leaves_is_recognized() {
+    for (table, has_rows, asks) in [
+        ("alembic_version", true, true),
+        ("seaql_migrations", true, true),
+        ("_sqlx_migrations", true, true),
+        ("__diesel_schema_migrations", true, true),
+        ("flyway_schema_history", true, true),
+        ("django_migrations", true, true),
+        ("schema_migrations", true, true),
+        ("user_knowledge", true, true),
+        ("user_knowledge", false, false),
+        ("embeddings", true, false),
+    ] {
+        let lab = Lab::empty();
+        lab.query(&format!("CREATE SCHEMA old; CREATE TABLE old.{table} (version text)"));
+        if has_rows {
+            lab.query(&format!("INSERT INTO old.{table} VALUES ('1')"));
+        }
+        let up = lab.migrate(&["up", "rag"]).exits(if asks { 7 } else { 0 }).stderr;
+        assert_eq!(up.contains(&format!("`old.{table}` with rows")), asks, "{table}: {up}");
+        lab.migrate(&["up", "rag", "--new-beside"]).exits(0);
+        lab.migrate(&["up", "rag"]).exits(0);
+    }
+}
+
+#[test]
+fn what_may_not_be_read_is_unknown_and_not_empty() {
+    let lab = Lab::empty();
+    let role = lab.role("");
+    let up = |arguments: &[&str]| {
+        let arguments = [&["up", "rag"], arguments].concat();
+        run(lab.command(&arguments).env("DATABASE_URL", lab.url_of(&role)))
+    };
+    lab.query("CREATE TABLE public.user_knowledge (id int)");
+    lab.query(&format!("GRANT CREATE ON DATABASE {} TO {role}", lab.database.name()));
+    let refused = up(&[]).exits(7).stderr;
+    assert!(refused.contains("`public.user_knowledge`, which this role may not read"), "{refused}");
+    // Row security hides rows instead of refusing: a role that it concerns cannot count.
+    lab.query(&format!(
+        "GRANT SELECT ON public.user_knowledge TO {role}; ALTER TABLE public.user_knowledge ENABLE ROW LEVEL SECURITY"
+    ));
+    let refused = up(&[]).exits(7).stderr;
+    assert!(refused.contains("`public.user_knowledge`, which this role may not read"), "{refused}");
+    up(&["--new-beside"]).exits(0);
+}
