@@ -21,24 +21,24 @@ fn they_are_listed_with_their_reasons() {
     1 of 5 services up to date · 2 migrations in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
-    note  `chat`: `m20261120_000002_check_messages`: `messages_role_check` on `messages` holds for new rows only: 1 row(s) break it and are listed as rejects
-    note  `chat`: `m20261120_000002_check_messages`: `messages_message_length_check` on `messages` holds for new rows only: 1 row(s) break it and are listed as rejects
-      · `chat`: state of `messages_role_check`: not validated, rows that break it: 1
-      · `chat`: state of `messages_message_length_check`: not validated, rows that break it: 1
+    note  `chat`: `m20261120_000002_check_messages`: `messages_role_check` on `messages` holds for new rows only: 1 row breaks it and is listed as a reject
+    note  `chat`: `m20261120_000002_check_messages`: `messages_message_length_check` on `messages` holds for new rows only: 1 row breaks it and is listed as a reject
+      · `chat`: state of `messages_role_check`: a trigger stands in for it, rows that break it: 1
+      · `chat`: state of `messages_message_length_check`: a trigger stands in for it, rows that break it: 1
     note  `chat`: 2 rejects from `messages`; `rejects chat` lists them with their reasons
     ");
     assert_snapshot!(lab.migrate(&["rejects", "chat"]).shown(), @r#"
     exit 0
     --- stdout
-    TABLE     KEY       FIELD           VALUE   REASON                                                                                                   MIGRATION
-    messages  {"id":2}  role            system  neither `user` nor `assistant`; until it is corrected, no update of the row passes, nor its soft delete  m20261120_000002_check_messages
-    messages  {"id":3}  message_length  -2      negative; until it is corrected, no update of the row passes, nor its soft delete                        m20261120_000002_check_messages
+    TABLE     KEY       FIELD           VALUE   REASON                          MIGRATION
+    messages  {"id":2}  role            system  neither `user` nor `assistant`  m20261120_000002_check_messages
+    messages  {"id":3}  message_length  -2      negative                        m20261120_000002_check_messages
     --- stderr
     "#);
     assert_snapshot!(lab.migrate(&["rejects", "chat", "--count"]).exits(0).stdout, @"
-    ENTRIES  TABLE     FIELD           REASON                                                                                                   MIGRATION
-          1  messages  message_length  negative; until it is corrected, no update of the row passes, nor its soft delete                        m20261120_000002_check_messages
-          1  messages  role            neither `user` nor `assistant`; until it is corrected, no update of the row passes, nor its soft delete  m20261120_000002_check_messages
+    ENTRIES  TABLE     FIELD           REASON                          MIGRATION
+          1  messages  message_length  negative                        m20261120_000002_check_messages
+          1  messages  role            neither `user` nor `assistant`  m20261120_000002_check_messages
     ");
     assert_snapshot!(lab.migrate(&["rejects", "chat", "--limit", "1"]).exits(0).stderr, @"1 of 2 entries; `--limit` shows more, `--count` counts them");
     assert_snapshot!(lab.migrate(&["rejects", "rag"]).exits(0).stdout, @"`rag` has rejected nothing");

@@ -90,6 +90,7 @@ fn machines_see_a_document() {
       "stopped_midway": [],
       "lock": null,
       "externals": [],
+      "elsewhere": [],
       "error": null
     }
     "#);

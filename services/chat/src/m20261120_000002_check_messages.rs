@@ -4,11 +4,12 @@
 //! milliseconds, taken by the lock policy; then the table is read once under `SHARE UPDATE EXCLUSIVE`, with reads and
 //! writes going on.
 //!
-//! Rows that break a check stay as they are and are listed as rejects. Their check then stays `NOT VALID`: it holds
-//! for what is written from now on, and PostgreSQL also refuses an `UPDATE` of a listed row that leaves it as wrong as
-//! it was — its soft delete, too. So correct them soon; reverting and applying this migration again then validates.
+//! Rows that break a check stay as they are and are listed as rejects. PostgreSQL would refuse every `UPDATE` of such a row,
+//! its soft delete too, so a trigger of the check's name stands in for it: it refuses new rows that break the rule and
+//! changes that break it, and lets everything else pass. Once the rows are corrected, reverting and applying this
+//! migration again puts the validated check in its place.
 //!
-//! `down` drops both checks under `ACCESS EXCLUSIVE` for milliseconds, and the list of rejects. No message changes.
+//! `down` drops checks and triggers under `ACCESS EXCLUSIVE` for milliseconds, and the list of rejects. No message changes.
 
 use migration_kit::{Check, Details, Online, ServiceMigration, literal};
 use sea_orm_migration::prelude::*;
@@ -36,13 +37,13 @@ const RULES: [Rule; 2] = [
         constraint: "messages_role_check",
         field: "role",
         expression: "role IN ('user', 'assistant')",
-        reason: "neither `user` nor `assistant`; until it is corrected, no update of the row passes, nor its soft delete",
+        reason: "neither `user` nor `assistant`",
     },
     Rule {
         constraint: "messages_message_length_check",
         field: "message_length",
         expression: "message_length >= 0",
-        reason: "negative; until it is corrected, no update of the row passes, nor its soft delete",
+        reason: "negative",
     },
 ];
 
@@ -53,7 +54,7 @@ impl MigrationTrait for Migration {
         for rule in &RULES {
             online
                 .add_check("messages", rule.constraint, rule.expression)
-                .rejecting(rule.field, rule.reason)
+                .rejecting_but_updatable(rule.field, rule.reason)
                 .run()
                 .await?;
         }
@@ -64,6 +65,7 @@ impl MigrationTrait for Migration {
         let online = Online::new(manager, NAME, self.name()).await?;
         for rule in RULES.iter().rev() {
             online.drop_constraint("messages", rule.constraint).await?;
+            online.drop_trigger("messages", rule.constraint).await?;
         }
         online.forget_rejects().await?;
         Ok(())
@@ -83,11 +85,16 @@ impl ServiceMigration for Migration {
 }
 
 impl Rule {
-    /// Its constraint exists, validated or not: it holds for what is written from now on.
+    /// Its constraint exists, or the trigger that stands in for it: it holds for what is written from now on.
     fn exists(&self) -> Check {
         Check::holds(
-            format!("constraint `{}` holds for new rows of `messages`", self.constraint),
-            format!("SELECT EXISTS ({})", self.pg_constraint("true")),
+            format!("`{}` holds for new rows of `messages`", self.constraint),
+            format!(
+                "SELECT EXISTS ({}) OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass('messages') \
+                 AND tgname = {} AND tgenabled <> 'D')",
+                self.pg_constraint("true"),
+                literal(self.constraint),
+            ),
         )
     }
 
@@ -115,7 +122,7 @@ impl Rule {
         Check::report(
             format!("state of `{}`", self.constraint),
             format!(
-                "SELECT CASE WHEN EXISTS ({}) THEN 'validated' ELSE format('not validated, rows that break it: %s', \
+                "SELECT CASE WHEN EXISTS ({}) THEN 'validated' ELSE format('a trigger stands in for it, rows that break it: %s', \
                  (SELECT count(*) FROM messages WHERE NOT ({}))) END",
                 self.pg_constraint("convalidated"),
                 self.expression,

@@ -64,8 +64,8 @@ pub async fn plan(deployment: &Deployment, goal: &Goal) -> Result<(Survey, Plan)
 /// # Errors
 /// As [`plan`] and [`carry_out`].
 pub async fn run(deployment: &Deployment, goal: &Goal, options: &RunOptions) -> Result<Report, RunError> {
-    let (survey, planned) = plan(deployment, goal).await?;
-    carry_out(deployment, goal, &survey, &planned, options).await
+    let (survey, planned) = Box::pin(plan(deployment, goal)).await?;
+    Box::pin(carry_out(deployment, goal, &survey, &planned, options)).await
 }
 
 /// Does what was planned: takes the locks, plans once more from what stands there then, and works that off.
@@ -91,7 +91,7 @@ pub async fn carry_out(
         preflight::possible(deployment, survey, plan, options)?;
         preflight::consented(deployment, plan, &survey.history(), options)?;
         preflight::no_twins(deployment, survey, plan, options)?;
-        let consented = losses::consented(deployment, plan, options);
+        let consented = Box::pin(losses::consented(deployment, plan, options));
         let consented = options.cancellation.unless_cancelled(consented).await;
         consented.unwrap_or(Err(RunError::Interrupted))?;
         extensions::provide(deployment, plan, options).await?;
@@ -106,9 +106,9 @@ pub async fn carry_out(
         let running =
             Run { deployment, goal, options, context: &context, survey, stop: AtomicBool::new(false) };
         if options.atomic {
-            running.all_or_nothing(plan, &mut report).await;
+            Box::pin(running.all_or_nothing(plan, &mut report)).await;
         } else {
-            running.side_by_side(plan, &mut report).await;
+            Box::pin(running.side_by_side(plan, &mut report)).await;
         }
         let outcome = if report.failures.is_empty() { "succeeded" } else { "failed" };
         event::run_finished(&context.run, report.done.len(), begun.elapsed(), outcome);

@@ -25,7 +25,7 @@ impl Run<'_> {
         let n_at_once = groups.len().min(jobs);
         // So that there are no more sessions than jobs, whether there are many groups or one large one.
         let n_sessions = jobs / n_at_once.max(1);
-        let mut waiting = groups.into_iter().map(|group| self.group(plan, group, n_sessions));
+        let mut waiting = groups.into_iter().map(|group| Box::pin(self.group(plan, group, n_sessions)));
         let mut running: FuturesUnordered<_> = waiting.by_ref().take(n_at_once).collect();
         while let Some((done, failures)) = running.next().await {
             report.done.extend(done);
@@ -110,7 +110,8 @@ impl Run<'_> {
                 }
                 if let Some(step) = queue.pop_front_if(|step| is_ready(step)) {
                     busy.insert(worker.session.pid());
-                    running.push(async move { (step, Instant::now(), worker.perform(step).await) });
+                    // On the heap: migrations are polled from here, and a thread may have little stack left for them.
+                    running.push(async move { (step, Instant::now(), Box::pin(worker.perform(step)).await) });
                 }
             }
             let Some((step, begun, result)) = running.next().await else { return Ok(()) };

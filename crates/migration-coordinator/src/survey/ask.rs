@@ -33,7 +33,9 @@ pub(super) async fn ask(
     };
     let mut asking = Asking::Alone(Reading::open(url).await?);
     let (server, mut services, version_num) = read(&mut asking, placed).await.map_err(failed)?;
-    look_for_twins(&mut asking, deployment, database, placed, &mut services).await.map_err(failed)?;
+    Box::pin(look_for_twins(&mut asking, deployment, database, placed, &mut services))
+        .await
+        .map_err(failed)?;
     asking.close().await;
     if version_num < OLDEST {
         return Err(ConnectError::TooOld { database: url.to_string(), version: server.version }.into());

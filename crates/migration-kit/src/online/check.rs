@@ -17,8 +17,18 @@ pub struct AddCheck<'a> {
     table: String,
     name: String,
     expression: String,
-    /// The field and the reason under which rows that break it are listed.
-    rejecting: Option<(String, String)>,
+    rejecting: Option<Rejecting>,
+}
+
+/// What becomes of rows that break a check.
+#[derive(Debug, Clone)]
+struct Rejecting {
+    /// The field under which they are listed.
+    field: String,
+    /// The reason that the list gives.
+    reason: String,
+    /// Whether they can be updated as long as the field stays as it is.
+    updatable: bool,
 }
 
 impl Online {
@@ -93,7 +103,18 @@ impl AddCheck<'_> {
     /// Instead of failing on rows that break the check, lists them as rejects of a field, with a reason. The check then
     /// stays not validated, so that new rows obey it, and a warning says so.
     pub fn rejecting(mut self, field: &str, reason: &str) -> Self {
-        self.rejecting = Some((field.to_owned(), reason.to_owned()));
+        let (field, reason) = (field.to_owned(), reason.to_owned());
+        self.rejecting = Some(Rejecting { field, reason, updatable: false });
+        self
+    }
+
+    /// As [`Self::rejecting`], for an application that goes on updating such rows: where there are some, a trigger of the
+    /// check's name takes the check's place, and refuses new rows and changes of the field only. PostgreSQL itself would
+    /// refuse every update of a row that breaks a check. The field is a column; the expression names functions outside
+    /// `pg_catalog` with their schema.
+    pub fn rejecting_but_updatable(mut self, field: &str, reason: &str) -> Self {
+        let (field, reason) = (field.to_owned(), reason.to_owned());
+        self.rejecting = Some(Rejecting { field, reason, updatable: true });
         self
     }
 
@@ -104,23 +125,74 @@ impl AddCheck<'_> {
     /// 23514, if a row breaks the check and it is not said to be rejecting.
     pub async fn run(self) -> Result<(), DbErr> {
         let Self { online, table, name, expression, rejecting } = &self;
-        online.add_check_not_valid(table, name, expression).await?;
-        if let Some((field, reason)) = rejecting {
-            let n_rejects = self.reject(field, reason).await?;
-            if n_rejects > 0 {
-                event::rejected(&online.origin, table, n_rejects);
-                let message = format!(
-                    "`{name}` on `{table}` holds for new rows only: {n_rejects} row(s) break it and are listed as rejects"
-                );
-                event::warning(&online.origin, &message);
-                return Ok(());
+        match rejecting {
+            Some(rejecting) => Box::pin(self.run_rejecting(rejecting)).await,
+            None => {
+                online.add_check_not_valid(table, name, expression).await?;
+                online.validate_constraint(table, name).await
             }
         }
-        online.validate_constraint(table, name).await
+    }
+
+    async fn run_rejecting(&self, rejecting: &Rejecting) -> Result<(), DbErr> {
+        let Self { online, table, name, expression, .. } = self;
+        let add = || Box::pin(online.add_check_not_valid(table, name, expression));
+        if !rejecting.updatable || !self.is_broken().await? {
+            add().await?;
+        }
+        let n_rejects = Box::pin(self.reject(rejecting)).await?;
+        if n_rejects == 0 {
+            add().await?;
+            Box::pin(online.validate_constraint(table, name)).await?;
+            if rejecting.updatable {
+                Box::pin(online.drop_trigger(table, name)).await?;
+            }
+            return Ok(());
+        }
+        if rejecting.updatable {
+            Box::pin(self.watch(&rejecting.field)).await?;
+            Box::pin(online.drop_constraint(table, name)).await?;
+        }
+        event::rejected(&online.origin, table, n_rejects);
+        let broken = match n_rejects {
+            1 => "1 row breaks it and is listed as a reject".to_owned(),
+            _ => format!("{n_rejects} rows break it and are listed as rejects"),
+        };
+        let message = format!("`{name}` on `{table}` holds for new rows only: {broken}");
+        event::warning(&online.origin, &message);
+        Ok(())
+    }
+
+    /// Whether a row breaks the check.
+    async fn is_broken(&self) -> Result<bool, DbErr> {
+        let Self { online, table, expression, .. } = self;
+        let broken = format!(
+            "{BOOKKEEPING}SELECT EXISTS (SELECT FROM {} WHERE ({expression}) IS FALSE)",
+            online.qualified(table)
+        );
+        let broken: Option<bool> = session::value(&mut *online.acquire().await?, broken).await?;
+        Ok(broken == Some(true))
+    }
+
+    /// Refuses by a trigger what breaks the check from now on.
+    async fn watch(&self, field: &str) -> Result<(), DbErr> {
+        let Self { online, table, name, expression, .. } = self;
+        let field = quote_identifier(field);
+        let body = format!(
+            "IF TG_OP = 'INSERT' OR NEW.{field} IS DISTINCT FROM OLD.{field} THEN\n\
+             IF (SELECT ({expression}) IS FALSE FROM (SELECT NEW.*) AS new_row) THEN\n\
+             RAISE EXCEPTION USING ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, CONSTRAINT = {constraint},\n\
+             MESSAGE = pg_catalog.format('new row for relation \"%s\" violates check constraint \"%s\"', TG_TABLE_NAME, {constraint});\n\
+             END IF;\n\
+             END IF;\n\
+             RETURN NEW;",
+            constraint = literal(name),
+        );
+        online.create_trigger(name).on(table).when("BEFORE INSERT OR UPDATE").body(&body).run().await
     }
 
     /// Lists the rows that break the check as rejects; how many there are.
-    async fn reject(&self, field: &str, reason: &str) -> Result<u64, DbErr> {
+    async fn reject(&self, Rejecting { field, reason, .. }: &Rejecting) -> Result<u64, DbErr> {
         let Self { online, table, expression, .. } = self;
         if online.constraint(table, &self.name).await?.is_some_and(|constraint| constraint.validated) {
             return Ok(0);

@@ -135,7 +135,8 @@ impl Online {
     }
 
     async fn run(&self, locked: Locked) -> Result<(), DbErr> {
-        locked.run(&mut *self.acquire().await?, self.policy, &self.origin).await
+        // On the heap: steps are called from deep within a run, and a thread may have little stack.
+        Box::pin(locked.run(&mut *self.acquire().await?, self.policy, &self.origin)).await
     }
 
     /// Runs one statement that takes no stronger lock than `SHARE UPDATE EXCLUSIVE`, as long as it takes: who waits in

@@ -93,6 +93,34 @@ async fn a_rejecting_check_lists_rows_and_holds_for_new_ones() {
 }
 
 #[tokio::test]
+async fn rows_that_break_a_check_can_stay_updatable() {
+    let scratch = Scratch::with(TABLES).await;
+    scratch.psql("UPDATE run SET score = -1 WHERE id IN (5, 6)");
+    let online = steps(&scratch).await;
+    let check =
+        || online.add_check("run", "run_score", "score >= 0").rejecting_but_updatable("score", "negative");
+    let state = "SELECT (SELECT string_agg(convalidated::text, ',') FROM pg_constraint WHERE conname = 'run_score'), \
+                 (SELECT count(*) FROM pg_trigger WHERE tgname = 'run_score')";
+    for _ in 0..2 {
+        check().run().await.unwrap();
+        assert_eq!(scratch.psql(state), "|1");
+        assert_eq!(scratch.psql("SELECT count(*) FROM migration_reject_shop"), "2");
+    }
+    let mut application = session(&scratch).await;
+    execute(&mut application, "UPDATE run SET bot_id = bot_id, score = score").await.unwrap();
+    for refused in ["INSERT INTO run VALUES (10, 1, -1)", "UPDATE run SET score = -2 WHERE id = 5"] {
+        let error = execute(&mut application, refused).await.unwrap_err().to_string();
+        assert!(
+            error.contains("new row for relation \"run\" violates check constraint \"run_score\""),
+            "{error}"
+        );
+    }
+    scratch.psql("UPDATE run SET score = 0 WHERE score < 0");
+    check().run().await.unwrap();
+    assert_eq!(scratch.psql(state), "true|0");
+}
+
+#[tokio::test]
 async fn a_foreign_key_is_complete_after_any_crash() {
     let by_hand = [
         "ALTER TABLE run ADD CONSTRAINT run_bot FOREIGN KEY (bot_id) REFERENCES bot (bot_id) ON DELETE CASCADE NOT VALID",
