@@ -6,6 +6,7 @@
 //! The kit is neutral about the async runtime: it neither spawns tasks nor uses a runtime's timer. It does not decide
 //! what runs when, takes no migration lock and prints nothing; that is the coordinator's and the command line's part.
 
+mod application;
 mod check;
 mod data;
 mod details;
@@ -18,6 +19,7 @@ mod shape;
 pub mod sql;
 pub mod table_lock;
 
+pub use application::connect_options;
 pub use check::{Check, CheckKind, literal, quote_identifier};
 pub use data::{Backfill, BackfillReport, MoveToRejects, rejects, space};
 pub use details::Details;

@@ -7,6 +7,7 @@ pub mod entity;
 mod evaluation;
 
 use migration_kit::Service;
+use sea_orm::ConnectOptions;
 use sea_orm::{DynIden, sea_query::IntoIden};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -46,6 +47,12 @@ pub fn service() -> Service {
             "user_roles",
             "users",
         ])
+}
+
+/// Options for the application's connections, by which the entities are found in the service's schema. Where the service
+/// was placed in another one, say so with sea-orm's `set_schema_search_path`.
+pub fn connect_options(url: impl Into<String>) -> ConnectOptions {
+    migration_kit::connect_options(url, NAME)
 }
 
 /// The same migrations for plain sea-orm tools. They take no lock and check nothing: give the connection a

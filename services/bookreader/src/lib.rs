@@ -4,6 +4,7 @@
 //! for staying a plain sea-orm [`Migrator`]. It deliberately neither connects nor decides what runs when.
 
 use migration_kit::Service;
+use sea_orm::ConnectOptions;
 use sea_orm_migration::prelude::*;
 
 pub mod entity;
@@ -42,6 +43,12 @@ pub fn service() -> Service {
             "user_preferences",
         ])
         .with_lock_file(include_str!("../migrations.lock"))
+}
+
+/// Options for the application's connections, by which the entities are found in the service's schema. Where the service
+/// was placed in another one, say so with sea-orm's `set_schema_search_path`.
+pub fn connect_options(url: impl Into<String>) -> ConnectOptions {
+    migration_kit::connect_options(url, NAME)
 }
 
 /// The same migrations for plain sea-orm tools: no lock, no phases, no verify.

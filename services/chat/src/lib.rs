@@ -5,6 +5,7 @@
 //! which [`Migrator`] offers the same migrations.
 
 use migration_kit::Service;
+use sea_orm::ConnectOptions;
 use sea_orm_migration::prelude::{DynIden, IntoIden};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -30,6 +31,12 @@ pub fn service() -> Service {
         .unwrap_or_else(|error| panic!("{error}"))
         .with_tables(["messages"])
         .with_lock_file(include_str!("../migrations.lock"))
+}
+
+/// Options for the application's connections, by which the entities are found in the service's schema. Where the service
+/// was placed in another one, say so with sea-orm's `set_schema_search_path`.
+pub fn connect_options(url: impl Into<String>) -> ConnectOptions {
+    migration_kit::connect_options(url, NAME)
 }
 
 /// The same migrations for plain sea-orm, with a version table of the service's own.

@@ -40,6 +40,7 @@ mod index;
 mod links;
 
 use migration_kit::Service;
+use sea_orm::ConnectOptions;
 use sea_orm_migration::prelude::{DynIden, IntoIden, MigrationTrait, MigratorTrait};
 
 /// Name of the service, and of its schema unless its user says otherwise.
@@ -71,6 +72,12 @@ pub fn service() -> Service {
         .with_tables(TENANT_TABLES)
         .with_tables(["account", "account_member", "bot", "course_deployment", "enrollment_token"])
         .with_lock_file(include_str!("../migrations.lock"))
+}
+
+/// Options for the application's connections, by which the entities are found in the service's schema. Where the service
+/// was placed in another one, say so with sea-orm's `set_schema_search_path`.
+pub fn connect_options(url: impl Into<String>) -> ConnectOptions {
+    migration_kit::connect_options(url, NAME)
 }
 
 /// The service's migrations for plain sea-orm tools. It takes no lock: prefer the command line where it can be had.

@@ -5,6 +5,7 @@
 //! refused. The service may live in a schema of its own (the default) or, adopted, in the shared `public`.
 
 use migration_kit::Service;
+use sea_orm::ConnectOptions;
 use sea_orm_migration::prelude::{DynIden, IntoIden};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -33,6 +34,12 @@ pub fn service() -> Service {
         .with_external("public", "users", "the forum")
         .with_external("public", "topics", "the forum")
         .with_external("public", "messages", "the forum")
+}
+
+/// Options for the application's connections, by which the entities are found in the service's schema. Where the service
+/// was placed in another one, say so with sea-orm's `set_schema_search_path`.
+pub fn connect_options(url: impl Into<String>) -> ConnectOptions {
+    migration_kit::connect_options(url, NAME)
 }
 
 /// The same migrations for plain sea-orm, with a version table of the service's own: the forum's is another.

@@ -1,7 +1,9 @@
 //! The application's role: what it writes goes on being written while the service's migrations run.
 
+use bookreader_migration::entity::user;
 use bookreader_migration::service;
 use migration_testing::Scratch;
+use sea_orm::{Database, EntityTrait};
 
 use crate::data::{self, TABLES};
 use crate::{BASE, CONTRACT, HEAD};
@@ -44,4 +46,16 @@ async fn a_role_that_owns_nothing_writes_before_between_and_after_all_migrations
             application.execute(statement).await;
         }
     }
+}
+
+/// Another team's table of the same name in `public` is not taken for the service's own.
+#[tokio::test]
+async fn the_application_finds_its_own_tables() {
+    let scratch = Scratch::new(service()).await;
+    scratch.up_contract().await;
+    scratch.execute("CREATE TABLE public.users (other_teams integer)").await;
+    let plain = Database::connect(scratch.url()).await.unwrap();
+    user::Entity::find().all(&plain).await.unwrap_err();
+    let own = Database::connect(bookreader_migration::connect_options(scratch.url())).await.unwrap();
+    assert!(user::Entity::find().all(&own).await.unwrap().is_empty());
 }

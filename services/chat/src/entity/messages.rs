@@ -7,6 +7,7 @@
 
 use std::convert::Infallible;
 
+use sea_orm::UpdateMany;
 use sea_orm::entity::prelude::*;
 
 /// A message, deleted or not.
@@ -45,12 +46,12 @@ pub enum Relation {}
 
 #[async_trait::async_trait]
 impl ActiveModelBehavior for ActiveModel {
-    /// Refuses: a message is cleared with its dialogue, never deleted.
+    /// Refuses: a message is cleared, alone or with its dialogue, never deleted.
     async fn before_delete<C>(self, _: &C) -> Result<Self, DbErr>
     where
         C: ConnectionTrait,
     {
-        Err(DbErr::Custom("a message is never deleted: clear its dialogue instead".to_owned()))
+        Err(DbErr::Custom("a message is never deleted: clear it, or its dialogue, instead".to_owned()))
     }
 }
 
@@ -78,6 +79,24 @@ impl Entity {
     #[must_use]
     pub fn find_deleted() -> Select<Self> {
         Self::find_with_deleted().filter(Column::DeletedAt.is_not_null())
+    }
+
+    /// Soft delete of one message, dated by the server's clock; a deleted one keeps its date.
+    #[must_use]
+    pub fn clear_by_id(id: i32) -> UpdateMany<Self> {
+        Self::update_many()
+            .col_expr(Column::DeletedAt, Expr::current_timestamp())
+            .filter(Column::Id.eq(id))
+            .filter(Column::DeletedAt.is_null())
+    }
+
+    /// Brings back one deleted message.
+    #[must_use]
+    pub fn restore_by_id(id: i32) -> UpdateMany<Self> {
+        Self::update_many()
+            .col_expr(Column::DeletedAt, Expr::null())
+            .filter(Column::Id.eq(id))
+            .filter(Column::DeletedAt.is_not_null())
     }
 
     /// Closed: it takes a value that cannot be made, so that no call compiles.

@@ -1,7 +1,9 @@
 //! The application's role: what it writes goes on being written while the service's migrations run.
 
+use chat_migration::entity::prelude::Messages;
 use chat_migration::service;
 use migration_testing::Scratch;
+use sea_orm::Database;
 
 #[tokio::test]
 async fn a_role_that_owns_nothing_writes_before_between_and_after_all_migrations() {
@@ -13,4 +15,16 @@ async fn a_role_that_owns_nothing_writes_before_between_and_after_all_migrations
         "DELETE FROM messages",
     ];
     scratch.expand_beside_application(&statements).await;
+}
+
+/// Another team's table of the same name in `public` is not taken for the service's own.
+#[tokio::test]
+async fn the_application_finds_its_own_tables() {
+    let scratch = Scratch::new(service()).await;
+    scratch.up_contract().await;
+    scratch.execute("CREATE TABLE public.messages (other_teams integer)").await;
+    let plain = Database::connect(scratch.url()).await.unwrap();
+    Messages::find().all(&plain).await.unwrap_err();
+    let own = Database::connect(chat_migration::connect_options(scratch.url())).await.unwrap();
+    assert!(Messages::find().all(&own).await.unwrap().is_empty());
 }

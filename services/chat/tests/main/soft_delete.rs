@@ -69,6 +69,20 @@ async fn one_clear_is_undone_without_the_others() {
 }
 
 #[tokio::test]
+async fn one_message_is_cleared_and_restored() {
+    let scratch = two_dialogues().await;
+    let db = scratch.db();
+    let before = scratch.table_digest("messages").await;
+    assert_eq!(Entity::clear_by_id(2).exec(db).await.unwrap().rows_affected, 1);
+    assert_eq!(Entity::clear_by_id(2).exec(db).await.unwrap().rows_affected, 0, "cleared once, dated once");
+    assert_eq!(DIALOGUE.history(10).all(db).await.unwrap().len(), 1);
+    assert_eq!(OTHER.history(10).all(db).await.unwrap().len(), 2);
+    assert_eq!(Entity::restore_by_id(2).exec(db).await.unwrap().rows_affected, 1);
+    assert_eq!(Entity::restore_by_id(2).exec(db).await.unwrap().rows_affected, 0);
+    assert_eq!(scratch.table_digest("messages").await, before);
+}
+
+#[tokio::test]
 async fn creation_and_deletion_are_dated_by_one_clock_in_any_time_zone() {
     let scratch = two_dialogues().await;
     for zone in ["UTC", "Asia/Tokyo", "America/St_Johns"] {

@@ -1,6 +1,10 @@
 //! The application's role: what it writes goes on being written while the service's migrations run.
 
 use crate::support::realistic;
+use migration_testing::Scratch;
+use profochatbot_migration::entity::run;
+use profochatbot_migration::service;
+use sea_orm::{Database, EntityTrait};
 
 /// Writes to each table of the single-tenant application, with bots that nobody has named before. A course that has
 /// deployments stays.
@@ -35,4 +39,16 @@ async fn a_role_that_owns_nothing_writes_before_between_and_after_all_expand_ste
     let scratch = realistic().await;
     scratch.expand_beside_application(&STATEMENTS).await;
     scratch.verify().await;
+}
+
+/// Another team's table of the same name in `public` is not taken for the service's own.
+#[tokio::test]
+async fn the_application_finds_its_own_tables() {
+    let scratch = Scratch::new(service()).await;
+    scratch.up_contract().await;
+    scratch.execute("CREATE TABLE public.run (other_teams integer)").await;
+    let plain = Database::connect(scratch.url()).await.unwrap();
+    run::Entity::find().all(&plain).await.unwrap_err();
+    let own = Database::connect(profochatbot_migration::connect_options(scratch.url())).await.unwrap();
+    assert!(run::Entity::find().all(&own).await.unwrap().is_empty());
 }
