@@ -7,6 +7,7 @@
 
 mod support;
 
+mod artifacts;
 mod contract;
 mod down;
 mod embedded;

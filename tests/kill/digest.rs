@@ -32,7 +32,8 @@ const CURSORS: &str = "migration_backfill_";
 /// The definitions of all that is in a schema but for bookkeeping, and what is unfinished: backfills, and indexes that
 /// `pg_dump` leaves out because they are invalid.
 pub(crate) fn schema(database: &Database, schema: &str) -> String {
-    let dump = migration_testing::dump_schema(database, schema).unwrap();
+    let dump =
+        migration_testing::dump_schema(database, schema, &migration_kit::version_table(schema)).unwrap();
     // A column that is made again comes last.
     let mut text: String = dump
         .lines()

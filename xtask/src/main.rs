@@ -1,6 +1,5 @@
 //! The tasks of the services' developers. `cargo xtask migrate` is the command line over all services.
 
-mod artifacts;
 mod bench;
 mod services;
 
@@ -9,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use migration_cli::{Arguments, Program};
-use services::{program_called, services};
+use services::program_called;
 
 /// Tasks of this workspace.
 #[derive(Debug, Parser)]
@@ -25,12 +24,32 @@ enum Task {
     #[command(version, display_name = "migrate")]
     Migrate(Box<Arguments>),
     /// Make `migrations.lock` and `schema.sql` of each service from its migrations, or check that they are current
-    Artifacts(artifacts::Arguments),
+    Artifacts(ArtifactsArguments),
     /// Measure what the command line costs, against `psql` running the same SQL
     Bench(bench::BenchArguments),
     /// The command line over services that only the benchmarks know
     #[command(hide = true)]
     Synthetic(bench::SyntheticArguments),
+}
+
+/// Where the services are.
+const SERVICES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../services");
+
+/// Arguments of `cargo xtask artifacts`.
+#[derive(Debug, clap::Args)]
+struct ArtifactsArguments {
+    /// Write nothing; exit with 1 if a file is not what its migrations do
+    #[arg(long)]
+    check: bool,
+    /// Services whose files are made; without any, all
+    services: Vec<String>,
+}
+
+/// The arguments of the command line over all services.
+#[derive(Parser)]
+struct Migrate {
+    #[command(flatten)]
+    arguments: Arguments,
 }
 
 fn main() -> ExitCode {
@@ -40,10 +59,7 @@ fn main() -> ExitCode {
     };
     match task {
         Task::Migrate(arguments) => migration_cli::execute(program(), *arguments),
-        Task::Artifacts(arguments) => match migration_cli::services(services) {
-            Ok(services) => reported(artifacts::execute(&arguments, services)),
-            Err(error) => refused(&error),
-        },
+        Task::Artifacts(arguments) => migration_cli::execute(program(), arguments.of_migrate()),
         Task::Bench(arguments) => reported(bench::run(arguments).map(|()| ExitCode::SUCCESS)),
         Task::Synthetic(arguments) => {
             let (program, arguments) = arguments.program();
@@ -61,12 +77,41 @@ fn reported(result: anyhow::Result<ExitCode>) -> ExitCode {
     })
 }
 
-/// Prints why the services cannot be made.
-fn refused(error: &anyhow::Error) -> ExitCode {
-    let error = clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{error:#}\n"));
-    migration_cli::usage(&program(), &error)
+impl ArtifactsArguments {
+    /// The same for the command line over all services.
+    fn of_migrate(self) -> Arguments {
+        let fixed = ["migrate", "artifacts", "--directory", SERVICES].into_iter().map(str::to_owned);
+        let check = self.check.then(|| "--check".to_owned());
+        Migrate::parse_from(fixed.chain(check).chain(self.services)).arguments
+    }
 }
 
 fn program() -> Program {
     program_called("cargo xtask migrate")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::services::services;
+
+    /// Without its lock file a service knows neither its locks nor that a migration was edited, and nothing else fails.
+    #[test]
+    fn every_service_has_its_lock_file_and_every_migration_its_name_and_its_checks() {
+        let mut lacking = Vec::new();
+        for service in services() {
+            if service.lock_file().is_none() {
+                lacking.push(format!("`{}` lacks `with_lock_file`", service.name()));
+            }
+            for migration in service.migrations() {
+                let name = migration.name();
+                if migration.details().checks.is_empty() {
+                    lacking.push(format!("`{name}` verifies nothing"));
+                }
+                if !name.is_conventional() {
+                    lacking.push(format!("`{name}`: a migration is called `mYYYYMMDD_HHMMSS_verb_noun`"));
+                }
+            }
+        }
+        assert_eq!(lacking, [""; 0]);
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! It is as long as the help, which is read as a whole.
 
+#[cfg(feature = "rehearsal")]
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -263,6 +265,20 @@ pub(crate) enum Command {
     /// Manage the embedded PostgreSQL that is used where no DATABASE_URL is set
     #[command(subcommand, after_help = help::DB)]
     Db(DbCommand),
+    /// Write `migrations.lock` and `schema.sql` of each service, from a run of all migrations on a server of its own
+    #[cfg(feature = "rehearsal")]
+    #[command(after_help = help::ARTIFACTS)]
+    Artifacts {
+        /// Services whose files are written; all if none is named
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+        /// Directory that has a directory of each service's name
+        #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+        directory: PathBuf,
+        /// Write nothing; exit with 1 if a file is not what its migrations do
+        #[arg(long)]
+        check: bool,
+    },
     /// Print a completion script for a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions {

@@ -111,6 +111,12 @@ Examples:
   db start                 start the embedded PostgreSQL and leave it running
   db status                show whether it runs, where it is and how large";
 
+#[cfg(feature = "rehearsal")]
+pub(crate) const ARTIFACTS: &str = "\
+Examples:
+  artifacts --directory services     write the files of all services, `services/chat/migrations.lock` and so on
+  artifacts chat --check             check those of one in `./chat`; write nothing";
+
 pub(crate) const COMPLETIONS: &str = "\
 Examples, for the shell that you use now and for every new one:
   source <(… completions bash)

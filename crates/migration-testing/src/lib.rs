@@ -9,7 +9,6 @@
 //! version table back. Migrations run as they do in production otherwise: locked, isolated, verified, journalled.
 
 mod application;
-mod dump;
 mod query;
 mod run;
 
@@ -23,7 +22,7 @@ use postgres_sandbox::{Cluster, Database};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 pub use application::Application;
-pub use dump::dump_schema;
+pub use migration_rehearsal::dump_schema;
 pub use run::ScratchError;
 
 /// A database of its own for one test, with one service in it or several. It is dropped with this value.
@@ -173,7 +172,9 @@ impl Scratch {
     /// # Panics
     /// If `pg_dump` fails.
     pub async fn dump_schema(&self) -> String {
-        dump_schema(&self.database, self.service().default_schema()).unwrap_or_else(|error| fail(&error))
+        let service = self.service();
+        dump_schema(&self.database, service.default_schema(), service.version_table())
+            .unwrap_or_else(|error| fail(&error))
     }
 
     /// A pool whose `search_path` is exactly the service's schema.

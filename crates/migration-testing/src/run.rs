@@ -107,7 +107,9 @@ impl Scratch {
 
     /// Runs to the end or to the first failure; the number of migrations that were done.
     async fn run(&self, goal: &Goal) -> Result<usize, ScratchError> {
-        let report = run(&self.deployment, goal, &Self::options()).await?;
+        let options = Self::options();
+        // A run is a large future: on the heap, it leaves the stack to what it calls.
+        let report = Box::pin(run(&self.deployment, goal, &options)).await?;
         match report.failures.into_iter().next() {
             Some(error) => Err(error.into()),
             None => Ok(report.done.len()),

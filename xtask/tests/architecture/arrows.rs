@@ -7,13 +7,35 @@ use cargo_metadata::{Dependency, DependencyKind, Metadata, MetadataCommand, Pack
 use crate::{nothing_wrong, read, relative, root, services};
 
 /// What each crate may depend on within the workspace, other than for its tests.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("migration-plan", &[]),
     ("postgres-sandbox", &[]),
     ("migration-kit", &["migration-plan"]),
     ("migration-coordinator", &["migration-kit", "migration-plan"]),
-    ("migration-cli", &["migration-coordinator", "migration-kit", "migration-plan", "postgres-sandbox"]),
-    ("migration-testing", &["migration-coordinator", "migration-kit", "migration-plan", "postgres-sandbox"]),
+    (
+        "migration-rehearsal",
+        &["migration-coordinator", "migration-kit", "migration-plan", "postgres-sandbox"],
+    ),
+    (
+        "migration-cli",
+        &[
+            "migration-coordinator",
+            "migration-kit",
+            "migration-plan",
+            "migration-rehearsal",
+            "postgres-sandbox",
+        ],
+    ),
+    (
+        "migration-testing",
+        &[
+            "migration-coordinator",
+            "migration-kit",
+            "migration-plan",
+            "migration-rehearsal",
+            "postgres-sandbox",
+        ],
+    ),
 ];
 
 /// What a service may depend on within the workspace, and what only its command line may.
@@ -22,6 +44,9 @@ const SERVICE_CLI: [&str; 1] = ["migration-cli"];
 
 /// What a service's tests may depend on besides.
 const SERVICE_TESTS: [&str; 3] = ["migration-coordinator", "migration-testing", "postgres-sandbox"];
+
+/// What `xtask` may depend on besides the services.
+const XTASK: [&str; 3] = ["migration-cli", "migration-kit", "postgres-sandbox"];
 
 /// What draws and reads a command line.
 const TERMINAL: [&str; 5] = ["anstream", "anstyle", "clap", "clap_complete", "indicatif"];
@@ -166,6 +191,30 @@ fn every_service_is_known_to_xtask() {
 }
 
 #[test]
+fn xtask_has_no_logic_of_the_engine() {
+    let metadata = metadata();
+    let mut wrong = Vec::new();
+    let xtask =
+        package(&metadata, "xtask").dependencies.iter().filter(|dependency| dependency.path.is_some());
+    for name in
+        xtask.filter(|dependency| !is_for_tests(dependency)).map(|dependency| dependency.name.as_str())
+    {
+        if !XTASK.contains(&name) && !is_service(&metadata, name) {
+            wrong.push(format!("xtask must not depend on {name}"));
+        }
+    }
+    nothing_wrong(&wrong);
+}
+
+#[test]
+fn a_command_line_contains_no_rehearsal_unless_it_asks_for_it() {
+    for service in services() {
+        let tree = tree(&["--package", &format!("{service}-migration")]);
+        assert!(contains(&tree, "migration-cli") && !contains(&tree, "migration-rehearsal"), "{tree}");
+    }
+}
+
+#[test]
 fn an_application_on_async_std_contains_no_tokio() {
     let tree = tree(&["--package", "async-std-application", "--features", "runtime-async-std"]);
     assert!(contains(&tree, "async-std") && contains(&tree, "sqlx-postgres"), "{tree}");
@@ -178,7 +227,12 @@ fn an_application_that_embeds_its_service_contains_no_command_line() {
         let package = format!("{service}-migration");
         let tree = tree(&["--package", &package, "--no-default-features", "--features", "runtime-tokio"]);
         assert!(contains(&tree, "tokio"), "{tree}");
-        for name in TERMINAL.iter().chain(&["migration-cli", "migration-coordinator", "postgres-sandbox"]) {
+        for name in TERMINAL.iter().chain(&[
+            "migration-cli",
+            "migration-coordinator",
+            "migration-rehearsal",
+            "postgres-sandbox",
+        ]) {
             assert!(!contains(&tree, name), "`{package}` contains `{name}`:\n{tree}");
         }
     }

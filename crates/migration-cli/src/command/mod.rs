@@ -1,5 +1,7 @@
 //! The commands, one module a group. Each gives the exit that it ends with; an error is printed by its caller.
 
+#[cfg(feature = "rehearsal")]
+mod artifacts;
 mod completions;
 mod databases;
 mod db;
@@ -44,6 +46,10 @@ pub(crate) async fn run(
 }
 
 fn only_reads(command: &Command) -> bool {
+    #[cfg(feature = "rehearsal")]
+    if matches!(command, Command::Artifacts { .. }) {
+        return true;
+    }
     matches!(
         command,
         Command::Status { .. }
@@ -89,6 +95,10 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         Command::Task { words } => task::task(context, words, cancellation).await,
         Command::Psql { service, arguments } => psql::psql(context, &service, &arguments),
         Command::Db(command) => db::db(context, &command),
+        #[cfg(feature = "rehearsal")]
+        Command::Artifacts { services, directory, check } => {
+            artifacts::artifacts(context, &services, &directory, check).await
+        }
         Command::Completions { shell } => completions::completions(context, shell),
     }
 }

@@ -7,15 +7,17 @@ use postgres_sandbox::{Database, SandboxError};
 const BOOKKEEPING: [&str; 4] =
     ["seaql_migrations_*", "migration_journal_*", "migration_backfill_*", "migration_reject_*"];
 
-/// One schema of a database as `pg_dump` writes it, without settings, comments and the coordinator's own tables.
+/// One schema of a database as `pg_dump` writes it, without settings, comments, the version table and the other tables of
+/// the coordinator.
 ///
 /// # Errors
 /// [`SandboxError`] if `pg_dump` fails.
-pub fn dump_schema(database: &Database, schema: &str) -> Result<String, SandboxError> {
+pub fn dump_schema(database: &Database, schema: &str, version_table: &str) -> Result<String, SandboxError> {
     let schema = quote_identifier(schema);
     let mut args = vec!["--schema-only".to_owned(), "--no-owner".to_owned(), "--no-privileges".to_owned()];
     args.push(format!("--schema={schema}"));
     args.extend(BOOKKEEPING.map(|tables| format!("--exclude-table={schema}.{tables}")));
+    args.push(format!("--exclude-table={schema}.{}", quote_identifier(version_table)));
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     Ok(normalise(&database.pg_dump(&args)?))
 }

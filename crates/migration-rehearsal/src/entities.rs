@@ -1,4 +1,4 @@
-//! Whether the entities of a service have every column of its schema.
+//! Whether the sea-orm entities of a service have every column of its schema.
 //!
 //! Both are read as text: `schema.sql` as `pg_dump` writes it, the entities as sea-orm's derive macro takes them. A column that
 //! an entity has and the schema lacks fails the service's own tests at the first query, so it is not looked for here.
@@ -8,26 +8,31 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use anyhow::Context;
+use crate::{Artifacts, RehearsalError};
 
-use super::generate::Artifacts;
+impl Artifacts {
+    /// Columns of the service's tables that their sea-orm entity in `DIRECTORY/src/entity` lacks, one sentence each. Tables
+    /// without an entity are passed over.
+    ///
+    /// # Errors
+    /// [`RehearsalError::File`] for a file that cannot be read.
+    pub fn lacking_columns(&self, directory: &Path) -> Result<Vec<String>, RehearsalError> {
+        lacking(directory, self)
+    }
+}
 
-/// Columns of the service's tables that their entity lacks, a sentence each. Tables without an entity are passed over.
-///
-/// # Errors
-/// A file that cannot be read.
-pub(super) fn lacking(services: &Path, artifacts: &Artifacts) -> anyhow::Result<Vec<String>> {
-    let directory = services.join(artifacts.service.as_str()).join("src/entity");
+fn lacking(directory: &Path, artifacts: &Artifacts) -> Result<Vec<String>, RehearsalError> {
+    let directory = directory.join("src/entity");
     let files = match fs::read_dir(&directory) {
         Ok(files) => files,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).with_context(|| format!("`{}`", directory.display())),
+        Err(error) => return Err(RehearsalError::reading(&directory)(error)),
     };
     let tables = tables(&artifacts.schema);
     let mut lacking = Vec::new();
     for file in files {
-        let path = file?.path();
-        let text = fs::read_to_string(&path).with_context(|| format!("`{}`", path.display()))?;
+        let path = file.map_err(RehearsalError::reading(&directory))?.path();
+        let text = fs::read_to_string(&path).map_err(RehearsalError::reading(&path))?;
         let Some((table, fields)) = entity(&text) else { continue };
         for column in tables.get(table).into_iter().flatten().filter(|column| !fields.contains(column)) {
             let service = &artifacts.service;
@@ -84,8 +89,8 @@ mod tests {
 
     #[test]
     fn a_column_that_the_entity_lacks_is_named() {
-        let services = std::env::temp_dir().join(format!("xtask-entities-{}", std::process::id()));
-        let directory = services.join("small/src/entity");
+        let service = std::env::temp_dir().join(format!("rehearsal-entities-{}", std::process::id()));
+        let directory = service.join("src/entity");
         fs::create_dir_all(&directory).unwrap();
         let entity = "#[sea_orm(table_name = \"item\")]\npub struct Model {\n    pub id: i32,\n    \
                       #[sea_orm(column_name = \"order\")]\n    pub position: i32,\n    pub r#type: String,\n}\n";
@@ -99,8 +104,8 @@ mod tests {
                 .to_owned(),
             faults: Vec::new(),
         };
-        let found = lacking(&services, &artifacts).unwrap();
+        let found = artifacts.lacking_columns(&service).unwrap();
         assert_eq!(found, ["`small`: the entity of `item` lacks the column `note`"]);
-        fs::remove_dir_all(services).unwrap();
+        fs::remove_dir_all(service).unwrap();
     }
 }

@@ -15,7 +15,7 @@ CREATE FUNCTION migration_trace.schema(wanted name) RETURNS jsonb LANGUAGE sql A
     WITH tables AS (
         SELECT c.oid, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = wanted AND c.relkind IN ('r', 'p')
-          AND c.relname NOT LIKE 'migration\_%' AND c.relname NOT LIKE 'seaql\_migrations\_%'
+          AND c.relname !~ '^(migration_(journal|backfill|reject)|seaql_migrations)_'
     )
     SELECT jsonb_build_object(
         'tables', (SELECT coalesce(jsonb_object_agg(oid::bigint, relname), '{}') FROM tables),
@@ -55,7 +55,7 @@ BEGIN
         IF created.command_tag = 'CREATE INDEX' THEN
             held := held || (SELECT jsonb_agg(jsonb_build_array(indrelid::bigint, 'ShareUpdateExclusiveLock'))
                              FROM pg_index WHERE indexrelid = created.objid);
-        ELSIF created.command_tag = 'CREATE TABLE' AND created.object_identity LIKE '%.migration\_journal\_%' THEN
+        ELSIF created.command_tag = 'CREATE TABLE' AND replace(created.object_identity, '"', '') LIKE '%.migration\_journal\_%' THEN
             EXECUTE format('ALTER TABLE %s ADD CHECK (migration_trace.journal(%s::regclass, migration, direction, outcome))',
                            created.object_identity, quote_literal(created.object_identity));
         END IF;

@@ -5,30 +5,35 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use anyhow::Context;
 use migration_kit::table_lock::LockMode;
 use migration_kit::{MigrationName, ServiceName};
 use migration_plan::Direction;
 use serde::Deserialize;
 
+use crate::RehearsalError;
+
 /// Opens the notes of `trace.sql`.
-pub(super) const NOTE: &str = "migration trace: ";
+pub(crate) const NOTE: &str = "migration trace: ";
 
 /// Opens the statements that are no migration's own.
 const BOOKKEEPING: &str = "/* migrate */";
 
 /// What one run of a migration in one direction did.
 #[derive(Debug)]
-pub(super) struct Traced {
-    pub(super) service: ServiceName,
-    pub(super) migration: MigrationName,
-    pub(super) direction: Direction,
+#[non_exhaustive]
+pub struct Traced {
+    /// The service.
+    pub service: ServiceName,
+    /// The migration.
+    pub migration: MigrationName,
+    /// Whether it was applied or reverted.
+    pub direction: Direction,
     /// Its statements in order, whitespace collapsed, with their parameters.
-    pub(super) statements: Vec<String>,
+    pub statements: Vec<String>,
     /// Locks on tables that existed before it, in no order.
-    pub(super) locks: Vec<(String, LockMode)>,
+    pub locks: Vec<(String, LockMode)>,
     /// Which table referred to which, before it or after.
-    pub(super) references: Vec<(String, String)>,
+    pub references: Vec<(String, String)>,
 }
 
 /// A line of the log; what else stands there is not needed.
@@ -77,27 +82,28 @@ struct Since {
 ///
 /// # Errors
 /// A line that is not what this server version is expected to write.
-pub(super) fn read(log: &str) -> anyhow::Result<Vec<Traced>> {
+pub(crate) fn read(log: &str) -> Result<Vec<Traced>, RehearsalError> {
     let mut sessions: HashMap<String, Since> = HashMap::new();
     let mut before: BTreeMap<String, Journal> = BTreeMap::new();
     let mut traced = Vec::new();
     for (index, text) in log.lines().enumerate() {
-        let line: Line =
-            serde_json::from_str(text).with_context(|| format!("line {} of the server's log", index + 1))?;
+        let not_understood = |text: &str| RehearsalError::Log { line: index + 1, text: text.to_owned() };
+        let line: Line = serde_json::from_str(text).map_err(|_| not_understood(text))?;
         // The coordinator names the migration in `application_name`, behind a colon, for as long as it runs.
         if !line.application_name.starts_with("migrate ") || !line.application_name.contains(':') {
             continue;
         }
         let since = sessions.entry(line.session_id.clone()).or_default();
         if let Some(note) = line.message.strip_prefix(NOTE) {
-            let note: Note = serde_json::from_str(note).with_context(|| format!("the note `{note}`"))?;
+            let note: Note = serde_json::from_str(note).map_err(|_| not_understood(note))?;
             for (relation, mode) in note.locks {
-                since.locks.push((relation, mode.parse()?));
+                since.locks.push((relation, mode.parse().map_err(|_| not_understood(&mode))?));
             }
             since.dropped_indexes.extend(note.dropped_indexes);
             if let Some(journal) = note.journal.filter(|journal| journal.outcome == "succeeded") {
                 let since = std::mem::take(since);
-                traced.push(since.done(&journal, before.get(&journal.service))?);
+                let done = since.done(&journal, before.get(&journal.service));
+                traced.push(done.ok_or_else(|| not_understood(&journal.migration))?);
                 before.insert(journal.service.clone(), journal);
             }
         } else if let Some(statement) = statement(&line) {
@@ -109,7 +115,8 @@ pub(super) fn read(log: &str) -> anyhow::Result<Vec<Traced>> {
 
 impl Since {
     /// What the session did since then was this migration. `before` is what the service's schema held when it began.
-    fn done(self, journal: &Journal, before: Option<&Journal>) -> anyhow::Result<Traced> {
+    /// `None` if the journal's names are none.
+    fn done(self, journal: &Journal, before: Option<&Journal>) -> Option<Traced> {
         let table = |relation| before.and_then(|before| before.tables.get(relation));
         let indexed = |index| before.and_then(|before| before.indexes.get(index));
         let mut locks: Vec<(String, LockMode)> = self
@@ -122,9 +129,9 @@ impl Since {
         locks.extend(of_indexes.map(|table| (table.clone(), LockMode::ShareUpdateExclusive)));
         let mut references = journal.references.clone();
         references.extend(before.into_iter().flat_map(|before| before.references.iter().cloned()));
-        Ok(Traced {
-            service: journal.service.parse()?,
-            migration: journal.migration.parse()?,
+        Some(Traced {
+            service: journal.service.parse().ok()?,
+            migration: journal.migration.parse().ok()?,
             direction: match journal.direction.as_str() {
                 "revert" => Direction::Revert,
                 _ => Direction::Apply,

@@ -7,15 +7,14 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
 use migration_coordinator::{Caller, Cancellation, Deployment, Goal, Placement, Report, RunOptions, run};
 use migration_kit::table_lock::Policy;
 use migration_kit::{Phase, Service, ServiceName, quote_identifier};
 use migration_plan::{ContractSteps, Selection, TargetPoint, UnknownApplied};
-use migration_testing::dump_schema;
 use postgres_sandbox::{Cluster, Database};
 
-use super::trace::{self, NOTE, Traced};
+use crate::trace::{self, NOTE};
+use crate::{RehearsalError, Traced, dump_schema};
 
 /// Every statement goes to the log as JSON, in English, and nobody cleans up beside the migrations.
 const SETTINGS: [(&str, &str); 9] = [
@@ -33,31 +32,26 @@ const SETTINGS: [(&str, &str); 9] = [
 /// How long the server may take to write its log out.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the sandbox has seen.
-pub(super) struct Seen {
-    /// Each migration once a direction.
-    pub(super) traced: Vec<Traced>,
-    /// Each service and its schema after all migrations.
-    pub(super) schemas: Vec<(ServiceName, String)>,
+/// What the server saw.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Rehearsal {
+    /// Each migration once per direction, in the order in which they ended.
+    pub traced: Vec<Traced>,
+    /// Each service and its schema after all migrations, as `pg_dump` writes it.
+    pub schemas: Vec<(ServiceName, String)>,
     /// Major version of the server.
-    pub(super) major: u32,
+    pub major: u32,
 }
 
 /// Applies all migrations of all services, contract steps too, then reverts what can be reverted.
 ///
 /// # Errors
-/// No server, a migration that fails, or a log that cannot be read.
-pub(super) async fn run_all(services: Vec<Service>) -> anyhow::Result<Seen> {
+/// [`RehearsalError`]: there is no server, a migration fails, or the server's log cannot be read.
+pub async fn rehearse(services: Vec<Service>) -> Result<Rehearsal, RehearsalError> {
     let builder =
         SETTINGS.iter().fold(Cluster::builder(), |builder, (name, value)| builder.setting(name, value));
-    let cluster = builder.start().map_err(|error| {
-        let hint = error.hint();
-        let error = anyhow::Error::new(error);
-        match hint {
-            Some(hint) => error.context(hint),
-            None => error,
-        }
-    })?;
+    let cluster = builder.start()?;
     let database = cluster.create_database()?;
     database.psql(include_str!("trace.sql"))?;
     let deployment = place(services, &database)?;
@@ -65,27 +59,27 @@ pub(super) async fn run_all(services: Vec<Service>) -> anyhow::Result<Seen> {
     apply(&deployment, &database).await?;
     let mut schemas = Vec::new();
     for (service, schema, _) in deployment.services() {
-        schemas.push((service.name().clone(), dump_schema(&database, schema)?));
+        schemas.push((service.name().clone(), dump_schema(&database, schema, service.version_table())?));
     }
     revert(&deployment).await?;
     let traced = trace::read(&log(&cluster, &database)?)?;
-    Ok(Seen { traced, schemas, major: cluster.binaries().server_version().major })
+    Ok(Rehearsal { traced, schemas, major: cluster.binaries().server_version().major })
 }
 
-fn place(services: Vec<Service>, database: &Database) -> anyhow::Result<Deployment> {
+fn place(services: Vec<Service>, database: &Database) -> Result<Deployment, RehearsalError> {
     let mut placements = Vec::new();
     for service in services {
         let schema = service.default_schema().to_owned();
         placements.push(Placement {
             schema,
-            url: database.url().parse()?,
+            url: database.url().parse().expect("the sandbox makes well-formed addresses"),
             service: service.with_lock_file(""),
         });
     }
     Ok(Deployment::new(placements)?)
 }
 
-async fn apply(deployment: &Deployment, database: &Database) -> anyhow::Result<()> {
+async fn apply(deployment: &Deployment, database: &Database) -> Result<(), RehearsalError> {
     let goal = |contract| Goal::Apply { selections: Vec::new(), contract, unknown: UnknownApplied::Refuse };
     carry_out(deployment, &goal(ContractSteps::HoldBack)).await?;
     // What comes after a contract step was held back with it, and one after that soaks anew.
@@ -95,13 +89,13 @@ async fn apply(deployment: &Deployment, database: &Database) -> anyhow::Result<(
         match (report.done.is_empty(), report.held_back.first()) {
             (false, _) => {}
             (true, None) => return Ok(()),
-            (true, Some(held_back)) => bail!("`{}` is held back", held_back.id),
+            (true, Some(held_back)) => return Err(RehearsalError::HeldBack { id: held_back.id.clone() }),
         }
     }
 }
 
 /// Lets the longest soak time pass, as far as the version tables tell.
-fn let_soak(deployment: &Deployment, database: &Database) -> anyhow::Result<()> {
+fn let_soak(deployment: &Deployment, database: &Database) -> Result<(), RehearsalError> {
     for (service, schema, _) in deployment.services() {
         let soaks = service.known().migrations.into_iter().map(|migration| match migration.phase {
             Phase::Contract { soak } => soak.as_secs(),
@@ -115,7 +109,7 @@ fn let_soak(deployment: &Deployment, database: &Database) -> anyhow::Result<()> 
 }
 
 /// Reverts each service to its last migration that cannot be reverted, or wholly.
-async fn revert(deployment: &Deployment) -> anyhow::Result<()> {
+async fn revert(deployment: &Deployment) -> Result<(), RehearsalError> {
     let selection = |service: &Service| {
         let known = service.known().migrations;
         let last = known.iter().rfind(|migration| migration.irreversible.is_some());
@@ -126,9 +120,9 @@ async fn revert(deployment: &Deployment) -> anyhow::Result<()> {
     carry_out(deployment, &Goal::Revert { selections }).await.map(drop)
 }
 
-async fn carry_out(deployment: &Deployment, goal: &Goal) -> anyhow::Result<Report> {
+async fn carry_out(deployment: &Deployment, goal: &Goal) -> Result<Report, RehearsalError> {
     let options = RunOptions {
-        caller: Caller { host: "sandbox".to_owned(), tool: "xtask".to_owned() },
+        caller: Caller { host: "sandbox".to_owned(), tool: "migration-rehearsal".to_owned() },
         wait: Duration::ZERO,
         table_locks: Policy::default(),
         jobs: 4,
@@ -137,7 +131,8 @@ async fn carry_out(deployment: &Deployment, goal: &Goal) -> anyhow::Result<Repor
         new_beside: false,
         cancellation: Cancellation::default(),
     };
-    let mut report = run(deployment, goal, &options).await?;
+    // A run is a large future: on the heap, it leaves the stack to what it calls.
+    let mut report = Box::pin(run(deployment, goal, &options)).await?;
     match report.failures.pop() {
         Some(failure) => Err(failure.into()),
         None => Ok(report),
@@ -145,19 +140,19 @@ async fn carry_out(deployment: &Deployment, goal: &Goal) -> anyhow::Result<Repor
 }
 
 /// The log, once the server has written all of it: another process of the server collects and writes it.
-fn log(cluster: &Cluster, database: &Database) -> anyhow::Result<String> {
+fn log(cluster: &Cluster, database: &Database) -> Result<String, RehearsalError> {
     const END: &str = "the end";
     database.psql(&format!("DO $$ BEGIN RAISE LOG '{NOTE}{END}'; END $$"))?;
     let file = cluster.data_directory().join("log").join("trace.json");
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let text = fs::read_to_string(&file).with_context(|| format!("`{}`", file.display()))?;
+        let text = fs::read_to_string(&file).map_err(RehearsalError::reading(&file))?;
         let is_end = |line: &str| line.contains(&format!("\"message\":\"{NOTE}{END}\""));
         if let Some(index) = text.lines().position(is_end) {
             return Ok(text.lines().take(index).collect::<Vec<_>>().join("\n"));
         }
         if Instant::now() > deadline {
-            bail!("the server did not write its log out");
+            return Err(RehearsalError::LogUnfinished);
         }
         thread::sleep(Duration::from_millis(20));
     }

@@ -2,44 +2,41 @@
 
 use std::fmt::Write;
 
-use anyhow::Context;
 use migration_coordinator::{LockEntry, LockFile, RecordedLock};
 use migration_kit::table_lock::{LockMode, Reference, TableLock, referenced_first};
-use migration_kit::{MigrationName, Phase, Service, ServiceName};
+use migration_kit::{MigrationId, MigrationName, Phase, Service, ServiceName};
 use migration_plan::{Direction, KnownMigration};
 use sha2::{Digest, Sha256};
 
-use super::sandbox::{self, Seen};
-use super::trace::Traced;
+use crate::{Rehearsal, RehearsalError, Traced, rehearse};
 
 /// The generated files of one service, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Artifacts {
-    pub(super) service: ServiceName,
+pub struct Artifacts {
+    /// The service.
+    pub service: ServiceName,
     /// `migrations.lock`.
-    pub(super) lock_file: String,
+    pub lock_file: String,
     /// `schema.sql`.
-    pub(super) schema: String,
-    /// What is wrong with its migrations, a sentence each.
-    pub(super) faults: Vec<String>,
+    pub schema: String,
+    /// What is wrong with its migrations, one sentence each.
+    pub faults: Vec<String>,
 }
 
-/// Makes the files of all services. All of them run: one may require migrations of another.
+/// Rehearses all migrations of all services and makes the services' files. All of them run: one may require migrations of
+/// another.
 ///
 /// # Errors
-/// No server, or a migration that fails.
-pub(super) async fn generate(services: Vec<Service>) -> anyhow::Result<Vec<Artifacts>> {
-    let known: Vec<_> = services.iter().map(Service::known).collect();
-    let seen = sandbox::run_all(services).await?;
+/// [`RehearsalError`]: there is no server, or a migration fails.
+pub async fn artifacts(services: Vec<Service>) -> Result<Vec<Artifacts>, RehearsalError> {
+    let known: Vec<_> =
+        services.iter().map(|service| (service.known(), service.version_table().to_owned())).collect();
+    let seen = Box::pin(rehearse(services)).await?;
     let mut artifacts = Vec::new();
-    for service in known {
+    for (service, version_table) in known {
         let (mut entries, mut faults) = (Vec::new(), Vec::new());
         for migration in &service.migrations {
-            let entry = entry(&seen, &service.name, migration)?;
-            if !migration.name.is_conventional() {
-                let name = format!("{}:{}", service.name, migration.name);
-                faults.push(format!("`{name}`: a migration is called `mYYYYMMDD_HHMMSS_verb_noun`"));
-            }
+            let entry = entry(&seen, &service.name, &version_table, migration)?;
             let does_nothing = |checksum: &str| checksum == self::checksum(&[]);
             if entry.revert_checksum.as_deref().is_some_and(does_nothing) && !does_nothing(&entry.checksum) {
                 faults.push(format!(
@@ -59,9 +56,15 @@ pub(super) async fn generate(services: Vec<Service>) -> anyhow::Result<Vec<Artif
     Ok(artifacts)
 }
 
-fn entry(seen: &Seen, service: &ServiceName, migration: &KnownMigration) -> anyhow::Result<LockEntry> {
-    let applied = find(seen, service, &migration.name, Direction::Apply)
-        .with_context(|| format!("`{service}:{}` left no trace in the server's log", migration.name))?;
+fn entry(
+    seen: &Rehearsal,
+    service: &ServiceName,
+    version_table: &str,
+    migration: &KnownMigration,
+) -> Result<LockEntry, RehearsalError> {
+    let applied = find(seen, service, &migration.name, Direction::Apply).ok_or_else(|| {
+        RehearsalError::NoTrace { id: MigrationId { service: service.clone(), name: migration.name.clone() } }
+    })?;
     let reverted = find(seen, service, &migration.name, Direction::Revert);
     Ok(LockEntry {
         phase: match migration.phase {
@@ -72,13 +75,13 @@ fn entry(seen: &Seen, service: &ServiceName, migration: &KnownMigration) -> anyh
         transactional: migration.transactional,
         checksum: checksum(&applied.statements),
         revert_checksum: reverted.map(|reverted| checksum(&reverted.statements)),
-        apply: locks(applied),
-        revert: reverted.map(locks).unwrap_or_default(),
+        apply: locks(applied, version_table),
+        revert: reverted.map(|reverted| locks(reverted, version_table)).unwrap_or_default(),
     })
 }
 
 fn find<'s>(
-    seen: &'s Seen,
+    seen: &'s Rehearsal,
     service: &ServiceName,
     migration: &MigrationName,
     direction: Direction,
@@ -103,11 +106,14 @@ fn checksum(statements: &[String]) -> String {
 }
 
 /// The locks in the order in which everybody takes them, each table once in its strongest mode. Those that no statement
-/// of an application conflicts with, or only a stronger lock does, are left out.
-fn locks(traced: &Traced) -> Vec<RecordedLock> {
+/// of an application conflicts with, or only a stronger lock does, are left out, and so is the version table.
+fn locks(traced: &Traced, version_table: &str) -> Vec<RecordedLock> {
     // All tables are the service's, so the schema, which its user may choose, does not matter.
     let name = |table: &str| (String::new(), table.to_owned());
-    let strong = traced.locks.iter().filter(|(_, mode)| *mode >= LockMode::ShareUpdateExclusive);
+    let strong = traced
+        .locks
+        .iter()
+        .filter(|(table, mode)| table != version_table && *mode >= LockMode::ShareUpdateExclusive);
     let locks = strong.map(|(table, mode)| TableLock::new("", table, *mode)).collect();
     let references: Vec<Reference> = traced
         .references
@@ -118,10 +124,10 @@ fn locks(traced: &Traced) -> Vec<RecordedLock> {
     ordered.into_iter().map(|TableLock { relation, mode, .. }| RecordedLock { relation, mode }).collect()
 }
 
-fn schema(seen: &Seen, service: &ServiceName) -> String {
+fn schema(seen: &Rehearsal, service: &ServiceName) -> String {
     let dump = seen.schemas.iter().find(|(name, _)| name == service).map_or("", |(_, dump)| dump);
     format!(
-        "-- Generated by `cargo xtask artifacts`. Commit it with the migration; do not edit it by hand.\n\
+        "-- Generated from the migrations. Commit it with them; do not edit it by hand.\n\
          -- The schema of `{service}` after all its migrations, contract steps included.\n\
          {VERSION}{}.\n\n{dump}",
         seen.major
@@ -132,13 +138,13 @@ fn schema(seen: &Seen, service: &ServiceName) -> String {
 const VERSION: &str = "-- As pg_dump writes it for PostgreSQL ";
 
 /// Major version of the server that wrote this `schema.sql`, if it says so. Others write some things differently.
-pub(super) fn major(schema: &str) -> Option<u32> {
+pub(crate) fn major(schema: &str) -> Option<u32> {
     let line = schema.lines().find_map(|line| line.strip_prefix(VERSION))?;
     line.trim_end_matches('.').parse().ok()
 }
 
 /// The lines of a file, but for the one that says which server wrote it.
-pub(super) fn unversioned(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn unversioned(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter(|line| !line.starts_with(VERSION))
 }
 
@@ -165,10 +171,12 @@ mod tests {
                 ("child", LockMode::AccessExclusive),
                 ("parent", LockMode::ShareRowExclusive),
                 ("read", LockMode::RowExclusive),
+                ("versions", LockMode::ShareRowExclusive),
             ],
             &[("child", "parent")],
         );
-        let recorded: Vec<_> = locks(&traced).iter().map(|l| format!("{} {}", l.relation, l.mode)).collect();
+        let recorded: Vec<_> =
+            locks(&traced, "versions").iter().map(|l| format!("{} {}", l.relation, l.mode)).collect();
         assert_eq!(recorded, ["parent SHARE ROW EXCLUSIVE", "child ACCESS EXCLUSIVE"]);
     }
 

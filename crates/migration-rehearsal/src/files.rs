@@ -1,38 +1,44 @@
-//! The files of the services in the source tree: comparing them with what was generated, and writing them.
+//! The files of a service in its source tree: comparing them with what was generated, and writing them.
 
 use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use migration_coordinator::LockFile;
 
-use super::generate::{Artifacts, major, unversioned};
+use crate::generate::{major, unversioned};
+use crate::{Artifacts, RehearsalError};
 
 /// A file that is not what was generated.
 #[derive(Debug)]
-pub(super) struct Stale {
-    pub(super) path: PathBuf,
-    /// What it says now; nothing if it does not exist.
-    pub(super) found: Option<String>,
-    /// What it should say.
-    pub(super) wanted: String,
+pub struct Stale {
+    /// The file.
+    pub path: PathBuf,
+    /// Its content; `None` if it does not exist.
+    pub found: Option<String>,
+    /// What was generated.
+    pub wanted: String,
 }
 
-/// The files of a service, which stand in a directory of its name, that are not what was generated.
-///
-/// # Errors
-/// A file that exists and cannot be read.
-pub(super) fn stale(services: &Path, artifacts: &Artifacts) -> anyhow::Result<Vec<Stale>> {
-    let directory = services.join(artifacts.service.as_str());
+impl Artifacts {
+    /// The service's files in this directory that are not what was generated.
+    ///
+    /// # Errors
+    /// [`RehearsalError::File`] for a file that exists and cannot be read.
+    pub fn stale(&self, directory: &Path) -> Result<Vec<Stale>, RehearsalError> {
+        stale(directory, self)
+    }
+}
+
+fn stale(directory: &Path, artifacts: &Artifacts) -> Result<Vec<Stale>, RehearsalError> {
     let mut stale = Vec::new();
     for (name, wanted) in [("migrations.lock", &artifacts.lock_file), ("schema.sql", &artifacts.schema)] {
         let path = directory.join(name);
         let found = match fs::read_to_string(&path) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error).with_context(|| format!("`{}`", path.display())),
+            Err(error) => return Err(RehearsalError::reading(&path)(error)),
         };
         // Which server wrote a schema is no difference; what it wrote may be one.
         if found.as_deref().is_none_or(|found| !unversioned(found).eq(unversioned(wanted))) {
@@ -43,23 +49,31 @@ pub(super) fn stale(services: &Path, artifacts: &Artifacts) -> anyhow::Result<Ve
 }
 
 impl Stale {
-    /// Writes the file.
+    /// Writes the file, and the directories above it where they are missing.
     ///
     /// # Errors
-    /// The file system's.
-    pub(super) fn write(&self) -> anyhow::Result<()> {
-        fs::write(&self.path, &self.wanted).with_context(|| format!("`{}`", self.path.display()))
+    /// [`RehearsalError::File`].
+    pub fn write(&self) -> Result<(), RehearsalError> {
+        let directories = self.path.parent().map_or(Ok(()), fs::create_dir_all);
+        directories
+            .and_then(|()| fs::write(&self.path, &self.wanted))
+            .map_err(|source| RehearsalError::File { action: "write", path: self.path.clone(), source })
     }
 
     /// The major versions of PostgreSQL that wrote the file and that wrote what was generated, if they are two: they
     /// write some things differently, so that nothing can be said of a difference.
-    pub(super) fn of_two_servers(&self) -> Option<(u32, u32)> {
+    #[must_use]
+    pub fn of_two_servers(&self) -> Option<(u32, u32)> {
         let (theirs, ours) = (major(self.found.as_deref()?)?, major(&self.wanted)?);
         (theirs != ours).then_some((theirs, ours))
     }
 
     /// The lines between what both texts begin and end with, as a unified diff shows them.
-    pub(super) fn difference(&self) -> String {
+    ///
+    /// # Panics
+    /// Never: writing to a string cannot fail.
+    #[must_use]
+    pub fn difference(&self) -> String {
         let found: Vec<&str> = self.found.as_deref().unwrap_or_default().lines().collect();
         let wanted: Vec<&str> = self.wanted.lines().collect();
         let same =
@@ -81,7 +95,8 @@ impl Stale {
     }
 
     /// Migrations that the file knew with another checksum: somebody may have applied them.
-    pub(super) fn edited(&self) -> Vec<String> {
+    #[must_use]
+    pub fn edited(&self) -> Vec<String> {
         let parse = |text: &str| LockFile::parse(text).unwrap_or_default();
         let (found, wanted) = (parse(self.found.as_deref().unwrap_or_default()), parse(&self.wanted));
         let entries = wanted.entries();

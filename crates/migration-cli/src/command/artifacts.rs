@@ -1,0 +1,157 @@
+//! `artifacts`: writes `migrations.lock` and `schema.sql` of each service from a rehearsal of all migrations, or checks that
+//! the files are current, that sea-orm entities have every column, and that what can be reverted has a `down`.
+//!
+//! It connects to no database but the rehearsal's own.
+
+use std::path::Path;
+
+use migration_kit::Service;
+use migration_plan::Catalog;
+use migration_rehearsal::{Artifacts, Stale};
+use serde::Serialize;
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
+
+use super::known;
+use crate::exit::Exit;
+use crate::program::Context;
+
+/// What `artifacts --json` prints.
+#[derive(Serialize)]
+struct Document {
+    schema: &'static str,
+    command: &'static str,
+    services: Vec<ServiceDocument>,
+}
+
+/// The files of one service, and what is wrong with its migrations.
+#[derive(Serialize)]
+struct ServiceDocument {
+    name: String,
+    files: Vec<FileDocument>,
+    faults: Vec<String>,
+}
+
+/// A file that was not what was generated.
+#[derive(Serialize)]
+struct FileDocument {
+    path: String,
+    outcome: Outcome,
+    /// Migrations that the file had with another checksum.
+    edited: Vec<String>,
+}
+
+/// What happened to a file.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Written,
+    Stale,
+    /// Another major version of PostgreSQL wrote it, which writes some things differently.
+    NotChecked,
+}
+
+pub(super) async fn artifacts(
+    context: &Context,
+    services: &[String],
+    directory: &Path,
+    check: bool,
+) -> anyhow::Result<Exit> {
+    let all = context.program.services()?;
+    let catalog = Catalog::new(all.iter().map(Service::known).collect())?;
+    let wanted = services.iter().map(|name| known(&catalog, name)).collect::<Result<Vec<_>, _>>()?;
+    // What happens to the rehearsal's own database is nobody's news.
+    let rehearsed = migration_rehearsal::artifacts(all).with_subscriber(NoSubscriber::new());
+    let artifacts = Box::pin(rehearsed).await?;
+    let mut documents = Vec::new();
+    for artifacts in artifacts {
+        if wanted.is_empty() || wanted.contains(&artifacts.service) {
+            documents.push(of_service(context, &artifacts, directory, check)?);
+        }
+    }
+    let is_any = |outcome| {
+        documents.iter().flat_map(|service| &service.files).any(|file: &FileDocument| file.outcome == outcome)
+    };
+    let is_faulty = documents.iter().any(|service| !service.faults.is_empty());
+    let exit = if check && (is_faulty || is_any(Outcome::Stale)) { Exit::Failed } else { Exit::Done };
+    if context.output.is_human() {
+        hints(context, &documents, check);
+    } else {
+        let document = Document { schema: "migrate/v1", command: "artifacts", services: documents };
+        context.output.document(&document)?;
+    }
+    Ok(exit)
+}
+
+/// Compares the files of a service with what was generated, and writes them unless they are only checked.
+fn of_service(
+    context: &Context,
+    artifacts: &Artifacts,
+    directory: &Path,
+    check: bool,
+) -> anyhow::Result<ServiceDocument> {
+    let directory = directory.join(artifacts.service.as_str());
+    let mut faults = artifacts.faults.clone();
+    faults.extend(artifacts.lacking_columns(&directory)?);
+    for fault in &faults {
+        warn(context, fault);
+    }
+    let mut files = Vec::new();
+    for stale in artifacts.stale(&directory)? {
+        files.push(of_file(context, &stale, check)?);
+    }
+    Ok(ServiceDocument { name: artifacts.service.to_string(), files, faults })
+}
+
+fn of_file(context: &Context, stale: &Stale, check: bool) -> anyhow::Result<FileDocument> {
+    let path = stale.path.display().to_string();
+    let edited = stale.edited();
+    let outcome = match stale.of_two_servers() {
+        Some((theirs, ours)) if check => {
+            let versions = format!("PostgreSQL {theirs} wrote it, and this is PostgreSQL {ours}");
+            warn(context, &format!("`{path}` WAS NOT CHECKED: {versions}"));
+            Outcome::NotChecked
+        }
+        _ if check => {
+            say(context, &format!("`{path}` is stale\n{}\n", stale.difference()));
+            Outcome::Stale
+        }
+        _ => {
+            stale.write()?;
+            say(context, &format!("wrote `{path}`"));
+            Outcome::Written
+        }
+    };
+    Ok(FileDocument { path, outcome, edited })
+}
+
+/// What to do about files that are stale, and about migrations that were edited.
+fn hints(context: &Context, documents: &[ServiceDocument], check: bool) {
+    let files = || documents.iter().flat_map(|service| &service.files);
+    let changed = files().filter(|file| file.outcome != Outcome::NotChecked);
+    let edited: Vec<&str> = changed.flat_map(|file| &file.edited).map(String::as_str).collect();
+    if !edited.is_empty() {
+        let names = edited.join("`, `");
+        warn(context, &format!("`{names}` sends other SQL than it was recorded with"));
+        say(
+            context,
+            "hint: where it is applied, the next run is refused: restore it and write a new migration; if it is applied to \
+             your own private server only, run `db reset --yes`, then `artifacts`, and commit what it writes",
+        );
+    } else if check && files().any(|file| file.outcome == Outcome::Stale) {
+        say(context, "hint: run `artifacts` and commit what it writes");
+    }
+}
+
+fn warn(context: &Context, text: &str) {
+    say(context, &format!("{} {text}", context.output.paint.warn("WARNING:")));
+}
+
+/// Lines for people, shown also with `--quiet`.
+fn say(context: &Context, text: &str) {
+    if context.output.is_human() {
+        for line in text.lines() {
+            context.output.line(line);
+        }
+    }
+}

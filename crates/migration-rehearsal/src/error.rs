@@ -1,0 +1,63 @@
+//! Why a rehearsal has no result.
+
+use std::io;
+use std::path::PathBuf;
+
+use migration_coordinator::{DeploymentError, RunError};
+use migration_kit::MigrationId;
+use postgres_sandbox::SandboxError;
+
+/// Why migrations could not be rehearsed, or their files not be compared or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RehearsalError {
+    /// There is no server to rehearse on, or one of its programs failed.
+    #[error("the migrations could not be rehearsed")]
+    Server(#[from] SandboxError),
+    /// The services do not fit together.
+    #[error("the services could not be rehearsed")]
+    Services(#[from] DeploymentError),
+    /// A migration failed, or none began.
+    #[error("the rehearsal failed")]
+    Run(#[from] RunError),
+    /// A migration stayed pending.
+    #[error("`{id}` could not be rehearsed: it is held back")]
+    HeldBack {
+        /// The migration.
+        id: MigrationId,
+    },
+    /// The server's log is not what this version of PostgreSQL is expected to write.
+    #[error("line {line} of the server's log is not understood: {text}")]
+    Log {
+        /// Number of the line, from 1.
+        line: usize,
+        /// What was read.
+        text: String,
+    },
+    /// The server did not finish its log.
+    #[error("the server did not finish writing its log")]
+    LogUnfinished,
+    /// A migration was applied, and the server's log does not show it.
+    #[error("`{id}` left no trace in the server's log")]
+    NoTrace {
+        /// The migration.
+        id: MigrationId,
+    },
+    /// A file could not be read or written.
+    #[error("could not {action} `{}`", path.display())]
+    File {
+        /// What was done with it: `read`, `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl RehearsalError {
+    pub(crate) fn reading(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { action: "read", path, source }
+    }
+}

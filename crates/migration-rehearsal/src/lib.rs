@@ -1,0 +1,21 @@
+//! Runs all migrations aside, on a PostgreSQL server made for it, and reports what that server saw: the statements of each
+//! migration, the table locks it takes, and the schema that results.
+//!
+//! From this it makes two files per service, writes them and checks them: `migrations.lock`, which the service compiles in,
+//! and `schema.sql`, which is for reviewers. It connects to no database but its own, prints nothing, and reads neither
+//! arguments nor the environment.
+
+mod dump;
+mod entities;
+mod error;
+mod files;
+mod generate;
+mod sandbox;
+mod trace;
+
+pub use dump::dump_schema;
+pub use error::RehearsalError;
+pub use files::Stale;
+pub use generate::{Artifacts, artifacts};
+pub use sandbox::{Rehearsal, rehearse};
+pub use trace::Traced;
