@@ -28,6 +28,7 @@ mod refused;
 mod rejects;
 mod secrets;
 mod sessions;
+mod settings;
 mod standby;
 mod status;
 mod tasks;

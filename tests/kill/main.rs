@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod chain;
+#[path = "../support/digest.rs"]
 mod digest;
 mod rehearsal;
 mod relay;

@@ -1,5 +1,6 @@
 //! A database and a directory of one's own, and the real binary in them.
 
+pub(crate) mod digest;
 mod directory;
 pub(crate) mod filters;
 mod hanging;

@@ -228,8 +228,9 @@ pub(crate) async fn begin<C: ConnectionTrait>(
     Ok(Beginning { row, transaction, transaction_of_session })
 }
 
-/// The number of the session's transactions until now, this one included; those that only read count too.
-const NUMBER_IN_SESSION: &str = "(SELECT split_part(virtualxid, '/', 2)::int8 FROM pg_catalog.pg_locks \
+/// The number of the session's transactions until now, this one included; those that only read count too. The lock that tells
+/// it is listed twice for a moment when another session, an index build for one, begins to wait for it.
+const NUMBER_IN_SESSION: &str = "(SELECT max(split_part(virtualxid, '/', 2)::int8) FROM pg_catalog.pg_locks \
                                  WHERE locktype = 'virtualxid' AND pid = pg_catalog.pg_backend_pid())";
 
 /// Gives a reverted migration its row back if nothing was done since [`begin`], and returns whether that is so. It is sure

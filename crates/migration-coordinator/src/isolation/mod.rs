@@ -69,7 +69,23 @@ impl<'d> Outside<'d> {
     }
 }
 
-/// Asks what this transaction touched outside of what the service owns or declared, and sets `search_path` back to
+/// What earlier steps of a transaction touched: numbers of the server's, as the text of an array.
+pub(crate) struct Seen(String);
+
+impl Default for Seen {
+    /// Nothing: the transaction has just begun.
+    fn default() -> Self {
+        Self("{}".to_owned())
+    }
+}
+
+/// Asks what this transaction touched until now.
+pub(crate) async fn seen<C: ConnectionTrait>(tx: &C) -> Result<Seen, DbErr> {
+    let row = tx.query_one_raw(statement(&question::seen(), [])).await?;
+    row.map_or_else(|| Ok(Seen::default()), |row| row.try_get_by_index(0).map(Seen))
+}
+
+/// Asks what this transaction touched since then outside of what the service owns or declared, and sets `search_path` back to
 /// the service's schema: the migration may have changed it, and its checks run next.
 pub(crate) async fn touched<'d, C: ConnectionTrait>(
     tx: &C,
@@ -77,6 +93,7 @@ pub(crate) async fn touched<'d, C: ConnectionTrait>(
     placed: &Placed,
     migration: &MigrationName,
     outside: &Outside<'d>,
+    seen: &Seen,
 ) -> Result<Touched, DbErr> {
     let (schema, search_path, whole_schema) =
         (placed.schema.clone(), search_path(placed), !placed.shares_schema());
@@ -88,7 +105,7 @@ pub(crate) async fn touched<'d, C: ConnectionTrait>(
             return Ok(Touched { begun_at: row.try_get_by("begun_at")?, violations: Vec::new() });
         }
     }
-    let values = [schema.into(), whole_schema.into()];
+    let values = [schema.into(), whole_schema.into(), seen.0.as_str().into()];
     let rows = tx.query_all_raw(statement(&question::inside(&search_path), values)).await?;
     let begun_at = rows.first().map_or(Ok(0), |row| row.try_get_by("begun_at"))?;
     let mut objects = Vec::with_capacity(rows.len());

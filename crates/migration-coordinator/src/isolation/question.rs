@@ -125,8 +125,46 @@ pub(super) fn suspicion(schema: &str, search_path: &str) -> String {
     )
 }
 
+/// Numbers for all that the transaction touched until now, as one array, for [`inside`] to leave out: what earlier steps of
+/// the same transaction did.
+pub(super) fn seen() -> String {
+    let written = ["pg_class", "pg_proc", "pg_type", "pg_namespace"]
+        .into_iter()
+        .map(|catalog| (catalog, "oid"))
+        .chain([("pg_enum", "oid"), ("pg_extension", "oid")])
+        .chain(DATABASE_WIDE.map(|[_, catalog, number, ..]| (catalog, number)))
+        .map(|(catalog, number)| {
+            format!(
+                "UNION ALL SELECT {} FROM {catalog} x CROSS JOIN mine WHERE (SELECT {}) AND {}",
+                number_of_row(catalog, number),
+                may_be_written(catalog),
+                ours()
+            )
+        })
+        .collect::<Vec<_>>()
+        .join(" ");
+    format!(
+        "/* migrate */ WITH mine AS MATERIALIZED ({MINE}) \
+         SELECT ARRAY(SELECT {NUMBER_OF_LOCK} FROM pg_lock_status() WHERE pid = pg_backend_pid() AND granted {written})::text"
+    )
+}
+
+/// A number for a lock: what is locked, and how.
+const NUMBER_OF_LOCK: &str = "hashtextextended(concat_ws(' ', locktype, relation, classid, objid, mode), 0)";
+
+/// A number for the row `x` of a catalog that was written.
+fn number_of_row(catalog: &str, number: &str) -> String {
+    format!("hashtextextended(concat_ws(' ', '{catalog}', x.{number}), 0)")
+}
+
+/// Whether the row `x` of a catalog was written since [`seen`].
+fn is_new(catalog: &str, number: &str) -> String {
+    format!("{} <> ALL ($3::int8[])", number_of_row(catalog, number))
+}
+
 /// What the transaction touched; of an extension that it made or changed, the extension and none of its members. `$1` is the
-/// service's schema, `$2` whether all of the schema is its own. One row at least, with nulls where nothing was touched.
+/// service's schema, `$2` whether all of the schema is its own, `$3` what was [`seen`] before. One row at least, with nulls where
+/// nothing was touched.
 pub(super) fn inside(search_path: &str) -> String {
     let functions =
         written("function", "pg_proc", "proname", "pronamespace", "proowner", "created or replaced", "true");
@@ -153,21 +191,23 @@ pub(super) fn inside(search_path: &str) -> String {
             format!(
                 "UNION ALL SELECT '{kind}', '', {name}, {owner}::text, 'created or altered', \
                         '{catalog}'::regclass::oid::int8, x.{number}::int8 \
-                 FROM {catalog} x CROSS JOIN mine WHERE (SELECT {}) AND {} AND {condition}",
+                 FROM {catalog} x CROSS JOIN mine WHERE (SELECT {}) AND {} AND {condition} AND {}",
                 may_be_written(catalog),
-                ours()
+                ours(),
+                is_new(catalog, number)
             )
         })
         .join(" ");
     format!(
         "/* migrate */ WITH held AS MATERIALIZED (\
-           SELECT locktype, relation, classid, objid, mode FROM pg_locks WHERE pid = pg_backend_pid() AND granted), \
+           SELECT locktype, relation, classid, objid, mode FROM pg_locks WHERE pid = pg_backend_pid() AND granted \
+             AND {NUMBER_OF_LOCK} <> ALL ($3::int8[])), \
          mine AS MATERIALIZED ({MINE}), \
          made AS MATERIALIZED (SELECT x.oid FROM pg_extension x CROSS JOIN mine WHERE {ours}), \
          locked AS MATERIALIZED (SELECT relation, bool_or(mode <> 'RowExclusiveLock') AS altered FROM held \
            WHERE locktype = 'relation' AND mode {STRONGER} GROUP BY relation), \
          relations AS (SELECT relation AS oid, altered FROM locked \
-           UNION ALL SELECT x.oid, true FROM pg_class x CROSS JOIN mine WHERE {ours}), \
+           UNION ALL SELECT x.oid, true FROM pg_class x CROSS JOIN mine WHERE {ours} AND {new_relation}), \
          tables AS (SELECT coalesce(i.indrelid, d.refobjid, r.oid) AS oid, bool_or(r.altered) AS altered \
            FROM (SELECT r.* FROM relations r LEFT JOIN pg_class c ON c.oid = r.oid \
              WHERE r.altered OR c.relkind IS DISTINCT FROM 'S') AS r \
@@ -189,13 +229,13 @@ pub(super) fn inside(search_path: &str) -> String {
            UNION ALL SELECT 'type', n.nspname::text, t.typname::text, pg_get_userbyid(t.typowner)::text, 'altered', \
                   'pg_type'::regclass::oid::int8, t.oid::int8 \
            FROM pg_enum x JOIN pg_type t ON t.oid = x.enumtypid JOIN pg_namespace n ON n.oid = t.typnamespace CROSS JOIN mine \
-           WHERE {ours} AND {ELSEWHERE} \
+           WHERE {ours} AND {ELSEWHERE} AND {new_value} \
            UNION ALL SELECT 'schema', '', n.nspname::text, pg_get_userbyid(n.nspowner)::text, 'created or altered', \
                   'pg_namespace'::regclass::oid::int8, n.oid::int8 \
-           FROM pg_namespace n JOIN pg_namespace x USING (oid) CROSS JOIN mine WHERE {ours} AND {ELSEWHERE} AND n.nspname <> $1 \
+           FROM pg_namespace n JOIN pg_namespace x USING (oid) CROSS JOIN mine WHERE {ours} AND {ELSEWHERE} AND {new_schema} AND n.nspname <> $1 \
            UNION ALL SELECT 'extension', n.nspname::text, x.extname::text, pg_get_userbyid(x.extowner)::text, 'created or altered', \
                   'pg_extension'::regclass::oid::int8, x.oid::int8 \
-           FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace JOIN made ON made.oid = x.oid) \
+           FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace JOIN made ON made.oid = x.oid WHERE {new_extension}) \
          SELECT set_config('search_path', {search_path}, true), {BEGUN_AT} AS begun_at, t.kind, \
                 coalesce(t.schema, '') AS schema, coalesce(t.name, '') AS name, t.role, coalesce(t.did, '') AS did, \
                 coalesce(t.catalog, 0) AS catalog, coalesce(t.oid, 0) AS oid \
@@ -204,6 +244,10 @@ pub(super) fn inside(search_path: &str) -> String {
              SELECT FROM pg_depend e JOIN made ON made.oid = e.refobjid AND e.refclassid = 'pg_extension'::regclass \
              WHERE e.classid::int8 = catalog AND e.objid::int8 = touched.oid AND e.deptype = 'e')) AS t ON true",
         ours = ours(),
+        new_relation = is_new("pg_class", "oid"),
+        new_value = is_new("pg_enum", "oid"),
+        new_schema = is_new("pg_namespace", "oid"),
+        new_extension = is_new("pg_extension", "oid"),
     )
 }
 
@@ -232,9 +276,10 @@ fn written(
         "UNION ALL SELECT '{kind}', n.nspname::text, x.{name}::text, pg_get_userbyid(x.{owner})::text, '{did}', \
                 '{catalog}'::regclass::oid::int8, x.oid::int8 \
          FROM {catalog} x JOIN pg_namespace n ON n.oid = x.{namespace} CROSS JOIN mine \
-         WHERE (SELECT {}) AND {} AND {ELSEWHERE} AND {condition}",
+         WHERE (SELECT {}) AND {} AND {ELSEWHERE} AND {condition} AND {}",
         may_be_written(catalog),
-        ours()
+        ours(),
+        is_new(catalog, "oid")
     )
 }
 

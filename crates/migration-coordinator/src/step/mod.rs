@@ -30,7 +30,7 @@ use crate::cancel::{Cancellation, within};
 use crate::deployment::{Deployment, Placed};
 use crate::event;
 use crate::interrupt::Ended;
-use crate::isolation::{self, Outside, Violation};
+use crate::isolation::{self, Outside, Seen};
 use crate::lock::MigrationLock;
 use crate::run::Caller;
 use crate::session::Session;
@@ -116,10 +116,8 @@ impl Worker<'_> {
     ) -> Result<Done, StepError> {
         event::migration_started(step);
         let begun = Instant::now();
-        let before = isolation::touched(tx, self.deployment, self.placed, &step.id.name, &self.outside)
-            .await
-            .map_err(|source| StepError::rolled_back(step, source))?;
-        self.cancellable(step, self.body(tx, step, waiting, begun, &before.violations)).await
+        let seen = isolation::seen(tx).await.map_err(|source| StepError::rolled_back(step, source))?;
+        self.cancellable(step, self.body(tx, step, waiting, begun, &seen)).await
     }
 
     /// A wait for the step's table locks that has just begun.
@@ -218,7 +216,7 @@ impl Worker<'_> {
         let begun = Instant::now();
         let failed = |source| StepError::rolled_back(step, source);
         let tx = self.session.db().begin().await.map_err(failed)?;
-        match self.body(&tx, step, waiting, begun, &[]).await {
+        match self.body(&tx, step, waiting, begun, &Seen::default()).await {
             Ok(done) => self.commit(tx, step, Outcome::Succeeded).await.map(|()| done),
             Err(error) => {
                 // The server rolls back too if the session is lost, so the first error is the one to tell.
@@ -246,7 +244,7 @@ impl Worker<'_> {
         step: &Step,
         waiting: &Waiting,
         begun: Instant,
-        touched_before: &[Violation],
+        seen: &Seen,
     ) -> Result<Done, StepError> {
         let failed = |source| StepError::rolled_back(step, source);
         let (migration, placed) = (self.migration(step), self.placed);
@@ -278,14 +276,13 @@ impl Worker<'_> {
             let (source, statement) = stopped;
             failed(source).at(statement)
         })?;
-        let mut touched = isolation::touched(tx, self.deployment, placed, &step.id.name, &self.outside)
+        let touched = isolation::touched(tx, self.deployment, placed, &step.id.name, &self.outside, seen)
             .await
             .map_err(failed)?;
         if touched.begun_at != claim.begun_at {
             let what = "the transaction that it ran in has ended";
             return Err(StepError::ended_its_transaction(step, DbErr::Custom(what.to_owned())));
         }
-        touched.violations.retain(|violation| !touched_before.contains(violation));
         if !touched.violations.is_empty() {
             let event_triggers = isolation::event_triggers(tx).await.map_err(failed)?;
             let (id, violations) = (step.id.clone(), touched.violations);

@@ -237,31 +237,43 @@ async fn with_runs(n_rows: u32) -> Scratch {
     scratch
 }
 
-/// There is a session that makes rows all the time which should go, and that writes one without pause: what was there when
-/// it was looked for goes, once, and nobody is waited for.
+/// There is a session that makes rows all the time which should go, one by one or by thousands, and that writes one without
+/// pause: what was there when it was looked for goes, once, and nobody is waited for.
 #[tokio::test]
 async fn it_ends_whatever_the_application_does() {
-    let scratch = with_runs(1_500).await;
-    let online = scratch.online("m1").await;
-    let application = scratch.other().await;
-    let is_done = AtomicBool::new(false);
-    let writing = async {
-        let mut id = 1_500;
-        while !is_done.load(Ordering::Relaxed) {
-            id += 1;
-            execute(&application, &format!("INSERT INTO run VALUES ({id}, 'late')")).await;
-            execute(&application, "UPDATE run SET name = name || '' WHERE id = 1400").await;
-        }
-    };
-    let moving = async {
-        let n_moved = online.move_to_rejects("run").rows("true").reason("all").run().await;
-        is_done.store(true, Ordering::Relaxed);
-        n_moved
-    };
+    // (the key, rows that the application makes at a time)
+    for (key, n_late) in
+        [("ADD PRIMARY KEY (id)", 1), ("ALTER id SET NOT NULL", 1), ("ALTER id SET NOT NULL", 2_500)]
+    {
+        let scratch = Scratch::new().await;
+        scratch.execute("CREATE TABLE run (id integer, name text)").await;
+        scratch.execute("INSERT INTO run SELECT i, 'run ' || i FROM generate_series(1, 1500) AS i").await;
+        scratch.execute(&format!("ALTER TABLE run {key}")).await;
+        let online = scratch.online("m1").await;
+        let application = scratch.other().await;
+        let is_done = AtomicBool::new(false);
+        let writing = async {
+            let mut id = 1_500;
+            while !is_done.load(Ordering::Relaxed) {
+                let late =
+                    format!("INSERT INTO run SELECT {id} + i, 'late' FROM generate_series(1, {n_late}) AS i");
+                execute(&application, &late).await;
+                execute(&application, "UPDATE run SET name = name || '' WHERE id = 1400").await;
+                id += n_late;
+            }
+        };
+        let moving = async {
+            let n_moved = online.move_to_rejects("run").rows("true").reason("all").run().await;
+            is_done.store(true, Ordering::Relaxed);
+            n_moved
+        };
 
-    let (n_moved, ()) = join(moving, writing).await;
+        let (n_moved, ()) = join(moving, writing).await;
 
-    assert!(n_moved.unwrap() >= 1_500);
-    assert_eq!(scratch.text("SELECT count(*) FROM run WHERE id <= 1500").await, "0");
-    assert_eq!(scratch.texts("SELECT name FROM pg_cursors WHERE name <> ''").await, [""; 0]);
+        assert!(n_moved.unwrap() >= 1_500);
+        assert_eq!(scratch.text("SELECT count(*) FROM run WHERE id <= 1500").await, "0");
+        assert_eq!(scratch.texts("SELECT name FROM pg_cursors WHERE name <> ''").await, [""; 0]);
+        let n_kept = scratch.text("SELECT count(DISTINCT row_data->>'id') FROM migration_reject_shop").await;
+        assert!(n_kept.parse::<u32>().unwrap() >= 1_500, "{n_kept}");
+    }
 }

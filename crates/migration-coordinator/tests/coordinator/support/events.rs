@@ -35,6 +35,13 @@ impl Events {
         lines.into_iter().filter(|line| line.contains(&kind)).collect()
     }
 
+    /// How many statements the sessions have run, and how many rows they were answered.
+    pub(crate) fn statements_and_rows(&self) -> (u64, u64) {
+        let lines = LINES.with_borrow(Clone::clone).unwrap_or_default();
+        let rows = lines.iter().filter_map(|line| line.split_once(" rows_returned=")?.1.split(' ').next());
+        rows.fold((0, 0), |(n, n_rows), rows| (n + 1, n_rows + rows.parse::<u64>().unwrap()))
+    }
+
     /// Waits until an event of this kind was told; fails after half a minute.
     pub(crate) async fn until(&self, kind: &str) -> String {
         for _ in 0..3000 {
@@ -57,7 +64,7 @@ struct Collector;
 
 impl<S: Subscriber> Layer<S> for Collector {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        metadata.target() == "migration"
+        ["migration", "sqlx::query"].contains(&metadata.target())
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {

@@ -4,21 +4,28 @@
 //! place, nor in both. What is to go is looked for once, at one moment, and found again by its key: rows that the application
 //! makes later are not waited for, so that this ends whatever it does. It does not decide which rows go, and refuses to let others go along through a foreign key.
 
+mod batch;
+
 use sea_orm::DbErr;
-use sea_orm::sqlx::{PgConnection, Row};
+use sea_orm::sqlx::PgConnection;
 
 use super::backfill::{is_one_of, key_as_text};
-use super::patience::{BATCH_LIMITS, Patience};
+use super::patience::Patience;
 use super::progress::Progress;
 use super::rejects;
 use super::table::{Column, Table};
 use crate::session::{self, BOOKKEEPING, Limits, db_err, refusal};
 use crate::{Online, literal, quote_identifier};
 
+use batch::{Batch, dependents};
+
 /// Rows a batch: each is locked until the batch commits.
 const BATCH_ROWS: u32 = 1_000;
 /// How often rows without a key may be there and not leave, before something other than a concurrent change must keep them.
 const MOST_TRIES: u32 = 20;
+/// The rows of a batch, and all that there are.
+const OF_A_BATCH: Option<u32> = Some(BATCH_ROWS);
+const ALL: Option<u32> = None;
 
 /// Holds the keys of the rows on the server, past the transaction that has found them.
 const CURSOR: &str = "migration_moves";
@@ -47,14 +54,6 @@ pub struct MoveToRejects<'a> {
     reason: Option<String>,
 }
 
-/// A foreign key that would delete or change rows of another table along with those that are moved.
-struct Dependent {
-    constraint: String,
-    table: String,
-    /// Whether a row of the other table, `dependent`, refers to `source`.
-    condition: String,
-}
-
 impl<'a> MoveToRejects<'a> {
     pub(super) fn new(online: &'a Online, table: &str) -> Self {
         Self { online, table: table.to_owned(), rows: None, reason: None }
@@ -62,7 +61,8 @@ impl<'a> MoveToRejects<'a> {
 
     /// Which rows leave, as an SQL condition over the table under the alias `source`. It is asked anew for each batch of
     /// 1,000 rows, so it must not name more rows because some have left. Of a table with a primary key those leave that it
-    /// names when they are looked for; have a constraint or a trigger refuse new ones before.
+    /// names when they are looked for, of one without about as many, and those that are there in the end; have a constraint or a
+    /// trigger refuse new ones before.
     pub fn rows(mut self, condition: impl Into<String>) -> Self {
         self.rows = Some(condition.into());
         self
@@ -92,7 +92,7 @@ impl<'a> MoveToRejects<'a> {
         let columns = table.columns(&mut connection).await?;
         let batch = Batch {
             lock: format!("SELECT FROM {} AS source WHERE ({rows}) FOR UPDATE OF source", table.qualified),
-            move_: self.statement(&table, &key, &columns, rows, reason),
+            move_: self.statement(&table, &key, &columns, rows, reason, OF_A_BATCH),
             any_left: format!("SELECT EXISTS (SELECT FROM {} AS source WHERE ({rows}))", table.qualified),
             rows: rows.clone(),
             table: &table,
@@ -101,33 +101,79 @@ impl<'a> MoveToRejects<'a> {
 
         let what = format!("{} to rejects", self.table);
         let mut progress = Progress::new(online.origin(), &what, 0, 0);
-        let mut n_moved = 0;
-        let (mut patience, mut n_tries) = (Patience::new(), 0);
         // A trace shows the statement once, however often it runs: the repetitions are bookkeeping.
-        let mut mark = "";
-        loop {
-            match batch.run(&mut connection, mark).await {
-                Ok(n_rows) if !key.is_empty() => {
-                    n_moved += n_rows;
-                    progress.add(n_rows);
-                    n_moved +=
-                        self.move_by_key(&mut connection, &batch, &key, &columns, &mut progress).await?;
-                    break;
-                }
-                Ok(0) if !batch.is_any_left(&mut connection).await? => break,
-                // A row that another session changed while the batch waited for it is not in the batch's view.
-                Ok(0) if n_tries < MOST_TRIES => n_tries += 1,
-                Ok(0) => return Err(self.kept()),
-                Ok(n_rows) => {
-                    n_moved += n_rows;
-                    progress.add(n_rows);
-                    (patience, n_tries, mark) = (Patience::new(), 0, BOOKKEEPING);
-                }
-                Err(error) => patience.wait(&mut connection, online.origin(), &self.table, error).await?,
+        let mut n_moved = self.move_batch(&mut connection, &batch, "").await?;
+        progress.add(n_moved);
+        if key.is_empty() {
+            if n_moved == u64::from(BATCH_ROWS) {
+                n_moved += self.move_as_many(&mut connection, &batch, &mut progress).await?;
             }
+            let all = self.statement(&table, &key, &columns, rows, reason, ALL);
+            n_moved += self.move_rest(&mut connection, &batch, &all).await?;
+        } else {
+            n_moved += self.move_by_key(&mut connection, &batch, &key, &columns, &mut progress).await?;
         }
         online.tell_rejected(&self.table, n_moved);
         Ok(n_moved)
+    }
+
+    /// Moves a batch, again while it only meets the application.
+    async fn move_batch(
+        &self,
+        connection: &mut PgConnection,
+        batch: &Batch<'_>,
+        mark: &str,
+    ) -> Result<u64, DbErr> {
+        let mut patience = Patience::new();
+        loop {
+            match batch.run(connection, mark).await {
+                Err(error) => patience.wait(connection, self.online.origin(), &self.table, error).await?,
+                moved => return moved,
+            }
+        }
+    }
+
+    /// Moves batches of rows without a key, until there are none or as many have gone as there are now: an application
+    /// that makes some all the time is not waited for.
+    async fn move_as_many(
+        &self,
+        connection: &mut PgConnection,
+        batch: &Batch<'_>,
+        progress: &mut Progress,
+    ) -> Result<u64, DbErr> {
+        let count = format!(
+            "{BOOKKEEPING}SELECT count(*) FROM {} AS source WHERE ({})",
+            batch.table.qualified, batch.rows
+        );
+        let n_now = session::value::<i64>(connection, count).await?.unwrap_or(0);
+        let mut n_moved = 0;
+        while i64::try_from(n_moved).is_ok_and(|n_moved| n_moved < n_now) {
+            match self.move_batch(connection, batch, BOOKKEEPING).await? {
+                0 => break,
+                n_rows => n_moved += n_rows,
+            }
+            progress.add(u64::from(BATCH_ROWS));
+        }
+        Ok(n_moved)
+    }
+
+    /// Moves at one moment all rows without a key that are left, locked first, so that none escapes by an update.
+    async fn move_rest(
+        &self,
+        connection: &mut PgConnection,
+        batch: &Batch<'_>,
+        all: &str,
+    ) -> Result<u64, DbErr> {
+        let (mut patience, mut n_tries) = (Patience::new(), 0);
+        loop {
+            match batch.run_to_the_end(connection, all).await {
+                Ok(Some(n_rows)) => return Ok(n_rows),
+                // One that was made and changed between two statements is chosen and not met.
+                Ok(None) if n_tries < MOST_TRIES => n_tries += 1,
+                Ok(None) => return Err(self.kept()),
+                Err(error) => patience.wait(connection, self.online.origin(), &self.table, error).await?,
+            }
+        }
     }
 
     /// Moves the rows that there are now, found again by their key wherever an update has put them since.
@@ -182,6 +228,7 @@ impl<'a> MoveToRejects<'a> {
                     columns,
                     &rows,
                     self.reason.as_deref().unwrap_or_default(),
+                    OF_A_BATCH,
                 ),
                 any_left: format!(
                     "SELECT EXISTS (SELECT FROM {} AS source WHERE {rows})",
@@ -210,7 +257,8 @@ impl<'a> MoveToRejects<'a> {
         refusal(format!("rows of `{}` do not leave it: does a trigger keep them?", self.table))
     }
 
-    /// The statement that moves a batch.
+    /// The statement that moves so many rows; that for all of them gives the number of those that it chose and of those that
+    /// went.
     fn statement(
         &self,
         table: &Table,
@@ -218,6 +266,7 @@ impl<'a> MoveToRejects<'a> {
         columns: &[Column],
         rows: &str,
         reason: &str,
+        limit: Option<u32>,
     ) -> String {
         let (online, name) = (self.online, &table.qualified);
         let rejects = rejects::qualified(online.schema(), &online.origin().service);
@@ -234,111 +283,28 @@ impl<'a> MoveToRejects<'a> {
         let names: Vec<String> = columns.iter().map(|column| literal(&column.name)).collect();
         let values: Vec<String> =
             columns.iter().map(|column| format!("source.{}::text", quote_identifier(&column.name))).collect();
+        let (limit, between, end) = match limit {
+            Some(n_rows) => (format!("LIMIT {n_rows} "), " ", ""),
+            None => (
+                String::new(),
+                ", moved AS (",
+                " RETURNING id) SELECT (SELECT count(*) FROM chosen), (SELECT count(*) FROM moved)",
+            ),
+        };
         // A row with the key of an entry that exists is kept beside it, with a field that tells the two apart.
         format!(
             "WITH chosen AS MATERIALIZED (SELECT source.tableoid AS part, source.ctid AS place FROM {name} AS source \
-             WHERE ({rows}) LIMIT {BATCH_ROWS} FOR UPDATE OF source), \
+             WHERE ({rows}) {limit}FOR UPDATE OF source), \
              gone AS (DELETE FROM {name} AS source USING chosen WHERE source.tableoid = chosen.part \
              AND source.ctid = chosen.place RETURNING {key} AS row_key, source.xmin::text AS version, \
-             jsonb_object(ARRAY[{}]::text[], ARRAY[{}]::text[]) AS row_data) \
+             jsonb_object(ARRAY[{}]::text[], ARRAY[{}]::text[]) AS row_data){between}\
              INSERT INTO {rejects} (migration, table_name, row_key, field, reason, moved, row_data) \
              SELECT {migration}, {table_name}, gone.row_key, CASE WHEN EXISTS (SELECT FROM {rejects} AS kept \
              WHERE kept.migration = {migration} AND kept.table_name = {table_name} AND kept.row_key = gone.row_key \
-             AND kept.field = '') THEN 'version ' || gone.version ELSE '' END, {}, true, gone.row_data FROM gone",
+             AND kept.field = '') THEN 'version ' || gone.version ELSE '' END, {}, true, gone.row_data FROM gone{end}",
             names.join(", "),
             values.join(", "),
             literal(reason),
         )
     }
-}
-
-/// What one batch runs.
-struct Batch<'a> {
-    lock: String,
-    move_: String,
-    any_left: String,
-    rows: String,
-    table: &'a Table,
-    dependents: &'a [Dependent],
-}
-
-impl Batch<'_> {
-    /// Moves one batch, its statement marked so for a trace; the number of rows.
-    async fn run(&self, connection: &mut PgConnection, mark: &str) -> Result<u64, DbErr> {
-        let mut tx = session::begin(connection, BATCH_LIMITS).await?;
-        session::execute(&mut tx, format!("{BOOKKEEPING}{TEXT_FORM}")).await?;
-        if !self.dependents.is_empty() {
-            // Locked rows get no new references until the end of the transaction.
-            session::execute(&mut tx, format!("{BOOKKEEPING}{}", self.lock)).await?;
-            for dependent in self.dependents {
-                self.check(&mut tx, dependent).await?;
-            }
-        }
-        let n_moved = session::execute(&mut tx, format!("{mark}{}", self.move_)).await?;
-        tx.commit().await.map_err(db_err)?;
-        Ok(n_moved)
-    }
-
-    /// Moves one batch of rows that are locked first, so that each statement meets them as they are then: an application that
-    /// writes a row without pause cannot keep it. The number of rows, and whether one stayed; then nothing is moved.
-    async fn run_locked(&self, connection: &mut PgConnection) -> Result<(u64, bool), DbErr> {
-        let mut tx = session::begin(connection, BATCH_LIMITS).await?;
-        session::execute(&mut tx, format!("{BOOKKEEPING}{TEXT_FORM}")).await?;
-        session::execute(&mut tx, format!("{BOOKKEEPING}{}", self.lock)).await?;
-        for dependent in self.dependents {
-            self.check(&mut tx, dependent).await?;
-        }
-        let n_moved = session::execute(&mut tx, format!("{BOOKKEEPING}{}", self.move_)).await?;
-        if session::value(&mut tx, format!("{BOOKKEEPING}{}", self.any_left)).await? == Some(true) {
-            return Ok((n_moved, true));
-        }
-        tx.commit().await.map_err(db_err)?;
-        Ok((n_moved, false))
-    }
-
-    async fn is_any_left(&self, connection: &mut PgConnection) -> Result<bool, DbErr> {
-        let left = session::value(connection, format!("{BOOKKEEPING}{}", self.any_left)).await?;
-        Ok(left == Some(true))
-    }
-
-    /// Refuses if a row that is to be moved would take rows of another table along.
-    async fn check(&self, tx: &mut PgConnection, dependent: &Dependent) -> Result<(), DbErr> {
-        let sql = format!(
-            "{BOOKKEEPING}SELECT count(*) FROM {} AS dependent WHERE EXISTS \
-             (SELECT FROM {} AS source WHERE {} AND ({}))",
-            dependent.table, self.table.qualified, dependent.condition, self.rows,
-        );
-        match session::value::<i64>(tx, sql).await?.unwrap_or(0) {
-            0 => Ok(()),
-            n_rows => Err(refusal(format!(
-                "moving rows of `{}` would delete or change {n_rows} rows of `{}` along, through `{}`: \
-                 move or detach those first",
-                self.table.name, dependent.table, dependent.constraint
-            ))),
-        }
-    }
-}
-
-/// The foreign keys through which deleting a row deletes or changes rows elsewhere.
-async fn dependents(connection: &mut PgConnection, table: &Table) -> Result<Vec<Dependent>, DbErr> {
-    let sql = format!(
-        "{BOOKKEEPING}SELECT k.conname::text, format('%I.%I', n.nspname, c.relname), \
-         (SELECT string_agg(format('dependent.%I = source.%I', a.attname, f.attname), ' AND ') \
-          FROM unnest(k.conkey, k.confkey) AS pair (own, other) \
-          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = pair.own \
-          JOIN pg_attribute f ON f.attrelid = k.confrelid AND f.attnum = pair.other) \
-         FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE k.contype = 'f' AND k.confrelid = {}::regclass AND k.confdeltype IN ('c', 'n', 'd') \
-         AND k.conparentid = 0 ORDER BY k.conname",
-        table.literal(),
-    );
-    let mut dependents = Vec::new();
-    for row in session::rows(connection, sql).await? {
-        dependents.push(Dependent {
-            constraint: row.try_get(0).map_err(db_err)?,
-            table: row.try_get(1).map_err(db_err)?,
-            condition: row.try_get(2).map_err(db_err)?,
-        });
-    }
-    Ok(dependents)
 }
