@@ -46,6 +46,7 @@ const CHOSEN: &[(&str, &[&str])] = &[
     ("client_min_messages", &["debug1", "error"]),
     ("log_min_messages", &["debug1", "panic"]),
     ("log_min_error_statement", &["debug1", "panic"]),
+    ("icu_validation_level", &["disabled", "error"]),
     ("client_encoding", &["LATIN1", "SQL_ASCII"]),
     ("createrole_self_grant", &["set, inherit"]),
     ("DateStyle", &["German, DMY", "SQL, YMD", "Postgres, DMY"]),
