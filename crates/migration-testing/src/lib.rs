@@ -2,13 +2,14 @@
 //!
 //! Responsible for [`Scratch`]: a database in the process's shared PostgreSQL cluster, migrations applied to it and
 //! reverted by the coordinator, its schema and rows as text; and for [`Application`]: a role
-//! that writes there and owns nothing. Meant for `dev-dependencies`: its methods panic where they
+//! that writes there and owns nothing; and for [`conformance`], the tests that every service's migrations have to pass. Meant for `dev-dependencies`: its methods panic where they
 //! fail, except for those whose name begins with `try_`, for tests of a failure.
 //!
 //! It consents to everything that a user would be asked for, and lets soak times pass by setting `applied_at` of the
 //! version table back. Migrations run as they do in production otherwise: locked, isolated, verified, journalled.
 
 mod application;
+mod conformance;
 mod query;
 mod run;
 
@@ -19,11 +20,17 @@ use migration_coordinator::{Deployment, DeploymentError, Placement};
 use migration_kit::{Phase, Service, literal, quote_identifier};
 use migration_plan::{ContractSteps, KnownMigration};
 use postgres_sandbox::{Cluster, Database};
+use postgres_schema::Schema;
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 pub use application::Application;
+pub use conformance::{conformance, conformance_under_sea_orm};
 pub use migration_rehearsal::dump_schema;
 pub use run::ScratchError;
+
+/// What makes the names of the coordinator's and the kit's tables, which are no part of a service's schema.
+const BOOKKEEPING: [&str; 4] =
+    ["seaql_migrations_", "migration_journal_", "migration_backfill_", "migration_reject_"];
 
 /// A database of its own for one test, with one service in it or several. It is dropped with this value.
 pub struct Scratch {
@@ -175,6 +182,22 @@ impl Scratch {
         let service = self.service();
         dump_schema(&self.database, service.default_schema(), service.version_table())
             .unwrap_or_else(|error| fail(&error))
+    }
+
+    /// The service's schema as a value, without the coordinator's own tables.
+    ///
+    /// # Panics
+    /// If it cannot be read.
+    pub async fn schema(&self) -> Schema {
+        let mut connection =
+            self.db.get_postgres_connection_pool().acquire().await.unwrap_or_else(|error| fail(&error));
+        let service = self.service();
+        let schema = Schema::read(&mut connection, service.default_schema()).await;
+        let version_table = service.version_table().to_owned();
+        schema.unwrap_or_else(|error| fail(&error)).retain(|object| {
+            let named = object.relation().unwrap_or(&object.name);
+            named != version_table && !BOOKKEEPING.iter().any(|prefix| named.starts_with(prefix))
+        })
     }
 
     /// A pool whose `search_path` is exactly the service's schema.

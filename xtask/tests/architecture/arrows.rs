@@ -7,9 +7,10 @@ use cargo_metadata::{Dependency, DependencyKind, Metadata, MetadataCommand, Pack
 use crate::{nothing_wrong, read, relative, root, services};
 
 /// What each crate may depend on within the workspace, other than for its tests.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("migration-plan", &[]),
     ("postgres-sandbox", &[]),
+    ("postgres-schema", &[]),
     ("migration-kit", &["migration-plan"]),
     ("migration-coordinator", &["migration-kit", "migration-plan"]),
     (
@@ -34,6 +35,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
             "migration-plan",
             "migration-rehearsal",
             "postgres-sandbox",
+            "postgres-schema",
         ],
     ),
 ];
