@@ -77,7 +77,7 @@ impl LockFile {
                 let entry: &mut LockEntry =
                     current.as_ref().and_then(|name| entries.get_mut(name)).ok_or_else(malformed)?;
                 let (direction, rest) = lock.split_once(' ').ok_or_else(malformed)?;
-                let (relation, mode) = rest.trim().split_once(" in ").ok_or_else(malformed)?;
+                let (relation, mode) = rest.trim().rsplit_once(" in ").ok_or_else(malformed)?;
                 let recorded = RecordedLock {
                     relation: relation.to_owned(),
                     mode: mode.trim().parse().map_err(|_| malformed())?,
@@ -88,8 +88,9 @@ impl LockFile {
                     _ => return Err(malformed()),
                 }
             } else {
-                let [name, phase, how, checksum, reverting] =
-                    <[&str; 5]>::try_from(line.split_whitespace().collect::<Vec<_>>())
+                // A name may have spaces.
+                let [reverting, checksum, how, phase, name] =
+                    <[&str; 5]>::try_from(line.rsplitn(5, ' ').collect::<Vec<_>>())
                         .map_err(|_| malformed())?;
                 let transactional = match how {
                     "transaction" => true,
@@ -176,7 +177,7 @@ mod tests {
             relation: relation.into(),
             mode: mode.parse().unwrap(),
         };
-        let (first, second) = (name("m20250101_000001_create_a"), name("m20250102_000001_drop_b"));
+        let (first, second) = (name("m20250101_000001_create_a"), name("Drop b for good"));
         let one = LockEntry {
             phase: "expand".into(),
             transactional: true,
@@ -190,7 +191,7 @@ mod tests {
             transactional: false,
             checksum: "cd34".into(),
             revert_checksum: None,
-            apply: vec![lock("a", "SHARE ROW EXCLUSIVE"), lock("b", "ACCESS EXCLUSIVE")],
+            apply: vec![lock("a", "SHARE ROW EXCLUSIVE"), lock("b in c", "ACCESS EXCLUSIVE")],
             revert: vec![],
         };
         let text = LockFile::render([(&first, &one), (&second, &two)]);

@@ -39,7 +39,8 @@ impl Scratch {
              GRANT USAGE ON ALL SEQUENCES IN SCHEMA {quoted_schema} TO {quoted_role}"
         ))
         .await;
-        let db = query::connect(self.url(), schema, Some(&role)).await.unwrap_or_else(|error| fail(&error));
+        let db =
+            query::connect(self.url(), &[schema], Some(&role)).await.unwrap_or_else(|error| fail(&error));
         Application { db }
     }
 

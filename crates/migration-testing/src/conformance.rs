@@ -5,7 +5,7 @@ use postgres_schema::Schema;
 use sea_orm::ConnectionTrait;
 use sea_orm_migration::MigratorTrait;
 
-use crate::Scratch;
+use crate::{Scratch, query};
 
 /// The target before the first migration.
 const BASE: &str = "base";
@@ -92,7 +92,12 @@ pub async fn conformance_under_sea_orm<M: MigratorTrait>(service: Service) {
         scratch.execute(&format!("DROP SCHEMA IF EXISTS {} CASCADE", quote_identifier(schema))).await;
     }
     scratch.execute(&format!("CREATE SCHEMA {}", quote_identifier(service.default_schema()))).await;
-    M::up(scratch.db(), None).await.unwrap_or_else(|error| panic!("plain sea-orm: `up` failed: {error}"));
+    // Where there are extensions, the application's path leads to them too; in a new database they are in `public`.
+    let path: &[&str] = if service.extensions().is_empty() { &[] } else { &["public"] };
+    let path = [&[service.default_schema()], path].concat();
+    let db = query::connect(scratch.url(), &path, None).await;
+    let db = db.unwrap_or_else(|error| panic!("the database does not answer: {error}"));
+    M::up(&db, None).await.unwrap_or_else(|error| panic!("plain sea-orm: `up` failed: {error}"));
     same(&head, &scratch.schema().await, "after plain sea-orm applied everything");
     let names: Vec<&str> = service.migrations().map(|listed| listed.name().as_str()).collect();
     let sql = format!("SELECT version FROM {}", quote_identifier(service.version_table()));
@@ -104,7 +109,7 @@ pub async fn conformance_under_sea_orm<M: MigratorTrait>(service: Service) {
     let n_reversible = n_reversible.take_while(|listed| listed.details().irreversible.is_none()).count();
     if n_reversible > 0 {
         let steps = u32::try_from(n_reversible).expect("a service has fewer migrations");
-        M::down(scratch.db(), Some(steps))
+        M::down(&db, Some(steps))
             .await
             .unwrap_or_else(|error| panic!("plain sea-orm: `down` failed: {error}"));
     }

@@ -65,7 +65,7 @@ impl Scratch {
         }
         let schema = services.first().expect("a scratch database has a service").default_schema().to_owned();
         let deployment = place(services, database.url()).unwrap_or_else(|error| fail(&error));
-        let db = query::connect(database.url(), &schema, None).await.unwrap_or_else(|error| fail(&error));
+        let db = query::connect(database.url(), &[&schema], None).await.unwrap_or_else(|error| fail(&error));
         Self { deployment, db, database }
     }
 

@@ -1,4 +1,4 @@
-//! Connections whose `search_path` is one schema, and queries with their rows as text.
+//! Connections whose `search_path` is a service's schema, and queries with their rows as text.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ const N_CONNECTIONS: u32 = 5;
 /// Opens a pool, as this role or as the one that the address names.
 pub(crate) async fn connect(
     url: &str,
-    schema: &str,
+    schemas: &[&str],
     role: Option<&str>,
 ) -> Result<DatabaseConnection, DbErr> {
     let role = role.map(str::to_owned);
-    let search_path = quote_identifier(schema);
+    let search_path = schemas.iter().copied().map(quote_identifier).collect::<Vec<_>>().join(",");
     let mut options = ConnectOptions::new(url);
     options.max_connections(N_CONNECTIONS).sqlx_logging(false);
     options.map_sqlx_postgres_opts(move |options| {

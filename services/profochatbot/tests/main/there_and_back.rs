@@ -4,7 +4,7 @@ use migration_testing::Scratch;
 use profochatbot_migration::Migrator;
 use sea_orm_migration::MigratorTrait;
 
-use crate::support::{BASE, EXPANDED, TABLES, digests, dirty, named_digests, realistic};
+use crate::support::{BASE, EXPANDED, TABLES, base, digests, dirty, named_digests, realistic};
 
 async fn gives_every_row_back(scratch: Scratch) {
     let rows = digests(&scratch).await;
@@ -24,6 +24,11 @@ async fn gives_every_row_back(scratch: Scratch) {
     assert_eq!(scratch.dump_schema().await, head);
     scratch.down_to(BASE).await;
     assert_eq!(digests(&scratch).await, rows);
+}
+
+#[tokio::test]
+async fn an_empty_database_goes_there_and_back() {
+    gives_every_row_back(base().await).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,2 @@
+DROP MATERIALIZED VIEW booked;
+DELETE FROM entry;
