@@ -5,51 +5,24 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
-use std::time::Duration;
-
 use chat_migration::Migrator;
 use chat_migration::entity::{Dialogue, Role};
 use futures_util::future::join;
-use migration_coordinator::{
-    Caller, Cancellation, Deployment, Goal, Placement, Report, RunError, RunOptions, run,
-};
-use migration_kit::table_lock::Policy;
-use migration_plan::{ContractSteps, UnknownApplied};
+use migration_coordinator::{Caller, EmbedError, Guard, Report, Standing, bring_to_head};
 use postgres_sandbox::Cluster;
-use sea_orm::{ActiveModelTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, Database, DatabaseConnection};
 use sea_orm_migration::MigratorTrait;
 
-/// What the application does before it serves. At head it takes no lock and writes nothing, and several instances that
-/// start at once wait for the one that migrates.
-async fn migrate(url: &str) -> Result<Report, RunError> {
-    let service = chat_migration::service();
-    let schema = service.default_schema().to_owned();
-    let url = url.parse().expect("the sandbox gives addresses that parse");
-    let deployment = Deployment::new(vec![Placement { service, schema, url }])
-        .expect("a service fits together with itself");
-    let goal = Goal::Apply {
-        selections: Vec::new(),
-        contract: ContractSteps::HoldBack,
-        unknown: UnknownApplied::AllowAhead,
-    };
-    let options = RunOptions {
-        caller: Caller { host: "test".to_owned(), tool: "async-std-application".to_owned() },
-        wait: Duration::from_secs(60),
-        table_locks: Policy::default(),
-        jobs: 1,
-        atomic: false,
-        allow_data_loss: false,
-        new_beside: false,
-        cancellation: Cancellation::default(),
-    };
+/// What the application does before it serves. Several instances that start at once wait for the one that migrates.
+async fn migrate(url: &str) -> Result<Report, EmbedError> {
     // In a box, because `async_std::task::block_on` moves its future over the stack a dozen times.
-    Box::pin(run(&deployment, &goal, &options)).await
+    Box::pin(bring_to_head(chat_migration::service(), url, Caller::new("async-std-application"))).await
 }
 
 /// The application's own pool, in its service's schema.
 async fn connect(url: &str) -> DatabaseConnection {
-    let mut options = ConnectOptions::new(url);
-    options.set_schema_search_path("chat").sqlx_logging(false);
+    let mut options = chat_migration::connect_options(url);
+    options.sqlx_logging(false);
     Database::connect(options).await.unwrap()
 }
 
@@ -68,6 +41,8 @@ async fn through_the_coordinator() {
     let report = migrate(database.url()).await.unwrap();
     assert!(report.failures.is_empty(), "{:?}", report.failures);
     assert_eq!(report.done.len(), Migrator::migrations().len());
+    let guard = Guard::new(chat_migration::service(), database.url()).unwrap();
+    assert!(matches!(guard.check().await, Standing::Current));
     let again = migrate(database.url()).await.unwrap();
     assert!(again.done.is_empty() && again.failures.is_empty());
     serve(&connect(database.url()).await).await;

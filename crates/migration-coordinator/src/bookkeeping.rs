@@ -15,9 +15,9 @@ use migration_plan::Direction;
 use sea_orm::sqlx::Row;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, Value};
 
-use crate::deployment::{Placed, qualified};
-use crate::run::Caller;
+use crate::caller::Caller;
 use crate::session::Session;
+use crate::site::{Site, qualified};
 
 /// How a migration ended, as the journal writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,13 +59,13 @@ pub(crate) struct Entry<'a> {
 
 /// Makes schema, version table and journal where they are missing, in one transaction. The tables of backfills and
 /// rejects are made by the first migration that needs them.
-pub(crate) async fn install(session: &Session, placed: &Placed, schema_exists: bool) -> Result<(), DbErr> {
+pub(crate) async fn install(session: &Session, site: &Site, schema_exists: bool) -> Result<(), DbErr> {
     let schema = if schema_exists {
         String::new()
     } else {
-        format!("CREATE SCHEMA IF NOT EXISTS {}; ", quote_identifier(&placed.schema))
+        format!("CREATE SCHEMA IF NOT EXISTS {}; ", quote_identifier(&site.schema))
     };
-    let journal = placed.journal_name();
+    let journal = site.journal_name();
     // One message, which the server runs as one transaction.
     let sql = format!(
         "/* migrate */ {schema}\
@@ -79,15 +79,15 @@ pub(crate) async fn install(session: &Session, placed: &Placed, schema_exists: b
            outcome text NOT NULL CONSTRAINT {} CHECK (outcome IN ('running', 'succeeded', 'failed', 'interrupted', 'unchanged')), \
            checksum text, role text NOT NULL DEFAULT session_user, host text NOT NULL, tool text NOT NULL, error text, \
            first_install boolean NOT NULL DEFAULT false, consent text)",
-        placed.version_table(),
-        quote_identifier(&format!("{}_pkey", placed.service.version_table())),
-        placed.journal(),
+        site.qualified_version_table(),
+        quote_identifier(&format!("{}_pkey", site.version_table)),
+        site.journal(),
         quote_identifier(&format!("{journal}_pkey")),
         quote_identifier(&format!("{journal}_direction_check")),
         quote_identifier(&format!("{journal}_outcome_check")),
     );
-    let sql = placed.service.stand_ins().iter().fold(sql, |sql, StandIn { table, columns }| {
-        format!("{sql}; CREATE TABLE IF NOT EXISTS {} ({columns})", qualified(&placed.schema, table))
+    let sql = site.stand_ins.iter().fold(sql, |sql, StandIn { table, columns }| {
+        format!("{sql}; CREATE TABLE IF NOT EXISTS {} ({columns})", qualified(&site.schema, table))
     });
     let mut n_races = 0;
     loop {
@@ -132,12 +132,12 @@ pub(crate) struct Claim {
 /// one goes on; [`finish`] comes last. From then on each statement waits for a lock at most so long; `None` is no limit.
 pub(crate) async fn claim<C: ConnectionTrait>(
     tx: &C,
-    placed: &Placed,
+    site: &Site,
     migration: &MigrationName,
     direction: Direction,
     lock_timeout: Option<Duration>,
 ) -> Result<Claim, DbErr> {
-    let table = placed.version_table();
+    let table = site.qualified_version_table();
     let write = match direction {
         Direction::Apply => format!(
             "INSERT INTO {table} (version, applied_at) VALUES ($1, {APPLY_CLAIMED}) ON CONFLICT DO NOTHING"
@@ -152,16 +152,16 @@ pub(crate) async fn claim<C: ConnectionTrait>(
            pg_catalog.set_config('search_path', {path}, true), pg_catalog.set_config('TimeZone', 'UTC', true), \
            pg_catalog.set_config('application_name', $2, true), \
            pg_catalog.set_config('lock_timeout', $3, true)",
-        path = search_path(placed),
+        path = site.search_path(),
     );
     let values = [
         migration.as_str().into(),
-        application(placed, Some(migration)).into(),
+        site.application(Some(migration)).into(),
         lock_timeout.map_or(0, |limit| limit.as_millis().max(1)).to_string().into(),
     ];
     let row = query_one(tx, &sql, values).await?;
     if direction == Direction::Revert {
-        begin_backfills_anew(tx, placed, "true").await?;
+        begin_backfills_anew(tx, site, "true").await?;
     }
     Ok(Claim { is_ours: row.try_get_by_index::<i64>(0)? == 1, begun_at: row.try_get_by_index(1)? })
 }
@@ -169,11 +169,11 @@ pub(crate) async fn claim<C: ConnectionTrait>(
 /// Finishes what [`claim`] began, with a line in the journal, before the transaction is committed: one statement for both.
 pub(crate) async fn finish<C: ConnectionTrait>(
     tx: &C,
-    placed: &Placed,
+    site: &Site,
     caller: &Caller,
     entry: Entry<'_>,
 ) -> Result<(), DbErr> {
-    let table = placed.version_table();
+    let table = site.qualified_version_table();
     let finish = match entry.direction {
         Direction::Apply => format!(
             "UPDATE {table} SET applied_at = extract(epoch FROM pg_catalog.clock_timestamp())::bigint \
@@ -181,7 +181,7 @@ pub(crate) async fn finish<C: ConnectionTrait>(
         ),
         Direction::Revert => format!("DELETE FROM {table} WHERE version = $2"),
     };
-    let sql = format!("/* migrate */ WITH finished AS ({finish}) {}", line(placed));
+    let sql = format!("/* migrate */ WITH finished AS ({finish}) {}", line(site));
     tx.execute_raw(statement(&sql, values(caller, entry))).await.map(drop)
 }
 
@@ -198,7 +198,7 @@ pub(crate) struct Beginning {
 /// nor reverted: what is to be reverted gives up its row at once.
 pub(crate) async fn begin<C: ConnectionTrait>(
     tx: &C,
-    placed: &Placed,
+    site: &Site,
     caller: &Caller,
     entry: Entry<'_>,
 ) -> Result<Beginning, DbErr> {
@@ -208,19 +208,19 @@ pub(crate) async fn begin<C: ConnectionTrait>(
         let after_a_revert = format!(
             "migration = {migration} AND 'revert' = \
              (SELECT direction FROM {} WHERE migration = {migration} ORDER BY id DESC LIMIT 1)",
-            placed.journal()
+            site.journal()
         );
-        begin_backfills_anew(tx, placed, &after_a_revert).await?;
+        begin_backfills_anew(tx, site, &after_a_revert).await?;
     } else {
-        begin_backfills_anew(tx, placed, "true").await?;
+        begin_backfills_anew(tx, site, "true").await?;
         let sql = format!(
             "/* migrate */ DELETE FROM {} WHERE version = $1 RETURNING applied_at",
-            placed.version_table()
+            site.qualified_version_table()
         );
         let deleted = tx.query_one_raw(statement(&sql, [entry.migration.as_str().into()])).await?;
         row = deleted.map(|row| row.try_get_by_index(0)).transpose()?;
     }
-    record(tx, placed, caller, entry).await?;
+    record(tx, site, caller, entry).await?;
     let sql =
         format!("/* migrate */ SELECT pg_catalog.pg_current_xact_id()::text::int8, {NUMBER_IN_SESSION}");
     let numbers = query_one(tx, &sql, []).await?;
@@ -238,7 +238,7 @@ const NUMBER_IN_SESSION: &str = "(SELECT max(split_part(virtualxid, '/', 2)::int
 /// not known, and the answer is no.
 pub(crate) async fn take_back(
     session: &Session,
-    placed: &Placed,
+    site: &Site,
     migration: &MigrationName,
     beginning: &Beginning,
     refused_by_server: bool,
@@ -263,7 +263,7 @@ pub(crate) async fn take_back(
     if let Some(applied_at) = row {
         let sql = format!(
             "/* migrate */ INSERT INTO {} (version, applied_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-            placed.version_table()
+            site.qualified_version_table()
         );
         let values = [migration.as_str().into(), (*applied_at).into()];
         session.db().execute_raw(statement(&sql, values)).await?;
@@ -274,32 +274,35 @@ pub(crate) async fn take_back(
 /// Gives up a claim that a transaction left behind when its migration ended it, and returns whether there was one.
 pub(crate) async fn give_up_claim<C: ConnectionTrait>(
     connection: &C,
-    placed: &Placed,
+    site: &Site,
     migration: &MigrationName,
 ) -> Result<bool, DbErr> {
-    give_up_row(connection, placed, migration, "AND applied_at < 0").await
+    give_up_row(connection, site, migration, "AND applied_at < 0").await
 }
 
 /// Whether a claim outlived the transaction that it was made in.
 pub(crate) async fn has_claim<C: ConnectionTrait>(
     connection: &C,
-    placed: &Placed,
+    site: &Site,
     migration: &MigrationName,
 ) -> Result<bool, DbErr> {
     let sql = format!(
         "/* migrate */ SELECT EXISTS (SELECT FROM {} WHERE version = $1 AND applied_at < 0)",
-        placed.version_table()
+        site.qualified_version_table()
     );
     query_one(connection, &sql, [migration.as_str().into()]).await?.try_get_by_index(0)
 }
 
 async fn give_up_row<C: ConnectionTrait>(
     connection: &C,
-    placed: &Placed,
+    site: &Site,
     migration: &MigrationName,
     condition: &str,
 ) -> Result<bool, DbErr> {
-    let sql = format!("/* migrate */ DELETE FROM {} WHERE version = $1 {condition}", placed.version_table());
+    let sql = format!(
+        "/* migrate */ DELETE FROM {} WHERE version = $1 {condition}",
+        site.qualified_version_table()
+    );
     let deleted = connection.execute_raw(statement(&sql, [migration.as_str().into()])).await?;
     Ok(deleted.rows_affected() > 0)
 }
@@ -307,8 +310,8 @@ async fn give_up_row<C: ConnectionTrait>(
 /// Forgets how far open backfills have come: a revert may take away what a later migration, stopped midway, had carried
 /// over already; and what is applied after a revert that stopped midway does not continue where that one stood. A row that
 /// is carried over twice is the same as one that is carried over once.
-async fn begin_backfills_anew<C: ConnectionTrait>(tx: &C, placed: &Placed, which: &str) -> Result<(), DbErr> {
-    let cursors = qualified(&placed.schema, &format!("migration_backfill_{}", placed.name()));
+async fn begin_backfills_anew<C: ConnectionTrait>(tx: &C, site: &Site, which: &str) -> Result<(), DbErr> {
+    let cursors = qualified(&site.schema, &format!("migration_backfill_{}", site.name()));
     let exists = format!("/* migrate */ SELECT pg_catalog.to_regclass({}) IS NOT NULL", literal(&cursors));
     if query_one(tx, &exists, []).await?.try_get_by_index(0)? {
         execute(tx, format!("DELETE FROM {cursors} WHERE {which}")).await?;
@@ -319,7 +322,7 @@ async fn begin_backfills_anew<C: ConnectionTrait>(tx: &C, placed: &Placed, which
 /// Settles a session for a migration that runs outside a transaction: its steps read from it how patient they are.
 pub(crate) async fn settle(
     session: &Session,
-    placed: &Placed,
+    site: &Site,
     migration: &MigrationName,
     patience: Duration,
 ) -> Result<(), DbErr> {
@@ -327,10 +330,10 @@ pub(crate) async fn settle(
         "/* migrate */ SELECT pg_catalog.set_config('search_path', {}, false), \
                pg_catalog.set_config('TimeZone', 'UTC', false), pg_catalog.set_config('application_name', $1, false), \
                pg_catalog.set_config($2, $3, false)",
-        search_path(placed),
+        site.search_path(),
     );
     let values = [
-        application(placed, Some(migration)).into(),
+        site.application(Some(migration)).into(),
         PATIENCE_SETTING.into(),
         patience.as_millis().to_string().into(),
     ];
@@ -340,22 +343,22 @@ pub(crate) async fn settle(
 /// Appends a line to the journal.
 pub(crate) async fn record<C: ConnectionTrait>(
     connection: &C,
-    placed: &Placed,
+    site: &Site,
     caller: &Caller,
     entry: Entry<'_>,
 ) -> Result<(), DbErr> {
-    let sql = format!("/* migrate */ {}", line(placed));
+    let sql = format!("/* migrate */ {}", line(site));
     connection.execute_raw(statement(&sql, values(caller, entry))).await.map(drop)
 }
 
 /// The statement that appends a line to the journal, of [`values`].
-fn line(placed: &Placed) -> String {
+fn line(site: &Site) -> String {
     format!(
         "INSERT INTO {} (run, migration, direction, started_at, finished_at, outcome, checksum, host, tool, error, \
                          first_install, consent) \
          VALUES ($1, $2, $3, pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $4), \
                  CASE WHEN $5 <> 'running' THEN pg_catalog.clock_timestamp() END, $5, $6, $7, $8, $9, $10, $11)",
-        placed.journal()
+        site.journal()
     )
 }
 
@@ -398,52 +401,24 @@ pub(crate) async fn present<C: ConnectionTrait>(
     Ok(present)
 }
 
-/// An SQL expression: the `search_path` of a service at work. Its schema comes first, then those that hold extensions, which
-/// belong to the database and not to one service; `pg_catalog` is in it by itself.
-///
-/// The server is asked each time: another service may have made an extension a moment ago.
-pub(crate) fn search_path(placed: &Placed) -> String {
-    format!(
-        "pg_catalog.concat_ws(', ', {}, (\
-           SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(n.nspname), ', ') \
-           FROM pg_catalog.pg_extension x JOIN pg_catalog.pg_namespace n ON n.oid = x.extnamespace \
-           WHERE n.nspname NOT IN ('pg_catalog', {})))",
-        literal(&own_search_path(placed)),
-        literal(&placed.schema),
-    )
-}
-
-/// The service's schema as the only entry of a `search_path`, for a session that has not asked for extensions yet.
-pub(crate) fn own_search_path(placed: &Placed) -> String {
-    quote_identifier(&placed.schema)
-}
-
-/// `application_name` of a session at work: what another run sees when it waits. PostgreSQL cuts it at 63 bytes.
-pub(crate) fn application(placed: &Placed, migration: Option<&MigrationName>) -> String {
-    match migration {
-        Some(migration) => format!("migrate {}:{migration}", placed.name()),
-        None => format!("migrate {}", placed.name()),
-    }
-}
-
 /// Indexes on the service's tables that a concurrent build left invalid.
 pub(crate) async fn invalid_indexes<C: ConnectionTrait>(
     connection: &C,
-    placed: &Placed,
+    site: &Site,
 ) -> Result<Vec<String>, DbErr> {
     let sql = format!(
         "/* migrate */ SELECT c.relname::text, t.relname::text FROM pg_catalog.pg_index i \
          JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_class t ON t.oid = i.indrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = {} AND c.relkind = 'i' AND NOT i.indisvalid ORDER BY 1",
-        literal(&placed.schema)
+        literal(&site.schema)
     );
     let rows = connection.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
     let mut invalid = Vec::new();
     for row in rows {
         // In a schema that it shares, others may be building indexes right now.
         let table: String = row.try_get_by_index(1)?;
-        if !placed.shares_schema() || placed.service.tables().contains(&table) {
+        if !site.shares_schema() || site.tables.contains(&table) {
             invalid.push(row.try_get_by_index(0)?);
         }
     }
@@ -453,24 +428,24 @@ pub(crate) async fn invalid_indexes<C: ConnectionTrait>(
 /// The first of the service's tables that has rows, if one has.
 pub(crate) async fn table_with_rows<C: ConnectionTrait>(
     connection: &C,
-    placed: &Placed,
+    site: &Site,
 ) -> Result<Option<String>, DbErr> {
     let sql = format!(
         "/* migrate */ SELECT c.relname::text FROM pg_catalog.pg_class c \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = {} AND c.relkind IN ('r', 'p', 'f') ORDER BY 1",
-        literal(&placed.schema)
+        literal(&site.schema)
     );
     for row in connection.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await? {
         let table: String = row.try_get_by_index(0)?;
-        let is_its_own = !placed.shares_schema() || placed.service.tables().contains(&table);
-        if is_bookkeeping(placed, &table) || !is_its_own {
+        let is_its_own = !site.shares_schema() || site.tables.contains(&table);
+        if site.is_bookkeeping(&table) || !is_its_own {
             continue;
         }
-        let name = qualified(&placed.schema, &table);
+        let name = qualified(&site.schema, &table);
         let has_rows = format!("/* migrate */ SELECT EXISTS (SELECT FROM {name})");
         if query_one(connection, &has_rows, []).await?.try_get_by_index(0)? {
-            return Ok(Some(format!("{}.{table}", placed.schema)));
+            return Ok(Some(format!("{}.{table}", site.schema)));
         }
     }
     Ok(None)
@@ -491,18 +466,4 @@ async fn query_one<C: ConnectionTrait>(
 
 async fn execute<C: ConnectionTrait>(connection: &C, sql: String) -> Result<(), DbErr> {
     connection.execute_unprepared(&format!("/* migrate */ {sql}")).await.map(drop)
-}
-
-/// Whether a table is one of the service's bookkeeping.
-pub(crate) fn is_bookkeeping(placed: &Placed, relation: &str) -> bool {
-    bookkeeping_tables(placed).iter().any(|table| table == relation)
-}
-
-/// The tables of the service's bookkeeping, whether they are there or not, and those in place of another runner's.
-pub(crate) fn bookkeeping_tables(placed: &Placed) -> Vec<String> {
-    let of_kind = |kind| format!("migration_{kind}_{}", placed.name());
-    let mut tables = vec![placed.service.version_table().to_owned()];
-    tables.extend(["journal", "backfill", "reject"].map(of_kind));
-    tables.extend(placed.service.stand_ins().iter().map(|stand_in| stand_in.table.clone()));
-    tables
 }

@@ -4,11 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use migration_kit::{Service, quote_identifier};
+use migration_kit::Service;
 use migration_plan::{Catalog, CatalogError, ServiceName};
 
 use crate::database::DatabaseUrl;
 use crate::lock_file::{LockFile, LockFileError};
+use crate::site::{Site, qualified};
 
 /// A service, the schema it lives in and the database that holds it.
 pub struct Placement {
@@ -32,14 +33,11 @@ pub struct Deployment {
     allowed: BTreeSet<String>,
 }
 
-/// A placement with what follows from it.
+/// A service at its site.
 pub(crate) struct Placed {
+    pub(crate) site: Site,
     pub(crate) service: Service,
-    pub(crate) schema: String,
-    pub(crate) database: usize,
     pub(crate) lock_file: LockFile,
-    /// Whether another service of the deployment lives in its schema.
-    has_neighbour: bool,
 }
 
 /// Why services cannot be coordinated together.
@@ -148,7 +146,7 @@ impl Deployment {
             }
             let lock_file = LockFile::parse(service.lock_file().unwrap_or_default())
                 .map_err(|source| DeploymentError::LockFile { service: service.name().clone(), source })?;
-            placed.push(Placed { service, schema, database, lock_file, has_neighbour: false });
+            placed.push(Placed { site: Site::new(&service, schema, database), service, lock_file });
         }
         neighbours(&mut placed)?;
         let places = placed.iter().enumerate().map(|(place, p)| (p.name().clone(), place)).collect();
@@ -181,17 +179,22 @@ impl Deployment {
 
     /// The services in their order, each with its schema and the index of its database.
     pub fn services(&self) -> impl Iterator<Item = (&Service, &str, usize)> {
-        self.placements.iter().map(|p| (&p.service, p.schema.as_str(), p.database))
+        self.placements.iter().map(|p| (&p.service, p.site.schema.as_str(), p.site.database))
     }
 
     /// The service of this name, with its schema and the index of its database.
     #[must_use]
     pub fn service(&self, name: &ServiceName) -> Option<(&Service, &str, usize)> {
-        self.placed(name).map(|p| (&p.service, p.schema.as_str(), p.database))
+        self.placed(name).map(|p| (&p.service, p.site.schema.as_str(), p.site.database))
     }
 
     pub(crate) fn placements(&self) -> &[Placed] {
         &self.placements
+    }
+
+    /// Where the services are, in their order.
+    pub(crate) fn sites(&self) -> impl Iterator<Item = &Site> {
+        self.placements.iter().map(|placed| &placed.site)
     }
 
     pub(crate) fn placed(&self, service: &ServiceName) -> Option<&Placed> {
@@ -201,7 +204,8 @@ impl Deployment {
     /// The service to which an object belongs: the one whose schema this is; in a schema that services share, the one
     /// that names the table, or another name with which the object's begins, the longest one first.
     pub(crate) fn owner_of(&self, database: usize, schema: &str, name: &str) -> Option<&ServiceName> {
-        let there = || self.placements.iter().filter(|p| p.database == database && p.schema == schema);
+        let there =
+            || self.placements.iter().filter(|p| p.site.database == database && p.site.schema == schema);
         if let Some(whole) = self.owner_of_whole_schema(database, schema) {
             return Some(whole);
         }
@@ -213,57 +217,24 @@ impl Deployment {
             .filter_map(|p| longest(p).map(|length| (length, p.name())))
             .max()
             .map(|(_, name)| name)
-            .or_else(|| there().find(|p| crate::bookkeeping::is_bookkeeping(p, name)).map(Placed::name))
+            .or_else(|| there().find(|p| p.site.is_bookkeeping(name)).map(Placed::name))
     }
 
     /// The service that has this schema for itself: lives there alone, or names it as one more of its own.
     pub(crate) fn owner_of_whole_schema(&self, database: usize, schema: &str) -> Option<&ServiceName> {
         let is_whole = |p: &&Placed| {
-            p.database == database
-                && (p.schema == schema && !p.shares_schema() || p.has_further_schema(schema))
+            p.site.database == database
+                && (p.site.schema == schema && !p.site.shares_schema() || p.site.has_further_schema(schema))
         };
         self.placements.iter().find(is_whole).map(Placed::name)
     }
 
     /// The service whose schema this is.
     pub(crate) fn owner_of_schema(&self, database: usize, schema: &str) -> Option<&ServiceName> {
-        let is_of =
-            |p: &&Placed| p.database == database && (p.schema == schema || p.has_further_schema(schema));
+        let is_of = |p: &&Placed| {
+            p.site.database == database && (p.site.schema == schema || p.site.has_further_schema(schema))
+        };
         self.placements.iter().find(is_of).map(Placed::name)
-    }
-}
-
-impl Placed {
-    pub(crate) fn name(&self) -> &ServiceName {
-        self.service.name()
-    }
-
-    pub(crate) fn version_table(&self) -> String {
-        qualified(&self.schema, self.service.version_table())
-    }
-
-    pub(crate) fn journal_name(&self) -> String {
-        format!("migration_journal_{}", self.name())
-    }
-
-    pub(crate) fn journal(&self) -> String {
-        qualified(&self.schema, &self.journal_name())
-    }
-
-    /// Text whose hash is the key of the service's migration lock.
-    pub(crate) fn lock_key(&self) -> String {
-        format!("migrate:{}.{}", self.schema, self.service.version_table())
-    }
-
-    /// Whether the schema may hold more than this service: `public`, any other that is not the service's default, and one in
-    /// which another service lives; unless the service says that all of it is its own.
-    pub(crate) fn shares_schema(&self) -> bool {
-        let is_usual = self.schema == self.service.default_schema() && self.schema != "public";
-        self.has_neighbour || !(is_usual || self.service.owns_its_schema())
-    }
-
-    fn has_further_schema(&self, schema: &str) -> bool {
-        self.service.further_schemas().iter().any(|further| further == schema)
     }
 }
 
@@ -272,19 +243,21 @@ fn neighbours(placed: &mut [Placed]) -> Result<(), DeploymentError> {
     for second in 1..placed.len() {
         for first in 0..second {
             let (a, b) = (&placed[first], &placed[second]);
-            if a.database != b.database {
+            if a.site.database != b.site.database {
                 continue;
             }
             for (a, b) in [(a, b), (b, a)] {
                 let claimed = a.service.further_schemas().iter();
-                if let Some(schema) = claimed.clone().find(|s| **s == b.schema || b.has_further_schema(s)) {
+                if let Some(schema) =
+                    claimed.clone().find(|s| **s == b.site.schema || b.site.has_further_schema(s))
+                {
                     return Err(claimed_schema(a, b, schema, "`with_schemas` names it as one service's own"));
                 }
             }
-            if a.schema == b.schema {
+            if a.site.schema == b.site.schema {
                 side_by_side(a, b)?;
-                placed[first].has_neighbour = true;
-                placed[second].has_neighbour = true;
+                placed[first].site.has_neighbour();
+                placed[second].site.has_neighbour();
             }
         }
     }
@@ -298,12 +271,12 @@ fn side_by_side(a: &Placed, b: &Placed) -> Result<(), DeploymentError> {
             return Err(claimed_schema(
                 a,
                 b,
-                &a.schema,
+                &a.site.schema,
                 "`owning_schema` says that all of it is one service's own",
             ));
         }
         if a.service.tables().is_empty() && a.service.migrations().next().is_some() {
-            let (service, other, schema) = (a.name().clone(), b.name().clone(), a.schema.clone());
+            let (service, other, schema) = (a.name().clone(), b.name().clone(), a.site.schema.clone());
             return Err(DeploymentError::NoTables { service, other, schema });
         }
     }
@@ -311,7 +284,7 @@ fn side_by_side(a: &Placed, b: &Placed) -> Result<(), DeploymentError> {
         Some(table) => Err(DeploymentError::SharedTable {
             first: a.name().clone(),
             second: b.name().clone(),
-            schema: a.schema.clone(),
+            schema: a.site.schema.clone(),
             table: table.clone(),
         }),
         None => Ok(()),
@@ -339,7 +312,8 @@ fn unusable(schema: &str) -> Option<&'static str> {
     }
 }
 
-/// Schema and name as one SQL identifier.
-pub(crate) fn qualified(schema: &str, name: &str) -> String {
-    format!("{}.{}", quote_identifier(schema), quote_identifier(name))
+impl Placed {
+    pub(crate) fn name(&self) -> &ServiceName {
+        self.service.name()
+    }
 }

@@ -10,7 +10,7 @@ use migration_plan::Step;
 use sea_orm::sqlx;
 
 use crate::database::DatabaseUrl;
-use crate::survey::Holder;
+use crate::holder::Holder;
 
 /// A run begins that has something to do.
 pub(crate) fn run_started(run: &str, n_steps: usize, n_services: usize) {

@@ -6,8 +6,9 @@ use migration_kit::ServiceName;
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
-use crate::deployment::{Deployment, Placed};
+use crate::deployment::Deployment;
 use crate::reading::Reading;
+use crate::site::Site;
 use crate::survey::SurveyError;
 
 /// One line of a service's journal, times as text in UTC.
@@ -55,10 +56,9 @@ pub async fn journal(deployment: &Deployment, services: &[ServiceName]) -> Journ
     let mut journals = Journals { lines: Vec::new(), n_services: 0, unread: Vec::new() };
     let mut lines = Vec::new();
     for (index, url) in deployment.databases().iter().enumerate() {
-        let asked = |placed: &&Placed| {
-            placed.database == index && (services.is_empty() || services.contains(placed.name()))
-        };
-        let asked: Vec<&Placed> = deployment.placements().iter().filter(asked).collect();
+        let asked =
+            |site: &&Site| site.database == index && (services.is_empty() || services.contains(site.name()));
+        let asked: Vec<&Site> = deployment.sites().filter(asked).collect();
         if asked.is_empty() {
             continue;
         }
@@ -69,15 +69,15 @@ pub async fn journal(deployment: &Deployment, services: &[ServiceName]) -> Journ
                 continue;
             }
         };
-        for placed in asked {
-            match journal_of(&mut reading, placed).await {
+        for site in asked {
+            match journal_of(&mut reading, site).await {
                 Ok(read) => {
                     journals.n_services += 1;
                     lines.extend(read);
                 }
                 Err(source) => journals.unread.push(Arc::new(SurveyError::Table {
-                    service: placed.name().clone(),
-                    table: format!("{}.{}", placed.schema, placed.journal_name()),
+                    service: site.name().clone(),
+                    table: format!("{}.{}", site.schema, site.journal_name()),
                     source,
                 })),
             }
@@ -93,34 +93,34 @@ pub async fn journal(deployment: &Deployment, services: &[ServiceName]) -> Journ
 /// The lines of one journal, each with the time at which it was written.
 async fn journal_of(
     reading: &mut Reading<'_>,
-    placed: &Placed,
+    site: &Site,
 ) -> Result<Vec<(String, JournalLine)>, sqlx::Error> {
     let exists = format!(
         "/* migrate */ SELECT pg_catalog.to_regclass({}) IS NOT NULL",
-        migration_kit::literal(&placed.journal())
+        migration_kit::literal(&site.journal())
     );
     let sql = format!(
         "/* migrate */ SELECT migration::text, run, direction, outcome, \
          to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), \
          (extract(epoch FROM finished_at - started_at) * 1000)::int8, role, host, tool, error, consent, \
          to_char(coalesce(finished_at, started_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') FROM {} ORDER BY id",
-        placed.journal()
+        site.journal()
     );
     let read = async {
         reading.begin().await?;
         if !reading.rows(&exists).await?.first().is_some_and(|row| row.get(0)) {
             return Ok(Vec::new());
         }
-        reading.rows(&sql).await?.iter().map(|row| line(placed, row)).collect()
+        reading.rows(&sql).await?.iter().map(|row| line(site, row)).collect()
     }
     .await;
     reading.end().await;
     read
 }
 
-fn line(placed: &Placed, row: &PgRow) -> Result<(String, JournalLine), sqlx::Error> {
+fn line(site: &Site, row: &PgRow) -> Result<(String, JournalLine), sqlx::Error> {
     let line = JournalLine {
-        service: placed.name().to_string(),
+        service: site.name().to_string(),
         migration: row.try_get(0)?,
         run: row.try_get(1)?,
         direction: row.try_get(2)?,

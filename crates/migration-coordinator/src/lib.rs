@@ -6,10 +6,13 @@
 //! `READ ONLY` transactions.
 
 mod bookkeeping;
+mod caller;
 mod cancel;
 mod database;
 mod deployment;
+mod embedding;
 mod event;
+mod holder;
 mod interrupt;
 mod isolation;
 mod journal;
@@ -18,6 +21,7 @@ mod lock_file;
 mod reading;
 mod run;
 mod session;
+mod site;
 mod state;
 mod step;
 mod surroundings;
@@ -26,21 +30,26 @@ mod upkeep;
 mod verify;
 mod watch;
 
+pub use caller::Caller;
 pub use cancel::{Cancellation, Stop, cancellation};
 pub use database::{DatabaseUrl, DatabaseUrlError, Defaults, LibpqEnvironment};
 pub use deployment::{Deployment, DeploymentError, Placement};
+pub use embedding::{EmbedError, Guard, Standing, bring_to_head};
+pub use holder::Holder;
 pub use isolation::Violation;
 pub use journal::{JournalLine, Journals, journal};
 pub use lock::LockError;
 pub use lock_file::{LockEntry, LockFile, LockFileError, RecordedLock};
+/// What a caller needs of the crates below, so that one dependency is enough.
+pub use migration_kit::{Service, table_lock::Policy};
+pub use migration_plan::{ContractSteps, Direction, Selection, UnknownApplied};
 pub use run::{
-    Caller, DoneStep, Filled, Goal, Report, RevertLoss, RunError, RunOptions, carry_out, edited_migrations,
-    plan, run,
+    DoneStep, Filled, Goal, Report, RevertLoss, RunError, RunOptions, carry_out, edited_migrations, plan, run,
 };
 pub use session::ConnectError;
 pub use state::service_state;
 pub use step::{FailedStatement, StepError};
 pub use surroundings::{EventTrigger, OverriddenSetting, SecuredTable, Surroundings, surroundings};
-pub use survey::{Access, Holder, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError, Twin};
+pub use survey::{Access, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError, Twin};
 pub use upkeep::{UpkeepError, reclaim, reject_counts, rejected, table_sizes, under_lock};
 pub use verify::{CheckResult, ServiceVerification, verify};

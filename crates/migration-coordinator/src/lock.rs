@@ -10,10 +10,11 @@ use futures_timer::Delay;
 use migration_kit::{ServiceName, literal};
 use sea_orm::sqlx::{self, Row};
 
-use crate::deployment::Placed;
 use crate::event;
+use crate::holder::Holder;
 use crate::session::Session;
-use crate::survey::{Holder, Survey};
+use crate::site::Site;
+use crate::survey::Survey;
 
 /// First pause between two attempts; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -57,16 +58,12 @@ impl MigrationLock {
     ///
     /// # Errors
     /// [`LockError::Busy`] with the holder after `patience`; [`LockError::Query`] if the server cannot be asked.
-    pub(crate) async fn take(
-        session: &Session,
-        placed: &Placed,
-        patience: Duration,
-    ) -> Result<Self, LockError> {
-        let service = placed.name();
+    pub(crate) async fn take(session: &Session, site: &Site, patience: Duration) -> Result<Self, LockError> {
+        let service = site.name();
         let failed = |source| LockError::Query { service: service.clone(), source };
         let ask = format!(
             "/* migrate */ SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended({}, 0))",
-            literal(&placed.lock_key())
+            literal(&site.lock_key())
         );
         let begun = Instant::now();
         let mut said: Option<Instant> = None;
@@ -81,7 +78,7 @@ impl MigrationLock {
             }
             let tired = begun.elapsed() >= patience;
             if tired || said.is_none_or(|when| when.elapsed() >= SAY_EVERY) {
-                let facts = Survey::take_on(session, &[placed]).await.map_err(failed)?;
+                let facts = Survey::take_on(session, &[site]).await.map_err(failed)?;
                 let holder = facts.into_iter().next().and_then(|facts| facts.holder);
                 if tired {
                     return Err(LockError::Busy { service: service.clone(), holder });

@@ -73,7 +73,7 @@ pub async fn surroundings(
     let mut all = Vec::new();
     for (index, url) in deployment.databases().iter().enumerate() {
         let asked = |placed: &&Placed| {
-            placed.database == index && (services.is_empty() || services.contains(placed.name()))
+            placed.site.database == index && (services.is_empty() || services.contains(placed.name()))
         };
         let asked: Vec<&Placed> = deployment.placements().iter().filter(asked).collect();
         if asked.is_empty() {
@@ -122,7 +122,7 @@ async fn read(reading: &mut Reading<'_>, placed: &[&Placed]) -> Result<Surroundi
 fn row_security(placed: &[&Placed]) -> String {
     let schemas: Vec<String> = placed
         .iter()
-        .map(|placed| format!("({}, {})", literal(placed.name().as_str()), literal(&placed.schema)))
+        .map(|placed| format!("({}, {})", literal(placed.name().as_str()), literal(&placed.site.schema)))
         .collect();
     format!(
         "/* migrate */ SELECT s.service, c.relname::text, c.relforcerowsecurity \

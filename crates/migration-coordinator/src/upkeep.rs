@@ -11,7 +11,6 @@ use migration_kit::{ServiceName, literal};
 use sea_orm::sqlx::{self, Row};
 use sea_orm::{DatabaseConnection, DbErr};
 
-use crate::bookkeeping;
 use crate::cancel::Cancellation;
 use crate::deployment::{Deployment, Placed};
 use crate::interrupt::Ended;
@@ -77,7 +76,8 @@ pub async fn rejected(
 ) -> Result<Vec<Reject>, UpkeepError> {
     let placed = find(deployment, service)?;
     let mut reading = reading(deployment, placed).await?;
-    let listed = reading.ask(|asked| rejects::list(asked, &placed.schema, service.as_str(), limit)).await;
+    let listed =
+        reading.ask(|asked| rejects::list(asked, &placed.site.schema, service.as_str(), limit)).await;
     listed.map_err(|source| UpkeepError::Read { service: service.clone(), source })
 }
 
@@ -91,7 +91,7 @@ pub async fn reject_counts(
 ) -> Result<Vec<RejectCount>, UpkeepError> {
     let placed = find(deployment, service)?;
     let mut reading = reading(deployment, placed).await?;
-    let counted = reading.ask(|asked| rejects::counts(asked, &placed.schema, service.as_str())).await;
+    let counted = reading.ask(|asked| rejects::counts(asked, &placed.site.schema, service.as_str())).await;
     counted.map_err(|source| UpkeepError::Read { service: service.clone(), source })
 }
 
@@ -109,17 +109,19 @@ pub async fn table_sizes(
     let sql = format!(
         "/* migrate */ SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = {} AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1",
-        literal(&placed.schema)
+        literal(&placed.site.schema)
     );
     let rows = reading.rows(&sql).await.map_err(driver).map_err(failed)?;
     let names = rows
         .iter()
         .map(|row| row.get::<String, _>(0))
-        .filter(|name| !placed.shares_schema() || placed.service.tables().contains(name));
+        .filter(|name| !placed.site.shares_schema() || placed.service.tables().contains(name));
     let mut sizes = Vec::new();
     for name in names {
-        let size =
-            reading.ask(|asked| space::table_size(asked, &placed.schema, &name)).await.map_err(failed)?;
+        let size = reading
+            .ask(|asked| space::table_size(asked, &placed.site.schema, &name))
+            .await
+            .map_err(failed)?;
         sizes.push((name, size));
     }
     sizes.sort_by_key(|(_, size)| std::cmp::Reverse(size.total_bytes));
@@ -138,7 +140,7 @@ pub async fn reclaim(
     wait: Duration,
     cancellation: &Cancellation,
 ) -> Result<(TableSize, TableSize), UpkeepError> {
-    let schema = find(deployment, service)?.schema.clone();
+    let schema = find(deployment, service)?.site.schema.clone();
     under_lock(deployment, service, wait, cancellation, |db| async move {
         let pool = db.get_postgres_connection_pool();
         let mut connection = pool.acquire().await.map_err(driver)?;
@@ -163,10 +165,10 @@ pub async fn under_lock<T, F: Future<Output = T>>(
     work: impl FnOnce(DatabaseConnection) -> F,
 ) -> Result<T, UpkeepError> {
     let placed = find(deployment, service)?;
-    let url = &deployment.databases()[placed.database];
-    let application = bookkeeping::application(placed, None);
+    let url = &deployment.databases()[placed.site.database];
+    let application = placed.site.application(None);
     let interrupted = || UpkeepError::Interrupted { service: service.clone() };
-    let search_path = bookkeeping::own_search_path(placed);
+    let search_path = placed.site.own_search_path();
     let opening = Box::pin(Session::open(url, &application, &search_path));
     let session = cancellation.unless_cancelled(opening).await.ok_or_else(interrupted)??;
     let locked = async {
@@ -175,7 +177,7 @@ pub async fn under_lock<T, F: Future<Output = T>>(
         if session.rows(read_only).await.map_err(failed)?.first().is_some_and(|row| row.get(0)) {
             return Err(UpkeepError::ReadOnly { database: url.to_string() });
         }
-        let taking = MigrationLock::take(&session, placed, wait);
+        let taking = MigrationLock::take(&session, &placed.site, wait);
         let taken = cancellation.unless_cancelled(taking).await;
         let _lock = taken.ok_or_else(interrupted)??;
         Ok(work(session.db().clone()).await)
@@ -212,7 +214,7 @@ fn find<'d>(deployment: &'d Deployment, service: &ServiceName) -> Result<&'d Pla
 /// A connection in a `READ ONLY` transaction that ends with it.
 async fn reading<'d>(deployment: &'d Deployment, placed: &Placed) -> Result<Reading<'d>, UpkeepError> {
     let failed = |error| UpkeepError::Read { service: placed.name().clone(), source: driver(error) };
-    let mut reading = Reading::open(&deployment.databases()[placed.database]).await?;
+    let mut reading = Reading::open(&deployment.databases()[placed.site.database]).await?;
     reading.begin().await.map_err(failed)?;
     Ok(reading)
 }

@@ -12,10 +12,10 @@ use migration_kit::{Check, CheckKind, MigrationName, POLICY_HINT, ServiceName, i
 use sea_orm::sqlx::{self, Row};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
-use crate::bookkeeping::search_path;
 use crate::deployment::{Deployment, Placed};
+use crate::holder::Holder;
 use crate::reading::Reading;
-use crate::survey::{Holder, Survey, SurveyError};
+use crate::survey::{Survey, SurveyError};
 
 /// How many violating rows are shown; a check selects no more of a row than its reader may see.
 const SHOWN: usize = 3;
@@ -133,9 +133,11 @@ async fn verify_service<'d>(
     placed: &Placed,
     applied: &HashSet<&MigrationName>,
 ) -> Result<Vec<CheckResult>, SurveyError> {
-    let reading = match readings.entry(placed.database) {
+    let reading = match readings.entry(placed.site.database) {
         Entry::Occupied(open) => open.into_mut(),
-        Entry::Vacant(none) => none.insert(Reading::open(&deployment.databases()[placed.database]).await?),
+        Entry::Vacant(none) => {
+            none.insert(Reading::open(&deployment.databases()[placed.site.database]).await?)
+        }
     };
     let mut results = Vec::new();
     for migration in placed.service.migrations().filter(|listed| applied.contains(listed.name())) {
@@ -159,7 +161,7 @@ async fn ask_alone(
         reading.begin().await?;
         let path = format!(
             "/* migrate */ SELECT pg_catalog.set_config('search_path', {}, true)",
-            search_path(placed)
+            placed.site.search_path()
         );
         reading.rows(&path).await?;
         let rows = reading.rows(&question(check)).await?;

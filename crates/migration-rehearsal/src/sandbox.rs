@@ -7,8 +7,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use migration_coordinator::{Caller, Cancellation, Deployment, Goal, Placement, Report, RunOptions, run};
-use migration_kit::table_lock::Policy;
+use migration_coordinator::{Caller, Deployment, Goal, Placement, Report, RunOptions, run};
 use migration_kit::{Phase, Service, ServiceName, quote_identifier};
 use migration_plan::{ContractSteps, Selection, TargetPoint, UnknownApplied};
 use postgres_sandbox::{Cluster, Database};
@@ -121,16 +120,10 @@ async fn revert(deployment: &Deployment) -> Result<(), RehearsalError> {
 }
 
 async fn carry_out(deployment: &Deployment, goal: &Goal) -> Result<Report, RehearsalError> {
-    let options = RunOptions {
-        caller: Caller { host: "sandbox".to_owned(), tool: "migration-rehearsal".to_owned() },
-        wait: Duration::ZERO,
-        table_locks: Policy::default(),
-        jobs: 4,
-        atomic: false,
-        allow_data_loss: true,
-        new_beside: false,
-        cancellation: Cancellation::default(),
-    };
+    let options = RunOptions::new(Caller::new("migration-rehearsal"))
+        .with_wait(Duration::ZERO)
+        .with_jobs(4)
+        .with_data_loss(true);
     // A run is a large future: on the heap, it leaves the stack to what it calls.
     let mut report = Box::pin(run(deployment, goal, &options)).await?;
     match report.failures.pop() {

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration_coordinator::{
-    Caller, Cancellation, CheckResult, Goal, RunError, RunOptions, StepError, Survey, SurveyError, run,
-    verify,
+    Caller, CheckResult, Goal, RunError, RunOptions, StepError, Survey, SurveyError, run, verify,
 };
 use migration_kit::{MigrationId, Phase, literal, quote_identifier, table_lock};
 use migration_plan::{ContractSteps, Selection, TargetPoint, UnknownApplied};
@@ -57,16 +56,11 @@ impl Scratch {
     /// Options of a run that is asked nothing and waits for nobody.
     #[must_use]
     pub fn options() -> RunOptions {
-        RunOptions {
-            caller: Caller { host: "test".to_owned(), tool: "migration-testing".to_owned() },
-            wait: Duration::ZERO,
-            table_locks: table_lock::Policy { patience: PATIENCE, ..table_lock::Policy::default() },
-            jobs: 4,
-            atomic: false,
-            allow_data_loss: true,
-            new_beside: false,
-            cancellation: Cancellation::default(),
-        }
+        RunOptions::new(Caller::new("migration-testing"))
+            .with_wait(Duration::ZERO)
+            .with_table_locks(table_lock::Policy { patience: PATIENCE, ..table_lock::Policy::default() })
+            .with_jobs(4)
+            .with_data_loss(true)
     }
 
     /// Applies; `target` names a migration of the service, none means all that is pending.

@@ -68,12 +68,10 @@ pub(super) async fn up(
         contract: contract_steps(options.contract, options.ignore_soak),
         unknown: if options.allow_ahead { UnknownApplied::AllowAhead } else { UnknownApplied::Refuse },
     };
-    let run = RunOptions {
-        atomic: options.atomic,
-        allow_data_loss: options.allow_data_loss,
-        new_beside: options.new_beside,
-        ..run_options(&options.run, cancellation)
-    };
+    let run = run_options(&options.run, cancellation)
+        .with_atomic(options.atomic)
+        .with_data_loss(options.allow_data_loss)
+        .with_new_beside(options.new_beside);
     perform(context, "up", &goal, &run).await
 }
 
@@ -93,7 +91,7 @@ pub(super) async fn down(
     allow_data_loss: bool,
     cancellation: &Cancellation,
 ) -> anyhow::Result<Exit> {
-    let options = RunOptions { allow_data_loss, ..run_options(options, cancellation) };
+    let options = run_options(options, cancellation).with_data_loss(allow_data_loss);
     perform(context, "down", &Goal::Revert { selections }, &options).await
 }
 
@@ -104,24 +102,16 @@ pub(super) async fn redo(
     allow_data_loss: bool,
     cancellation: &Cancellation,
 ) -> anyhow::Result<Exit> {
-    let options = RunOptions { allow_data_loss, ..run_options(options, cancellation) };
+    let options = run_options(options, cancellation).with_data_loss(allow_data_loss);
     perform(context, "redo", &Goal::Redo { selections }, &options).await
 }
 
 fn run_options(arguments: &RunArguments, cancellation: &Cancellation) -> RunOptions {
-    RunOptions {
-        caller: Caller {
-            host: gethostname::gethostname().to_string_lossy().into_owned(),
-            tool: concat!("migrate ", env!("CARGO_PKG_VERSION")).to_owned(),
-        },
-        wait: arguments.wait,
-        table_locks: Policy { patience: arguments.lock_patience, ..Policy::default() },
-        jobs: usize::from(arguments.jobs),
-        atomic: false,
-        allow_data_loss: false,
-        new_beside: false,
-        cancellation: cancellation.clone(),
-    }
+    RunOptions::new(Caller::new(concat!("migrate ", env!("CARGO_PKG_VERSION"))))
+        .with_wait(arguments.wait)
+        .with_table_locks(Policy { patience: arguments.lock_patience, ..Policy::default() })
+        .with_jobs(usize::from(arguments.jobs))
+        .with_cancellation(cancellation.clone())
 }
 
 async fn perform(

@@ -24,7 +24,7 @@ use migration_kit::MigrationName;
 use sea_orm::sqlx::Row;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, RuntimeErr};
 
-use crate::bookkeeping::{is_bookkeeping, search_path, statement};
+use crate::bookkeeping::statement;
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
 
@@ -96,7 +96,7 @@ pub(crate) async fn touched<'d, C: ConnectionTrait>(
     seen: &Seen,
 ) -> Result<Touched, DbErr> {
     let (schema, search_path, whole_schema) =
-        (placed.schema.clone(), search_path(placed), !placed.shares_schema());
+        (placed.site.schema.clone(), placed.site.search_path(), !placed.site.shares_schema());
     if whole_schema {
         let asked = statement(&question::suspicion(&schema, &search_path), []);
         if let Some(row) = tx.query_one_raw(asked).await?
@@ -163,12 +163,12 @@ async fn seen_from_outside<'d>(
     let (unclear, mut clear): (Vec<Object>, Vec<Object>) = objects.into_iter().partition(|object| {
         object.role.is_none()
             || object.kind == "extension"
-            || (placed.shares_schema() && object.schema == placed.schema)
+            || (placed.site.shares_schema() && object.schema == placed.site.schema)
     });
     if unclear.is_empty() {
         return Ok(clear);
     }
-    let url = &deployment.databases()[placed.database];
+    let url = &deployment.databases()[placed.site.database];
     let kept = outside.take();
     let mut reading = match kept {
         Some(reading) => reading,
@@ -201,13 +201,13 @@ fn judge(object: Object, deployment: &Deployment, placed: &Placed, declared: &[S
         format!("{}.{}", object.schema, object.name)
     };
     let owner = if object.kind == "schema" {
-        deployment.owner_of_schema(placed.database, &object.name)
+        deployment.owner_of_schema(placed.site.database, &object.name)
     } else if object.kind == "extension" {
-        deployment.owner_of_whole_schema(placed.database, &object.schema)
-    } else if object.schema == placed.schema && is_bookkeeping(placed, &object.name) {
+        deployment.owner_of_whole_schema(placed.site.database, &object.schema)
+    } else if object.schema == placed.site.schema && placed.site.is_bookkeeping(&object.name) {
         Some(placed.name())
     } else {
-        deployment.owner_of(placed.database, &object.schema, &object.name)
+        deployment.owner_of(placed.site.database, &object.schema, &object.name)
     };
     if declared.contains(&name) || deployment.allows(&name) || owner == Some(placed.name()) {
         return None;

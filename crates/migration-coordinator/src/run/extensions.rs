@@ -47,7 +47,7 @@ pub(super) async fn provide(
         .collect();
     for placed in applied.into_iter().filter_map(|name| deployment.placed(name)) {
         for extension in placed.service.extensions() {
-            needed.entry(placed.database).or_default().entry(extension).or_insert(placed.name());
+            needed.entry(placed.site.database).or_default().entry(extension).or_insert(placed.name());
         }
     }
     for (database, needed) in needed {

@@ -13,7 +13,6 @@ use migration_plan::{Direction, Plan, Step};
 use sea_orm::sqlx::{self, Row};
 
 use super::{RunError, RunOptions};
-use crate::bookkeeping::bookkeeping_tables;
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
 use crate::survey::SurveyError;
@@ -81,7 +80,7 @@ async fn of_service(
     placed: &Placed,
     steps: &[(&Step, String)],
 ) -> Result<Vec<RevertLoss>, RunError> {
-    let url = &deployment.databases()[placed.database];
+    let url = &deployment.databases()[placed.site.database];
     let mut reading = Reading::open(url).await?;
     let filled = filled(&mut reading, placed).await;
     reading.close().await;
@@ -99,7 +98,10 @@ async fn of_service(
         let concerned =
             filled.iter().filter(|(table, _)| altered.is_empty() || altered.contains(table.as_str()));
         let tables = concerned
-            .map(|(table, n_rows)| Filled { table: format!("{}.{table}", placed.schema), n_rows: *n_rows })
+            .map(|(table, n_rows)| Filled {
+                table: format!("{}.{table}", placed.site.schema),
+                n_rows: *n_rows,
+            })
             .collect::<Vec<_>>();
         (!tables.is_empty()).then(|| RevertLoss { id: step.id.clone(), what: what.clone(), tables })
     };
@@ -110,7 +112,7 @@ async fn of_service(
 async fn filled(reading: &mut Reading<'_>, placed: &Placed) -> Result<BTreeMap<String, i64>, sqlx::Error> {
     reading.begin().await?;
     let named = placed.service.tables();
-    let of_it = if placed.shares_schema() && !named.is_empty() {
+    let of_it = if placed.site.shares_schema() && !named.is_empty() {
         format!("AND c.relname = ANY ({})", array(named.iter()))
     } else {
         String::new()
@@ -119,15 +121,15 @@ async fn filled(reading: &mut Reading<'_>, placed: &Placed) -> Result<BTreeMap<S
         "/* migrate */ SELECT c.relname::text FROM pg_catalog.pg_class c \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = {} AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> ALL ({}) {of_it}",
-        literal(&placed.schema),
-        array(bookkeeping_tables(placed).iter()),
+        literal(&placed.site.schema),
+        array(placed.site.bookkeeping_tables().iter()),
     );
     let mut filled = BTreeMap::new();
     for row in reading.rows(&tables).await? {
         let table: String = row.try_get(0)?;
         let count = format!(
             "/* migrate */ SELECT count(*) FROM (SELECT FROM {}.{} LIMIT {COUNTED} + 1) AS counted",
-            quote_identifier(&placed.schema),
+            quote_identifier(&placed.site.schema),
             quote_identifier(&table)
         );
         let n_rows: i64 = reading.rows(&count).await?.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;

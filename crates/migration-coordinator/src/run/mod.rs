@@ -35,7 +35,7 @@ use crate::survey::{ServiceFacts, Survey, SurveyError, history};
 pub use error::RunError;
 pub use goal::Goal;
 pub use losses::{Filled, RevertLoss};
-pub use options::{Caller, RunOptions};
+pub use options::RunOptions;
 pub use preflight::edited_migrations;
 pub use report::{DoneStep, Report};
 
@@ -133,9 +133,8 @@ type Place<'a> = (&'a Placed, &'a Session);
 
 impl Run<'_> {
     async fn open(&self, placed: &Placed) -> Result<Session, RunError> {
-        let url = &self.deployment.databases()[placed.database];
-        let (application, search_path) =
-            (bookkeeping::application(placed, None), bookkeeping::own_search_path(placed));
+        let url = &self.deployment.databases()[placed.site.database];
+        let (application, search_path) = (placed.site.application(None), placed.site.own_search_path());
         let opened = Box::pin(Session::open(url, &application, &search_path));
         match self.options.cancellation.unless_cancelled(opened).await {
             Some(session) => Ok(session?),
@@ -144,7 +143,7 @@ impl Run<'_> {
     }
 
     async fn take_lock(&self, placed: &Placed, session: &Session) -> Result<MigrationLock, RunError> {
-        let taken = MigrationLock::take(session, placed, self.options.wait);
+        let taken = MigrationLock::take(session, &placed.site, self.options.wait);
         match self.options.cancellation.unless_cancelled(taken).await {
             Some(lock) => Ok(lock?),
             None => Err(RunError::Interrupted),
@@ -156,7 +155,7 @@ impl Run<'_> {
     async fn plan_again(&self, planned: &Plan, places: &[Place<'_>]) -> Result<(Plan, History), RunError> {
         let mut now_there = self.survey.services.clone();
         for (placed, session) in places {
-            let url = &self.deployment.databases()[placed.database];
+            let url = &self.deployment.databases()[placed.site.database];
             let reading = Box::pin(self.read_and_install(placed, session));
             let facts = match session.cancellable(url, &self.options.cancellation, reading).await {
                 Ended::Finished(facts) | Ended::Stopped(Some(facts @ Ok(_))) => facts?,
@@ -186,16 +185,16 @@ impl Run<'_> {
     /// Reads what there is of a service, and makes its bookkeeping where it has none.
     async fn read_and_install(&self, placed: &Placed, session: &Session) -> Result<ServiceFacts, RunError> {
         let unread = |source| {
-            let database = self.deployment.databases()[placed.database].to_string();
+            let database = self.deployment.databases()[placed.site.database].to_string();
             RunError::Survey(Arc::new(SurveyError::Query { database, source }))
         };
-        let facts = Survey::take_on(session, &[placed]).await.map_err(unread)?.swap_remove(0);
+        let facts = Survey::take_on(session, &[&placed.site]).await.map_err(unread)?.swap_remove(0);
         if let Some(error) = facts.unread {
             return Err(RunError::Survey(error));
         }
         preflight::unedited(placed, &facts)?;
         if !facts.installed {
-            bookkeeping::install(session, placed, facts.schema_exists)
+            bookkeeping::install(session, &placed.site, facts.schema_exists)
                 .await
                 .map_err(|source| RunError::Install { service: placed.name().clone(), source })?;
         }

@@ -1,22 +1,15 @@
-//! How a run is to be done, and by whom. Plain data; nothing is decided here.
+//! How a run is to be done. Plain data; nothing is decided here.
 
 use std::time::Duration;
 
 use migration_kit::table_lock::Policy;
 
+use crate::caller::Caller;
 use crate::cancel::Cancellation;
-
-/// Who runs, for the journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// Name of the machine.
-    pub host: String,
-    /// Name and version of the tool.
-    pub tool: String,
-}
 
 /// How it is to be done.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct RunOptions {
     /// Who runs.
     pub caller: Caller,
@@ -35,4 +28,64 @@ pub struct RunOptions {
     pub new_beside: bool,
     /// Stops the run.
     pub cancellation: Cancellation,
+}
+
+impl RunOptions {
+    /// A careful run: it waits a minute for another run's migration lock and ten for a table lock, works on eight services
+    /// at once, loses no data, and nobody stops it.
+    #[must_use]
+    pub fn new(caller: Caller) -> Self {
+        Self {
+            caller,
+            wait: Duration::from_secs(60),
+            table_locks: Policy::default(),
+            jobs: 8,
+            atomic: false,
+            allow_data_loss: false,
+            new_beside: false,
+            cancellation: Cancellation::default(),
+        }
+    }
+
+    /// Waits this long for another run's migration lock.
+    #[must_use]
+    pub fn with_wait(self, wait: Duration) -> Self {
+        Self { wait, ..self }
+    }
+
+    /// Waits for table locks as this policy says.
+    #[must_use]
+    pub fn with_table_locks(self, table_locks: Policy) -> Self {
+        Self { table_locks, ..self }
+    }
+
+    /// Works on this many services at once, at least one.
+    #[must_use]
+    pub fn with_jobs(self, jobs: usize) -> Self {
+        Self { jobs, ..self }
+    }
+
+    /// Does everything in one transaction, or nothing.
+    #[must_use]
+    pub fn with_atomic(self, atomic: bool) -> Self {
+        Self { atomic, ..self }
+    }
+
+    /// Lets migrations lose what they declare as lost, or what reverting them loses.
+    #[must_use]
+    pub fn with_data_loss(self, allow_data_loss: bool) -> Self {
+        Self { allow_data_loss, ..self }
+    }
+
+    /// Makes empty services although an earlier system has left such tables elsewhere in the database.
+    #[must_use]
+    pub fn with_new_beside(self, new_beside: bool) -> Self {
+        Self { new_beside, ..self }
+    }
+
+    /// Ends early when it is cancelled.
+    #[must_use]
+    pub fn with_cancellation(self, cancellation: Cancellation) -> Self {
+        Self { cancellation, ..self }
+    }
 }

@@ -118,7 +118,7 @@ pub(super) fn no_twins(
     let touched = plan.services().into_iter().filter(|service| applies(service));
     for facts in touched.filter_map(|service| survey.service(service)) {
         if let (false, Some(placed)) = (facts.twins.is_empty(), deployment.placed(&facts.service)) {
-            let (service, schema) = (facts.service.clone(), placed.schema.clone());
+            let (service, schema) = (facts.service.clone(), placed.site.schema.clone());
             return Err(RunError::Twins { service, schema, twins: facts.twins.clone() });
         }
     }
@@ -135,7 +135,7 @@ pub(super) fn atomic(deployment: &Deployment, plan: &Plan) -> Result<(), RunErro
         .services()
         .into_iter()
         .filter_map(|name| deployment.placed(name))
-        .map(|placed| placed.database)
+        .map(|placed| placed.site.database)
         .collect();
     if databases.len() > 1 {
         return Err(RunError::Atomic { why: "the services live in several databases".to_owned() });
@@ -144,5 +144,5 @@ pub(super) fn atomic(deployment: &Deployment, plan: &Plan) -> Result<(), RunErro
 }
 
 fn server<'s>(deployment: &Deployment, survey: &'s Survey, facts: &ServiceFacts) -> Option<&'s ServerFacts> {
-    survey.databases.get(deployment.placed(&facts.service)?.database)?.as_ref().ok()
+    survey.databases.get(deployment.placed(&facts.service)?.site.database)?.as_ref().ok()
 }

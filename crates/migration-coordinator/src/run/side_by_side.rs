@@ -153,7 +153,7 @@ fn seats<'p>(placed: &[&'p Placed], n_sessions: usize) -> (Vec<&'p Placed>, Vec<
     let mut of_database: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     let mut seats = Vec::with_capacity(placed.len());
     for (index, place) in placed.iter().enumerate() {
-        let open = of_database.entry(place.database).or_default();
+        let open = of_database.entry(place.site.database).or_default();
         if open.len() < n_sessions.max(1) {
             open.push(openers.len());
             openers.push(*place);

@@ -26,13 +26,13 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
 use sea_orm_migration::SchemaManager;
 
 use crate::bookkeeping::{self, CREATION_RACES, Entry, Outcome};
+use crate::caller::Caller;
 use crate::cancel::{Cancellation, within};
 use crate::deployment::{Deployment, Placed};
 use crate::event;
 use crate::interrupt::Ended;
 use crate::isolation::{self, Outside, Seen};
 use crate::lock::MigrationLock;
-use crate::run::Caller;
 use crate::session::Session;
 use crate::verify::{self, CheckResult};
 
@@ -79,7 +79,7 @@ impl Worker<'_> {
         step: &Step,
         work: impl Future<Output = Result<T, StepError>>,
     ) -> Result<T, StepError> {
-        let url = &self.deployment.databases()[self.placed.database];
+        let url = &self.deployment.databases()[self.placed.site.database];
         match self.session.cancellable(url, &self.context.cancellation, work).await {
             Ended::Finished(result) => result,
             Ended::Stopped(Some(Ok(done))) => Ok(done),
@@ -189,14 +189,14 @@ impl Worker<'_> {
         };
         let entry = self.entry(step, outcome, elapsed, Some(message.to_owned()));
         if !matches!(error, StepError::EndedItsTransaction { .. }) {
-            return bookkeeping::record(db, placed, caller, entry).await;
+            return bookkeeping::record(db, &placed.site, caller, entry).await;
         }
         // It ended its own transaction. What the claim stood for until now, a line does from now on.
         let tx = db.begin().await?;
-        bookkeeping::give_up_claim(&tx, placed, &step.id.name).await?;
+        bookkeeping::give_up_claim(&tx, &placed.site, &step.id.name).await?;
         let running = self.entry(step, Outcome::Running, elapsed, None);
-        bookkeeping::record(&tx, placed, caller, running).await?;
-        bookkeeping::record(&tx, placed, caller, entry).await?;
+        bookkeeping::record(&tx, &placed.site, caller, running).await?;
+        bookkeeping::record(&tx, &placed.site, caller, entry).await?;
         tx.commit().await
     }
 
@@ -228,7 +228,7 @@ impl Worker<'_> {
 
     /// The error, or that what was done stands: where a claim outlives its transaction, the migration ended that itself.
     pub(crate) async fn unless_it_committed(&self, step: &Step, error: StepError) -> StepError {
-        let claimed = bookkeeping::has_claim(self.session.db(), self.placed, &step.id.name).await;
+        let claimed = bookkeeping::has_claim(self.session.db(), &self.placed.site, &step.id.name).await;
         match (error, claimed) {
             (StepError::RolledBack { source, .. }, Ok(true)) => {
                 StepError::ended_its_transaction(step, source)
@@ -251,9 +251,9 @@ impl Worker<'_> {
         let lock_timeout = Some(self.context.policy.stall_budget);
         self.lock_bookkeeping(tx, waiting).await.map_err(failed)?;
         if step.begun.is_some() {
-            bookkeeping::give_up_claim(tx, placed, &step.id.name).await.map_err(failed)?;
+            bookkeeping::give_up_claim(tx, &placed.site, &step.id.name).await.map_err(failed)?;
         }
-        let claim = bookkeeping::claim(tx, placed, &step.id.name, step.direction, lock_timeout)
+        let claim = bookkeeping::claim(tx, &placed.site, &step.id.name, step.direction, lock_timeout)
             .await
             .map_err(failed)?;
         // What was begun has no row to be reverted by.
@@ -292,7 +292,7 @@ impl Worker<'_> {
             self.verify(tx, step, true).await?;
         }
         let entry = self.entry(step, Outcome::Succeeded, begun.elapsed(), None);
-        bookkeeping::finish(tx, placed, &self.context.caller, entry).await.map_err(failed)?;
+        bookkeeping::finish(tx, &placed.site, &self.context.caller, entry).await.map_err(failed)?;
         Ok(Done::Here)
     }
 
@@ -304,7 +304,7 @@ impl Worker<'_> {
         else {
             return Ok(());
         };
-        let table = bookkeeping::table_with_rows(connection, self.placed)
+        let table = bookkeeping::table_with_rows(connection, &self.placed.site)
             .await
             .map_err(|source| StepError::rolled_back(step, source))?;
         match table {
@@ -386,7 +386,10 @@ impl Worker<'_> {
 
     fn locks(&self, step: &Step) -> Vec<TableLock> {
         let recorded = self.placed.lock_file.locks(&step.id.name, step.direction);
-        recorded.iter().map(|lock| TableLock::new(&self.placed.schema, &lock.relation, lock.mode)).collect()
+        recorded
+            .iter()
+            .map(|lock| TableLock::new(&self.placed.site.schema, &lock.relation, lock.mode))
+            .collect()
     }
 
     /// Locks the tables of the bookkeeping that are written next, or fails at once, so that a wait for them is patient, and
@@ -397,8 +400,8 @@ impl Worker<'_> {
     }
 
     fn bookkeeping_locks(&self) -> Vec<TableLock> {
-        let tables = [self.placed.service.version_table(), &self.placed.journal_name()];
-        tables.map(|table| TableLock::new(&self.placed.schema, table, LockMode::RowExclusive)).to_vec()
+        let tables = [self.placed.service.version_table(), &self.placed.site.journal_name()];
+        tables.map(|table| TableLock::new(&self.placed.site.schema, table, LockMode::RowExclusive)).to_vec()
     }
 
     fn migration(&self, step: &Step) -> &Listed {

@@ -14,7 +14,7 @@ use sea_orm_migration::SchemaManager;
 
 use super::{Done, StepError, Worker};
 use crate::bookkeeping::{self, Beginning, Outcome};
-use crate::deployment::qualified;
+use crate::site::qualified;
 
 impl Worker<'_> {
     /// Runs all steps and reports meanwhile who blocks one.
@@ -28,7 +28,7 @@ impl Worker<'_> {
         let failed = |source| StepError::rolled_back(step, source);
         let partial = |source| StepError::partial(step, source);
         let (db, placed) = (self.session.db(), self.placed);
-        bookkeeping::settle(self.session, placed, &step.id.name, self.context.policy.patience)
+        bookkeeping::settle(self.session, &placed.site, &step.id.name, self.context.policy.patience)
             .await
             .map_err(failed)?;
         if step.direction == Direction::Apply {
@@ -39,7 +39,7 @@ impl Worker<'_> {
         let invalid_before = if step.begun.is_some() {
             Vec::new()
         } else {
-            bookkeeping::invalid_indexes(db, placed).await.map_err(failed)?
+            bookkeeping::invalid_indexes(db, &placed.site).await.map_err(failed)?
         };
         let mut waiting = self.waiting(step);
         let beginning = loop {
@@ -51,12 +51,12 @@ impl Worker<'_> {
         if let Err((source, statement)) = self.call(step, &SchemaManager::new(db)).await {
             return Err(self.stopped(step, &beginning, source).await.at(statement));
         }
-        let mut invalid = bookkeeping::invalid_indexes(db, placed).await.map_err(partial)?;
+        let mut invalid = bookkeeping::invalid_indexes(db, &placed.site).await.map_err(partial)?;
         invalid.retain(|index| !invalid_before.contains(index));
         if !invalid.is_empty() {
             let dropping = invalid
                 .iter()
-                .map(|index| format!("`DROP INDEX CONCURRENTLY {}`", qualified(&placed.schema, index)));
+                .map(|index| format!("`DROP INDEX CONCURRENTLY {}`", qualified(&placed.site.schema, index)));
             return Err(partial(DbErr::Custom(format!(
                 "invalid indexes were left behind: {}; if the next run leaves them too, run {} before it",
                 invalid.join(", "),
@@ -87,7 +87,7 @@ impl Worker<'_> {
         let running = self.entry(step, Outcome::Running, begun.elapsed(), None);
         let begin = async {
             self.lock_bookkeeping(&tx, waiting).await?;
-            bookkeeping::begin(&tx, self.placed, &self.context.caller, running).await
+            bookkeeping::begin(&tx, &self.placed.site, &self.context.caller, running).await
         };
         match begin.await {
             Ok(beginning) => self.commit(tx, step, Outcome::Running).await.map(|()| beginning),
@@ -105,13 +105,14 @@ impl Worker<'_> {
         let tx = self.session.db().begin().await.map_err(failed)?;
         let end = async {
             self.lock_bookkeeping(&tx, waiting).await.map_err(failed)?;
-            let claim =
-                bookkeeping::claim(&tx, placed, &step.id.name, step.direction, None).await.map_err(failed)?;
+            let claim = bookkeeping::claim(&tx, &placed.site, &step.id.name, step.direction, None)
+                .await
+                .map_err(failed)?;
             if step.direction == Direction::Apply {
                 self.verify(&tx, step, false).await?;
             }
             let succeeded = self.entry(step, Outcome::Succeeded, begun.elapsed(), None);
-            bookkeeping::finish(&tx, placed, &self.context.caller, succeeded).await.map_err(failed)?;
+            bookkeeping::finish(&tx, &placed.site, &self.context.caller, succeeded).await.map_err(failed)?;
             Ok(claim.is_ours)
         };
         match end.await {
@@ -129,7 +130,7 @@ impl Worker<'_> {
         let refused_by_server = sqlstate(&source).is_some();
         let (session, name) = (self.session, &step.id.name);
         if may_be_nothing
-            && bookkeeping::take_back(session, self.placed, name, beginning, refused_by_server)
+            && bookkeeping::take_back(session, &self.placed.site, name, beginning, refused_by_server)
                 .await
                 .unwrap_or(false)
         {

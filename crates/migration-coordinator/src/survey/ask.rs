@@ -10,9 +10,10 @@ use super::facts::{self, Found, Relation};
 use super::histories::{self, Part, Part::Journal, Part::VersionTable};
 use super::twins;
 use super::{Access, ServerFacts, ServiceFacts, SurveyError};
-use crate::deployment::{Deployment, Placed};
+use crate::deployment::Deployment;
 use crate::reading::Reading;
 use crate::session::{ConnectError, Session};
+use crate::site::Site;
 
 /// Oldest server that is supported, as `server_version_num`.
 const OLDEST: i32 = 150_000;
@@ -24,7 +25,7 @@ const CHUNK: usize = 25;
 pub(super) async fn ask(
     deployment: &Deployment,
     database: usize,
-    placed: &[&Placed],
+    sites: &[&Site],
 ) -> Result<(ServerFacts, Vec<ServiceFacts>), SurveyError> {
     let url = &deployment.databases()[database];
     let failed = |source| match ConnectError::of_proxy(url, &source) {
@@ -32,8 +33,8 @@ pub(super) async fn ask(
         None => SurveyError::Query { database: url.to_string(), source },
     };
     let mut asking = Asking::Alone(Reading::open(url).await?);
-    let (server, mut services, version_num) = read(&mut asking, placed).await.map_err(failed)?;
-    Box::pin(look_for_twins(&mut asking, deployment, database, placed, &mut services))
+    let (server, mut services, version_num) = read(&mut asking, sites).await.map_err(failed)?;
+    Box::pin(look_for_twins(&mut asking, deployment, database, sites, &mut services))
         .await
         .map_err(failed)?;
     asking.close().await;
@@ -48,11 +49,11 @@ async fn look_for_twins(
     asking: &mut Asking<'_>,
     deployment: &Deployment,
     database: usize,
-    placed: &[&Placed],
+    sites: &[&Site],
     services: &mut [ServiceFacts],
 ) -> Result<(), sqlx::Error> {
-    for (placed, services) in placed.chunks(CHUNK).zip(services.chunks_mut(CHUNK)) {
-        let Some(query) = twins::query(placed, services) else { continue };
+    for (sites, services) in sites.chunks(CHUNK).zip(services.chunks_mut(CHUNK)) {
+        let Some(query) = twins::query(sites, services) else { continue };
         let candidates = twins::candidates(deployment, database, &asking.rows(&query).await?)?;
         let Some(query) = twins::filled(&candidates) else {
             twins::fill(services, candidates, &[])?;
@@ -73,8 +74,8 @@ async fn look_for_twins(
 }
 
 /// Asks on a session that is in use: no transaction, no connection of its own.
-pub(super) async fn ask_on(session: &Session, placed: &[&Placed]) -> Result<Vec<ServiceFacts>, sqlx::Error> {
-    let (_, services, _) = read(&mut Asking::Working(session), placed).await?;
+pub(super) async fn ask_on(session: &Session, sites: &[&Site]) -> Result<Vec<ServiceFacts>, sqlx::Error> {
+    let (_, services, _) = read(&mut Asking::Working(session), sites).await?;
     Ok(services)
 }
 
@@ -118,23 +119,23 @@ impl Asking<'_> {
 
 async fn read(
     asking: &mut Asking<'_>,
-    placed: &[&Placed],
+    sites: &[&Site],
 ) -> Result<(ServerFacts, Vec<ServiceFacts>, i32), sqlx::Error> {
     asking.begin().await?;
-    let rows = asking.rows(&facts::query(placed)).await?;
+    let rows = asking.rows(&facts::query(sites)).await?;
     let version_num = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get("version_num")?;
-    let (server, mut found) = facts::read(&rows, placed)?;
-    for (placed, found) in placed.iter().zip(&mut found) {
-        found.judge(placed, &server.user);
+    let (server, mut found) = facts::read(&rows, sites)?;
+    for (site, found) in sites.iter().zip(&mut found) {
+        found.judge(site, &server.user);
     }
-    for (placed, found) in placed.chunks(CHUNK).zip(found.chunks_mut(CHUNK)) {
-        read_chunk(asking, placed, found).await?;
+    for (sites, found) in sites.chunks(CHUNK).zip(found.chunks_mut(CHUNK)) {
+        read_chunk(asking, sites, found).await?;
     }
-    for (placed, found) in placed.iter().zip(&mut found) {
-        found.conclude(placed);
+    for (site, found) in sites.iter().zip(&mut found) {
+        found.conclude(site);
     }
-    for (placed, found) in placed.chunks(CHUNK).zip(found.chunks_mut(CHUNK)) {
-        if let Some(query) = emptiness::query(placed, found) {
+    for (sites, found) in sites.chunks(CHUNK).zip(found.chunks_mut(CHUNK)) {
+        if let Some(query) = emptiness::query(sites, found) {
             emptiness::fill(found, &asking.rows(&query).await?)?;
         }
     }
@@ -145,7 +146,7 @@ async fn read(
 /// one makes no other unreadable.
 async fn read_chunk(
     asking: &mut Asking<'_>,
-    placed: &[&Placed],
+    sites: &[&Site],
     found: &mut [Found],
 ) -> Result<(), sqlx::Error> {
     let parts: Vec<Part> =
@@ -153,18 +154,18 @@ async fn read_chunk(
     if parts.is_empty() {
         return Ok(());
     }
-    match asking.rows(&histories::query(placed, &parts)).await {
-        Ok(rows) => histories::fill(placed, found, &rows),
+    match asking.rows(&histories::query(sites, &parts)).await {
+        Ok(rows) => histories::fill(sites, found, &rows),
         Err(sqlx::Error::Database(_)) => {
             for part in parts {
                 // A transaction that failed answers nothing more.
                 asking.end().await;
                 asking.begin().await?;
-                match asking.rows(&histories::query(placed, &[part])).await {
-                    Ok(rows) => histories::fill(placed, found, &rows)?,
+                match asking.rows(&histories::query(sites, &[part])).await {
+                    Ok(rows) => histories::fill(sites, found, &rows)?,
                     Err(source @ sqlx::Error::Database(_)) => {
                         let unread = &mut found[part.ordinal()];
-                        let (service, table) = part.names(placed);
+                        let (service, table) = part.names(sites);
                         unread.fail(part, SurveyError::Table { service, table, source });
                     }
                     Err(lost) => return Err(lost),
@@ -185,9 +186,9 @@ impl Found {
     }
 
     /// Notes what cannot be read by what the catalogs say.
-    fn judge(&mut self, placed: &Placed, user: &str) {
+    fn judge(&mut self, site: &Site, user: &str) {
         for (part, relation) in [(Journal(0), self.journal), (VersionTable(0), self.version)] {
-            let (service, table) = part.names(&[placed]);
+            let (service, table) = part.names(&[site]);
             match relation {
                 Relation::None | Relation::Readable => {}
                 Relation::Forbidden => {
@@ -217,7 +218,7 @@ impl Found {
     }
 
     /// A missing version table means an empty service only if the journal does not say otherwise.
-    fn conclude(&mut self, placed: &Placed) {
+    fn conclude(&mut self, site: &Site) {
         if self.facts.access != Access::Absent {
             return;
         }
@@ -227,10 +228,9 @@ impl Found {
                 _ => Access::Unreadable,
             };
         } else if self.facts.journal.values().any(|journal| journal.succeeded) {
-            let (service, table) = VersionTable(0).names(&[placed]);
+            let (service, table) = VersionTable(0).names(&[site]);
             self.facts.access = Access::Lost;
-            self.facts.unread =
-                Some(Arc::new(SurveyError::Lost { service, table, journal: placed.journal() }));
+            self.facts.unread = Some(Arc::new(SurveyError::Lost { service, table, journal: site.journal() }));
         }
     }
 }

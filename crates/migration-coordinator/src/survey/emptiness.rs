@@ -8,17 +8,16 @@ use sea_orm::sqlx::{self, Row};
 
 use super::Access;
 use super::facts::Found;
-use crate::bookkeeping::bookkeeping_tables;
-use crate::deployment::Placed;
+use crate::site::Site;
 
 /// Asks for tables of these services: those that it names in a schema that it shares, any relation but the bookkeeping's
 /// in one of its own. `None` if that need not be asked; without its schema nothing is there.
-pub(super) fn query(placed: &[&Placed], found: &mut [Found]) -> Option<String> {
+pub(super) fn query(sites: &[&Site], found: &mut [Found]) -> Option<String> {
     let mut values = Vec::new();
-    for (ordinal, (p, found)) in placed.iter().zip(found).enumerate() {
+    for (ordinal, (p, found)) in sites.iter().zip(found).enumerate() {
         let facts = &mut found.facts;
         let is_known = facts.unread.is_none() && matches!(facts.access, Access::Absent | Access::Read);
-        let named = p.service.tables();
+        let named = &p.tables;
         let has_names = !p.shares_schema() || !named.is_empty();
         if !is_known || !has_names || !facts.applied.is_empty() || !facts.journal.is_empty() {
             continue;
@@ -31,7 +30,7 @@ pub(super) fn query(placed: &[&Placed], found: &mut [Found]) -> Option<String> {
         values.push(format!(
             "({ordinal}, {}, {}, {of_it})",
             literal(&p.schema),
-            array(bookkeeping_tables(p).iter())
+            array(p.bookkeeping_tables().iter())
         ));
     }
     if values.is_empty() {

@@ -8,7 +8,7 @@ use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
 use super::{Access, Holder, ServerFacts, ServiceFacts};
-use crate::deployment::Placed;
+use crate::site::Site;
 
 /// What the catalogs say of a service, before its tables are read.
 pub(super) struct Found {
@@ -47,17 +47,17 @@ impl Relation {
 }
 
 /// What there is: one row a service, the server's facts repeated in each.
-pub(super) fn query(placed: &[&Placed]) -> String {
+pub(super) fn query(sites: &[&Site]) -> String {
     let mut values = String::new();
-    for (ordinal, p) in placed.iter().enumerate() {
-        let externals = p.service.externals();
+    for (ordinal, p) in sites.iter().enumerate() {
+        let externals = &p.externals;
         let list = |names: Vec<String>| format!("ARRAY[{}]::text[]", names.join(", "));
         write!(
             values,
             "{}({ordinal}, {}, {}, {}, {}, {}, {})",
             if ordinal == 0 { "" } else { ", " },
             literal(&p.schema),
-            literal(p.service.version_table()),
+            literal(&p.version_table),
             literal(&p.journal_name()),
             literal(&p.lock_key()),
             list(externals.iter().map(|external| literal(&external.schema)).collect()),
@@ -114,7 +114,7 @@ fn kind(oid: &str) -> String {
     format!("(SELECT c.relkind::text FROM pg_catalog.pg_class c WHERE c.oid = {oid})")
 }
 
-pub(super) fn read(rows: &[PgRow], placed: &[&Placed]) -> Result<(ServerFacts, Vec<Found>), sqlx::Error> {
+pub(super) fn read(rows: &[PgRow], sites: &[&Site]) -> Result<(ServerFacts, Vec<Found>), sqlx::Error> {
     let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
     let server = ServerFacts {
         version: first.try_get::<String, _>("version")?.split(' ').next().unwrap_or_default().to_owned(),
@@ -125,8 +125,8 @@ pub(super) fn read(rows: &[PgRow], placed: &[&Placed]) -> Result<(ServerFacts, V
         may_create_temporary: first.try_get("may_create_temporary")?,
         now: first.try_get("now")?,
     };
-    let mut services = Vec::with_capacity(placed.len());
-    for (row, p) in rows.iter().zip(placed) {
+    let mut services = Vec::with_capacity(sites.len());
+    for (row, p) in rows.iter().zip(sites) {
         let version = Relation::of(row, "version_kind", "may_read")?;
         let journal = Relation::of(row, "journal_kind", "may_read_journal")?;
         let holder = match row.try_get::<Option<i32>, _>("pid")? {

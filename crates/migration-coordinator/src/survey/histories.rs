@@ -16,7 +16,7 @@ use sea_orm::sqlx::{self, Row};
 use super::facts::Found;
 use super::{JournalFacts, SurveyError};
 use crate::bookkeeping::Outcome;
-use crate::deployment::Placed;
+use crate::site::Site;
 
 /// A table to be read: whose it is, by its place among the services that are asked together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +33,13 @@ impl Part {
     }
 
     /// Service and table, for messages.
-    pub(super) fn names(self, placed: &[&Placed]) -> (ServiceName, String) {
-        let placed = placed[self.ordinal()];
+    pub(super) fn names(self, sites: &[&Site]) -> (ServiceName, String) {
+        let site = sites[self.ordinal()];
         let name = match self {
-            Self::VersionTable(_) => placed.service.version_table().to_owned(),
-            Self::Journal(_) => placed.journal_name(),
+            Self::VersionTable(_) => site.version_table.clone(),
+            Self::Journal(_) => site.journal_name(),
         };
-        (placed.name().clone(), format!("{}.{name}", placed.schema))
+        (site.name().clone(), format!("{}.{name}", site.schema))
     }
 }
 
@@ -47,7 +47,7 @@ impl Part {
 const SEPARATOR: char = '\u{1}';
 
 /// The contents of these tables; at least one.
-pub(super) fn query(placed: &[&Placed], parts: &[Part]) -> String {
+pub(super) fn query(sites: &[&Site], parts: &[Part]) -> String {
     const VERSIONS: &str = "true AS version, count(*) AS n_rows, string_agg(name, E'\\x01') AS names, \
         string_agg(applied_at::text, ' ') AS times, min(name) FILTER (WHERE applied_at IS NULL) AS timeless, \
         NULL::text AS ids, NULL::text AS directions, NULL::text AS outcomes, NULL::text AS checksums, \
@@ -62,12 +62,12 @@ pub(super) fn query(placed: &[&Placed], parts: &[Part]) -> String {
         match *part {
             Part::VersionTable(ordinal) => versions.push(format!(
                 "SELECT {ordinal} AS ordinal, version::text AS name, applied_at::int8 AS applied_at FROM {}",
-                placed[ordinal].version_table()
+                sites[ordinal].qualified_version_table()
             )),
             Part::Journal(ordinal) => journals.push(format!(
                 "SELECT {ordinal} AS ordinal, migration::text AS name, id::int8 AS id, direction::text AS direction, \
                  outcome::text AS outcome, checksum::text AS checksum, first_install FROM {}",
-                placed[ordinal].journal()
+                sites[ordinal].journal()
             )),
         }
     }
@@ -86,7 +86,7 @@ pub(super) fn query(placed: &[&Placed], parts: &[Part]) -> String {
 }
 
 /// Puts answers of [`query`] where they belong. What cannot be understood is noted as unread.
-pub(super) fn fill(placed: &[&Placed], found: &mut [Found], rows: &[PgRow]) -> Result<(), sqlx::Error> {
+pub(super) fn fill(sites: &[&Site], found: &mut [Found], rows: &[PgRow]) -> Result<(), sqlx::Error> {
     for row in rows {
         let ordinal = usize::try_from(row.try_get::<i32, _>("ordinal")?).unwrap_or(usize::MAX);
         let Some(found) = found.get_mut(ordinal) else { continue };
@@ -99,7 +99,7 @@ pub(super) fn fill(placed: &[&Placed], found: &mut [Found], rows: &[PgRow]) -> R
             (Part::Journal(ordinal), answer)
         };
         if let Err(what) = answer {
-            let (service, table) = part.names(placed);
+            let (service, table) = part.names(sites);
             found.fail(part, SurveyError::Malformed { service, table, what });
         }
     }

@@ -19,8 +19,10 @@ use migration_plan::{AppliedMigration, Direction, History};
 use sea_orm::sqlx;
 
 use crate::bookkeeping;
-use crate::deployment::{Deployment, Placed};
+use crate::deployment::Deployment;
+use crate::holder::Holder;
 use crate::session::{ConnectError, Session};
+use crate::site::Site;
 
 pub use twins::Twin;
 
@@ -210,39 +212,26 @@ pub struct JournalFacts {
     pub succeeded: bool,
 }
 
-/// Who holds a migration lock.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Holder {
-    /// Process id of the server process.
-    pub pid: i32,
-    /// Its `application_name`: the tool, and the migration it runs.
-    pub application: String,
-    /// Where it connects from.
-    pub host: String,
-    /// Since when it is connected, in seconds since 1970.
-    pub since: i64,
-}
-
 impl Survey {
     /// Asks all databases of a deployment at once.
     pub async fn take(deployment: &Deployment) -> Self {
-        let all: Vec<&Placed> = deployment.placements().iter().collect();
+        let all: Vec<&Site> = deployment.sites().collect();
         let asked = (0..deployment.databases().len()).map(|index| {
-            let placed: Vec<&Placed> = all.iter().copied().filter(|p| p.database == index).collect();
-            async move { ask::ask(deployment, index, &placed).await }
+            let sites: Vec<&Site> = all.iter().copied().filter(|p| p.database == index).collect();
+            async move { ask::ask(deployment, index, &sites).await }
         });
         let mut databases = Vec::new();
         let mut found: BTreeMap<&ServiceName, ServiceFacts> = BTreeMap::new();
         for (index, answer) in join_all(asked).await.into_iter().enumerate() {
-            let placed = all.iter().filter(|p| p.database == index);
+            let sites = all.iter().filter(|p| p.database == index);
             match answer {
                 Ok((server, services)) => {
-                    found.extend(placed.map(|p| p.name()).zip(services));
+                    found.extend(sites.map(|p| p.name()).zip(services));
                     databases.push(Ok(server));
                 }
                 Err(error) => {
                     let error = Arc::new(error);
-                    found.extend(placed.map(|p| (p.name(), ServiceFacts::unreachable(p, &error))));
+                    found.extend(sites.map(|p| (p.name(), ServiceFacts::unreachable(p, &error))));
                     databases.push(Err(error));
                 }
             }
@@ -257,9 +246,9 @@ impl Survey {
     /// Asks again on a session that holds the migration locks of these services.
     pub(crate) async fn take_on(
         session: &Session,
-        placed: &[&Placed],
+        sites: &[&Site],
     ) -> Result<Vec<ServiceFacts>, sqlx::Error> {
-        let mut services = ask::ask_on(session, placed).await?;
+        let mut services = ask::ask_on(session, sites).await?;
         services.iter_mut().for_each(ServiceFacts::sort_claims_out);
         Ok(services)
     }
@@ -336,9 +325,9 @@ impl ServiceFacts {
         }
     }
 
-    fn unreachable(placed: &Placed, error: &Arc<SurveyError>) -> Self {
+    fn unreachable(site: &Site, error: &Arc<SurveyError>) -> Self {
         Self {
-            service: placed.name().clone(),
+            service: site.name().clone(),
             access: Access::Unreachable,
             unread: Some(error.clone()),
             schema_exists: false,
@@ -350,7 +339,7 @@ impl ServiceFacts {
             applied: Vec::new(),
             journal: HashMap::new(),
             holder: None,
-            externals: vec![None; placed.service.externals().len()],
+            externals: vec![None; site.externals.len()],
         }
     }
 }

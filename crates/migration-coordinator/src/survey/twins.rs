@@ -8,7 +8,8 @@ use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
 use super::{Access, ServiceFacts};
-use crate::deployment::{Deployment, Placed};
+use crate::deployment::Deployment;
+use crate::site::Site;
 
 /// Version tables of Alembic, sea-orm, sqlx, diesel, Flyway, Django, and of dbmate, golang-migrate and Rails.
 const VERSION_TABLES: [&str; 7] = [
@@ -48,17 +49,17 @@ pub(super) struct Candidate {
 }
 
 /// Asks for tables of these names outside the schemas of the empty services among these; `None` if none is empty.
-pub(super) fn query(placed: &[&Placed], facts: &[ServiceFacts]) -> Option<String> {
+pub(super) fn query(sites: &[&Site], facts: &[ServiceFacts]) -> Option<String> {
     let is_empty = |facts: &ServiceFacts| {
         let is_known = matches!(facts.access, Access::Absent | Access::Read) && facts.unread.is_none();
         is_known && facts.first_install && facts.applied.is_empty() && facts.journal.is_empty()
     };
-    let empty = placed.iter().zip(facts).enumerate().filter(|(_, (_, facts))| is_empty(facts));
+    let empty = sites.iter().zip(facts).enumerate().filter(|(_, (_, facts))| is_empty(facts));
     let values: Vec<String> = empty
-        .map(|(ordinal, (placed, _))| {
-            let names = placed.service.tables().iter().map(String::as_str).chain(VERSION_TABLES);
+        .map(|(ordinal, (site, _))| {
+            let names = site.tables.iter().map(String::as_str).chain(VERSION_TABLES);
             let names: Vec<String> = names.map(literal).collect();
-            format!("({ordinal}, {}, ARRAY[{}]::text[])", literal(&placed.schema), names.join(", "))
+            format!("({ordinal}, {}, ARRAY[{}]::text[])", literal(&site.schema), names.join(", "))
         })
         .collect();
     if values.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use migration_coordinator::{Report, RunError, RunOptions, StepError, run};
+use migration_coordinator::{Report, RunError, StepError, run};
 use migration_kit::Service;
 
 use crate::support::{Bench, Events, Step, done, everything, options, service, step};
@@ -11,7 +11,7 @@ const CREATE: &str = "m20250101_000001_create_item";
 const NEXT: &str = "m20250102_000001_add_row";
 
 async fn atomic(bench: &Bench, services: Vec<Service>) -> Result<Report, RunError> {
-    let options = RunOptions { atomic: true, ..options() };
+    let options = options().with_atomic(true);
     run(&bench.deployment(services), &everything(), &options).await
 }
 

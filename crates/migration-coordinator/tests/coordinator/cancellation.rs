@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use migration_coordinator::{
-    Cancellation, RunError, RunOptions, StepError, UpkeepError, cancellation, run, under_lock,
-};
+use migration_coordinator::{Cancellation, RunError, StepError, UpkeepError, cancellation, run, under_lock};
 use migration_kit::Service;
 use sea_orm::ConnectionTrait;
 
@@ -28,7 +26,7 @@ fn shop(kind: fn(Step) -> Step) -> Service {
 async fn interrupted(kind: fn(Step) -> Step, atomic: bool) -> Bench {
     let bench = Bench::new();
     let (stop, cancellation) = cancellation();
-    let options = RunOptions { cancellation, atomic, ..options() };
+    let options = options().with_cancellation(cancellation).with_atomic(atomic);
     let deployment = bench.deployment(vec![shop(kind)]);
     let goal = everything();
     let stopper = async {
@@ -74,7 +72,7 @@ async fn a_run_that_waits_for_another_stops_waiting() {
     other.execute("SELECT pg_advisory_lock(hashtextextended('migrate:shop.seaql_migrations_shop', 0))").await;
     let events = crate::support::Events::collect();
     let (stop, cancellation) = cancellation();
-    let options = RunOptions { cancellation, ..options() };
+    let options = options().with_cancellation(cancellation);
     let deployment = bench.deployment(vec![shop(|step| step)]);
     let goal = everything();
     let stopper = async {
@@ -97,7 +95,7 @@ const BLOCKED: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname
 /// Whether a run of this service says that it was interrupted.
 async fn is_interrupted(bench: &Bench, service: Service, cancellation: Cancellation) -> bool {
     let (deployment, goal) = (bench.deployment(vec![service]), everything());
-    let failures = match run(&deployment, &goal, &RunOptions { cancellation, ..options() }).await {
+    let failures = match run(&deployment, &goal, &options().with_cancellation(cancellation)).await {
         Ok(report) => report.failures,
         Err(error) => vec![error],
     };

@@ -125,7 +125,7 @@ async fn a_role_with_a_single_connection_is_enough_for_one_job_and_told_so_for_m
     assert!(error.hint().contains("`--jobs 1`"), "{error:?}");
     let quick = |name| service(name, vec![step("m20250101_000001_create_item")]);
     let deployment = deployment_at(&bench.url_as(&role), vec![quick("shop"), quick("crm")]);
-    let one = migration_coordinator::RunOptions { jobs: 1, ..options() };
+    let one = options().with_jobs(1);
     let report = run(&deployment, &everything(), &one).await.unwrap();
     assert!(report.failures.is_empty(), "{report:#?}");
     let verified = migration_coordinator::verify(&deployment, &[]).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use migration_coordinator::{LockError, RunError, RunOptions, StepError, run};
+use migration_coordinator::{LockError, RunError, StepError, run};
 use migration_kit::Service;
 
 use crate::support::{Bench, Events, done, everything, options, service, step};
@@ -103,7 +103,7 @@ async fn patience_ends_with_the_holder_named() {
     let (one, two) = (bench.deployment(vec![shop()]), bench.deployment(vec![shop()]));
     let goal = everything();
     let holding = options();
-    let impatient = RunOptions { wait: Duration::ZERO, ..options() };
+    let impatient = options().with_wait(Duration::ZERO);
     let second = async {
         bench.until(FILLING).await;
         let report = run(&two, &goal, &impatient).await;

@@ -7,6 +7,7 @@ mod backfills;
 mod begun;
 mod cancellation;
 mod connecting;
+mod embedding;
 mod extensions;
 mod failure;
 mod foreign;

@@ -1,6 +1,6 @@
 //! Services that need each other, and services that do not.
 
-use migration_coordinator::{Goal, RunOptions, run};
+use migration_coordinator::{Goal, run};
 use migration_kit::Service;
 use migration_plan::{ContractSteps, Selection, UnknownApplied};
 
@@ -49,7 +49,7 @@ async fn what_is_required_is_pulled_in_and_comes_first() {
 async fn a_single_job_works_off_entangled_services_too() {
     let bench = Bench::new();
     let deployment = bench.deployment(entangled());
-    let options = RunOptions { jobs: 1, ..options() };
+    let options = options().with_jobs(1);
     let report = run(&deployment, &goal("crm"), &options).await.unwrap();
     assert!(report.failures.is_empty(), "{report:#?}");
     assert_eq!(done(&report).len(), 4);
@@ -93,7 +93,7 @@ async fn after_a_failure_nothing_new_begins() {
     let failing = service("alpha", vec![step(CREATE).up("SELECT 1 / 0")]);
     let working = service("beta", vec![step(CREATE), step(GRANT)]);
     let deployment = bench.deployment(vec![failing, working]);
-    let options = RunOptions { jobs: 1, ..options() };
+    let options = options().with_jobs(1);
     let all = Goal::Apply {
         selections: Vec::new(),
         contract: ContractSteps::HoldBack,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use migration_coordinator::{RunError, RunOptions, StepError, run};
+use migration_coordinator::{RunError, StepError, run};
 use migration_kit::Service;
 use migration_kit::table_lock::{Policy, TableLockError};
 use postgres_sandbox::Cluster;
@@ -40,7 +40,7 @@ async fn behind_an_old_transaction_nobody_waits_for_us_and_the_blocker_is_named(
         probe_every: Duration::from_millis(5),
         ..Policy::default()
     };
-    let impatient = RunOptions { table_locks: policy, ..options() };
+    let impatient = options().with_table_locks(policy);
     let deployment = bench.deployment(vec![shop()]);
     let goal = everything();
     let mut application = bench.session().await;
@@ -91,7 +91,7 @@ async fn all_or_nothing_waits_for_table_locks_too() {
     let events = Events::collect();
     let deployment = bench.deployment(vec![shop()]);
     let goal = everything();
-    let atomic = RunOptions { atomic: true, ..options() };
+    let atomic = options().with_atomic(true);
     let release = async {
         events.until("table_lock_waiting").await;
         reader.execute("COMMIT").await;
@@ -117,7 +117,7 @@ async fn who_blocks_the_bookkeeping_is_named() {
         other.execute("BEGIN").await;
         other.execute(&format!("LOCK TABLE shop.{table} IN SHARE MODE")).await;
         let policy = Policy { patience: Duration::from_secs(1), ..Policy::default() };
-        let impatient = RunOptions { table_locks: policy, ..options() };
+        let impatient = options().with_table_locks(policy);
         let add = step(ADD).up("ALTER TABLE item ADD COLUMN note text");
         let shop = service("shop", vec![create(), if stepwise { add.stepwise() } else { add }]);
         let (deployment, goal, events) = (bench.deployment(vec![shop]), everything(), Events::collect());
@@ -154,7 +154,7 @@ async fn a_prepared_transaction_that_blocks_is_called_by_its_name() {
         other.execute(sql).await;
     }
     let policy = Policy { patience: Duration::from_secs(1), ..Policy::default() };
-    let impatient = RunOptions { table_locks: policy, ..options() };
+    let impatient = options().with_table_locks(policy);
     let failures = run(&bench.deployment(vec![shop()]), &everything(), &impatient).await.unwrap().failures;
     let [RunError::Step(StepError::TableLock { source, .. })] = &failures[..] else { panic!("{failures:?}") };
     let said = source.to_string();

@@ -1,8 +1,6 @@
 //! The service under the coordinator, in `public`, in the middle of other teams' tables: its own migrations pass, one
 //! that touches anything else is rolled back with the object and its owner named.
 
-use std::time::Duration;
-
 use migration_coordinator::{Caller, Deployment, Goal, Placement, Report, RunOptions, cancellation, run};
 use migration_kit::{Details, Service, ServiceMigration};
 use migration_testing::Scratch;
@@ -51,16 +49,7 @@ async fn up(scratch: &Scratch, service: Service) -> Report {
         Goal::Apply { selections: Vec::new(), contract: Default::default(), unknown: Default::default() };
     // Kept, as a run whose other half is dropped cannot be stopped.
     let (_stop, cancellation) = cancellation();
-    let options = RunOptions {
-        caller: Caller { host: "test".to_owned(), tool: "test".to_owned() },
-        wait: Duration::from_secs(60),
-        table_locks: Default::default(),
-        jobs: 1,
-        atomic: false,
-        allow_data_loss: false,
-        new_beside: false,
-        cancellation,
-    };
+    let options = RunOptions::new(Caller::new("test")).with_jobs(1).with_cancellation(cancellation);
     run(&deployment, &goal, &options).await.unwrap()
 }
 

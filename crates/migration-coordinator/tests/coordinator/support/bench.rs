@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use migration_coordinator::{
-    Caller, Cancellation, Deployment, Goal, Placement, Report, RunError, RunOptions, Survey, journal, run,
-    service_state,
+    Caller, Deployment, Goal, Placement, Report, RunError, RunOptions, Survey, journal, run, service_state,
 };
 use migration_kit::{Service, table_lock};
 use migration_plan::{ContractSteps, ServiceState, UnknownApplied, status};
@@ -19,19 +18,13 @@ pub(crate) struct Bench {
 
 /// Options of a run that is patient and asked nothing.
 pub(crate) fn options() -> RunOptions {
-    RunOptions {
-        caller: Caller { host: "here".to_owned(), tool: "coordinator-tests".to_owned() },
-        wait: Duration::from_secs(60),
-        table_locks: table_lock::Policy {
+    RunOptions::new(Caller::new("coordinator-tests"))
+        .with_table_locks(table_lock::Policy {
             patience: Duration::from_secs(60),
             ..table_lock::Policy::default()
-        },
-        jobs: 4,
-        atomic: false,
-        allow_data_loss: true,
-        new_beside: false,
-        cancellation: Cancellation::default(),
-    }
+        })
+        .with_jobs(4)
+        .with_data_loss(true)
 }
 
 /// Everything that is pending, contract steps held back.
