@@ -36,6 +36,11 @@ pub(crate) fn lock_waiting(service: &ServiceName, holder: Option<&Holder>, waite
     );
 }
 
+/// An extension that a service needs was not there and has been made.
+pub(crate) fn extension_created(service: &ServiceName, extension: &str, database: &str) {
+    tracing::info!(target: "migration", kind = "extension_created", service = service.as_str(), extension, database);
+}
+
 /// The server is there and takes no connection yet; told again and again.
 pub(crate) fn connecting_waiting(url: &DatabaseUrl, answer: &sqlx::Error, waited: Duration) {
     tracing::info!(

@@ -205,6 +205,11 @@ impl<S: Subscriber> Layer<S> for HumanLayer {
                 fields.text("answer"),
                 duration(Duration::from_millis(fields.number("waited_ms")))
             )),
+            "extension_created" => self.note(&format!(
+                "made the extension `{}` in `{}`, which `{service}` needs",
+                fields.text("extension"),
+                fields.text("database")
+            )),
             "reading_waiting" => self.reading_waiting(&fields),
             "progress" => self.progress(&fields),
             "lock_waiting" => self.lock_waiting(&fields),

@@ -15,6 +15,7 @@ use sea_orm::sqlx::{self, Row};
 
 use super::{RunError, RunOptions};
 use crate::deployment::Deployment;
+use crate::event;
 use crate::interrupt::Ended;
 use crate::lock::LockError;
 use crate::session::Session;
@@ -100,6 +101,7 @@ async fn provide_in(
     // Under the lock once more: whoever held it until now has made some.
     for Missing { name, has_own_schema } in missing(session, database, needed).await? {
         make(session, name, has_own_schema).await.map_err(|source| failed(name, source))?;
+        event::extension_created(needed[name], name, database);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use migration_coordinator::{RunError, StepError, run};
 use migration_kit::{Check, Service};
 
-use crate::support::{Bench, Step, everything, options, service, step};
+use crate::support::{Bench, Events, Step, everything, options, service, step};
 
 const CREATE: &str = "m20250101_000001_create_item";
 const INDEX: &str = "m20250102_000001_index_item";
@@ -53,7 +53,13 @@ async fn services_that_need_the_same_extension_start_side_by_side() {
             let bench = Bench::new();
             bench.execute(before).await;
             let both = || vec![searching("shop", how), searching("crm", how)];
+            let events = Events::collect();
             bench.up_well(both()).await;
+            // Whoever of the two comes first, it is made and told once.
+            let is_made = matches!(how, How::Declared) && !before.contains("EXTENSION");
+            let told = events.of("extension_created");
+            assert_eq!(told.len(), usize::from(is_made), "{told:?}");
+            assert!(told.iter().all(|line| line.contains("extension=\"pg_trgm\"")), "{told:?}");
             let schema = bench
                 .rows("SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'pg_trgm'")
                 .await;
