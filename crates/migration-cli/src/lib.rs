@@ -16,3 +16,8 @@ mod program;
 pub use arguments::Arguments;
 pub use exit::refused;
 pub use program::{Program, Task, TaskContext, TaskFuture, execute, main_of, services, usage};
+
+/// The examples of the README, compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -53,3 +53,8 @@ pub use surroundings::{EventTrigger, OverriddenSetting, SecuredTable, Surroundin
 pub use survey::{Access, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError, Twin};
 pub use upkeep::{UpkeepError, reclaim, reject_counts, rejected, table_sizes, under_lock};
 pub use verify::{CheckResult, ServiceVerification, verify};
+
+/// The examples of the README, compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

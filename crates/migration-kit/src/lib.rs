@@ -82,3 +82,8 @@ macro_rules! migrations {
         }
     };
 }
+
+/// The examples of the README, compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

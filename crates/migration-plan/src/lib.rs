@@ -37,3 +37,8 @@ pub use plan::{Direction, HeldBack, HoldReason, Plan, Redo, Step};
 pub use status::{ServiceState, ServiceStatus, status, statuses};
 pub use target::{Selection, SelectionError, TargetPoint};
 pub use utc::Utc;
+
+/// The examples of the README, compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -19,3 +19,8 @@ pub use files::Stale;
 pub use generate::{Artifacts, artifacts};
 pub use sandbox::{Rehearsal, rehearse};
 pub use trace::Traced;
+
+/// The examples of the README, compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -8,7 +8,6 @@ use migration_coordinator::LockFile;
 use migration_kit::{Details, Online, Service, ServiceMigration};
 use migration_plan::Direction;
 use migration_rehearsal::{Artifacts, artifacts};
-use migration_testing::Scratch;
 use sea_orm_migration::prelude::*;
 
 const CREATE: &str = "m20250101_000001_create_tables";
@@ -141,22 +140,6 @@ async fn an_empty_down_is_a_fault() {
     let declared = small(&[CREATE, NOTE], "irreversible").await;
     assert_eq!(declared.faults, [""; 0]);
     assert!(declared.lock_file.lines().any(|line| line.starts_with(NOTE) && line.ends_with(" -")));
-}
-
-#[tokio::test]
-async fn a_recorded_table_that_does_not_exist_is_not_locked() {
-    const ALL: [&str; 4] = [CREATE, INDEX, CHECK, DROP];
-    let lock_file = small(&ALL, "SELECT 1").await.lock_file;
-    let with_gone = lock_file.replace("  revert child", "  revert gone in ACCESS EXCLUSIVE\n  revert child");
-    let file = LockFile::parse(&with_gone).unwrap();
-    assert_eq!(file.locks(&CREATE.parse().unwrap(), Direction::Revert).len(), 3);
-    let scratch = Scratch::new(service(&ALL, "SELECT 1").with_lock_file(with_gone)).await;
-    scratch.up_contract().await;
-    scratch.down_to("base").await;
-    scratch.up().await;
-    let checksums = "SELECT DISTINCT checksum FROM migration_journal_small WHERE migration = 'm20250101_000001_create_tables'";
-    let checksum = file.checksum(&CREATE.parse().unwrap()).unwrap().to_owned();
-    assert_eq!(scratch.rows(checksums).await, [checksum]);
 }
 
 #[tokio::test]

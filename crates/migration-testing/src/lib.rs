@@ -254,3 +254,8 @@ fn fail(error: &dyn Error) -> ! {
     }
     panic!("{message}");
 }
+
+/// The examples of the README, compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

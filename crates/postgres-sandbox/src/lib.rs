@@ -33,3 +33,8 @@ pub use fetch::Unfetched;
 pub use install::{Install, InstallCommand, Platform};
 pub use persistent::{PersistentCluster, Status};
 pub use search::{Looked, NotFound, Rejection, Search};
+
+/// The examples of the README, compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

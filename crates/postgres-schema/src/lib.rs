@@ -14,3 +14,8 @@ mod schema;
 pub use compare::{Change, Difference, PropertyChange};
 pub use read::SchemaError;
 pub use schema::{Kind, Object, Properties, Schema};
+
+/// The examples of the README, compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -150,6 +150,45 @@ fn only_the_command_line_prints_and_reads_arguments() {
 }
 
 #[test]
+fn every_crate_can_be_published() {
+    let mut wrong = Vec::new();
+    for package in &metadata().packages {
+        let manifest = relative(package.manifest_path.as_std_path());
+        let Some(directory) = manifest.strip_suffix("/Cargo.toml").filter(|path| path.starts_with("crates/"))
+        else {
+            if package.publish.is_none() {
+                wrong.push(format!("{manifest}: only what is in `crates/` is published"));
+            }
+            continue;
+        };
+        for (what, is_there) in [
+            ("a description", package.description.is_some()),
+            ("a licence", package.license.is_some()),
+            ("a readme", package.readme.is_some()),
+            ("keywords", !package.keywords.is_empty()),
+            ("categories", !package.categories.is_empty()),
+            ("permission to be published", package.publish.is_none()),
+            ("the text of its licences", root().join(directory).join("LICENSE-MIT").is_file()),
+            (
+                "examples that are compiled",
+                read(format!("{directory}/src/lib.rs")).contains("include_str!(\"../README.md\")"),
+            ),
+        ] {
+            if !is_there {
+                wrong.push(format!("{manifest}: {what} is missing"));
+            }
+        }
+        let unversioned =
+            |dependency: &&Dependency| dependency.path.is_some() && dependency.req.to_string() == "*";
+        let unversioned = package.dependencies.iter().filter(unversioned);
+        wrong.extend(
+            unversioned.map(|dependency| format!("{manifest}: `{}` needs a version", dependency.name)),
+        );
+    }
+    nothing_wrong(&wrong);
+}
+
+#[test]
 fn every_dependency_and_every_lint_is_inherited() {
     let mut wrong = Vec::new();
     for package in &metadata().packages {
