@@ -118,3 +118,16 @@ fn who_is_in_the_way_of_a_table_lock_is_named() {
       hint what was done stands and can be done again: fix the cause and run `down chat@-1` again, which resumes
     ");
 }
+
+#[test]
+fn who_verifies_beside_a_run_is_told_of_it() {
+    let lab = Lab::empty();
+    let mut hanging = Hanging::in_an_index_build(&lab);
+    let verified = lab.migrate(&["verify", "chat"]).exits(0);
+    assert!(verified.stdout.contains("the migration lock is held by pid"), "{}", verified.shown());
+    assert!(verified.stdout.contains("what it has not finished may not hold yet"), "{}", verified.shown());
+    hanging.release();
+    hanging.run.finish().exits(0);
+    let verified = lab.migrate(&["verify", "chat"]).exits(0);
+    assert!(!verified.stdout.contains("may not hold"), "{}", verified.shown());
+}
