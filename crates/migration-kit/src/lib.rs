@@ -25,7 +25,9 @@ pub use data::{Backfill, BackfillReport, MoveToRejects, rejects, space};
 pub use details::Details;
 pub use event::Origin;
 pub use migration_plan::{MigrationId, MigrationName, NameError, Phase, ServiceName};
-pub use online::{AddCheck, AddColumn, AddForeignKey, Brief, CreateIndex, CreateTrigger, OnDelete, Online};
+pub use online::{
+    AddCheck, AddColumn, AddForeignKey, Brief, CreateIndex, CreateTrigger, OnDelete, Online, OnlineMigration,
+};
 pub use service::{
     External, Listed, Service, ServiceError, ServiceMigration, StandIn, panic_message, plain, version_table,
 };
@@ -34,7 +36,7 @@ pub use shape::{Existing, current_schema, existing_table};
 pub use table_lock::LockMode;
 
 #[doc(hidden)]
-pub use include_dir;
+pub use {include_dir, sea_orm, sea_orm_migration, sea_orm_migration::async_trait};
 
 /// The SQL files of a folder, compiled into the program, for [`Service::from_sql_files`] and [`sql::from_files`].
 ///

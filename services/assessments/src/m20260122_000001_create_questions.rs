@@ -7,7 +7,9 @@
 //!
 //! `down` drops the questions, and with them which question an answer was about.
 
-use migration_kit::{Check, Details, LockMode, OnDelete, Online, ServiceMigration};
+use migration_kit::{
+    Check, Details, LockMode, OnDelete, Online, OnlineMigration, ServiceMigration, online_migration,
+};
 use sea_orm_migration::prelude::*;
 
 /// Creates `questions` and refers to it from `question_history`.
@@ -27,16 +29,12 @@ const QUESTIONS: &str = "CREATE TABLE IF NOT EXISTS questions (
     created_at TIMESTAMP DEFAULT now()
 )";
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
-    }
+online_migration!(crate::NAME, Migration);
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, crate::NAME, self.name()).await?;
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
         online.execute(QUESTIONS).await?;
-        refuse_another_table(&online).await?;
+        refuse_another_table(online).await?;
         online
             .add_foreign_key("questions_competency_id_fkey")
             .from("questions", ["competency_id"])
@@ -60,8 +58,7 @@ impl MigrationTrait for Migration {
             .await
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, crate::NAME, self.name()).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
         online.drop_index("idx_question_history_question_id").await?;
         // The keys go first and alone: dropping what carries them would lock both of their tables at once.
         online.drop_constraint("question_history", "question_history_question_id_fkey").await?;

@@ -7,7 +7,7 @@
 //!
 //! `down` drops the columns with what the application wrote into them.
 
-use migration_kit::{Check, Details, Online, ServiceMigration};
+use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::evaluation;
@@ -39,14 +39,10 @@ const CHECKS: [[&str; 2]; 2] = [
     ["question_history_understanding_depth_check", "understanding_depth IN ('shallow', 'medium', 'deep')"],
 ];
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
-    }
+online_migration!(crate::NAME, Migration);
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, crate::NAME, self.name()).await?;
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
         for [column, column_type, _, comment] in COLUMNS {
             online.add_column("question_history", column, column_type).comment(comment).run().await?;
         }
@@ -56,8 +52,7 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, crate::NAME, self.name()).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
         for [column, ..] in COLUMNS {
             online.drop_column("question_history", column).await?;
         }

@@ -13,7 +13,7 @@
 //! column tells that it was filled here), drops triggers, functions and helper column, and forgets the rejects. It loses
 //! nothing: `up` carries over what the evaluation says by then, and what new code wrote stands.
 
-use migration_kit::{Check, Details, Online, ServiceMigration, rejects};
+use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::evaluation;
@@ -22,18 +22,14 @@ use crate::evaluation;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
-    }
+online_migration!(crate::NAME, Migration);
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, crate::NAME, self.name()).await?;
-        rejects::install(manager, crate::NAME).await?;
-        evaluation::create_function(&online).await?;
-        evaluation::add_marker(&online).await?;
-        evaluation::create_triggers(&online).await?;
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
+        online.install_rejects().await?;
+        evaluation::create_function(online).await?;
+        evaluation::add_marker(online).await?;
+        evaluation::create_triggers(online).await?;
         // Creating a trigger waits for the writers before it: from here on every row is either seen or kept in step.
         online
             .backfill("question_history")
@@ -46,10 +42,9 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, crate::NAME, self.name()).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
         // While the triggers stand: an evaluation that is replaced meanwhile still takes its columns along.
-        if evaluation::has_column(&online, "is_correct_carried_over").await? {
+        if evaluation::has_column(online, "is_correct_carried_over").await? {
             online
                 .backfill("question_history")
                 .statement(evaluation::empty())
@@ -58,9 +53,9 @@ impl MigrationTrait for Migration {
                 .run()
                 .await?;
         }
-        evaluation::drop_triggers(&online).await?;
+        evaluation::drop_triggers(online).await?;
         online.drop_column("question_history", "is_correct_carried_over").await?;
-        evaluation::drop_function(&online).await?;
+        evaluation::drop_function(online).await?;
         online.forget_rejects().await.map(drop)
     }
 }

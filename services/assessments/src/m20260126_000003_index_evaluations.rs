@@ -4,7 +4,7 @@
 //! Outside a transaction, concurrently. Strongest lock: SHARE UPDATE EXCLUSIVE on `question_history` while each index is
 //! built; everybody reads and writes. `down` loses nothing.
 
-use migration_kit::{Check, Details, Online, ServiceMigration};
+use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 /// Creates two partial indexes.
@@ -15,14 +15,10 @@ pub struct Migration;
 const INDEXES: [[&str; 2]; 2] =
     [["idx_question_history_score", "score"], ["idx_question_history_is_correct", "is_correct"]];
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
-    }
+online_migration!(crate::NAME, Migration);
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, crate::NAME, self.name()).await?;
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
         for [index, column] in INDEXES {
             online
                 .create_index(index)
@@ -35,8 +31,7 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, crate::NAME, self.name()).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
         for [index, _] in INDEXES {
             online.drop_index(index).await?;
         }

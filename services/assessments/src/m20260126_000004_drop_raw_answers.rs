@@ -10,7 +10,9 @@
 
 use std::time::Duration;
 
-use migration_kit::{Check, Details, LockMode, Online, ServiceMigration, literal, rejects};
+use migration_kit::{
+    Check, Details, LockMode, Online, OnlineMigration, ServiceMigration, literal, online_migration,
+};
 use sea_orm_migration::prelude::*;
 
 use crate::evaluation;
@@ -30,16 +32,12 @@ const COLUMNS: [[&str; 2]; 4] = [
     ["ai_evaluation", "JSONB"],
 ];
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
-    }
+online_migration!(crate::NAME, Migration);
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, crate::NAME, self.name()).await?;
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
         // All columns go in one statement, so that one tells whether a killed run has dropped them.
-        if evaluation::has_column(&online, "ai_evaluation").await? {
+        if evaluation::has_column(online, "ai_evaluation").await? {
             online
                 .backfill("question_history")
                 .rejects(evaluation::rejects())
@@ -48,23 +46,22 @@ impl MigrationTrait for Migration {
                 .vacuum_times(10)
                 .run()
                 .await?;
-            refuse_forgotten_rows(&online).await?;
+            refuse_forgotten_rows(online).await?;
             // The triggers go in the same transaction as the columns: no row can be written between.
             online.brief(drop_columns()).locking("question_history", LockMode::AccessExclusive).run().await?;
         }
-        evaluation::drop_triggers(&online).await?;
-        evaluation::drop_function(&online).await
+        evaluation::drop_triggers(online).await?;
+        evaluation::drop_function(online).await
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, crate::NAME, self.name()).await?;
-        rejects::install(manager, crate::NAME).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
+        online.install_rejects().await?;
         for [column, column_type] in COLUMNS {
             online.add_column("question_history", column, column_type).run().await?;
         }
-        evaluation::create_function(&online).await?;
-        evaluation::add_marker(&online).await?;
-        evaluation::create_triggers(&online).await?;
+        evaluation::create_function(online).await?;
+        evaluation::add_marker(online).await?;
+        evaluation::create_triggers(online).await?;
         online.backfill("question_history").statement(evaluation::rebuild()).vacuum_times(4).run().await?;
         // The trigger has listed under the backfill's name what this migration's sweep had listed.
         online.forget_rejects().await.map(drop)

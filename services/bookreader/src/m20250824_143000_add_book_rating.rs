@@ -5,7 +5,7 @@
 //!
 //! `down` loses the ratings.
 
-use migration_kit::{Check, Details, Online, ServiceMigration};
+use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
@@ -14,10 +14,10 @@ use crate::NAME;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+online_migration!(NAME, Migration);
+
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
         online.add_column("books", "rating", "double precision").run().await?;
         online.create_index("idx_books_rating").on("books").columns(["rating"]).run().await?;
         online
@@ -29,15 +29,10 @@ impl MigrationTrait for Migration {
             .await
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
         online.drop_index("idx_books_high_rating").await?;
         online.drop_index("idx_books_rating").await?;
         online.drop_column("books", "rating").await
-    }
-
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
     }
 }
 

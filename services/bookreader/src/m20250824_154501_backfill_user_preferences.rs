@@ -9,7 +9,7 @@
 //!
 //! `down` empties `user_preferences`: it loses what new code changed there. `reader_settings` was never touched.
 
-use migration_kit::{Check, Details, Online, ServiceMigration};
+use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::{NAME, reader_settings};
@@ -20,18 +20,17 @@ pub struct Migration;
 
 const CONTRACT: &str = "m20250824_154502_drop_reader_settings";
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
-        reader_settings::keep_in_step(manager, &online).await?;
-        reader_settings::sweep(&online).await?;
+online_migration!(NAME, Migration);
+
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
+        reader_settings::keep_in_step(online).await?;
+        reader_settings::sweep(online).await?;
         Ok(())
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
-        reader_settings::stop_keeping_in_step(&online).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
+        reader_settings::stop_keeping_in_step(online).await?;
         online
             .backfill("user_preferences")
             .statement("DELETE FROM user_preferences AS source WHERE {batch}")
@@ -39,10 +38,6 @@ impl MigrationTrait for Migration {
             .await?;
         online.forget_rejects().await?;
         Ok(())
-    }
-
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
     }
 }
 

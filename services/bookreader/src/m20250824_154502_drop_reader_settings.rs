@@ -14,7 +14,9 @@
 
 use std::time::Duration;
 
-use migration_kit::{Check, Details, LockMode, Online, ServiceMigration, literal};
+use migration_kit::{
+    Check, Details, LockMode, Online, OnlineMigration, ServiceMigration, literal, online_migration,
+};
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
@@ -30,25 +32,24 @@ const COLUMN: &str = "SELECT attname::text FROM pg_attribute \
 
 const SOAK: Duration = Duration::from_secs(24 * 60 * 60);
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+online_migration!(NAME, Migration);
+
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
         if online.query_text(COLUMN).await?.is_some() {
-            reader_settings::sweep(&online).await?;
+            reader_settings::sweep(online).await?;
             if let Some(user) = online.query_text(reader_settings::WITHOUT_PREFERENCES).await? {
                 return Err(DbErr::Migration(format!("user `{user}` has no preferences after the sweep")));
             }
             // In one transaction: no row can be written between.
             online.brief(drop_column()).locking("users", LockMode::AccessExclusive).run().await?;
         }
-        reader_settings::stop_keeping_in_step(&online).await
+        reader_settings::stop_keeping_in_step(online).await
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
         online.add_column("users", "reader_settings", "json").run().await?;
-        reader_settings::keep_in_step(manager, &online).await?;
+        reader_settings::keep_in_step(online).await?;
         online
             .backfill("users")
             .statement(format!(
@@ -70,12 +71,8 @@ impl MigrationTrait for Migration {
             .run()
             .await?;
         online.forget_rejects().await?;
-        reader_settings::sweep(&online).await?;
+        reader_settings::sweep(online).await?;
         Ok(())
-    }
-
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! `down` drops the indexes, resets the settings and loses nothing.
 
-use migration_kit::{Check, Details, Online, ServiceMigration};
+use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
@@ -30,10 +30,10 @@ const INDEXES: [&str; 5] = [
 const SCALE_FACTORS: [(&str, &str); 2] = [("generated_images", "0.1"), ("reading_progress", "0.05")];
 const SCALE_FACTOR: &str = "autovacuum_vacuum_scale_factor";
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+online_migration!(NAME, Migration);
+
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
         online
             .create_index("idx_books_user_created")
             .on("books")
@@ -67,8 +67,7 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
         for (table, _) in SCALE_FACTORS.into_iter().rev() {
             online.reset_storage(table, [SCALE_FACTOR]).await?;
         }
@@ -76,10 +75,6 @@ impl MigrationTrait for Migration {
             online.drop_index(index).await?;
         }
         Ok(())
-    }
-
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
     }
 }
 

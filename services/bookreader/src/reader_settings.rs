@@ -15,10 +15,8 @@
 //! only when old code really changed that field in `reader_settings`: saving a user with the settings as they were
 //! leaves alone what new code wrote to `user_preferences`, and so does a change to the other two fields.
 
-use migration_kit::{BackfillReport, Online, literal, quote_identifier, rejects};
+use migration_kit::{BackfillReport, Online, literal, quote_identifier};
 use sea_orm_migration::prelude::*;
-
-use crate::NAME;
 
 /// `<schema>.carried_preferences(json)`: the preferences in some settings, and what could not be carried over.
 pub(crate) const CARRIED: &str = "carried_preferences";
@@ -36,8 +34,8 @@ const BACKFILL: &str = "m20250824_154501_backfill_user_preferences";
 pub(crate) const REJECTS: &str = "migration_reject_bookreader";
 
 /// Creates the functions and the trigger. From then on, preferences follow what old code writes.
-pub(crate) async fn keep_in_step(manager: &SchemaManager<'_>, online: &Online) -> Result<(), DbErr> {
-    rejects::install(manager, NAME).await?;
+pub(crate) async fn keep_in_step(online: &Online) -> Result<(), DbErr> {
+    online.install_rejects().await?;
     let schema = quote_identifier(online.schema());
     online
         .create_function(

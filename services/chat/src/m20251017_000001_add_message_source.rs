@@ -6,7 +6,7 @@
 //! over the table take; reads and writes go on.
 //! `down` drops both under `ACCESS EXCLUSIVE` for milliseconds and loses the source of every message.
 
-use migration_kit::{Check, Details, Online, ServiceMigration};
+use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
@@ -15,24 +15,19 @@ use crate::NAME;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+online_migration!(NAME, Migration);
+
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
         online.add_column("messages", "source", "VARCHAR(20)").not_null().default("'telegram'").run().await?;
         online.create_index("idx_messages_source").on("messages").columns(["source"]).run().await?;
         Ok(())
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
         online.drop_index("idx_messages_source").await?;
         online.drop_column("messages", "source").await?;
         Ok(())
-    }
-
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
     }
 }
 

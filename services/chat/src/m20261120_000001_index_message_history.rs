@@ -10,7 +10,7 @@
 //! the statistics read a sample of it under the same lock. Reads and writes go on. `down` drops both, the index
 //! concurrently, and loses nothing but the speed.
 
-use migration_kit::{Check, Details, Online, ServiceMigration};
+use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
@@ -19,10 +19,10 @@ use crate::NAME;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+online_migration!(NAME, Migration);
+
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
         online
             .create_index("idx_messages_history")
             .on("messages")
@@ -39,15 +39,10 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
         online.execute("DROP STATISTICS IF EXISTS stats_messages_dialogue").await?;
         online.drop_index("idx_messages_history").await?;
         Ok(())
-    }
-
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
     }
 }
 

@@ -11,7 +11,7 @@
 //!
 //! `down` drops checks and triggers under `ACCESS EXCLUSIVE` for milliseconds, and the list of rejects. No message changes.
 
-use migration_kit::{Check, Details, Online, ServiceMigration, literal};
+use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, literal, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
@@ -47,10 +47,10 @@ const RULES: [Rule; 2] = [
     },
 ];
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+online_migration!(NAME, Migration);
+
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
         for rule in &RULES {
             online
                 .add_check("messages", rule.constraint, rule.expression)
@@ -61,18 +61,13 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
         for rule in RULES.iter().rev() {
             online.drop_constraint("messages", rule.constraint).await?;
             online.drop_trigger("messages", rule.constraint).await?;
         }
         online.forget_rejects().await?;
         Ok(())
-    }
-
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
     }
 }
 

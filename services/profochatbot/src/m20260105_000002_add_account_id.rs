@@ -4,7 +4,7 @@
 //! written into the rows. The column is NOT NULL from the start, so nothing is left to tighten later. `down` drops the
 //! column: which account a row belongs to is lost.
 
-use migration_kit::{Check, Details, Online, ServiceMigration};
+use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::{NAME, TENANT_TABLES};
@@ -13,22 +13,17 @@ use crate::{NAME, TENANT_TABLES};
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
-    }
+online_migration!(NAME, Migration);
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
         for table in TENANT_TABLES {
             online.add_column(table, "account_id", "INTEGER").not_null().default("1").run().await?;
         }
         Ok(())
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
         for table in TENANT_TABLES {
             online.drop_column(table, "account_id").await?;
         }

@@ -4,7 +4,7 @@
 //! `added_at` and `updated_at` of rows that exist stay NULL: when it was is not known, and it was not now. `down` drops
 //! the columns and what the application wrote into them.
 
-use migration_kit::{Details, Online, ServiceMigration};
+use migration_kit::{Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
@@ -25,18 +25,15 @@ const COLUMNS: [Column; 8] = [
     column("courseparticipants", "added_by", "bigint", Filled::Null),
 ];
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
+online_migration!(NAME, Migration);
+
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
+        column::add(online, &COLUMNS).await
     }
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        column::add(&Online::new(manager, NAME, self.name()).await?, &COLUMNS).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        column::drop(&Online::new(manager, NAME, self.name()).await?, &COLUMNS).await
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
+        column::drop(online, &COLUMNS).await
     }
 }
 

@@ -4,7 +4,7 @@
 //! that a catalog entry takes; the migrations after this one fill them. Times of rows that exist stay NULL. `down` drops
 //! the columns and what the application wrote into them.
 
-use migration_kit::{Details, Online, ServiceMigration};
+use migration_kit::{Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
@@ -34,18 +34,15 @@ const COLUMNS: [Column; 17] = [
     column("gen_settings", "updated_at", "timestamp without time zone", Filled::FromNowOn("now()")),
 ];
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
+online_migration!(NAME, Migration);
+
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
+        column::add(online, &COLUMNS).await
     }
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        column::add(&Online::new(manager, NAME, self.name()).await?, &COLUMNS).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        column::drop(&Online::new(manager, NAME, self.name()).await?, &COLUMNS).await
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
+        column::drop(online, &COLUMNS).await
     }
 }
 

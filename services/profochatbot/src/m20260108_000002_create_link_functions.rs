@@ -3,7 +3,7 @@
 //!
 //! Locks no table. `down` drops the functions and loses nothing.
 
-use migration_kit::{Details, Online, ServiceMigration};
+use migration_kit::{Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::{NAME, links};
@@ -12,18 +12,15 @@ use crate::{NAME, links};
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
+online_migration!(NAME, Migration);
+
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
+        links::create_functions(online).await
     }
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        links::create_functions(&Online::new(manager, NAME, self.name()).await?).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        links::drop_functions(&Online::new(manager, NAME, self.name()).await?).await
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
+        links::drop_functions(online).await
     }
 }
 

@@ -5,7 +5,7 @@
 //! because old code reads them. A course whose bot name is empty is listed as a reject. `down` drops the trigger; bots
 //! and deployments go with their tables.
 
-use migration_kit::{Check, Details, Online, ServiceMigration};
+use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::links::{backfill, trigger};
@@ -15,22 +15,17 @@ use crate::{NAME, check};
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
+online_migration!(NAME, Migration);
+
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
+        trigger::create(online, &trigger::COURSE).await?;
+        backfill::courses(online).await
     }
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
-        trigger::create(&online, &trigger::COURSE).await?;
-        backfill::courses(&online).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
-        trigger::drop(&online, &trigger::COURSE).await?;
-        backfill::forget_rejects(&online, self.name()).await
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
+        trigger::drop(online, &trigger::COURSE).await?;
+        backfill::forget_rejects(online, self.name()).await
     }
 }
 

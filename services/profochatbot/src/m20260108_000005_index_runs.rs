@@ -3,7 +3,7 @@
 //! Concurrently, then gathers statistics: reading and writing go on. Built after the columns were filled, so that filling
 //! them left the indexes alone. `down` drops the indexes and loses nothing.
 
-use migration_kit::{Details, Online, ServiceMigration};
+use migration_kit::{Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
@@ -23,18 +23,15 @@ const INDEXES: [Index; 7] = [
     index("idx_run_ended", "run", &["is_ended", "ended_at"]),
 ];
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
+online_migration!(NAME, Migration);
+
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
+        index::create(online, &INDEXES).await
     }
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        index::create(&Online::new(manager, NAME, self.name()).await?, &INDEXES).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        index::drop(&Online::new(manager, NAME, self.name()).await?, &INDEXES).await
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
+        index::drop(online, &INDEXES).await
     }
 }
 

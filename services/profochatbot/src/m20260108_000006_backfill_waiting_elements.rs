@@ -4,7 +4,7 @@
 //! change. A wait that names no bot is listed as a reject; one without an active run has none. `down` drops the trigger;
 //! the filled columns go with their migration.
 
-use migration_kit::{Check, Details, Online, ServiceMigration};
+use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::links::{backfill, trigger};
@@ -14,22 +14,17 @@ use crate::{NAME, check};
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
+online_migration!(NAME, Migration);
+
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
+        trigger::create(online, &trigger::WAITING_ELEMENT).await?;
+        backfill::waiting_elements(online).await
     }
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
-        trigger::create(&online, &trigger::WAITING_ELEMENT).await?;
-        backfill::waiting_elements(&online).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
-        trigger::drop(&online, &trigger::WAITING_ELEMENT).await?;
-        backfill::forget_rejects(&online, self.name()).await
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
+        trigger::drop(online, &trigger::WAITING_ELEMENT).await?;
+        backfill::forget_rejects(online, self.name()).await
     }
 }
 

@@ -4,7 +4,7 @@
 //! that lock the rows they change. Rows whose bot name is empty are listed as rejects. `down` drops the triggers; the
 //! filled columns go with their migration.
 
-use migration_kit::{Check, Details, Online, ServiceMigration};
+use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::links::{backfill, trigger};
@@ -14,25 +14,20 @@ use crate::{NAME, check};
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
+online_migration!(NAME, Migration);
+
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
+        trigger::create(online, &trigger::BAN).await?;
+        trigger::create(online, &trigger::SETTING).await?;
+        backfill::bans(online).await?;
+        backfill::settings(online).await
     }
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
-        trigger::create(&online, &trigger::BAN).await?;
-        trigger::create(&online, &trigger::SETTING).await?;
-        backfill::bans(&online).await?;
-        backfill::settings(&online).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
-        trigger::drop(&online, &trigger::SETTING).await?;
-        trigger::drop(&online, &trigger::BAN).await?;
-        backfill::forget_rejects(&online, self.name()).await
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
+        trigger::drop(online, &trigger::SETTING).await?;
+        trigger::drop(online, &trigger::BAN).await?;
+        backfill::forget_rejects(online, self.name()).await
     }
 }
 

@@ -3,7 +3,7 @@
 //! Concurrently, then gathers statistics: reading and writing go on. `account (slug)` and `enrollment_token (token)` have
 //! their unique constraints already and get no second index. `down` drops the indexes and loses nothing.
 
-use migration_kit::{Details, Online, ServiceMigration};
+use migration_kit::{Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
@@ -29,18 +29,15 @@ const INDEXES: [Index; 13] = [
     index("idx_token_expires", "enrollment_token", &["expires_at"]).filtered("expires_at IS NOT NULL"),
 ];
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
+online_migration!(NAME, Migration);
+
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
+        index::create(online, &INDEXES).await
     }
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        index::create(&Online::new(manager, NAME, self.name()).await?, &INDEXES).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        index::drop(&Online::new(manager, NAME, self.name()).await?, &INDEXES).await
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
+        index::drop(online, &INDEXES).await
     }
 }
 

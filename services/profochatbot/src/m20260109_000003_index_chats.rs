@@ -4,7 +4,7 @@
 //! reads the whole table. Bans by bot, chat and `excluded` get their unique index later and no second one. `down` drops
 //! the indexes and loses nothing.
 
-use migration_kit::{Details, Online, ServiceMigration};
+use migration_kit::{Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
@@ -36,18 +36,15 @@ const INDEXES: [Index; 18] = [
     index("idx_gen_settings_key", "gen_settings", &["account_id", "bot_id", "s_key"]),
 ];
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
+online_migration!(NAME, Migration);
+
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
+        index::create(online, &INDEXES).await
     }
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        index::create(&Online::new(manager, NAME, self.name()).await?, &INDEXES).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        index::drop(&Online::new(manager, NAME, self.name()).await?, &INDEXES).await
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
+        index::drop(online, &INDEXES).await
     }
 }
 

@@ -5,7 +5,7 @@
 //! that is made inactive here is listed as a reject, and so is an active run without a chat, which the rule cannot see.
 //! `down` drops index and trigger and makes the listed runs active again; what the trigger has made inactive stays so.
 
-use migration_kit::{Check, Details, Online, ServiceMigration};
+use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::links::{one_active, trigger};
@@ -20,15 +20,11 @@ const INDEX: &str = "run_one_active_per_bot_chat";
 const OUTDATED: &str = "source.is_active AND EXISTS (SELECT FROM run AS newer WHERE newer.bot_id = source.bot_id \
     AND newer.chat_id = source.chat_id AND newer.is_active AND newer.run_id > source.run_id)";
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
-    }
+online_migration!(NAME, Migration);
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
-        trigger::create(&online, &trigger::ONE_ACTIVE_RUN).await?;
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
+        trigger::create(online, &trigger::ONE_ACTIVE_RUN).await?;
         one_active::outdate(one_active::list_chatless(online.backfill("run")), OUTDATED).run().await?;
         online
             .create_index(INDEX)
@@ -40,11 +36,10 @@ impl MigrationTrait for Migration {
             .await
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
         online.drop_index(INDEX).await?;
-        trigger::drop(&online, &trigger::ONE_ACTIVE_RUN).await?;
-        one_active::restore(&online).await?;
+        trigger::drop(online, &trigger::ONE_ACTIVE_RUN).await?;
+        one_active::restore(online).await?;
         online.forget_rejects().await?;
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! writing go on. The keys to `course` and to `run` come with the contract steps. `down` drops the keys, each with
 //! `ACCESS EXCLUSIVE` on both tables for a moment, and loses nothing.
 
-use migration_kit::{Details, OnDelete, Online, ServiceMigration};
+use migration_kit::{Details, OnDelete, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
@@ -41,18 +41,15 @@ const FOREIGN_KEYS: [ForeignKey; 17] = [
     foreign_key("gen_settings_bot_id_fkey", "gen_settings", &["bot_id"], "bot"),
 ];
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
+online_migration!(NAME, Migration);
+
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
+        foreign_key::add(online, &FOREIGN_KEYS).await
     }
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        foreign_key::add(&Online::new(manager, NAME, self.name()).await?, &FOREIGN_KEYS).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        foreign_key::drop(&Online::new(manager, NAME, self.name()).await?, &FOREIGN_KEYS).await
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
+        foreign_key::drop(online, &FOREIGN_KEYS).await
     }
 }
 

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use migration_kit::{Check, Details, Online, ServiceMigration, literal};
+use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, literal, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::foreign_key::{self, ForeignKey, foreign_key};
@@ -158,35 +158,30 @@ impl Migration {
     }
 }
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
-    }
+online_migration!(NAME, Migration);
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
         // Each copy leaves a deployment by its bot behind.
-        backfill::courses(&online).await?;
-        Self::remove_copies(&online).await?;
+        backfill::courses(online).await?;
+        Self::remove_copies(online).await?;
         online.add_unique("course", UNIQUE, ["course_id", "account_id"]).await?;
         for table in ["course_element", "courseparticipants"] {
             let orphans = online.move_to_rejects(table).rows(NO_COURSE);
             orphans.reason("its course does not exist").run().await?;
         }
-        Self::remove_lost_deployments(&online).await?;
-        foreign_key::add(&online, &FOREIGN_KEYS).await
+        Self::remove_lost_deployments(online).await?;
+        foreign_key::add(online, &FOREIGN_KEYS).await
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
-        foreign_key::drop(&online, &FOREIGN_KEYS).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
+        foreign_key::drop(online, &FOREIGN_KEYS).await?;
         online.drop_constraint("course", UNIQUE).await?;
-        self.restore_lost_deployments(&online).await?;
+        self.restore_lost_deployments(online).await?;
         for table in ["course", "course_element", "courseparticipants"] {
             online.restore_rejects(table).await?;
         }
-        backfill::forget_rejects(&online, self.name()).await
+        backfill::forget_rejects(online, self.name()).await
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use migration_kit::{Check, Details, Online, ServiceMigration};
+use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::{NAME, SOAK_DAYS};
@@ -20,14 +20,10 @@ pub struct Migration;
 const PARTICIPANTS: &str = "courseparticipants_unique";
 const BANS: &str = "bannedparticipants_unique";
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
-    }
+online_migration!(NAME, Migration);
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
         online
             .move_to_rejects("courseparticipants")
             .rows(
@@ -66,8 +62,7 @@ impl MigrationTrait for Migration {
             .await
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
         online.drop_index(BANS).await?;
         online.drop_index(PARTICIPANTS).await?;
         online.restore_rejects("bannedparticipants").await?;

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use migration_kit::{Details, Online, ServiceMigration};
+use migration_kit::{Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::foreign_key::{self, ForeignKey, foreign_key};
@@ -27,14 +27,10 @@ const FOREIGN_KEYS: [ForeignKey; 2] = [
     foreign_key("waiting_element_run_id_fkey", "waiting_element", &["run_id"], "run"),
 ];
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
-    }
+online_migration!(NAME, Migration);
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
         let orphans = online.move_to_rejects("conversation").rows(
             "source.run_id IS NOT NULL AND NOT EXISTS (SELECT FROM run WHERE run.run_id = source.run_id)",
         );
@@ -52,15 +48,14 @@ impl MigrationTrait for Migration {
             .target(Duration::from_secs(2))
             .run()
             .await?;
-        backfill::waiting_elements(&online).await?;
-        foreign_key::add(&online, &FOREIGN_KEYS).await
+        backfill::waiting_elements(online).await?;
+        foreign_key::add(online, &FOREIGN_KEYS).await
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
-        foreign_key::drop(&online, &FOREIGN_KEYS).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
+        foreign_key::drop(online, &FOREIGN_KEYS).await?;
         online.restore_rejects("conversation").await?;
-        backfill::forget_rejects(&online, self.name()).await
+        backfill::forget_rejects(online, self.name()).await
     }
 }
 

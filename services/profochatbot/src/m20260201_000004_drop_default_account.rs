@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use migration_kit::{Check, Details, Online, ServiceMigration, literal};
+use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, literal, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::links::{self, backfill, sweep, trigger};
@@ -46,20 +46,16 @@ fn no_account_is_taken_by_default() -> Check {
     )
 }
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
-    }
+online_migration!(NAME, Migration);
 
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
         // A run that was killed after the functions went begins here again: the sweep needs them.
-        links::create_functions(&online).await?;
+        links::create_functions(online).await?;
         for table in TENANT_TABLES {
             online.drop_default(table, "account_id").await?;
         }
-        sweep::sweep(&online).await?;
+        sweep::sweep(online).await?;
         for check in left() {
             let left =
                 online.query_text(&format!("SELECT row_to_json(l)::text FROM ({}) AS l", check.sql)).await?;
@@ -71,23 +67,22 @@ impl MigrationTrait for Migration {
             }
         }
         for trigger in trigger::ALL {
-            trigger::drop(&online, trigger).await?;
+            trigger::drop(online, trigger).await?;
         }
-        links::drop_functions(&online).await
+        links::drop_functions(online).await
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
         // Before the triggers: they would give such a ban its bot, which has another one of this chat.
         online.restore_rejects("bannedparticipants").await?;
-        links::create_functions(&online).await?;
+        links::create_functions(online).await?;
         for trigger in trigger::ALL {
-            trigger::create(&online, trigger).await?;
+            trigger::create(online, trigger).await?;
         }
         for table in TENANT_TABLES {
             online.set_default(table, "account_id", "1").await?;
         }
-        backfill::forget_rejects(&online, self.name()).await
+        backfill::forget_rejects(online, self.name()).await
     }
 }
 

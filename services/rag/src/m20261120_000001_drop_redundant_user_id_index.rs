@@ -4,7 +4,7 @@
 //! Expand: no query names an index. Dropped concurrently, under `SHARE UPDATE EXCLUSIVE` and a wait for the
 //! transactions that use the table; reads and writes go on. `down` builds it again concurrently; nothing is lost.
 
-use migration_kit::{Check, Details, Online, ServiceMigration};
+use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
@@ -13,16 +13,15 @@ use crate::NAME;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+online_migration!(NAME, Migration);
+
+impl OnlineMigration for Migration {
+    async fn up(&self, online: &Online) -> Result<(), DbErr> {
         online.drop_index("ix_user_knowledge_user_id").await?;
         Ok(())
     }
 
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, NAME, self.name()).await?;
+    async fn down(&self, online: &Online) -> Result<(), DbErr> {
         online
             .create_index("ix_user_knowledge_user_id")
             .on("user_knowledge")
@@ -30,10 +29,6 @@ impl MigrationTrait for Migration {
             .run()
             .await?;
         Ok(())
-    }
-
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
     }
 }
 

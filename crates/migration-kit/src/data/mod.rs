@@ -48,6 +48,15 @@ impl Online {
         restore::restore(self, table).await
     }
 
+    /// Makes the service's table of rejects, if there is none: for statements of the migration's own that write to it.
+    ///
+    /// # Errors
+    /// An error of the server.
+    pub async fn install_rejects(&self) -> Result<(), DbErr> {
+        let mut connection = self.acquire().await?;
+        rejects::install_in(&mut connection, self.schema(), &self.origin().service).await
+    }
+
     /// Forgets what this migration rejected, for its `down`; the number of entries. Rows that were moved are not
     /// forgotten: their entry is all that is left of them.
     ///

@@ -11,6 +11,7 @@ mod check;
 mod column;
 mod foreign_key;
 mod index;
+mod migration;
 mod partitioned_index;
 mod trigger;
 mod unique;
@@ -26,6 +27,7 @@ pub use check::AddCheck;
 pub use column::AddColumn;
 pub use foreign_key::{AddForeignKey, OnDelete};
 pub use index::CreateIndex;
+pub use migration::OnlineMigration;
 pub use trigger::CreateTrigger;
 
 use crate::event::Origin;
