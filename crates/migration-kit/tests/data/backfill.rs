@@ -222,8 +222,10 @@ async fn a_statement_without_its_placeholder_is_refused() {
 
     assert!(refused.contains("lacks `{batch}`"), "{refused}");
     assert_eq!(scratch.texts("SELECT DISTINCT n FROM item").await, ["0"]);
-    assert!(online.backfill("item").run().await.is_err());
-    assert!(online.backfill("absent").statement(FILL).run().await.is_err());
+    let refused = online.backfill("item").run().await.unwrap_err().to_string();
+    assert!(refused.ends_with("the backfill of `item` has no statement"), "{refused}");
+    let refused = online.backfill("absent").statement(FILL).run().await.unwrap_err().to_string();
+    assert!(refused.ends_with("there is no table `shop.absent`"), "{refused}");
 }
 
 #[tokio::test]

@@ -222,9 +222,16 @@ async fn which_rows_and_why_must_be_said() {
     let scratch = with_runs(1).await;
     let online = scratch.online("m1").await;
 
-    assert!(online.move_to_rejects("run").reason("all").run().await.is_err());
-    assert!(online.move_to_rejects("run").rows("true").run().await.is_err());
-    assert!(online.move_to_rejects("absent").rows("true").reason("all").run().await.is_err());
+    let incomplete = "to move rows of `run`, say which and why";
+    for (moving, expected) in [
+        (online.move_to_rejects("run").reason("all"), incomplete),
+        (online.move_to_rejects("run").rows("true"), incomplete),
+        (online.move_to_rejects("absent").rows("true").reason("all"), "there is no table `shop.absent`"),
+    ] {
+        let refused = moving.run().await.unwrap_err().to_string();
+        assert!(refused.ends_with(expected), "{refused}");
+    }
+    assert_eq!(scratch.texts("SELECT count(*) FROM run").await, ["1"]);
     assert_eq!(online.restore_rejects("run").await.unwrap(), 0);
 }
 

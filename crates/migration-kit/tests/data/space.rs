@@ -88,7 +88,8 @@ async fn reclaiming_gives_the_space_back() {
     assert_eq!(vacuumed.table_bytes, full.table_bytes);
     assert_eq!(reclaimed.table_bytes, 8_192);
     assert!(reclaimed.total_bytes >= reclaimed.table_bytes + reclaimed.index_bytes + reclaimed.toast_bytes);
-    assert!(space::reclaim(&mut connection, "shop", "shop", "absent").await.is_err());
+    let refused = space::reclaim(&mut connection, "shop", "shop", "absent").await.unwrap_err().to_string();
+    assert!(refused.ends_with("there is no table `shop.absent`"), "{refused}");
 }
 
 #[tokio::test]

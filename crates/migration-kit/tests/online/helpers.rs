@@ -1,6 +1,6 @@
 //! Short ways to run steps and to compare what they leave.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use migration_kit::table_lock::Policy;
 use migration_kit::{Online, sqlstate};
@@ -65,4 +65,13 @@ pub(crate) fn refused(result: Result<(), DbErr>) -> String {
 pub(crate) fn failed(result: Result<(), DbErr>) -> String {
     let error = result.expect_err("it must fail");
     sqlstate(&error).unwrap_or_else(|| panic!("it failed otherwise: {error}"))
+}
+
+/// Waits until something is so. What it waits for may have failed: then the test fails instead of hanging.
+pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it did not come to this: {what}");
+        tokio::task::yield_now().await;
+    }
 }

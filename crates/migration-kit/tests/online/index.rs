@@ -4,7 +4,7 @@ use migration_kit::Online;
 use sea_orm::DbErr;
 
 use super::events::Events;
-use super::helpers::{execute, failed, objects, refused, session, steps};
+use super::helpers::{execute, failed, objects, refused, session, steps, until};
 use crate::support::Scratch;
 
 const TABLE: &str = "CREATE TABLE item (id int PRIMARY KEY, name text, price int); \
@@ -101,12 +101,7 @@ async fn limits_of_the_session_do_not_reach_a_build() {
     execute(&mut writer, "BEGIN").await.unwrap();
     execute(&mut writer, "UPDATE item SET price = 1 WHERE id = 1").await.unwrap();
     let release = async {
-        while !scratch
-            .psql("SELECT phase FROM pg_stat_progress_create_index")
-            .starts_with("waiting for writers")
-        {
-            tokio::task::yield_now().await;
-        }
+        phase(&scratch, "waiting for writers").await;
         execute(&mut writer, "COMMIT").await
     };
     let (built, released) = tokio::join!(by_name(&online), release);
@@ -126,13 +121,8 @@ async fn a_build_waits_for_a_snapshot_instead_of_failing() {
     execute(&mut reader, "SELECT count(*) FROM item").await.unwrap();
     let online = steps(&scratch).await;
     let release = async {
-        loop {
-            let phase = scratch.psql("SELECT phase FROM pg_stat_progress_create_index");
-            if phase.starts_with("waiting for old snapshots") {
-                return execute(&mut reader, "COMMIT").await;
-            }
-            tokio::task::yield_now().await;
-        }
+        phase(&scratch, "waiting for old snapshots").await;
+        execute(&mut reader, "COMMIT").await
     };
     let (built, released) = tokio::join!(by_name(&online), release);
     built.unwrap();
@@ -150,18 +140,11 @@ async fn a_build_of_another_session_is_waited_for() {
     let others_build =
         async { execute(&mut other, "CREATE INDEX CONCURRENTLY item_price ON item (price)").await };
     let ours = async {
-        while !scratch
-            .psql("SELECT phase FROM pg_stat_progress_create_index")
-            .starts_with("waiting for writers")
-        {
-            tokio::task::yield_now().await;
-        }
+        phase(&scratch, "waiting for writers").await;
         online.create_index("item_price").on("item").columns(["price"]).run().await
     };
     let release = async {
-        while events.told().is_empty() {
-            tokio::task::yield_now().await;
-        }
+        until("an event", || !events.told().is_empty()).await;
         execute(&mut writer, "COMMIT").await
     };
     let (others_build, ours, released) = tokio::join!(others_build, ours, release);
@@ -256,4 +239,9 @@ async fn on_a_partitioned_table_each_partition_is_rebuilt_by_itself() {
     );
     online.rebuild_index("event_at_event_1").await.unwrap();
     assert_eq!(objects(&scratch), before);
+}
+
+/// Waits until a build of an index is at this point.
+async fn phase(scratch: &Scratch, phase: &str) {
+    until(phase, || scratch.psql("SELECT phase FROM pg_stat_progress_create_index").starts_with(phase)).await;
 }
