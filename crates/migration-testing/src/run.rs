@@ -58,7 +58,7 @@ impl Scratch {
     pub fn options() -> RunOptions {
         RunOptions::new(Caller::new("migration-testing"))
             .with_wait(Duration::ZERO)
-            .with_table_locks(table_lock::Policy { patience: PATIENCE, ..table_lock::Policy::default() })
+            .with_table_locks(table_lock::Policy::default().with_patience(PATIENCE))
             .with_jobs(4)
             .with_data_loss(true)
     }

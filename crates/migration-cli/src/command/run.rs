@@ -109,7 +109,7 @@ pub(super) async fn redo(
 fn run_options(arguments: &RunArguments, cancellation: &Cancellation) -> RunOptions {
     RunOptions::new(Caller::new(concat!("migrate ", env!("CARGO_PKG_VERSION"))))
         .with_wait(arguments.wait)
-        .with_table_locks(Policy { patience: arguments.lock_patience, ..Policy::default() })
+        .with_table_locks(Policy::default().with_patience(arguments.lock_patience))
         .with_jobs(usize::from(arguments.jobs))
         .with_cancellation(cancellation.clone())
 }

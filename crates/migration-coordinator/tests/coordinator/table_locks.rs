@@ -34,12 +34,7 @@ async fn behind_an_old_transaction_nobody_waits_for_us_and_the_blocker_is_named(
     let (bench, mut reader) = behind_an_open_transaction().await;
     let blocker = reader.rows("SELECT pg_backend_pid()").await.concat();
     let events = Events::collect();
-    let policy = Policy {
-        patience: Duration::from_secs(2),
-        old_after: Duration::ZERO,
-        probe_every: Duration::from_millis(5),
-        ..Policy::default()
-    };
+    let policy = Policy::default().with_patience(Duration::from_secs(2)).with_old_after(Duration::ZERO);
     let impatient = options().with_table_locks(policy);
     let deployment = bench.deployment(vec![shop()]);
     let goal = everything();
@@ -116,7 +111,7 @@ async fn who_blocks_the_bookkeeping_is_named() {
         let mut other = bench.session().await;
         other.execute("BEGIN").await;
         other.execute(&format!("LOCK TABLE shop.{table} IN SHARE MODE")).await;
-        let policy = Policy { patience: Duration::from_secs(1), ..Policy::default() };
+        let policy = Policy::default().with_patience(Duration::from_secs(1));
         let impatient = options().with_table_locks(policy);
         let add = step(ADD).up("ALTER TABLE item ADD COLUMN note text");
         let shop = service("shop", vec![create(), if stepwise { add.stepwise() } else { add }]);
@@ -153,7 +148,7 @@ async fn a_prepared_transaction_that_blocks_is_called_by_its_name() {
     for sql in ["BEGIN", "SELECT count(*) FROM shop.item", "PREPARE TRANSACTION 'the forgotten one'"] {
         other.execute(sql).await;
     }
-    let policy = Policy { patience: Duration::from_secs(1), ..Policy::default() };
+    let policy = Policy::default().with_patience(Duration::from_secs(1));
     let impatient = options().with_table_locks(policy);
     let failures = run(&bench.deployment(vec![shop()]), &everything(), &impatient).await.unwrap().failures;
     let [RunError::Step(StepError::TableLock { source, .. })] = &failures[..] else { panic!("{failures:?}") };

@@ -22,24 +22,24 @@ pub struct Policy {
     /// The longest time for which a queued attempt may make application statements wait: 250 ms.
     pub stall_budget: Duration,
     /// The same while there is hope of a better moment: 35 ms.
-    pub gentle_budget: Duration,
+    pub(crate) gentle_budget: Duration,
     /// How long there is such hope: 10 s. Transactions that begin at random soon all end at nearly the same time, and
     /// sessions whose transactions always overlap are brought to it, a little each time.
-    pub gentle_for: Duration,
+    pub(crate) gentle_for: Duration,
     /// Age from which on a transaction is old: its end cannot be guessed, so one never queues behind it: 1 s.
-    pub old_after: Duration,
+    pub(crate) old_after: Duration,
     /// Pause between two probes: 50 ms.
-    pub probe_every: Duration,
+    pub(crate) probe_every: Duration,
     /// Failed probes before a queued attempt; short transactions usually leave a gap earlier: 10. After a gentle attempt
     /// half as many.
-    pub probes_before_queueing: u32,
+    pub(crate) probes_before_queueing: u32,
     /// How long a transaction is expected to go on while none has been seen to end yet: 25 ms.
-    pub typical_rest: Duration,
+    pub(crate) typical_rest: Duration,
     /// How long to wait in a weak mode for an autovacuum to be cancelled by the server: 3 s, three times the default
     /// `deadlock_timeout`, after which the server does it.
-    pub autovacuum_limit: Duration,
+    pub(crate) autovacuum_limit: Duration,
     /// The longest run of one statement under a strong lock; what takes longer is not brief and is cancelled: 10 s.
-    pub statement_limit: Duration,
+    pub(crate) statement_limit: Duration,
 }
 
 /// A setting of the session that says in milliseconds how patient the steps of a migration are with table locks: the
@@ -102,6 +102,32 @@ pub enum Decision {
 }
 
 impl Policy {
+    /// Tries this long before giving up.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Makes application statements wait this long at most.
+    #[must_use]
+    pub fn with_stall_budget(self, stall_budget: Duration) -> Self {
+        Self { stall_budget, gentle_budget: self.gentle_budget.min(stall_budget), ..self }
+    }
+
+    /// Takes transactions of this age for old. For tests, which do not wait for one to age.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_old_after(self, old_after: Duration) -> Self {
+        Self { old_after, ..self }
+    }
+
+    /// Cancels a statement under a strong lock after this long. For tests, which do not wait for one.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_statement_limit(self, statement_limit: Duration) -> Self {
+        Self { statement_limit, ..self }
+    }
+
     /// Decides what to do next.
     pub(super) fn decide(&self, observed: Observed<'_>) -> Decision {
         if observed.waited >= self.patience {

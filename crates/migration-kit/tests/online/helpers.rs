@@ -16,7 +16,7 @@ pub(crate) async fn steps(scratch: &Scratch) -> Online {
 
 /// The steps of a migration that gives up soon, and to which every transaction is an old one.
 pub(crate) async fn impatient(scratch: &Scratch) -> Online {
-    let policy = Policy { patience: Duration::from_secs(1), old_after: Duration::ZERO, ..Policy::default() };
+    let policy = Policy::default().with_patience(Duration::from_secs(1)).with_old_after(Duration::ZERO);
     steps(scratch).await.with_policy(policy)
 }
 

@@ -214,7 +214,7 @@ async fn holders_are_told_with_what_they_are() {
 async fn a_statement_that_is_not_brief_is_cancelled() {
     let scratch = Scratch::with(TABLE).await;
     let limit = Duration::from_millis(50);
-    let online = steps(&scratch).await.with_policy(Policy { statement_limit: limit, ..Policy::default() });
+    let online = steps(&scratch).await.with_policy(Policy::default().with_statement_limit(limit));
     let slow = online.brief("SELECT pg_sleep(60)").locking("item", LockMode::AccessExclusive);
     let message = refused(slow.run().await);
     assert!(message.starts_with("a statement under a strong lock ran longer than"), "{message}");

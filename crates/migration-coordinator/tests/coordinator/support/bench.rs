@@ -19,10 +19,7 @@ pub(crate) struct Bench {
 /// Options of a run that is patient and asked nothing.
 pub(crate) fn options() -> RunOptions {
     RunOptions::new(Caller::new("coordinator-tests"))
-        .with_table_locks(table_lock::Policy {
-            patience: Duration::from_secs(60),
-            ..table_lock::Policy::default()
-        })
+        .with_table_locks(table_lock::Policy::default().with_patience(Duration::from_secs(60)))
         .with_jobs(4)
         .with_data_loss(true)
 }
