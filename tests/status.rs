@@ -91,6 +91,7 @@ fn machines_see_a_document() {
       "lock": null,
       "externals": [],
       "elsewhere": [],
+      "broken": null,
       "error": null
     }
     "#);
@@ -263,4 +264,32 @@ fn what_surrounds_the_services_is_shown_on_request() {
     assert_eq!(surroundings["row_security"][0]["forced"], true);
     assert_eq!(surroundings["overridden_settings"].as_array().unwrap().len(), 2);
     assert!(lab.migrate(&["status", "--json"]).json()["database"].get("surroundings").is_none());
+}
+
+/// A script of an earlier system has dropped what triggers and checks need: the histories fit, and nothing works.
+#[test]
+fn what_was_dropped_behind_its_back_is_not_green() {
+    for (service, drop) in [
+        ("chat", "DROP INDEX chat.idx_messages_source"),
+        ("rag", "DROP TRIGGER update_user_knowledge_updated_at ON rag.user_knowledge"),
+        ("bookreader", "ALTER TABLE bookreader.reading_progress DROP CONSTRAINT check_scroll_offset_range"),
+        ("profochatbot", "ALTER TABLE profochatbot.run DROP COLUMN bot_id CASCADE"),
+        ("assessments", "DROP TABLE assessments.questions CASCADE"),
+    ] {
+        let lab = Lab::migrated();
+        lab.migrate(&["status", "--check"]).exits(0);
+        lab.query(drop);
+        let shown = lab.migrate(&["status", "--check"]).exits(4).stdout;
+        let line = format!("{service}: left by applied migrations, and not there any more: ");
+        assert!(shown.contains(&line), "{drop}: {shown}");
+        assert!(!shown.contains("up to date"), "{drop}: {shown}");
+        let document = lab.migrate(&["status", "--check", "--json"]).exits(4).json();
+        let broken = |document: &serde_json::Value| document["broken"].as_array().unwrap().len();
+        let services = document["services"].as_array().unwrap();
+        assert!(
+            services.iter().all(|document| (broken(document) > 0) == (document["name"] == service)),
+            "{document}"
+        );
+        lab.migrate(&["status"]).exits(0);
+    }
 }

@@ -174,7 +174,7 @@ pub(crate) enum Command {
         /// Services to show; all if none is named
         #[arg(value_name = "SERVICE")]
         services: Vec<String>,
-        /// Exit with 3 if something is pending, with 4 if a history does not fit
+        /// Exit with 3 if something is pending, with 4 if a history does not fit or the schema lacks what applied migrations left
         #[arg(long)]
         check: bool,
         /// Show the role's rights, event triggers, row security and settings that our sessions override, too

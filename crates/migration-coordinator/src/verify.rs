@@ -96,8 +96,21 @@ pub(crate) async fn ask<C: ConnectionTrait>(
     Ok(results)
 }
 
-/// Asks every check of every applied migration of these services (all, if none are named).
-pub async fn verify(deployment: &Deployment, services: &[ServiceName]) -> Vec<ServiceVerification> {
+/// Which checks are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them.
+    Everything,
+    /// Those that ask the catalogs alone: whether tables, columns, constraints, indexes and triggers are there.
+    Schema,
+}
+
+/// Asks the checks of every applied migration of these services (all, if none are named).
+pub async fn verify(
+    deployment: &Deployment,
+    services: &[ServiceName],
+    scope: Scope,
+) -> Vec<ServiceVerification> {
     let survey = Survey::take(deployment).await;
     // One connection per database: a role may have few.
     let mut readings = BTreeMap::new();
@@ -113,7 +126,7 @@ pub async fn verify(deployment: &Deployment, services: &[ServiceName]) -> Vec<Se
         let results = match &facts.unread {
             Some(error) if !facts.is_history_known() => Err(error.clone()),
             _ if applied.is_empty() => Ok(Vec::new()),
-            _ => verify_service(deployment, &mut readings, placed, &applied).await.map_err(Arc::new),
+            _ => verify_service(deployment, &mut readings, placed, &applied, scope).await.map_err(Arc::new),
         };
         verifications.push(ServiceVerification {
             service: placed.name().clone(),
@@ -132,6 +145,7 @@ async fn verify_service<'d>(
     readings: &mut BTreeMap<usize, Reading<'d>>,
     placed: &Placed,
     applied: &HashSet<&MigrationName>,
+    scope: Scope,
 ) -> Result<Vec<CheckResult>, SurveyError> {
     let reading = match readings.entry(placed.site.database) {
         Entry::Occupied(open) => open.into_mut(),
@@ -141,7 +155,8 @@ async fn verify_service<'d>(
     };
     let mut results = Vec::new();
     for migration in placed.service.migrations().filter(|listed| applied.contains(listed.name())) {
-        for check in &migration.details().checks {
+        let checks = migration.details().checks.iter();
+        for check in checks.filter(|check| scope == Scope::Everything || check.is_of_schema()) {
             if check.until.as_ref().is_none_or(|until| !applied.contains(until)) {
                 results.push(ask_alone(reading, placed, migration.name(), check).await);
             }

@@ -176,6 +176,12 @@ impl Check {
         self
     }
 
+    /// Whether it asks the catalogs alone: what there is, not what rows say. Such a check is answered at once.
+    #[must_use]
+    pub fn is_of_schema(&self) -> bool {
+        self.is_of_catalog
+    }
+
     /// The query to be asked. Relations of the checks above are looked up in the service's schema, the first of `search_path`,
     /// alone: schemas of extensions that follow there may hold others of the same name.
     #[must_use]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration_coordinator::{
-    Caller, CheckResult, Goal, RunError, RunOptions, StepError, Survey, SurveyError, run, verify,
+    Caller, CheckResult, Goal, RunError, RunOptions, Scope, StepError, Survey, SurveyError, run, verify,
 };
 use migration_kit::{MigrationId, Phase, literal, quote_identifier, table_lock};
 use migration_plan::{ContractSteps, Selection, TargetPoint, UnknownApplied};
@@ -93,7 +93,7 @@ impl Scratch {
 
     pub(crate) async fn run_checks(&self) -> Result<(), ScratchError> {
         let mut failed = Vec::new();
-        for verification in verify(&self.deployment, &[]).await {
+        for verification in verify(&self.deployment, &[], Scope::Everything).await {
             failed.extend(verification.results?.into_iter().filter(|result| !result.holds));
         }
         if failed.is_empty() { Ok(()) } else { Err(ScratchError::Verify { failed }) }

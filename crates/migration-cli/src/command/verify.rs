@@ -1,6 +1,6 @@
 //! `verify`: whether everything that applied migrations promised still holds. Reads only.
 
-use migration_coordinator::{CheckResult, ServiceVerification, verify as verify_now};
+use migration_coordinator::{CheckResult, Scope, ServiceVerification, verify as verify_now};
 use serde::Serialize;
 
 use super::locks::held;
@@ -33,7 +33,7 @@ struct ServiceDocument {
 pub(super) async fn verify(context: &Context, services: &[String]) -> anyhow::Result<Exit> {
     let connected = connect(context)?;
     let chosen = names(&connected, services)?;
-    let verifications = verify_now(&connected.deployment, &chosen).await;
+    let verifications = verify_now(&connected.deployment, &chosen, Scope::Everything).await;
     let exit = Exit::worst(verifications.iter().map(exit));
     if context.output.is_human() {
         for verification in &verifications {

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use migration_coordinator::{ConnectError, DeploymentError, RunError, SurveyError, UpkeepError};
+use migration_coordinator::{CheckResult, ConnectError, DeploymentError, RunError, SurveyError, UpkeepError};
 use migration_kit::driver_error;
 use migration_plan::{PlanError, SelectionError};
 use postgres_sandbox::SandboxError;
@@ -39,6 +39,12 @@ pub(crate) struct Told {
 }
 
 impl Told {
+    /// A check that was not answered.
+    pub(crate) fn of_check(check: &CheckResult) -> Self {
+        let message = format!("{}: {}", check.says, check.found);
+        Self { message, causes: Vec::new(), sqlstate: None, statement: None, context: Vec::new(), hint: None }
+    }
+
     /// What failed and why, on one line.
     pub(crate) fn on_one_line(&self) -> String {
         let causes = self.causes.iter().map(String::as_str);

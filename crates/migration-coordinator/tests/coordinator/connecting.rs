@@ -128,6 +128,7 @@ async fn a_role_with_a_single_connection_is_enough_for_one_job_and_told_so_for_m
     let one = options().with_jobs(1);
     let report = run(&deployment, &everything(), &one).await.unwrap();
     assert!(report.failures.is_empty(), "{report:#?}");
-    let verified = migration_coordinator::verify(&deployment, &[]).await;
+    let verified =
+        migration_coordinator::verify(&deployment, &[], migration_coordinator::Scope::Everything).await;
     assert!(verified.iter().all(|service| service.results.is_ok()), "{verified:#?}");
 }

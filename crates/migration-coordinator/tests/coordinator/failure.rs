@@ -256,7 +256,12 @@ async fn checks_of_all_kinds_are_asked() {
         results.iter().map(|r| format!("{} {}", r.found, r.holds)).collect::<Vec<_>>()
     };
     let ask = async || {
-        let verifications = migration_coordinator::verify(&bench.deployment(vec![shop()]), &[]).await;
+        let verifications = migration_coordinator::verify(
+            &bench.deployment(vec![shop()]),
+            &[],
+            migration_coordinator::Scope::Everything,
+        )
+        .await;
         found(verifications[0].results.as_ref().unwrap())
     };
     assert_eq!(ask().await, ["none true", "yes true", "0 true", " true", "none true"]);

@@ -44,7 +44,8 @@ async fn a_role_that_may_only_select_reads_everything() {
         assert_eq!(server.read_only, read_only == "on");
         let report = run(&deployment, &everything(), &options()).await.unwrap();
         assert!(report.done.is_empty() && report.failures.is_empty(), "nothing is pending");
-        let verified = migration_coordinator::verify(&deployment, &[]).await;
+        let verified =
+            migration_coordinator::verify(&deployment, &[], migration_coordinator::Scope::Everything).await;
         assert!(verified[0].results.is_ok());
     }
 }
@@ -64,7 +65,8 @@ async fn a_table_that_may_not_be_read_is_not_empty() {
         let error = run(&deployment, &everything(), &options()).await.unwrap_err();
         let RunError::Survey(error) = error else { panic!("{error:?}") };
         assert!(matches!(&*error, SurveyError::Forbidden { user, .. } if *user == stranger), "{error:?}");
-        let verified = migration_coordinator::verify(&deployment, &[]).await;
+        let verified =
+            migration_coordinator::verify(&deployment, &[], migration_coordinator::Scope::Everything).await;
         assert!(verified[0].results.is_err(), "what cannot be read is not verified");
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use migration_coordinator::{Deployment, Holder, Survey, Twin, edited_migrations, service_state};
+use migration_coordinator::{
+    Deployment, Holder, ServiceVerification, Survey, Twin, edited_migrations, service_state,
+};
 use migration_kit::{Listed, MigrationName, Service};
 use migration_plan::{Direction, HeldBack, HoldReason, ServiceStatus};
 use serde::Serialize;
@@ -36,6 +38,8 @@ pub(super) struct ServiceDocument {
     pub(super) lock: Option<Holder>,
     pub(super) externals: Vec<ExternalDocument>,
     pub(super) elsewhere: Vec<TwinDocument>,
+    /// With `--check`: what the applied migrations left in the schema and is not there any more.
+    pub(super) broken: Option<Vec<String>>,
     pub(super) error: Option<error::Told>,
     #[serde(skip)]
     pub(super) exit: Exit,
@@ -160,9 +164,31 @@ impl ServiceDocument {
             lock: facts.holder.clone(),
             externals: externals.collect(),
             elsewhere: facts.twins.iter().map(TwinDocument::of).collect(),
+            broken: None,
             error: facts.unread.as_ref().map(|error| error::tell(error.as_ref())),
             exit: facts.unread.as_ref().map_or(Exit::Done, |error| Exit::of_survey(error)),
         })
+    }
+
+    /// Notes what is not there any more. While a migration runs, or has stopped midway, much may be on its way.
+    pub(super) fn look_at(&mut self, verification: &ServiceVerification) {
+        if verification.holder.is_some() || !verification.begun.is_empty() {
+            return;
+        }
+        match &verification.results {
+            Ok(results) => {
+                let broken = results.iter().filter(|result| !result.holds);
+                self.broken = Some(broken.map(|result| result.says.clone()).collect());
+                if let Some(unanswered) = results.iter().find(|result| !result.answered) {
+                    self.exit = Exit::Connection;
+                    self.error.get_or_insert_with(|| error::Told::of_check(unanswered));
+                }
+            }
+            Err(error) => {
+                self.exit = Exit::of_survey(error);
+                self.error.get_or_insert_with(|| error::tell(error.as_ref()));
+            }
+        }
     }
 
     /// What the table has no column for.
@@ -208,6 +234,10 @@ impl ServiceDocument {
         remarks.extend(self.elsewhere.iter().map(|twin| {
             format!("empty here, and elsewhere there is {}: `up` asks for a decision", twin.shown)
         }));
+        if let Some(broken) = self.broken.as_deref().filter(|broken| !broken.is_empty()) {
+            remarks.push(format!("left by applied migrations, and not there any more: {}", list(broken)));
+            remarks.push(format!("`verify {}` tells more; to take migrations back, use `down`", self.name));
+        }
         remarks.extend(absent(&self.externals));
         if self.state != "unreachable" && self.applied.is_some() && self.error.is_some() {
             remarks.push("whether a migration was edited or stopped midway is not known".to_owned());

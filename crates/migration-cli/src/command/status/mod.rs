@@ -3,7 +3,7 @@
 mod document;
 
 use document::{HeldDocument, ServiceDocument};
-use migration_coordinator::{Survey, surroundings};
+use migration_coordinator::{Scope, Survey, surroundings, verify};
 use migration_plan::statuses;
 use serde::Serialize;
 
@@ -49,11 +49,19 @@ pub(super) async fn status(context: &Context, services: &[String], asked: Asked)
     let chosen = names(&connected, services)?;
     let deployment = &connected.deployment;
     let survey = Survey::take(deployment).await;
-    let documents: Vec<ServiceDocument> = statuses(deployment.catalog(), &survey.history(), survey.now())
+    let mut documents: Vec<ServiceDocument> = statuses(deployment.catalog(), &survey.history(), survey.now())
         .into_iter()
         .filter(|status| chosen.is_empty() || chosen.contains(&status.service))
         .filter_map(|status| ServiceDocument::of(deployment, &survey, &status))
         .collect();
+    if asked.check {
+        for verification in verify(deployment, &chosen, Scope::Schema).await {
+            let name = verification.service.as_str();
+            if let Some(document) = documents.iter_mut().find(|document| document.name == name) {
+                document.look_at(&verification);
+            }
+        }
+    }
     let mut exit = exit(&documents, asked.check);
     let mut databases = DatabaseDocument::all(&connected, &survey);
     if asked.verbose {
@@ -98,7 +106,7 @@ fn exit(documents: &[ServiceDocument], check: bool) -> Exit {
         _ if document.error.is_some() => document.exit,
         _ if !check => Exit::Done,
         "diverged" | "ahead" => Exit::Integrity,
-        _ if is_any(&document.edited) => Exit::Integrity,
+        _ if is_any(&document.edited) || is_any(&document.broken) => Exit::Integrity,
         "dirty" => Exit::Partial,
         _ if is_any(&document.pending) => Exit::Pending,
         _ => Exit::Done,
@@ -152,7 +160,12 @@ fn for_people(context: &Context, databases: &[DatabaseDocument], documents: &[Se
 /// something is not known or wrong, there is more to do than that.
 fn next(documents: &[ServiceDocument]) -> Option<String> {
     let is_well = |state| matches!(state, "current" | "behind" | "empty");
-    if documents.iter().any(|document| document.error.is_some() || !is_well(document.state)) {
+    let is_broken =
+        |document: &ServiceDocument| document.broken.as_ref().is_some_and(|broken| !broken.is_empty());
+    let is_odd = |document: &ServiceDocument| {
+        document.error.is_some() || is_broken(document) || !is_well(document.state)
+    };
+    if documents.iter().any(is_odd) {
         return None;
     }
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
