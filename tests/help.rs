@@ -58,6 +58,7 @@ fn words_of_other_tools_are_done_or_answered_with_the_exact_command() {
         (&["showmigrations"], "`cargo xtask migrate history`"),
         (&["heads"], "`cargo xtask migrate history`"),
         (&["validate"], "`cargo xtask migrate verify`"),
+        (&["up", "--jobs", "-1"], "unexpected argument '-1'"),
         (&["fresh"], "nothing here drops a whole database"),
     ] {
         let refused = lab.migrate(arguments).exits(2).stderr;

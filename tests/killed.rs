@@ -158,6 +158,29 @@ fn sigterm_in_an_index_build_is_told_and_resumed() {
 }
 
 #[test]
+fn the_document_says_which_signal_ended_the_run() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        for format in ["--json", "--format=ndjson"] {
+            let lab = Lab::empty();
+            let mut other = lab.session();
+            other.query("SELECT pg_advisory_lock(hashtextextended('migrate:chat.seaql_migrations_chat', 0))");
+            let waiting = lab.start(&["up", "chat", format]);
+            other.until(
+                "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'migrate chat'",
+                "t",
+            );
+            waiting.signal(signal);
+            let last = waiting.finish().exits(code).stdout;
+            assert!(
+                last.contains(&format!("\"exit_code\":{code}"))
+                    || last.contains(&format!("\"exit_code\": {code}")),
+                "{last}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_second_ctrl_c_does_not_wait() {
     let lab = Lab::empty();
     let hanging = Hanging::in_a_transaction(&lab);

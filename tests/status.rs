@@ -291,5 +291,6 @@ fn what_was_dropped_behind_its_back_is_not_green() {
             "{document}"
         );
         lab.migrate(&["status"]).exits(0);
+        lab.migrate(&["verify", service]).exits(4);
     }
 }

@@ -27,6 +27,7 @@ fn an_empty_service_beside_an_old_table_asks_for_a_decision() {
             shown.contains("chat: empty here, and elsewhere there is `public.messages` with rows"),
             "{shown}"
         );
+        assert!(!shown.contains("next: "), "{shown}");
     }
     let status = lab.migrate(&["status", "--json"]).exits(0).json();
     assert_eq!(status["services"][0]["elsewhere"][0]["table"], "public.messages");

@@ -1,5 +1,7 @@
 //! Exit codes: the one place where an outcome becomes a number. They are part of the interface and never change.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use migration_coordinator::{
     ConnectError, DeploymentError, LockError, RunError, StepError, SurveyError, UpkeepError,
 };
@@ -33,7 +35,20 @@ pub(crate) enum Exit {
     Terminated,
 }
 
+/// Whether the process was told to end by SIGTERM, and not by Ctrl-C.
+static TERMINATED: AtomicBool = AtomicBool::new(false);
+
 impl Exit {
+    /// Notes the signal by which the process is stopped.
+    pub(crate) fn note_signal(self) {
+        TERMINATED.store(self == Self::Terminated, Ordering::SeqCst);
+    }
+
+    /// The exit of what was stopped by a signal: by the one that was noted.
+    pub(crate) fn stopped() -> Self {
+        if TERMINATED.load(Ordering::SeqCst) { Self::Terminated } else { Self::Interrupted }
+    }
+
     /// The number.
     pub(crate) fn code(self) -> u8 {
         match self {
@@ -101,7 +116,7 @@ impl Exit {
             | RunError::Atomic { .. }
             | RunError::Moved => Self::Refused,
             RunError::Install { .. } => Self::Failed,
-            RunError::Interrupted => Self::Interrupted,
+            RunError::Interrupted => Self::stopped(),
         }
     }
 
@@ -129,7 +144,7 @@ impl Exit {
             }
             UpkeepError::Lock(error) => Self::of_lock(error),
             UpkeepError::Database { .. } => Self::Failed,
-            UpkeepError::Interrupted { .. } => Self::Interrupted,
+            UpkeepError::Interrupted { .. } => Self::stopped(),
         }
     }
 
@@ -161,7 +176,7 @@ impl Exit {
             StepError::Verify { .. } => Self::Integrity,
             StepError::DataLoss { .. } | StepError::Guard { .. } => Self::Refused,
             StepError::TableLock { .. } => Self::Busy,
-            StepError::Interrupted { .. } | StepError::Unanswered { .. } => Self::Interrupted,
+            StepError::Interrupted { .. } | StepError::Unanswered { .. } => Self::stopped(),
         }
     }
 

@@ -88,7 +88,11 @@ pub(crate) fn answer(error: &clap::Error, program: &Program) -> Option<Failure> 
     }
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return None };
     let is_count = word.strip_prefix('-').is_some_and(|count| count.parse::<u32>().is_ok());
-    let services = program.services().ok().filter(|_| is_count)?;
+    let reverts = |argument: String| ["down", "downgrade", "revert", "redo"].contains(&argument.as_str());
+    if !is_count || !std::env::args().any(reverts) {
+        return None;
+    }
+    let services = program.services().ok()?;
     let service = services.first()?.name();
     Some(Failure::usage(
         format!("`{word}` needs a service: each has a history of its own"),

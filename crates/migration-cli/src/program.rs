@@ -136,6 +136,7 @@ fn start(program: Program, arguments: Arguments, output: Output) -> anyhow::Resu
             if signalled.replace(now).is_some() {
                 return Ok(now);
             }
+            now.note_signal();
             stop.now();
         }
     })

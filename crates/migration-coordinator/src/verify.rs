@@ -187,8 +187,19 @@ async fn ask_alone(
     reading.end().await;
     match answer {
         Ok((holds, found)) => result(migration, check, holds, found),
-        Err(error) => CheckResult { answered: false, ..result(migration, check, false, unanswered(&error)) },
+        Err(error) => {
+            // What it asks about is gone: that is the answer.
+            let answered = is_undefined(&error);
+            CheckResult { answered, ..result(migration, check, false, unanswered(&error)) }
+        }
     }
+}
+
+/// Whether the server says that a table, column, function, type or schema that was named does not exist.
+fn is_undefined(error: &sqlx::Error) -> bool {
+    const UNDEFINED: [&str; 5] = ["42P01", "42703", "42883", "42704", "3F000"];
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| UNDEFINED.contains(&code.as_ref()))
 }
 
 /// Why a check was not answered: what the server says, without the driver's words.

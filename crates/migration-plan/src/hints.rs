@@ -40,6 +40,9 @@ impl PlanError {
             }
             Self::TargetNotApplied { id } => format!("to apply it, use `up {id}`"),
             Self::TooFewPending { service, .. } => format!("to apply all, use `up {service}`"),
+            Self::TooFewApplied { service, n_applied: 0, .. } => {
+                format!("there is nothing to revert: `history {service}` lists its migrations")
+            }
             Self::TooFewApplied { service, .. } => format!("to revert all, use `down {service}@base`"),
             Self::HistoryNotRead { service } => {
                 format!("make the database of `{service}` reachable for this role, then try again")

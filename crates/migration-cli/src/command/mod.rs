@@ -40,7 +40,7 @@ pub(crate) async fn run(
     // What only reads ends at the first signal, whatever it waits for: there is nothing to settle.
     if only_reads(&command) {
         let read = cancellation.unless_cancelled(perform(context, command, cancellation)).await;
-        return read.unwrap_or(Ok(Exit::Interrupted));
+        return read.unwrap_or(Ok(Exit::stopped()));
     }
     perform(context, command, cancellation).await
 }

@@ -59,7 +59,7 @@ pub(super) async fn plan(
         for facts in survey.services.iter().filter(|facts| plan.services().contains(&&facts.service)) {
             for twin in &facts.twins {
                 context.output.line(format!(
-                    "{}: empty here, and elsewhere there is {twin}: `up` asks for a decision",
+                    "{}: empty here, and elsewhere there is {twin}: `up` refuses to make new tables beside it without `--new-beside`",
                     facts.service
                 ));
             }

@@ -247,8 +247,9 @@ impl StepError {
                     "what was done stands"
                 };
                 format!(
-                    "{done}; if what exists already is what this migration makes, record it as applied: insert `{}` and the \
-                     time in seconds since 1970 into the version table, which `status {}` names; if it is something else, \
+                    "{done}; if what exists already is what this migration makes, record it as applied: insert `{}` into the \
+                     version table, which `status {}` names, with a time in seconds since 1970 that is before those of later \
+                     migrations, since they are reverted in the reverse of that order; if it is something else, \
                      put the service into another schema with `{}_DATABASE_SCHEMA`",
                     id.name,
                     id.service,

@@ -232,7 +232,7 @@ impl ServiceDocument {
             remarks.push(locks::held(holder));
         }
         remarks.extend(self.elsewhere.iter().map(|twin| {
-            format!("empty here, and elsewhere there is {}: `up` asks for a decision", twin.shown)
+            format!("empty here, and elsewhere there is {}: `up` refuses to make new tables beside it without `--new-beside`", twin.shown)
         }));
         if let Some(broken) = self.broken.as_deref().filter(|broken| !broken.is_empty()) {
             remarks.push(format!("left by applied migrations, and not there any more: {}", list(broken)));

@@ -163,7 +163,10 @@ fn next(documents: &[ServiceDocument]) -> Option<String> {
     let is_broken =
         |document: &ServiceDocument| document.broken.as_ref().is_some_and(|broken| !broken.is_empty());
     let is_odd = |document: &ServiceDocument| {
-        document.error.is_some() || is_broken(document) || !is_well(document.state)
+        document.error.is_some()
+            || is_broken(document)
+            || !document.elsewhere.is_empty()
+            || !is_well(document.state)
     };
     if documents.iter().any(is_odd) {
         return None;
