@@ -165,10 +165,9 @@ fn the_document_says_which_signal_ended_the_run() {
             let mut other = lab.session();
             other.query("SELECT pg_advisory_lock(hashtextextended('migrate:chat.seaql_migrations_chat', 0))");
             let waiting = lab.start(&["up", "chat", format]);
-            other.until(
-                "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'migrate chat'",
-                "t",
-            );
+            let waits = "SELECT count(*) > 0 FROM pg_stat_activity \
+                         WHERE datname = current_database() AND application_name = 'migrate chat'";
+            other.until(waits, "t");
             waiting.signal(signal);
             let last = waiting.finish().exits(code).stdout;
             assert!(

@@ -168,6 +168,22 @@ fn a_version_table_that_is_gone_is_not_an_empty_service() {
     lab.migrate(&["plan", "chat"]).exits(0);
 }
 
+/// The same where only its rows are gone, and the tables are there; without the tables, another tool has reverted all.
+#[test]
+fn a_version_table_without_its_rows_is_not_an_empty_service() {
+    let lab = Lab::migrated();
+    lab.query("DELETE FROM chat.seaql_migrations_chat");
+    let error = "error: `chat`: version table `chat.seaql_migrations_chat` is empty, although the journal records applied \
+                 migrations and their tables are there";
+    for arguments in [&["status", "chat"][..], &["up", "chat"], &["plan", "chat"], &["verify", "chat"]] {
+        let said = lab.migrate(arguments).exits(4).stderr;
+        assert!(said.contains(error), "{arguments:?}: {said}");
+    }
+    lab.query("DROP TABLE chat.messages");
+    lab.migrate(&["up", "chat"]).exits(0);
+    lab.migrate(&["status", "--check"]).exits(0);
+}
+
 #[test]
 fn one_server_that_is_down_hides_no_other_and_stops_no_run_that_does_not_need_it() {
     let lab = Lab::migrated();

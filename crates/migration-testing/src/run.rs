@@ -61,6 +61,7 @@ impl Scratch {
             .with_table_locks(table_lock::Policy::default().with_patience(PATIENCE))
             .with_jobs(4)
             .with_data_loss(true)
+            .with_new_beside(true)
     }
 
     /// Applies; `target` names a migration of the service, none means all that is pending.

@@ -136,7 +136,7 @@ async fn read(
     }
     for (sites, found) in sites.chunks(CHUNK).zip(found.chunks_mut(CHUNK)) {
         if let Some(query) = emptiness::query(sites, found) {
-            emptiness::fill(found, &asking.rows(&query).await?)?;
+            emptiness::fill(sites, found, &asking.rows(&query).await?)?;
         }
     }
     Ok((server, found.into_iter().map(|found| found.facts).collect(), version_num))

@@ -1,13 +1,17 @@
-//! Whether anything of a service that has no history is there: if not, its first run is a first install.
+//! Whether anything of a service without applied migrations is there.
 //!
-//! Asked only of services whose version table and journal are known to say nothing.
+//! Where the journal says nothing either and nothing is there, its first run is a first install. Where the journal says that
+//! migrations were applied and their tables are there, rows of the version table are gone.
+
+use std::sync::Arc;
 
 use migration_kit::literal;
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
-use super::Access;
 use super::facts::Found;
+use super::histories::Part::VersionTable;
+use super::{Access, JournalFacts, SurveyError};
 use crate::site::Site;
 
 /// Asks for tables of these services: those that it names in a schema that it shares, any relation but the bookkeeping's
@@ -19,7 +23,8 @@ pub(super) fn query(sites: &[&Site], found: &mut [Found]) -> Option<String> {
         let is_known = facts.unread.is_none() && matches!(facts.access, Access::Absent | Access::Read);
         let named = &p.tables;
         let has_names = !p.shares_schema() || !named.is_empty();
-        if !is_known || !has_names || !facts.applied.is_empty() || !facts.journal.is_empty() {
+        let says_nothing = facts.journal.is_empty() || facts.journal.values().any(JournalFacts::is_applied);
+        if !is_known || !has_names || !facts.applied.is_empty() || !says_nothing {
             continue;
         }
         if !facts.schema_exists {
@@ -47,11 +52,18 @@ pub(super) fn query(sites: &[&Site], found: &mut [Found]) -> Option<String> {
 }
 
 /// Puts answers of [`query`] where they belong.
-pub(super) fn fill(found: &mut [Found], rows: &[PgRow]) -> Result<(), sqlx::Error> {
+pub(super) fn fill(sites: &[&Site], found: &mut [Found], rows: &[PgRow]) -> Result<(), sqlx::Error> {
     for row in rows {
         let ordinal = usize::try_from(row.try_get::<i32, _>("ordinal")?).unwrap_or(usize::MAX);
-        if let Some(found) = found.get_mut(ordinal) {
-            found.facts.first_install = row.try_get("is_empty")?;
+        let (Some(found), Some(site)) = (found.get_mut(ordinal), sites.get(ordinal)) else { continue };
+        let is_empty = row.try_get("is_empty")?;
+        if found.facts.journal.is_empty() {
+            found.facts.first_install = is_empty;
+        } else if !is_empty {
+            let (service, table) = VersionTable(0).names(&[site]);
+            found.facts.access = Access::Lost;
+            found.facts.unread =
+                Some(Arc::new(SurveyError::Emptied { service, table, journal: site.journal() }));
         }
     }
     Ok(())

@@ -94,6 +94,18 @@ pub enum SurveyError {
         /// The journal, as an SQL identifier.
         journal: String,
     },
+    /// The version table has no rows, the journal says that migrations were applied, and what they made is there.
+    #[error(
+        "`{service}`: version table `{table}` is empty, although the journal records applied migrations and their tables are there"
+    )]
+    Emptied {
+        /// The service.
+        service: ServiceName,
+        /// The version table, with its schema.
+        table: String,
+        /// The journal, as an SQL identifier.
+        journal: String,
+    },
 }
 
 impl SurveyError {
@@ -108,6 +120,9 @@ impl SurveyError {
             }
             Self::NotATable { table, .. } => Some(format!("move what is called `{table}` out of the way")),
             Self::Malformed { .. } => Some("correct the row".to_owned()),
+            Self::Emptied { journal, .. } => {
+                Some(format!("restore its rows: {journal} tells what was applied, in `migration`, and when"))
+            }
             Self::Lost { journal, .. } => Some(format!(
                 "restore the version table; only if the service's tables are gone too, `DROP TABLE {journal}` lets it start over"
             )),
@@ -117,7 +132,10 @@ impl SurveyError {
     /// Whether the database was read, and is not what it should be.
     #[must_use]
     pub fn is_damage(&self) -> bool {
-        matches!(self, Self::NotATable { .. } | Self::Malformed { .. } | Self::Lost { .. })
+        matches!(
+            self,
+            Self::NotATable { .. } | Self::Malformed { .. } | Self::Lost { .. } | Self::Emptied { .. }
+        )
     }
 }
 
@@ -162,7 +180,7 @@ pub enum Access {
     Forbidden,
     /// There is one, and it could not be read or understood.
     Unreadable,
-    /// There is none, although the journal says that migrations were applied.
+    /// There is none, or it has no rows, although the journal says that migrations were applied.
     Lost,
     /// The database could not be asked.
     Unreachable,
@@ -210,6 +228,13 @@ pub struct JournalFacts {
     pub begun: bool,
     /// Whether it ever succeeded, in either direction.
     pub succeeded: bool,
+}
+
+impl JournalFacts {
+    /// Whether the last that it says is that the migration was applied.
+    pub(crate) fn is_applied(&self) -> bool {
+        self.direction == Direction::Apply && self.succeeded && !self.begun
+    }
 }
 
 impl Survey {
