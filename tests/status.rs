@@ -280,7 +280,7 @@ fn what_was_dropped_behind_its_back_is_not_green() {
         lab.migrate(&["status", "--check"]).exits(0);
         lab.query(drop);
         let shown = lab.migrate(&["status", "--check"]).exits(4).stdout;
-        let line = format!("{service}: left by applied migrations, and not there any more: ");
+        let line = format!("{service}: no longer as applied migrations left it: ");
         assert!(shown.contains(&line), "{drop}: {shown}");
         assert!(!shown.contains("up to date"), "{drop}: {shown}");
         let document = lab.migrate(&["status", "--check", "--json"]).exits(4).json();

@@ -235,8 +235,16 @@ impl ServiceDocument {
             format!("empty here, and elsewhere there is {}: `up` refuses to make new tables beside it without `--new-beside`", twin.shown)
         }));
         if let Some(broken) = self.broken.as_deref().filter(|broken| !broken.is_empty()) {
-            remarks.push(format!("left by applied migrations, and not there any more: {}", list(broken)));
-            remarks.push(format!("`verify {}` tells more; to take migrations back, use `down`", self.name));
+            let more = match broken.len().saturating_sub(SHOWN) {
+                0 => String::new(),
+                n_more => format!("; and {n_more} more"),
+            };
+            let shown = broken[..broken.len().min(SHOWN)].join("; ");
+            remarks.push(format!("no longer as applied migrations left it: {shown}{more}"));
+            remarks.push(format!(
+                "`verify {}` shows what was found; to take migrations back, use `down`",
+                self.name
+            ));
         }
         remarks.extend(absent(&self.externals));
         if self.state != "unreachable" && self.applied.is_some() && self.error.is_some() {
