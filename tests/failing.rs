@@ -23,7 +23,7 @@ fn the_statement_its_place_and_the_function_are_named() {
     exit 6
     --- stdout
     chat  m20251017_000001_add_message_source     failed [time]
-    0 of 5 services up to date · nothing was done in [time]
+    0 of 5 services up to date · no migration was finished in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     error: migration `chat:m20251017_000001_add_message_source` stopped midway while applying
@@ -49,7 +49,7 @@ fn a_migration_in_a_transaction_names_its_statement_too() {
     exit 1
     --- stdout
     chat  m20251016_000001_create_messages        failed [time]
-    0 of 5 services up to date · nothing was done in [time]
+    0 of 5 services up to date · no migration was finished in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     error: migration `chat:m20251016_000001_create_messages` failed while applying

@@ -110,7 +110,7 @@ fn ctrl_c_rolls_back_tells_the_journal_and_lets_go() {
     exit 130
     --- stdout
     bookreader  m20250823_000001_create_bookreader          interrupted [time]
-    0 of 5 services up to date · nothing was done in [time]
+    0 of 5 services up to date · no migration was finished in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     error: migration `bookreader:m20250823_000001_create_bookreader` was interrupted while applying
@@ -147,7 +147,7 @@ fn sigterm_in_an_index_build_is_told_and_resumed() {
     exit 143
     --- stdout
     chat  m20251017_000001_add_message_source     interrupted [time]
-    0 of 5 services up to date · nothing was done in [time]
+    0 of 5 services up to date · no migration was finished in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     error: migration `chat:m20251017_000001_add_message_source` was interrupted while applying

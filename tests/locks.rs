@@ -54,7 +54,7 @@ fn who_does_not_want_to_wait_is_told_who_holds_the_lock() {
     assert_snapshot!(lab.migrate(&["up", "chat", "--wait", "0"]).shown(), @"
     exit 5
     --- stdout
-    0 of 5 services up to date · nothing was done in [time]
+    0 of 5 services up to date · no migration was finished in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     error: `chat`: another run holds the migration lock: pid [pid] (`migrate chat:m20251017_000001_add_message_source`, local socket)
@@ -109,7 +109,7 @@ fn who_is_in_the_way_of_a_table_lock_is_named() {
     exit 6
     --- stdout
     chat  m20261120_000002_check_messages  failed [time]
-    0 of 5 services up to date · nothing was done in [time]
+    0 of 5 services up to date · no migration was finished in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     waiting for the ACCESS EXCLUSIVE lock on `messages` of `chat` · pid [pid] (nightly report) blocks it, its transaction is [time] old · waiting for [time]

@@ -208,7 +208,7 @@ fn a_migration_whose_guard_does_not_hold() {
     exit 7
     --- stdout
     rag  m20261120_000001_drop_redundant_user_id_index  failed [time]
-    0 of 5 services up to date · nothing was done in [time]
+    0 of 5 services up to date · no migration was finished in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     error: migration `rag:m20261120_000001_drop_redundant_user_id_index` is refused: constraint `user_knowledge_user_id_key` on `user_knowledge` is validated: no

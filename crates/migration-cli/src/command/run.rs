@@ -280,7 +280,7 @@ fn did(report: &Report) -> String {
     let migrations = |n: usize| if n == 1 { "1 migration".to_owned() } else { format!("{n} migrations") };
     match (count(Direction::Apply), count(Direction::Revert)) {
         (0, 0) if report.failures.is_empty() => "nothing to do".to_owned(),
-        (0, 0) => "nothing was done".to_owned(),
+        (0, 0) => "no migration was finished".to_owned(),
         (applied, 0) => migrations(applied),
         (0, reverted) => format!("{} reverted", migrations(reverted)),
         (applied, reverted) => format!("{} reverted, {applied} applied", migrations(reverted)),
