@@ -127,3 +127,9 @@ impl Site {
 pub(crate) fn qualified(schema: &str, name: &str) -> String {
     format!("{}.{}", quote_identifier(schema), quote_identifier(name))
 }
+
+/// Texts as an SQL array.
+pub(crate) fn text_array(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let texts: Vec<String> = texts.into_iter().map(|text| literal(text.as_ref())).collect();
+    format!("ARRAY[{}]::text[]", texts.join(", "))
+}

@@ -111,7 +111,16 @@ pub async fn verify(
     services: &[ServiceName],
     scope: Scope,
 ) -> Vec<ServiceVerification> {
-    let survey = Survey::take(deployment).await;
+    verify_surveyed(deployment, &Survey::take(deployment).await, services, scope).await
+}
+
+/// As [`verify`], of what a survey has found to be applied.
+pub async fn verify_surveyed(
+    deployment: &Deployment,
+    survey: &Survey,
+    services: &[ServiceName],
+    scope: Scope,
+) -> Vec<ServiceVerification> {
     // One connection per database: a role may have few.
     let mut readings = BTreeMap::new();
     let mut verifications = Vec::new();

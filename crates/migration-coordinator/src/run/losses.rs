@@ -15,6 +15,7 @@ use sea_orm::sqlx::{self, Row};
 use super::{RunError, RunOptions};
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
+use crate::site::text_array;
 use crate::survey::SurveyError;
 
 /// Rows are counted up to this many.
@@ -113,7 +114,7 @@ async fn filled(reading: &mut Reading<'_>, placed: &Placed) -> Result<BTreeMap<S
     reading.begin().await?;
     let named = placed.service.tables();
     let of_it = if placed.site.shares_schema() && !named.is_empty() {
-        format!("AND c.relname = ANY ({})", array(named.iter()))
+        format!("AND c.relname = ANY ({})", text_array(named.iter()))
     } else {
         String::new()
     };
@@ -122,7 +123,7 @@ async fn filled(reading: &mut Reading<'_>, placed: &Placed) -> Result<BTreeMap<S
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = {} AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> ALL ({}) {of_it}",
         literal(&placed.site.schema),
-        array(placed.site.bookkeeping_tables().iter()),
+        text_array(placed.site.bookkeeping_tables().iter()),
     );
     let mut filled = BTreeMap::new();
     for row in reading.rows(&tables).await? {
@@ -139,11 +140,6 @@ async fn filled(reading: &mut Reading<'_>, placed: &Placed) -> Result<BTreeMap<S
     }
     reading.end().await;
     Ok(filled)
-}
-
-fn array(names: impl Iterator<Item = impl AsRef<str>>) -> String {
-    let names: Vec<String> = names.map(|name| literal(name.as_ref())).collect();
-    format!("ARRAY[{}]::text[]", names.join(", "))
 }
 
 impl fmt::Display for RevertLoss {

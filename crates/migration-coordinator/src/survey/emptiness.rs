@@ -12,7 +12,7 @@ use sea_orm::sqlx::{self, Row};
 use super::facts::Found;
 use super::histories::Part::VersionTable;
 use super::{Access, JournalFacts, SurveyError};
-use crate::site::Site;
+use crate::site::{Site, text_array};
 
 /// Asks for tables of these services: those that it names in a schema that it shares, any relation but the bookkeeping's
 /// in one of its own. `None` if that need not be asked; without its schema nothing is there.
@@ -31,11 +31,11 @@ pub(super) fn query(sites: &[&Site], found: &mut [Found]) -> Option<String> {
             facts.first_install = true;
             continue;
         }
-        let of_it = if p.shares_schema() { array(named.iter()) } else { "NULL::text[]".to_owned() };
+        let of_it = if p.shares_schema() { text_array(named.iter()) } else { "NULL::text[]".to_owned() };
         values.push(format!(
             "({ordinal}, {}, {}, {of_it})",
             literal(&p.schema),
-            array(p.bookkeeping_tables().iter())
+            text_array(p.bookkeeping_tables().iter())
         ));
     }
     if values.is_empty() {
@@ -67,9 +67,4 @@ pub(super) fn fill(sites: &[&Site], found: &mut [Found], rows: &[PgRow]) -> Resu
         }
     }
     Ok(())
-}
-
-fn array(names: impl Iterator<Item = impl AsRef<str>>) -> String {
-    let names: Vec<String> = names.map(|name| literal(name.as_ref())).collect();
-    format!("ARRAY[{}]::text[]", names.join(", "))
 }

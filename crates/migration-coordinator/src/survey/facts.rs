@@ -8,7 +8,7 @@ use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
 use super::{Access, Holder, ServerFacts, ServiceFacts};
-use crate::site::Site;
+use crate::site::{Site, text_array};
 
 /// What the catalogs say of a service, before its tables are read.
 pub(super) struct Found {
@@ -51,7 +51,6 @@ pub(super) fn query(sites: &[&Site]) -> String {
     let mut values = String::new();
     for (ordinal, p) in sites.iter().enumerate() {
         let externals = &p.externals;
-        let list = |names: Vec<String>| format!("ARRAY[{}]::text[]", names.join(", "));
         write!(
             values,
             "{}({ordinal}, {}, {}, {}, {}, {}, {})",
@@ -60,8 +59,8 @@ pub(super) fn query(sites: &[&Site]) -> String {
             literal(&p.version_table),
             literal(&p.journal_name()),
             literal(&p.lock_key()),
-            list(externals.iter().map(|external| literal(&external.schema)).collect()),
-            list(externals.iter().map(|external| literal(&external.table)).collect()),
+            text_array(externals.iter().map(|external| &external.schema)),
+            text_array(externals.iter().map(|external| &external.table)),
         )
         .expect("writing to a string cannot fail");
     }

@@ -9,7 +9,7 @@ use sea_orm::sqlx::{self, Row};
 
 use super::{Access, ServiceFacts};
 use crate::deployment::Deployment;
-use crate::site::Site;
+use crate::site::{Site, text_array};
 
 /// Version tables of Alembic, sea-orm, sqlx, diesel, Flyway, Django, and of dbmate, golang-migrate and Rails.
 const VERSION_TABLES: [&str; 7] = [
@@ -58,8 +58,7 @@ pub(super) fn query(sites: &[&Site], facts: &[ServiceFacts]) -> Option<String> {
     let values: Vec<String> = empty
         .map(|(ordinal, (site, _))| {
             let names = site.tables.iter().map(String::as_str).chain(VERSION_TABLES);
-            let names: Vec<String> = names.map(literal).collect();
-            format!("({ordinal}, {}, ARRAY[{}]::text[])", literal(&site.schema), names.join(", "))
+            format!("({ordinal}, {}, {})", literal(&site.schema), text_array(names))
         })
         .collect();
     if values.is_empty() {

@@ -3,7 +3,7 @@
 mod document;
 
 use document::{HeldDocument, ServiceDocument};
-use migration_coordinator::{Scope, Survey, surroundings, verify};
+use migration_coordinator::{Scope, Survey, surroundings, verify_surveyed};
 use migration_plan::statuses;
 use serde::Serialize;
 
@@ -55,7 +55,7 @@ pub(super) async fn status(context: &Context, services: &[String], asked: Asked)
         .filter_map(|status| ServiceDocument::of(deployment, &survey, &status))
         .collect();
     if asked.check {
-        for verification in verify(deployment, &chosen, Scope::Schema).await {
+        for verification in verify_surveyed(deployment, &survey, &chosen, Scope::Schema).await {
             let name = verification.service.as_str();
             if let Some(document) = documents.iter_mut().find(|document| document.name == name) {
                 document.look_at(&verification);
