@@ -188,7 +188,7 @@ fn one_transaction_where_a_migration_needs_several() {
     --- stdout
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
-    error: `--atomic` is not possible: `chat:m20251017_000001_add_message_source` does not run in a transaction
+    error: one transaction for all migrations is not possible: `chat:m20251017_000001_add_message_source` does not run in a transaction
       hint leave `--atomic` out: each migration is then its own transaction
     ");
     assert_eq!(lab.query("SELECT to_regnamespace('chat')"), "");

@@ -12,6 +12,7 @@ mod help;
 mod old_words;
 mod output;
 mod program;
+mod words;
 
 pub use arguments::Arguments;
 pub use exit::refused;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use migration_kit::Service;
-use migration_plan::{Catalog, CatalogError, ServiceName};
+use migration_plan::{Catalog, CatalogError, Hint, Offer, ServiceName};
 
 use crate::database::DatabaseUrl;
 use crate::lock_file::{LockFile, LockFileError};
@@ -111,6 +111,28 @@ pub enum DeploymentError {
         #[source]
         source: LockFileError,
     },
+}
+
+impl DeploymentError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::SharedVersionTable { second, .. }
+            | Self::ClaimedSchema { second, .. }
+            | Self::SharedTable { second, .. } => Some(format!("give `{second}` a schema of its own").into()),
+            Self::NoTables { service, .. } => {
+                let ways = format!(
+                    "name its tables with `Service::with_tables`, or give `{service}` a schema of its own"
+                );
+                Some(ways.into())
+            }
+            Self::SchemaName { service, .. } => {
+                Some(Hint::from("set ") + Offer::Schema(service.clone()) + " to another name")
+            }
+            Self::Catalog(_) | Self::LockFile { .. } => None,
+        }
+    }
 }
 
 impl Deployment {

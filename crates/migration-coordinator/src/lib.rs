@@ -42,7 +42,7 @@ pub use lock::LockError;
 pub use lock_file::{LockEntry, LockFile, LockFileError, RecordedLock};
 /// What a caller needs of the crates below, so that one dependency is enough.
 pub use migration_kit::{Service, table_lock::Policy};
-pub use migration_plan::{ContractSteps, Direction, Selection, UnknownApplied};
+pub use migration_plan::{ContractSteps, Direction, Hint, Offer, Selection, UnknownApplied};
 pub use run::{
     DoneStep, Filled, Goal, Report, RevertLoss, RunError, RunOptions, carry_out, edited_migrations, plan, run,
 };

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 use migration_kit::{ServiceName, literal};
+use migration_plan::{Hint, Offer};
 use sea_orm::sqlx::{self, Row};
 
 use crate::event;
@@ -45,6 +46,19 @@ pub enum LockError {
         #[source]
         source: sqlx::Error,
     },
+}
+
+impl LockError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Busy { .. } => {
+                Some(Hint::from("wait longer with ") + Offer::WaitLonger + ", or see " + Offer::Locks)
+            }
+            Self::Query { .. } => None,
+        }
+    }
 }
 
 /// Proof that a session holds the migration lock of a service. Every path that changes a database takes it.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use futures_timer::Delay;
 use log::LevelFilter;
 use migration_kit::{driver_error, settings};
+use migration_plan::{Hint, Offer};
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Postgres, Row};
@@ -114,7 +115,7 @@ pub enum ConnectError {
 impl ConnectError {
     /// What to do next.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> Hint {
         if let Self::Unreachable { source, .. } | Self::Refused { source, .. } = self
             && let Some(hint) = tls::hint(source)
         {
@@ -122,25 +123,30 @@ impl ConnectError {
         }
         match self {
             Self::Unreachable { .. } => {
-                "check that the server runs and that host and port of DATABASE_URL are right"
+                Hint::from("check that the server runs and that host and port of ")
+                    + Offer::Address
+                    + " are right"
             }
             Self::Refused { source, .. } => match code(source).as_deref() {
                 Some(TOO_MANY_CONNECTIONS) => {
-                    "the server or the role has no connection left: use `--jobs 1`, or raise the limit"
+                    Hint::from("the server or the role has no connection left: use ")
+                        + Offer::OneAtATime
+                        + ", or raise the limit"
                 }
                 Some(CANNOT_CONNECT_NOW) => {
-                    "the server is starting up or shutting down: try again in a moment"
+                    "the server is starting up or shutting down: try again in a moment".into()
                 }
                 Some("55000") => {
                     "the database is set to accept no connections: `ALLOW_CONNECTIONS` of `ALTER DATABASE`"
+                        .into()
                 }
-                Some("42501") => "the role may not connect to the database: have `CONNECT` granted",
-                _ => "check user, password and database name of DATABASE_URL",
+                Some("42501") => "the role may not connect to the database: have `CONNECT` granted".into(),
+                _ => Hint::from("check user, password and database name of ") + Offer::Address,
             },
             Self::Proxied { .. } => {
-                "use a URL that leads directly to the server, not through PgBouncer or its like"
+                "use a URL that leads directly to the server, not through PgBouncer or its like".into()
             }
-            Self::TooOld { .. } => "upgrade the server",
+            Self::TooOld { .. } => "upgrade the server".into(),
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use migration_kit::rejects::{self, Reject, RejectCount};
 use migration_kit::space::{self, TableSize};
 use migration_kit::{ServiceName, literal};
+use migration_plan::{Hint, Offer};
 use sea_orm::sqlx::{self, Row};
 use sea_orm::{DatabaseConnection, DbErr};
 
@@ -193,16 +194,16 @@ pub async fn under_lock<T, F: Future<Output = T>>(
 impl UpkeepError {
     /// What to do next.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<Hint> {
         match self {
-            Self::UnknownService { .. } => Some("`status` lists the services"),
+            Self::UnknownService { .. } => Some(Hint::from(Offer::Status(None)) + " lists the services"),
             Self::Connect(error) => Some(error.hint()),
-            Self::ReadOnly { .. } => Some("connect to the primary"),
+            Self::ReadOnly { .. } => Some("connect to the primary".into()),
             Self::Lock(LockError::Busy { .. }) => {
-                Some("see `locks`, and try again when the other run is over")
+                Some(Hint::from("see ") + Offer::Locks + ", and try again when the other run is over")
             }
             Self::Lock(LockError::Query { .. }) | Self::Read { .. } | Self::Database { .. } => None,
-            Self::Interrupted { .. } => Some("run it again"),
+            Self::Interrupted { .. } => Some("run it again".into()),
         }
     }
 }

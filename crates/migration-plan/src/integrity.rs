@@ -3,7 +3,7 @@
 
 use crate::facts::Facts;
 use crate::renamed::Numbered;
-use crate::{Catalog, History, MigrationId, MigrationName, UnknownApplied};
+use crate::{Catalog, Hint, History, MigrationId, MigrationName, Offer, UnknownApplied};
 
 /// One way in which a version table does not fit the program.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,30 +54,33 @@ pub enum IntegrityError {
 impl IntegrityError {
     /// What to do next.
     #[must_use]
-    pub fn hint(&self) -> String {
+    pub fn hint(&self) -> Hint {
         match self {
             Self::Missing { id } => {
-                format!(
+                Hint::from(format!(
                     "use the build that has `{id}`, or bring its file back; only if it was removed on purpose, delete its row \
-                     from the version table, which `status {}` names",
-                    id.service
-                )
+                     from the version table, which "
+                )) + Offer::status(&id.service)
+                    + " names"
             }
-            Self::Ahead { id } => format!(
-                "use the build that applied `{id}`, or a newer one; if the older application runs on purpose, say \
-                 `--allow-ahead`"
-            ),
+            Self::Ahead { id } => {
+                Hint::from(format!(
+                    "use the build that applied `{id}`, or a newer one; if the older application runs on purpose, say "
+                )) + Offer::AllowAhead
+            }
             Self::Renamed { id, now } => format!(
                 "name the file `{}` again; or, once every build calls it `{now}`, rename its row in the version table",
                 id.name
-            ),
+            )
+            .into(),
             Self::BeforeRequirement { requirement, .. } => {
-                format!("apply the requirement alone: `up {requirement}`")
+                Hint::from("apply the requirement alone: ") + Offer::apply_to(requirement)
             }
-            Self::BegunElsewhere { id } => format!("finish or revert `{id}` with the build that began it"),
+            Self::BegunElsewhere { id } => {
+                format!("finish or revert `{id}` with the build that began it").into()
+            }
             Self::Doubled { .. } => {
-                "delete all of its rows but one, and give the version table its primary key on `version` back"
-                    .to_owned()
+                "delete all of its rows but one, and give the version table its primary key on `version` back".into()
             }
         }
     }

@@ -120,9 +120,7 @@ impl fmt::Display for HoldReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ContractNotAsked => f.write_str("it is a contract step, and those were not asked for"),
-            Self::Soaking { until } => {
-                write!(f, "it waits until {}, then `up --contract` applies it", Utc(*until))
-            }
+            Self::Soaking { until } => write!(f, "it waits until {}", Utc(*until)),
             Self::RequiresHeldBack { requirement } => {
                 write!(f, "it comes after `{requirement}`, which is held back")
             }

@@ -10,6 +10,7 @@ use crate::database::Connected;
 use crate::exit::Exit;
 use crate::output::{Paint, Table, timestamp};
 use crate::program::Context;
+use crate::words;
 
 /// What `plan --json` prints.
 #[derive(Serialize)]
@@ -107,7 +108,7 @@ fn print(context: &Context, connected: &Connected, plan: &Plan, n_services: usiz
         }
     }
     for held in plan.held_back() {
-        output.line(format!("`{}` is held back: {}", held.id, held.reason));
+        output.line(format!("`{}` is held back: {}", held.id, words::reason(&held.reason)));
     }
 }
 

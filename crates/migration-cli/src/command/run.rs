@@ -19,6 +19,7 @@ use crate::database::Connected;
 use crate::exit::Exit;
 use crate::output::{duration, error, timestamp};
 use crate::program::Context;
+use crate::words;
 
 /// How long a run that was stopped looks at where it left the services. If the server does not answer, what was seen before
 /// is said.
@@ -175,7 +176,11 @@ fn say_held_back(context: &Context, held_back: &[HeldBack]) {
     for held in held_back.iter().take(SHOWN) {
         let way_out =
             if held.reason == HoldReason::ContractNotAsked { "; `--contract` applies it" } else { "" };
-        context.output.note(format!("{note}  `{}` is held back: {}{way_out}", held.id, held.reason));
+        context.output.note(format!(
+            "{note}  `{}` is held back: {}{way_out}",
+            held.id,
+            words::reason(&held.reason)
+        ));
     }
     if held_back.len() > SHOWN {
         let n_more = held_back.len() - SHOWN;
@@ -322,7 +327,7 @@ impl HeldBackDocument {
         Self {
             service: held.id.service.to_string(),
             migration: held.id.name.to_string(),
-            reason: held.reason.to_string(),
+            reason: words::reason(&held.reason),
             until: match held.reason {
                 HoldReason::Soaking { until } => Some(timestamp(until)),
                 HoldReason::ContractNotAsked | HoldReason::RequiresHeldBack { .. } => None,

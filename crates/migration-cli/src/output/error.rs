@@ -14,8 +14,8 @@ use serde::Serialize;
 use super::Output;
 use super::fields::TARGET;
 use crate::arguments::Format;
-use crate::environment::variable;
 use crate::exit::{Exit, Failure};
+use crate::words;
 
 /// An error taken apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -231,39 +231,39 @@ fn said(cause: &(dyn Error + 'static)) -> (String, Option<String>, bool) {
 }
 
 fn hint(error: &(dyn Error + 'static)) -> Option<String> {
-    if let Some(error) = error.downcast_ref::<RunError>() {
+    let said = if let Some(error) = error.downcast_ref::<RunError>() {
         error.hint()
     } else if let Some(error) = error.downcast_ref::<PlanError>() {
         error.hint()
     } else if let Some(error) = error.downcast_ref::<SelectionError>() {
-        Some(error.hint().to_owned())
+        return Some(error.hint().to_owned());
     } else if let Some(error) = error.downcast_ref::<ConnectError>() {
-        Some(error.hint().to_owned())
+        Some(error.hint())
     } else if let Some(error) = error.downcast_ref::<SurveyError>() {
         error.hint()
     } else if let Some(error) = error.downcast_ref::<UpkeepError>() {
-        error.hint().map(str::to_owned)
-    } else if let Some(SandboxError::NotOurs { .. }) = error.downcast_ref::<SandboxError>() {
-        Some("set MIGRATE_POSTGRES_DIR to an empty or new directory, or DATABASE_URL to a server".to_owned())
-    } else if let Some(SandboxError::Damaged { .. }) = error.downcast_ref::<SandboxError>() {
-        Some("restore it from a backup, or delete all data in it with `db reset --yes`".to_owned())
-    } else if let Some(SandboxError::OtherMajor { missing, .. }) = error.downcast_ref::<SandboxError>() {
-        Some(format!("{}, or delete all data in it with `db reset --yes`", missing.hint()))
-    } else if let Some(error) = error.downcast_ref::<SandboxError>() {
         error.hint()
-    } else if let Some(
-        DeploymentError::SharedVersionTable { second, .. }
-        | DeploymentError::ClaimedSchema { second, .. }
-        | DeploymentError::SharedTable { second, .. },
-    ) = error.downcast_ref::<DeploymentError>()
-    {
-        Some(format!("give `{second}` a schema of its own"))
-    } else if let Some(DeploymentError::NoTables { service, .. }) = error.downcast_ref::<DeploymentError>() {
-        Some(format!("name its tables with `Service::with_tables`, or give `{service}` a schema of its own"))
-    } else if let Some(DeploymentError::SchemaName { service, .. }) = error.downcast_ref::<DeploymentError>()
-    {
-        Some(format!("set `{}` to another name", variable(service, "DATABASE_SCHEMA")))
+    } else if let Some(error) = error.downcast_ref::<DeploymentError>() {
+        error.hint()
     } else {
-        error.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone())
+        return of_the_program(error);
+    };
+    said.as_ref().map(words::hint)
+}
+
+/// What to do about an error that only a command line has.
+fn of_the_program(error: &(dyn Error + 'static)) -> Option<String> {
+    match error.downcast_ref::<SandboxError>() {
+        Some(SandboxError::NotOurs { .. }) => Some(
+            "set MIGRATE_POSTGRES_DIR to an empty or new directory, or DATABASE_URL to a server".to_owned(),
+        ),
+        Some(SandboxError::Damaged { .. }) => {
+            Some("restore it from a backup, or delete all data in it with `db reset --yes`".to_owned())
+        }
+        Some(SandboxError::OtherMajor { missing, .. }) => {
+            Some(format!("{}, or delete all data in it with `db reset --yes`", missing.hint()))
+        }
+        Some(error) => error.hint(),
+        None => error.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone()),
     }
 }

@@ -1,23 +1,26 @@
 //! What to do when a connection fails for its encryption.
 
+use migration_plan::{Hint, Offer};
 use sea_orm::sqlx;
 
 /// What to do next if encryption is the reason, or may be it.
-pub(crate) fn hint(error: &sqlx::Error) -> Option<&'static str> {
+pub(crate) fn hint(error: &sqlx::Error) -> Option<Hint> {
     match error {
-        sqlx::Error::Tls(_) => Some(
-            "check `sslmode` and `sslrootcert` of DATABASE_URL: `require` encrypts and verifies nothing, `verify-ca` and \
-             `verify-full` verify, `disable` does not encrypt",
-        ),
+        sqlx::Error::Tls(_) => {
+            Some(Hint::from("check `sslmode` and `sslrootcert` of ") + Offer::Address + MODES)
+        }
         // The name of the file is in the message in every language.
         sqlx::Error::Database(server)
             if server.code().as_deref() == Some("28000") && server.message().contains("pg_hba.conf") =>
         {
-            Some(
-                "the server's pg_hba.conf has no line for this user, database and host, encrypted as it is: check them, \
-                 and try `sslmode=require` in DATABASE_URL",
-            )
+            Some(Hint::from(NO_LINE) + Offer::Address)
         }
         _ => None,
     }
 }
+
+const MODES: &str = ": `require` encrypts and verifies nothing, `verify-ca` and `verify-full` verify, `disable` does not \
+                     encrypt";
+
+const NO_LINE: &str = "the server's pg_hba.conf has no line for this user, database and host, encrypted as it is: check them, \
+                       and try `sslmode=require` in ";

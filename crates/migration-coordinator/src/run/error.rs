@@ -1,7 +1,7 @@
 //! Why a run did not begin, or ended early, and what to do next.
 
 use migration_kit::{MigrationId, MigrationName, ServiceName};
-use migration_plan::PlanError;
+use migration_plan::{Hint, Offer, PlanError};
 use sea_orm::{DbErr, sqlx};
 
 use crate::lock::LockError;
@@ -112,7 +112,7 @@ pub enum RunError {
         source: DbErr,
     },
     /// One transaction for all is not possible.
-    #[error("`--atomic` is not possible: {why}")]
+    #[error("one transaction for all migrations is not possible: {why}")]
     Atomic {
         /// Why.
         why: String,
@@ -128,37 +128,42 @@ pub enum RunError {
 impl RunError {
     /// What to do next.
     #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<Hint> {
         Some(match self {
-            Self::Connect(error) => error.hint().to_owned(),
+            Self::Connect(error) => error.hint(),
             Self::Survey(error) => return error.hint(),
             Self::Plan(error) => return error.hint(),
-            Self::Lock(LockError::Busy { .. }) => "wait longer with `--wait 10m`, or see `locks`".to_owned(),
-            Self::Lock(LockError::Query { .. }) | Self::Install { .. } => return None,
+            Self::Lock(error) => return error.hint(),
+            Self::Install { .. } => return None,
             Self::Step(error) => error.hint(),
             Self::Edited { .. } => {
-                "an applied migration is never edited: restore it, and put the change into a new one"
-                    .to_owned()
+                "an applied migration is never edited: restore it, and put the change into a new one".into()
             }
-            Self::DataLoss { .. } | Self::RevertLoss { .. } => "make a backup, then say `--allow-data-loss`".to_owned(),
-            Self::Twins { service, .. } => format!(
-                "to take a table over, place `{service}` in the table's schema; if it is another team's, `--new-beside` makes new tables"
-            ),
-            Self::Rights { .. } => "connect as the owner of the schema, or have the right granted".to_owned(),
+            Self::DataLoss { .. } | Self::RevertLoss { .. } => {
+                Hint::from("make a backup, then say ") + Offer::AllowDataLoss
+            }
+            Self::Twins { service, .. } => {
+                Hint::from(format!(
+                    "to take a table over, place `{service}` in the table's schema; if it is another team's, "
+                )) + Offer::NewBeside
+                    + " makes new tables"
+            }
+            Self::Rights { .. } => "connect as the owner of the schema, or have the right granted".into(),
             Self::Extension { extension, .. } => format!(
                 "nothing was changed; have a role that may do so run `CREATE EXTENSION \"{extension}\"` there, in a schema \
                  that every role may use"
-            ),
+            )
+            .into(),
             Self::NoExtension { .. } => {
                 "nothing was changed; install the package that contains it on the server, such as `postgresql-contrib`"
-                    .to_owned()
+                    .into()
             }
-            Self::ReadOnly { .. } => "connect to the primary".to_owned(),
+            Self::ReadOnly { .. } => "connect to the primary".into(),
             Self::Atomic { .. } => {
-                "leave `--atomic` out: each migration is then its own transaction".to_owned()
+                Hint::from("leave ") + Offer::Atomic + " out: each migration is then its own transaction"
             }
-            Self::Moved => "look at `status` and run it again".to_owned(),
-            Self::Interrupted => "run it again to continue".to_owned(),
+            Self::Moved => Hint::from("look at ") + Offer::Status(None) + " and run it again",
+            Self::Interrupted => "run it again to continue".into(),
         })
     }
 }

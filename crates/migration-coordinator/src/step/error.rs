@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use migration_kit::table_lock::TableLockError;
 use migration_kit::{MigrationId, POLICY_HINT, driver_error, is_cut_by_policy, sqlstate};
-use migration_plan::{Direction, Step};
+use migration_plan::{Direction, Hint, Offer, Step};
 use sea_orm::DbErr;
 
 use crate::bookkeeping::{Outcome, is_creation_race};
@@ -226,91 +226,104 @@ impl StepError {
 
     /// What to do next.
     #[must_use]
-    pub fn hint(&self) -> String {
+    pub fn hint(&self) -> Hint {
         match self {
             Self::RolledBack { id, direction, source, .. } if is_cut(source) => {
-                format!("nothing was changed; {POLICY_HINT}, and run `{}` again", command(id, *direction))
+                Hint::from(format!("nothing was changed; {POLICY_HINT}, and run "))
+                    + again(id, *direction)
+                    + " again"
             }
             Self::Partial { id, direction, source, .. } if is_cut(source) => {
-                format!(
-                    "what was done stands; {POLICY_HINT}, and run `{}` again, which resumes",
-                    command(id, *direction)
-                )
+                Hint::from(format!("what was done stands; {POLICY_HINT}, and run "))
+                    + again(id, *direction)
+                    + " again, which resumes"
             }
-            Self::RolledBack { id, direction: Direction::Apply, source, .. }
-            | Self::Partial { id, direction: Direction::Apply, source, .. }
-                if is_there_already(source) =>
-            {
-                let done = if matches!(self, Self::RolledBack { .. }) {
-                    "nothing was changed"
-                } else {
-                    "what was done stands"
-                };
-                format!(
-                    "{done}; if what exists already is what this migration makes, record it as applied: insert `{}` into the \
-                     version table, which `status {}` names, with a time in seconds since 1970 that is before those of later \
-                     migrations, since they are reverted in the reverse of that order; if it is something else, \
-                     put the service into another schema with `{}_DATABASE_SCHEMA`",
-                    id.name,
-                    id.service,
-                    id.service.as_str().to_uppercase()
-                )
+            Self::RolledBack { id, direction: Direction::Apply, source, .. } if is_there_already(source) => {
+                Hint::from("nothing was changed; ") + there_already(id)
+            }
+            Self::Partial { id, direction: Direction::Apply, source, .. } if is_there_already(source) => {
+                Hint::from("what was done stands; ") + there_already(id)
             }
             Self::RolledBack { id, direction, .. } => {
-                format!("nothing was changed; fix it and run `{}` again", command(id, *direction))
+                Hint::from("nothing was changed; fix it and run ") + again(id, *direction) + " again"
             }
-            Self::Partial { id, direction, .. } => format!(
-                "what was done stands and can be done again: fix the cause and run `{}` again, which resumes",
-                command(id, *direction)
-            ),
-            Self::EndedItsTransaction { id, direction, .. } => format!(
-                "what it did before stands, and it counts as begun and not finished: take its `COMMIT` out, undo by hand what \
-                 cannot be done again, and run `{}` again",
-                command(id, *direction)
-            ),
+            Self::Partial { id, direction, .. } => {
+                Hint::from("what was done stands and can be done again: fix the cause and run ")
+                    + again(id, *direction)
+                    + " again, which resumes"
+            }
+            Self::EndedItsTransaction { id, direction, .. } => {
+                Hint::from(
+                    "what it did before stands, and it counts as begun and not finished: take its `COMMIT` out, undo by hand \
+                     what cannot be done again, and run ",
+                ) + again(id, *direction)
+                    + " again"
+            }
             Self::Isolation { event_triggers, .. } => {
-                let mut hint =
-                    "nothing was changed; leave it out, or declare it with `Details::touches` if its owner agrees"
-                        .to_owned();
-                if !event_triggers.is_empty() {
-                    let names: Vec<String> = event_triggers.iter().map(|name| format!("`{name}`")).collect();
-                    hint.push_str("; if an event trigger of the database did it (");
-                    hint.push_str(&names.join(", "));
-                    hint.push_str("), allow the object with `MIGRATE_ALLOWED_OBJECTS`");
+                let hint = Hint::from(
+                    "nothing was changed; leave it out, or declare it with `Details::touches` if its owner agrees",
+                );
+                if event_triggers.is_empty() {
+                    return hint;
                 }
-                hint
+                let names: Vec<String> = event_triggers.iter().map(|name| format!("`{name}`")).collect();
+                hint + format!(
+                    "; if an event trigger of the database did it ({}), allow the object with ",
+                    names.join(", ")
+                ) + Offer::AllowedObjects
             }
             Self::Verify { id, rolled_back: true, .. } => {
-                format!(
-                    "nothing was changed; fix the migration or the data and run `up {}` again",
-                    id.service
-                )
+                Hint::from("nothing was changed; fix the migration or the data and run ")
+                    + Offer::apply(&id.service)
+                    + " again"
             }
             Self::Verify { id, .. } => {
-                format!("the migration counts as pending; fix the cause and run `up {}` again", id.service)
+                Hint::from("the migration counts as pending; fix the cause and run ")
+                    + Offer::apply(&id.service)
+                    + " again"
             }
             Self::Guard { id, .. } => {
-                format!("nothing was changed; see `rejects {}` and `status {}`", id.service, id.service)
+                Hint::from("nothing was changed; see ")
+                    + Offer::Rejects(id.service.clone())
+                    + " and "
+                    + Offer::status(&id.service)
             }
-            Self::DataLoss { .. } => "make a backup, then say `--allow-data-loss`".to_owned(),
+            Self::DataLoss { .. } => Hint::from("make a backup, then say ") + Offer::AllowDataLoss,
             Self::TableLock { id, direction, .. } => {
-                format!("try again when the blocker is gone: `{}`", command(id, *direction))
+                Hint::from("try again when the blocker is gone: ") + again(id, *direction)
             }
             Self::Interrupted { id, direction } => {
-                format!("run `{}` again to continue", command(id, *direction))
+                Hint::from("run ") + again(id, *direction) + " again to continue"
             }
-            Self::CommitUnknown { id, direction, .. } => format!(
-                "see `status {}` once the server answers, and run `{}` again if it was not",
-                id.service,
-                command(id, *direction)
-            ),
-            Self::Unanswered { id, direction, .. } => format!(
-                "once the server answers, see `locks` and `status {}`, then run `{}` again to continue",
-                id.service,
-                command(id, *direction)
-            ),
+            Self::CommitUnknown { id, direction, .. } => {
+                Hint::from("see ")
+                    + Offer::status(&id.service)
+                    + " once the server answers, and run "
+                    + again(id, *direction)
+                    + " again if it was not"
+            }
+            Self::Unanswered { id, direction, .. } => {
+                Hint::from("once the server answers, see ")
+                    + Offer::Locks
+                    + " and "
+                    + Offer::status(&id.service)
+                    + ", then run "
+                    + again(id, *direction)
+                    + " again to continue"
+            }
         }
     }
+}
+
+/// What to do about something that exists under the name of what was to be made.
+fn there_already(id: &MigrationId) -> Hint {
+    Hint::from(format!(
+        "if what exists already is what this migration makes, record it as applied: insert `{}` into the version table, which ",
+        id.name
+    )) + Offer::status(&id.service)
+        + " names, with a time in seconds since 1970 that is before those of later migrations, since they are reverted in the \
+           reverse of that order; if it is something else, put the service into another schema with "
+        + Offer::Schema(id.service.clone())
 }
 
 /// Whether the server refused a query of which a policy would have hidden rows.
@@ -339,11 +352,11 @@ fn participle(direction: Direction) -> &'static str {
     }
 }
 
-/// The command that does this step next, and no other that was not asked for before.
-fn command(id: &MigrationId, direction: Direction) -> String {
+/// What does this step next, and no other that was not asked for before.
+fn again(id: &MigrationId, direction: Direction) -> Offer {
     match direction {
-        Direction::Apply => format!("up {}", id.service),
-        Direction::Revert => format!("down {}@-1", id.service),
+        Direction::Apply => Offer::apply(&id.service),
+        Direction::Revert => Offer::revert_last(&id.service),
     }
 }
 

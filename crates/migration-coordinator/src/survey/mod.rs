@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use migration_kit::{MigrationId, MigrationName, ServiceName};
-use migration_plan::{AppliedMigration, Direction, History};
+use migration_plan::{AppliedMigration, Direction, Hint, History};
 use sea_orm::sqlx;
 
 use crate::bookkeeping;
@@ -111,21 +111,29 @@ pub enum SurveyError {
 impl SurveyError {
     /// What to do next.
     #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<Hint> {
         match self {
-            Self::Connect(error) => Some(error.hint().to_owned()),
+            Self::Connect(error) => Some(error.hint()),
             Self::Query { .. } | Self::Table { .. } => None,
             Self::Forbidden { table, .. } => {
-                Some(format!("it needs USAGE on the schema and SELECT on `{table}`"))
+                Some(format!("it needs USAGE on the schema and SELECT on `{table}`").into())
             }
-            Self::NotATable { table, .. } => Some(format!("move what is called `{table}` out of the way")),
-            Self::Malformed { .. } => Some("correct the row".to_owned()),
+            Self::NotATable { table, .. } => {
+                Some(format!("move what is called `{table}` out of the way").into())
+            }
+            Self::Malformed { .. } => Some("correct the row".into()),
             Self::Emptied { journal, .. } => {
-                Some(format!("restore its rows: {journal} tells what was applied, in `migration`, and when"))
+                let records =
+                    format!("restore its rows: {journal} tells what was applied, in `migration`, and when");
+                Some(records.into())
             }
-            Self::Lost { journal, .. } => Some(format!(
-                "restore the version table; only if the service's tables are gone too, `DROP TABLE {journal}` lets it start over"
-            )),
+            Self::Lost { journal, .. } => {
+                let ways = format!(
+                    "restore the version table; only if the service's tables are gone too, `DROP TABLE {journal}` lets it \
+                     start over"
+                );
+                Some(ways.into())
+            }
         }
     }
 

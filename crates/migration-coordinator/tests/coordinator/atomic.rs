@@ -70,7 +70,9 @@ async fn what_does_not_run_in_a_transaction_is_refused() {
     let error = atomic(&bench, both(step(NEXT).stepwise())).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("`--atomic` is not possible: `beta:{NEXT}` does not run in a transaction")
+        format!(
+            "one transaction for all migrations is not possible: `beta:{NEXT}` does not run in a transaction"
+        )
     );
     assert_eq!(bench.rows("SELECT to_regnamespace('alpha') IS NULL").await, ["t"]);
 }

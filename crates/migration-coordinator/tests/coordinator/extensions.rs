@@ -100,7 +100,11 @@ async fn an_extension_that_cannot_be_made_is_refused_before_anything_is_done() {
                 matches!(&error, RunError::Extension { extension, .. } if extension == "pageinspect"),
                 "{error:?}"
             );
-            assert!(error.hint().unwrap().contains("CREATE EXTENSION \"pageinspect\""), "{:?}", error.hint());
+            assert!(
+                error.hint().unwrap().to_string().contains("CREATE EXTENSION \"pageinspect\""),
+                "{:?}",
+                error.hint()
+            );
         }
         assert_eq!(bench.rows("SELECT to_regnamespace('shop')").await, [""], "{extension}");
     }

@@ -353,8 +353,8 @@ async fn event_triggers_that_write_are_named_and_what_they_write_to_can_be_allow
             let (error, _) = bench.up_badly(services()).await;
             let says = error.to_string();
             assert!(says.contains("table `audit.DDL log` of role `postgres` was written to"), "{says}");
-            let hint = error.hint().unwrap();
-            assert!(hint.contains("`watch`") && hint.contains("`MIGRATE_ALLOWED_OBJECTS`"), "{hint}");
+            let hint = error.hint().unwrap().to_string();
+            assert!(hint.contains("`watch`") && hint.contains("`Deployment::allowing`"), "{hint}");
         }
         let deployment = bench.deployment(services()).allowing(["audit.DDL log".to_owned()]);
         let deployment = if is_free { bench.deployment(services()) } else { deployment };

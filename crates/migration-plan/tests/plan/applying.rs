@@ -102,7 +102,7 @@ fn forward_takes_no_more_than_there_are() {
         "a@+2",
         &expect![[r#"
             error: `a` has fewer than 2 migrations to apply: 1
-            hint: to apply all, use `up a`
+            hint: to apply all, use `apply a`
         "#]],
     );
 }
@@ -359,7 +359,7 @@ fn nothing_begun_is_left_beyond_a_target() {
         "a@m2",
         &expect![[r#"
             error: `a:m3` was begun and not finished, and lies beyond the target
-            hint: `up a:m3` finishes it, `down a@-1` takes it back
+            hint: `apply a:m3` finishes it, `revert a@-1` takes it back
         "#]],
     );
     check_apply(
@@ -368,7 +368,7 @@ fn nothing_begun_is_left_beyond_a_target() {
         "a@m1",
         &expect![[r#"
             error: `a:m2` was begun and not finished, and lies beyond the target
-            hint: `up a:m2` finishes it, `down a@-1` takes it back
+            hint: `apply a:m2` finishes it, `revert a@-1` takes it back
         "#]],
     );
 }

@@ -65,9 +65,7 @@ fn what_is_held_back_is_not_pending() {
     check(
         "a: m1 m2(contract 1h)",
         "a: m1@99000",
-        &expect![
-            "current m1 of m2; applied m1; hold m2: it waits until 1970-01-02 04:30:00 UTC, then `up --contract` applies it"
-        ],
+        &expect!["current m1 of m2; applied m1; hold m2: it waits until 1970-01-02 04:30:00 UTC"],
     );
     check(
         "a: m1 m2(contract) m3(requires a:m2)",
@@ -136,11 +134,11 @@ fn integrity_judges_all_services() {
     let lines = errors.iter().map(|error: &IntegrityError| format!("{error}\n  {}\n", error.hint()));
     expect![[r#"
         migration `a:m2` is applied but missing here
-          use the build that has `a:m2`, or bring its file back; only if it was removed on purpose, delete its row from the version table, which `status a` names
+          use the build that has `a:m2`, or bring its file back; only if it was removed on purpose, delete its row from the version table, which the status of `a` names
         migration `a:m9` is applied but newer than this build
-          use the build that applied `a:m9`, or a newer one; if the older application runs on purpose, say `--allow-ahead`
+          use the build that applied `a:m9`, or a newer one; if the older application runs on purpose, say `UnknownApplied::AllowAhead`
         migration `a:m3` is applied but `b:m1`, which it requires, is not
-          apply the requirement alone: `up b:m1`
+          apply the requirement alone: `apply b:m1`
     "#]].assert_eq(&short(&lines.collect::<String>()));
 }
 

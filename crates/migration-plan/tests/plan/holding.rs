@@ -38,7 +38,7 @@ fn contract_steps_soak_since_the_latest_earlier_expand_step() {
         "a: m1@10 m2@96401 m4@99999",
         "a --contract",
         &expect![[r#"
-            hold a:m3: it waits until 1970-01-02 03:46:41 UTC, then `up --contract` applies it
+            hold a:m3: it waits until 1970-01-02 03:46:41 UTC
         "#]],
     );
 }
@@ -63,7 +63,7 @@ fn expand_steps_of_the_same_plan_begin_to_soak_with_it() {
         "--contract",
         &expect![[r#"
             apply a:m2
-            hold a:m3: it waits until 1970-01-02 04:46:40 UTC, then `up --contract` applies it
+            hold a:m3: it waits until 1970-01-02 04:46:40 UTC
         "#]],
     );
 }
@@ -76,7 +76,7 @@ fn a_soak_time_holds_on_an_empty_database() {
         "--contract",
         &expect![[r#"
             apply a:m1
-            hold a:m2: it waits until 1970-01-03 03:46:40 UTC, then `up --contract` applies it
+            hold a:m2: it waits until 1970-01-03 03:46:40 UTC
         "#]],
     );
 }
@@ -110,7 +110,7 @@ fn a_first_install_frees_no_other_service_and_can_be_held_back() {
         &expect![[r#"
             apply a:m1
             apply a:m2
-            hold b:m2: it waits until 1970-01-03 03:30:00 UTC, then `up --contract` applies it
+            hold b:m2: it waits until 1970-01-03 03:30:00 UTC
         "#]],
     );
     check_apply(
@@ -120,8 +120,8 @@ fn a_first_install_frees_no_other_service_and_can_be_held_back() {
         &expect![[r#"
             apply a:m1
             apply b:m1
-            hold a:m2: it waits until 1970-01-03 03:46:40 UTC, then `up --contract` applies it
-            hold b:m2: it waits until 1970-01-03 03:46:40 UTC, then `up --contract` applies it
+            hold a:m2: it waits until 1970-01-03 03:46:40 UTC
+            hold b:m2: it waits until 1970-01-03 03:46:40 UTC
         "#]],
     );
 }
@@ -172,7 +172,7 @@ fn what_soaks_is_said_even_if_contract_steps_were_not_asked_for() {
         "a: m1@99000",
         "",
         &expect![[r#"
-            hold a:m2: it waits until 1970-01-02 04:30:00 UTC, then `up --contract` applies it
+            hold a:m2: it waits until 1970-01-02 04:30:00 UTC
         "#]],
     );
 }
@@ -184,7 +184,7 @@ fn contract_steps_wait_for_each_other() {
         "a: m1@99000",
         "--contract",
         &expect![[r#"
-            hold a:m2: it waits until 1970-01-03 03:30:00 UTC, then `up --contract` applies it
+            hold a:m2: it waits until 1970-01-03 03:30:00 UTC
             hold a:m3: it comes after `a:m2`, which is held back
         "#]],
     );
@@ -227,7 +227,7 @@ fn a_contract_step_waits_for_held_back_expand_steps() {
         "--contract",
         &expect![[r#"
             apply b:m1
-            hold b:m2: it waits until 1970-01-02 04:46:40 UTC, then `up --contract` applies it
+            hold b:m2: it waits until 1970-01-02 04:46:40 UTC
             hold a:m1: it comes after `b:m2`, which is held back
             hold a:m2: it comes after `a:m1`, which is held back
         "#]],

@@ -22,7 +22,7 @@ fn a_service_that_is_not_known() {
         "billing",
         &expect![[r#"
             error: service `billing` is not known
-            hint: `status` lists the services
+            hint: the status lists the services
         "#]],
     );
 }
@@ -48,7 +48,7 @@ fn targets_that_go_back() {
         "a@base",
         &expect![[r#"
             error: `a@base` goes back, and applying only goes forward
-            hint: to revert, use `down a@base`
+            hint: to revert, use `revert a@base`
         "#]],
     );
     check_apply(
@@ -57,7 +57,7 @@ fn targets_that_go_back() {
         "a@-1",
         &expect![[r#"
             error: `a@-1` goes back, and applying only goes forward
-            hint: to revert, use `down a@-1`
+            hint: to revert, use `revert a@-1`
         "#]],
     );
 }
@@ -70,7 +70,7 @@ fn a_target_that_is_behind() {
         "a@m1",
         &expect![[r#"
             error: `a:m1` is behind `m3`, which is applied
-            hint: to revert what was applied after it, use `down a:m1`
+            hint: to revert what was applied after it, use `revert a:m1`
         "#]],
     );
 }
@@ -83,7 +83,7 @@ fn a_contract_step_as_target_without_asking_for_it() {
         "a@m2",
         &expect![[r#"
             error: `a:m2` is held back: it is a contract step, and those were not asked for
-            hint: if no old application runs any more, ask for contract steps with `--contract`
+            hint: if no old application runs any more, ask for contract steps with `ContractSteps::Apply`
         "#]],
     );
 }
@@ -95,7 +95,7 @@ fn a_contract_step_as_target_that_soaks() {
         "a: m1@99000",
         "a@m2 --contract",
         &expect![[r#"
-            error: `a:m2` is held back: it waits until 1970-01-02 04:30:00 UTC, then `up --contract` applies it
+            error: `a:m2` is held back: it waits until 1970-01-02 04:30:00 UTC
             hint: try again when its soak time has passed
         "#]],
     );
@@ -109,7 +109,7 @@ fn a_target_that_requires_a_held_back_step() {
         "a@m1",
         &expect![[r#"
             error: `a:m1` is held back: it comes after `b:m1`, which is held back
-            hint: `plan b` says why `b:m1` is held back
+            hint: the plan for `b` says why `b:m1` is held back
         "#]],
     );
 }
@@ -183,7 +183,7 @@ fn a_requirement_of_another_program_that_is_not_applied() {
         "",
         &expect![[r#"
             error: `a:m1` requires `z:m1`, which is not applied and which this program cannot apply
-            hint: apply it first with the program of `z`: `up z:m1`
+            hint: apply it first with the program of `z`: `apply z:m1`
         "#]],
     );
 }
@@ -196,7 +196,7 @@ fn applied_migrations_that_are_missing_here() {
         "",
         &expect![[r#"
             error: migration `a:m2` is applied but missing here; migration `a:legacy` is applied but missing here
-            hint: use the build that has `a:m2`, or bring its file back; only if it was removed on purpose, delete its row from the version table, which `status a` names
+            hint: use the build that has `a:m2`, or bring its file back; only if it was removed on purpose, delete its row from the version table, which the status of `a` names
         "#]],
     );
     check_apply(
@@ -205,7 +205,7 @@ fn applied_migrations_that_are_missing_here() {
         "--allow-ahead",
         &expect![[r#"
             error: migration `a:m2` is applied but missing here
-            hint: use the build that has `a:m2`, or bring its file back; only if it was removed on purpose, delete its row from the version table, which `status a` names
+            hint: use the build that has `a:m2`, or bring its file back; only if it was removed on purpose, delete its row from the version table, which the status of `a` names
         "#]],
     );
 }
@@ -267,7 +267,7 @@ fn applied_migrations_that_are_newer_than_this_build() {
         "",
         &expect![[r#"
             error: migration `a:m2` is applied but newer than this build
-            hint: use the build that applied `a:m2`, or a newer one; if the older application runs on purpose, say `--allow-ahead`
+            hint: use the build that applied `a:m2`, or a newer one; if the older application runs on purpose, say `UnknownApplied::AllowAhead`
         "#]],
     );
 }
@@ -280,7 +280,7 @@ fn migrations_applied_before_their_requirements() {
         "a",
         &expect![[r#"
             error: migration `a:m1` is applied but `b:m1`, which it requires, is not
-            hint: apply the requirement alone: `up b:m1`
+            hint: apply the requirement alone: `apply b:m1`
         "#]],
     );
     check_apply(
@@ -289,7 +289,7 @@ fn migrations_applied_before_their_requirements() {
         "",
         &expect![[r#"
             error: migration `a:m1` is applied but `z:m1`, which it requires, is not
-            hint: apply the requirement alone: `up z:m1`
+            hint: apply the requirement alone: `apply z:m1`
         "#]],
     );
 }
@@ -302,7 +302,7 @@ fn what_does_not_fit_in_a_service_that_is_pulled_in() {
         "a",
         &expect![[r#"
             error: migration `b:m1` is applied but missing here
-            hint: use the build that has `b:m1`, or bring its file back; only if it was removed on purpose, delete its row from the version table, which `status b` names
+            hint: use the build that has `b:m1`, or bring its file back; only if it was removed on purpose, delete its row from the version table, which the status of `b` names
         "#]],
     );
 }

@@ -159,7 +159,7 @@ fn targets_that_go_forward_are_refused() {
         "a@head",
         &expect![[r#"
             error: `a@head` goes forward, and reverting only goes back
-            hint: to apply, use `up a@head`
+            hint: to apply, use `apply a@head`
         "#]],
     );
     check_revert(
@@ -168,7 +168,7 @@ fn targets_that_go_forward_are_refused() {
         "a@+1",
         &expect![[r#"
             error: `a@+1` goes forward, and reverting only goes back
-            hint: to apply, use `up a@+1`
+            hint: to apply, use `apply a@+1`
         "#]],
     );
 }
@@ -181,7 +181,7 @@ fn a_target_that_is_not_applied_is_refused() {
         "a@m2",
         &expect![[r#"
             error: `a:m2` is not applied, so there is no reverting to it
-            hint: to apply it, use `up a:m2`
+            hint: to apply it, use `apply a:m2`
         "#]],
     );
 }
@@ -194,7 +194,7 @@ fn more_steps_than_are_applied_are_refused() {
         "a@-2",
         &expect![[r#"
             error: `a` has fewer than 2 applied migrations: 1
-            hint: to revert all, use `down a@base`
+            hint: to revert all, use `revert a@base`
         "#]],
     );
 }
@@ -207,7 +207,7 @@ fn what_cannot_be_reverted_is_refused_with_its_reason() {
         "a@m1",
         &expect![[r#"
             error: `a:m2` cannot be reverted: the old values are gone
-            hint: stop before it, with `down a:m2`, or go forward with a new migration
+            hint: stop before it, with `revert a:m2`, or go forward with a new migration
         "#]],
     );
     check_revert(
@@ -333,7 +333,7 @@ fn redo_refuses_what_could_not_be_applied_again() {
         "a",
         &expect![[r#"
             error: migration `a:m1` is applied but `b:m1`, which it requires, is not
-            hint: apply the requirement alone: `up b:m1`
+            hint: apply the requirement alone: `apply b:m1`
         "#]],
     );
 }
@@ -363,7 +363,7 @@ fn what_was_begun_is_reverted_first() {
         "a@m2",
         &expect![[r#"
             error: `a:m2` is not applied, so there is no reverting to it
-            hint: to apply it, use `up a:m2`
+            hint: to apply it, use `apply a:m2`
         "#]],
     );
     check_redo(

@@ -179,7 +179,7 @@ fn an_unknown_name_is_refused_with_the_nearest() {
         "chat@zero",
         &expect![[r#"
             error: no migration of `chat` is or begins with `zero`
-            hint: `history chat` lists its migrations
+            hint: the history of `chat` lists its migrations
         "#]],
     );
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::command::locks;
 use crate::exit::Exit;
 use crate::output::{error, timestamp};
+use crate::words;
 
 /// How many migrations of one kind are named to people; JSON has all.
 const SHOWN: usize = 10;
@@ -115,12 +116,12 @@ impl HeldDocument {
     /// Its soak time has begun if nothing is pending before it.
     fn of(held: &HeldBack, begun: bool) -> Self {
         let (reason, until) = match held.reason {
-            HoldReason::Soaking { until } if begun => (held.reason.to_string(), Some(timestamp(until))),
+            HoldReason::Soaking { until } if begun => (words::reason(&held.reason), Some(timestamp(until))),
             HoldReason::Soaking { .. } => {
                 ("its soak time begins when what is pending is applied".to_owned(), None)
             }
             HoldReason::ContractNotAsked => ("due now: `up --contract` applies it".to_owned(), None),
-            HoldReason::RequiresHeldBack { .. } => (held.reason.to_string(), None),
+            HoldReason::RequiresHeldBack { .. } => (words::reason(&held.reason), None),
         };
         Self { migration: held.id.name.to_string(), reason, until }
     }
