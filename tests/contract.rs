@@ -58,7 +58,7 @@ fn soak_times_are_ignored_where_the_operator_says_so() {
     lab.migrate(&[&["up", "assessments", "--allow-data-loss"], &ignoring[..]].concat()).exits(0);
     let journal = lab.migrate(&["history", "assessments", "--verbose", "--json"]).exits(0).json();
     let last = journal["journal"].as_array().unwrap().last().unwrap();
-    assert_eq!(last["consent"], "--allow-data-loss --ignore-soak", "{last}");
+    assert_eq!(last["consent"], "data_loss ignored_soak", "{last}");
     let shown = lab.migrate(&["history", "assessments", "--verbose"]).exits(0).stdout;
     assert!(shown.contains("apply --allow-data-loss --ignore-soak"), "{shown}");
 }

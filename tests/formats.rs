@@ -41,7 +41,9 @@ fn every_command_has_a_document() {
         (vec!["graph"], 0),
         (vec!["space", "chat"], 0),
         (vec!["space", "chat", "--reclaim", "messages"], 0),
+        (vec!["graph", "--notation", "json"], 0),
         (vec!["db", "status"], 0),
+        (vec!["task"], 0),
         (vec!["redo", "chat"], 0),
         (vec!["down", "chat@-1"], 0),
         (vec!["up"], 0),
@@ -51,8 +53,16 @@ fn every_command_has_a_document() {
         (vec!["db", "reset"], 7),
     ] {
         let document = lab.migrate(&[&arguments[..], &["--json"]].concat()).exits(code).json();
-        assert!(document.is_object(), "{arguments:?}");
-        assert!(code == 0 || document["exit_code"] == code, "{arguments:?}: {document}");
+        // One frame around all of them; a failure has no command.
+        let frame = ["schema", "command", "ok", "exit_code", "errors"];
+        let is_there = |field: &&&str| **field != "command" || document.get("command").is_some();
+        let expected: Vec<&&str> = frame.iter().filter(is_there).collect();
+        let keys: Vec<&String> = document.as_object().unwrap().keys().take(expected.len()).collect();
+        assert_eq!(keys, expected, "{arguments:?}: {document}");
+        assert_eq!(document["schema"], "migrate/v1", "{arguments:?}");
+        assert_eq!(document["exit_code"], code, "{arguments:?}: {document}");
+        assert_eq!(document["ok"], code == 0, "{arguments:?}: {document}");
+        assert_eq!(document["errors"].as_array().unwrap().is_empty(), code == 0, "{arguments:?}: {document}");
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing is decided here that a program without a command line would need too: what runs, and how, is the
 //! coordinator's part. Data goes to stdout, everything else to stderr; no secret goes anywhere.
 
+mod answer;
 mod arguments;
 mod command;
 mod database;

@@ -9,16 +9,19 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
 use migration_coordinator::cancellation;
 use migration_kit::Service;
+use migration_report::Class;
 use sea_orm::DatabaseConnection;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::answer::{Answer, Text};
 use crate::arguments::{self, Alone, Arguments, Colour, Format};
 use crate::command;
 use crate::database::Embedded;
 use crate::environment::Environment;
 use crate::exit::{Exit, Failure};
 use crate::old_words;
-use crate::output::{self, Output, Terminal, error};
+use crate::output::{self, Output, Terminal};
+use crate::words::OurWords;
 
 /// The services of a program and their tasks, in the order in which they are shown.
 pub struct Program {
@@ -103,7 +106,7 @@ pub fn execute(program: Program, arguments: Arguments) -> ExitCode {
     let output = Output::new(format, terminal, arguments.global.quiet);
     let exit = match start(program, arguments, output.clone()) {
         Ok(exit) => exit,
-        Err(failure) => error::print(&failure, &output),
+        Err(failure) => output.answer(Answer::failure(failure.as_ref())),
     };
     ended(exit)
 }
@@ -126,8 +129,15 @@ fn start(program: Program, arguments: Arguments, output: Output) -> anyhow::Resu
         loop {
             let now = tokio::select! {
                 result = &mut commanded => {
-                    say_origins(&context, &result);
-                    return result.map(|exit| signalled.filter(|_| exit != Exit::Done).unwrap_or(exit));
+                    let class = match &result {
+                        Ok(answer) => answer.class,
+                        Err(failure) => Class::of(failure.as_ref(), &OurWords),
+                    };
+                    let result = result.map(|answer| context.output.answer(answer));
+                    if class == Class::Connection {
+                        say_origins(&context);
+                    }
+                    return result.map(|exit| signalled.filter(|_| exit != Exit::DONE).unwrap_or(exit));
                 }
                 _ = interrupt.recv() => Exit::Interrupted,
                 _ = terminate.recv() => Exit::Terminated,
@@ -143,13 +153,12 @@ fn start(program: Program, arguments: Arguments, output: Output) -> anyhow::Resu
 }
 
 /// After a connection that failed: where its address is from, if that is not the environment.
-fn say_origins(context: &Context, result: &anyhow::Result<Exit>) {
-    let exit = result.as_ref().map_or_else(Exit::of, |exit| *exit);
-    if exit == Exit::Connection && context.output.is_human() {
-        for origin in context.environment.origins() {
-            context.output.note(format!("{} {origin}", context.output.paint.warn("note")));
-        }
+fn say_origins(context: &Context) {
+    let mut text = Text::default();
+    for origin in context.environment.origins() {
+        text.note(format!("{} {origin}", context.output.paint.warn("note")));
     }
+    context.output.say(&text);
 }
 
 /// Prints what clap says, in the format that the arguments ask for, and gives the exit code. Help is not an error.
@@ -157,7 +166,7 @@ fn say_origins(context: &Context, result: &anyhow::Result<Exit>) {
 pub fn usage(program: &Program, error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         output::wrote(error.print());
-        return ended(Exit::Done);
+        return ended(Exit::DONE);
     }
     let arguments: Vec<String> =
         std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
@@ -178,10 +187,10 @@ pub fn usage(program: &Program, error: &clap::Error) -> ExitCode {
         })
     };
     let exit = match failure {
-        Some(failure) => error::print(&failure.into(), &of_errors(format)),
+        Some(failure) => of_errors(format).answer(Answer::failure(&failure)),
         None => {
             output::wrote(error.print());
-            Exit::Usage
+            Class::Usage.into()
         }
     };
     ended(exit)
@@ -202,13 +211,13 @@ fn a_service(program: &Program, error: &clap::Error) -> Option<Failure> {
 /// The code to exit with. What could not be written makes a success a failure.
 fn ended(exit: Exit) -> ExitCode {
     let exit = match output::unwritten() {
-        Some(error) if matches!(exit, Exit::Done | Exit::Pending) => {
+        Some(error) if matches!(exit, Exit::Ended(Class::Done | Class::Pending)) => {
             let failure = Failure {
-                exit: Exit::Failed,
+                class: Class::Failed,
                 message: format!("the output could not be written: {error}"),
                 hint: Some("what was done in the database stands; `status` shows it".to_owned()),
             };
-            error::print(&failure.into(), &of_errors(Format::Human))
+            of_errors(Format::Human).answer(Answer::failure(&failure))
         }
         _ => exit,
     };
@@ -230,7 +239,7 @@ mod tests {
     fn services_that_cannot_be_made_are_an_ordinary_error() {
         let error = services(|| panic!("`shop`: migration `{}` is listed twice", "m1")).err().unwrap();
         assert_eq!(error.to_string(), "`shop`: migration `m1` is listed twice");
-        assert_eq!(Exit::of(&error), Exit::Usage);
+        assert_eq!(Class::of(error.as_ref(), &OurWords), Class::Usage);
         let program = Program { invocation: "shop", services: || panic!("no service"), tasks: Vec::new() };
         let arguments = Alone::try_parse_from(["shop", "graph"]).unwrap().arguments;
         assert_eq!(execute(program, arguments), ExitCode::from(2));

@@ -1,43 +1,63 @@
-//! How this command line spells what hints name: its commands, options and variables.
+//! How this command line spells what hints name, its commands, options and variables, and what it knows of its own errors.
 
-use migration_coordinator::{Hint, Offer};
-use migration_plan::HoldReason;
+use std::error::Error;
+
+use migration_coordinator::Offer;
+use migration_report::{Class, OwnError, Words};
+use postgres_sandbox::SandboxError;
 
 use crate::environment::variable;
+use crate::exit::Failure;
 
-/// A hint as it is shown.
-pub(crate) fn hint(hint: &Hint) -> String {
-    hint.worded(offer)
-}
+/// The words of this command line.
+pub(crate) struct OurWords;
 
-fn offer(offer: &Offer) -> String {
-    match offer {
-        Offer::Apply(selection) => format!("`up {selection}`"),
-        Offer::Revert(selection) => format!("`down {selection}`"),
-        Offer::Status(None) => "`status`".to_owned(),
-        Offer::Status(Some(service)) => format!("`status {service}`"),
-        Offer::History(service) => format!("`history {service}`"),
-        Offer::Plan(service) => format!("`plan {service}`"),
-        Offer::Rejects(service) => format!("`rejects {service}`"),
-        Offer::Locks => "`locks`".to_owned(),
-        Offer::ContractSteps => "`--contract`".to_owned(),
-        Offer::AllowAhead => "`--allow-ahead`".to_owned(),
-        Offer::AllowDataLoss => "`--allow-data-loss`".to_owned(),
-        Offer::NewBeside => "`--new-beside`".to_owned(),
-        Offer::Atomic => "`--atomic`".to_owned(),
-        Offer::WaitLonger => "`--wait 10m`".to_owned(),
-        Offer::OneAtATime => "`--jobs 1`".to_owned(),
-        Offer::Address => "DATABASE_URL".to_owned(),
-        Offer::Schema(service) => format!("`{}`", variable(service, "DATABASE_SCHEMA")),
-        Offer::AllowedObjects => "`MIGRATE_ALLOWED_OBJECTS`".to_owned(),
-        other => other.to_string(),
+impl Words for OurWords {
+    fn offer(&self, offer: &Offer) -> String {
+        match offer {
+            Offer::Apply(selection) => format!("`up {selection}`"),
+            Offer::Revert(selection) => format!("`down {selection}`"),
+            Offer::Status(None) => "`status`".to_owned(),
+            Offer::Status(Some(service)) => format!("`status {service}`"),
+            Offer::History(service) => format!("`history {service}`"),
+            Offer::Plan(service) => format!("`plan {service}`"),
+            Offer::Rejects(service) => format!("`rejects {service}`"),
+            Offer::Locks => "`locks`".to_owned(),
+            Offer::ApplyContractSteps => "`up --contract`".to_owned(),
+            Offer::ContractSteps => "`--contract`".to_owned(),
+            Offer::AllowAhead => "`--allow-ahead`".to_owned(),
+            Offer::AllowDataLoss => "`--allow-data-loss`".to_owned(),
+            Offer::NewBeside => "`--new-beside`".to_owned(),
+            Offer::Atomic => "`--atomic`".to_owned(),
+            Offer::WaitLonger => "`--wait 10m`".to_owned(),
+            Offer::OneAtATime => "`--jobs 1`".to_owned(),
+            Offer::Address => "DATABASE_URL".to_owned(),
+            Offer::Schema(service) => format!("`{}`", variable(service, "DATABASE_SCHEMA")),
+            Offer::AllowedObjects => "`MIGRATE_ALLOWED_OBJECTS`".to_owned(),
+            other => other.to_string(),
+        }
     }
-}
 
-/// Why a migration is held back, and what applies it.
-pub(crate) fn reason(reason: &HoldReason) -> String {
-    match reason {
-        HoldReason::Soaking { .. } => format!("{reason}, then `up --contract` applies it"),
-        HoldReason::ContractNotAsked | HoldReason::RequiresHeldBack { .. } => reason.to_string(),
+    fn own(&self, error: &(dyn Error + 'static)) -> Option<OwnError> {
+        if let Some(failure) = error.downcast_ref::<Failure>() {
+            return Some(OwnError { class: failure.class, hint: failure.hint.clone() });
+        }
+        let error = error.downcast_ref::<SandboxError>()?;
+        let class =
+            if matches!(error, SandboxError::NotOurs { .. }) { Class::Usage } else { Class::Connection };
+        let hint = match error {
+            SandboxError::NotOurs { .. } => Some(
+                "set MIGRATE_POSTGRES_DIR to an empty or new directory, or DATABASE_URL to a server"
+                    .to_owned(),
+            ),
+            SandboxError::Damaged { .. } => {
+                Some("restore it from a backup, or delete all data in it with `db reset --yes`".to_owned())
+            }
+            SandboxError::OtherMajor { missing, .. } => {
+                Some(format!("{}, or delete all data in it with `db reset --yes`", missing.hint()))
+            }
+            error => error.hint(),
+        };
+        Some(OwnError { class, hint })
     }
 }

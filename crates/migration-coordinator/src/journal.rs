@@ -36,7 +36,7 @@ pub struct JournalLine {
     pub tool: String,
     /// Why it failed.
     pub error: Option<String>,
-    /// What was agreed to: `--allow-data-loss`, `--ignore-soak`.
+    /// What was agreed to, words apart by spaces: `data_loss`, `ignored_soak`.
     pub consent: Option<String>,
 }
 

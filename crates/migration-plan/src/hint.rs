@@ -41,6 +41,8 @@ pub enum Offer {
     Locks,
     /// The option that applies contract steps.
     ContractSteps,
+    /// Applies what is pending, contract steps among it.
+    ApplyContractSteps,
     /// The option that accepts a database that is ahead of this build.
     AllowAhead,
     /// The option that lets data be lost.
@@ -90,7 +92,7 @@ impl fmt::Display for Offer {
             Self::Plan(service) => write!(f, "the plan for `{service}`"),
             Self::Rejects(service) => write!(f, "the rejects of `{service}`"),
             Self::Locks => f.write_str("the migration locks"),
-            Self::ContractSteps => f.write_str("`ContractSteps::Apply`"),
+            Self::ContractSteps | Self::ApplyContractSteps => f.write_str("`ContractSteps::Apply`"),
             Self::AllowAhead => f.write_str("`UnknownApplied::AllowAhead`"),
             Self::AllowDataLoss => f.write_str("`RunOptions::with_data_loss`"),
             Self::NewBeside => f.write_str("`RunOptions::with_new_beside`"),

@@ -1,5 +1,6 @@
 //! What the running program knows: the services and their migrations, before anything is read from a database.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::{MigrationId, MigrationName, ServiceName};
@@ -14,6 +15,23 @@ pub enum Phase {
         /// Time that must have passed since the service's earlier expand migrations were applied.
         soak: Duration,
     },
+}
+
+impl Phase {
+    /// The phase as text: `expand` or `contract`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Expand => "expand",
+            Self::Contract { .. } => "contract",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// One migration of a service, as far as planning needs to know it.

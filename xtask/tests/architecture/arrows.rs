@@ -7,7 +7,7 @@ use cargo_metadata::{Dependency, DependencyKind, Metadata, MetadataCommand, Pack
 use crate::{nothing_wrong, read, relative, root, services};
 
 /// What each crate may depend on within the workspace, other than for its tests.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("migration-plan", &[]),
     ("postgres-sandbox", &[]),
     ("postgres-schema", &[]),
@@ -17,6 +17,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
         "migration-rehearsal",
         &["migration-coordinator", "migration-kit", "migration-plan", "postgres-sandbox"],
     ),
+    ("migration-report", &["migration-coordinator", "migration-kit", "migration-plan"]),
     (
         "migration-cli",
         &[
@@ -24,6 +25,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "migration-kit",
             "migration-plan",
             "migration-rehearsal",
+            "migration-report",
             "postgres-sandbox",
         ],
     ),

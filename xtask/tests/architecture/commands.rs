@@ -102,6 +102,32 @@ fn every_example_of_the_help_is_understood() {
     nothing_wrong(&wrong);
 }
 
+/// Crates that other programs than this command line use.
+const LIBRARIES: [&str; 4] = ["migration-plan", "migration-kit", "migration-coordinator", "migration-report"];
+
+#[test]
+fn no_library_names_an_option_or_a_command() {
+    let program = program();
+    let mut wrong = Vec::new();
+    for file in LIBRARIES.iter().flat_map(|name| below(&root().join("crates").join(name).join("src"), "rs")) {
+        let text = read(&file);
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for quoted in
+            lines.filter(|line| line.contains('"')).flat_map(|line| line.split('`').skip(1).step_by(2))
+        {
+            // `revert` is an alias too, and the libraries' own word.
+            let is_command = quoted
+                .split_once(' ')
+                .is_some_and(|(verb, _)| program.get_subcommands().any(|command| command.get_name() == verb));
+            if is_command || quoted.split(' ').filter_map(option).any(|option| has_option(&program, option)) {
+                wrong.push(format!("{}: `{quoted}`", relative(&file)));
+            }
+        }
+    }
+    nothing_wrong(&wrong);
+}
+
 #[test]
 fn what_is_not_there_is_found() {
     let program = program();

@@ -8,19 +8,19 @@ use std::path::Path;
 use migration_kit::Service;
 use migration_plan::Catalog;
 use migration_rehearsal::{Artifacts, Stale};
+use migration_report::{Class, Found};
 use serde::Serialize;
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 use super::known;
-use crate::exit::Exit;
+use crate::answer::{Answer, Text};
+use crate::output::Paint;
 use crate::program::Context;
 
 /// What `artifacts --json` prints.
 #[derive(Serialize)]
 struct Document {
-    schema: &'static str,
-    command: &'static str,
     services: Vec<ServiceDocument>,
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn artifacts(
     services: &[String],
     directory: &Path,
     check: bool,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<Answer> {
     let all = context.program.services()?;
     let catalog = Catalog::new(all.iter().map(Service::known).collect())?;
     let wanted = services.iter().map(|name| known(&catalog, name)).collect::<Result<Vec<_>, _>>()?;
@@ -64,28 +64,31 @@ pub(super) async fn artifacts(
     let rehearsed = migration_rehearsal::artifacts(all).with_subscriber(NoSubscriber::new());
     let artifacts = Box::pin(rehearsed).await?;
     let mut documents = Vec::new();
+    let mut said = Said { paint: context.output.paint, text: Text::default() };
     for artifacts in artifacts {
         if wanted.is_empty() || wanted.contains(&artifacts.service) {
-            documents.push(of_service(context, &artifacts, directory, check)?);
+            documents.push(of_service(&mut said, &artifacts, directory, check)?);
         }
     }
     let is_any = |outcome| {
         documents.iter().flat_map(|service| &service.files).any(|file: &FileDocument| file.outcome == outcome)
     };
     let is_faulty = documents.iter().any(|service| !service.faults.is_empty());
-    let exit = if check && (is_faulty || is_any(Outcome::Stale)) { Exit::Failed } else { Exit::Done };
-    if context.output.is_human() {
-        hints(context, &documents, check);
-    } else {
-        let document = Document { schema: "migrate/v1", command: "artifacts", services: documents };
-        context.output.document(&document)?;
-    }
-    Ok(exit)
+    let class = if check && (is_faulty || is_any(Outcome::Stale)) { Class::Failed } else { Class::Done };
+    hints(&mut said, &documents, check);
+    let found = Found { class, errors: Vec::new(), body: Document { services: documents } };
+    Ok(Answer::of("artifacts", found, said.text)?)
+}
+
+/// What is said to people.
+struct Said {
+    paint: Paint,
+    text: Text,
 }
 
 /// Compares the files of a service with what was generated, and writes them unless they are only checked.
 fn of_service(
-    context: &Context,
+    said: &mut Said,
     artifacts: &Artifacts,
     directory: &Path,
     check: bool,
@@ -94,31 +97,31 @@ fn of_service(
     let mut faults = artifacts.faults.clone();
     faults.extend(artifacts.lacking_columns(&directory)?);
     for fault in &faults {
-        warn(context, fault);
+        said.warn(fault);
     }
     let mut files = Vec::new();
     for stale in artifacts.stale(&directory)? {
-        files.push(of_file(context, &stale, check)?);
+        files.push(of_file(said, &stale, check)?);
     }
     Ok(ServiceDocument { name: artifacts.service.to_string(), files, faults })
 }
 
-fn of_file(context: &Context, stale: &Stale, check: bool) -> anyhow::Result<FileDocument> {
+fn of_file(said: &mut Said, stale: &Stale, check: bool) -> anyhow::Result<FileDocument> {
     let path = stale.path.display().to_string();
     let edited = stale.edited();
     let outcome = match stale.of_two_servers() {
         Some((theirs, ours)) if check => {
             let versions = format!("PostgreSQL {theirs} wrote it, and this is PostgreSQL {ours}");
-            warn(context, &format!("`{path}` WAS NOT CHECKED: {versions}"));
+            said.warn(&format!("`{path}` WAS NOT CHECKED: {versions}"));
             Outcome::NotChecked
         }
         _ if check => {
-            say(context, &format!("`{path}` is stale\n{}\n", stale.difference()));
+            said.say(&format!("`{path}` is stale\n{}\n", stale.difference()));
             Outcome::Stale
         }
         _ => {
             stale.write()?;
-            say(context, &format!("wrote `{path}`"));
+            said.say(&format!("wrote `{path}`"));
             Outcome::Written
         }
     };
@@ -126,32 +129,29 @@ fn of_file(context: &Context, stale: &Stale, check: bool) -> anyhow::Result<File
 }
 
 /// What to do about files that are stale, and about migrations that were edited.
-fn hints(context: &Context, documents: &[ServiceDocument], check: bool) {
+fn hints(said: &mut Said, documents: &[ServiceDocument], check: bool) {
     let files = || documents.iter().flat_map(|service| &service.files);
     let changed = files().filter(|file| file.outcome != Outcome::NotChecked);
     let edited: Vec<&str> = changed.flat_map(|file| &file.edited).map(String::as_str).collect();
     if !edited.is_empty() {
         let names = edited.join("`, `");
-        warn(context, &format!("`{names}` sends other SQL than it was recorded with"));
-        say(
-            context,
+        said.warn(&format!("`{names}` sends other SQL than it was recorded with"));
+        said.say(
             "hint: where it is applied, the next run is refused: restore it and write a new migration; if it is applied to \
              your own private server only, run `db reset --yes`, then `artifacts`, and commit what it writes",
         );
     } else if check && files().any(|file| file.outcome == Outcome::Stale) {
-        say(context, "hint: run `artifacts` and commit what it writes");
+        said.say("hint: run `artifacts` and commit what it writes");
     }
 }
 
-fn warn(context: &Context, text: &str) {
-    say(context, &format!("{} {text}", context.output.paint.warn("WARNING:")));
-}
+impl Said {
+    fn warn(&mut self, text: &str) {
+        self.say(&format!("{} {text}", self.paint.warn("WARNING:")));
+    }
 
-/// Lines for people, shown also with `--quiet`.
-fn say(context: &Context, text: &str) {
-    if context.output.is_human() {
-        for line in text.lines() {
-            context.output.line(line);
-        }
+    /// Lines that are shown also with `--quiet`.
+    fn say(&mut self, text: &str) {
+        text.lines().for_each(|line| self.text.line(line));
     }
 }

@@ -6,13 +6,12 @@
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 
+use crate::answer::Answer;
 use crate::arguments::Alone;
-use crate::exit::Exit;
 use crate::program::Context;
 
-pub(super) fn completions(context: &Context, shell: Shell) -> anyhow::Result<Exit> {
-    context.output.raw(script(context.program.invocation, shell)?);
-    Ok(Exit::Done)
+pub(super) fn completions(context: &Context, shell: Shell) -> anyhow::Result<Answer> {
+    Ok(Answer::script(script(context.program.invocation, shell)?))
 }
 
 fn script(invocation: &str, shell: Shell) -> anyhow::Result<String> {

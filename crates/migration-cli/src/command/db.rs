@@ -1,19 +1,20 @@
 //! `db`: the embedded PostgreSQL.
 
+use migration_report::{Class, Found};
 use postgres_sandbox::Status;
 use serde::Serialize;
 
 use super::space::bytes;
+use crate::answer::{Answer, Text};
 use crate::arguments::DbCommand;
 use crate::database;
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
+use crate::output::Paint;
 use crate::program::Context;
 
 /// What `db … --json` prints.
 #[derive(Serialize)]
 struct Document {
-    schema: &'static str,
-    command: &'static str,
     running: bool,
     pid: Option<u32>,
     keeps_running: bool,
@@ -25,10 +26,11 @@ struct Document {
     url: Option<String>,
 }
 
-pub(super) fn db(context: &Context, command: &DbCommand) -> anyhow::Result<Exit> {
+pub(super) fn db(context: &Context, command: &DbCommand) -> anyhow::Result<Answer> {
     let directory = context.environment.cluster_directory()?;
     let cluster = database::cluster(&context.environment)?;
     let shown = context.environment.relative(&directory).to_string();
+    let mut deleted = None;
     let status = match command {
         DbCommand::Start => cluster.start()?,
         DbCommand::Stop => {
@@ -39,7 +41,7 @@ pub(super) fn db(context: &Context, command: &DbCommand) -> anyhow::Result<Exit>
         DbCommand::Reset { yes: false } => {
             let message = format!("`db reset` deletes all data in {shown}");
             return Err(Failure {
-                exit: Exit::Refused,
+                class: Class::Refused,
                 message,
                 hint: Some("say `db reset --yes`".to_owned()),
             }
@@ -48,52 +50,53 @@ pub(super) fn db(context: &Context, command: &DbCommand) -> anyhow::Result<Exit>
         DbCommand::Reset { yes: true } => {
             let before = cluster.status()?.size_bytes;
             cluster.reset()?;
-            if context.output.is_human() && before > 0 {
-                let deleted = context.output.paint.good("deleted");
-                context.output.line(format!("{deleted} {} of data in {shown}", bytes(before)));
-                return Ok(Exit::Done);
+            if before > 0 {
+                deleted = Some(before);
             }
             cluster.status()?
         }
     };
-    if context.output.is_human() {
-        print(context, &shown, &status);
-    } else {
-        context.output.document(&Document {
-            schema: "migrate/v1",
-            command: "db",
-            running: status.pid.is_some(),
-            pid: status.pid,
-            keeps_running: status.keeps_running,
-            server_version: status.server_version.map(|version| version.to_string()),
-            major: status.major,
-            damage: status.damage,
-            data_directory: status.data_directory.display().to_string(),
-            size_bytes: status.size_bytes,
-            url: status.url,
-        })?;
-    }
-    Ok(Exit::Done)
+    let text = match deleted {
+        Some(before) => {
+            let mut text = Text::default();
+            let deleted = context.output.paint.good("deleted");
+            text.line(format!("{deleted} {} of data in {shown}", bytes(before)));
+            text
+        }
+        None => text(context.output.paint, &shown, &status),
+    };
+    let document = Document {
+        running: status.pid.is_some(),
+        pid: status.pid,
+        keeps_running: status.keeps_running,
+        server_version: status.server_version.map(|version| version.to_string()),
+        major: status.major,
+        damage: status.damage,
+        data_directory: status.data_directory.display().to_string(),
+        size_bytes: status.size_bytes,
+        url: status.url,
+    };
+    Ok(Answer::of("db", Found::whole(document), text)?)
 }
 
-fn print(context: &Context, directory: &str, status: &Status) {
+fn text(paint: Paint, directory: &str, status: &Status) -> Text {
+    let mut text = Text::default();
     let version = match (status.server_version, status.major) {
         (Some(version), _) => format!(" {version}"),
         (None, Some(major)) => format!(" {major}"),
         (None, None) => String::new(),
     };
-    let (output, paint) = (&context.output, context.output.paint);
     match (status.pid, status.major) {
         (Some(pid), _) => {
             let until = if status.keeps_running { "until `db stop`" } else { "as long as it is used" };
-            output.line(format!(
+            text.line(format!(
                 "{} PostgreSQL{version} in {directory}, pid {pid}, {until}",
                 paint.good("running")
             ));
         }
         (None, major) => {
             let size = bytes(status.size_bytes);
-            output.line(match (status.damage, major) {
+            text.line(match (status.damage, major) {
                 (Some(what), _) => {
                     let damaged = paint.bad("damaged");
                     format!("{damaged} PostgreSQL{version} in {directory}, {size} of data: {what}")
@@ -111,6 +114,7 @@ fn print(context: &Context, directory: &str, status: &Status) {
         }
     }
     if let Some(url) = &status.url {
-        output.line(url);
+        text.line(url);
     }
+    text
 }

@@ -1,4 +1,4 @@
-//! The commands, one module a group. Each gives the exit that it ends with; an error is printed by its caller.
+//! The commands, one module per group. Each gives an [`Answer`] or an error, and prints neither.
 
 #[cfg(feature = "rehearsal")]
 mod artifacts;
@@ -19,11 +19,13 @@ mod verify;
 
 use migration_coordinator::Cancellation;
 use migration_kit::ServiceName;
-use migration_plan::{Catalog, Direction, NameError, Step};
+use migration_plan::{Catalog, NameError};
+use migration_report::Class;
 
+use crate::answer::{Answer, Text};
 use crate::arguments::{Command, Format};
 use crate::database::{self, Connected};
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::old_words;
 use crate::program::Context;
 
@@ -32,7 +34,7 @@ pub(crate) async fn run(
     context: &Context,
     command: Command,
     cancellation: &Cancellation,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<Answer> {
     let runs = matches!(command, Command::Up { .. } | Command::Down { .. } | Command::Redo { .. });
     if context.output.format == Format::Ndjson && !runs {
         return Err(Failure::usage("`--format ndjson` is for `up`, `down` and `redo`", "use `--json`").into());
@@ -40,7 +42,7 @@ pub(crate) async fn run(
     // What only reads ends at the first signal, whatever it waits for: there is nothing to settle.
     if only_reads(&command) {
         let read = cancellation.unless_cancelled(perform(context, command, cancellation)).await;
-        return read.unwrap_or(Ok(Exit::stopped()));
+        return read.unwrap_or_else(|| Ok(Answer::silent(Class::Interrupted)));
     }
     perform(context, command, cancellation).await
 }
@@ -62,7 +64,7 @@ fn only_reads(command: &Command) -> bool {
     )
 }
 
-async fn perform(context: &Context, command: Command, cancellation: &Cancellation) -> anyhow::Result<Exit> {
+async fn perform(context: &Context, command: Command, cancellation: &Cancellation) -> anyhow::Result<Answer> {
     match command {
         Command::Up { targets, options } => {
             let targets = old_words::to_apply(targets, &context.program)?;
@@ -112,24 +114,16 @@ fn connect(context: &Context) -> anyhow::Result<Connected> {
 
 /// Says what was noticed in the environment.
 fn notes(context: &Context) {
+    let mut text = Text::default();
     for note in context.environment.take_notes() {
-        context.output.note(format!("{} {note}", context.output.paint.warn("note")));
+        text.note(format!("{} {note}", context.output.paint.warn("note")));
     }
+    context.output.say(&text);
 }
 
 /// A number of services, in words.
 fn services(n_services: usize) -> String {
     format!("{n_services} {}", if n_services == 1 { "service" } else { "services" })
-}
-
-/// What a step loses for good, if anything.
-fn losses<'c>(connected: &'c Connected, step: &Step) -> Option<&'c str> {
-    let (service, _, _) = connected.deployment.service(&step.id.service)?;
-    let details = service.migration(&step.id.name)?.details();
-    match step.direction {
-        Direction::Apply => details.loses.as_deref(),
-        Direction::Revert => details.loses_on_revert.as_deref(),
-    }
 }
 
 /// The services that were named, each of them known.

@@ -1,47 +1,21 @@
 //! `plan`: what `up` or `down` would do. Reads only.
 
-use migration_coordinator::{Goal, plan as plan_now};
-use migration_plan::{ContractSteps, Direction, Phase, Plan, Selection, Step, UnknownApplied};
-use serde::Serialize;
+use migration_coordinator::{Goal, Survey, plan as plan_now};
+use migration_plan::{ContractSteps, Direction, Plan, Selection, UnknownApplied};
+use migration_report::{Found, PlanReport};
 
-use super::run::HeldBackDocument;
-use super::{connect, losses, services};
-use crate::database::Connected;
-use crate::exit::Exit;
-use crate::output::{Paint, Table, timestamp};
+use super::{connect, services};
+use crate::answer::{Answer, Text};
+use crate::output::{Paint, Table};
 use crate::program::Context;
-use crate::words;
-
-/// What `plan --json` prints.
-#[derive(Serialize)]
-struct Document {
-    schema: &'static str,
-    command: &'static str,
-    steps: Vec<StepDocument>,
-    held_back: Vec<HeldBackDocument>,
-}
-
-/// One step of the plan.
-#[derive(Serialize)]
-struct StepDocument {
-    service: String,
-    migration: String,
-    direction: &'static str,
-    phase: &'static str,
-    transactional: bool,
-    after: Vec<String>,
-    begun: Option<&'static str>,
-    pulled_in_by: Option<String>,
-    loses: Option<String>,
-    ignored_soak: Option<String>,
-}
+use crate::words::OurWords;
 
 pub(super) async fn plan(
     context: &Context,
     selections: Vec<Selection>,
     contract: ContractSteps,
     down: bool,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<Answer> {
     let connected = connect(context)?;
     let goal = if down {
         Goal::Revert { selections }
@@ -55,76 +29,57 @@ pub(super) async fn plan(
         }
     };
     let (survey, plan) = plan_now(&connected.deployment, &goal).await?;
-    if context.output.is_human() {
-        print(context, &connected, &plan, n_services);
-        for facts in survey.services.iter().filter(|facts| plan.services().contains(&&facts.service)) {
-            for twin in &facts.twins {
-                context.output.line(format!(
-                    "{}: empty here, and elsewhere there is {twin}: `up` refuses to make new tables beside it without `--new-beside`",
-                    facts.service
-                ));
-            }
-        }
-    } else {
-        context.output.document(&Document {
-            schema: "migrate/v1",
-            command: "plan",
-            steps: plan.steps().iter().map(|step| StepDocument::of(&connected, step)).collect(),
-            held_back: plan.held_back().iter().map(HeldBackDocument::of).collect(),
-        })?;
-    }
-    Ok(Exit::Done)
+    let report = PlanReport::of(&connected.deployment, &plan, &OurWords);
+    let mut text = text(&report, n_services);
+    twins(&survey, &plan, &mut text);
+    Ok(Answer::of("plan", Found::whole(report), text)?)
 }
 
-fn print(context: &Context, connected: &Connected, plan: &Plan, n_services: usize) {
-    let output = &context.output;
-    if plan.is_empty() {
-        output.line(format!("nothing to do ({} looked at)", services(n_services)));
+/// Says what an earlier system may have left elsewhere.
+fn twins(survey: &Survey, plan: &Plan, text: &mut Text) {
+    for facts in survey.services.iter().filter(|facts| plan.services().contains(&&facts.service)) {
+        for twin in &facts.twins {
+            text.line(format!(
+                "{}: empty here, and elsewhere there is {twin}: `up` refuses to make new tables beside it without `--new-beside`",
+                facts.service
+            ));
+        }
+    }
+}
+
+fn text(report: &PlanReport, n_services: usize) -> Text {
+    let mut text = Text::default();
+    if report.steps.is_empty() {
+        text.line(format!("nothing to do ({} looked at)", services(n_services)));
     }
     let mut table = Table::new(&["", "SERVICE", "MIGRATION", "DOES", "PHASE", "HOW", "NOTES"])
         .right(&[""])
         .spared(&["NOTES", "HOW", "DOES"]);
-    for (number, step) in plan.steps().iter().enumerate() {
-        let step = StepDocument::of(connected, step);
+    for (number, step) in (1..).zip(&report.steps) {
         let mut notes: Vec<String> = step.after.iter().map(|id| format!("after {id}")).collect();
-        notes.extend(plan.steps()[number].begun.map(|_| "stopped midway before".to_owned()));
+        notes.extend(step.begun.map(|_| "stopped midway before".to_owned()));
         notes.extend(step.pulled_in_by.iter().map(|id| format!("needed by {id}")));
         notes.extend(step.ignored_soak.iter().map(|until| format!("soaks until {until}, which is ignored")));
+        let how = if step.transactional { "one transaction" } else { "resumable steps" };
         table.painted(vec![
-            ((number + 1).to_string(), Some(Paint::faint)),
-            (step.service, None),
-            (step.migration, None),
-            (step.direction.to_owned(), None),
-            (step.phase.to_owned(), None),
-            (if step.transactional { "one transaction" } else { "resumable steps" }.to_owned(), None),
+            (number.to_string(), Some(Paint::faint)),
+            (step.service.clone(), None),
+            (step.migration.clone(), None),
+            (step.direction.to_string(), None),
+            (step.phase.to_string(), None),
+            (how.to_owned(), None),
             (notes.join(", "), Some(Paint::faint)),
         ]);
     }
-    output.table(&table);
-    for step in plan.steps() {
-        if let Some(what) = losses(connected, step) {
+    text.table(table);
+    for step in &report.steps {
+        if let Some(what) = &step.loses {
             let doing = if step.direction == Direction::Apply { "applying" } else { "reverting" };
-            output.line(format!("{doing} `{}` loses for good: {what}", step.id));
+            text.line(format!("{doing} `{}:{}` loses for good: {what}", step.service, step.migration));
         }
     }
-    for held in plan.held_back() {
-        output.line(format!("`{}` is held back: {}", held.id, words::reason(&held.reason)));
+    for held in &report.held_back {
+        text.line(format!("`{}:{}` is held back: {}", held.service, held.migration, held.reason));
     }
-}
-
-impl StepDocument {
-    fn of(connected: &Connected, step: &Step) -> Self {
-        Self {
-            service: step.id.service.to_string(),
-            migration: step.id.name.to_string(),
-            direction: step.direction.as_str(),
-            phase: if step.phase == Phase::Expand { "expand" } else { "contract" },
-            transactional: step.transactional,
-            after: step.after.iter().map(ToString::to_string).collect(),
-            begun: step.begun.map(Direction::as_str),
-            pulled_in_by: step.pulled_in_by.as_ref().map(ToString::to_string),
-            loses: losses(connected, step).map(str::to_owned),
-            ignored_soak: step.ignored_soak.map(timestamp),
-        }
-    }
+    text
 }

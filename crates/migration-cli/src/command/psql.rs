@@ -6,13 +6,15 @@ use std::process::Command;
 
 use migration_kit::{Service, quote_identifier};
 use migration_plan::Catalog;
+use migration_report::Class;
 
 use super::{known, notes};
+use crate::answer::Answer;
 use crate::database;
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::program::Context;
 
-pub(super) fn psql(context: &Context, service: &str, arguments: &[String]) -> anyhow::Result<Exit> {
+pub(super) fn psql(context: &Context, service: &str, arguments: &[String]) -> anyhow::Result<Answer> {
     let services = context.program.services()?;
     let name = known(&Catalog::new(services.iter().map(Service::known).collect())?, service)?;
     let service =
@@ -40,9 +42,9 @@ pub(super) fn psql(context: &Context, service: &str, arguments: &[String]) -> an
             "install PostgreSQL's client programs",
         )
     })?;
-    match (status.code(), status.signal()) {
-        (Some(0), _) => Ok(Exit::Done),
-        (_, Some(_)) => Ok(Exit::Interrupted),
-        _ => Ok(Exit::Failed),
-    }
+    Ok(Answer::silent(match (status.code(), status.signal()) {
+        (Some(0), _) => Class::Done,
+        (_, Some(_)) => Class::Interrupted,
+        _ => Class::Failed,
+    }))
 }

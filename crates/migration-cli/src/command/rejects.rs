@@ -2,94 +2,72 @@
 
 use migration_coordinator::{reject_counts, rejected};
 use migration_kit::rejects::{Reject, RejectCount};
-use serde::Serialize;
+use migration_report::{Found, Rejects};
 
 use super::{connect, name};
-use crate::exit::Exit;
+use crate::answer::{Answer, Text};
 use crate::output::Table;
 use crate::program::Context;
 
 /// Longest value that is shown in a table cell, in characters.
 const CELL: usize = 60;
 
-/// What `rejects --json` prints.
-#[derive(Serialize)]
-struct Document {
-    schema: &'static str,
-    command: &'static str,
-    service: String,
-    n_rejects: u64,
-    counts: Vec<RejectCount>,
-    rejects: Vec<Reject>,
-}
-
 pub(super) async fn rejects(
     context: &Context,
     service: &str,
     count: bool,
     limit: u64,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<Answer> {
     let connected = connect(context)?;
     let service = name(&connected, service)?;
     let counts = reject_counts(&connected.deployment, &service).await?;
-    let n_all: u64 = counts.iter().map(|count| count.n_rejects).sum();
-    let rejects = if count { Vec::new() } else { rejected(&connected.deployment, &service, limit).await? };
-    if !context.output.is_human() {
-        let service = service.to_string();
-        context.output.document(&Document {
-            schema: "migrate/v1",
-            command: "rejects",
-            service,
-            n_rejects: n_all,
-            counts,
-            rejects,
-        })?;
-    } else if counts.is_empty() {
-        context.output.line(format!("`{service}` has rejected nothing"));
+    let listed = if count { Vec::new() } else { rejected(&connected.deployment, &service, limit).await? };
+    let rejects = Rejects::of(&service, counts, listed);
+    let mut text = Text::default();
+    if rejects.counts.is_empty() {
+        text.line(format!("`{service}` has rejected nothing"));
     } else if count {
-        print_counts(context, counts);
+        text.table(table_of_counts(&rejects.counts));
     } else {
-        let n_shown = rejects.len() as u64;
-        print_rejects(context, rejects);
+        text.table(table_of_rejects(&rejects.rejects));
+        let (n_shown, n_all) = (rejects.rejects.len() as u64, rejects.n_rejects);
         if n_shown < n_all {
-            context
-                .output
-                .note(format!("{n_shown} of {n_all} entries; `--limit` shows more, `--count` counts them"));
+            text.note(format!("{n_shown} of {n_all} entries; `--limit` shows more, `--count` counts them"));
         }
     }
-    Ok(Exit::Done)
+    Ok(Answer::of("rejects", Found::whole(rejects), text)?)
 }
 
-fn print_counts(context: &Context, counts: Vec<RejectCount>) {
+fn table_of_counts(counts: &[RejectCount]) -> Table {
     let mut table = Table::new(&["ENTRIES", "TABLE", "FIELD", "REASON", "MIGRATION"])
         .right(&["ENTRIES"])
         .spared(&["MIGRATION"]);
     for count in counts {
         table.row([
             count.n_rejects.to_string(),
-            count.table,
+            count.table.clone(),
             field(&count.field, count.moved),
-            count.reason,
-            count.migration,
+            count.reason.clone(),
+            count.migration.clone(),
         ]);
     }
-    context.output.table(&table);
+    table
 }
 
-fn print_rejects(context: &Context, rejects: Vec<Reject>) {
+fn table_of_rejects(rejects: &[Reject]) -> Table {
     let mut table =
         Table::new(&["TABLE", "KEY", "FIELD", "VALUE", "REASON", "MIGRATION"]).spared(&["MIGRATION"]);
     for reject in rejects {
         table.row([
-            reject.table,
+            reject.table.clone(),
             cell(&reject.key.to_string()),
             field(&reject.field, reject.moved),
             cell(reject.value.as_deref().unwrap_or("–")),
-            reject.reason,
-            reject.migration,
+            reject.reason.clone(),
+            reject.migration.clone(),
         ]);
     }
-    context.output.table(&table);
+    table
 }
 
 /// A reject without a field is about the whole row; one that was moved stands only in the reject table.

@@ -3,78 +3,60 @@
 use std::time::Duration;
 
 use migration_coordinator::{Cancellation, reclaim, table_sizes};
-use migration_kit::space::TableSize;
-use serde::Serialize;
+use migration_report::{Found, Space, TableReport};
 
 use super::{connect, name};
-use crate::exit::Exit;
+use crate::answer::{Answer, Text};
 use crate::output::Table;
 use crate::program::Context;
 
 /// How long to wait for another run's migration lock.
 const WAIT: Duration = Duration::from_secs(60);
 
-/// What `space --json` prints.
-#[derive(Serialize)]
-struct Document {
-    schema: &'static str,
-    command: &'static str,
-    service: String,
-    tables: Vec<TableDocument>,
-}
-
-/// One table; `before` only where space was given back.
-#[derive(Serialize)]
-struct TableDocument {
-    table: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<TableSize>,
-    size: TableSize,
-}
-
 pub(super) async fn space(
     context: &Context,
     service: &str,
     table: Option<&str>,
     cancellation: &Cancellation,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<Answer> {
     let connected = connect(context)?;
     let service = name(&connected, service)?;
+    let note = context.output.paint.warn("note");
+    let mut text = Text::default();
     let tables = match table {
         Some(table) => {
-            context.output.note(format!(
-                "{}  rewriting `{table}` under an ACCESS EXCLUSIVE lock: nobody reads or writes it until it is done",
-                context.output.paint.warn("note")
+            let mut before = Text::default();
+            before.note(format!(
+                "{note}  rewriting `{table}` under an ACCESS EXCLUSIVE lock: nobody reads or writes it until it is done"
             ));
+            context.output.say(&before);
             let (before, size) = reclaim(&connected.deployment, &service, table, WAIT, cancellation).await?;
             if size.n_dead_rows > 0 {
-                context.output.note(format!(
-                    "{}  {} removed rows still take their space: a transaction may see them; try again when it is over",
-                    context.output.paint.warn("note"),
+                text.note(format!(
+                    "{note}  {} removed rows still take their space: a transaction may see them; try again when it is over",
                     size.n_dead_rows
                 ));
             }
-            vec![TableDocument { table: table.to_owned(), before: Some(before), size }]
+            vec![TableReport { table: table.to_owned(), before: Some(before), size }]
         }
         None => table_sizes(&connected.deployment, &service)
             .await?
             .into_iter()
-            .map(|(table, size)| TableDocument { table, before: None, size })
+            .map(|(table, size)| TableReport { table, before: None, size })
             .collect(),
     };
-    if context.output.is_human() {
-        print(context, &tables);
-    } else {
-        let service = service.to_string();
-        context.output.document(&Document { schema: "migrate/v1", command: "space", service, tables })?;
+    if tables.is_empty() {
+        text.line("the service has no tables yet");
     }
-    Ok(Exit::Done)
+    text.table(sizes(&tables));
+    let space = Space { service: service.to_string(), tables };
+    Ok(Answer::of("space", Found::whole(space), text)?)
 }
 
-fn print(context: &Context, tables: &[TableDocument]) {
+fn sizes(tables: &[TableReport]) -> Table {
     let mut table = Table::new(&["TABLE", "TOTAL", "ROWS", "INDEXES", "LONG VALUES", "DEAD ROWS", "BEFORE"])
         .right(&["TOTAL", "ROWS", "INDEXES", "LONG VALUES", "DEAD ROWS", "BEFORE"]);
-    for TableDocument { table: name, before, size } in tables {
+    for TableReport { table: name, before, size } in tables {
         table.row([
             name.clone(),
             bytes(size.total_bytes),
@@ -85,10 +67,7 @@ fn print(context: &Context, tables: &[TableDocument]) {
             before.map_or_else(String::new, |before| bytes(before.total_bytes)),
         ]);
     }
-    if table.is_empty() {
-        context.output.line("the service has no tables yet");
-    }
-    context.output.table(&table);
+    table
 }
 
 /// Bytes as people read them, in powers of 1024 as PostgreSQL's `pg_size_pretty`.

@@ -5,9 +5,12 @@ use std::time::Duration;
 use migration_coordinator::{Cancellation, under_lock};
 use migration_kit::Service;
 use migration_plan::Catalog;
+use migration_report::{Class, Found};
+use serde::Serialize;
 
 use super::{connect, known, name};
-use crate::exit::{Exit, Failure};
+use crate::answer::{Answer, Body, Text};
+use crate::exit::Failure;
 use crate::output::Table;
 use crate::program::{Context, Task, TaskContext};
 
@@ -18,11 +21,10 @@ pub(super) async fn task(
     context: &Context,
     words: Vec<String>,
     cancellation: &Cancellation,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<Answer> {
     let mut words = words.into_iter();
     let (Some(service), Some(task)) = (words.next(), words.next()) else {
-        list(context);
-        return Ok(Exit::Done);
+        return list(context);
     };
     let services = context.program.services()?;
     known(&Catalog::new(services.iter().map(Service::known).collect())?, &service)?;
@@ -42,7 +44,7 @@ pub(super) async fn task(
         Err(error) => {
             // A closed pipe is the reader's choice.
             drop(error.print());
-            return Ok(if error.use_stderr() { Exit::Usage } else { Exit::Done });
+            return Ok(Answer::silent(if error.use_stderr() { Class::Usage } else { Class::Done }));
         }
     };
     run(context, found, arguments, cancellation).await
@@ -53,32 +55,45 @@ async fn run(
     task: &Task,
     arguments: clap::ArgMatches,
     cancellation: &Cancellation,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<Answer> {
     let connected = connect(context)?;
     let service = name(&connected, task.service)?;
     let work = |db| (task.run)(TaskContext { arguments, db });
     let done = under_lock(&connected.deployment, &service, WAIT, cancellation, work).await??;
-    if context.output.is_human() {
-        let message = done.get("message").and_then(|message| message.as_str());
-        for line in message.map_or_else(|| done.to_string(), str::to_owned).lines() {
-            context.output.line(line);
-        }
-    } else {
-        context.output.document(&done)?;
-    }
-    Ok(Exit::Done)
+    let message = done.get("message").and_then(|message| message.as_str());
+    let mut text = Text::default();
+    message.map_or_else(|| done.to_string(), str::to_owned).lines().for_each(|line| text.line(line));
+    Ok(Answer { text: Some(text), body: Body::Task(done), ..Answer::silent(Class::Done) })
 }
 
-fn list(context: &Context) {
+fn list(context: &Context) -> anyhow::Result<Answer> {
+    let mut text = Text::default();
+    let mut tasks = Vec::new();
     if context.program.tasks.is_empty() {
-        context.output.line("no service has tasks");
-        return;
+        text.line("no service has tasks");
     }
     let mut table = Table::new(&["SERVICE", "TASK", "WHAT IT DOES"]);
     for task in &context.program.tasks {
         let command = (task.command)();
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        table.row([task.service.to_owned(), command.get_name().to_owned(), about]);
+        let (service, name) = (task.service.to_owned(), command.get_name().to_owned());
+        table.row([service.clone(), name.clone(), about.clone()]);
+        tasks.push(TaskReport { service, name, about });
     }
-    context.output.table(&table);
+    text.table(table);
+    Ok(Answer::of("task", Found::whole(Tasks { tasks }), text)?)
+}
+
+/// The tasks that there are.
+#[derive(Serialize)]
+struct Tasks {
+    tasks: Vec<TaskReport>,
+}
+
+/// A task of a service.
+#[derive(Serialize)]
+struct TaskReport {
+    service: String,
+    name: String,
+    about: String,
 }

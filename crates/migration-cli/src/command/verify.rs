@@ -1,90 +1,47 @@
 //! `verify`: whether everything that applied migrations promised still holds. Reads only.
 
-use migration_coordinator::{CheckResult, Scope, ServiceVerification, verify as verify_now};
-use serde::Serialize;
+use migration_coordinator::{CheckResult, Scope, verify as verify_now};
+use migration_report::{ServiceChecks, Verifications};
 
 use super::locks::held;
 use super::{connect, names, services};
-use crate::exit::Exit;
-use crate::output::error;
+use crate::answer::{Answer, Text};
+use crate::output::Paint;
 use crate::program::Context;
+use crate::words::OurWords;
 
-/// What `verify --json` prints.
-#[derive(Serialize)]
-struct Document {
-    schema: &'static str,
-    command: &'static str,
-    ok: bool,
-    exit_code: u8,
-    services: Vec<ServiceDocument>,
-}
-
-/// What verifying one service found.
-#[derive(Serialize)]
-struct ServiceDocument {
-    service: String,
-    checks: Vec<CheckResult>,
-    unknown: Vec<String>,
-    begun: Vec<String>,
-    running: bool,
-    error: Option<error::Told>,
-}
-
-pub(super) async fn verify(context: &Context, services: &[String]) -> anyhow::Result<Exit> {
+pub(super) async fn verify(context: &Context, services: &[String]) -> anyhow::Result<Answer> {
     let connected = connect(context)?;
     let chosen = names(&connected, services)?;
-    let verifications = verify_now(&connected.deployment, &chosen, Scope::Everything).await;
-    let exit = Exit::worst(verifications.iter().map(exit));
-    if context.output.is_human() {
-        for verification in &verifications {
-            print(context, verification);
-        }
-        print_sum(context, &verifications, exit);
-    } else {
-        let services = verifications.into_iter().map(|verification| ServiceDocument {
-            service: verification.service.to_string(),
-            unknown: verification.unknown.iter().map(ToString::to_string).collect(),
-            begun: verification.begun.iter().map(ToString::to_string).collect(),
-            running: verification.holder.is_some(),
-            error: verification.results.as_ref().err().map(|error| error::tell(error.as_ref())),
-            checks: verification.results.unwrap_or_default(),
-        });
-        context.output.document(&Document {
-            schema: "migrate/v1",
-            command: "verify",
-            ok: exit == Exit::Done,
-            exit_code: exit.code(),
-            services: services.collect(),
-        })?;
+    let verified = verify_now(&connected.deployment, &chosen, Scope::Everything).await;
+    let found = Verifications::of(verified, &OurWords);
+    let paint = context.output.paint;
+    let mut text = Text::default();
+    for service in &found.body.services {
+        of_service(service, paint, &mut text);
     }
-    Ok(exit)
-}
-
-fn exit(verification: &ServiceVerification) -> Exit {
-    match &verification.results {
-        Err(error) => Exit::of_survey(error),
-        Ok(results) if results.iter().any(|result| !result.answered) => Exit::Connection,
-        Ok(_) if !verification.unknown.is_empty() => Exit::Integrity,
-        Ok(results) if results.iter().any(|result| !result.holds) => Exit::Integrity,
-        Ok(_) => Exit::Done,
-    }
+    found.errors.iter().cloned().for_each(|error| text.error(error));
+    let sum = sum(&found.body.services);
+    let is_good = found.class.is_ok() && found.body.services.iter().any(|service| n_checks(service) > 0);
+    text.line(if is_good { paint.strong(&sum) } else { sum });
+    Ok(Answer::of("verify", found, text)?)
 }
 
 /// Checks that are to answer yes or no; a report always holds.
-fn n_checks(results: &[CheckResult]) -> usize {
-    results.iter().filter(|result| !result.report).count()
+fn n_checks(service: &ServiceChecks) -> usize {
+    service.checks.iter().filter(|check| !check.report).count()
 }
 
-fn print(context: &Context, verification: &ServiceVerification) {
-    let (output, paint) = (&context.output, context.output.paint);
+fn of_service(verification: &ServiceChecks, paint: Paint, text: &mut Text) {
     let service = &verification.service;
-    let Ok(results) = &verification.results else {
-        output.line(format!("{service:<14}{}", paint.bad("could not be read")));
+    if verification.error.is_some() {
+        text.line(format!("{service:<14}{}", paint.bad("could not be read")));
         return;
-    };
+    }
+    let results: &[CheckResult] = &verification.checks;
     let n_unanswered = results.iter().filter(|result| !result.answered).count();
     let n_failed = results.iter().filter(|result| !result.holds).count() - n_unanswered;
-    let n_checks = n_checks(results);
+    let n_checks = n_checks(verification);
     let verdict = match (n_failed, n_unanswered) {
         _ if verification.n_migrations == 0 => paint.faint("no applied migration to check"),
         (0, 0) if n_checks == 0 => {
@@ -97,10 +54,10 @@ fn print(context: &Context, verification: &ServiceVerification) {
             paint.bad(&format!("{failed} of {n_checks} checks do not hold, {unknown} could not be asked"))
         }
     };
-    output.line(format!("{service:<14}{verdict}"));
+    text.line(format!("{service:<14}{verdict}"));
     for result in results {
         if !result.holds {
-            output.line(format!(
+            text.line(format!(
                 "  {} {}: {} ({})",
                 paint.bad(if result.answered { "✗" } else { "?" }),
                 result.says,
@@ -108,37 +65,31 @@ fn print(context: &Context, verification: &ServiceVerification) {
                 result.migration
             ));
         } else if result.report {
-            output.line(format!("  {} {}: {}", paint.faint("·"), result.says, result.found));
+            text.line(format!("  {} {}: {}", paint.faint("·"), result.says, result.found));
         }
     }
     if let Some(holder) = &verification.holder {
         let line = format!("{}: what it has not finished may not hold yet", held(holder));
-        output.line(format!("  {} {line}", paint.warn("·")));
+        text.line(format!("  {} {line}", paint.warn("·")));
     }
     for name in verification.begun.iter().filter(|_| verification.holder.is_none()) {
         let line = format!("`{name}` was begun and not finished: what it changes may not hold until it is");
-        output.line(format!("  {} {line}", paint.warn("·")));
+        text.line(format!("  {} {line}", paint.warn("·")));
     }
     for name in &verification.unknown {
-        output.line(format!("  {} not checked: `{name}` is applied and not known here", paint.bad("?")));
+        text.line(format!("  {} not checked: `{name}` is applied and not known here", paint.bad("?")));
     }
 }
 
-/// Says what was looked at. Only a look at everything that was asked for is a good one.
-fn print_sum(context: &Context, verifications: &[ServiceVerification], exit: Exit) {
-    let (output, paint) = (&context.output, context.output.paint);
-    let looked_at = verifications.iter().filter_map(|v| v.results.as_ref().ok()).map(|r| n_checks(r));
-    let (n_checks, n_services) =
-        looked_at.filter(|n| *n > 0).fold((0, 0), |(checks, services), n| (checks + n, services + 1));
-    let unread: Vec<_> = verifications.iter().filter_map(|v| v.results.as_ref().err()).collect();
-    error::write_each(unread.iter().map(AsRef::as_ref), output);
+/// What was looked at. Only a look at everything that was asked for is a good one.
+fn sum(verified: &[ServiceChecks]) -> String {
+    let (unread, read): (Vec<_>, Vec<_>) = verified.iter().partition(|service| service.error.is_some());
+    let looked_at = read.into_iter().map(n_checks).filter(|n_checks| *n_checks > 0);
+    let (n_checks, n_services) = looked_at.fold((0, 0), |(checks, services), n| (checks + n, services + 1));
     let services = services(n_services);
-    let line = match (n_checks, unread.len()) {
+    match (n_checks, unread.len()) {
         (0, 0) => "nothing was checked".to_owned(),
         (_, 0) => format!("{n_checks} checks of {services}"),
-        (_, n_unread) => {
-            format!("{n_checks} checks of {services}; {n_unread} could not be read")
-        }
-    };
-    output.line(if exit == Exit::Done && n_checks > 0 { paint.strong(&line) } else { line });
+        (_, n_unread) => format!("{n_checks} checks of {services}; {n_unread} could not be read"),
+    }
 }

@@ -1,7 +1,7 @@
 //! What people and machines see: lines, tables and bars for the former, JSON for the latter.
 
 mod clock;
-pub(crate) mod error;
+mod error;
 mod fields;
 mod human;
 mod ndjson;
@@ -13,13 +13,14 @@ mod text;
 use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
 
-use serde::Serialize;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::answer::{Answer, Body, Part, Text};
 use crate::arguments::Format;
+use crate::exit::Exit;
 
-pub(crate) use clock::{duration, timestamp};
+pub(crate) use clock::duration;
 pub(crate) use style::Paint;
 pub(crate) use table::Table;
 pub(crate) use terminal::Terminal;
@@ -39,37 +40,69 @@ impl Output {
         Self { format, paint: Paint::new(terminal.ascii), quiet, width: Arc::default(), terminal }
     }
 
-    /// A line of data, for people.
-    pub(crate) fn line(&self, text: impl AsRef<str>) {
-        self.raw(self.paint.line(text.as_ref(), self.terminal.stdout_coloured));
+    /// Prints an answer in the format that was asked for, and gives the exit that it stands for. The only place that does.
+    pub(crate) fn answer(&self, answer: Answer) -> Exit {
+        let exit = Exit::from(answer.class);
+        if self.format == Format::Ndjson {
+            // It fails where events are shown already.
+            drop(self.follow());
+            answer.errors.iter().for_each(error::event);
+            error::ended(exit);
+            return exit;
+        }
+        match answer.text {
+            Some(text) if self.is_human() || matches!(answer.body, Body::Text) => self.print(&text),
+            _ => match answer.document(exit.code()) {
+                Ok(document) => self.raw(&format!("{}\n", text::safe_json(&format!("{document:#}")))),
+                Err(error) => wrote(Err(error.into())),
+            },
+        }
+        exit
     }
 
-    /// A table of data, for people.
-    pub(crate) fn table(&self, table: &Table) {
-        for line in table.lines(self.paint, self.terminal.width) {
-            self.line(line);
+    /// Says something to people before the answer is there.
+    pub(crate) fn say(&self, text: &Text) {
+        if self.is_human() {
+            self.print(text);
         }
     }
 
+    fn print(&self, text: &Text) {
+        for part in &text.parts {
+            match part {
+                Part::Line(line) => self.line(line),
+                Part::Table(table) => {
+                    for line in table.lines(self.paint, self.terminal.width) {
+                        self.line(line);
+                    }
+                }
+                Part::Raw(text) => self.raw(text),
+                Part::Note(line) => self.note(line),
+                Part::Error(diagnostic) => {
+                    for line in error::lines(diagnostic, self.paint) {
+                        self.aside(&line);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A line of data, for people.
+    fn line(&self, text: impl AsRef<str>) {
+        self.raw(&self.paint.line(text.as_ref(), self.terminal.stdout_coloured));
+    }
+
     /// A line beside the data, for people; left out with `--quiet`.
-    pub(crate) fn note(&self, text: impl AsRef<str>) {
+    fn note(&self, text: impl AsRef<str>) {
         if !self.quiet {
             self.aside(text.as_ref());
         }
     }
 
-    /// The one document of `--json`.
-    pub(crate) fn document(&self, document: &impl Serialize) -> anyhow::Result<()> {
-        let json = text::safe_json(&serde_json::to_string_pretty(document)?);
-        self.raw(format!("{json}\n"));
-        Ok(())
-    }
-
-    /// Text for a program, as it is: scripts and drawings.
     #[expect(clippy::unused_self, reason = "output goes through this type")]
-    pub(crate) fn raw(&self, text: impl AsRef<str>) {
+    fn raw(&self, text: &str) {
         let mut stdout = io::stdout().lock();
-        wrote(stdout.write_all(text.as_ref().as_bytes()).and_then(|()| stdout.flush()));
+        wrote(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
     }
 
     pub(crate) fn is_human(&self) -> bool {

@@ -4,11 +4,11 @@ use std::io::Write;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use migration_report::timestamp;
 use serde_json::{Map, Value};
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-use super::clock::timestamp;
 use super::fields::{Fields, TARGET};
 use super::text::safe_json;
 

@@ -53,11 +53,6 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// Whether it has no row.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// Its lines, header first, without columns in which no row has text; none if there is no row.
     pub(super) fn lines(&self, paint: Paint, width: Option<usize>) -> Vec<String> {
         if self.rows.is_empty() {

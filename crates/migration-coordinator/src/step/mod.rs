@@ -376,11 +376,10 @@ impl Worker<'_> {
             Direction::Revert => details.loses_on_revert.is_some(),
         };
         let agreed = [
-            (loses && self.context.allow_data_loss, "--allow-data-loss"),
-            (step.ignored_soak.is_some(), "--ignore-soak"),
+            (loses && self.context.allow_data_loss, "data_loss"),
+            (step.ignored_soak.is_some(), "ignored_soak"),
         ];
-        let agreed: Vec<&str> =
-            agreed.iter().filter(|(given, _)| *given).map(|(_, option)| *option).collect();
+        let agreed: Vec<&str> = agreed.iter().filter(|(given, _)| *given).map(|(_, what)| *what).collect();
         if agreed.is_empty() { None } else { Some(agreed.join(" ")) }
     }
 

@@ -1,0 +1,88 @@
+//! What people are told of one service that the table has no column for.
+
+use migration_plan::{Direction, ServiceState};
+use migration_report::{ExternalReport, ServiceReport};
+
+use crate::command::locks;
+
+/// How many migrations of one kind are named to people; JSON has all.
+const SHOWN: usize = 10;
+
+/// What the table has no column for.
+pub(super) fn remarks(service: &ServiceReport) -> Vec<String> {
+    let mut remarks = Vec::new();
+    remarks.extend(
+        service
+            .held_back
+            .iter()
+            .flatten()
+            .map(|held| format!("`{}` is held back: {}", held.migration, held.reason)),
+    );
+    let list = |names: &[String]| {
+        let shown: Vec<_> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+        match names.len().saturating_sub(SHOWN) {
+            0 => shown.join(", "),
+            n_more => format!("{} and {n_more} more", shown.join(", ")),
+        }
+    };
+    for (what, names) in [
+        ("applied, and missing in this build", &service.missing),
+        ("applied, and newer than this build", &service.ahead),
+        ("edited after it was applied", &service.edited),
+        ("pending, and older than what is applied", &service.out_of_order),
+    ] {
+        if let Some(names) = names.as_deref().filter(|names| !names.is_empty()) {
+            remarks.push(format!("{what}: {}", list(names)));
+        }
+    }
+    remarks.extend(service.renamed.iter().flatten().map(|renamed| {
+        format!("`{}` is applied, and is called `{}` in this build", renamed.applied, renamed.pending)
+    }));
+    remarks.extend(service.stopped_midway.iter().flatten().map(|begun| {
+        let doing = if begun.direction == Direction::Apply { "applied" } else { "reverted" };
+        format!(
+            "`{}` stopped midway while it was {doing}: `up {service}` applies it, `down {service}@-1` reverts it",
+            begun.migration,
+            service = service.name
+        )
+    }));
+    if let Some(holder) = &service.lock {
+        remarks.push(locks::held(holder));
+    }
+    remarks.extend(service.elsewhere.iter().map(|twin| {
+        format!("empty here, and elsewhere there is {}: `up` refuses to make new tables beside it without `--new-beside`", twin.shown)
+    }));
+    if let Some(broken) = service.broken.as_deref().filter(|broken| !broken.is_empty()) {
+        let more = match broken.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            n_more => format!("; and {n_more} more"),
+        };
+        let shown = broken[..broken.len().min(SHOWN)].join("; ");
+        remarks.push(format!("no longer as applied migrations left it: {shown}{more}"));
+        remarks.push(format!(
+            "`verify {}` shows what was found; to take migrations back, use `down`",
+            service.name
+        ));
+    }
+    remarks.extend(absent(&service.externals));
+    if service.state != ServiceState::Unreachable && service.applied.is_some() && service.error.is_some() {
+        remarks.push("whether a migration was edited or stopped midway is not known".to_owned());
+    }
+    remarks
+}
+
+/// The tables of others that are not there, a line for each owner.
+fn absent(externals: &[ExternalReport]) -> Vec<String> {
+    let mut owners: Vec<(&str, Vec<String>)> = Vec::new();
+    for external in externals.iter().filter(|external| external.present == Some(false)) {
+        let table = format!("`{}`", external.table);
+        match owners.iter_mut().find(|(owner, _)| *owner == external.owner) {
+            Some((_, tables)) => tables.push(table),
+            None => owners.push((&external.owner, vec![table])),
+        }
+    }
+    owners
+        .into_iter()
+        .map(|(owner, tables)| format!("tables of {owner} that are not there: {}", tables.join(", ")))
+        .collect()
+}

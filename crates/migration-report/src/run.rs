@@ -1,0 +1,99 @@
+//! What a run did.
+
+use std::time::Duration;
+
+use migration_coordinator::{Report, RunError, StepError};
+use migration_plan::Direction;
+use serde::Serialize;
+
+use crate::{DatabaseReport, Diagnostic, Found, HeldBackReport, Words, each_once, text};
+
+/// What a run did.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunReport {
+    /// The first database.
+    pub database: Option<DatabaseReport>,
+    /// Migrations in the order in which they were done.
+    pub done: Vec<DoneReport>,
+    /// Pending migrations that were left out.
+    pub held_back: Vec<HeldBackReport>,
+    /// How long it took, in milliseconds.
+    pub elapsed_ms: u64,
+}
+
+/// A migration that was applied or reverted.
+#[derive(Debug, Clone, Serialize)]
+pub struct DoneReport {
+    /// The service.
+    pub service: String,
+    /// The migration.
+    pub migration: String,
+    /// Apply or revert.
+    #[serde(serialize_with = "text::shown")]
+    pub direction: Direction,
+    /// How long it took, in milliseconds.
+    pub elapsed_ms: u64,
+    /// Whether another tool had done it meanwhile.
+    pub already: bool,
+}
+
+impl RunReport {
+    /// What a run did in these databases, the first of which is named.
+    #[must_use]
+    pub fn of(database: Option<DatabaseReport>, report: &Report, words: &dyn Words) -> Found<Self> {
+        let done = report.done.iter().map(|done| DoneReport {
+            service: done.id.service.to_string(),
+            migration: done.id.name.to_string(),
+            direction: done.direction,
+            elapsed_ms: milliseconds(done.elapsed),
+            already: done.already,
+        });
+        let body = Self {
+            database,
+            done: done.collect(),
+            held_back: HeldBackReport::all(&report.held_back, words),
+            elapsed_ms: milliseconds(report.elapsed),
+        };
+        let failures = report.failures.iter().map(|failure| Diagnostic::of(failure, words));
+        Found::despite(each_once(failures), body)
+    }
+}
+
+impl Diagnostic {
+    /// What went wrong in a run, for people: an interruption once, however many services it stopped.
+    #[must_use]
+    pub fn of_failures(failures: &[RunError], words: &dyn Words) -> Vec<Self> {
+        const SHOWN: usize = 5;
+        let is_interruption = |failure: &&RunError| {
+            matches!(failure, RunError::Interrupted | RunError::Step(StepError::Interrupted { .. }))
+        };
+        let (interruptions, others): (Vec<&RunError>, Vec<&RunError>) =
+            failures.iter().partition(is_interruption);
+        let mut all = each_once(others.into_iter().map(|failure| Self::of(failure, words)));
+        let stopped: Vec<String> = interruptions
+            .iter()
+            .filter_map(|failure| match failure {
+                RunError::Step(StepError::Interrupted { id, .. }) => Some(format!("`{id}`")),
+                _ => None,
+            })
+            .collect();
+        match (&interruptions[..], stopped.len()) {
+            ([], _) => {}
+            ([only], 1) => all.push(Self::of(*only, words)),
+            (_, n) => {
+                let mut diagnostic = Self::of(&RunError::Interrupted, words);
+                if n > 0 {
+                    let more = if n > SHOWN { format!(" and {} more", n - SHOWN) } else { String::new() };
+                    let shown = stopped[..n.min(SHOWN)].join(", ");
+                    diagnostic.message = format!("{}; stopped: {shown}{more}", diagnostic.message);
+                }
+                all.push(diagnostic);
+            }
+        }
+        all
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
