@@ -101,6 +101,36 @@ fn an_address_from_dotenv_that_does_not_work_is_said_to_be_from_there() {
 }
 
 #[test]
+fn a_variable_whose_name_is_nearly_one_of_ours_is_pointed_out() {
+    const NOTES: [(&str, &str); 6] = [
+        ("MIGRATE_EMBEDED", "; did you mean `MIGRATE_EMBEDDED`?"),
+        ("MIGRATE_QUICKLY", ", and has no effect"),
+        ("DATABASE_URI", "; did you mean `DATABASE_URL`?"),
+        ("CHAT_DATABSE_URL", "; did you mean `CHAT_DATABASE_URL`?"),
+        ("CHAT_DATABASE_SCHEME", "; did you mean `CHAT_DATABASE_SCHEMA`?"),
+        ("ASSESSMENT_DATABASE_URL", "; did you mean `ASSESSMENTS_DATABASE_URL`?"),
+    ];
+    let lab = Lab::empty();
+    for (name, end) in NOTES {
+        let ran = run(lab
+            .command(&["status"])
+            .env_remove("DATABASE_URL")
+            .env("MIGRATE_EMBEDDED", "never")
+            .env(name, "x"));
+        // One that is set under its right name was not misspelt.
+        let expected = format!("`{name}` from the environment is not a variable of this program{end}");
+        let stderr = ran.exits(2).stderr;
+        assert_eq!(stderr.contains(&expected), name != "MIGRATE_EMBEDED", "{stderr}");
+    }
+    lab.directory.write(
+        ".env",
+        "MIGRATE_EMBEDED=never\nDATABASE_URI=here\nAPP_DATABASE_URL=there\nBAG_DATABASE_URL=x\n",
+    );
+    let shown = lab.migrate(&["status", "--no-embedded"]).exits(0).shown();
+    assert_snapshot!(shown.lines().filter(|line| line.starts_with("note")).collect::<Vec<_>>().join("\n"), @"note `MIGRATE_EMBEDED` from `[directory]/.env`, line 1, is not a variable of this program; did you mean `MIGRATE_EMBEDDED`?");
+}
+
+#[test]
 fn a_dotenv_that_cannot_be_read_is_refused_where_it_could_say_something() {
     let lab = Lab::empty();
     std::os::unix::fs::symlink("nowhere", lab.directory.path().join(".env")).unwrap();

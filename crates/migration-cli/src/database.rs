@@ -44,6 +44,7 @@ pub(crate) fn connect(
     services: Vec<Service>,
     embedded: Embedded,
 ) -> anyhow::Result<Connected> {
+    environment.note_misspelt(&services.iter().map(Service::name).collect::<Vec<_>>());
     let mut cluster = None;
     let mut placements = Vec::with_capacity(services.len());
     for service in services {
@@ -81,6 +82,7 @@ pub(crate) fn address(
     service: &Service,
     embedded: Embedded,
 ) -> anyhow::Result<(DatabaseUrl, Option<Cluster>)> {
+    environment.note_misspelt(&[service.name()]);
     if let Some(url) = environment.url(service.name())? {
         return Ok((url, None));
     }

@@ -107,9 +107,9 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
 
 /// All services, placed and ready to be asked.
 fn connect(context: &Context) -> anyhow::Result<Connected> {
-    let connected = database::connect(&context.environment, context.program.services()?, context.embedded)?;
+    let connected = database::connect(&context.environment, context.program.services()?, context.embedded);
     notes(context);
-    Ok(connected)
+    connected
 }
 
 /// Says what was noticed in the environment.

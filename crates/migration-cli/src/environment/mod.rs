@@ -1,6 +1,7 @@
 //! The environment: process variables, then `.env`. The only place that reads them.
 
 mod dotenv;
+mod misspelt;
 mod passfile;
 
 use std::cell::RefCell;
@@ -33,6 +34,15 @@ struct Dotenv {
     file: PathBuf,
     lines: Result<dotenv::Lines, String>,
 }
+
+/// The variables that are this program's alone. The last is read where PostgreSQL's programs are looked for.
+const OURS: [&str; 5] = [
+    "MIGRATE_POSTGRES_DIR",
+    "MIGRATE_EMBEDDED",
+    "MIGRATE_POSTGRES_DOWNLOAD",
+    "MIGRATE_ALLOWED_OBJECTS",
+    "MIGRATE_TEST_POSTGRES",
+];
 
 /// The origin of the process's variables.
 const PROCESS: &str = "the environment";
@@ -258,6 +268,27 @@ impl Environment {
         }
     }
 
+    /// Notes the variables whose names are nearly one of ours.
+    pub(crate) fn note_misspelt(&self, services: &[&ServiceName]) {
+        let of_dotenv =
+            self.dotenv.as_ref().and_then(|dotenv| Some((&dotenv.file, dotenv.lines.as_ref().ok()?)));
+        let is_set = |name: &str| {
+            self.process.contains_key(name) || of_dotenv.is_some_and(|(_, lines)| lines.contains_key(name))
+        };
+        for name in self.process.keys() {
+            if let Some(what) = misspelt::misspelt(name, services, &is_set) {
+                self.note(format!("`{name}` from {PROCESS} {what}"));
+            }
+        }
+        if let Some((file, lines)) = of_dotenv {
+            for (name, line) in lines {
+                if let Some(what) = misspelt::misspelt(name, services, &is_set) {
+                    self.note(format!("`{name}` from `{}`, line {}, {what}", file.display(), line.number));
+                }
+            }
+        }
+    }
+
     /// Whether `DATABASE_URL` is set to nothing.
     pub(crate) fn has_empty_address(&self) -> bool {
         self.process.contains_key("DATABASE_URL")
@@ -333,12 +364,6 @@ fn is_ours(name: &str) -> bool {
     let of_libpq = Defaults::VARIABLES.iter().map(|(_, variable)| *variable);
     name.ends_with("DATABASE_URL")
         || name.ends_with("DATABASE_SCHEMA")
-        || [
-            "MIGRATE_POSTGRES_DIR",
-            "MIGRATE_EMBEDDED",
-            "MIGRATE_POSTGRES_DOWNLOAD",
-            "MIGRATE_ALLOWED_OBJECTS",
-        ]
-        .contains(&name)
+        || OURS.contains(&name)
         || of_libpq.chain(["PGPASSWORD", "PGPASSFILE"]).any(|known| known == name)
 }
