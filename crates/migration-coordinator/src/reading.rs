@@ -25,11 +25,28 @@ impl<'u> Reading<'u> {
         Ok(Self { url, connection: session::connect_to_read(url).await?, pid: 0 })
     }
 
+    /// Where it is connected.
+    pub(crate) fn url(&self) -> &'u DatabaseUrl {
+        self.url
+    }
+
     /// Begins a transaction; until it ends, all questions see the same.
     pub(crate) async fn begin(&mut self) -> Result<(), sqlx::Error> {
-        let rows = session::rows(&mut self.connection, &migration_kit::settings::begin_reading()).await?;
+        self.begin_at(None).await
+    }
+
+    /// Begins a transaction that sees what the one sees that exported this snapshot; that one has to be open still.
+    pub(crate) async fn begin_at(&mut self, snapshot: Option<&str>) -> Result<(), sqlx::Error> {
+        let begin = migration_kit::settings::begin_reading(snapshot);
+        let rows = session::rows(&mut self.connection, &begin).await?;
         self.pid = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
         Ok(())
+    }
+
+    /// Lets other sessions see what this one sees, for as long as its transaction is open.
+    pub(crate) async fn export(&mut self) -> Result<String, sqlx::Error> {
+        let rows = self.rows("/* migrate */ SELECT pg_catalog.pg_export_snapshot()").await?;
+        rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)
     }
 
     /// Ends the transaction. Nothing was written, so how it ends changes nothing; a connection that is lost will say so at

@@ -111,12 +111,15 @@ pub fn after_connecting() -> String {
 }
 
 /// Begins a transaction that reads, at one moment, with all of them. It needs no start-up option, so that reading works
-/// through a proxy too. Its row has one column, the number of the session's server process.
+/// through a proxy too. Its row has one column, the number of the session's server process. With the id of a snapshot that
+/// another session exported, both see the same moment.
 #[must_use]
-pub fn begin_reading() -> String {
+pub fn begin_reading(snapshot: Option<&str>) -> String {
     let set = at_start().map(|(name, value)| set_locally(name, value)).collect::<Vec<_>>().join(", ");
+    let same_moment = snapshot
+        .map_or_else(String::new, |id| format!("{BOOKKEEPING}SET TRANSACTION SNAPSHOT {}; ", literal(id)));
     format!(
-        "{BOOKKEEPING}BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY NOT DEFERRABLE; \
+        "{BOOKKEEPING}BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY NOT DEFERRABLE; {same_moment}\
          {BOOKKEEPING}SELECT pg_catalog.pg_backend_pid(), {set}, {}, {}",
         set_locally(NO_COMPILING.0, NO_COMPILING.1),
         where_different(true)

@@ -275,17 +275,14 @@ impl Environment {
         let is_set = |name: &str| {
             self.process.contains_key(name) || of_dotenv.is_some_and(|(_, lines)| lines.contains_key(name))
         };
-        for name in self.process.keys() {
-            if let Some(what) = misspelt::misspelt(name, services, &is_set) {
-                self.note(format!("`{name}` from {PROCESS} {what}"));
-            }
+        let names: Vec<&str> = self.process.keys().map(String::as_str).collect();
+        for (name, what) in misspelt::misspelt(&names, services, is_set) {
+            self.note(format!("`{name}` from {PROCESS} {what}"));
         }
-        if let Some((file, lines)) = of_dotenv {
-            for (name, line) in lines {
-                if let Some(what) = misspelt::misspelt(name, services, &is_set) {
-                    self.note(format!("`{name}` from `{}`, line {}, {what}", file.display(), line.number));
-                }
-            }
+        let Some((file, lines)) = of_dotenv else { return };
+        let names: Vec<&str> = lines.keys().map(String::as_str).collect();
+        for (name, what) in misspelt::misspelt(&names, services, is_set) {
+            self.note(format!("`{name}` from `{}`, line {}, {what}", file.display(), lines[name].number));
         }
     }
 

@@ -1,7 +1,10 @@
 //! Asking one database: the order of the questions, and what becomes of a service whose tables do not answer.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use futures_util::future::{join, join_all};
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
@@ -20,6 +23,12 @@ const OLDEST: i32 = 150_000;
 
 /// How many services are read by one statement: the server plans a longer one in more than linear time.
 const CHUNK: usize = 25;
+
+/// For how many services there is one session: a new one costs a server as much as reading some ten services.
+const SERVICES_PER_SESSION: usize = 50;
+
+/// At most so many sessions read beside each other.
+const SESSIONS: usize = 4;
 
 /// Asks a database about its services, in one `READ ONLY` transaction.
 pub(super) async fn ask(
@@ -87,7 +96,30 @@ enum Asking<'a> {
     Working(&'a Session),
 }
 
-impl Asking<'_> {
+impl<'a> Asking<'a> {
+    /// Rows of a question; and further sessions that see the same moment, as many as are worth it for so many services.
+    /// Those that cannot be had are done without.
+    async fn rows_and_sessions(
+        &mut self,
+        sql: &str,
+        n_services: usize,
+    ) -> Result<(Vec<PgRow>, Vec<Asking<'a>>), sqlx::Error> {
+        let n_sessions = (n_services / SERVICES_PER_SESSION).clamp(1, SESSIONS);
+        let Self::Alone(reading) = self else { return Ok((self.rows(sql).await?, Vec::new())) };
+        if n_sessions == 1 {
+            return Ok((reading.rows(sql).await?, Vec::new()));
+        }
+        let (url, snapshot) = (reading.url(), reading.export().await?);
+        let open = || async {
+            let mut beside = Reading::open(url).await.ok()?;
+            beside.begin_at(Some(&snapshot)).await.ok()?;
+            Some(Asking::Alone(beside))
+        };
+        let sessions = join_all((1..n_sessions).map(|_| open()));
+        let (rows, sessions) = join(reading.rows(sql), sessions).await;
+        Ok((rows?, sessions.into_iter().flatten().collect()))
+    }
+
     async fn rows(&mut self, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
         match self {
             Self::Alone(reading) => reading.rows(sql).await,
@@ -117,20 +149,51 @@ impl Asking<'_> {
     }
 }
 
+/// Services that are read by one statement, and what is found of them.
+type Chunk<'c> = (&'c [&'c Site], &'c mut [Found]);
+
+/// Reads the tables of all services: each session takes the next chunk when it has read one.
+async fn read_chunks(
+    asking: &mut Asking<'_>,
+    beside: &mut [Asking<'_>],
+    sites: &[&Site],
+    found: &mut [Found],
+) -> Result<(), sqlx::Error> {
+    let chunks = RefCell::new(sites.chunks(CHUNK).zip(found.chunks_mut(CHUNK)).collect::<VecDeque<_>>());
+    let helping = join_all(beside.iter_mut().map(|session| read_next_ones(session, &chunks)));
+    let (read, _) = join(read_next_ones(asking, &chunks), helping).await;
+    read?;
+    // What a session that broke off had taken.
+    read_next_ones(asking, &chunks).await
+}
+
+/// Reads chunks until there are none. One that could not be read is put back.
+async fn read_next_ones(
+    asking: &mut Asking<'_>,
+    chunks: &RefCell<VecDeque<Chunk<'_>>>,
+) -> Result<(), sqlx::Error> {
+    loop {
+        let Some((sites, found)) = chunks.borrow_mut().pop_front() else { return Ok(()) };
+        if let Err(error) = read_chunk(asking, sites, found).await {
+            chunks.borrow_mut().push_back((sites, found));
+            return Err(error);
+        }
+    }
+}
+
 async fn read(
     asking: &mut Asking<'_>,
     sites: &[&Site],
 ) -> Result<(ServerFacts, Vec<ServiceFacts>, i32), sqlx::Error> {
     asking.begin().await?;
-    let rows = asking.rows(&facts::query(sites)).await?;
+    let (rows, mut beside) = asking.rows_and_sessions(&facts::query(sites), sites.len()).await?;
     let version_num = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get("version_num")?;
     let (server, mut found) = facts::read(&rows, sites)?;
     for (site, found) in sites.iter().zip(&mut found) {
         found.judge(site, &server.user);
     }
-    for (sites, found) in sites.chunks(CHUNK).zip(found.chunks_mut(CHUNK)) {
-        read_chunk(asking, sites, found).await?;
-    }
+    read_chunks(asking, &mut beside, sites, &mut found).await?;
+    join_all(beside.into_iter().map(Asking::close)).await;
     for (site, found) in sites.iter().zip(&mut found) {
         found.conclude(site);
     }

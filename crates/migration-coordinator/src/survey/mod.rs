@@ -1,6 +1,6 @@
 //! Reading: what the servers say of all services, at one moment, without changing anything.
 //!
-//! One session a server, one `REPEATABLE READ, READ ONLY` transaction, two questions: what there is (catalogs, rights, locks), then what
+//! One session a server (more only for a hundred services and up), one `REPEATABLE READ, READ ONLY` transaction, two questions: what there is (catalogs, rights, locks), then what
 //! the version tables and journals say. It works on a standby and for a role that may only `SELECT`. Unknown is never
 //! empty: a table that could not be read is reported with the reason, and only its own service is the worse for it.
 

@@ -1,6 +1,6 @@
 //! A run that has nothing to do writes nothing, locks nothing and asks little, however much there is.
 
-use migration_coordinator::run;
+use migration_coordinator::{Deployment, Survey, run};
 use migration_kit::Service;
 use postgres_sandbox::Cluster;
 
@@ -8,6 +8,9 @@ use crate::support::{Bench, everything, options, service, step};
 
 /// How many services one statement reads.
 const CHUNK: usize = 25;
+
+/// For how many services there is one session that reads.
+const PER_SESSION: usize = 50;
 
 #[tokio::test]
 async fn nothing_pending_means_nothing_done() {
@@ -18,7 +21,7 @@ async fn nothing_pending_means_nothing_done() {
     let log = || std::fs::read_to_string(cluster.log_file()).unwrap();
     let mut least = None;
     for (n_services, n_migrations) in
-        [(1, 1), (1, 100), (3, 1), (CHUNK, 1), (CHUNK + 1, 2), (2 * CHUNK + 1, 1)]
+        [(1, 1), (1, 100), (3, 1), (CHUNK, 1), (CHUNK + 1, 2), (2 * PER_SESSION, 1)]
     {
         let case = format!("{n_services} services of {n_migrations} migrations");
         let bench = Bench::on(&cluster);
@@ -34,10 +37,29 @@ async fn nothing_pending_means_nothing_done() {
         let least = *least.get_or_insert(n_statements);
         assert!((1..=5).contains(&least), "{log}");
         let n_more = n_services.div_ceil(CHUNK) - 1;
-        assert_eq!(n_statements, least + n_more, "{case}: one statement more for each chunk\n{log}");
+        // Where several sessions read, one lets the others see what it sees, and each begins a transaction of its own.
+        let n_beside = (n_services / PER_SESSION).max(1) - 1;
+        let n_shared = if n_beside > 0 { n_beside + 1 } else { 0 };
+        let expected = least + n_more + n_shared;
+        assert_eq!(n_statements, expected, "{case}: one statement more for each chunk\n{log}");
         assert!(!log.contains("pg_try_advisory_lock"), "{case}: {log}");
         assert_eq!(bench.rows(next_transaction).await, before, "{case}: no transaction wrote anything");
+        if n_beside > 0 {
+            let role = bench.role("lonely", "CONNECTION LIMIT 1 IN ROLE pg_read_all_data").await;
+            let alone = bench.deployment_as(&role, services(n_services, n_migrations));
+            assert_eq!(found(&alone).await, found(&deployment).await, "{case}: one session does as well");
+        }
     }
+}
+
+/// What a survey finds applied, and the last that the journals say, by service.
+async fn found(deployment: &Deployment) -> Vec<String> {
+    let survey = Survey::take(deployment).await;
+    let found = |facts: &migration_coordinator::ServiceFacts| {
+        let journal = facts.journal.iter().map(|(name, facts)| format!("{name}: {facts:?}"));
+        format!("{} {:?} {:?} {:?}", facts.service, facts.access, facts.applied, journal.collect::<Vec<_>>())
+    };
+    survey.services.iter().map(found).collect()
 }
 
 fn services(n_services: usize, n_migrations: usize) -> Vec<Service> {
