@@ -7,8 +7,9 @@ relations AS (
 ),
 tables AS (SELECT * FROM relations WHERE relkind IN ('r', 'p', 'f')),
 objects (kind, parent, name, properties) AS (
+    -- The first array decides the type of all: as `name` they would be cut to 63 bytes.
     SELECT 'schema', NULL::text, '', ARRAY[
-        ['owner', pg_get_userbyid(nspowner)], ['grants', array_to_string(nspacl, ', ')],
+        ['owner', pg_get_userbyid(nspowner)::text], ['grants', array_to_string(nspacl, ', ')],
         ['comment', obj_description(oid, 'pg_namespace')]] FROM own
     UNION ALL
     SELECT 'table', NULL, relname, ARRAY[

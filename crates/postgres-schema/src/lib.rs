@@ -9,10 +9,12 @@
 
 mod compare;
 mod read;
+mod repair;
 mod schema;
 
 pub use compare::{Change, Difference, PropertyChange};
 pub use read::SchemaError;
+pub use repair::Repair;
 pub use schema::{Kind, Object, Properties, Schema};
 
 /// The examples of the README, compiled as tests.
