@@ -16,7 +16,7 @@ use sea_orm::sqlx::Row;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, Value};
 
 use crate::caller::Caller;
-use crate::session::Session;
+use crate::session::Writer;
 use crate::site::{Site, qualified};
 
 /// How a migration ended, as the journal writes it.
@@ -53,13 +53,13 @@ pub(crate) struct Entry<'a> {
     pub(crate) error: Option<String>,
     /// Whether the service's first install is still under way after this line.
     pub(crate) first_install: bool,
-    /// What the caller agreed to, as options of the command line, parted by blanks.
+    /// What the caller agreed to, words apart by spaces.
     pub(crate) consent: Option<String>,
 }
 
 /// Makes schema, version table and journal where they are missing, in one transaction. The tables of backfills and
 /// rejects are made by the first migration that needs them.
-pub(crate) async fn install(session: &Session, site: &Site, schema_exists: bool) -> Result<(), DbErr> {
+pub(crate) async fn install(writer: Writer<'_>, site: &Site, schema_exists: bool) -> Result<(), DbErr> {
     let schema = if schema_exists {
         String::new()
     } else {
@@ -91,7 +91,7 @@ pub(crate) async fn install(session: &Session, site: &Site, schema_exists: bool)
     });
     let mut n_races = 0;
     loop {
-        match session.db().execute_unprepared(&sql).await {
+        match writer.db().execute_unprepared(&sql).await {
             Err(error) if is_creation_race(&error) && n_races < CREATION_RACES => n_races += 1,
             made => return made.map(drop),
         }
@@ -237,7 +237,7 @@ const NUMBER_IN_SESSION: &str = "(SELECT max(split_part(virtualxid, '/', 2)::int
 /// if the migration had no transaction, or only one that the server refused, or if nobody's was committed; otherwise it is
 /// not known, and the answer is no.
 pub(crate) async fn take_back(
-    session: &Session,
+    writer: Writer<'_>,
     site: &Site,
     migration: &MigrationName,
     beginning: &Beginning,
@@ -255,8 +255,11 @@ pub(crate) async fn take_back(
              WHERE pg_catalog.pg_xact_status(number::text::xid8) = 'committed') \
          FROM (SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::int8 AS next) AS now"
     );
-    let rows =
-        session.rows(&sql).await.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(Arc::new(error))))?;
+    let rows = writer
+        .session()
+        .rows(&sql)
+        .await
+        .map_err(|error| DbErr::Query(RuntimeErr::SqlxError(Arc::new(error))))?;
     if !rows.first().is_some_and(|row| row.get::<bool, _>(0)) {
         return Ok(false);
     }
@@ -266,7 +269,7 @@ pub(crate) async fn take_back(
             site.qualified_version_table()
         );
         let values = [migration.as_str().into(), (*applied_at).into()];
-        session.db().execute_raw(statement(&sql, values)).await?;
+        writer.db().execute_raw(statement(&sql, values)).await?;
     }
     Ok(true)
 }
@@ -321,7 +324,7 @@ async fn begin_backfills_anew<C: ConnectionTrait>(tx: &C, site: &Site, which: &s
 
 /// Settles a session for a migration that runs outside a transaction: its steps read from it how patient they are.
 pub(crate) async fn settle(
-    session: &Session,
+    writer: Writer<'_>,
     site: &Site,
     migration: &MigrationName,
     patience: Duration,
@@ -337,7 +340,7 @@ pub(crate) async fn settle(
         PATIENCE_SETTING.into(),
         patience.as_millis().to_string().into(),
     ];
-    query_one(session.db(), &sql, values).await.map(drop)
+    query_one(writer.db(), &sql, values).await.map(drop)
 }
 
 /// Appends a line to the journal.

@@ -7,14 +7,14 @@
 use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
-use migration_kit::{ServiceName, literal};
+use migration_kit::ServiceName;
 use migration_plan::{Hint, Offer};
-use sea_orm::sqlx::{self, Row};
+use sea_orm::sqlx;
 
+use crate::deployment::Placed;
 use crate::event;
 use crate::holder::Holder;
-use crate::session::Session;
-use crate::site::Site;
+use crate::session::{Session, Writer};
 use crate::survey::Survey;
 
 /// First pause between two attempts; it doubles up to [`LONGEST_PAUSE`].
@@ -61,38 +61,38 @@ impl LockError {
     }
 }
 
-/// Proof that a session holds the migration lock of a service. Every path that changes a database takes it.
-#[derive(Debug)]
-pub(crate) struct MigrationLock {
-    service: ServiceName,
+/// A session that holds the migration lock of a service, and works for that service alone. Every path that changes a
+/// service takes one: without it, a session can only read.
+pub(crate) struct LockedSession<'a> {
+    writer: Writer<'a>,
+    placed: &'a Placed,
 }
 
-impl MigrationLock {
+impl<'a> LockedSession<'a> {
     /// Takes the lock, asking every 50 ms, then less often up to every 500 ms (with jitter), until `patience` has passed.
     ///
     /// # Errors
     /// [`LockError::Busy`] with the holder after `patience`; [`LockError::Query`] if the server cannot be asked.
-    pub(crate) async fn take(session: &Session, site: &Site, patience: Duration) -> Result<Self, LockError> {
-        let service = site.name();
+    pub(crate) async fn take(
+        session: &'a Session,
+        placed: &'a Placed,
+        patience: Duration,
+    ) -> Result<Self, LockError> {
+        let service = placed.name();
         let failed = |source| LockError::Query { service: service.clone(), source };
-        let ask = format!(
-            "/* migrate */ SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended({}, 0))",
-            literal(&site.lock_key())
-        );
         let begun = Instant::now();
         let mut said: Option<Instant> = None;
         let mut pause = FIRST_PAUSE;
         loop {
-            let rows = session.rows(&ask).await.map_err(failed)?;
-            if rows.first().is_some_and(|row| row.get::<bool, _>(0)) {
+            if let Some(writer) = session.try_lock(&placed.site.lock_key()).await.map_err(failed)? {
                 if said.is_some() {
                     event::lock_acquired(service, begun.elapsed());
                 }
-                return Ok(Self { service: service.clone() });
+                return Ok(Self { writer, placed });
             }
             let tired = begun.elapsed() >= patience;
             if tired || said.is_none_or(|when| when.elapsed() >= SAY_EVERY) {
-                let facts = Survey::take_on(session, &[site]).await.map_err(failed)?;
+                let facts = Survey::take_on(session, &[&placed.site]).await.map_err(failed)?;
                 let holder = facts.into_iter().next().and_then(|facts| facts.holder);
                 if tired {
                     return Err(LockError::Busy { service: service.clone(), holder });
@@ -106,8 +106,18 @@ impl MigrationLock {
     }
 
     /// The service whose lock is held.
-    pub(crate) fn service(&self) -> &ServiceName {
-        &self.service
+    pub(crate) fn placed(&self) -> &'a Placed {
+        self.placed
+    }
+
+    /// What writes.
+    pub(crate) fn writer(&self) -> Writer<'a> {
+        self.writer
+    }
+
+    /// The session, for reading.
+    pub(crate) fn session(&self) -> &'a Session {
+        self.writer.session()
     }
 }
 

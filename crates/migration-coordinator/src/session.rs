@@ -1,6 +1,6 @@
 //! Sessions: one connection each, never more.
 //!
-//! A [`Session`] runs migrations and holds their migration lock; sea-orm wants a pool, so it gets one that can connect
+//! A [`Session`] can take a migration lock, and runs migrations once it has; sea-orm wants a pool, so it gets one that can connect
 //! exactly once. A pool that replaced a lost connection would go on without the lock. Reading uses a plain connection.
 
 use std::borrow::Cow;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 use log::LevelFilter;
-use migration_kit::{driver_error, settings};
+use migration_kit::{driver_error, literal, settings};
 use migration_plan::{Hint, Offer};
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
@@ -186,7 +186,7 @@ fn code(error: &sqlx::Error) -> Option<String> {
     error.as_database_error()?.code().map(Cow::into_owned)
 }
 
-/// One dedicated connection that runs the migrations of one service and holds its lock.
+/// One dedicated connection, which only reads until it holds a lock: [`Writer`].
 pub(crate) struct Session {
     // Invariant: connects once; see the module.
     pool: PgPool,
@@ -257,25 +257,26 @@ impl Session {
         if pids[0] == pids[1] { Ok(pids[0]) } else { Err(ConnectError::proxied(url, "pools transactions")) }
     }
 
-    /// The connection as sea-orm knows it.
-    pub(crate) fn db(&self) -> &DatabaseConnection {
-        &self.db
-    }
-
     /// Process id of the server process behind the session.
     pub(crate) fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// Rows of one statement outside a transaction, by the simple protocol: one message there, one back.
+    /// Asks for the advisory lock of this name, and gives what may write if it was free.
+    pub(crate) async fn try_lock(&self, name: &str) -> Result<Option<Writer<'_>>, sqlx::Error> {
+        let ask = format!(
+            "/* migrate */ SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended({}, 0))",
+            literal(name)
+        );
+        let rows = self.rows(&ask).await?;
+        let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+        Ok(row.try_get::<bool, _>(0)?.then_some(Writer { session: self }))
+    }
+
+    /// Rows of one question outside a transaction, by the simple protocol: one message there, one back.
     pub(crate) async fn rows(&self, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut *connection).await
-    }
-
-    /// The connection itself, until it is dropped; nothing else can use the session meanwhile.
-    pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, DbErr> {
-        self.pool.acquire().await.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
     }
 
     /// Takes note that the server no longer answers: nothing more is asked of it.
@@ -301,6 +302,36 @@ impl Session {
         });
         // Where it takes longer, the connection is dropped.
         within(CLOSE, closing).await;
+    }
+}
+
+/// A session that holds an advisory lock, and may write. There is no other way to write than through one.
+#[derive(Clone, Copy)]
+pub(crate) struct Writer<'a> {
+    // Invariant: made by `Session::try_lock` alone, and the session gives its locks up only when it is closed.
+    session: &'a Session,
+}
+
+impl<'a> Writer<'a> {
+    /// The session, for reading.
+    pub(crate) fn session(self) -> &'a Session {
+        self.session
+    }
+
+    /// The connection as sea-orm knows it.
+    pub(crate) fn db(self) -> &'a DatabaseConnection {
+        &self.session.db
+    }
+
+    /// The connection itself, until it is dropped; nothing else can use the session meanwhile.
+    pub(crate) async fn connection(self) -> Result<PoolConnection<Postgres>, DbErr> {
+        let acquired = self.session.pool.acquire().await;
+        acquired.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
+    }
+
+    /// Executes one statement outside a transaction, by the simple protocol.
+    pub(crate) async fn execute(self, sql: &str) -> Result<(), sqlx::Error> {
+        self.session.rows(sql).await.map(drop)
     }
 }
 

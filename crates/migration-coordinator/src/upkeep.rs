@@ -15,7 +15,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use crate::cancel::Cancellation;
 use crate::deployment::{Deployment, Placed};
 use crate::interrupt::Ended;
-use crate::lock::{LockError, MigrationLock};
+use crate::lock::{LockError, LockedSession};
 use crate::reading::Reading;
 use crate::session::{ConnectError, Session};
 
@@ -178,10 +178,10 @@ pub async fn under_lock<T, F: Future<Output = T>>(
         if session.rows(read_only).await.map_err(failed)?.first().is_some_and(|row| row.get(0)) {
             return Err(UpkeepError::ReadOnly { database: url.to_string() });
         }
-        let taking = MigrationLock::take(&session, &placed.site, wait);
+        let taking = LockedSession::take(&session, placed, wait);
         let taken = cancellation.unless_cancelled(taking).await;
-        let _lock = taken.ok_or_else(interrupted)??;
-        Ok(work(session.db().clone()).await)
+        let locked = taken.ok_or_else(interrupted)??;
+        Ok(work(locked.writer().db().clone()).await)
     };
     let done = session.cancellable(url, cancellation, locked).await;
     session.close().await;

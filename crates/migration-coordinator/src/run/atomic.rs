@@ -8,14 +8,15 @@ use migration_kit::table_lock::Waiting;
 use migration_plan::{Plan, Step};
 use sea_orm::TransactionTrait;
 
+use super::Run;
 use super::RunError;
 use super::preflight;
 use super::{DoneStep, Report};
-use super::{Place, Run};
 use crate::bookkeeping::Outcome;
 use crate::deployment::Placed;
 use crate::event;
-use crate::session::Session;
+use crate::lock::LockedSession;
+use crate::session::{Session, Writer};
 use crate::step::StepError;
 use crate::step::Worker;
 
@@ -44,22 +45,19 @@ impl Run<'_> {
         session: &Session,
     ) -> Result<Vec<DoneStep>, RunError> {
         let mut locks = Vec::with_capacity(placed.len());
-        for p in placed {
-            locks.push(self.take_lock(p, session).await?);
+        for placed in placed {
+            locks.push(self.take_lock((*placed, session)).await?);
         }
-        let places: Vec<Place<'_>> = placed.iter().map(|p| (*p, session)).collect();
-        let planned = self.plan_again(plan, &places).await?;
+        let planned = self.plan_again(plan, &locks).await?;
         let plan = &planned.0;
         preflight::atomic(self.deployment, plan)?;
-        let workers: Workers<'_> = places
-            .iter()
-            .zip(&locks)
-            .map(|(place, lock)| (place.0.name(), self.worker(*place, lock, &planned)))
-            .collect();
+        let workers: Workers<'_> =
+            locks.iter().map(|locked| (locked.placed().name(), self.worker(locked, &planned))).collect();
         let mut waits: Waits<'_> =
             plan.steps().iter().map(|step| (step, workers[&step.id.service].waiting(step))).collect();
+        let Some(writer) = locks.first().map(LockedSession::writer) else { return Ok(Vec::new()) };
         loop {
-            match attempt(&workers, &waits, session).await {
+            match attempt(&workers, &waits, writer).await {
                 Ok(done) => return Ok(done),
                 Err(Failure { number, begun, error }) => {
                     let (step, waiting) = &mut waits[number];
@@ -92,11 +90,11 @@ struct Failure {
 async fn attempt(
     workers: &Workers<'_>,
     waits: &Waits<'_>,
-    session: &Session,
+    writer: Writer<'_>,
 ) -> Result<Vec<DoneStep>, Failure> {
     let Some((first, _)) = waits.first() else { return Ok(Vec::new()) };
     let started = Instant::now();
-    let tx = session.db().begin().await.map_err(|source| Failure {
+    let tx = writer.db().begin().await.map_err(|source| Failure {
         number: 0,
         begun: started,
         error: StepError::rolled_back(first, source),

@@ -18,13 +18,14 @@ use crate::deployment::Deployment;
 use crate::event;
 use crate::interrupt::Ended;
 use crate::lock::LockError;
-use crate::session::Session;
+use crate::session::{Session, Writer};
 use crate::survey::SurveyError;
 
 /// Pause between two attempts to take the lock: making an extension takes some 50 ms.
 const PAUSE: Duration = Duration::from_millis(50);
 
-const TRY_LOCK: &str = "/* migrate */ SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended('migrate:extensions', 0))";
+/// Name of the lock.
+const LOCK: &str = "migrate:extensions";
 
 /// Where extensions are made: in `public`, which is in everybody's `search_path` by default.
 const HOME: &str = "/* migrate */ SELECT CASE WHEN pg_catalog.to_regnamespace('public') IS NULL THEN 'extensions' ELSE 'public' END";
@@ -84,44 +85,42 @@ async fn provide_in(
         database: database.to_owned(),
         source,
     };
-    loop {
+    let writer = loop {
         // Looked for first: a run that needs nothing new waits for none that does.
         let missing = missing(session, database, needed).await?;
         let Some(first) = missing.first() else { return Ok(()) };
-        let asked = session.rows(TRY_LOCK).await.map_err(|source| failed(first.name, source))?;
-        if asked.first().is_some_and(|row| row.get::<bool, _>(0)) {
-            break;
+        let asked = session.try_lock(LOCK).await;
+        if let Some(writer) = asked.map_err(|source| failed(first.name, source))? {
+            break writer;
         }
         if begun.elapsed() >= options.wait {
             return Err(LockError::Busy { service: needed[first.name].clone(), holder: None }.into());
         }
         let pause = Delay::new(PAUSE.mul_f64(0.75 + fastrand::f64() / 2.0));
         options.cancellation.unless_cancelled(pause).await.ok_or(RunError::Interrupted)?;
-    }
+    };
     // Under the lock once more: whoever held it until now has made some.
     for Missing { name, has_own_schema } in missing(session, database, needed).await? {
-        make(session, name, has_own_schema).await.map_err(|source| failed(name, source))?;
+        make(writer, name, has_own_schema).await.map_err(|source| failed(name, source))?;
         event::extension_created(needed[name], name, database);
     }
     Ok(())
 }
 
-async fn make(session: &Session, name: &str, has_own_schema: bool) -> Result<(), sqlx::Error> {
+async fn make(writer: Writer<'_>, name: &str, has_own_schema: bool) -> Result<(), sqlx::Error> {
     // An extension with a schema of its own makes that, and takes no other.
     let mut place = String::new();
     if !has_own_schema {
-        let home: String = session.rows(HOME).await?.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
+        let rows = writer.session().rows(HOME).await?;
+        let home: String = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
         if home != "public" {
-            session.rows(&format!("/* migrate */ CREATE SCHEMA IF NOT EXISTS {home}")).await?;
-            session.rows(&format!("/* migrate */ GRANT USAGE ON SCHEMA {home} TO PUBLIC")).await?;
+            writer.execute(&format!("/* migrate */ CREATE SCHEMA IF NOT EXISTS {home}")).await?;
+            writer.execute(&format!("/* migrate */ GRANT USAGE ON SCHEMA {home} TO PUBLIC")).await?;
         }
         place = format!(" SCHEMA {home}");
     }
     let name = quote_identifier(name);
-    session
-        .rows(&format!("/* migrate */ CREATE EXTENSION IF NOT EXISTS {name}{place} CASCADE"))
-        .await
-        .map(drop)
+    writer.execute(&format!("/* migrate */ CREATE EXTENSION IF NOT EXISTS {name}{place} CASCADE")).await
 }
 
 /// An extension that is not there.

@@ -27,7 +27,7 @@ use crate::deployment::{Deployment, Placed};
 use crate::event;
 use crate::interrupt::Ended;
 use crate::isolation::Outside;
-use crate::lock::MigrationLock;
+use crate::lock::LockedSession;
 use crate::session::Session;
 use crate::step::{RunContext, Worker};
 use crate::survey::{ServiceFacts, Survey, SurveyError, history};
@@ -142,8 +142,8 @@ impl Run<'_> {
         }
     }
 
-    async fn take_lock(&self, placed: &Placed, session: &Session) -> Result<MigrationLock, RunError> {
-        let taken = MigrationLock::take(session, &placed.site, self.options.wait);
+    async fn take_lock<'s>(&self, (placed, session): Place<'s>) -> Result<LockedSession<'s>, RunError> {
+        let taken = LockedSession::take(session, placed, self.options.wait);
         match self.options.cancellation.unless_cancelled(taken).await {
             Some(lock) => Ok(lock?),
             None => Err(RunError::Interrupted),
@@ -152,12 +152,16 @@ impl Run<'_> {
 
     /// Reads and plans once more, now that nobody else can change anything, and makes what is missing; unless the run is
     /// stopped meanwhile.
-    async fn plan_again(&self, planned: &Plan, places: &[Place<'_>]) -> Result<(Plan, History), RunError> {
+    async fn plan_again(
+        &self,
+        planned: &Plan,
+        all: &[LockedSession<'_>],
+    ) -> Result<(Plan, History), RunError> {
         let mut now_there = self.survey.services.clone();
-        for (placed, session) in places {
-            let url = &self.deployment.databases()[placed.site.database];
-            let reading = Box::pin(self.read_and_install(placed, session));
-            let facts = match session.cancellable(url, &self.options.cancellation, reading).await {
+        for locked in all {
+            let url = &self.deployment.databases()[locked.placed().site.database];
+            let reading = Box::pin(self.read_and_install(locked));
+            let facts = match locked.session().cancellable(url, &self.options.cancellation, reading).await {
                 Ended::Finished(facts) | Ended::Stopped(Some(facts @ Ok(_))) => facts?,
                 Ended::Stopped(_) | Ended::Unanswered => return Err(RunError::Interrupted),
             };
@@ -165,7 +169,7 @@ impl Run<'_> {
                 *slot = facts;
             }
         }
-        let names: BTreeSet<&ServiceName> = places.iter().map(|(placed, _)| placed.name()).collect();
+        let names: BTreeSet<&ServiceName> = all.iter().map(|locked| locked.placed().name()).collect();
         let goal = self.goal.within(self.deployment, &names);
         let history = history(&now_there);
         let plan = goal.plan(self.deployment, &history, self.survey.now())?;
@@ -183,18 +187,19 @@ impl Run<'_> {
     }
 
     /// Reads what there is of a service, and makes its bookkeeping where it has none.
-    async fn read_and_install(&self, placed: &Placed, session: &Session) -> Result<ServiceFacts, RunError> {
+    async fn read_and_install(&self, locked: &LockedSession<'_>) -> Result<ServiceFacts, RunError> {
+        let placed = locked.placed();
         let unread = |source| {
             let database = self.deployment.databases()[placed.site.database].to_string();
             RunError::Survey(Arc::new(SurveyError::Query { database, source }))
         };
-        let facts = Survey::take_on(session, &[&placed.site]).await.map_err(unread)?.swap_remove(0);
+        let facts = Survey::take_on(locked.session(), &[&placed.site]).await.map_err(unread)?.swap_remove(0);
         if let Some(error) = facts.unread {
             return Err(RunError::Survey(error));
         }
         preflight::unedited(placed, &facts)?;
         if !facts.installed {
-            bookkeeping::install(session, &placed.site, facts.schema_exists)
+            bookkeeping::install(locked.writer(), &placed.site, facts.schema_exists)
                 .await
                 .map_err(|source| RunError::Install { service: placed.name().clone(), source })?;
         }
@@ -203,23 +208,15 @@ impl Run<'_> {
 
     fn worker<'w>(
         &'w self,
-        (placed, session): Place<'w>,
-        lock: &'w MigrationLock,
+        locked: &'w LockedSession<'w>,
         (plan, history): &'w (Plan, History),
     ) -> Worker<'w> {
+        let placed = locked.placed();
         let is_first = matches!(self.goal, Goal::Apply { .. }) && history.is_first_install(placed.name());
         let first_install =
             if is_first { plan.steps_of(placed.name()).last().map(|step| &step.id) } else { None };
         let outside = Outside::default();
-        Worker {
-            context: self.context,
-            deployment: self.deployment,
-            placed,
-            session,
-            lock,
-            outside,
-            first_install,
-        }
+        Worker { context: self.context, deployment: self.deployment, locked, outside, first_install }
     }
 
     /// Lets nothing new begin.

@@ -81,16 +81,13 @@ impl Run<'_> {
     ) -> Result<(), RunError> {
         let mut locks = Vec::with_capacity(places.len());
         // Always in the order of their names, so that two runs that need the same locks cannot wait for each other.
-        for (placed, session) in places {
-            locks.push(self.take_lock(placed, session).await?);
+        for place in places {
+            locks.push(self.take_lock(*place).await?);
         }
-        let planned = self.plan_again(plan, places).await?;
+        let planned = self.plan_again(plan, &locks).await?;
         let plan = &planned.0;
-        let workers: BTreeMap<&ServiceName, Worker<'_>> = places
-            .iter()
-            .zip(&locks)
-            .map(|(place, lock)| (place.0.name(), self.worker(*place, lock, &planned)))
-            .collect();
+        let workers: BTreeMap<&ServiceName, Worker<'_>> =
+            locks.iter().map(|locked| (locked.placed().name(), self.worker(locked, &planned))).collect();
         let mut queues: BTreeMap<&ServiceName, VecDeque<&Step>> = BTreeMap::new();
         for step in plan.steps() {
             queues.entry(&step.id.service).or_default().push_back(step);
@@ -105,17 +102,17 @@ impl Run<'_> {
                 let is_ready = |step: &Step| {
                     step.after.iter().all(|id| finished.contains(&(id, step.direction.as_str())))
                 };
-                if self.is_stopped() || busy.contains(&worker.session.pid()) {
+                if self.is_stopped() || busy.contains(&worker.locked.session().pid()) {
                     continue;
                 }
                 if let Some(step) = queue.pop_front_if(|step| is_ready(step)) {
-                    busy.insert(worker.session.pid());
+                    busy.insert(worker.locked.session().pid());
                     // On the heap: migrations are polled from here, and a thread may have little stack left for them.
                     running.push(async move { (step, Instant::now(), Box::pin(worker.perform(step)).await) });
                 }
             }
             let Some((step, begun, result)) = running.next().await else { return Ok(()) };
-            busy.remove(&workers[&step.id.service].session.pid());
+            busy.remove(&workers[&step.id.service].locked.session().pid());
             match result {
                 Ok(how) => {
                     finished.insert((&step.id, step.direction.as_str()));

@@ -57,17 +57,17 @@ impl Worker<'_> {
 
     /// Whether a journal line of this run is there; `None` while the lost session still lives and may commit it.
     async fn is_committed(&self, step: &Step, outcome: Outcome) -> Result<Option<bool>, DbErr> {
-        let url = &self.deployment.databases()[self.placed.site.database];
+        let url = &self.deployment.databases()[self.placed().site.database];
         let failed = |source| DbErr::Query(RuntimeErr::SqlxError(std::sync::Arc::new(source)));
         let mut reading = Reading::open(url).await.map_err(|error| DbErr::Custom(error.to_string()))?;
         let lives = format!(
             "/* migrate */ SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE pid = {})",
-            self.session.pid()
+            self.locked.session().pid()
         );
         let written = format!(
             "/* migrate */ SELECT EXISTS (SELECT FROM {} WHERE run = {} AND migration = {} AND direction = {} \
              AND outcome = {})",
-            self.placed.site.journal(),
+            self.placed().site.journal(),
             literal(&self.context.run),
             literal(step.id.name.as_str()),
             literal(step.direction.as_str()),

@@ -32,8 +32,7 @@ use crate::deployment::{Deployment, Placed};
 use crate::event;
 use crate::interrupt::Ended;
 use crate::isolation::{self, Outside, Seen};
-use crate::lock::MigrationLock;
-use crate::session::Session;
+use crate::lock::LockedSession;
 use crate::verify::{self, CheckResult};
 
 use error::chain;
@@ -56,9 +55,7 @@ pub(crate) struct RunContext {
 pub(crate) struct Worker<'a> {
     pub(crate) context: &'a RunContext,
     pub(crate) deployment: &'a Deployment,
-    pub(crate) placed: &'a Placed,
-    pub(crate) session: &'a Session,
-    pub(crate) lock: &'a MigrationLock,
+    pub(crate) locked: &'a LockedSession<'a>,
     /// Sees its transactions from outside.
     pub(crate) outside: Outside<'a>,
     /// In a first install of the service, the migration that ends it.
@@ -79,19 +76,18 @@ impl Worker<'_> {
         step: &Step,
         work: impl Future<Output = Result<T, StepError>>,
     ) -> Result<T, StepError> {
-        let url = &self.deployment.databases()[self.placed.site.database];
-        match self.session.cancellable(url, &self.context.cancellation, work).await {
+        let url = &self.deployment.databases()[self.placed().site.database];
+        match self.locked.session().cancellable(url, &self.context.cancellation, work).await {
             Ended::Finished(result) => result,
             Ended::Stopped(Some(Ok(done))) => Ok(done),
             Ended::Stopped(Some(Err(error @ StepError::CommitUnknown { .. }))) => Err(error),
             Ended::Stopped(Some(Err(_)) | None) => Err(StepError::interrupted(step)),
-            Ended::Unanswered => Err(StepError::unanswered(step, self.session.pid())),
+            Ended::Unanswered => Err(StepError::unanswered(step, self.locked.session().pid())),
         }
     }
 
     /// Applies or reverts one migration, tells of it and writes the journal, also if it fails.
     pub(crate) async fn perform(&self, step: &Step) -> Result<Done, StepError> {
-        debug_assert_eq!(self.lock.service(), &step.id.service, "the lock must be the service's own");
         event::migration_started(step);
         let begun = Instant::now();
         let result = if step.transactional {
@@ -137,7 +133,7 @@ impl Worker<'_> {
             return Err(error);
         }
         let mut connection =
-            self.session.connection().await.map_err(|source| StepError::rolled_back(step, source))?;
+            self.locked.writer().connection().await.map_err(|source| StepError::rolled_back(step, source))?;
         let mut locks = self.bookkeeping_locks();
         if step.transactional {
             locks.extend(self.locks(step));
@@ -166,7 +162,7 @@ impl Worker<'_> {
                 }
             }
         });
-        if self.session.is_given_up() {
+        if self.locked.session().is_given_up() {
             return;
         }
         let is_stopped = self.context.cancellation.is_cancelled();
@@ -181,7 +177,7 @@ impl Worker<'_> {
         error: &StepError,
         message: &str,
     ) -> Result<(), DbErr> {
-        let (db, placed, caller) = (self.session.db(), self.placed, &self.context.caller);
+        let (db, placed, caller) = (self.locked.writer().db(), self.placed(), &self.context.caller);
         let was_taken_back = !step.transactional && step.begun.is_none();
         let outcome = match error {
             StepError::RolledBack { .. } if was_taken_back => Outcome::Unchanged,
@@ -215,7 +211,7 @@ impl Worker<'_> {
     async fn attempt(&self, step: &Step, waiting: &Waiting) -> Result<Done, StepError> {
         let begun = Instant::now();
         let failed = |source| StepError::rolled_back(step, source);
-        let tx = self.session.db().begin().await.map_err(failed)?;
+        let tx = self.locked.writer().db().begin().await.map_err(failed)?;
         match self.body(&tx, step, waiting, begun, &Seen::default()).await {
             Ok(done) => self.commit(tx, step, Outcome::Succeeded).await.map(|()| done),
             Err(error) => {
@@ -228,7 +224,8 @@ impl Worker<'_> {
 
     /// The error, or that what was done stands: where a claim outlives its transaction, the migration ended that itself.
     pub(crate) async fn unless_it_committed(&self, step: &Step, error: StepError) -> StepError {
-        let claimed = bookkeeping::has_claim(self.session.db(), &self.placed.site, &step.id.name).await;
+        let claimed =
+            bookkeeping::has_claim(self.locked.writer().db(), &self.placed().site, &step.id.name).await;
         match (error, claimed) {
             (StepError::RolledBack { source, .. }, Ok(true)) => {
                 StepError::ended_its_transaction(step, source)
@@ -247,7 +244,7 @@ impl Worker<'_> {
         seen: &Seen,
     ) -> Result<Done, StepError> {
         let failed = |source| StepError::rolled_back(step, source);
-        let (migration, placed) = (self.migration(step), self.placed);
+        let (migration, placed) = (self.migration(step), self.placed());
         let lock_timeout = Some(self.context.policy.stall_budget);
         self.lock_bookkeeping(tx, waiting).await.map_err(failed)?;
         if step.begun.is_some() {
@@ -304,7 +301,7 @@ impl Worker<'_> {
         else {
             return Ok(());
         };
-        let table = bookkeeping::table_with_rows(connection, &self.placed.site)
+        let table = bookkeeping::table_with_rows(connection, &self.placed().site)
             .await
             .map_err(|source| StepError::rolled_back(step, source))?;
         match table {
@@ -359,7 +356,7 @@ impl Worker<'_> {
             direction: step.direction,
             outcome,
             elapsed,
-            checksum: self.placed.lock_file.checksum(&step.id.name),
+            checksum: self.placed().lock_file.checksum(&step.id.name),
             error,
             first_install: self
                 .first_install
@@ -384,10 +381,10 @@ impl Worker<'_> {
     }
 
     fn locks(&self, step: &Step) -> Vec<TableLock> {
-        let recorded = self.placed.lock_file.locks(&step.id.name, step.direction);
+        let recorded = self.placed().lock_file.locks(&step.id.name, step.direction);
         recorded
             .iter()
-            .map(|lock| TableLock::new(&self.placed.site.schema, &lock.relation, lock.mode))
+            .map(|lock| TableLock::new(&self.placed().site.schema, &lock.relation, lock.mode))
             .collect()
     }
 
@@ -399,12 +396,17 @@ impl Worker<'_> {
     }
 
     fn bookkeeping_locks(&self) -> Vec<TableLock> {
-        let tables = [self.placed.service.version_table(), &self.placed.site.journal_name()];
-        tables.map(|table| TableLock::new(&self.placed.site.schema, table, LockMode::RowExclusive)).to_vec()
+        let tables = [self.placed().service.version_table(), &self.placed().site.journal_name()];
+        tables.map(|table| TableLock::new(&self.placed().site.schema, table, LockMode::RowExclusive)).to_vec()
+    }
+
+    /// The service whose lock is held.
+    fn placed(&self) -> &Placed {
+        self.locked.placed()
     }
 
     fn migration(&self, step: &Step) -> &Listed {
-        self.placed
+        self.placed()
             .service
             .migration(&step.id.name)
             .expect("the plan was made from this service's migrations")

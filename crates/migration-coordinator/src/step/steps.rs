@@ -27,8 +27,8 @@ impl Worker<'_> {
     async fn in_steps(&self, step: &Step, begun: Instant) -> Result<Done, StepError> {
         let failed = |source| StepError::rolled_back(step, source);
         let partial = |source| StepError::partial(step, source);
-        let (db, placed) = (self.session.db(), self.placed);
-        bookkeeping::settle(self.session, &placed.site, &step.id.name, self.context.policy.patience)
+        let (db, placed) = (self.locked.writer().db(), self.placed());
+        bookkeeping::settle(self.locked.writer(), &placed.site, &step.id.name, self.context.policy.patience)
             .await
             .map_err(failed)?;
         if step.direction == Direction::Apply {
@@ -83,11 +83,11 @@ impl Worker<'_> {
     /// Commits that it was begun.
     async fn begin(&self, step: &Step, begun: Instant, waiting: &Waiting) -> Result<Beginning, StepError> {
         let failed = |source| StepError::rolled_back(step, source);
-        let tx = self.session.db().begin().await.map_err(failed)?;
+        let tx = self.locked.writer().db().begin().await.map_err(failed)?;
         let running = self.entry(step, Outcome::Running, begun.elapsed(), None);
         let begin = async {
             self.lock_bookkeeping(&tx, waiting).await?;
-            bookkeeping::begin(&tx, &self.placed.site, &self.context.caller, running).await
+            bookkeeping::begin(&tx, &self.placed().site, &self.context.caller, running).await
         };
         match begin.await {
             Ok(beginning) => self.commit(tx, step, Outcome::Running).await.map(|()| beginning),
@@ -101,8 +101,8 @@ impl Worker<'_> {
     /// Asks whether the promises hold, and commits that it has ended well; returns whether the version row was ours to write.
     async fn end(&self, step: &Step, begun: Instant, waiting: &Waiting) -> Result<bool, StepError> {
         let failed = |source| StepError::rolled_back(step, source);
-        let placed = self.placed;
-        let tx = self.session.db().begin().await.map_err(failed)?;
+        let placed = self.placed();
+        let tx = self.locked.writer().db().begin().await.map_err(failed)?;
         let end = async {
             self.lock_bookkeeping(&tx, waiting).await.map_err(failed)?;
             let claim = bookkeeping::claim(&tx, &placed.site, &step.id.name, step.direction, None)
@@ -128,9 +128,9 @@ impl Worker<'_> {
     async fn stopped(&self, step: &Step, beginning: &Beginning, source: DbErr) -> StepError {
         let may_be_nothing = step.begun.is_none() && !self.context.cancellation.is_cancelled();
         let refused_by_server = sqlstate(&source).is_some();
-        let (session, name) = (self.session, &step.id.name);
+        let (writer, name) = (self.locked.writer(), &step.id.name);
         if may_be_nothing
-            && bookkeeping::take_back(session, &self.placed.site, name, beginning, refused_by_server)
+            && bookkeeping::take_back(writer, &self.placed().site, name, beginning, refused_by_server)
                 .await
                 .unwrap_or(false)
         {

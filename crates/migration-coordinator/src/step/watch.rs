@@ -11,8 +11,8 @@ use crate::{event, watch};
 impl Worker<'_> {
     /// Runs to the end, and reports meanwhile who blocks it for longer than a moment.
     pub(super) async fn watched<T>(&self, step: &Step, work: impl Future<Output = T>) -> T {
-        let url = &self.deployment.databases()[self.placed.site.database];
+        let url = &self.deployment.databases()[self.placed().site.database];
         let report = |blocker: &event::Blocker, waited| event::statement_waiting(step, blocker, waited);
-        watch::watched(url, self.session.pid(), report, work).await
+        watch::watched(url, self.locked.session().pid(), report, work).await
     }
 }
