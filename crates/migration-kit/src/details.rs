@@ -113,4 +113,11 @@ impl Details {
         self.checks.push(check);
         self
     }
+
+    /// Adds several at once: checks, or lists of columns, indexes and foreign keys, each of which then exists and is valid.
+    #[must_use]
+    pub fn verify_all<C: Into<Check>>(mut self, checks: impl IntoIterator<Item = C>) -> Self {
+        self.checks.extend(checks.into_iter().map(Into::into));
+        self
+    }
 }

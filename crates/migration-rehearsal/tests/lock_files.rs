@@ -50,12 +50,7 @@ impl MigrationTrait for Migration {
             NOTE => &["ALTER TABLE parent ADD COLUMN note text"],
             _ => {
                 let online = Online::new(manager, "small", self.name).await?;
-                return online
-                    .create_index("child_parent_id_idx")
-                    .on("child")
-                    .columns(["parent_id"])
-                    .run()
-                    .await;
+                return online.create_index("child_parent_id_idx", "child", ["parent_id"]).run().await;
             }
         };
         for statement in statements {

@@ -56,7 +56,7 @@ impl MigrationName for Index {
 impl MigrationTrait for Index {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let online = Online::new(manager, NAME, INDEX).await?;
-        online.create_index("note_text_idx").on("note").columns(["text"]).run().await
+        online.create_index("note_text_idx", "note", ["text"]).run().await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

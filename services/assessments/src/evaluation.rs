@@ -207,11 +207,8 @@ pub(crate) async fn create_triggers(online: &Online) -> Result<(), DbErr> {
             .replace("{replaced}", &replaced())
             .replace("{rejected}", &rejected("NEW", "carried.rejects", "carried.is_correct"));
         online
-            .create_trigger(trigger.name)
-            .on("question_history")
-            .when(trigger.events)
+            .create_trigger(trigger.name, "question_history", trigger.events, &body)
             .only_if(trigger.condition)
-            .body(&body)
             .run()
             .await?;
     }

@@ -36,23 +36,25 @@ impl OnlineMigration for Migration {
         online.execute(QUESTIONS).await?;
         refuse_another_table(online).await?;
         online
-            .add_foreign_key("questions_competency_id_fkey")
-            .from("questions", ["competency_id"])
-            .to("competencies", ["id"])
+            .add_foreign_key(
+                "questions_competency_id_fkey",
+                ("questions", ["competency_id"]),
+                ("competencies", ["id"]),
+            )
             .on_delete(OnDelete::Cascade)
             .run()
             .await?;
         online.add_column("question_history", "question_id", "UUID").run().await?;
         online
-            .create_index("idx_question_history_question_id")
-            .on("question_history")
-            .columns(["question_id"])
+            .create_index("idx_question_history_question_id", "question_history", ["question_id"])
             .run()
             .await?;
         online
-            .add_foreign_key("question_history_question_id_fkey")
-            .from("question_history", ["question_id"])
-            .to("questions", ["id"])
+            .add_foreign_key(
+                "question_history_question_id_fkey",
+                ("question_history", ["question_id"]),
+                ("questions", ["id"]),
+            )
             .on_delete(OnDelete::SetNull)
             .run()
             .await

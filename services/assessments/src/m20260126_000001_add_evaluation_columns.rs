@@ -7,7 +7,7 @@
 //!
 //! `down` drops the columns with what the application wrote into them.
 
-use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, online_migration};
+use migration_kit::{Check, Column, Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::evaluation;
@@ -16,22 +16,19 @@ use crate::evaluation;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// Name, type, type as the catalog writes it, comment.
-const COLUMNS: [[&str; 4]; 4] = [
-    ["score", "INTEGER", "integer", "Score of the answer, 1 to 5"],
-    [
-        "understanding_depth",
-        "VARCHAR(20)",
-        "character varying(20)",
-        "How deep the understanding is: shallow, medium or deep",
-    ],
-    ["feedback", "TEXT", "text", "What the person is told about the answer"],
-    [
-        "knowledge_gaps",
-        "TEXT[]",
-        "text[]",
-        "What the person should learn; an empty list says that nothing is missing",
-    ],
+const COLUMNS: [Column; 4] = [
+    Column::new("question_history", "score", "INTEGER")
+        .catalog_type("integer")
+        .comment("Score of the answer, 1 to 5"),
+    Column::new("question_history", "understanding_depth", "VARCHAR(20)")
+        .catalog_type("character varying(20)")
+        .comment("How deep the understanding is: shallow, medium or deep"),
+    Column::new("question_history", "feedback", "TEXT")
+        .catalog_type("text")
+        .comment("What the person is told about the answer"),
+    Column::new("question_history", "knowledge_gaps", "TEXT[]")
+        .catalog_type("text[]")
+        .comment("What the person should learn; an empty list says that nothing is missing"),
 ];
 
 const CHECKS: [[&str; 2]; 2] = [
@@ -43,9 +40,7 @@ online_migration!(crate::NAME, Migration);
 
 impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
-        for [column, column_type, _, comment] in COLUMNS {
-            online.add_column("question_history", column, column_type).comment(comment).run().await?;
-        }
+        online.add_columns(&COLUMNS).await?;
         for [check, expression] in CHECKS {
             online.add_check("question_history", check, expression).run().await?;
         }
@@ -53,25 +48,18 @@ impl OnlineMigration for Migration {
     }
 
     async fn down(&self, online: &Online) -> Result<(), DbErr> {
-        for [column, ..] in COLUMNS {
-            online.drop_column("question_history", column).await?;
-        }
-        Ok(())
+        online.drop_columns(&COLUMNS).await
     }
 }
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        let details = Details::expand()
+        Details::expand()
             .loses_on_revert(
                 "what the application wrote into the four columns without writing `ai_evaluation`",
             )
-            .verify(evaluation::size().until("m20260126_000002_backfill_evaluations"));
-        let details = COLUMNS.iter().fold(details, |details, [column, _, catalog_type, _]| {
-            details.verify(Check::column("question_history", column, catalog_type))
-        });
-        CHECKS
-            .iter()
-            .fold(details, |details, [check, _]| details.verify(Check::constraint("question_history", check)))
+            .verify(evaluation::size().until("m20260126_000002_backfill_evaluations"))
+            .verify_all(&COLUMNS)
+            .verify_all(CHECKS.map(|[check, _]| Check::constraint("question_history", check)))
     }
 }

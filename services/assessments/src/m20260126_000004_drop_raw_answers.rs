@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use migration_kit::{
-    Check, Details, LockMode, Online, OnlineMigration, ServiceMigration, literal, online_migration,
+    Check, Column, Details, LockMode, Online, OnlineMigration, ServiceMigration, literal, online_migration,
 };
 use sea_orm_migration::prelude::*;
 
@@ -24,12 +24,11 @@ pub struct Migration;
 /// Time in which old code is replaced everywhere, as the service's manual asks.
 const SOAK: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Name and type.
-const COLUMNS: [[&str; 2]; 4] = [
-    ["user_answer_transcript", "TEXT"],
-    ["audio_duration_seconds", "INTEGER"],
-    ["transcription_confidence", "DOUBLE PRECISION"],
-    ["ai_evaluation", "JSONB"],
+const COLUMNS: [Column; 4] = [
+    Column::new("question_history", "user_answer_transcript", "TEXT"),
+    Column::new("question_history", "audio_duration_seconds", "INTEGER"),
+    Column::new("question_history", "transcription_confidence", "DOUBLE PRECISION"),
+    Column::new("question_history", "ai_evaluation", "JSONB"),
 ];
 
 online_migration!(crate::NAME, Migration);
@@ -56,9 +55,7 @@ impl OnlineMigration for Migration {
 
     async fn down(&self, online: &Online) -> Result<(), DbErr> {
         online.install_rejects().await?;
-        for [column, column_type] in COLUMNS {
-            online.add_column("question_history", column, column_type).run().await?;
-        }
+        online.add_columns(&COLUMNS).await?;
         evaluation::create_function(online).await?;
         evaluation::add_marker(online).await?;
         evaluation::create_triggers(online).await?;
@@ -78,14 +75,14 @@ async fn refuse_forgotten_rows(online: &Online) -> Result<(), DbErr> {
     }
 }
 
+/// The columns that go: those that come back, and the helper of the backfill.
+fn dropped() -> impl Iterator<Item = &'static str> {
+    COLUMNS.iter().map(Column::name).chain(["is_correct_carried_over"])
+}
+
 /// One statement, because triggers and columns go together or not at all.
 fn drop_columns() -> String {
-    let columns: Vec<String> = COLUMNS
-        .iter()
-        .map(|[column, _]| *column)
-        .chain(["is_correct_carried_over"])
-        .map(|column| format!("DROP COLUMN {column}"))
-        .collect();
+    let columns: Vec<String> = dropped().map(|column| format!("DROP COLUMN {column}")).collect();
     let body = format!(
         "BEGIN {} ALTER TABLE question_history {}; END",
         evaluation::drop_triggers_sql(),
@@ -111,18 +108,14 @@ fn guard() -> Check {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        let details = Details::contract(SOAK)
+        Details::contract(SOAK)
             .loses(
                 "transcripts, audio durations and transcription confidences; of each evaluation `nextDifficulty`, \
                  `reasoning`, `correctAnswer`, `expectedKeyPoints` and every other key without a column; which values \
                  of `is_correct` came from an evaluation",
             )
             .guard(guard())
-            .verify(evaluation::size());
-        COLUMNS
-            .iter()
-            .map(|[column, _]| *column)
-            .chain(["is_correct_carried_over"])
-            .fold(details, |details, column| details.verify(Check::no_column("question_history", column)))
+            .verify(evaluation::size())
+            .verify_all(dropped().map(|column| Check::no_column("question_history", column)))
     }
 }

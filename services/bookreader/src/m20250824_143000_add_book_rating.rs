@@ -19,14 +19,8 @@ online_migration!(NAME, Migration);
 impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
         online.add_column("books", "rating", "double precision").run().await?;
-        online.create_index("idx_books_rating").on("books").columns(["rating"]).run().await?;
-        online
-            .create_index("idx_books_high_rating")
-            .on("books")
-            .columns(["rating"])
-            .filter("rating >= 4.0")
-            .run()
-            .await
+        online.create_index("idx_books_rating", "books", ["rating"]).run().await?;
+        online.create_index("idx_books_high_rating", "books", ["rating"]).filter("rating >= 4.0").run().await
     }
 
     async fn down(&self, online: &Online) -> Result<(), DbErr> {

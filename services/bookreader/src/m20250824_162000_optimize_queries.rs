@@ -6,7 +6,7 @@
 //!
 //! `down` drops the indexes, resets the settings and loses nothing.
 
-use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, online_migration};
+use migration_kit::{Check, Details, Index, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
@@ -18,12 +18,13 @@ pub struct Migration;
 /// The configuration is a constant, so that the expression is immutable: the one-argument form reads a setting.
 const FULL_TEXT: &str = "to_tsvector('russian'::regconfig, title || ' ' || COALESCE(author, ''))";
 
-const INDEXES: [&str; 5] = [
-    "idx_books_user_created",
-    "idx_descriptions_chapter_priority",
-    "idx_books_unparsed",
-    "idx_images_completed",
-    "idx_books_fulltext",
+const INDEXES: [Index; 5] = [
+    Index::new("idx_books_user_created", "books", &["user_id", "created_at"]),
+    Index::new("idx_descriptions_chapter_priority", "descriptions", &["chapter_id", "priority_score"]),
+    Index::new("idx_books_unparsed", "books", &["user_id", "created_at"]).filter("is_parsed = false"),
+    Index::new("idx_images_completed", "generated_images", &["description_id", "created_at"])
+        .filter("status = 'completed'"),
+    Index::new("idx_books_fulltext", "books", &[FULL_TEXT]).using("gin"),
 ];
 
 /// Table and the share of dead rows at which autovacuum starts, instead of PostgreSQL's 0.2.
@@ -34,33 +35,7 @@ online_migration!(NAME, Migration);
 
 impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
-        online
-            .create_index("idx_books_user_created")
-            .on("books")
-            .columns(["user_id", "created_at"])
-            .run()
-            .await?;
-        online
-            .create_index("idx_descriptions_chapter_priority")
-            .on("descriptions")
-            .columns(["chapter_id", "priority_score"])
-            .run()
-            .await?;
-        online
-            .create_index("idx_books_unparsed")
-            .on("books")
-            .columns(["user_id", "created_at"])
-            .filter("is_parsed = false")
-            .run()
-            .await?;
-        online
-            .create_index("idx_images_completed")
-            .on("generated_images")
-            .columns(["description_id", "created_at"])
-            .filter("status = 'completed'")
-            .run()
-            .await?;
-        online.create_index("idx_books_fulltext").on("books").using("gin").columns([FULL_TEXT]).run().await?;
+        online.create_indexes(&INDEXES).await?;
         for (table, share) in SCALE_FACTORS {
             online.set_storage(table, [(SCALE_FACTOR, share)]).await?;
         }
@@ -71,19 +46,13 @@ impl OnlineMigration for Migration {
         for (table, _) in SCALE_FACTORS.into_iter().rev() {
             online.reset_storage(table, [SCALE_FACTOR]).await?;
         }
-        for index in INDEXES.into_iter().rev() {
-            online.drop_index(index).await?;
-        }
-        Ok(())
+        online.drop_indexes(INDEXES.iter().rev()).await
     }
 }
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        let mut details = Details::expand().replaces("ghi789jkl012");
-        for index in INDEXES {
-            details = details.verify(Check::index(index));
-        }
+        let mut details = Details::expand().replaces("ghi789jkl012").verify_all(&INDEXES);
         for (table, share) in SCALE_FACTORS {
             details = details.verify(Check::holds(
                 format!("`{SCALE_FACTOR}` of `{table}` is {share}"),

@@ -24,9 +24,11 @@ impl OnlineMigration for Migration {
             .run()
             .await?;
         online
-            .create_index("idx_reading_progress_cfi")
-            .on("reading_progress")
-            .columns(["book_id", "user_id", "reading_location_cfi"])
+            .create_index(
+                "idx_reading_progress_cfi",
+                "reading_progress",
+                ["book_id", "user_id", "reading_location_cfi"],
+            )
             .run()
             .await
     }

@@ -58,10 +58,12 @@ pub(crate) async fn keep_in_step(online: &Online) -> Result<(), DbErr> {
         )
         .await?;
     online
-        .create_trigger(TRIGGER)
-        .on("users")
-        .when("AFTER INSERT OR UPDATE OF reader_settings")
-        .body(&TRIGGER_BODY.replace("{schema}", &schema))
+        .create_trigger(
+            TRIGGER,
+            "users",
+            "AFTER INSERT OR UPDATE OF reader_settings",
+            &TRIGGER_BODY.replace("{schema}", &schema),
+        )
         .run()
         .await
 }

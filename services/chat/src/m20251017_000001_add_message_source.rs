@@ -20,7 +20,7 @@ online_migration!(NAME, Migration);
 impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
         online.add_column("messages", "source", "VARCHAR(20)").not_null().default("'telegram'").run().await?;
-        online.create_index("idx_messages_source").on("messages").columns(["source"]).run().await?;
+        online.create_index("idx_messages_source", "messages", ["source"]).run().await?;
         Ok(())
     }
 

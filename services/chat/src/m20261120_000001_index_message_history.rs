@@ -24,9 +24,11 @@ online_migration!(NAME, Migration);
 impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
         online
-            .create_index("idx_messages_history")
-            .on("messages")
-            .columns(["user_id", "chat_id", "created_at DESC", "id DESC"])
+            .create_index(
+                "idx_messages_history",
+                "messages",
+                ["user_id", "chat_id", "created_at DESC", "id DESC"],
+            )
             .filter("deleted_at IS NULL")
             .run()
             .await?;

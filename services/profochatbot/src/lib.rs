@@ -34,10 +34,8 @@ pub mod entity;
 pub mod task;
 
 mod check;
-mod column;
-mod foreign_key;
-mod index;
 mod links;
+mod lists;
 
 use migration_kit::Service;
 use sea_orm::ConnectOptions;

@@ -26,14 +26,7 @@ impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
         trigger::create(online, &trigger::ONE_ACTIVE_RUN).await?;
         one_active::outdate(one_active::list_chatless(online.backfill("run")), OUTDATED).run().await?;
-        online
-            .create_index(INDEX)
-            .on("run")
-            .columns(["bot_id", "chat_id"])
-            .unique()
-            .filter("is_active")
-            .run()
-            .await
+        online.create_index(INDEX, "run", ["bot_id", "chat_id"]).unique().filter("is_active").run().await
     }
 
     async fn down(&self, online: &Online) -> Result<(), DbErr> {

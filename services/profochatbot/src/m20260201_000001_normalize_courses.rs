@@ -11,11 +11,13 @@
 
 use std::time::Duration;
 
-use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, literal, online_migration};
+use migration_kit::{
+    Check, Details, ForeignKey, Online, OnlineMigration, ServiceMigration, literal, online_migration,
+};
 use sea_orm_migration::prelude::*;
 
-use crate::foreign_key::{self, ForeignKey, foreign_key};
 use crate::links::backfill::{self, RUN_KEY};
+use crate::lists::cascading;
 use crate::{NAME, SOAK_DAYS};
 
 /// Makes a course of an account unique, and adds the foreign keys to it.
@@ -25,14 +27,9 @@ pub struct Migration;
 const UNIQUE: &str = "course_course_id_account_id_key";
 
 const FOREIGN_KEYS: [ForeignKey; 3] = [
-    foreign_key("course_element_course_fkey", "course_element", &["course_id", "account_id"], "course"),
-    foreign_key("course_deployment_course_fkey", "course_deployment", &["course_id", "account_id"], "course"),
-    foreign_key(
-        "courseparticipants_course_fkey",
-        "courseparticipants",
-        &["course_id", "account_id"],
-        "course",
-    ),
+    cascading("course_element_course_fkey", "course_element", &["course_id", "account_id"], "course"),
+    cascading("course_deployment_course_fkey", "course_deployment", &["course_id", "account_id"], "course"),
+    cascading("courseparticipants_course_fkey", "courseparticipants", &["course_id", "account_id"], "course"),
 ];
 
 /// Copies of the course `source` that stay rather than it: an order without ties, so that exactly one copy stays.
@@ -65,9 +62,10 @@ impl Migration {
     /// the copy stands.
     async fn remove_copies(online: &Online) -> Result<(), DbErr> {
         online
-            .move_to_rejects("course_element")
-            .rows(format!(
-                "EXISTS (SELECT FROM course AS copy WHERE copy.course_id = source.course_id \
+            .move_to_rejects(
+                "course_element",
+                format!(
+                    "EXISTS (SELECT FROM course AS copy WHERE copy.course_id = source.course_id \
                  AND copy.account_id = source.account_id AND copy.bot_name = source.bot_name \
                  AND EXISTS ({better_than_copy})) \
                  AND EXISTS (SELECT FROM course AS best JOIN course_element AS kept \
@@ -75,20 +73,26 @@ impl Migration {
                  AND kept.bot_name = best.bot_name \
                  WHERE best.course_id = source.course_id AND best.account_id = source.account_id \
                  AND NOT EXISTS ({better_than_best}))",
-                better_than_copy = BETTER_COPY.replace("source.", "copy."),
-                better_than_best = BETTER_COPY.replace("source.", "best."),
-            ))
-            .reason("belongs to a copy of a course that stands under another bot")
+                    better_than_copy = BETTER_COPY.replace("source.", "copy."),
+                    better_than_best = BETTER_COPY.replace("source.", "best."),
+                ),
+                "belongs to a copy of a course that stands under another bot",
+            )
             .run()
             .await?;
         let same = format!(
             "EXISTS ({BETTER_COPY} AND better.yaml IS NOT DISTINCT FROM source.yaml AND NOT EXISTS ({better_than_better}))",
             better_than_better = BETTER_COPY.replace("better", "best").replace("source.", "better."),
         );
-        let copy = online.move_to_rejects("course").rows(same);
-        copy.reason("a copy of a course that stands under another bot, with the same content").run().await?;
-        let other = online.move_to_rejects("course").rows(format!("EXISTS ({BETTER_COPY})"));
-        other.reason("a copy of a course that stands under another bot, with other content").run().await?;
+        for (copies, reason) in [
+            (same, "a copy of a course that stands under another bot, with the same content"),
+            (
+                format!("EXISTS ({BETTER_COPY})"),
+                "a copy of a course that stands under another bot, with other content",
+            ),
+        ] {
+            online.move_to_rejects("course", copies, reason).run().await?;
+        }
         Ok(())
     }
 
@@ -120,10 +124,12 @@ impl Migration {
             ))
             .run()
             .await?;
-        let tokens = online.move_to_rejects("enrollment_token").rows(LOST_DEPLOYMENT);
-        tokens.reason("the course of its deployment does not exist").run().await?;
-        let deployments = online.move_to_rejects("course_deployment").rows(NO_COURSE);
-        deployments.reason("its course does not exist").run().await?;
+        for (table, lost, reason) in [
+            ("enrollment_token", LOST_DEPLOYMENT, "the course of its deployment does not exist"),
+            ("course_deployment", NO_COURSE, "its course does not exist"),
+        ] {
+            online.move_to_rejects(table, lost, reason).run().await?;
+        }
         Ok(())
     }
 
@@ -167,15 +173,14 @@ impl OnlineMigration for Migration {
         Self::remove_copies(online).await?;
         online.add_unique("course", UNIQUE, ["course_id", "account_id"]).await?;
         for table in ["course_element", "courseparticipants"] {
-            let orphans = online.move_to_rejects(table).rows(NO_COURSE);
-            orphans.reason("its course does not exist").run().await?;
+            online.move_to_rejects(table, NO_COURSE, "its course does not exist").run().await?;
         }
         Self::remove_lost_deployments(online).await?;
-        foreign_key::add(online, &FOREIGN_KEYS).await
+        online.add_foreign_keys(&FOREIGN_KEYS).await
     }
 
     async fn down(&self, online: &Online) -> Result<(), DbErr> {
-        foreign_key::drop(online, &FOREIGN_KEYS).await?;
+        online.drop_foreign_keys(FOREIGN_KEYS.iter().rev()).await?;
         online.drop_constraint("course", UNIQUE).await?;
         self.restore_lost_deployments(online).await?;
         for table in ["course", "course_element", "courseparticipants"] {
@@ -187,7 +192,8 @@ impl OnlineMigration for Migration {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        let details = Details::contract(Duration::from_secs(SOAK_DAYS * 24 * 60 * 60));
-        foreign_key::verify(details, &FOREIGN_KEYS).verify(Check::constraint("course", UNIQUE))
+        Details::contract(Duration::from_secs(SOAK_DAYS * 24 * 60 * 60))
+            .verify_all(&FOREIGN_KEYS)
+            .verify(Check::constraint("course", UNIQUE))
     }
 }

@@ -25,38 +25,34 @@ online_migration!(NAME, Migration);
 impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
         online
-            .move_to_rejects("courseparticipants")
-            .rows(
-                "EXISTS (SELECT FROM courseparticipants AS earlier WHERE earlier.course_id = source.course_id \
+            .move_to_rejects("courseparticipants", "EXISTS (SELECT FROM courseparticipants AS earlier WHERE earlier.course_id = source.course_id \
                  AND earlier.account_id = source.account_id \
                  AND COALESCE(earlier.chat_id, 0) = COALESCE(source.chat_id, 0) \
                  AND COALESCE(earlier.username, '') = COALESCE(source.username, '') \
-                 AND earlier.courseparticipant_id < source.courseparticipant_id)",
-            )
-            .reason("stands in its course already")
+                 AND earlier.courseparticipant_id < source.courseparticipant_id)", "stands in its course already")
             .run()
             .await?;
         online
-            .move_to_rejects("bannedparticipants")
-            .rows(
+            .move_to_rejects(
+                "bannedparticipants",
                 "EXISTS (SELECT FROM bannedparticipants AS earlier WHERE earlier.bot_id = source.bot_id \
                  AND earlier.chat_id = source.chat_id AND earlier.excluded = source.excluded \
                  AND earlier.bannedparticipant_id < source.bannedparticipant_id)",
+                "its bot has an earlier ban of this chat",
             )
-            .reason("its bot has an earlier ban of this chat")
             .run()
             .await?;
         online
-            .create_index(PARTICIPANTS)
-            .on("courseparticipants")
-            .columns(["course_id", "account_id", "COALESCE(chat_id, 0)", "COALESCE(username, '')"])
+            .create_index(
+                PARTICIPANTS,
+                "courseparticipants",
+                ["course_id", "account_id", "COALESCE(chat_id, 0)", "COALESCE(username, '')"],
+            )
             .unique()
             .run()
             .await?;
         online
-            .create_index(BANS)
-            .on("bannedparticipants")
-            .columns(["bot_id", "chat_id", "excluded"])
+            .create_index(BANS, "bannedparticipants", ["bot_id", "chat_id", "excluded"])
             .unique()
             .run()
             .await

@@ -11,11 +11,11 @@
 
 use std::time::Duration;
 
-use migration_kit::{Details, Online, OnlineMigration, ServiceMigration, online_migration};
+use migration_kit::{Details, ForeignKey, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
-use crate::foreign_key::{self, ForeignKey, foreign_key};
 use crate::links::backfill;
+use crate::lists::cascading;
 use crate::{NAME, SOAK_DAYS, check};
 
 /// Adds the foreign keys to `run`.
@@ -23,18 +23,17 @@ use crate::{NAME, SOAK_DAYS, check};
 pub struct Migration;
 
 const FOREIGN_KEYS: [ForeignKey; 2] = [
-    foreign_key("conversation_run_id_fkey", "conversation", &["run_id"], "run"),
-    foreign_key("waiting_element_run_id_fkey", "waiting_element", &["run_id"], "run"),
+    cascading("conversation_run_id_fkey", "conversation", &["run_id"], "run"),
+    cascading("waiting_element_run_id_fkey", "waiting_element", &["run_id"], "run"),
 ];
 
 online_migration!(NAME, Migration);
 
 impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
-        let orphans = online.move_to_rejects("conversation").rows(
-            "source.run_id IS NOT NULL AND NOT EXISTS (SELECT FROM run WHERE run.run_id = source.run_id)",
-        );
-        orphans.reason("its run does not exist").run().await?;
+        let orphans =
+            "source.run_id IS NOT NULL AND NOT EXISTS (SELECT FROM run WHERE run.run_id = source.run_id)";
+        online.move_to_rejects("conversation", orphans, "its run does not exist").run().await?;
         online
             .backfill("conversation")
             .rejects(
@@ -49,11 +48,11 @@ impl OnlineMigration for Migration {
             .run()
             .await?;
         backfill::waiting_elements(online).await?;
-        foreign_key::add(online, &FOREIGN_KEYS).await
+        online.add_foreign_keys(&FOREIGN_KEYS).await
     }
 
     async fn down(&self, online: &Online) -> Result<(), DbErr> {
-        foreign_key::drop(online, &FOREIGN_KEYS).await?;
+        online.drop_foreign_keys(FOREIGN_KEYS.iter().rev()).await?;
         online.restore_rejects("conversation").await?;
         backfill::forget_rejects(online, self.name()).await
     }
@@ -61,7 +60,8 @@ impl OnlineMigration for Migration {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        let details = Details::contract(Duration::from_secs(SOAK_DAYS * 24 * 60 * 60));
-        foreign_key::verify(details, &FOREIGN_KEYS).verify(check::conversations_agree_with_runs())
+        Details::contract(Duration::from_secs(SOAK_DAYS * 24 * 60 * 60))
+            .verify_all(&FOREIGN_KEYS)
+            .verify(check::conversations_agree_with_runs())
     }
 }

@@ -22,12 +22,7 @@ impl OnlineMigration for Migration {
     }
 
     async fn down(&self, online: &Online) -> Result<(), DbErr> {
-        online
-            .create_index("ix_user_knowledge_user_id")
-            .on("user_knowledge")
-            .columns(["user_id"])
-            .run()
-            .await?;
+        online.create_index("ix_user_knowledge_user_id", "user_knowledge", ["user_id"]).run().await?;
         Ok(())
     }
 }

@@ -32,8 +32,18 @@ impl Online {
     }
 
     /// Takes rows out of their table and keeps them whole as rejects; see [`MoveToRejects`].
-    pub fn move_to_rejects(&self, table: &str) -> MoveToRejects<'_> {
-        MoveToRejects::new(self, table)
+    ///
+    /// `rows` says which leave, as an SQL condition over the table under the alias `source`. It is asked anew for each batch
+    /// of 1,000 rows, so it must not name more rows because some have left. Of a table with a primary key those leave that
+    /// it names when they are looked for, of one without about as many, and those that are there in the end; have a
+    /// constraint or a trigger refuse new ones before. `reason` says why they leave.
+    pub fn move_to_rejects(
+        &self,
+        table: &str,
+        rows: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> MoveToRejects<'_> {
+        MoveToRejects::new(self, table, rows.into(), reason.into())
     }
 
     /// Puts the rows back that this migration moved out of the table, and forgets their rejects: the `down` of

@@ -188,7 +188,7 @@ impl AddCheck<'_> {
              RETURN NEW;",
             constraint = literal(name),
         );
-        online.create_trigger(name).on(table).when("BEFORE INSERT OR UPDATE").body(&body).run().await
+        online.create_trigger(name, table, "BEFORE INSERT OR UPDATE", &body).run().await
     }
 
     /// Lists the rows that break the check as rejects; how many there are.

@@ -45,33 +45,27 @@ pub struct AddForeignKey<'a> {
 }
 
 impl Online {
-    /// Adds a foreign key between two tables of the service: `NOT VALID` under short locks, so that new rows obey it,
-    /// then validated while reading and writing go on. The same one under that name is fine; another is an error.
-    pub fn add_foreign_key(&self, name: &str) -> AddForeignKey<'_> {
+    /// Adds a foreign key from columns of one table of the service to columns of another: `NOT VALID` under short locks, so
+    /// that new rows obey it, then validated while reading and writing continue. The same one under that name is fine;
+    /// another is an error.
+    pub fn add_foreign_key<C: Into<String>, D: Into<String>>(
+        &self,
+        name: &str,
+        from: (&str, impl IntoIterator<Item = C>),
+        to: (&str, impl IntoIterator<Item = D>),
+    ) -> AddForeignKey<'_> {
         AddForeignKey {
             online: self,
             name: name.to_owned(),
-            from: (String::new(), Vec::new()),
-            to: (String::new(), Vec::new()),
+            from: (from.0.to_owned(), from.1.into_iter().map(Into::into).collect()),
+            to: (to.0.to_owned(), to.1.into_iter().map(Into::into).collect()),
             on_delete: OnDelete::NoAction,
         }
     }
 }
 
 impl AddForeignKey<'_> {
-    /// The referring table and its columns.
-    pub fn from<C: Into<String>>(mut self, table: &str, columns: impl IntoIterator<Item = C>) -> Self {
-        self.from = (table.to_owned(), columns.into_iter().map(Into::into).collect());
-        self
-    }
-
-    /// The table to which they refer, and its columns.
-    pub fn to<C: Into<String>>(mut self, table: &str, columns: impl IntoIterator<Item = C>) -> Self {
-        self.to = (table.to_owned(), columns.into_iter().map(Into::into).collect());
-        self
-    }
-
-    /// What happens when a row that is referred to is deleted; nothing but an error unless it is said.
+    /// What happens when the referenced row is deleted (default: [`OnDelete::NoAction`]).
     pub fn on_delete(mut self, on_delete: OnDelete) -> Self {
         self.on_delete = on_delete;
         self

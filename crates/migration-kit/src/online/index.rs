@@ -55,13 +55,21 @@ pub(super) struct Existing {
 }
 
 impl Online {
-    /// Builds an index while reading and writing go on. The same index under that name is fine; another is an error.
-    pub fn create_index(&self, name: &str) -> CreateIndex<'_> {
+    /// Builds an index of a table while reading and writing continue. The same index under that name is fine; another is an
+    /// error.
+    ///
+    /// Its columns are written in SQL: `user_id`, `created_at DESC`, `(lower(name))`, `content gin_trgm_ops`.
+    pub fn create_index<C: Into<String>>(
+        &self,
+        name: &str,
+        table: &str,
+        columns: impl IntoIterator<Item = C>,
+    ) -> CreateIndex<'_> {
         CreateIndex {
             online: self,
             name: name.to_owned(),
-            table: String::new(),
-            columns: Vec::new(),
+            table: table.to_owned(),
+            columns: columns.into_iter().map(Into::into).collect(),
             unique: false,
             method: "btree".to_owned(),
             filter: None,
@@ -162,25 +170,13 @@ impl Online {
 }
 
 impl CreateIndex<'_> {
-    /// The table.
-    pub fn on(mut self, table: &str) -> Self {
-        table.clone_into(&mut self.table);
-        self
-    }
-
-    /// What is indexed, in SQL: `user_id`, `created_at DESC`, `(lower(name))`, `content gin_trgm_ops`.
-    pub fn columns<C: Into<String>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
-        self.columns = columns.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// No two rows have the same.
+    /// Makes the index unique.
     pub fn unique(mut self) -> Self {
         self.unique = true;
         self
     }
 
-    /// The access method; `btree` unless it is said.
+    /// The access method (default: `btree`).
     pub fn using(mut self, method: &str) -> Self {
         method.clone_into(&mut self.method);
         self
@@ -198,8 +194,8 @@ impl CreateIndex<'_> {
     /// [`DbErr::Migration`] if the table does not exist, another index has the name, rows have the same values where the
     /// index is unique, or it is not valid after its build; otherwise the server's.
     pub async fn run(self) -> Result<(), DbErr> {
-        if self.table.is_empty() || self.columns.is_empty() {
-            return Err(refusal(format!("index `{}` needs `on` and `columns`", self.name)));
+        if self.columns.is_empty() {
+            return Err(refusal(format!("index `{}` has no columns", self.name)));
         }
         if self.online.table_kind(&self.table).await? == "p" {
             return self.build_on_partitions().await;

@@ -36,7 +36,7 @@ pub trait OnlineMigration: MigrationName {
 ///
 /// impl OnlineMigration for Migration {
 ///     async fn up(&self, online: &Online) -> Result<(), DbErr> {
-///         online.create_index("idx_messages_source").on("messages").columns(["source"]).run().await
+///         online.create_index("idx_messages_source", "messages", ["source"]).run().await
 ///     }
 ///
 ///     async fn down(&self, online: &Online) -> Result<(), DbErr> {

@@ -11,6 +11,7 @@ mod check;
 mod column;
 mod foreign_key;
 mod index;
+mod lists;
 mod migration;
 mod partitioned_index;
 mod trigger;
@@ -27,6 +28,7 @@ pub use check::AddCheck;
 pub use column::AddColumn;
 pub use foreign_key::{AddForeignKey, OnDelete};
 pub use index::CreateIndex;
+pub use lists::{Column, ForeignKey, Index};
 pub use migration::OnlineMigration;
 pub use trigger::CreateTrigger;
 

@@ -3,7 +3,7 @@
 use sea_orm::DbErr;
 
 use super::Online;
-use crate::session::{self, BOOKKEEPING, refusal};
+use crate::session::{self, BOOKKEEPING};
 use crate::table_lock::LockMode;
 use crate::{literal, quote_identifier};
 
@@ -18,7 +18,7 @@ pub struct CreateTrigger<'a> {
     online: &'a Online,
     name: String,
     table: String,
-    when: String,
+    events: String,
     condition: String,
     body: String,
 }
@@ -29,14 +29,17 @@ impl Online {
     ///
     /// The function runs with the rights of its owner, the role that migrates: whoever may write the table need not have
     /// heard of what the trigger reads and writes. So its body names everything but `pg_catalog` with its schema.
-    pub fn create_trigger(&self, name: &str) -> CreateTrigger<'_> {
+    ///
+    /// `events` says when it fires: `BEFORE INSERT OR UPDATE OF a, b`. `body` is what it does: `plpgsql` statements, the last
+    /// of them `RETURN NEW;`; with variables, a block of its own: `DECLARE … BEGIN … END;`.
+    pub fn create_trigger(&self, name: &str, table: &str, events: &str, body: &str) -> CreateTrigger<'_> {
         CreateTrigger {
             online: self,
             name: name.to_owned(),
-            table: String::new(),
-            when: String::new(),
+            table: table.to_owned(),
+            events: events.to_owned(),
             condition: String::new(),
-            body: String::new(),
+            body: body.to_owned(),
         }
     }
 
@@ -92,41 +95,18 @@ impl Online {
 }
 
 impl CreateTrigger<'_> {
-    /// The table.
-    pub fn on(mut self, table: &str) -> Self {
-        table.clone_into(&mut self.table);
-        self
-    }
-
-    /// When it fires: `BEFORE INSERT OR UPDATE OF a, b`.
-    pub fn when(mut self, events: &str) -> Self {
-        events.clone_into(&mut self.when);
-        self
-    }
-
     /// The rows for which it fires (all), as a condition over `NEW` and `OLD`.
     pub fn only_if(mut self, condition: &str) -> Self {
         self.condition = format!("WHEN ({condition}) ");
         self
     }
 
-    /// What it does: `plpgsql` statements, the last of them `RETURN NEW;`. With variables, a block of its own:
-    /// `DECLARE … BEGIN … END;`.
-    pub fn body(mut self, statements: &str) -> Self {
-        statements.clone_into(&mut self.body);
-        self
-    }
-
     /// Creates the trigger, or replaces it.
     ///
     /// # Errors
-    /// [`DbErr::Migration`] if it lacks its table, events or body, the table does not exist or a lock is not to be had;
-    /// otherwise the server's.
+    /// [`DbErr::Migration`] if the table does not exist or a lock could not be acquired; otherwise the server's.
     pub async fn run(self) -> Result<(), DbErr> {
-        let Self { online, name, table, when, condition, body } = &self;
-        if when.is_empty() || body.is_empty() {
-            return Err(refusal(format!("trigger `{name}` needs `on`, `when` and `body`")));
-        }
+        let Self { online, name, table, events, condition, body } = &self;
         online.table_kind(table).await?;
         let function = format!("{}()", online.qualified(name));
         let statements = vec![
@@ -135,7 +115,7 @@ impl CreateTrigger<'_> {
                 literal(&format!("BEGIN\n{body}\nEND"))
             ),
             format!(
-                "CREATE OR REPLACE TRIGGER {} {when} ON {} FOR EACH ROW {condition}EXECUTE FUNCTION {function}",
+                "CREATE OR REPLACE TRIGGER {} {events} ON {} FOR EACH ROW {condition}EXECUTE FUNCTION {function}",
                 quote_identifier(name),
                 online.qualified(table),
             ),

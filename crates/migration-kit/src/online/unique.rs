@@ -63,7 +63,7 @@ impl Online {
             return same_definition(table, constraint, &existing.definition, &expected.unwrap_or_default());
         }
         let quoted: Vec<String> = columns.iter().map(|column| quote_identifier(column)).collect();
-        self.create_index(constraint).on(table).columns(quoted).unique().run().await?;
+        self.create_index(constraint, table, quoted).unique().run().await?;
         let name = quote_identifier(constraint);
         let sql =
             format!("ALTER TABLE {} ADD CONSTRAINT {name} {kind} USING INDEX {name}", self.qualified(table));

@@ -22,7 +22,7 @@ impl MigrationTrait for Fill {
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let online = Online::new(manager, "shop", self.name()).await?;
-        let orphans = online.move_to_rejects("run").rows("source.id % 10 = 0").reason("an orphan");
+        let orphans = online.move_to_rejects("run", "source.id % 10 = 0", "an orphan");
         orphans.run().await?;
         let fill = "UPDATE run AS source SET n = 1 WHERE {batch} AND source.n IS NULL";
         online.backfill("run").vacuum_times(4).statement(fill).run().await?;

@@ -16,7 +16,7 @@ async fn check(online: &Online) -> Result<(), DbErr> {
 }
 
 async fn foreign_key(online: &Online) -> Result<(), DbErr> {
-    let key = online.add_foreign_key("run_bot").from("run", ["bot_id"]).to("bot", ["bot_id"]);
+    let key = online.add_foreign_key("run_bot", ("run", ["bot_id"]), ("bot", ["bot_id"]));
     key.on_delete(OnDelete::Cascade).run().await
 }
 
@@ -143,13 +143,13 @@ async fn a_foreign_key_is_complete_after_any_crash() {
 async fn a_foreign_key_refuses_another_one_a_missing_table_and_orphans() {
     let scratch = Scratch::with(TABLES).await;
     let online = steps(&scratch).await;
-    let nothing = online.add_foreign_key("x").from("run", ["bot_id"]).to("nothing", ["id"]).run().await;
+    let nothing = online.add_foreign_key("x", ("run", ["bot_id"]), ("nothing", ["id"])).run().await;
     assert_eq!(refused(nothing), "there is no table `nothing` in schema `shop`");
     scratch.psql("UPDATE run SET bot_id = 99 WHERE id = 1");
     assert_eq!(failed(foreign_key(&online).await), "23503");
     scratch.psql("UPDATE run SET bot_id = 1 WHERE id = 1");
     foreign_key(&online).await.unwrap();
-    let other = online.add_foreign_key("run_bot").from("run", ["bot_id"]).to("bot", ["bot_id"]).run().await;
+    let other = online.add_foreign_key("run_bot", ("run", ["bot_id"]), ("bot", ["bot_id"])).run().await;
     assert_eq!(
         refused(other),
         "`run` has a constraint `run_bot` already, with another definition: it is `FOREIGN KEY (bot_id) REFERENCES \
@@ -163,15 +163,9 @@ async fn a_foreign_key_to_its_own_table_and_odd_names_work() {
         Scratch::with("CREATE TABLE \"Odd Table\" (\"Id\" int PRIMARY KEY, \"The Parent\" int)").await;
     let online = steps(&scratch).await;
     for _ in 0..2 {
-        let key = online.add_foreign_key("the \"key\"").from("Odd Table", ["The Parent"]);
-        key.to("Odd Table", ["Id"]).on_delete(OnDelete::SetNull).run().await.unwrap();
-        online
-            .create_index("odd USING index")
-            .on("Odd Table")
-            .columns(["\"The Parent\""])
-            .run()
-            .await
-            .unwrap();
+        let key = online.add_foreign_key("the \"key\"", ("Odd Table", ["The Parent"]), ("Odd Table", ["Id"]));
+        key.on_delete(OnDelete::SetNull).run().await.unwrap();
+        online.create_index("odd USING index", "Odd Table", ["\"The Parent\""]).run().await.unwrap();
         online.add_check("Odd Table", "Odd Check", "\"Id\" > 0").run().await.unwrap();
         online.add_unique("Odd Table", "Odd Unique", ["The Parent", "Id"]).await.unwrap();
     }

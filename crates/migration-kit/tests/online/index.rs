@@ -11,13 +11,7 @@ const TABLE: &str = "CREATE TABLE item (id int PRIMARY KEY, name text, price int
                      INSERT INTO item SELECT n, 'n' || n, n % 10 FROM generate_series(1, 100) n";
 
 async fn by_name(online: &Online) -> Result<(), DbErr> {
-    online
-        .create_index("item_name")
-        .on("item")
-        .columns(["name", "(price + 1) DESC"])
-        .filter("price > 0")
-        .run()
-        .await
+    online.create_index("item_name", "item", ["name", "(price + 1) DESC"]).filter("price > 0").run().await
 }
 
 #[tokio::test]
@@ -58,8 +52,7 @@ async fn rows_that_are_not_unique_are_named_and_nothing_is_left() {
     let scratch = Scratch::with(TABLE).await;
     let before = objects(&scratch);
     let online = steps(&scratch).await;
-    let message =
-        refused(online.create_index("item_price").on("item").columns(["price"]).unique().run().await);
+    let message = refused(online.create_index("item_price", "item", ["price"]).unique().run().await);
     assert!(message.starts_with("unique index `item_price` on `item` cannot be built: "), "{message}");
     assert!(message.contains("Key (price)=("), "{message}");
     assert_eq!(objects(&scratch), before);
@@ -84,7 +77,7 @@ async fn another_definition_under_the_name_is_refused() {
 async fn a_name_that_is_no_index_and_a_table_that_is_missing_are_refused() {
     let scratch = Scratch::with(TABLE).await;
     let online = steps(&scratch).await;
-    let message = refused(online.create_index("x").on("nothing").columns(["a"]).run().await);
+    let message = refused(online.create_index("x", "nothing", ["a"]).run().await);
     assert_eq!(message, "there is no table `nothing` in schema `shop`");
     scratch.psql("CREATE TABLE item_name (id int)");
     assert_eq!(failed(by_name(&online).await), "42P07");
@@ -141,7 +134,7 @@ async fn a_build_of_another_session_is_waited_for() {
         async { execute(&mut other, "CREATE INDEX CONCURRENTLY item_price ON item (price)").await };
     let ours = async {
         phase(&scratch, "waiting for writers").await;
-        online.create_index("item_price").on("item").columns(["price"]).run().await
+        online.create_index("item_price", "item", ["price"]).run().await
     };
     let release = async {
         until("an event", || !events.told().is_empty()).await;
@@ -206,7 +199,7 @@ async fn on_a_partitioned_table_it_is_complete_after_any_crash() {
         let scratch = Scratch::with(PARTITIONED).await;
         scratch.psql(&by_hand[..n_done].join(";"));
         let online = steps(&scratch).await;
-        online.create_index("event_at").on("event").columns(["at"]).run().await.unwrap();
+        online.create_index("event_at", "event", ["at"]).run().await.unwrap();
         assert_eq!(objects(&scratch), objects(&whole), "after {n_done} statements");
     }
     let online = steps(&whole).await;
@@ -221,7 +214,7 @@ async fn on_a_partitioned_table_it_is_complete_after_any_crash() {
 async fn on_a_partitioned_table_each_partition_is_rebuilt_by_itself() {
     let scratch = Scratch::with(PARTITIONED).await;
     let online = steps(&scratch).await;
-    online.create_index("event_at").on("event").columns(["at"]).run().await.unwrap();
+    online.create_index("event_at", "event", ["at"]).run().await.unwrap();
     let before = objects(&scratch);
     for (index, table) in [("event_at", "event"), ("event_at_event_2", "event_2")] {
         assert_eq!(

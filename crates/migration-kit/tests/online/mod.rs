@@ -5,6 +5,7 @@ mod constraint;
 mod events;
 mod helpers;
 mod index;
+mod lists;
 mod table_lock;
 mod trigger;
 mod waits;

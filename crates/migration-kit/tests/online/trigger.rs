@@ -9,8 +9,8 @@ use crate::support::Scratch;
 const TABLE: &str = "CREATE TABLE item (id int PRIMARY KEY, name text, slug text)";
 
 async fn keep_slug(online: &Online, expression: &str) -> Result<(), DbErr> {
-    let trigger = online.create_trigger("item_keep_slug").on("item").when("BEFORE INSERT OR UPDATE OF name");
-    trigger.body(&format!("NEW.slug := {expression};\nRETURN NEW;")).run().await
+    let body = format!("NEW.slug := {expression};\nRETURN NEW;");
+    online.create_trigger("item_keep_slug", "item", "BEFORE INSERT OR UPDATE OF name", &body).run().await
 }
 
 #[tokio::test]
@@ -31,9 +31,8 @@ async fn a_trigger_is_created_replaced_and_dropped() {
 async fn a_trigger_may_have_variables() {
     let scratch = Scratch::with(TABLE).await;
     let online = steps(&scratch).await;
-    let trigger = online.create_trigger("t").on("item").when("BEFORE INSERT");
     let body = "DECLARE made text := $$it's$$; BEGIN NEW.slug := made; RETURN NEW; END;";
-    trigger.body(body).run().await.unwrap();
+    online.create_trigger("t", "item", "BEFORE INSERT", body).run().await.unwrap();
     assert_eq!(scratch.psql("INSERT INTO item VALUES (1, 'x') RETURNING slug"), "it's");
 }
 

@@ -50,7 +50,7 @@ const WAITS: [Wait; 8] = [
                     let building = "SELECT count(*) FROM pg_stat_progress_create_index \
                                     WHERE datname = current_database() AND phase LIKE 'waiting for writers%'";
                     while texts(&watcher, building).await != ["1"] {}
-                    online.create_index("item_n").on("item").columns(["n"]).run().await
+                    online.create_index("item_n", "item", ["n"]).run().await
                 };
                 select_first(ours, others).await
             })
@@ -134,5 +134,5 @@ async fn fill(online: &Online, pause: Duration) -> Result<(), DbErr> {
 }
 
 async fn reject(online: &Online, id: u32) -> Result<u64, DbErr> {
-    online.move_to_rejects("item").rows(format!("source.id = {id}")).reason("a test").run().await
+    online.move_to_rejects("item", format!("source.id = {id}"), "a test").run().await
 }

@@ -52,7 +52,7 @@ async fn runs(online: &Online) -> Result<(), DbErr> {
 async fn bans(online: &Online) -> Result<(), DbErr> {
     let bans = online.backfill("bannedparticipants");
     backfill::unlink(bans, "bannedparticipants", backfill::BAN_KEY, &[backfill::BOT]).run().await?;
-    let repeated = online.move_to_rejects("bannedparticipants").rows(REPEATED_BAN);
-    repeated.reason("its bot has another ban of this chat").run().await?;
+    let reason = "its bot has another ban of this chat";
+    online.move_to_rejects("bannedparticipants", REPEATED_BAN, reason).run().await?;
     backfill::bans(online).await
 }

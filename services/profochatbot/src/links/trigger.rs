@@ -156,7 +156,7 @@ pub(crate) fn all_are_gone() -> Check {
 /// Creates the trigger, or replaces it.
 pub(crate) async fn create(online: &Online, trigger: &Trigger) -> Result<(), DbErr> {
     let body = qualified(online, trigger.body);
-    online.create_trigger(trigger.name).on(trigger.table).when(trigger.when).body(&body).run().await
+    online.create_trigger(trigger.name, trigger.table, trigger.when, &body).run().await
 }
 
 /// Drops the trigger and its function.

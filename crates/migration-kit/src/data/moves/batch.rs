@@ -5,7 +5,7 @@ use sea_orm::sqlx::{PgConnection, Row};
 
 use super::TEXT_FORM;
 use crate::data::patience::BATCH_LIMITS;
-use crate::data::table::Table;
+use crate::data::table::{Column, Table};
 use crate::session::{self, BOOKKEEPING, db_err, refusal};
 
 /// A foreign key that would delete or change rows of another table along with those that are moved.
@@ -16,14 +16,23 @@ pub(super) struct Dependent {
     condition: String,
 }
 
+/// The table that rows leave.
+pub(super) struct Source {
+    pub(super) table: Table,
+    /// Its primary key; empty if there is none.
+    pub(super) key: Vec<Column>,
+    pub(super) columns: Vec<Column>,
+    pub(super) dependents: Vec<Dependent>,
+}
+
 /// What one batch runs.
 pub(super) struct Batch<'a> {
     pub(super) lock: String,
     pub(super) move_: String,
     pub(super) any_left: String,
+    /// Which rows leave, as a condition over `source`.
     pub(super) rows: String,
-    pub(super) table: &'a Table,
-    pub(super) dependents: &'a [Dependent],
+    pub(super) source: &'a Source,
 }
 
 impl Batch<'_> {
@@ -31,10 +40,10 @@ impl Batch<'_> {
     pub(super) async fn run(&self, connection: &mut PgConnection, mark: &str) -> Result<u64, DbErr> {
         let mut tx = session::begin(connection, BATCH_LIMITS).await?;
         session::execute(&mut tx, format!("{BOOKKEEPING}{TEXT_FORM}")).await?;
-        if !self.dependents.is_empty() {
+        if !self.source.dependents.is_empty() {
             // Locked rows get no new references until the end of the transaction.
             session::execute(&mut tx, format!("{BOOKKEEPING}{}", self.lock)).await?;
-            for dependent in self.dependents {
+            for dependent in &self.source.dependents {
                 self.check(&mut tx, dependent).await?;
             }
         }
@@ -49,7 +58,7 @@ impl Batch<'_> {
         let mut tx = session::begin(connection, BATCH_LIMITS).await?;
         session::execute(&mut tx, format!("{BOOKKEEPING}{TEXT_FORM}")).await?;
         session::execute(&mut tx, format!("{BOOKKEEPING}{}", self.lock)).await?;
-        for dependent in self.dependents {
+        for dependent in &self.source.dependents {
             self.check(&mut tx, dependent).await?;
         }
         let n_moved = session::execute(&mut tx, format!("{BOOKKEEPING}{}", self.move_)).await?;
@@ -70,7 +79,7 @@ impl Batch<'_> {
         let mut tx = session::begin(connection, BATCH_LIMITS).await?;
         session::execute(&mut tx, format!("{BOOKKEEPING}{TEXT_FORM}")).await?;
         session::execute(&mut tx, format!("{BOOKKEEPING}{}", self.lock)).await?;
-        for dependent in self.dependents {
+        for dependent in &self.source.dependents {
             self.check(&mut tx, dependent).await?;
         }
         let counted = session::rows(&mut tx, format!("{BOOKKEEPING}{all}")).await?;
@@ -89,14 +98,14 @@ impl Batch<'_> {
         let sql = format!(
             "{BOOKKEEPING}SELECT count(*) FROM {} AS dependent WHERE EXISTS \
              (SELECT FROM {} AS source WHERE {} AND ({}))",
-            dependent.table, self.table.qualified, dependent.condition, self.rows,
+            dependent.table, self.source.table.qualified, dependent.condition, self.rows,
         );
         match session::value::<i64>(tx, sql).await?.unwrap_or(0) {
             0 => Ok(()),
             n_rows => Err(refusal(format!(
                 "moving rows of `{}` would delete or change {n_rows} rows of `{}` along, through `{}`: \
                  move or detach those first",
-                self.table.name, dependent.table, dependent.constraint
+                self.source.table.name, dependent.table, dependent.constraint
             ))),
         }
     }

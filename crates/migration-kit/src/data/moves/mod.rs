@@ -17,7 +17,7 @@ use super::table::{Column, Table};
 use crate::session::{self, BOOKKEEPING, Limits, db_err, refusal};
 use crate::{Online, literal, quote_identifier};
 
-use batch::{Batch, dependents};
+use batch::{Batch, Source, dependents};
 
 /// Rows a batch: each is locked until the batch commits.
 const BATCH_ROWS: u32 = 1_000;
@@ -39,9 +39,11 @@ pub(super) const TEXT_FORM: &str = "SELECT set_config('DateStyle', 'ISO, YMD', t
 ///
 /// ```text
 /// online
-///     .move_to_rejects("run")
-///     .rows("NOT EXISTS (SELECT FROM bot WHERE bot.bot_id = source.bot_id)")
-///     .reason("its bot does not exist")
+///     .move_to_rejects(
+///         "run",
+///         "NOT EXISTS (SELECT FROM bot WHERE bot.bot_id = source.bot_id)",
+///         "its bot does not exist",
+///     )
 ///     .run()
 ///     .await?;
 /// ```
@@ -50,71 +52,61 @@ pub(super) const TEXT_FORM: &str = "SELECT set_config('DateStyle', 'ISO, YMD', t
 pub struct MoveToRejects<'a> {
     online: &'a Online,
     table: String,
-    rows: Option<String>,
-    reason: Option<String>,
+    rows: String,
+    reason: String,
 }
 
 impl<'a> MoveToRejects<'a> {
-    pub(super) fn new(online: &'a Online, table: &str) -> Self {
-        Self { online, table: table.to_owned(), rows: None, reason: None }
-    }
-
-    /// Which rows leave, as an SQL condition over the table under the alias `source`. It is asked anew for each batch of
-    /// 1,000 rows, so it must not name more rows because some have left. Of a table with a primary key those leave that it
-    /// names when they are looked for, of one without about as many, and those that are there in the end; have a constraint or a
-    /// trigger refuse new ones before.
-    pub fn rows(mut self, condition: impl Into<String>) -> Self {
-        self.rows = Some(condition.into());
-        self
-    }
-
-    /// Why they leave.
-    pub fn reason(mut self, reason: impl Into<String>) -> Self {
-        self.reason = Some(reason.into());
-        self
+    pub(super) fn new(online: &'a Online, table: &str, rows: String, reason: String) -> Self {
+        Self { online, table: table.to_owned(), rows, reason }
     }
 
     /// Moves the rows; how many this run moved. A killed run goes on when it is run again: what was moved is gone.
     ///
     /// # Errors
-    /// [`DbErr::Migration`] if rows or reason are not given, the table does not exist, or rows of another table would be
-    /// deleted or changed along through `ON DELETE`; otherwise what the server answers, with all earlier batches kept.
+    /// [`DbErr::Migration`] if the table does not exist, or rows of another table would be deleted or changed along through
+    /// `ON DELETE`; otherwise what the server answers, with all earlier batches kept.
     pub async fn run(self) -> Result<u64, DbErr> {
-        let (Some(rows), Some(reason)) = (&self.rows, &self.reason) else {
-            return Err(refusal(format!("to move rows of `{}`, say which and why", self.table)));
-        };
         let online = self.online;
         let mut connection = online.acquire().await?;
         let table = Table::find(&mut connection, online.schema(), &self.table).await?;
         rejects::install_in(&mut connection, online.schema(), &online.origin().service).await?;
-        let dependents = dependents(&mut connection, &table).await?;
-        let key = table.primary_key(&mut connection).await?;
-        let columns = table.columns(&mut connection).await?;
-        let batch = Batch {
-            lock: format!("SELECT FROM {} AS source WHERE ({rows}) FOR UPDATE OF source", table.qualified),
-            move_: self.statement(&table, &key, &columns, rows, reason, OF_A_BATCH),
-            any_left: format!("SELECT EXISTS (SELECT FROM {} AS source WHERE ({rows}))", table.qualified),
-            rows: rows.clone(),
-            table: &table,
-            dependents: &dependents,
+        let source = Source {
+            dependents: dependents(&mut connection, &table).await?,
+            key: table.primary_key(&mut connection).await?,
+            columns: table.columns(&mut connection).await?,
+            table,
         };
+        let batch = self.batch(&source, self.rows.clone());
 
         let what = format!("{} to rejects", self.table);
         let mut progress = Progress::new(online.origin(), &what, 0, 0);
         // A trace shows the statement once, however often it runs: the repetitions are bookkeeping.
         let mut n_moved = self.move_batch(&mut connection, &batch, "").await?;
         progress.add(n_moved);
-        if key.is_empty() {
+        if source.key.is_empty() {
             if n_moved == u64::from(BATCH_ROWS) {
                 n_moved += self.move_as_many(&mut connection, &batch, &mut progress).await?;
             }
-            let all = self.statement(&table, &key, &columns, rows, reason, ALL);
+            let all = self.statement(&source, &self.rows, ALL);
             n_moved += self.move_rest(&mut connection, &batch, &all).await?;
         } else {
-            n_moved += self.move_by_key(&mut connection, &batch, &key, &columns, &mut progress).await?;
+            n_moved += self.move_by_key(&mut connection, &source, &mut progress).await?;
         }
         online.tell_rejected(&self.table, n_moved);
         Ok(n_moved)
+    }
+
+    /// The batch of those rows of the table for which the condition holds.
+    fn batch<'s>(&self, source: &'s Source, rows: String) -> Batch<'s> {
+        let name = &source.table.qualified;
+        Batch {
+            lock: format!("SELECT FROM {name} AS source WHERE ({rows}) FOR UPDATE OF source"),
+            move_: self.statement(source, &rows, OF_A_BATCH),
+            any_left: format!("SELECT EXISTS (SELECT FROM {name} AS source WHERE ({rows}))"),
+            rows,
+            source,
+        }
     }
 
     /// Moves a batch, again while it only meets the application.
@@ -143,7 +135,7 @@ impl<'a> MoveToRejects<'a> {
     ) -> Result<u64, DbErr> {
         let count = format!(
             "{BOOKKEEPING}SELECT count(*) FROM {} AS source WHERE ({})",
-            batch.table.qualified, batch.rows
+            batch.source.table.qualified, batch.rows
         );
         let n_now = session::value::<i64>(connection, count).await?.unwrap_or(0);
         let mut n_moved = 0;
@@ -180,21 +172,19 @@ impl<'a> MoveToRejects<'a> {
     async fn move_by_key(
         &self,
         connection: &mut PgConnection,
-        first: &Batch<'_>,
-        key: &[Column],
-        columns: &[Column],
+        source: &Source,
         progress: &mut Progress,
     ) -> Result<u64, DbErr> {
         let declare = format!(
             "{BOOKKEEPING}DECLARE {CURSOR} NO SCROLL CURSOR WITH HOLD FOR SELECT {} FROM {} AS source WHERE ({})",
-            key_as_text(key),
-            first.table.qualified,
-            first.rows,
+            key_as_text(&source.key),
+            source.table.qualified,
+            self.rows,
         );
         let mut tx = session::begin(connection, Limits::default()).await?;
         session::execute(&mut tx, declare).await?;
         tx.commit().await.map_err(db_err)?;
-        let moved = self.move_found(connection, first, key, columns, progress).await;
+        let moved = self.move_found(connection, source, progress).await;
         let closed = session::execute(connection, format!("{BOOKKEEPING}CLOSE {CURSOR}")).await;
         let moved = moved?;
         closed?;
@@ -204,9 +194,7 @@ impl<'a> MoveToRejects<'a> {
     async fn move_found(
         &self,
         connection: &mut PgConnection,
-        first: &Batch<'_>,
-        key: &[Column],
-        columns: &[Column],
+        source: &Source,
         progress: &mut Progress,
     ) -> Result<u64, DbErr> {
         let fetch = format!("{BOOKKEEPING}FETCH {BATCH_ROWS} FROM {CURSOR}");
@@ -216,28 +204,8 @@ impl<'a> MoveToRejects<'a> {
             if found.is_empty() {
                 return Ok(n_moved);
             }
-            let rows = format!("{} AND ({})", is_one_of(key, &found)?, first.rows);
-            let batch = Batch {
-                lock: format!(
-                    "SELECT FROM {} AS source WHERE {rows} FOR UPDATE OF source",
-                    first.table.qualified
-                ),
-                move_: self.statement(
-                    first.table,
-                    key,
-                    columns,
-                    &rows,
-                    self.reason.as_deref().unwrap_or_default(),
-                    OF_A_BATCH,
-                ),
-                any_left: format!(
-                    "SELECT EXISTS (SELECT FROM {} AS source WHERE {rows})",
-                    first.table.qualified
-                ),
-                rows,
-                table: first.table,
-                dependents: first.dependents,
-            };
+            let rows = format!("{} AND ({})", is_one_of(&source.key, &found)?, self.rows);
+            let batch = self.batch(source, rows);
             let mut patience = Patience::new();
             loop {
                 match batch.run_locked(connection).await {
@@ -259,15 +227,8 @@ impl<'a> MoveToRejects<'a> {
 
     /// The statement that moves so many rows; that for all of them gives the number of those that it chose and of those that
     /// went.
-    fn statement(
-        &self,
-        table: &Table,
-        key: &[Column],
-        columns: &[Column],
-        rows: &str,
-        reason: &str,
-        limit: Option<u32>,
-    ) -> String {
+    fn statement(&self, source: &Source, rows: &str, limit: Option<u32>) -> String {
+        let Source { table, key, columns, .. } = source;
         let (online, name) = (self.online, &table.qualified);
         let rejects = rejects::qualified(online.schema(), &online.origin().service);
         let (migration, table_name) = (literal(&online.origin().migration), literal(&table.name));
@@ -304,7 +265,7 @@ impl<'a> MoveToRejects<'a> {
              AND kept.field = '') THEN 'version ' || gone.version ELSE '' END, {}, true, gone.row_data FROM gone{end}",
             names.join(", "),
             values.join(", "),
-            literal(reason),
+            literal(&self.reason),
         )
     }
 }
