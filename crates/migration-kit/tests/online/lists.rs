@@ -47,8 +47,8 @@ async fn lists_are_added_verified_and_dropped() {
         "UNIQUE INDEX idx_bot_name ON shop.bot USING btree (name) valid=true",
         "INDEX idx_item_bot ON shop.item USING hash (bot_id) valid=true",
         "INDEX idx_item_title ON shop.item USING btree (lower((title)::text), id DESC) WHERE is_active valid=true",
-        "item_bot_fkey FOREIGN KEY (bot_id) REFERENCES shop.bot(id)\n",
-        "child_item_fkey FOREIGN KEY (id, kind) REFERENCES shop.item(id, kind) ON DELETE CASCADE\n",
+        "item_bot_fkey FOREIGN KEY (bot_id) REFERENCES bot(id)\n",
+        "child_item_fkey FOREIGN KEY (id, kind) REFERENCES item(id, kind) ON DELETE CASCADE\n",
         "item|is_active|boolean|t|true",
         "item|updated_at|timestamp with time zone|f|now()",
     ] {
