@@ -35,7 +35,7 @@ impl OnlineMigration for Migration {
             .backfill("question_history")
             .rejects(evaluation::rejects())
             .statement(evaluation::fill())
-            .by_blocks(evaluation::is_unfinished())
+            .unfinished(evaluation::is_unfinished())
             .vacuum_times(8)
             .run()
             .await?;
@@ -48,7 +48,7 @@ impl OnlineMigration for Migration {
             online
                 .backfill("question_history")
                 .statement(evaluation::empty())
-                .by_blocks(evaluation::IS_FULL)
+                .unfinished(evaluation::IS_FULL)
                 .vacuum_times(8)
                 .run()
                 .await?;

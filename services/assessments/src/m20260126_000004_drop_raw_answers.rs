@@ -41,7 +41,7 @@ impl OnlineMigration for Migration {
                 .backfill("question_history")
                 .rejects(evaluation::rejects())
                 .statement(evaluation::fill())
-                .by_blocks(evaluation::is_unfinished())
+                .unfinished(evaluation::is_unfinished())
                 .vacuum_times(10)
                 .run()
                 .await?;

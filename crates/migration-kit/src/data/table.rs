@@ -71,6 +71,22 @@ impl Table {
         columns(connection, sql).await
     }
 
+    /// How closely the order of a column follows the order of the rows in the table, from -1 to 1, by the statistics that
+    /// `ANALYZE` gathers; `None` if there are none.
+    pub(super) async fn correlation(
+        &self,
+        connection: &mut PgConnection,
+        column: &Column,
+    ) -> Result<Option<f32>, DbErr> {
+        let sql = format!(
+            "{BOOKKEEPING}SELECT correlation FROM pg_stats WHERE format('%I.%I', schemaname, tablename)::regclass = \
+             {}::regclass AND attname = {} AND NOT inherited",
+            self.literal(),
+            literal(&column.name),
+        );
+        session::value(connection, sql).await
+    }
+
     /// About how many rows the table has: the planner's estimate, counted where that is cheap.
     pub(super) async fn n_rows(&self, connection: &mut PgConnection) -> Result<u64, DbErr> {
         const CHEAP_TO_COUNT: u64 = 50_000;

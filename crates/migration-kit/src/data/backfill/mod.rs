@@ -40,8 +40,8 @@ const LIMITS: Limits = Limits { isolation: Isolation::RepeatableRead, ..BATCH_LI
 
 /// A backfill that is being described; [`Backfill::run`] runs it.
 ///
-/// The table is walked by its primary key, of any types and any number of columns, or by its blocks if it has none or
-/// [`Backfill::by_blocks`] says so. In every statement `{batch}` becomes the condition that picks the rows of the batch
+/// The table is walked by its primary key, of any types and any number of columns, or by its blocks: if it has no key, or if
+/// its keys are not in the order of its blocks and [`Backfill::unfinished`] is given. In every statement `{batch}` becomes the condition that picks the rows of the batch
 /// from the table under the alias `source`. The statements of a batch run in the order in which they were given, in one
 /// transaction (`REPEATABLE READ`): they meet the same rows, and a batch that the application overtakes is done again.
 ///
@@ -142,15 +142,14 @@ impl<'a> Backfill<'a> {
         self
     }
 
-    /// Walks the table by its blocks instead of its primary key, where most rows are to be changed and keys are random:
-    /// neighbours by such a key lie in different blocks, so that a walk by key reads and logs each block once a row of
-    /// it. A partitioned table is walked by its key all the same.
+    /// Says for which rows of `source` the statements have yet to act, as a condition. The table can then be walked by its
+    /// blocks too, which is quicker where keys are random: neighbours by such a key lie in different blocks, so that a walk
+    /// by key reads and logs each block once per row of it. Statistics of the key decide. The table needs a primary key.
     ///
-    /// `unfinished` is a condition over `source` that holds for rows on which the statements have yet to act. At the end
-    /// the rows for which it holds are looked for once, at one moment: the application may have moved them behind the
-    /// walk. What becomes unfinished later is not waited for. The table has a primary key.
-    pub fn by_blocks(mut self, unfinished: impl Into<String>) -> Self {
-        self.unfinished = Some(unfinished.into());
+    /// At the end of a walk by blocks, the rows for which the condition holds are looked for once, at one moment: the
+    /// application may have moved them behind the walk. What becomes unfinished later is not waited for.
+    pub fn unfinished(mut self, condition: impl Into<String>) -> Self {
+        self.unfinished = Some(condition.into());
         self
     }
 
@@ -164,7 +163,7 @@ impl<'a> Backfill<'a> {
         let online = self.online;
         let mut connection = online.acquire().await?;
         let table = Table::find(&mut connection, online.schema(), &self.table).await?;
-        let walk = Walk::choose(&mut connection, &table, self.unfinished.is_some()).await?;
+        let (chosen, other) = Walk::choose(&mut connection, &table, self.unfinished.is_some()).await?;
         let cursors = Cursors::new(online.schema(), online.origin(), &self.table);
         cursors.install(&mut connection).await?;
         if self.steps.iter().any(|step| matches!(step, Step::Reject(_))) {
@@ -172,13 +171,21 @@ impl<'a> Backfill<'a> {
         }
         let steps = self.steps.iter().map(|step| step.complete(online, &self.table)).collect::<Vec<_>>();
 
-        let work = Cursors::identify(&mut connection, &format!("{walk:?}{:?}", self.steps)).await?;
-        let cursor = if let Some(open) = cursors.load(&mut connection, &work).await? {
+        // A run that was begun is continued by its walk, whatever the statistics say by now.
+        let mut open = None;
+        for walk in other.iter().chain([&chosen]) {
+            let work = self.identify(&mut connection, walk).await?;
+            if let Some(cursor) = cursors.load(&mut connection, &work).await? {
+                open = Some((walk, cursor));
+            }
+        }
+        let (walk, cursor) = if let Some(open) = open {
             open
         } else {
             rehearse(&mut connection, online, &self.table, &steps).await?;
-            let place = self.place(&mut connection, &table, &walk, work).await?;
-            cursors.begin(&mut connection, place).await?
+            let work = self.identify(&mut connection, &chosen).await?;
+            let place = self.place(&mut connection, &table, &chosen, work).await?;
+            (&chosen, cursors.begin(&mut connection, place).await?)
         };
         let BackfillReport { rows: rows_before, batches: batches_before, .. } = cursor.counted;
         if batches_before > 0 {
@@ -190,8 +197,7 @@ impl<'a> Backfill<'a> {
         let total = table.n_rows(&mut connection).await?;
         let mut progress = Progress::new(online.origin(), &self.table, rows_before, total);
         let key = table.primary_key(&mut connection).await?;
-        let shared =
-            Shared { online, table: &table, walk: &walk, key: &key, cursors: &cursors, steps: &steps };
+        let shared = Shared { online, table: &table, walk, key: &key, cursors: &cursors, steps: &steps };
         let batches = Batches {
             shared: &shared,
             connection: &mut connection,
@@ -204,13 +210,18 @@ impl<'a> Backfill<'a> {
             ahead: VecDeque::new(),
         };
         let mut done = batches.fill().await?;
-        if let (Walk::Blocks, Some(unfinished)) = (&walk, &self.unfinished) {
+        if let (Walk::Blocks, Some(unfinished)) = (walk, &self.unfinished) {
             done = strays::fill(&mut connection, &shared, done, unfinished).await?;
         }
         cursors.finish(&mut connection).await?;
         progress.finish();
         online.tell_rejected(&self.table, done.counted.rejected);
         Ok(done.counted)
+    }
+
+    /// Identifies the statements and a walk.
+    async fn identify(&self, connection: &mut PgConnection, walk: &Walk) -> Result<String, DbErr> {
+        Cursors::identify(connection, &format!("{walk:?}{:?}", self.steps)).await
     }
 
     fn check(&self) -> Result<(), DbErr> {

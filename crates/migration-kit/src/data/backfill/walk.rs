@@ -14,6 +14,9 @@ use super::super::table::{Column, Table};
 use crate::session::{self, BOOKKEEPING, db_err, refusal};
 use crate::{literal, quote_identifier};
 
+/// From this correlation of key and place on, a walk by key reads about one block after the other.
+const IN_ORDER: f32 = 0.5;
+
 /// A place between two rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -45,27 +48,31 @@ pub(super) struct Stretch {
 }
 
 impl Walk {
-    /// How this table is walked, by blocks if the migration asked for that and the table has any.
+    /// How this table is walked, and the other way, if there is one. With `finds_strays`, rows that move behind a walk by
+    /// blocks are found again, so that it may be chosen: unless statistics say that keys lie in the order of blocks.
     ///
     /// # Errors
-    /// [`DbErr::Migration`] if it has neither a primary key nor blocks, or is to be walked by blocks and has no key.
+    /// [`DbErr::Migration`] if it has neither a primary key nor blocks, or strays are to be found and it has no key.
     pub(super) async fn choose(
         connection: &mut PgConnection,
         table: &Table,
-        prefers_blocks: bool,
-    ) -> Result<Self, DbErr> {
+        finds_strays: bool,
+    ) -> Result<(Self, Option<Self>), DbErr> {
         let key = table.primary_key(connection).await?;
-        if prefers_blocks && key.is_empty() {
+        if finds_strays && key.is_empty() {
             return Err(refusal(format!(
                 "`{}` has no primary key by which a row is found again that moves behind a walk by blocks",
                 table.name
             )));
         }
-        if prefers_blocks && !table.is_partitioned {
-            return Ok(Self::Blocks);
+        if let ([first, ..], false, true) = (key.as_slice(), table.is_partitioned, finds_strays) {
+            let correlation = table.correlation(connection, first).await?;
+            let is_in_order = correlation.is_some_and(|correlation| correlation.abs() >= IN_ORDER);
+            let (keys, blocks) = (Self::Keys(key), Self::Blocks);
+            return Ok(if is_in_order { (keys, Some(blocks)) } else { (blocks, Some(keys)) });
         }
         if !key.is_empty() {
-            return Ok(Self::Keys(key));
+            return Ok((Self::Keys(key), None));
         }
         if table.is_partitioned {
             return Err(refusal(format!(
@@ -73,7 +80,7 @@ impl Walk {
                 table.name
             )));
         }
-        Ok(Self::Blocks)
+        Ok((Self::Blocks, None))
     }
 
     /// The rows of the next batches, about `n_rows` each, after one place and up to another; none where there are no more.
