@@ -21,7 +21,8 @@ mod waiting;
 
 pub use holders::{Holder, HolderKind, holders};
 pub use mode::{LockMode, Reference, TableLock, UnknownLockMode, lock_statement, referenced_first};
-pub use policy::{Decision, PATIENCE_SETTING, Policy};
+use policy::Decision;
+pub use policy::{PATIENCE_SETTING, Policy};
 pub use take::references;
 pub(crate) use take::{Locked, policy_of_session, take_alone};
 pub use waiting::{TableLockError, Waiting, is_retryable};

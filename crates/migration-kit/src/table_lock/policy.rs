@@ -66,7 +66,7 @@ impl Default for Policy {
 /// What is known at one failed attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Observed<'a> {
-    /// Who is in the way now; empty if they are gone already.
+    /// The holders that block it now; empty if they are gone already.
     pub(super) holders: &'a [Holder],
     /// How much longer each of them is expected to be.
     pub(super) rests: &'a [Duration],
@@ -80,7 +80,7 @@ pub(super) struct Observed<'a> {
 
 /// What to do after a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
+pub(super) enum Decision {
     /// Wait, holding nothing, then ask with `NOWAIT`.
     Probe {
         /// How long to wait.
@@ -91,7 +91,7 @@ pub enum Decision {
         /// The sum of the waits.
         lock_timeout: Duration,
     },
-    /// Only autovacuum is in the way: queue in `SHARE UPDATE EXCLUSIVE` mode, which no statement of an application
+    /// Only autovacuum blocks it: queue in `SHARE UPDATE EXCLUSIVE` mode, which no statement of an application
     /// conflicts with, for this long. The server then cancels the autovacuum; afterwards ask with `NOWAIT`.
     DislodgeAutovacuum {
         /// Longest wait.
@@ -165,12 +165,13 @@ impl Policy {
         Decision::Probe { after: after.max(Duration::from_millis(5)).min(self.probe_every) }
     }
 
-    /// How long until the first of these transactions ends, if it is worth to hold up for a moment whoever comes next.
+    /// The herding of overlapping readers: the time until the first of these transactions ends, if briefly delaying the next
+    /// one of its session would bring the end times closer together.
     ///
     /// Sessions that read without a pause, each beginning its next transaction when the last one ended, never all end at
     /// once by themselves. But the next transaction of a session that meets us in the queue begins later, and so closer
-    /// to those of the others: when that has happened often enough, all end within one gentle attempt. It is done to the
-    /// session after which the others follow soonest; else what was won with one would be lost with the next.
+    /// to those of the others: when that has happened often enough, all end within one gentle attempt. The session is
+    /// delayed whose end the others follow most closely; delaying another would undo the gain.
     fn first_to_hold_up(&self, observed: &Observed<'_>) -> Option<Duration> {
         let lives = observed.holders.iter().map(|holder| holder.age).zip(observed.rests.iter().copied());
         let mut long: Vec<(Duration, Duration)> =

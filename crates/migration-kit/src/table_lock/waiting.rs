@@ -115,7 +115,7 @@ impl Waiting {
     }
 
     /// Takes note of a failed attempt and decides what to do; `waited` is the time since the first attempt.
-    pub fn failed(&mut self, waited: Duration, observed: &mut [Holder]) -> Decision {
+    fn failed(&mut self, waited: Duration, observed: &mut [Holder]) -> Decision {
         self.attempts += 1;
         let queued = self.queue.take();
         self.failed_probes = match &queued {
@@ -371,6 +371,19 @@ mod tests {
                 had_after < 10_000 && longest <= 35,
                 "{lives:?}: after {had_after} ms, queued for {longest} ms"
             );
+        }
+    }
+
+    #[test]
+    fn the_age_that_a_server_hides_is_measured_from_the_first_sight() {
+        let origin = Origin { service: "s".to_owned(), migration: "m".to_owned() };
+        let mut waiting = Waiting::new(Policy::default(), origin);
+        let hidden = Holder::reading("4/7".to_owned(), 7, Duration::ZERO);
+        let probe = Decision::Probe { after: Duration::from_millis(50) };
+        for n_probes in 0..40_u32 {
+            let waited = Duration::from_millis(150) * n_probes;
+            // After ten failed probes it has been seen for more than a second, so nobody queues behind it.
+            assert_eq!(waiting.failed(waited, &mut [hidden.clone()]), probe);
         }
     }
 }
