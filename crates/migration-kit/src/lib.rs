@@ -26,8 +26,8 @@ pub use details::Details;
 pub use event::Origin;
 pub use migration_plan::{MigrationId, MigrationName, NameError, Phase, ServiceName};
 pub use online::{
-    AddCheck, AddColumn, AddForeignKey, Brief, Column, CreateIndex, CreateTrigger, ForeignKey, Index,
-    OnDelete, Online, OnlineMigration,
+    AddCheck, AddColumn, AddForeignKey, Brief, Column, CreateIndex, CreateTrigger, ForeignKey, Function,
+    Index, OnDelete, Online, OnlineMigration,
 };
 pub use service::{
     External, Listed, Service, ServiceError, ServiceMigration, StandIn, panic_message, plain, version_table,

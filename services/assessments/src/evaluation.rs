@@ -10,7 +10,7 @@
 //! writes into a column stands: no backfill replaces it, and a trigger only where an evaluation replaces another one and
 //! says something else of that very field, without that its writer, who did not know the column, named it.
 
-use migration_kit::{Check, Online, literal, quote_identifier};
+use migration_kit::{Check, Function, Online, Trigger, literal};
 use sea_orm_migration::prelude::DbErr;
 
 /// The migration under whose name rejects are listed, by its backfill and by the trigger.
@@ -19,8 +19,10 @@ pub(crate) const BACKFILL: &str = "m20260126_000002_backfill_evaluations";
 /// The migration that drops what is carried over; its sweep lists under its own name.
 pub(crate) const CONTRACT: &str = "m20260126_000004_drop_raw_answers";
 
-/// Arguments of the function, as `DROP FUNCTION` wants it.
-const CARRY_OVER: &str = "question_history_carry_over(jsonb)";
+/// The function that decides what is carried over.
+pub(crate) const FUNCTIONS: [Function; 1] =
+    [Function::new("question_history_carry_over(jsonb)", CARRY_OVER_SIGNATURE, CARRY_OVER_BODY)
+        .volatility("IMMUTABLE PARALLEL SAFE ROWS 1")];
 
 /// It returns a set, of always one row, because PostgreSQL inlines only such functions into a query: then a backfill
 /// pays for the five columns alone, 2.6 µs a row of 1 KB; as `plpgsql` it is 6.7 µs.
@@ -190,47 +192,15 @@ pub(crate) fn rebuild() -> String {
     )
 }
 
-/// Creates the function.
-pub(crate) async fn create_function(online: &Online) -> Result<(), DbErr> {
-    online
-        .create_function(CARRY_OVER_SIGNATURE, "sql", "IMMUTABLE PARALLEL SAFE ROWS 1", CARRY_OVER_BODY)
-        .await
-}
-
-/// Creates the triggers, each with its function. Those that fire for one event fire in the order of their names.
-pub(crate) async fn create_triggers(online: &Online) -> Result<(), DbErr> {
-    let schema = quote_identifier(online.schema());
-    for trigger in TRIGGERS {
-        let body = trigger
-            .body
-            .replace("{schema}", &schema)
-            .replace("{replaced}", &replaced())
-            .replace("{rejected}", &rejected("NEW", "carried.rejects", "carried.is_correct"));
-        online
-            .create_trigger(trigger.name, "question_history", trigger.events, &body)
-            .only_if(trigger.condition)
-            .run()
-            .await?;
-    }
-    Ok(())
-}
-
-/// Drops the triggers with their functions.
-pub(crate) async fn drop_triggers(online: &Online) -> Result<(), DbErr> {
-    for trigger in TRIGGERS {
-        online.drop_trigger("question_history", trigger.name).await?;
-    }
-    Ok(())
-}
-
-/// Drops the function that everything here calls.
-pub(crate) async fn drop_function(online: &Online) -> Result<(), DbErr> {
-    online.drop_function(CARRY_OVER).await
+/// The triggers, complete.
+pub(crate) fn triggers() -> [Trigger; 3] {
+    let rejected = rejected("NEW", "carried.rejects", "carried.is_correct");
+    TRIGGERS.map(|trigger| trigger.fill("{replaced}", &replaced()).fill("{rejected}", &rejected))
 }
 
 /// The statements that drop the triggers, for a step that drops them together with something else.
 pub(crate) fn drop_triggers_sql() -> String {
-    TRIGGERS.iter().map(|trigger| format!("DROP TRIGGER {} ON question_history;", trigger.name)).collect()
+    TRIGGERS.iter().map(|trigger| format!("DROP TRIGGER {} ON question_history;", trigger.name())).collect()
 }
 
 /// The column that remembers which values of `is_correct` are not the application's, so that they can be taken back.
@@ -312,30 +282,13 @@ fn listed(field: &str) -> String {
     )
 }
 
-/// A row trigger with a function of its own, of the same name.
-struct Trigger {
-    name: &'static str,
-    events: &'static str,
-    condition: &'static str,
-    /// `{schema}` stands for the quoted schema, `{rejected}` for [`rejected`] of the new row, `{replaced}` for [`replaced`].
-    body: &'static str,
-}
-
+/// `{rejected}` stands for [`rejected`] of the new row, `{replaced}` for [`replaced`].
 const TRIGGERS: [Trigger; 3] = [
     // Fires first, and only if the statement names `is_correct`: that value is the application's from now on, even if
     // it is the same.
-    Trigger {
-        name: "question_history_claim_is_correct",
-        events: "BEFORE UPDATE OF is_correct",
-        condition: "OLD.is_correct_carried_over",
-        body: "NEW.is_correct_carried_over := NULL; RETURN NEW;",
-    },
+    Trigger::new("question_history_claim_is_correct", "question_history", "BEFORE UPDATE OF is_correct", "NEW.is_correct_carried_over := NULL; RETURN NEW;").only_if("OLD.is_correct_carried_over"),
     // Fills the empty columns of a row that is written with an evaluation.
-    Trigger {
-        name: "question_history_fill_columns",
-        events: "BEFORE INSERT OR UPDATE OF ai_evaluation",
-        condition: "NEW.ai_evaluation IS NOT NULL",
-        body: "
+    Trigger::new("question_history_fill_columns", "question_history", "BEFORE INSERT OR UPDATE OF ai_evaluation", "
 DECLARE
     was record;
     carried record;
@@ -360,14 +313,9 @@ BEGIN
         NEW.is_correct_carried_over := true;
     END IF;
     RETURN NEW;
-END;",
-    },
+END;").only_if("NEW.ai_evaluation IS NOT NULL"),
     // Keeps the list of rejects in step.
-    Trigger {
-        name: "question_history_list_rejects",
-        events: "AFTER INSERT OR UPDATE OF ai_evaluation",
-        condition: "NEW.ai_evaluation IS NOT NULL",
-        body: "
+    Trigger::new("question_history_list_rejects", "question_history", "AFTER INSERT OR UPDATE OF ai_evaluation", "
     IF TG_OP = 'UPDATE' THEN
         DELETE FROM {schema}.migration_reject_assessments AS listed
         WHERE listed.migration = 'm20260126_000002_backfill_evaluations' AND listed.table_name = 'question_history'
@@ -379,6 +327,5 @@ END;",
     FROM {schema}.question_history_carry_over(NEW.ai_evaluation) AS carried
     CROSS JOIN LATERAL ({rejected}) AS rejected
     ON CONFLICT DO NOTHING;
-    RETURN NULL;",
-    },
+    RETURN NULL;").only_if("NEW.ai_evaluation IS NOT NULL"),
 ];

@@ -27,9 +27,9 @@ online_migration!(crate::NAME, Migration);
 impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
         online.install_rejects().await?;
-        evaluation::create_function(online).await?;
+        online.create_functions(&evaluation::FUNCTIONS).await?;
         evaluation::add_marker(online).await?;
-        evaluation::create_triggers(online).await?;
+        online.create_triggers(&evaluation::triggers()).await?;
         // Creating a trigger waits for the writers before it: from here on every row is either seen or kept in step.
         online
             .backfill("question_history")
@@ -53,9 +53,9 @@ impl OnlineMigration for Migration {
                 .run()
                 .await?;
         }
-        evaluation::drop_triggers(online).await?;
+        online.drop_triggers(&evaluation::triggers()).await?;
         online.drop_column("question_history", "is_correct_carried_over").await?;
-        evaluation::drop_function(online).await?;
+        online.drop_functions(&evaluation::FUNCTIONS).await?;
         online.forget_rejects().await.map(drop)
     }
 }
@@ -68,9 +68,7 @@ impl ServiceMigration for Migration {
                 "every row with an evaluation is carried over or rejected",
                 evaluation::forgotten(),
             )))
-            .verify(until_the_end(Check::trigger("question_history", "question_history_claim_is_correct")))
-            .verify(until_the_end(Check::trigger("question_history", "question_history_fill_columns")))
-            .verify(until_the_end(Check::trigger("question_history", "question_history_list_rejects")))
+            .verify_all(evaluation::triggers().iter().map(Check::from).map(until_the_end))
             .verify(until_the_end(evaluation::counters()))
             .verify(until_the_end(evaluation::size()))
     }

@@ -49,16 +49,16 @@ impl OnlineMigration for Migration {
             // The triggers go in the same transaction as the columns: no row can be written between.
             online.brief(drop_columns()).locking("question_history", LockMode::AccessExclusive).run().await?;
         }
-        evaluation::drop_triggers(online).await?;
-        evaluation::drop_function(online).await
+        online.drop_triggers(&evaluation::triggers()).await?;
+        online.drop_functions(&evaluation::FUNCTIONS).await
     }
 
     async fn down(&self, online: &Online) -> Result<(), DbErr> {
         online.install_rejects().await?;
         online.add_columns(&COLUMNS).await?;
-        evaluation::create_function(online).await?;
+        online.create_functions(&evaluation::FUNCTIONS).await?;
         evaluation::add_marker(online).await?;
-        evaluation::create_triggers(online).await?;
+        online.create_triggers(&evaluation::triggers()).await?;
         online.backfill("question_history").statement(evaluation::rebuild()).vacuum_times(4).run().await?;
         // The trigger has listed under the backfill's name what this migration's sweep had listed.
         online.forget_rejects().await.map(drop)

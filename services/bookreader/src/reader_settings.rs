@@ -15,7 +15,7 @@
 //! only when old code really changed that field in `reader_settings`: saving a user with the settings as they were
 //! leaves alone what new code wrote to `user_preferences`, and so does a change to the other two fields.
 
-use migration_kit::{BackfillReport, Online, literal, quote_identifier};
+use migration_kit::{BackfillReport, Function, Online, Trigger};
 use sea_orm_migration::prelude::*;
 
 /// `<schema>.carried_preferences(json)`: the preferences in some settings, and what could not be carried over.
@@ -27,57 +27,42 @@ pub(crate) const CARRY: &str = "carry_reader_settings";
 /// The trigger on `users`, and its function.
 pub(crate) const TRIGGER: &str = "keep_preferences_in_step";
 
-/// The migration under whose name rejects are listed, by itself and by the trigger.
-const BACKFILL: &str = "m20250824_154501_backfill_user_preferences";
-
 /// The service's table of rejects.
 pub(crate) const REJECTS: &str = "migration_reject_bookreader";
+
+const FUNCTIONS: [Function; 2] = [
+    Function::new(
+        "carried_preferences(json)",
+        "carried_preferences(settings json, OUT theme text, OUT language text, OUT notifications_enabled boolean, \
+         OUT rejects jsonb)",
+        CARRIED_BODY,
+    )
+    .language("plpgsql")
+    .volatility("IMMUTABLE"),
+    // It does what its caller may do: the trigger's function, all that has to be done.
+    Function::new(
+        "carry_reader_settings(uuid, json, json)",
+        "carry_reader_settings(owner uuid, old_settings json, new_settings json) RETURNS void",
+        CARRY_BODY,
+    )
+    .language("plpgsql")
+    .volatility("VOLATILE"),
+];
+
+const TRIGGERS: [Trigger; 1] =
+    [Trigger::new(TRIGGER, "users", "AFTER INSERT OR UPDATE OF reader_settings", TRIGGER_BODY)];
 
 /// Creates the functions and the trigger. From then on, preferences follow what old code writes.
 pub(crate) async fn keep_in_step(online: &Online) -> Result<(), DbErr> {
     online.install_rejects().await?;
-    let schema = quote_identifier(online.schema());
-    online
-        .create_function(
-            &format!(
-                "{CARRIED}(settings json, OUT theme text, OUT language text, OUT notifications_enabled boolean, \
-                 OUT rejects jsonb)"
-            ),
-            "plpgsql",
-            "IMMUTABLE",
-            CARRIED_BODY,
-        )
-        .await?;
-    // It does what its caller may do: the trigger's function, all that has to be done.
-    online
-        .create_function(
-            &format!("{CARRY}(owner uuid, old_settings json, new_settings json) RETURNS void"),
-            "plpgsql",
-            "VOLATILE",
-            &CARRY_BODY.replace("{schema}", &schema).replace("{backfill}", &literal(BACKFILL)),
-        )
-        .await?;
-    online
-        .create_trigger(
-            TRIGGER,
-            "users",
-            "AFTER INSERT OR UPDATE OF reader_settings",
-            &TRIGGER_BODY.replace("{schema}", &schema),
-        )
-        .run()
-        .await
+    online.create_functions(&FUNCTIONS).await?;
+    online.create_triggers(&TRIGGERS).await
 }
 
 /// Drops the trigger and the functions.
 pub(crate) async fn stop_keeping_in_step(online: &Online) -> Result<(), DbErr> {
-    online.drop_trigger("users", TRIGGER).await?;
-    drop_functions(online).await
-}
-
-/// Drops the functions that the trigger called.
-pub(crate) async fn drop_functions(online: &Online) -> Result<(), DbErr> {
-    online.drop_function(&format!("{CARRY}(uuid, json, json)")).await?;
-    online.drop_function(&format!("{CARRIED}(json)")).await
+    online.drop_triggers(&TRIGGERS).await?;
+    online.drop_functions(FUNCTIONS.iter().rev()).await
 }
 
 /// Gives every user without preferences those that the settings say, and lists what could not be carried over.
@@ -232,10 +217,10 @@ BEGIN
             AND becomes.notifications_enabled <> kept.notifications_enabled
     );
     DELETE FROM {schema}.migration_reject_bookreader
-    WHERE migration = {backfill} AND table_name = 'users' AND row_key = jsonb_build_object('id', owner);
+    WHERE migration = 'm20250824_154501_backfill_user_preferences' AND table_name = 'users' AND row_key = jsonb_build_object('id', owner);
     INSERT INTO {schema}.migration_reject_bookreader
         (migration, table_name, row_key, field, value, reason, row_data)
-    SELECT {backfill}, 'users', jsonb_build_object('id', owner), found.field, found.value, found.reason,
+    SELECT 'm20250824_154501_backfill_user_preferences', 'users', jsonb_build_object('id', owner), found.field, found.value, found.reason,
         jsonb_build_object('id', owner, 'reader_settings', new_settings::text)
     FROM jsonb_to_recordset(becomes.rejects) AS found (field text, value text, reason text)
     ON CONFLICT (migration, table_name, row_key, field) DO NOTHING;

@@ -16,11 +16,11 @@ online_migration!(NAME, Migration);
 
 impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
-        links::create_functions(online).await
+        online.create_functions(&links::FUNCTIONS).await
     }
 
     async fn down(&self, online: &Online) -> Result<(), DbErr> {
-        links::drop_functions(online).await
+        online.drop_functions(links::FUNCTIONS.iter().rev()).await
     }
 }
 

@@ -19,12 +19,12 @@ online_migration!(NAME, Migration);
 
 impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
-        trigger::create(online, &trigger::COURSE).await?;
+        online.create_triggers([&trigger::COURSE]).await?;
         backfill::courses(online).await
     }
 
     async fn down(&self, online: &Online) -> Result<(), DbErr> {
-        trigger::drop(online, &trigger::COURSE).await?;
+        online.drop_triggers([&trigger::COURSE]).await?;
         backfill::forget_rejects(online, self.name()).await
     }
 }
@@ -32,10 +32,7 @@ impl OnlineMigration for Migration {
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::expand()
-            .verify(
-                Check::trigger(trigger::COURSE.table, trigger::COURSE.name)
-                    .until("m20260201_000004_drop_default_account"),
-            )
+            .verify(Check::from(&trigger::COURSE).until("m20260201_000004_drop_default_account"))
             .verify(check::courses_have_deployments())
     }
 }

@@ -19,12 +19,12 @@ online_migration!(NAME, Migration);
 
 impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
-        trigger::create(online, &trigger::RUN).await?;
+        online.create_triggers([&trigger::RUN]).await?;
         backfill::runs(online).await
     }
 
     async fn down(&self, online: &Online) -> Result<(), DbErr> {
-        trigger::drop(online, &trigger::RUN).await?;
+        online.drop_triggers([&trigger::RUN]).await?;
         backfill::forget_rejects(online, self.name()).await
     }
 }
@@ -32,10 +32,7 @@ impl OnlineMigration for Migration {
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::expand()
-            .verify(
-                Check::trigger(trigger::RUN.table, trigger::RUN.name)
-                    .until("m20260201_000004_drop_default_account"),
-            )
+            .verify(Check::from(&trigger::RUN).until("m20260201_000004_drop_default_account"))
             .verify(check::runs_have_bots())
             .verify(check::active_runs_have_deployments())
             .verify(check::ended_runs_are_inactive())

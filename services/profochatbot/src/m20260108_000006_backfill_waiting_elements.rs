@@ -18,12 +18,12 @@ online_migration!(NAME, Migration);
 
 impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
-        trigger::create(online, &trigger::WAITING_ELEMENT).await?;
+        online.create_triggers([&trigger::WAITING_ELEMENT]).await?;
         backfill::waiting_elements(online).await
     }
 
     async fn down(&self, online: &Online) -> Result<(), DbErr> {
-        trigger::drop(online, &trigger::WAITING_ELEMENT).await?;
+        online.drop_triggers([&trigger::WAITING_ELEMENT]).await?;
         backfill::forget_rejects(online, self.name()).await
     }
 }
@@ -31,10 +31,7 @@ impl OnlineMigration for Migration {
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::expand()
-            .verify(
-                Check::trigger(trigger::WAITING_ELEMENT.table, trigger::WAITING_ELEMENT.name)
-                    .until("m20260201_000004_drop_default_account"),
-            )
+            .verify(Check::from(&trigger::WAITING_ELEMENT).until("m20260201_000004_drop_default_account"))
             .verify(check::named_bots("waiting_element", "waiting_element_id", "botname"))
     }
 }

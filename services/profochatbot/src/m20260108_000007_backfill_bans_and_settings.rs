@@ -18,15 +18,13 @@ online_migration!(NAME, Migration);
 
 impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
-        trigger::create(online, &trigger::BAN).await?;
-        trigger::create(online, &trigger::SETTING).await?;
+        online.create_triggers([&trigger::BAN, &trigger::SETTING]).await?;
         backfill::bans(online).await?;
         backfill::settings(online).await
     }
 
     async fn down(&self, online: &Online) -> Result<(), DbErr> {
-        trigger::drop(online, &trigger::SETTING).await?;
-        trigger::drop(online, &trigger::BAN).await?;
+        online.drop_triggers([&trigger::SETTING, &trigger::BAN]).await?;
         backfill::forget_rejects(online, self.name()).await
     }
 }

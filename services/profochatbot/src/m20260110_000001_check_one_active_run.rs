@@ -24,14 +24,14 @@ online_migration!(NAME, Migration);
 
 impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
-        trigger::create(online, &trigger::ONE_ACTIVE_RUN).await?;
+        online.create_triggers([&trigger::ONE_ACTIVE_RUN]).await?;
         one_active::outdate(one_active::list_chatless(online.backfill("run")), OUTDATED).run().await?;
         online.create_index(INDEX, "run", ["bot_id", "chat_id"]).unique().filter("is_active").run().await
     }
 
     async fn down(&self, online: &Online) -> Result<(), DbErr> {
         online.drop_index(INDEX).await?;
-        trigger::drop(online, &trigger::ONE_ACTIVE_RUN).await?;
+        online.drop_triggers([&trigger::ONE_ACTIVE_RUN]).await?;
         one_active::restore(online).await?;
         online.forget_rejects().await?;
         Ok(())
@@ -41,10 +41,7 @@ impl OnlineMigration for Migration {
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::expand()
-            .verify(
-                Check::trigger(trigger::ONE_ACTIVE_RUN.table, trigger::ONE_ACTIVE_RUN.name)
-                    .until("m20260201_000004_drop_default_account"),
-            )
+            .verify(Check::from(&trigger::ONE_ACTIVE_RUN).until("m20260201_000004_drop_default_account"))
             .verify(Check::index(INDEX))
             .verify(check::one_active_run())
     }

@@ -51,7 +51,7 @@ online_migration!(NAME, Migration);
 impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
         // A run that was killed after the functions went begins here again: the sweep needs them.
-        links::create_functions(online).await?;
+        online.create_functions(&links::FUNCTIONS).await?;
         for table in TENANT_TABLES {
             online.drop_default(table, "account_id").await?;
         }
@@ -66,19 +66,15 @@ impl OnlineMigration for Migration {
                 )));
             }
         }
-        for trigger in trigger::ALL {
-            trigger::drop(online, trigger).await?;
-        }
-        links::drop_functions(online).await
+        online.drop_triggers(&trigger::ALL).await?;
+        online.drop_functions(links::FUNCTIONS.iter().rev()).await
     }
 
     async fn down(&self, online: &Online) -> Result<(), DbErr> {
         // Before the triggers: they would give such a ban its bot, which has another one of this chat.
         online.restore_rejects("bannedparticipants").await?;
-        links::create_functions(online).await?;
-        for trigger in trigger::ALL {
-            trigger::create(online, trigger).await?;
-        }
+        online.create_functions(&links::FUNCTIONS).await?;
+        online.create_triggers(&trigger::ALL).await?;
         for table in TENANT_TABLES {
             online.set_default(table, "account_id", "1").await?;
         }

@@ -6,6 +6,7 @@
 //! It does not decide what runs when and takes no migration lock: two runs at once are the coordinator's to prevent.
 
 mod brief;
+mod carry_over;
 mod catalog;
 mod check;
 mod column;
@@ -24,6 +25,7 @@ use sea_orm::{DatabaseExecutor, DbBackend, DbErr};
 use sea_orm_migration::SchemaManager;
 
 pub use brief::Brief;
+pub use carry_over::{Function, Trigger};
 pub use check::AddCheck;
 pub use column::AddColumn;
 pub use foreign_key::{AddForeignKey, OnDelete};
