@@ -31,7 +31,7 @@ fn the_statement_its_place_and_the_function_are_named() {
            in CREATE INDEX CONCURRENTLY "idx_messages_source" ON "chat"."messages" USING btree (source)
            at PL/pgSQL function public.judge() line 1 at RAISE
            at PL/pgSQL function public.deny() line 1 at PERFORM
-      hint what was done stands and can be done again: fix the cause and run `up chat` again, which resumes
+      hint what was done is kept and can be done again: fix the cause and run `up chat` again, which resumes
     "#);
     let document = lab.migrate(&["up", "chat", "--json"]).exits(6).json();
     let error = &document["errors"][0];

@@ -75,7 +75,7 @@ fn what_every_command_understands_may_stand_before_it() {
     exit 2
     --- stdout
     --- stderr
-    error: an option of `up` stands before the command
+    error: an option of `up` precedes the command
       hint write options behind the command that they are for: `up --contract`
     ");
 }

@@ -115,7 +115,7 @@ fn who_is_in_the_way_of_a_table_lock_is_named() {
     waiting for the ACCESS EXCLUSIVE lock on `messages` of `chat` · pid [pid] (nightly report) blocks it, its transaction is [time] old · waiting for [time]
     error: migration `chat:m20261120_000002_check_messages` stopped midway while reverting
       because no ACCESS EXCLUSIVE lock on `chat.messages` within [time]: process [pid] (`nightly report`) has held ACCESS SHARE for [time] or more
-      hint what was done stands and can be done again: fix the cause and run `down chat@-1` again, which resumes
+      hint what was done is kept and can be done again: fix the cause and run `down chat@-1` again, which resumes
     ");
 }
 

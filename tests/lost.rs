@@ -19,7 +19,7 @@ fn what_was_committed_is_done_and_what_was_not_is_not() {
         ("", &["up", "chat@+1", "rag@+1", "--atomic"], ("succeeded", Unanswered), (0, "2 migrations in", 1)),
         ("", &["up", "chat@+1", "rag@+1", "--atomic"], ("succeeded", Unsent), (1, "nothing was changed", 0)),
         ("chat@+1", &["up", "chat@+1"], ("succeeded", Unanswered), (0, "1 migration in", 2)),
-        ("chat@+1", &["up", "chat@+1"], ("succeeded", Unsent), (6, "what was done stands", 1)),
+        ("chat@+1", &["up", "chat@+1"], ("succeeded", Unsent), (6, "what was done is kept", 1)),
         ("chat@+1", &["up", "chat@+1"], ("running", Unsent), (1, "nothing was changed", 1)),
         ("chat@+1", &["down", "chat@-1"], ("succeeded", Unanswered), (0, "1 migration reverted", 0)),
     ];

@@ -42,7 +42,7 @@ impl Arguments {
         };
         if self.up != UpOptions::default() {
             return Err(Failure::usage(
-                "an option of `up` stands before the command",
+                "an option of `up` precedes the command",
                 "write options behind the command that they are for: `up --contract`",
             ));
         }
@@ -214,7 +214,7 @@ pub(crate) enum Command {
         #[arg(value_name = "SERVICE")]
         services: Vec<String>,
     },
-    /// Show who holds the migration locks
+    /// Show which sessions hold the migration locks
     #[command(after_help = help::LOCKS)]
     Locks,
     /// List data that migrations could not convert, and why

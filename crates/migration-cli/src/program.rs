@@ -215,7 +215,7 @@ fn ended(exit: Exit) -> ExitCode {
             let failure = Failure {
                 class: Class::Failed,
                 message: format!("the output could not be written: {error}"),
-                hint: Some("what was done in the database stands; `status` shows it".to_owned()),
+                hint: Some("what was done in the database is kept; `status` shows it".to_owned()),
             };
             of_errors(Format::Human).answer(Answer::failure(&failure))
         }

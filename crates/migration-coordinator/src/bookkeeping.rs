@@ -129,7 +129,7 @@ pub(crate) struct Claim {
 }
 
 /// Settles a transaction and claims the migration in it. Claiming comes first, so that of two runs that meet here only
-/// one goes on; [`finish`] comes last. From then on each statement waits for a lock at most so long; `None` is no limit.
+/// one continues; [`finish`] comes last. From then on each statement waits for a lock at most so long; `None` is no limit.
 pub(crate) async fn claim<C: ConnectionTrait>(
     tx: &C,
     site: &Site,

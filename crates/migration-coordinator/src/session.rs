@@ -1,7 +1,7 @@
 //! Sessions: one connection each, never more.
 //!
 //! A [`Session`] can take a migration lock, and runs migrations once it has; sea-orm wants a pool, so it gets one that can connect
-//! exactly once. A pool that replaced a lost connection would go on without the lock. Reading uses a plain connection.
+//! exactly once. A pool that replaced a lost connection would continue without the lock. Reading uses a plain connection.
 
 use std::borrow::Cow;
 use std::io;

@@ -26,7 +26,7 @@ pub(crate) struct Wait<'a> {
     pub(crate) blocker_age: Duration,
 }
 
-/// A table lock is not to be had yet; told first after a moment, then each second.
+/// A table lock could not be acquired yet; reported first after a moment, then every second.
 pub(crate) fn table_lock_waiting(origin: &Origin, wait: &Wait<'_>) {
     tracing::info!(
         target: "migration",

@@ -61,7 +61,7 @@ macro_rules! sql_files {
     }};
 }
 
-/// Declares the migrations of a service: one module a line, in the order in which they are applied.
+/// Declares the migrations of a service: one module per line, in the order in which they are applied.
 ///
 /// Expands to `mod …;` for each and to `fn migrations() -> Vec<Box<dyn ServiceMigration>>`. It is a macro because a
 /// function cannot declare a module: with it, a new migration is one new file and one line, and two branches that both

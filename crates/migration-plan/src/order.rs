@@ -1,7 +1,7 @@
 //! The one order of all migrations of a catalog. Every plan is a part of it, so that what is applied bit by bit and
 //! what is applied at once come in the same relative order.
 //!
-//! Of the services whose next migration has all that it requires, the one that stands first in the catalog goes on.
+//! Among the services whose next migration is ready, the first in the catalog goes next.
 //! Migrations that are added later at the ends of the lists therefore never change the order of those before them.
 
 use std::cmp::Reverse;

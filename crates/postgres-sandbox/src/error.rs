@@ -59,7 +59,7 @@ pub enum SandboxError {
         /// What is missing or unreadable in it.
         what: &'static str,
     },
-    /// The data was made by a major version whose programs are neither on the machine nor to be had.
+    /// The data was made by a major version whose programs are neither on the machine nor available elsewhere.
     OtherMajor {
         /// The data directory.
         data_directory: PathBuf,

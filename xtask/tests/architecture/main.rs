@@ -10,6 +10,7 @@ mod circles;
 mod commands;
 mod documents;
 mod files;
+mod prose;
 
 use std::fs;
 use std::path::{Path, PathBuf};

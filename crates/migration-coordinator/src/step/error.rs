@@ -90,14 +90,14 @@ pub enum StepError {
         /// A table of the service that has rows.
         table: String,
     },
-    /// A table lock was not to be had.
+    /// A table lock could not be acquired.
     #[error("migration `{id}` was not {}, and nothing was changed", participle(*direction))]
     TableLock {
         /// The migration.
         id: MigrationId,
         /// Apply or revert.
         direction: Direction,
-        /// Who was in the way.
+        /// The session that blocked it.
         #[source]
         source: TableLockError,
     },
@@ -234,7 +234,7 @@ impl StepError {
                     + " again"
             }
             Self::Partial { id, direction, source, .. } if is_cut(source) => {
-                Hint::from(format!("what was done stands; {POLICY_HINT}, and run "))
+                Hint::from(format!("what was done is kept; {POLICY_HINT}, and run "))
                     + again(id, *direction)
                     + " again, which resumes"
             }
@@ -242,19 +242,19 @@ impl StepError {
                 Hint::from("nothing was changed; ") + there_already(id)
             }
             Self::Partial { id, direction: Direction::Apply, source, .. } if is_there_already(source) => {
-                Hint::from("what was done stands; ") + there_already(id)
+                Hint::from("what was done is kept; ") + there_already(id)
             }
             Self::RolledBack { id, direction, .. } => {
                 Hint::from("nothing was changed; fix it and run ") + again(id, *direction) + " again"
             }
             Self::Partial { id, direction, .. } => {
-                Hint::from("what was done stands and can be done again: fix the cause and run ")
+                Hint::from("what was done is kept and can be done again: fix the cause and run ")
                     + again(id, *direction)
                     + " again, which resumes"
             }
             Self::EndedItsTransaction { id, direction, .. } => {
                 Hint::from(
-                    "what it did before stands, and it counts as begun and not finished: take its `COMMIT` out, undo by hand \
+                    "what it did before is kept, and it counts as begun and not finished: take its `COMMIT` out, undo by hand \
                      what cannot be done again, and run ",
                 ) + again(id, *direction)
                     + " again"
@@ -331,7 +331,7 @@ fn is_cut(source: &DbErr) -> bool {
     driver_error(source).is_some_and(is_cut_by_policy)
 }
 
-/// Whether something is in the way that has the name of what was to be made.
+/// Whether something exists already under the name of what was to be made.
 fn is_there_already(source: &DbErr) -> bool {
     // Schema, table or index, column, function, type or constraint.
     let states = ["42P06", "42P07", "42701", "42723", "42710"];

@@ -124,7 +124,7 @@ impl SurveyError {
             Self::Malformed { .. } => Some("correct the row".into()),
             Self::Emptied { journal, .. } => {
                 let records =
-                    format!("restore its rows: {journal} tells what was applied, in `migration`, and when");
+                    format!("restore its rows: {journal} records what was applied, in `migration`, and when");
                 Some(records.into())
             }
             Self::Lost { journal, .. } => {

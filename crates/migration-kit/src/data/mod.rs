@@ -1,7 +1,7 @@
 //! Moving existing rows: backfills, rejects, rows that leave their table, and the space that all of this takes.
 //!
 //! Everything is done in short transactions that leave either all of their traces or none, so that a run killed at any
-//! point goes on where it stopped and nothing is lost, done twice or counted twice.
+//! point continues where it stopped and nothing is lost, done twice or counted twice.
 //!
 //! It does not decide what a value becomes: a migration says so in SQL, and writes that SQL so that repeating it changes
 //! nothing. It does not watch rows that are written meanwhile either: a trigger of the migration keeps those in step.

@@ -79,7 +79,7 @@ pub async fn vacuum(connection: &mut PgConnection, schema: &str, table: &str) ->
 /// the table takes when it is done.
 ///
 /// # Errors
-/// [`DbErr::Migration`] if the table does not exist, or the lock is not to be had; otherwise an error of the server.
+/// [`DbErr::Migration`] if the table does not exist, or the lock could not be acquired; otherwise an error of the server.
 pub async fn reclaim(
     connection: &mut PgConnection,
     service: &str,

@@ -36,7 +36,7 @@ impl Online {
     }
 
     /// Sets storage parameters of a table, such as `autovacuum_vacuum_scale_factor`. It takes no stronger lock than
-    /// `SHARE UPDATE EXCLUSIVE`: reading and writing go on.
+    /// `SHARE UPDATE EXCLUSIVE`: reading and writing continue.
     ///
     /// # Errors
     /// The server's.
@@ -88,7 +88,7 @@ impl Brief<'_> {
     /// Runs the statement, unless its work is done.
     ///
     /// # Errors
-    /// The server's; [`DbErr::Migration`] naming the blocker if a lock is not to be had.
+    /// The server's; [`DbErr::Migration`] naming the blocker if a lock could not be acquired.
     pub async fn run(self) -> Result<(), DbErr> {
         if let Some(query) = self.unless {
             let done: Option<bool> =

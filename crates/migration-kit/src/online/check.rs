@@ -44,7 +44,7 @@ impl Online {
         }
     }
 
-    /// Validates a constraint, if it is not validated yet. Reading and writing go on meanwhile.
+    /// Validates a constraint, if it is not validated yet. Reading and writing continue meanwhile.
     ///
     /// # Errors
     /// [`DbErr::Migration`] if there is no such constraint; the server's, with SQLSTATE 23514 or 23503, if a row breaks
@@ -64,7 +64,7 @@ impl Online {
     /// Drops a constraint; its absence is fine. With a foreign key, the table to which it refers is locked too.
     ///
     /// # Errors
-    /// The server's; [`DbErr::Migration`] if the table does not exist or a lock is not to be had.
+    /// The server's; [`DbErr::Migration`] if the table does not exist or a lock could not be acquired.
     pub async fn drop_constraint(&self, table: &str, name: &str) -> Result<(), DbErr> {
         let Some(constraint) = self.constraint(table, name).await? else { return Ok(()) };
         let mut locks = vec![self.lock(table, LockMode::AccessExclusive)];
@@ -108,7 +108,7 @@ impl AddCheck<'_> {
         self
     }
 
-    /// As [`Self::rejecting`], for an application that goes on updating such rows: where there are some, a trigger of the
+    /// As [`Self::rejecting`], for an application that continues to update such rows: where there are some, a trigger of the
     /// check's name takes the check's place, and refuses new rows and changes of the field only. PostgreSQL itself would
     /// refuse every update of a row that breaks a check. The field is a column; the expression names functions outside
     /// `pg_catalog` with their schema.
@@ -121,7 +121,7 @@ impl AddCheck<'_> {
     /// Adds the check and validates it, as far as that is not done.
     ///
     /// # Errors
-    /// [`DbErr::Migration`] if another constraint has the name or a lock is not to be had; the server's, with SQLSTATE
+    /// [`DbErr::Migration`] if another constraint has the name or a lock could not be acquired; the server's, with SQLSTATE
     /// 23514, if a row breaks the check and it is not said to be rejecting.
     pub async fn run(self) -> Result<(), DbErr> {
         let Self { online, table, name, expression, rejecting } = &self;

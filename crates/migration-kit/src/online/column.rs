@@ -39,7 +39,7 @@ impl Online {
     /// are locked too.
     ///
     /// # Errors
-    /// The server's; [`DbErr::Migration`] if the table does not exist or a lock is not to be had.
+    /// The server's; [`DbErr::Migration`] if the table does not exist or a lock could not be acquired.
     pub async fn drop_column(&self, table: &str, column: &str) -> Result<(), DbErr> {
         let Some(found) = self.column(table, column).await? else { return Ok(()) };
         let referenced = format!(
@@ -61,7 +61,7 @@ impl Online {
     /// Sets a column's default, for rows written from now on.
     ///
     /// # Errors
-    /// The server's; [`DbErr::Migration`] if the column does not exist or a lock is not to be had.
+    /// The server's; [`DbErr::Migration`] if the column does not exist or a lock could not be acquired.
     pub async fn set_default(&self, table: &str, column: &str, expression: &str) -> Result<(), DbErr> {
         self.existing_column(table, column).await?;
         self.alter_column(table, column, &format!("SET DEFAULT {expression}")).await
@@ -78,12 +78,12 @@ impl Online {
         Ok(())
     }
 
-    /// Makes a column refuse null. The rows are checked while reading and writing go on: a check is added `NOT VALID`,
+    /// Makes a column refuse null. The rows are checked while reading and writing continue: a check is added `NOT VALID`,
     /// validated, taken by the server as the proof, and dropped.
     ///
     /// # Errors
-    /// [`DbErr::Migration`] if rows have null there (nothing is left behind), the column does not exist or a lock is not
-    /// to be had; otherwise the server's.
+    /// [`DbErr::Migration`] if rows have null there (nothing is left behind), the column does not exist or a lock could
+    /// not be acquired; otherwise the server's.
     pub async fn set_not_null(&self, table: &str, column: &str) -> Result<(), DbErr> {
         let found = self.existing_column(table, column).await?;
         // By number: it fits into 63 bytes whatever the column is called.
@@ -161,7 +161,7 @@ impl AddColumn<'_> {
     ///
     /// # Errors
     /// [`DbErr::Migration`] if a column of another shape has the name, if adding it would write the whole table anew,
-    /// if it refuses null without a default, or if a lock is not to be had; otherwise the server's.
+    /// if it refuses null without a default, or if a lock could not be acquired; otherwise the server's.
     pub async fn run(self) -> Result<(), DbErr> {
         let Self { online, table, column, .. } = &self;
         let existing = online.column(table, column).await?;

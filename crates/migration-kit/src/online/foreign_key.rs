@@ -74,7 +74,7 @@ impl AddForeignKey<'_> {
     /// Adds the foreign key and validates it, as far as that is not done.
     ///
     /// # Errors
-    /// [`DbErr::Migration`] if a table does not exist, another constraint has the name or a lock is not to be had; the
+    /// [`DbErr::Migration`] if a table does not exist, another constraint has the name or a lock could not be acquired; the
     /// server's, with SQLSTATE 23503, if a row refers to nothing.
     pub async fn run(self) -> Result<(), DbErr> {
         let online = self.online;

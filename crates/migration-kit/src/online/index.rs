@@ -76,10 +76,10 @@ impl Online {
         }
     }
 
-    /// Drops an index while reading and writing go on; its absence is fine.
+    /// Drops an index while reading and writing continue; its absence is fine.
     ///
     /// # Errors
-    /// The server's; [`DbErr::Migration`] if a lock is not to be had (only an index of a partitioned table needs one).
+    /// The server's; [`DbErr::Migration`] if a lock could not be acquired (only an index of a partitioned table needs one).
     pub async fn drop_index(&self, name: &str) -> Result<(), DbErr> {
         let Some(existing) = self.index(name).await? else { return Ok(()) };
         if existing.partitioned {
@@ -90,7 +90,7 @@ impl Online {
         session::execute_unlimited(&mut *self.acquire().await?, sql).await
     }
 
-    /// Builds an index anew while reading and writing go on. What a rebuild that was killed left behind is dropped.
+    /// Builds an index anew while reading and writing continue. What a rebuild that was killed left behind is dropped.
     ///
     /// The index of a partitioned table is refused: the server rebuilds those of its partitions one after the other, and
     /// what a killed one leaves behind would stand on tables that nobody named.

@@ -46,7 +46,7 @@ impl Online {
     /// Drops a trigger and the function that [`Online::create_trigger`] made for it; their absence is fine.
     ///
     /// # Errors
-    /// The server's; [`DbErr::Migration`] if the table does not exist or a lock is not to be had.
+    /// The server's; [`DbErr::Migration`] if the table does not exist or a lock could not be acquired.
     pub async fn drop_trigger(&self, table: &str, name: &str) -> Result<(), DbErr> {
         self.table_kind(table).await?;
         let exists = format!(

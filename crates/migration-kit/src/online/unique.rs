@@ -13,7 +13,7 @@ impl Online {
     ///
     /// # Errors
     /// [`DbErr::Migration`] if rows have the same values, another constraint or index has the name, the table is
-    /// partitioned or a lock is not to be had; otherwise the server's.
+    /// partitioned or a lock could not be acquired; otherwise the server's.
     pub async fn add_unique<C: Into<String>>(
         &self,
         table: &str,

@@ -1,4 +1,4 @@
-//! Who stands in the way of a table lock, read from `pg_locks`.
+//! Which sessions block a table lock, read from `pg_locks`.
 //!
 //! `pg_blocking_pids` does not help: a session whose `NOWAIT` failed is in no queue, so nobody blocks it.
 
@@ -11,7 +11,7 @@ use super::{LockMode, TableLock};
 use crate::literal;
 use crate::session::{self, BOOKKEEPING, db_err};
 
-/// What kind of transaction is in the way.
+/// What kind of transaction blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HolderKind {
     /// A session's: an application, a person, another tool.
@@ -67,7 +67,7 @@ impl Holder {
     }
 }
 
-/// Reads who is in the way of these locks, oldest first.
+/// Reads what blocks it of these locks, oldest first.
 ///
 /// # Errors
 /// An error of the connection.

@@ -1,4 +1,4 @@
-//! How long transactions live that come in the way of a table lock, learnt from those that ended.
+//! How long transactions live that block a table lock, learnt from those that ended.
 //!
 //! Pure: it is told who was there when. What follows from it is `policy`'s part.
 
@@ -15,7 +15,7 @@ const COUNTED: usize = 5;
 /// What was learnt so far.
 #[derive(Debug, Default)]
 pub(super) struct Lives {
-    /// Transactions in the way, by their virtual id.
+    /// Blocking transactions, by their virtual id.
     present: HashMap<String, Life>,
     /// Process and length of life of those that ended, oldest first.
     ended: VecDeque<(i32, Duration)>,
@@ -32,7 +32,7 @@ struct Life {
 }
 
 impl Lives {
-    /// Takes note of who is in the way at the time `now`, and of those who no longer are. Ages are corrected: where the
+    /// Takes note of the transactions that block at the time `now`, and of those that no longer do. Ages are corrected: where the
     /// server hides one, the time since the transaction was first seen counts; where it began while we `queued`, from one
     /// time to another, only what came after. Lives from `old_after` on are not learnt from.
     pub(super) fn observe(

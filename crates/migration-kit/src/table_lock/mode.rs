@@ -14,15 +14,15 @@ pub enum LockMode {
     RowShare,
     /// Taken by writing.
     RowExclusive,
-    /// Taken by `VACUUM`, `VALIDATE CONSTRAINT`, a concurrent index build: reading and writing go on.
+    /// Taken by `VACUUM`, `VALIDATE CONSTRAINT`, a concurrent index build: reading and writing continue.
     ShareUpdateExclusive,
     /// Taken by a plain index build: writing stops.
     Share,
     /// Taken by adding a trigger or a foreign key: writing stops.
     ShareRowExclusive,
-    /// Only reading goes on.
+    /// Only reading continues.
     Exclusive,
-    /// Nothing goes on.
+    /// Neither reads nor writes continue.
     AccessExclusive,
 }
 

@@ -33,7 +33,7 @@ pub struct Policy {
     /// Failed probes before a queued attempt; short transactions usually leave a gap earlier: 10. After a gentle attempt
     /// half as many.
     pub(crate) probes_before_queueing: u32,
-    /// How long a transaction is expected to go on while none has been seen to end yet: 25 ms.
+    /// How long a transaction is expected to last while none has been seen to end yet: 25 ms.
     pub(crate) typical_rest: Duration,
     /// How long to wait in a weak mode for an autovacuum to be cancelled by the server: 3 s, three times the default
     /// `deadlock_timeout`, after which the server does it.

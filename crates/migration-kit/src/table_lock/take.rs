@@ -25,7 +25,7 @@ pub(crate) struct Locked {
 }
 
 impl Locked {
-    /// Takes the locks as the policy says, runs the statements and commits; tries again when a lock was not to be had.
+    /// Takes the locks as the policy says, runs the statements and commits; tries again when a lock could not be acquired.
     pub(crate) async fn run(
         &self,
         connection: &mut PgConnection,
@@ -85,7 +85,7 @@ impl Locked {
 }
 
 /// Runs one statement that takes a strong lock by itself and cannot run in a transaction: as the policy says, and again
-/// while the lock is not to be had.
+/// while the lock cannot be acquired.
 pub(crate) async fn take_alone(
     connection: &mut PgConnection,
     lock: TableLock,

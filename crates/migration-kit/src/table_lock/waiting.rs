@@ -1,4 +1,4 @@
-//! One acquisition in progress: attempts, what was seen of those in the way, and what is done between two attempts.
+//! One acquisition in progress: attempts, what was seen of the sessions that block it, and what is done between two attempts.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ const EVENT_EVERY: Duration = Duration::from_secs(1);
 /// Why a table lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum TableLockError {
-    /// Patience is over, and somebody is still in the way.
+    /// Patience is over, and the lock is still blocked.
     #[error(
         "no {mode} lock on `{relation}` within {} s: {}",
         .waited.as_secs(),
@@ -33,15 +33,15 @@ pub enum TableLockError {
         mode: LockMode,
         /// How long it was tried.
         waited: Duration,
-        /// Who is in the way; of several, the oldest.
+        /// The transaction that blocks it; of several, the oldest.
         blocker: Option<Box<Holder>>,
     },
-    /// The server could not be asked who is in the way.
-    #[error("cannot ask who is in the way of a table lock")]
+    /// The server could not be asked what blocks it.
+    #[error("cannot read which sessions block a table lock")]
     Query(#[source] DbErr),
 }
 
-/// Whether an error means that a lock was not to be had this time: nothing was done, and a new attempt may succeed.
+/// Whether an error means that a lock could not be acquired this time: nothing was done, and a new attempt may succeed.
 #[must_use]
 pub fn is_retryable(error: &DbErr) -> bool {
     sqlstate(error).is_some_and(|state| state == LOCK_NOT_AVAILABLE || state == DEADLOCK_DETECTED)
@@ -141,7 +141,7 @@ impl Waiting {
         decision
     }
 
-    /// After an attempt failed and was rolled back: looks who is in the way, decides, tells, and waits. When it returns,
+    /// After an attempt failed and was rolled back: looks what blocks it, decides, tells, and waits. When it returns,
     /// the next attempt may begin, with [`Waiting::lock_statements`].
     ///
     /// `connection` must be outside a transaction, so that nobody waits for us meanwhile.

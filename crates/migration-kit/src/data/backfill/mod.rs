@@ -1,7 +1,7 @@
 //! Backfills: filling existing rows of a table in small batches while the application works on.
 //!
 //! What a batch does stands in the migration's own SQL; here stands which rows it takes, that it commits together with
-//! its cursor, how big it is, and what is told. A run that was killed goes on at its cursor; one that is repeated walks
+//! its cursor, how big it is, and what is reported. A run that was killed continues at its cursor; one that is repeated walks
 //! the table again, and statements that name only rows still to be filled change nothing.
 //!
 //! Rows that are written meanwhile are not its business: a trigger keeps those in step.
@@ -153,7 +153,7 @@ impl<'a> Backfill<'a> {
         self
     }
 
-    /// Runs it, or goes on where an earlier run of the same backfill was stopped.
+    /// Runs it, or continues where an earlier run of the same backfill was stopped.
     ///
     /// # Errors
     /// [`DbErr::Migration`] if a statement lacks `{batch}`, there is none, the table does not exist or cannot be walked,
@@ -191,7 +191,7 @@ impl<'a> Backfill<'a> {
         if batches_before > 0 {
             event::notice(
                 online.origin(),
-                &format!("`{}`: going on after {rows_before} rows of an earlier run", self.table),
+                &format!("`{}`: continuing after {rows_before} rows of an earlier run", self.table),
             );
         }
         let total = table.n_rows(&mut connection).await?;

@@ -68,7 +68,7 @@ async fn fill_found(
     }
 }
 
-/// Runs the statements over these rows, again until no other session is in the way.
+/// Runs the statements over these rows, again until no other session blocks it.
 ///
 /// The rows are locked first, so that all statements meet them as they are then, though each has a snapshot of its own: an
 /// application that writes a row without pause cannot keep it from being filled.

@@ -61,7 +61,7 @@ impl<'a> MoveToRejects<'a> {
         Self { online, table: table.to_owned(), rows, reason }
     }
 
-    /// Moves the rows; how many this run moved. A killed run goes on when it is run again: what was moved is gone.
+    /// Moves the rows; how many this run moved. A killed run continues when it is run again: what was moved is gone.
     ///
     /// # Errors
     /// [`DbErr::Migration`] if the table does not exist, or rows of another table would be deleted or changed along through
