@@ -27,7 +27,7 @@ pub use event::Origin;
 pub use migration_plan::{MigrationId, MigrationName, NameError, Phase, ServiceName};
 pub use online::{
     AddCheck, AddColumn, AddForeignKey, Brief, Column, CreateIndex, CreateTrigger, ForeignKey, Function,
-    Index, OnDelete, Online, OnlineMigration,
+    Index, OnDelete, Online, OnlineMigration, Trigger,
 };
 pub use service::{
     External, Listed, Service, ServiceError, ServiceMigration, StandIn, panic_message, plain, version_table,
