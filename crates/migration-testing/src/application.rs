@@ -3,8 +3,8 @@
 //! It may do what an application may that was granted its rights before a migration ran: read and write the tables of that
 //! time. What comes later it has never heard of, so that an expand step that needs its rights shows as a failed statement.
 
-use migration_kit::{Phase, quote_identifier};
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use migration_kit::{Phase, Service, quote_identifier};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, EntityTrait};
 
 use crate::{Scratch, fail, query};
 
@@ -67,4 +67,25 @@ impl Scratch {
         }
         application
     }
+}
+
+/// With the service's connection options an entity finds the service's own table, and not another team's of the same name in
+/// `public`, which it finds without them.
+///
+/// # Panics
+/// If it finds another one.
+pub async fn application_finds_its_own_tables<E: EntityTrait>(
+    service: Service,
+    connect_options: impl FnOnce(String) -> ConnectOptions,
+) {
+    let scratch = Scratch::new(service).await;
+    scratch.up_contract().await;
+    let table = quote_identifier(E::default().table_name());
+    scratch.execute(&format!("CREATE TABLE public.{table} (other_teams integer)")).await;
+    let plain = Database::connect(scratch.url()).await.unwrap_or_else(|error| fail(&error));
+    assert!(E::find().all(&plain).await.is_err(), "it takes the other team's table for its own");
+    let options = connect_options(scratch.url().to_owned());
+    let own = Database::connect(options).await.unwrap_or_else(|error| fail(&error));
+    let rows = E::find().all(&own).await.unwrap_or_else(|error| fail(&error));
+    assert!(rows.is_empty(), "its own table has no rows");
 }

@@ -23,7 +23,7 @@ use postgres_sandbox::{Cluster, Database};
 use postgres_schema::Schema;
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
-pub use application::Application;
+pub use application::{Application, application_finds_its_own_tables};
 pub use conformance::{conformance, conformance_under_sea_orm};
 pub use migration_rehearsal::dump_schema;
 pub use run::ScratchError;

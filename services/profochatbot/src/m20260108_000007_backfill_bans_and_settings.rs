@@ -31,12 +31,9 @@ impl OnlineMigration for Migration {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        [trigger::BAN, trigger::SETTING]
-            .iter()
-            .fold(Details::expand(), |details, trigger| {
-                let check = Check::trigger(trigger.table, trigger.name);
-                details.verify(check.until("m20260201_000004_drop_default_account"))
-            })
+        let until = |check: Check| check.until("m20260201_000004_drop_default_account");
+        Details::expand()
+            .verify_all([&trigger::BAN, &trigger::SETTING].map(Check::from).map(until))
             .verify(check::named_bots("bannedparticipants", "bannedparticipant_id", "botname"))
             .verify(check::named_bots("gen_settings", "id", "bot_name"))
     }

@@ -3,8 +3,7 @@
 use crate::{TABLES, before};
 use assessments_migration::entity::user;
 use assessments_migration::service;
-use migration_testing::Scratch;
-use sea_orm::{Database, EntityTrait};
+use migration_testing::application_finds_its_own_tables;
 
 /// What the application writes to `question_history`, before the raw answers are gone and after.
 const BEFORE: [&str; 4] = [
@@ -42,14 +41,7 @@ async fn a_role_that_owns_nothing_writes_before_between_and_after_all_migrations
     }
 }
 
-/// Another team's table of the same name in `public` is not taken for the service's own.
 #[tokio::test]
 async fn the_application_finds_its_own_tables() {
-    let scratch = Scratch::new(service()).await;
-    scratch.up_contract().await;
-    scratch.execute("CREATE TABLE public.users (other_teams integer)").await;
-    let plain = Database::connect(scratch.url()).await.unwrap();
-    user::Entity::find().all(&plain).await.unwrap_err();
-    let own = Database::connect(assessments_migration::connect_options(scratch.url())).await.unwrap();
-    assert!(user::Entity::find().all(&own).await.unwrap().is_empty());
+    application_finds_its_own_tables::<user::Entity>(service(), assessments_migration::connect_options).await;
 }

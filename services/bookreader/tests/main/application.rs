@@ -2,8 +2,7 @@
 
 use bookreader_migration::entity::user;
 use bookreader_migration::service;
-use migration_testing::Scratch;
-use sea_orm::{Database, EntityTrait};
+use migration_testing::{Scratch, application_finds_its_own_tables};
 
 use crate::data::{self, TABLES};
 use crate::{BASE, CONTRACT, HEAD};
@@ -48,14 +47,7 @@ async fn a_role_that_owns_nothing_writes_before_between_and_after_all_migrations
     }
 }
 
-/// Another team's table of the same name in `public` is not taken for the service's own.
 #[tokio::test]
 async fn the_application_finds_its_own_tables() {
-    let scratch = Scratch::new(service()).await;
-    scratch.up_contract().await;
-    scratch.execute("CREATE TABLE public.users (other_teams integer)").await;
-    let plain = Database::connect(scratch.url()).await.unwrap();
-    user::Entity::find().all(&plain).await.unwrap_err();
-    let own = Database::connect(bookreader_migration::connect_options(scratch.url())).await.unwrap();
-    assert!(user::Entity::find().all(&own).await.unwrap().is_empty());
+    application_finds_its_own_tables::<user::Entity>(service(), bookreader_migration::connect_options).await;
 }

@@ -2,8 +2,7 @@
 
 use chat_migration::entity::prelude::Messages;
 use chat_migration::service;
-use migration_testing::Scratch;
-use sea_orm::Database;
+use migration_testing::{Scratch, application_finds_its_own_tables};
 
 #[tokio::test]
 async fn a_role_that_owns_nothing_writes_before_between_and_after_all_migrations() {
@@ -17,14 +16,7 @@ async fn a_role_that_owns_nothing_writes_before_between_and_after_all_migrations
     scratch.expand_beside_application(&statements).await;
 }
 
-/// Another team's table of the same name in `public` is not taken for the service's own.
 #[tokio::test]
 async fn the_application_finds_its_own_tables() {
-    let scratch = Scratch::new(service()).await;
-    scratch.up_contract().await;
-    scratch.execute("CREATE TABLE public.messages (other_teams integer)").await;
-    let plain = Database::connect(scratch.url()).await.unwrap();
-    Messages::find().all(&plain).await.unwrap_err();
-    let own = Database::connect(chat_migration::connect_options(scratch.url())).await.unwrap();
-    assert!(Messages::find().all(&own).await.unwrap().is_empty());
+    application_finds_its_own_tables::<Messages>(service(), chat_migration::connect_options).await;
 }

@@ -1,10 +1,9 @@
 //! The application's role: what it writes goes on being written while the service's migrations run.
 
 use crate::support::realistic;
-use migration_testing::Scratch;
+use migration_testing::application_finds_its_own_tables;
 use profochatbot_migration::entity::run;
 use profochatbot_migration::service;
-use sea_orm::{Database, EntityTrait};
 
 /// Writes to each table of the single-tenant application, with bots that nobody has named before. A course that has
 /// deployments stays.
@@ -41,14 +40,7 @@ async fn a_role_that_owns_nothing_writes_before_between_and_after_all_expand_ste
     scratch.verify().await;
 }
 
-/// Another team's table of the same name in `public` is not taken for the service's own.
 #[tokio::test]
 async fn the_application_finds_its_own_tables() {
-    let scratch = Scratch::new(service()).await;
-    scratch.up_contract().await;
-    scratch.execute("CREATE TABLE public.run (other_teams integer)").await;
-    let plain = Database::connect(scratch.url()).await.unwrap();
-    run::Entity::find().all(&plain).await.unwrap_err();
-    let own = Database::connect(profochatbot_migration::connect_options(scratch.url())).await.unwrap();
-    assert!(run::Entity::find().all(&own).await.unwrap().is_empty());
+    application_finds_its_own_tables::<run::Entity>(service(), profochatbot_migration::connect_options).await;
 }
