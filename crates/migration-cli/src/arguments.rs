@@ -35,7 +35,7 @@ impl Arguments {
     /// The command; `up` if none is named.
     ///
     /// # Errors
-    /// [`Failure`] if something that only `up` understands stands before another command, which would not heed it.
+    /// [`Failure`] if something that only `up` understands precedes another command, which would not heed it.
     pub(crate) fn command(self) -> Result<Command, Failure> {
         let Some(command) = self.command else {
             return Ok(Command::Up { targets: Vec::new(), options: self.up });
@@ -380,7 +380,7 @@ pub(crate) fn format_of(arguments: &[String]) -> Format {
     format
 }
 
-/// Reads a service and its target; what is wrong is told with what is right.
+/// Reads a service and its target; what is wrong is reported with what is right.
 fn selection(text: &str) -> Result<Selection, String> {
     text.parse().map_err(|error: SelectionError| match &error {
         SelectionError::Service { source, .. } => source.to_string(),
