@@ -44,7 +44,7 @@ impl Scratch {
         Application { db }
     }
 
-    /// Applies the pending expand steps one by one; before, between and after them the application, with the rights of
+    /// Applies the pending expand steps one by one, contract steps among them held back; before, between and after them the application, with the rights of
     /// the tables that are there now, runs these statements.
     ///
     /// # Panics
@@ -54,7 +54,7 @@ impl Scratch {
         let version_table = quote_identifier(self.service().version_table());
         let applied = self.rows(&format!("SELECT version FROM {version_table}")).await;
         let steps = self.service().known().migrations.into_iter();
-        let expand = steps.take_while(|step| step.phase == Phase::Expand).map(|step| step.name.to_string());
+        let expand = steps.filter(|step| step.phase == Phase::Expand).map(|step| step.name.to_string());
         let pending = expand.filter(|step| !applied.contains(step));
         for statement in statements {
             application.execute(statement).await;

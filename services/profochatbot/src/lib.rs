@@ -26,6 +26,9 @@ migration_kit::migrations! {
     m20260201_000002_normalize_participants,
     m20260201_000003_check_run_links,
     m20260201_000004_drop_default_account,
+    m20260301_000001_create_name_triggers,
+    m20260401_000001_normalize_settings,
+    m20260401_000002_drop_names_from_keys,
 }
 
 #[cfg(feature = "cli")]

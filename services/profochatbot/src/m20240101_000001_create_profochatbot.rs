@@ -11,6 +11,9 @@ use sea_orm_migration::prelude::*;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
+/// The migration from which on names are no longer needed.
+const NAMES_GO: &str = "m20260401_000002_drop_names_from_keys";
+
 const STATEMENTS: [&str; 11] = [
     "CREATE TABLE conversation (
         conversation_id SERIAL CONSTRAINT conversation_pkey PRIMARY KEY,
@@ -127,9 +130,9 @@ impl ServiceMigration for Migration {
             .verify(Check::column("waiting_element", "chat_id", "bigint not null"))
             .verify(Check::constraint("course", "course_pkey"))
             .verify(Check::column("course_element", "course_element_id", "bigint not null"))
-            .verify(Check::column("courseparticipants", "username", "text not null"))
+            .verify(Check::column("courseparticipants", "username", "text not null").until(NAMES_GO))
             .verify(Check::column("bannedparticipants", "excluded", "smallint"))
-            .verify(Check::column("gen_settings", "bot_name", "text not null"))
+            .verify(Check::column("gen_settings", "bot_name", "text not null").until(NAMES_GO))
             .verify(Check::index("idx_course_courseid_botname"))
             .verify(Check::index("idx_courseparticipants_2"))
             .verify(Check::index("idx_bannedparticipants_3"))

@@ -86,7 +86,7 @@ impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         let details = Details::contract(Duration::from_secs(SOAK_DAYS * 24 * 60 * 60))
             .verify(no_account_is_taken_by_default())
-            .verify(trigger::all_are_gone());
+            .verify(trigger::are_gone(&trigger::ALL));
         TENANT_TABLES.iter().fold(details, |details, table| {
             details.verify(Check::none(
                 format!("every row of `{table}` has an account that exists"),

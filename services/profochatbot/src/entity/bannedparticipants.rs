@@ -10,8 +10,8 @@ pub struct Model {
     #[sea_orm(primary_key)]
     pub bannedparticipant_id: i32,
     /// The bot's name, as the single-tenant application wrote it.
-    #[sea_orm(column_type = "Text")]
-    pub botname: String,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub botname: Option<String>,
     /// Telegram chat.
     pub chat_id: i64,
     /// When, UTC.

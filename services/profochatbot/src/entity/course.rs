@@ -1,17 +1,17 @@
-//! `course`: a course of an account; `bot_name` is the bot that it was first written for.
+//! `course`: a course of an account; which bots offer it is said by its deployments.
 
 use sea_orm::entity::prelude::*;
 
-/// A course of an account; `bot_name` is the bot that it was first written for.
+/// A course of an account; which bots offer it is said by its deployments.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "course")]
 pub struct Model {
-    /// The course, by the name that its author gave it.
+    /// The course, by the name that its author gave it; with `account_id` the key.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub course_id: String,
-    /// The bot's name; with `course_id` the key.
-    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
-    pub bot_name: String,
+    /// The name of the bot that the single-tenant application wrote it for.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub bot_name: Option<String>,
     /// Telegram user who made it.
     pub creator_id: Option<i64>,
     /// When it was made, UTC.
@@ -20,6 +20,7 @@ pub struct Model {
     #[sea_orm(column_type = "Text", nullable)]
     pub yaml: Option<String>,
     /// The account that the row belongs to.
+    #[sea_orm(primary_key, auto_increment = false)]
     pub account_id: i32,
     /// Title for people.
     #[sea_orm(column_type = "Text", nullable)]

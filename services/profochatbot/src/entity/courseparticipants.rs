@@ -12,9 +12,9 @@ pub struct Model {
     /// The course, by the name that its author gave it.
     #[sea_orm(column_type = "Text")]
     pub course_id: String,
-    /// Telegram user name.
-    #[sea_orm(column_type = "Text")]
-    pub username: String,
+    /// Telegram user name; `None` where only the chat is known.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub username: Option<String>,
     /// The account that the row belongs to.
     pub account_id: i32,
     /// Telegram chat.

@@ -6,12 +6,12 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "gen_settings")]
 pub struct Model {
-    /// Key, given by the application.
-    #[sea_orm(primary_key, auto_increment = false)]
+    /// Key.
+    #[sea_orm(primary_key)]
     pub id: i32,
-    /// The bot's name.
-    #[sea_orm(column_type = "Text")]
-    pub bot_name: String,
+    /// The bot's name, as the single-tenant application wrote it.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub bot_name: Option<String>,
     /// Name of the setting.
     #[sea_orm(column_type = "Text")]
     pub s_key: String,

@@ -1,11 +1,13 @@
 //! How rows of the single-tenant application get their bot, deployment and run: one definition, in SQL functions that
 //! the triggers (rows written meanwhile) and the backfills (rows written before) both use.
 //!
-//! Responsible for the functions; [`trigger`], [`backfill`], [`one_active`] and [`sweep`] use them. From expand to contract
+//! Responsible for the functions; [`trigger`], [`backfill`], [`one_active`] and [`sweep`] use them; [`names`] is the way
+//! from a link back to a name. From expand to contract
 //! old and new application code run at once. Deliberately not here: removing duplicates and orphans, which belongs to the
 //! contract steps, because old code may still read them; only the last sweep removes duplicates that escaped the triggers.
 
 pub(crate) mod backfill;
+pub(crate) mod names;
 pub(crate) mod one_active;
 pub(crate) mod sweep;
 pub(crate) mod trigger;

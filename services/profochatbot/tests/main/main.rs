@@ -7,6 +7,7 @@ mod interrupted;
 mod schema;
 mod support;
 mod tasks;
+mod tenants;
 mod there_and_back;
 mod transition;
 mod traps;

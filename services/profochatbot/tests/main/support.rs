@@ -4,7 +4,7 @@ use migration_testing::Scratch;
 
 /// The schema of the single-tenant application.
 pub(crate) const BASE: &str = "m20240101_000001_create_profochatbot";
-/// The last expand migration.
+/// The last expand migration before the contract steps that end the single-tenant application's time.
 pub(crate) const EXPANDED: &str = "m20260111_000001_add_foreign_keys";
 /// The tables of the single-tenant application.
 pub(crate) const TABLES: [&str; 8] = [
