@@ -1,15 +1,14 @@
 //! The schema at head: the names that were promised, and that the application's entities read it.
 
-use profochatbot_migration::{Migrator, entity, service};
+use migration_testing::conformance;
+use profochatbot_migration::{entity, service};
 use sea_orm::EntityTrait;
-use sea_orm_migration::MigratorTrait;
 
 use crate::support::{base, dirty};
 
-#[test]
-fn the_service_is_one() {
-    assert_eq!(service().migrations().count(), Migrator::migrations().len());
-    assert_eq!(service().version_table(), "seaql_migrations_profochatbot");
+#[tokio::test]
+async fn the_migrations_conform() {
+    conformance(service()).await;
 }
 
 #[tokio::test]
