@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration_kit::table_lock::{PATIENCE_SETTING, TableLock};
-use migration_kit::{MigrationName, StandIn, driver_error, literal, quote_identifier};
+use migration_kit::{BOOKKEEPING, MigrationName, StandIn, driver_error, literal, quote_identifier};
 use migration_plan::Direction;
 use sea_orm::sqlx::Row;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, Value};
@@ -68,7 +68,7 @@ pub(crate) async fn install(writer: Writer<'_>, site: &Site, schema_exists: bool
     let journal = site.journal_name();
     // One message, which the server runs as one transaction.
     let sql = format!(
-        "/* migrate */ {schema}\
+        "{BOOKKEEPING}{schema}\
          CREATE TABLE IF NOT EXISTS {} (version varchar NOT NULL, applied_at bigint NOT NULL, \
            CONSTRAINT {} PRIMARY KEY (version)); \
          CREATE TABLE IF NOT EXISTS {} (\
@@ -145,7 +145,7 @@ pub(crate) async fn claim<C: ConnectionTrait>(
         Direction::Revert => format!("UPDATE {table} SET applied_at = {REVERT_CLAIMED} WHERE version = $1"),
     };
     let sql = format!(
-        "/* migrate */ WITH claimed AS (\
+        "{BOOKKEEPING}WITH claimed AS (\
            {write} RETURNING 1) \
          SELECT (SELECT count(*) FROM claimed) AS claimed, \
            {BEGUN_AT} AS begun_at, \
@@ -181,7 +181,7 @@ pub(crate) async fn finish<C: ConnectionTrait>(
         ),
         Direction::Revert => format!("DELETE FROM {table} WHERE version = $2"),
     };
-    let sql = format!("/* migrate */ WITH finished AS ({finish}) {}", line(site));
+    let sql = format!("{BOOKKEEPING}WITH finished AS ({finish}) {}", line(site));
     tx.execute_raw(statement(&sql, values(caller, entry))).await.map(drop)
 }
 
@@ -214,15 +214,14 @@ pub(crate) async fn begin<C: ConnectionTrait>(
     } else {
         begin_backfills_anew(tx, site, "true").await?;
         let sql = format!(
-            "/* migrate */ DELETE FROM {} WHERE version = $1 RETURNING applied_at",
+            "{BOOKKEEPING}DELETE FROM {} WHERE version = $1 RETURNING applied_at",
             site.qualified_version_table()
         );
         let deleted = tx.query_one_raw(statement(&sql, [entry.migration.as_str().into()])).await?;
         row = deleted.map(|row| row.try_get_by_index(0)).transpose()?;
     }
     record(tx, site, caller, entry).await?;
-    let sql =
-        format!("/* migrate */ SELECT pg_catalog.pg_current_xact_id()::text::int8, {NUMBER_IN_SESSION}");
+    let sql = format!("{BOOKKEEPING}SELECT pg_catalog.pg_current_xact_id()::text::int8, {NUMBER_IN_SESSION}");
     let numbers = query_one(tx, &sql, []).await?;
     let [transaction, transaction_of_session] = [numbers.try_get_by_index(0)?, numbers.try_get_by_index(1)?];
     Ok(Beginning { row, transaction, transaction_of_session })
@@ -249,7 +248,7 @@ pub(crate) async fn take_back(
     // The question is a transaction too.
     let n_unchanging = if refused_by_server { 2 } else { 1 };
     let sql = format!(
-        "/* migrate */ SELECT {NUMBER_IN_SESSION} - {transaction_of_session} <= {n_unchanging} \
+        "{BOOKKEEPING}SELECT {NUMBER_IN_SESSION} - {transaction_of_session} <= {n_unchanging} \
            OR next - {transaction} < {TRANSACTIONS} AND NOT EXISTS (\
              SELECT FROM generate_series({transaction} + 1, next - 1) AS number \
              WHERE pg_catalog.pg_xact_status(number::text::xid8) = 'committed') \
@@ -265,7 +264,7 @@ pub(crate) async fn take_back(
     }
     if let Some(applied_at) = row {
         let sql = format!(
-            "/* migrate */ INSERT INTO {} (version, applied_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            "{BOOKKEEPING}INSERT INTO {} (version, applied_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
             site.qualified_version_table()
         );
         let values = [migration.as_str().into(), (*applied_at).into()];
@@ -290,7 +289,7 @@ pub(crate) async fn has_claim<C: ConnectionTrait>(
     migration: &MigrationName,
 ) -> Result<bool, DbErr> {
     let sql = format!(
-        "/* migrate */ SELECT EXISTS (SELECT FROM {} WHERE version = $1 AND applied_at < 0)",
+        "{BOOKKEEPING}SELECT EXISTS (SELECT FROM {} WHERE version = $1 AND applied_at < 0)",
         site.qualified_version_table()
     );
     query_one(connection, &sql, [migration.as_str().into()]).await?.try_get_by_index(0)
@@ -302,10 +301,8 @@ async fn give_up_row<C: ConnectionTrait>(
     migration: &MigrationName,
     condition: &str,
 ) -> Result<bool, DbErr> {
-    let sql = format!(
-        "/* migrate */ DELETE FROM {} WHERE version = $1 {condition}",
-        site.qualified_version_table()
-    );
+    let sql =
+        format!("{BOOKKEEPING}DELETE FROM {} WHERE version = $1 {condition}", site.qualified_version_table());
     let deleted = connection.execute_raw(statement(&sql, [migration.as_str().into()])).await?;
     Ok(deleted.rows_affected() > 0)
 }
@@ -315,7 +312,7 @@ async fn give_up_row<C: ConnectionTrait>(
 /// is carried over twice is the same as one that is carried over once.
 async fn begin_backfills_anew<C: ConnectionTrait>(tx: &C, site: &Site, which: &str) -> Result<(), DbErr> {
     let cursors = qualified(&site.schema, &format!("migration_backfill_{}", site.name()));
-    let exists = format!("/* migrate */ SELECT pg_catalog.to_regclass({}) IS NOT NULL", literal(&cursors));
+    let exists = format!("{BOOKKEEPING}SELECT pg_catalog.to_regclass({}) IS NOT NULL", literal(&cursors));
     if query_one(tx, &exists, []).await?.try_get_by_index(0)? {
         execute(tx, format!("DELETE FROM {cursors} WHERE {which}")).await?;
     }
@@ -330,7 +327,7 @@ pub(crate) async fn settle(
     patience: Duration,
 ) -> Result<(), DbErr> {
     let sql = format!(
-        "/* migrate */ SELECT pg_catalog.set_config('search_path', {}, false), \
+        "{BOOKKEEPING}SELECT pg_catalog.set_config('search_path', {}, false), \
                pg_catalog.set_config('TimeZone', 'UTC', false), pg_catalog.set_config('application_name', $1, false), \
                pg_catalog.set_config($2, $3, false)",
         site.search_path(),
@@ -350,7 +347,7 @@ pub(crate) async fn record<C: ConnectionTrait>(
     caller: &Caller,
     entry: Entry<'_>,
 ) -> Result<(), DbErr> {
-    let sql = format!("/* migrate */ {}", line(site));
+    let sql = format!("{BOOKKEEPING}{}", line(site));
     connection.execute_raw(statement(&sql, values(caller, entry))).await.map(drop)
 }
 
@@ -393,7 +390,7 @@ pub(crate) async fn present<C: ConnectionTrait>(
     }
     let exists =
         |lock: &TableLock| format!("pg_catalog.to_regclass({}) IS NOT NULL", literal(&lock.qualified()));
-    let sql = format!("/* migrate */ SELECT {}", locks.iter().map(exists).collect::<Vec<_>>().join(", "));
+    let sql = format!("{BOOKKEEPING}SELECT {}", locks.iter().map(exists).collect::<Vec<_>>().join(", "));
     let row = query_one(connection, &sql, []).await?;
     let mut present = Vec::with_capacity(locks.len());
     for (column, lock) in locks.into_iter().enumerate() {
@@ -410,7 +407,7 @@ pub(crate) async fn invalid_indexes<C: ConnectionTrait>(
     site: &Site,
 ) -> Result<Vec<String>, DbErr> {
     let sql = format!(
-        "/* migrate */ SELECT c.relname::text, t.relname::text FROM pg_catalog.pg_index i \
+        "{BOOKKEEPING}SELECT c.relname::text, t.relname::text FROM pg_catalog.pg_index i \
          JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_class t ON t.oid = i.indrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = {} AND c.relkind = 'i' AND NOT i.indisvalid ORDER BY 1",
@@ -434,7 +431,7 @@ pub(crate) async fn table_with_rows<C: ConnectionTrait>(
     site: &Site,
 ) -> Result<Option<String>, DbErr> {
     let sql = format!(
-        "/* migrate */ SELECT c.relname::text FROM pg_catalog.pg_class c \
+        "{BOOKKEEPING}SELECT c.relname::text FROM pg_catalog.pg_class c \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = {} AND c.relkind IN ('r', 'p', 'f') ORDER BY 1",
         literal(&site.schema)
@@ -446,7 +443,7 @@ pub(crate) async fn table_with_rows<C: ConnectionTrait>(
             continue;
         }
         let name = qualified(&site.schema, &table);
-        let has_rows = format!("/* migrate */ SELECT EXISTS (SELECT FROM {name})");
+        let has_rows = format!("{BOOKKEEPING}SELECT EXISTS (SELECT FROM {name})");
         if query_one(connection, &has_rows, []).await?.try_get_by_index(0)? {
             return Ok(Some(format!("{}.{table}", site.schema)));
         }
@@ -468,5 +465,5 @@ async fn query_one<C: ConnectionTrait>(
 }
 
 async fn execute<C: ConnectionTrait>(connection: &C, sql: String) -> Result<(), DbErr> {
-    connection.execute_unprepared(&format!("/* migrate */ {sql}")).await.map(drop)
+    connection.execute_unprepared(&format!("{BOOKKEEPING}{sql}")).await.map(drop)
 }

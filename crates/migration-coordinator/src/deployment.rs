@@ -4,11 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use migration_kit::Service;
+use migration_kit::{LockFile, LockFileError, Service};
 use migration_plan::{Catalog, CatalogError, Hint, Offer, ServiceName};
 
 use crate::database::DatabaseUrl;
-use crate::lock_file::{LockFile, LockFileError};
 use crate::site::{Site, qualified};
 
 /// A service, the schema it lives in and the database that holds it.
@@ -166,8 +165,11 @@ impl Deployment {
                     table,
                 });
             }
-            let lock_file = LockFile::parse(service.lock_file().unwrap_or_default())
-                .map_err(|source| DeploymentError::LockFile { service: service.name().clone(), source })?;
+            let lock_file = service.lock_file().map_err(|source| DeploymentError::LockFile {
+                service: service.name().clone(),
+                source: source.clone(),
+            })?;
+            let lock_file = lock_file.cloned().unwrap_or_default();
             placed.push(Placed { site: Site::new(&service, schema, database), service, lock_file });
         }
         neighbours(&mut placed)?;

@@ -3,6 +3,8 @@
 //! Work that is only dropped leaves its statement behind on the server, and with it the session and the migration lock, for as
 //! long as the statement waits.
 
+use migration_kit::BOOKKEEPING;
+
 use std::future::Future;
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -65,7 +67,7 @@ impl Session {
     /// the process is gone.
     async fn signal(&self, url: &DatabaseUrl, function: &str) -> bool {
         let Ok(mut beside) = session::connect_to_read(url).await else { return false };
-        let sql = format!("/* migrate */ SELECT pg_catalog.{function}({})", self.pid());
+        let sql = format!("{BOOKKEEPING}SELECT pg_catalog.{function}({})", self.pid());
         session::rows(&mut beside, &sql).await.is_ok()
     }
 }

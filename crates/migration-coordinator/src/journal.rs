@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use migration_kit::ServiceName;
+use migration_kit::{BOOKKEEPING, ServiceName};
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
@@ -96,11 +96,11 @@ async fn journal_of(
     site: &Site,
 ) -> Result<Vec<(String, JournalLine)>, sqlx::Error> {
     let exists = format!(
-        "/* migrate */ SELECT pg_catalog.to_regclass({}) IS NOT NULL",
+        "{BOOKKEEPING}SELECT pg_catalog.to_regclass({}) IS NOT NULL",
         migration_kit::literal(&site.journal())
     );
     let sql = format!(
-        "/* migrate */ SELECT migration::text, run, direction, outcome, \
+        "{BOOKKEEPING}SELECT migration::text, run, direction, outcome, \
          to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), \
          (extract(epoch FROM finished_at - started_at) * 1000)::int8, role, host, tool, error, consent, \
          to_char(coalesce(finished_at, started_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') FROM {} ORDER BY id",

@@ -17,7 +17,6 @@ mod interrupt;
 mod isolation;
 mod journal;
 mod lock;
-mod lock_file;
 mod reading;
 mod run;
 mod session;
@@ -39,7 +38,6 @@ pub use holder::Holder;
 pub use isolation::Violation;
 pub use journal::{JournalLine, Journals, journal};
 pub use lock::LockError;
-pub use lock_file::{LockEntry, LockFile, LockFileError, RecordedLock};
 /// What a caller needs of the crates below, so that one dependency is enough.
 pub use migration_kit::{Service, table_lock::Policy};
 pub use migration_plan::{ContractSteps, Direction, Hint, Offer, Selection, UnknownApplied};

@@ -4,6 +4,7 @@
 
 use std::future::Future;
 
+use migration_kit::bookkeeping;
 use sea_orm::sqlx::postgres::{PgConnection, PgRow};
 use sea_orm::sqlx::{self, Connection, Row};
 
@@ -45,14 +46,14 @@ impl<'u> Reading<'u> {
 
     /// Lets other sessions see what this one sees, for as long as its transaction is open.
     pub(crate) async fn export(&mut self) -> Result<String, sqlx::Error> {
-        let rows = self.rows("/* migrate */ SELECT pg_catalog.pg_export_snapshot()").await?;
+        let rows = self.rows(bookkeeping!("SELECT pg_catalog.pg_export_snapshot()")).await?;
         rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)
     }
 
     /// Ends the transaction. Nothing was written, so how it ends changes nothing; a connection that is lost will say so at
     /// the next question.
     pub(crate) async fn end(&mut self) {
-        drop(session::rows(&mut self.connection, "/* migrate */ ROLLBACK").await);
+        drop(session::rows(&mut self.connection, bookkeeping!("ROLLBACK")).await);
     }
 
     /// Rows of one question.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 use log::LevelFilter;
-use migration_kit::{driver_error, literal, settings};
+use migration_kit::{BOOKKEEPING, bookkeeping, driver_error, literal, settings};
 use migration_plan::{Hint, Offer};
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
@@ -243,8 +243,10 @@ impl Session {
 
     /// A proxy that pools transactions drops the marker, or answers two transactions from two server processes.
     async fn prove(&self, url: &DatabaseUrl, marker: &str) -> Result<i32, ConnectError> {
-        const ASK: &str = "/* migrate */ SELECT pg_catalog.pg_backend_pid(), \
-                           coalesce(pg_catalog.current_setting('migration.session', true), '')";
+        const ASK: &str = bookkeeping!(
+            "SELECT pg_catalog.pg_backend_pid(), \
+                           coalesce(pg_catalog.current_setting('migration.session', true), '')"
+        );
         let mut pids = Vec::new();
         for _ in 0..2 {
             let rows = self.rows(ASK).await.map_err(|source| ConnectError::classify(url, source))?;
@@ -265,7 +267,7 @@ impl Session {
     /// Asks for the advisory lock of this name, and gives what may write if it was free.
     pub(crate) async fn try_lock(&self, name: &str) -> Result<Option<Writer<'_>>, sqlx::Error> {
         let ask = format!(
-            "/* migrate */ SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended({}, 0))",
+            "{BOOKKEEPING}SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended({}, 0))",
             literal(name)
         );
         let rows = self.rows(&ask).await?;
@@ -297,7 +299,7 @@ impl Session {
         }
         let closing = Box::pin(async {
             // A session that is lost has no locks left to give up.
-            drop(self.rows("/* migrate */ SELECT pg_catalog.pg_advisory_unlock_all()").await);
+            drop(self.rows(bookkeeping!("SELECT pg_catalog.pg_advisory_unlock_all()")).await);
             self.pool.close().await;
         });
         // Where it takes longer, the connection is dropped.

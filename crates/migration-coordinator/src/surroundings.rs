@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use migration_kit::{ServiceName, literal, settings};
+use migration_kit::{BOOKKEEPING, ServiceName, bookkeeping, literal, settings};
 use sea_orm::sqlx::{self, Row};
 
 use crate::deployment::{Deployment, Placed};
@@ -93,12 +93,16 @@ pub async fn surroundings(
 }
 
 async fn read(reading: &mut Reading<'_>, placed: &[&Placed]) -> Result<Surroundings, sqlx::Error> {
-    const ROLE: &str = "/* migrate */ SELECT rolsuper, rolsuper OR rolbypassrls FROM pg_catalog.pg_roles \
-                        WHERE rolname = current_user";
-    const EVENT_TRIGGERS: &str = "/* migrate */ SELECT e.evtname::text, e.evtevent::text, \
+    const ROLE: &str = bookkeeping!(
+        "SELECT rolsuper, rolsuper OR rolbypassrls FROM pg_catalog.pg_roles \
+                        WHERE rolname = current_user"
+    );
+    const EVENT_TRIGGERS: &str = bookkeeping!(
+        "SELECT e.evtname::text, e.evtevent::text, \
         n.nspname || '.' || p.proname FROM pg_catalog.pg_event_trigger e \
         JOIN pg_catalog.pg_proc p ON p.oid = e.evtfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
-        WHERE e.evtenabled <> 'D' ORDER BY e.evtname";
+        WHERE e.evtenabled <> 'D' ORDER BY e.evtname"
+    );
     reading.begin().await?;
     let role = reading.rows(ROLE).await?;
     let role = role.first().ok_or(sqlx::Error::RowNotFound)?;
@@ -125,7 +129,7 @@ fn row_security(placed: &[&Placed]) -> String {
         .map(|placed| format!("({}, {})", literal(placed.name().as_str()), literal(&placed.site.schema)))
         .collect();
     format!(
-        "/* migrate */ SELECT s.service, c.relname::text, c.relforcerowsecurity \
+        "{BOOKKEEPING}SELECT s.service, c.relname::text, c.relforcerowsecurity \
          FROM (VALUES {}) AS s(service, schema) JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema \
          JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid \
          WHERE c.relkind IN ('r', 'p') AND c.relrowsecurity ORDER BY s.service, c.relname",
@@ -135,13 +139,15 @@ fn row_security(placed: &[&Placed]) -> String {
 
 /// The settings of the role that logged in and of the database that we set otherwise.
 async fn overridden_settings(reading: &mut Reading<'_>) -> Result<Vec<OverriddenSetting>, sqlx::Error> {
-    const SETTINGS: &str = "/* migrate */ SELECT split_part(c.setting, '=', 1), \
+    const SETTINGS: &str = bookkeeping!(
+        "SELECT split_part(c.setting, '=', 1), \
         substr(c.setting, strpos(c.setting, '=') + 1), \
         CASE WHEN s.setdatabase = 0 THEN 'role' WHEN s.setrole = 0 THEN 'database' ELSE 'role in database' END \
         FROM pg_catalog.pg_db_role_setting s CROSS JOIN unnest(s.setconfig) AS c(setting) \
         WHERE s.setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user)) \
           AND s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) \
-        ORDER BY 1, 3";
+        ORDER BY 1, 3"
+    );
     let mut overridden = Vec::new();
     for row in reading.rows(SETTINGS).await? {
         let (name, value): (String, String) = (row.try_get(0)?, row.try_get(1)?);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use migration_kit::rejects::{self, Reject, RejectCount};
 use migration_kit::space::{self, TableSize};
-use migration_kit::{ServiceName, literal};
+use migration_kit::{BOOKKEEPING, ServiceName, bookkeeping, literal};
 use migration_plan::{Hint, Offer};
 use sea_orm::sqlx::{self, Row};
 use sea_orm::{DatabaseConnection, DbErr};
@@ -108,7 +108,7 @@ pub async fn table_sizes(
     let failed = |source| UpkeepError::Read { service: service.clone(), source };
     let mut reading = reading(deployment, placed).await?;
     let sql = format!(
-        "/* migrate */ SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+        "{BOOKKEEPING}SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = {} AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1",
         literal(&placed.site.schema)
     );
@@ -173,7 +173,7 @@ pub async fn under_lock<T, F: Future<Output = T>>(
     let opening = Box::pin(Session::open(url, &application, &search_path));
     let session = cancellation.unless_cancelled(opening).await.ok_or_else(interrupted)??;
     let locked = async {
-        let read_only = "/* migrate */ SELECT pg_catalog.current_setting('transaction_read_only') = 'on'";
+        let read_only = bookkeeping!("SELECT pg_catalog.current_setting('transaction_read_only') = 'on'");
         let failed = |source| UpkeepError::Read { service: service.clone(), source: driver(source) };
         if session.rows(read_only).await.map_err(failed)?.first().is_some_and(|row| row.get(0)) {
             return Err(UpkeepError::ReadOnly { database: url.to_string() });

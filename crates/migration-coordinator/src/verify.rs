@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use migration_kit::{Check, CheckKind, MigrationName, POLICY_HINT, ServiceName, is_cut_by_policy};
+use migration_kit::{
+    BOOKKEEPING, Check, CheckKind, MigrationName, POLICY_HINT, ServiceName, is_cut_by_policy,
+};
 use sea_orm::sqlx::{self, Row};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
@@ -67,16 +69,16 @@ pub(crate) fn question(check: &Check) -> String {
     let sql = question.trim().trim_end_matches(';');
     match check.kind {
         CheckKind::None => format!(
-            "/* migrate */ WITH violation AS MATERIALIZED ({sql}\n) SELECT count(*) = 0, CASE count(*) WHEN 0 THEN 'none' \
+            "{BOOKKEEPING}WITH violation AS MATERIALIZED ({sql}\n) SELECT count(*) = 0, CASE count(*) WHEN 0 THEN 'none' \
              ELSE count(*) || CASE count(*) WHEN 1 THEN ' row: ' ELSE ' rows: ' END || (SELECT string_agg(shown::text, ', ') \
              FROM (SELECT violation AS shown FROM violation LIMIT {SHOWN}) AS first) END FROM violation"
         ),
         CheckKind::Holds => format!(
-            "/* migrate */ SELECT coalesce(bool_and(coalesce(answer, false)), false), \
+            "{BOOKKEEPING}SELECT coalesce(bool_and(coalesce(answer, false)), false), \
              CASE WHEN bool_and(coalesce(answer, false)) THEN 'yes' ELSE 'no' END FROM ({sql}\n) AS asked(answer)"
         ),
         CheckKind::Report => format!(
-            "/* migrate */ SELECT true, coalesce(string_agg(figure::text, ', '), '') FROM ({sql}\n) AS asked(figure)"
+            "{BOOKKEEPING}SELECT true, coalesce(string_agg(figure::text, ', '), '') FROM ({sql}\n) AS asked(figure)"
         ),
     }
 }
@@ -184,7 +186,7 @@ async fn ask_alone(
     let answer = async {
         reading.begin().await?;
         let path = format!(
-            "/* migrate */ SELECT pg_catalog.set_config('search_path', {}, true)",
+            "{BOOKKEEPING}SELECT pg_catalog.set_config('search_path', {}, true)",
             placed.site.search_path()
         );
         reading.rows(&path).await?;

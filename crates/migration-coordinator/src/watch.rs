@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 use futures_util::future::{Either, select};
+use migration_kit::BOOKKEEPING;
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, Row};
 
@@ -62,7 +63,7 @@ async fn watch(url: &DatabaseUrl, pid: i32, report: impl Fn(&Blocker, Duration))
 /// the number 0, and one of those that hold a lock on the relation that the session waits for.
 async fn blocker(beside: &mut PgConnection, pid: i32) -> Result<Option<Blocker>, sqlx::Error> {
     let sql = format!(
-        "/* migrate */ SELECT b.pid, coalesce(a.application_name, p.name, ''), \
+        "{BOOKKEEPING}SELECT b.pid, coalesce(a.application_name, p.name, ''), \
            coalesce((extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared)) * 1000)::int8, 0) \
          FROM unnest(pg_catalog.pg_blocking_pids({pid})) AS b(pid) LEFT JOIN pg_catalog.pg_stat_activity a USING (pid) \
          LEFT JOIN LATERAL (SELECT 'prepared transaction ' || x.gid AS name, x.prepared \

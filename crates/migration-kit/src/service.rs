@@ -3,7 +3,6 @@
 //! It is long because all that can be said of a service is said here, each with its sentence.
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
@@ -13,6 +12,7 @@ use sea_orm::DynIden;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 use crate::Details;
+use crate::lock_file::{LockFile, LockFileError};
 use crate::sql::{self, SqlError, SqlMigration};
 
 /// Longest name of a migration, in bytes. It is a key in the version table and is printed in every table.
@@ -67,7 +67,7 @@ pub struct Service {
     stand_ins: Vec<StandIn>,
     extensions: Vec<String>,
     version_table: String,
-    lock_file: Option<Cow<'static, str>>,
+    lock_file: Option<Result<LockFile, LockFileError>>,
 }
 
 /// Why a list of migrations is not a service.
@@ -335,10 +335,11 @@ impl Service {
         self
     }
 
-    /// Gives the text of the service's `migrations.lock`: checksums and table locks per migration.
+    /// Gives the text of the service's `migrations.lock`: checksums and table locks per migration. It is read here, once;
+    /// a malformed one is reported by [`Service::lock_file`], and so by whatever deploys the service.
     #[must_use]
-    pub fn with_lock_file(mut self, text: impl Into<Cow<'static, str>>) -> Self {
-        self.lock_file = Some(text.into());
+    pub fn with_lock_file(mut self, text: impl AsRef<str>) -> Self {
+        self.lock_file = Some(LockFile::parse(text.as_ref()));
         self
     }
 
@@ -390,10 +391,12 @@ impl Service {
         &self.extensions
     }
 
-    /// Text of the service's `migrations.lock`, if it has one.
-    #[must_use]
-    pub fn lock_file(&self) -> Option<&str> {
-        self.lock_file.as_deref()
+    /// The service's `migrations.lock`, if it has one.
+    ///
+    /// # Errors
+    /// [`LockFileError`] with the first line that does not follow the format.
+    pub fn lock_file(&self) -> Result<Option<&LockFile>, &LockFileError> {
+        self.lock_file.as_ref().map(Result::as_ref).transpose()
     }
 
     /// Name of the service's version table: sea-orm's layout, one table a service.

@@ -17,7 +17,7 @@ use sea_orm::{DbErr, RuntimeErr};
 use crate::settings;
 
 /// Opens each statement that reads catalogs or keeps books, so that tracing can tell it from a migration's own SQL.
-pub(crate) const BOOKKEEPING: &str = "/* migrate */ ";
+pub const BOOKKEEPING: &str = bookkeeping!("");
 
 /// SQLSTATE of `lock_not_available`: a `NOWAIT` or a `lock_timeout` that ran out.
 pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";

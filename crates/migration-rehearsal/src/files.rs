@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use migration_coordinator::LockFile;
+use migration_kit::LockFile;
 
 use crate::generate::{major, unversioned};
 use crate::{Artifacts, RehearsalError};

@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 
-use migration_coordinator::{LockEntry, LockFile, RecordedLock};
 use migration_kit::table_lock::{LockMode, Reference, TableLock, referenced_first};
-use migration_kit::{MigrationId, MigrationName, Phase, Service, ServiceName};
+use migration_kit::{LockEntry, LockFile, MigrationId, MigrationName, RecordedLock, Service, ServiceName};
 use migration_plan::{Direction, KnownMigration};
 use sha2::{Digest, Sha256};
 
@@ -67,11 +66,7 @@ fn entry(
     })?;
     let reverted = find(seen, service, &migration.name, Direction::Revert);
     Ok(LockEntry {
-        phase: match migration.phase {
-            Phase::Expand => "expand",
-            Phase::Contract { .. } => "contract",
-        }
-        .to_owned(),
+        phase: migration.phase.into(),
         transactional: migration.transactional,
         checksum: checksum(&applied.statements),
         revert_checksum: reverted.map(|reverted| checksum(&reverted.statements)),

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use migration_kit::table_lock::LockMode;
-use migration_kit::{MigrationName, ServiceName};
+use migration_kit::{BOOKKEEPING, MigrationName, ServiceName};
 use migration_plan::Direction;
 use serde::Deserialize;
 
@@ -14,9 +14,6 @@ use crate::RehearsalError;
 
 /// Opens the notes of `trace.sql`.
 pub(crate) const NOTE: &str = "migration trace: ";
-
-/// Opens the statements that are no migration's own.
-const BOOKKEEPING: &str = "/* migrate */";
 
 /// What one run of a migration in one direction did.
 #[derive(Debug)]

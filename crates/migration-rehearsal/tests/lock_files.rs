@@ -4,8 +4,7 @@
 
 use std::fs;
 
-use migration_coordinator::LockFile;
-use migration_kit::{Details, Online, Service, ServiceMigration};
+use migration_kit::{Details, LockFile, Online, Service, ServiceMigration};
 use migration_plan::Direction;
 use migration_rehearsal::{Artifacts, artifacts};
 use sea_orm_migration::prelude::*;

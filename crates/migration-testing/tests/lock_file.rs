@@ -1,7 +1,6 @@
 //! A service runs with the lock file that a rehearsal makes for it.
 
-use migration_coordinator::LockFile;
-use migration_kit::Service;
+use migration_kit::{LockFile, Service};
 use migration_plan::Direction;
 use migration_rehearsal::artifacts;
 use migration_testing::Scratch;

@@ -1,7 +1,7 @@
 //! The questions to the server: whether this transaction may have touched what is not its service's, what that is, both
 //! asked inside it, and what objects were before, asked from outside.
 
-use migration_kit::literal;
+use migration_kit::{BOOKKEEPING, bookkeeping, literal};
 
 use crate::bookkeeping::BEGUN_AT;
 
@@ -101,7 +101,7 @@ pub(super) fn suspicion(schema: &str, search_path: &str) -> String {
         )
     };
     format!(
-        "/* migrate */ WITH mine AS MATERIALIZED ({MINE}) \
+        "{BOOKKEEPING}WITH mine AS MATERIALIZED ({MINE}) \
          SELECT set_config('search_path', {}, true), {BEGUN_AT} AS begun_at, \
            EXISTS (SELECT FROM pg_lock_status() AS held WHERE held.pid = pg_backend_pid() AND held.granted AND (\
              held.locktype = 'relation' AND held.mode {STRONGER} AND coalesce((\
@@ -144,7 +144,7 @@ pub(super) fn seen() -> String {
         .collect::<Vec<_>>()
         .join(" ");
     format!(
-        "/* migrate */ WITH mine AS MATERIALIZED ({MINE}) \
+        "{BOOKKEEPING}WITH mine AS MATERIALIZED ({MINE}) \
          SELECT ARRAY(SELECT {NUMBER_OF_LOCK} FROM pg_lock_status() WHERE pid = pg_backend_pid() AND granted {written})::text"
     )
 }
@@ -199,7 +199,7 @@ pub(super) fn inside(search_path: &str) -> String {
         })
         .join(" ");
     format!(
-        "/* migrate */ WITH held AS MATERIALIZED (\
+        "{BOOKKEEPING}WITH held AS MATERIALIZED (\
            SELECT locktype, relation, classid, objid, mode FROM pg_locks WHERE pid = pg_backend_pid() AND granted \
              AND {NUMBER_OF_LOCK} <> ALL ($3::int8[])), \
          mine AS MATERIALIZED ({MINE}), \
@@ -252,8 +252,10 @@ pub(super) fn inside(search_path: &str) -> String {
 }
 
 /// The event triggers that run for a migration's statements too, by name.
-pub(super) const EVENT_TRIGGERS: &str = "/* migrate */ SELECT evtname::text FROM pg_catalog.pg_event_trigger \
-                                         WHERE evtenabled NOT IN ('D', 'R') ORDER BY 1";
+pub(super) const EVENT_TRIGGERS: &str = bookkeeping!(
+    "SELECT evtname::text FROM pg_catalog.pg_event_trigger \
+                                         WHERE evtenabled NOT IN ('D', 'R') ORDER BY 1"
+);
 
 /// Whether the row `x` was written by this transaction or a subtransaction of it: we see it, and who wrote it has not
 /// ended. Those of others that began after us have: else we would not see them.
@@ -299,7 +301,7 @@ pub(super) fn outside(numbers: &[(i64, i64)]) -> String {
     let numbers: Vec<String> = numbers.iter().map(|(catalog, oid)| format!("({catalog}, {oid})")).collect();
     let numbers = numbers.join(", ");
     format!(
-        "/* migrate */ SELECT d.catalog::int8, d.oid::int8, i.type, coalesce(n.nspname::text, ''), \
+        "{BOOKKEEPING}SELECT d.catalog::int8, d.oid::int8, i.type, coalesce(n.nspname::text, ''), \
            coalesce(c.relname::text, p.proname::text, t.typname::text, s.nspname::text, x.extname::text, i.identity), \
            coalesce(pg_get_userbyid(coalesce(c.relowner, p.proowner, t.typowner, s.nspowner, x.extowner)), 'unknown')::text \
          FROM (VALUES {numbers}) AS d(catalog, oid) \

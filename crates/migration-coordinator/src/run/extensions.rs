@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
-use migration_kit::{ServiceName, literal, quote_identifier};
+use migration_kit::{BOOKKEEPING, ServiceName, bookkeeping, literal, quote_identifier};
 use migration_plan::{Direction, Plan};
 use sea_orm::sqlx::{self, Row};
 
@@ -28,7 +28,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 const LOCK: &str = "migrate:extensions";
 
 /// Where extensions are made: in `public`, which is in everybody's `search_path` by default.
-const HOME: &str = "/* migrate */ SELECT CASE WHEN pg_catalog.to_regnamespace('public') IS NULL THEN 'extensions' ELSE 'public' END";
+const HOME: &str = bookkeeping!(
+    "SELECT CASE WHEN pg_catalog.to_regnamespace('public') IS NULL THEN 'extensions' ELSE 'public' END"
+);
 
 /// Makes the extensions that the services of the plan declare and that are not there.
 ///
@@ -114,13 +116,13 @@ async fn make(writer: Writer<'_>, name: &str, has_own_schema: bool) -> Result<()
         let rows = writer.session().rows(HOME).await?;
         let home: String = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
         if home != "public" {
-            writer.execute(&format!("/* migrate */ CREATE SCHEMA IF NOT EXISTS {home}")).await?;
-            writer.execute(&format!("/* migrate */ GRANT USAGE ON SCHEMA {home} TO PUBLIC")).await?;
+            writer.execute(&format!("{BOOKKEEPING}CREATE SCHEMA IF NOT EXISTS {home}")).await?;
+            writer.execute(&format!("{BOOKKEEPING}GRANT USAGE ON SCHEMA {home} TO PUBLIC")).await?;
         }
         place = format!(" SCHEMA {home}");
     }
     let name = quote_identifier(name);
-    writer.execute(&format!("/* migrate */ CREATE EXTENSION IF NOT EXISTS {name}{place} CASCADE")).await
+    writer.execute(&format!("{BOOKKEEPING}CREATE EXTENSION IF NOT EXISTS {name}{place} CASCADE")).await
 }
 
 /// An extension that is not there.
@@ -137,7 +139,7 @@ async fn missing<'d>(
     let names: Vec<String> = needed.keys().map(|name| format!("({})", literal(name))).collect();
     // One that is there is found without a look at the server's files.
     let ask = format!(
-        "/* migrate */ SELECT w.name, v.name IS NOT NULL AS is_available, v.schema IS NOT NULL AS has_own_schema \
+        "{BOOKKEEPING}SELECT w.name, v.name IS NOT NULL AS is_available, v.schema IS NOT NULL AS has_own_schema \
          FROM (VALUES {}) AS w(name) \
          LEFT JOIN LATERAL (SELECT v.name, v.schema FROM pg_catalog.pg_available_extension_versions v \
            WHERE v.name = w.name LIMIT 1) AS v ON true \

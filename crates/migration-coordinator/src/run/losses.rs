@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use migration_kit::table_lock::LockMode;
-use migration_kit::{MigrationId, literal, quote_identifier};
+use migration_kit::{BOOKKEEPING, MigrationId, literal, quote_identifier};
 use migration_plan::{Direction, Plan, Step};
 use sea_orm::sqlx::{self, Row};
 
@@ -119,7 +119,7 @@ async fn filled(reading: &mut Reading<'_>, placed: &Placed) -> Result<BTreeMap<S
         String::new()
     };
     let tables = format!(
-        "/* migrate */ SELECT c.relname::text FROM pg_catalog.pg_class c \
+        "{BOOKKEEPING}SELECT c.relname::text FROM pg_catalog.pg_class c \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = {} AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> ALL ({}) {of_it}",
         literal(&placed.site.schema),
@@ -129,7 +129,7 @@ async fn filled(reading: &mut Reading<'_>, placed: &Placed) -> Result<BTreeMap<S
     for row in reading.rows(&tables).await? {
         let table: String = row.try_get(0)?;
         let count = format!(
-            "/* migrate */ SELECT count(*) FROM (SELECT FROM {}.{} LIMIT {COUNTED} + 1) AS counted",
+            "{BOOKKEEPING}SELECT count(*) FROM (SELECT FROM {}.{} LIMIT {COUNTED} + 1) AS counted",
             quote_identifier(&placed.site.schema),
             quote_identifier(&table)
         );

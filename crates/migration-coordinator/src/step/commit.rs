@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
-use migration_kit::literal;
+use migration_kit::{BOOKKEEPING, literal};
 use migration_plan::Step;
 use sea_orm::sqlx::{self, Row};
 use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr};
@@ -61,11 +61,11 @@ impl Worker<'_> {
         let failed = |source| DbErr::Query(RuntimeErr::SqlxError(std::sync::Arc::new(source)));
         let mut reading = Reading::open(url).await.map_err(|error| DbErr::Custom(error.to_string()))?;
         let lives = format!(
-            "/* migrate */ SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE pid = {})",
+            "{BOOKKEEPING}SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE pid = {})",
             self.locked.session().pid()
         );
         let written = format!(
-            "/* migrate */ SELECT EXISTS (SELECT FROM {} WHERE run = {} AND migration = {} AND direction = {} \
+            "{BOOKKEEPING}SELECT EXISTS (SELECT FROM {} WHERE run = {} AND migration = {} AND direction = {} \
              AND outcome = {})",
             self.placed().site.journal(),
             literal(&self.context.run),

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use migration_kit::driver_error;
+use migration_kit::{BOOKKEEPING, driver_error};
 use sea_orm::DbErr;
 use sea_orm::sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 use tracing::field::{Field, Visit};
@@ -57,7 +57,7 @@ impl Recorder {
         event.record(&mut statement);
         let sql = if statement.whole.is_empty() { statement.summary } else { statement.whole };
         let sql = sql.trim();
-        let is_ours = sql.starts_with("/* migrate */");
+        let is_ours = sql.starts_with(BOOKKEEPING.trim_end());
         // These come after a failure too, and hardly fail themselves.
         if sql.starts_with("ROLLBACK") || (is_ours && sql.contains("set_config(")) {
             return;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use migration_kit::literal;
+use migration_kit::{BOOKKEEPING, literal};
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
@@ -42,7 +42,7 @@ pub(super) fn query(sites: &[&Site], found: &mut [Found]) -> Option<String> {
         return None;
     }
     Some(format!(
-        "/* migrate */ SELECT s.ordinal, NOT EXISTS (SELECT FROM pg_catalog.pg_class c \
+        "{BOOKKEEPING}SELECT s.ordinal, NOT EXISTS (SELECT FROM pg_catalog.pg_class c \
            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
            WHERE n.nspname = s.schema_name AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
              AND c.relname <> ALL (s.bookkeeping) AND (s.tables IS NULL OR c.relname = ANY (s.tables))) AS is_empty \

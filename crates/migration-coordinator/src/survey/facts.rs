@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use migration_kit::literal;
+use migration_kit::{BOOKKEEPING, literal};
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
@@ -65,7 +65,7 @@ pub(super) fn query(sites: &[&Site]) -> String {
         .expect("writing to a string cannot fail");
     }
     format!(
-        "/* migrate */ WITH held AS MATERIALIZED (\
+        "{BOOKKEEPING}WITH held AS MATERIALIZED (\
            SELECT (l.classid::int8 << 32) | l.objid::int8 AS key, l.pid FROM pg_catalog.pg_lock_status() l \
            WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
              AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) \

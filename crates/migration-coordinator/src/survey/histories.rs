@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use migration_kit::{MigrationName, ServiceName};
+use migration_kit::{BOOKKEEPING, MigrationName, ServiceName};
 use migration_plan::{AppliedMigration, Direction};
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
@@ -82,7 +82,7 @@ pub(super) fn query(sites: &[&Site], parts: &[Part]) -> String {
             )
         })
         .collect();
-    format!("/* migrate */ {}", asked.join(" UNION ALL "))
+    format!("{BOOKKEEPING}{}", asked.join(" UNION ALL "))
 }
 
 /// Puts answers of [`query`] where they belong. What cannot be understood is noted as unread.

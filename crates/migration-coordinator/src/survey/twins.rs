@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use migration_kit::{literal, quote_identifier};
+use migration_kit::{BOOKKEEPING, literal, quote_identifier};
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
@@ -65,7 +65,7 @@ pub(super) fn query(sites: &[&Site], facts: &[ServiceFacts]) -> Option<String> {
         return None;
     }
     Some(format!(
-        "/* migrate */ SELECT s.ordinal, n.nspname::text AS schema_name, c.relname::text AS table_name, \
+        "{BOOKKEEPING}SELECT s.ordinal, n.nspname::text AS schema_name, c.relname::text AS table_name, \
                 pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable \
          FROM (VALUES {}) AS s(ordinal, schema_name, names) \
          JOIN pg_catalog.pg_class c ON c.relname = ANY (s.names) AND c.relkind IN ('r', 'p') \
@@ -112,7 +112,7 @@ pub(super) fn filled(candidates: &[Candidate]) -> Option<String> {
             format!("SELECT {number} AS number, EXISTS (SELECT FROM {table}) AS has_rows")
         })
         .collect();
-    (!asked.is_empty()).then(|| format!("/* migrate */ {}", asked.join(" UNION ALL ")))
+    (!asked.is_empty()).then(|| format!("{BOOKKEEPING}{}", asked.join(" UNION ALL ")))
 }
 
 /// Puts the twins where they belong: candidates that have rows, or of which that is not known.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::quote_identifier;
+use crate::session::BOOKKEEPING;
 
 /// A mode of `LOCK TABLE`, from the weakest to the strongest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -151,7 +152,7 @@ pub fn lock_statement(lock: &TableLock) -> String {
 
 /// The statement that takes a lock and queues for it, within the transaction's `lock_timeout`.
 pub(super) fn queueing_lock_statement(lock: &TableLock) -> String {
-    format!("/* migrate */ LOCK TABLE {} IN {} MODE", lock.qualified(), lock.mode)
+    format!("{BOOKKEEPING}LOCK TABLE {} IN {} MODE", lock.qualified(), lock.mode)
 }
 
 /// Puts locks into the one order in which everybody takes them: a table that others refer to comes before them, as

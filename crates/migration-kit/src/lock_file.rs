@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use migration_kit::MigrationName;
-use migration_kit::table_lock::LockMode;
-use migration_plan::Direction;
+use migration_plan::{Direction, MigrationName, Phase};
+
+use crate::table_lock::LockMode;
 
 /// First lines of every lock file.
 const HEADER: &str = "# Generated from the migrations. Commit it with them; do not edit it by hand.\n\
@@ -27,8 +27,8 @@ pub struct LockFile {
 /// What a lock file says of one migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockEntry {
-    /// `expand` or `contract`.
-    pub phase: String,
+    /// Expand or contract.
+    pub phase: RecordedPhase,
     /// Whether it runs in one transaction.
     pub transactional: bool,
     /// SHA-256 of the SQL that applying it sends, in hexadecimal.
@@ -39,6 +39,39 @@ pub struct LockEntry {
     pub apply: Vec<RecordedLock>,
     /// Locks that reverting it takes on tables that exist before.
     pub revert: Vec<RecordedLock>,
+}
+
+/// The phase of a migration, without the soak time, which may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RecordedPhase {
+    /// Compatible with the running application.
+    Expand,
+    /// Removes what old application code may still read.
+    Contract,
+}
+
+impl RecordedPhase {
+    /// The phase as text: `expand` or `contract`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Expand => "expand",
+            Self::Contract => "contract",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Expand, Self::Contract].into_iter().find(|phase| phase.as_str() == text)
+    }
+}
+
+impl From<Phase> for RecordedPhase {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Expand => Self::Expand,
+            Phase::Contract { .. } => Self::Contract,
+        }
+    }
 }
 
 /// A lock on a table of the service.
@@ -99,7 +132,7 @@ impl LockFile {
                 };
                 let name: MigrationName = name.parse().map_err(|_| malformed())?;
                 let entry = LockEntry {
-                    phase: phase.to_owned(),
+                    phase: RecordedPhase::parse(phase).ok_or_else(malformed)?,
                     transactional,
                     checksum: checksum.to_owned(),
                     revert_checksum: (reverting != NOT_REVERTED).then(|| reverting.to_owned()),
@@ -121,7 +154,7 @@ impl LockFile {
         let mut text = HEADER.to_owned();
         for (name, entry) in entries {
             let how = if entry.transactional { "transaction" } else { "steps" };
-            let LockEntry { phase, checksum, .. } = entry;
+            let (phase, checksum) = (entry.phase.as_str(), &entry.checksum);
             let reverting = entry.revert_checksum.as_deref().unwrap_or(NOT_REVERTED);
             writeln!(text, "\n{name} {phase} {how} {checksum} {reverting}")
                 .expect("writing to a string cannot fail");
@@ -179,7 +212,7 @@ mod tests {
         };
         let (first, second) = (name("m20250101_000001_create_a"), name("Drop b for good"));
         let one = LockEntry {
-            phase: "expand".into(),
+            phase: RecordedPhase::Expand,
             transactional: true,
             checksum: "ab12".into(),
             revert_checksum: Some("ba21".into()),
@@ -187,7 +220,7 @@ mod tests {
             revert: vec![lock("a", "ACCESS EXCLUSIVE")],
         };
         let two = LockEntry {
-            phase: "contract".into(),
+            phase: RecordedPhase::Contract,
             transactional: false,
             checksum: "cd34".into(),
             revert_checksum: None,
@@ -206,6 +239,8 @@ mod tests {
     fn a_malformed_line_is_named() {
         let error = LockFile::parse("m1 expand transaction\n").unwrap_err();
         assert_eq!(error.to_string(), "line 1 is malformed: `m1 expand transaction`");
+        let error = LockFile::parse("m1 later transaction aa bb\n").unwrap_err();
+        assert_eq!(error.line, 1);
         let error = LockFile::parse("# x\n  apply a in SHARE\n").unwrap_err();
         assert_eq!(error.line, 2);
     }
