@@ -3,9 +3,9 @@
 //! Nothing is decided here that a program without a command line would need too: what runs, and how, is the
 //! coordinator's part. Data goes to stdout, everything else to stderr; no secret goes anywhere.
 
-mod answer;
 mod arguments;
 mod command;
+mod context;
 mod database;
 mod environment;
 mod exit;
@@ -16,8 +16,9 @@ mod program;
 mod words;
 
 pub use arguments::Arguments;
+pub use context::{Program, Task, TaskContext, TaskFuture, services};
 pub use exit::refused;
-pub use program::{Program, Task, TaskContext, TaskFuture, execute, main_of, services, usage};
+pub use program::{execute, main_of, usage};
 
 /// The examples of the README, compiled as tests.
 #[cfg(doctest)]

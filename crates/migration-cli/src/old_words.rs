@@ -3,8 +3,8 @@
 use clap::error::{ContextKind, ContextValue};
 use migration_plan::Selection;
 
+use crate::context::Program;
 use crate::exit::Failure;
-use crate::program::Program;
 
 /// Commands of Alembic, Django, diesel, Flyway, sea-orm-cli and sqlx-cli that have another name here, or no place.
 const COMMANDS: [(&[&str], Answer); 7] = [

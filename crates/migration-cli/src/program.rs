@@ -1,92 +1,21 @@
-//! A program: its services, its tasks, and the way from its arguments to its exit code.
+//! The way of a program from its arguments to its exit code.
 
-use std::future::Future;
-use std::panic;
-use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
 use migration_coordinator::cancellation;
-use migration_kit::Service;
 use migration_report::Class;
-use sea_orm::DatabaseConnection;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::answer::{Answer, Text};
 use crate::arguments::{self, Alone, Arguments, Colour, Format};
 use crate::command;
-use crate::database::Embedded;
+use crate::context::{Context, Program};
 use crate::environment::Environment;
 use crate::exit::{Exit, Failure};
 use crate::old_words;
-use crate::output::{self, Output, Terminal};
+use crate::output::{self, Answer, Output, Terminal, Text};
 use crate::words::OurWords;
-
-/// The services of a program and their tasks, in the order in which they are shown.
-pub struct Program {
-    /// How the program is called by its user, for help and hints: `cargo xtask migrate`.
-    pub invocation: &'static str,
-    /// Makes the services.
-    pub services: fn() -> Vec<Service>,
-    /// Tasks of the services that are not migrations.
-    pub tasks: Vec<Task>,
-}
-
-/// Something that a service can do to its data and that is not a migration.
-pub struct Task {
-    /// The service it belongs to.
-    pub service: &'static str,
-    /// Its arguments, help included; the name is the task's name.
-    pub command: fn() -> clap::Command,
-    /// Does it, and gives what it changed as JSON, with text for people in `message`.
-    pub run: fn(TaskContext) -> TaskFuture,
-}
-
-/// What a task gets.
-pub struct TaskContext {
-    /// Its arguments.
-    pub arguments: clap::ArgMatches,
-    /// The service's database; its `search_path` is the service's schema.
-    pub db: DatabaseConnection,
-}
-
-/// What a task gives.
-pub type TaskFuture = Pin<Box<dyn Future<Output = anyhow::Result<serde_json::Value>> + Send>>;
-
-impl Program {
-    /// Makes the services.
-    pub(crate) fn services(&self) -> anyhow::Result<Vec<Service>> {
-        services(self.services)
-    }
-}
-
-/// Makes services. What makes them panics where a list of migrations is no service (a malformed name or requirement, a check
-/// that ends with no later migration): for whoever runs the program, that is an error like any other.
-///
-/// # Errors
-/// A usage error with what the panic says.
-pub fn services(make: fn() -> Vec<Service>) -> anyhow::Result<Vec<Service>> {
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let made = panic::catch_unwind(make);
-    panic::set_hook(hook);
-    made.map_err(|payload| {
-        let text = payload.downcast_ref::<String>().map(String::as_str);
-        let says = text
-            .or_else(|| payload.downcast_ref::<&str>().copied())
-            .unwrap_or("the services could not be made");
-        Failure::usage(says, "correct the migrations' list, their names or their `details()`").into()
-    })
-}
-
-/// What all commands share.
-pub(crate) struct Context {
-    pub(crate) program: Program,
-    pub(crate) environment: Environment,
-    pub(crate) output: Output,
-    pub(crate) embedded: Embedded,
-}
 
 /// Runs a program of its own with these services: reads the process's arguments and gives its exit code.
 #[must_use]
@@ -234,14 +163,19 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::context::services;
 
     #[test]
     fn services_that_cannot_be_made_are_an_ordinary_error() {
         let error = services(|| panic!("`shop`: migration `{}` is listed twice", "m1")).err().unwrap();
         assert_eq!(error.to_string(), "`shop`: migration `m1` is listed twice");
         assert_eq!(Class::of(error.as_ref(), &OurWords), Class::Usage);
-        let program = Program { invocation: "shop", services: || panic!("no service"), tasks: Vec::new() };
-        let arguments = Alone::try_parse_from(["shop", "graph"]).unwrap().arguments;
-        assert_eq!(execute(program, arguments), ExitCode::from(2));
+        let broken = Program { invocation: "shop", services: || panic!("no service"), tasks: Vec::new() };
+        let empty = Program { invocation: "shop", services: Vec::new, tasks: Vec::new() };
+        assert_eq!(empty.services().err().unwrap().to_string(), "this program has no services");
+        for program in [broken, empty] {
+            let arguments = Alone::try_parse_from(["shop", "graph"]).unwrap().arguments;
+            assert_eq!(execute(program, arguments), ExitCode::from(2));
+        }
     }
 }

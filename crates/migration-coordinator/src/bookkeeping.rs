@@ -20,18 +20,32 @@ use crate::session::Writer;
 use crate::site::{Site, qualified};
 
 /// How a migration ended, as the journal writes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It has begun, and nothing says that it ended.
     Running,
+    /// It was done.
     Succeeded,
+    /// It was not done.
     Failed,
+    /// It was stopped from outside.
     Interrupted,
     /// It failed before it had changed anything, and counts as never begun.
     Unchanged,
 }
 
 impl Outcome {
-    pub(crate) fn as_str(self) -> &'static str {
+    /// The outcome of this word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Running, Self::Succeeded, Self::Failed, Self::Interrupted, Self::Unchanged];
+        all.into_iter().find(|outcome| outcome.as_str() == text)
+    }
+
+    /// The word that the journal writes.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
             Self::Succeeded => "succeeded",

@@ -41,6 +41,7 @@ pub(crate) struct Placed {
 
 /// Why services cannot be coordinated together.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DeploymentError {
     /// Names or requirements do not fit together.
     #[error("the services do not fit together")]

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use migration_kit::{BOOKKEEPING, ServiceName};
+use migration_plan::Direction;
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
+use crate::bookkeeping::Outcome;
 use crate::deployment::Deployment;
 use crate::reading::Reading;
 use crate::site::Site;
@@ -20,10 +22,11 @@ pub struct JournalLine {
     pub migration: String,
     /// The run that it belonged to.
     pub run: String,
-    /// `apply` or `revert`.
-    pub direction: String,
-    /// `running`, `succeeded`, `failed` or `interrupted`.
-    pub outcome: String,
+    /// Apply or revert.
+    #[serde(serialize_with = "verb")]
+    pub direction: Direction,
+    /// How it ended, if it did.
+    pub outcome: Outcome,
     /// When it began.
     pub started_at: String,
     /// How long it took, in milliseconds; `None` if nothing says that it ended.
@@ -118,13 +121,24 @@ async fn journal_of(
     read
 }
 
+/// The verb of a direction.
+fn verb<S: serde::Serializer>(direction: &Direction, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(direction.as_str())
+}
+
+/// A column that holds one of a few words.
+fn word<T>(row: &PgRow, index: usize, parse: impl Fn(&str) -> Option<T>) -> Result<T, sqlx::Error> {
+    let text: &str = row.try_get(index)?;
+    parse(text).ok_or_else(|| sqlx::Error::Decode(format!("`{text}` is not known in a journal").into()))
+}
+
 fn line(site: &Site, row: &PgRow) -> Result<(String, JournalLine), sqlx::Error> {
     let line = JournalLine {
         service: site.name().to_string(),
         migration: row.try_get(0)?,
         run: row.try_get(1)?,
-        direction: row.try_get(2)?,
-        outcome: row.try_get(3)?,
+        direction: word(row, 2, Direction::parse)?,
+        outcome: word(row, 3, Outcome::parse)?,
         started_at: row.try_get(4)?,
         elapsed_ms: row.try_get(5)?,
         role: row.try_get(6)?,

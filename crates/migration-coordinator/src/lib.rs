@@ -29,6 +29,7 @@ mod upkeep;
 mod verify;
 mod watch;
 
+pub use bookkeeping::Outcome;
 pub use caller::Caller;
 pub use cancel::{Cancellation, Stop, cancellation};
 pub use database::{DatabaseUrl, DatabaseUrlError, Defaults, LibpqEnvironment};
@@ -42,11 +43,11 @@ pub use lock::LockError;
 pub use migration_kit::{Service, table_lock::Policy};
 pub use migration_plan::{ContractSteps, Direction, Hint, Offer, Selection, UnknownApplied};
 pub use run::{
-    DoneStep, Filled, Goal, Report, RevertLoss, RunError, RunOptions, carry_out, edited_migrations, plan, run,
+    DoneStep, Filled, Goal, Planned, Report, RevertLoss, RunError, RunOptions, edited_migrations, plan, run,
 };
 pub use session::ConnectError;
 pub use state::service_state;
-pub use step::{FailedStatement, StepError};
+pub use step::{FailedStatement, Remains, StepError};
 pub use surroundings::{EventTrigger, OverriddenSetting, SecuredTable, Surroundings, surroundings};
 pub use survey::{Access, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError, Twin};
 pub use upkeep::{UpkeepError, reclaim, reject_counts, rejected, table_sizes, under_lock};

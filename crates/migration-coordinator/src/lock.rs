@@ -28,6 +28,7 @@ const SAY_EVERY: Duration = Duration::from_secs(5);
 
 /// Why a migration lock was not taken.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LockError {
     /// Somebody else holds it.
     #[error("`{service}`: another run holds the migration lock{}", held_by(holder.as_ref()))]

@@ -75,6 +75,7 @@ pub(crate) fn in_plain_words(error: DbErr) -> DbErr {
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectError {
     /// Nothing answers at the address.
     #[error("cannot reach `{database}`")]

@@ -21,6 +21,7 @@ use crate::session::{ConnectError, Session};
 
 /// Why upkeep was not done.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum UpkeepError {
     /// There is no such service.
     #[error("there is no service `{service}`")]

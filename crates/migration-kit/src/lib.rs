@@ -6,20 +6,13 @@
 //! The kit is neutral about the async runtime: it neither spawns tasks nor uses a runtime's timer. It does not decide
 //! what runs when, takes no migration lock and prints nothing; that is the coordinator's and the command line's part.
 
-/// The text of a statement that keeps books or reads catalogs, with the mark of one: a literal.
-#[macro_export]
-macro_rules! bookkeeping {
-    ($sql:literal) => {
-        concat!("/* migrate */ ", $sql)
-    };
-}
-
 mod application;
 mod check;
 mod data;
 mod details;
 mod event;
 mod lock_file;
+mod marker;
 mod online;
 mod service;
 mod session;
@@ -34,6 +27,7 @@ pub use data::{Backfill, BackfillReport, MoveToRejects, rejects, space};
 pub use details::Details;
 pub use event::Origin;
 pub use lock_file::{LockEntry, LockFile, LockFileError, RecordedLock, RecordedPhase};
+pub use marker::BOOKKEEPING;
 pub use migration_plan::{MigrationId, MigrationName, NameError, Phase, ServiceName};
 pub use online::{
     AddCheck, AddColumn, AddForeignKey, Brief, Column, CreateIndex, CreateTrigger, ForeignKey, Function,
@@ -42,7 +36,7 @@ pub use online::{
 pub use service::{
     External, Listed, Service, ServiceError, ServiceMigration, StandIn, panic_message, plain, version_table,
 };
-pub use session::{BOOKKEEPING, POLICY_HINT, driver_error, is_cut_by_policy, sqlstate};
+pub use session::{POLICY_HINT, driver_error, is_cut_by_policy, sqlstate};
 pub use shape::{Existing, current_schema, existing_table};
 pub use table_lock::LockMode;
 

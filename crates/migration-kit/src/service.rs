@@ -72,6 +72,7 @@ pub struct Service {
 
 /// Why a list of migrations is not a service.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ServiceError {
     /// A name is malformed.
     #[error(transparent)]

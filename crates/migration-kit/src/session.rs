@@ -14,10 +14,8 @@ use sea_orm::sqlx::postgres::{PgDatabaseError, PgPool, PgRow};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, Postgres, Row, Transaction};
 use sea_orm::{DbErr, RuntimeErr};
 
+pub(crate) use crate::marker::BOOKKEEPING;
 use crate::settings;
-
-/// Opens each statement that reads catalogs or keeps books, so that tracing can tell it from a migration's own SQL.
-pub const BOOKKEEPING: &str = bookkeeping!("");
 
 /// SQLSTATE of `lock_not_available`: a `NOWAIT` or a `lock_timeout` that ran out.
 pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use crate::literal;
-use crate::session::BOOKKEEPING;
+use crate::marker::BOOKKEEPING;
 
 /// A setting, the value that it has in every session of ours, and why.
 #[derive(Debug, Clone, Copy)]

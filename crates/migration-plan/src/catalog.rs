@@ -50,6 +50,7 @@ pub enum RequirementPlace {
 
 /// Why a list of services is not a catalog. Each is a mistake of those who wrote the services.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CatalogError {
     /// Two services have one name.
     #[error("service `{service}` is listed twice")]

@@ -4,6 +4,7 @@ use crate::{HoldReason, IntegrityError, MigrationId, MigrationName, ServiceName,
 
 /// Why a plan was refused. Nothing was done and nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlanError {
     /// A selection names a service that the program does not know.
     #[error("service `{service}` is not known")]

@@ -7,6 +7,7 @@ use crate::{Catalog, Hint, History, MigrationId, MigrationName, Offer, UnknownAp
 
 /// One way in which a version table does not fit the program.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum IntegrityError {
     /// Applied, not known here, and not newer than what is known here: its file was removed or renamed, or the
     /// database belongs to another branch.

@@ -40,6 +40,7 @@ pub struct MigrationId {
 
 /// Why a text is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NameError {
     /// A service's name breaks the pattern of [`ServiceName`].
     #[error(

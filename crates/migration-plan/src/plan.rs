@@ -139,6 +139,12 @@ impl Redo {
 }
 
 impl Direction {
+    /// The direction of this verb.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Apply, Self::Revert].into_iter().find(|direction| direction.as_str() == text)
+    }
+
     /// The verb as text: `apply` or `revert`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -35,6 +35,7 @@ pub enum TargetPoint {
 
 /// Why a text is not a selection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SelectionError {
     /// There is no text.
     #[error("a target is empty")]

@@ -99,8 +99,8 @@ fn of_run(error: &RunError) -> Class {
         | RunError::Twins { .. }
         | RunError::Atomic { .. }
         | RunError::Moved => Class::Refused,
-        RunError::Install { .. } => Class::Failed,
         RunError::Interrupted => Class::Interrupted,
+        _ => Class::Failed,
     }
 }
 
@@ -111,7 +111,7 @@ fn of_deployment(error: &DeploymentError) -> Class {
         | DeploymentError::ClaimedSchema { .. }
         | DeploymentError::SharedTable { .. }
         | DeploymentError::NoTables { .. } => Class::Usage,
-        DeploymentError::Catalog(_) | DeploymentError::LockFile { .. } => Class::Integrity,
+        _ => Class::Integrity,
     }
 }
 
@@ -126,15 +126,15 @@ fn of_upkeep(error: &UpkeepError) -> Class {
             Class::Connection
         }
         UpkeepError::Lock(error) => of_lock(error),
-        UpkeepError::Database { .. } => Class::Failed,
         UpkeepError::Interrupted { .. } => Class::Interrupted,
+        _ => Class::Failed,
     }
 }
 
 fn of_lock(error: &LockError) -> Class {
     match error {
         LockError::Busy { .. } => Class::Busy,
-        LockError::Query { .. } => Class::Connection,
+        _ => Class::Connection,
     }
 }
 
@@ -152,7 +152,6 @@ fn of_plan(error: &PlanError) -> Class {
 
 fn of_step(error: &StepError) -> Class {
     match error {
-        StepError::RolledBack { .. } | StepError::Isolation { .. } => Class::Failed,
         StepError::Partial { .. }
         | StepError::EndedItsTransaction { .. }
         | StepError::CommitUnknown { .. } => Class::Partial,
@@ -160,5 +159,6 @@ fn of_step(error: &StepError) -> Class {
         StepError::DataLoss { .. } | StepError::Guard { .. } => Class::Refused,
         StepError::TableLock { .. } => Class::Busy,
         StepError::Interrupted { .. } | StepError::Unanswered { .. } => Class::Interrupted,
+        _ => Class::Failed,
     }
 }

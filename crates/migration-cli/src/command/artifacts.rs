@@ -14,9 +14,8 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 use super::known;
-use crate::answer::{Answer, Text};
-use crate::output::Paint;
-use crate::program::Context;
+use crate::context::Context;
+use crate::output::{Answer, Paint, Text};
 
 /// What `artifacts --json` prints.
 #[derive(Serialize)]

@@ -6,9 +6,9 @@
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 
-use crate::answer::Answer;
 use crate::arguments::Alone;
-use crate::program::Context;
+use crate::context::Context;
+use crate::output::Answer;
 
 pub(super) fn completions(context: &Context, shell: Shell) -> anyhow::Result<Answer> {
     Ok(Answer::script(script(context.program.invocation, shell)?))

@@ -3,9 +3,8 @@
 use migration_coordinator::{DatabaseUrl, Surroundings, Survey};
 use migration_report::DatabaseReport;
 
-use crate::answer::Text;
 use crate::database::{Connected, Source};
-use crate::output::Paint;
+use crate::output::{Paint, Text};
 use crate::words::OurWords;
 
 /// The databases of a deployment and what they said.

@@ -5,12 +5,11 @@ use postgres_sandbox::Status;
 use serde::Serialize;
 
 use super::space::bytes;
-use crate::answer::{Answer, Text};
 use crate::arguments::DbCommand;
+use crate::context::Context;
 use crate::database;
 use crate::exit::Failure;
-use crate::output::Paint;
-use crate::program::Context;
+use crate::output::{Answer, Paint, Text};
 
 /// What `db … --json` prints.
 #[derive(Serialize)]

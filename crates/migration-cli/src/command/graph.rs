@@ -6,9 +6,9 @@ use migration_kit::Service;
 use migration_plan::{Catalog, Phase};
 use migration_report::{Found, Graph, GraphMigration};
 
-use crate::answer::{Answer, Text};
 use crate::arguments::GraphFormat;
-use crate::program::Context;
+use crate::context::Context;
+use crate::output::{Answer, Text};
 
 pub(super) fn graph(context: &Context, notation: GraphFormat) -> anyhow::Result<Answer> {
     let services = context.program.services()?;

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use migration_coordinator::{JournalLine, Survey, journal};
+use migration_coordinator::{JournalLine, Outcome, Survey, journal};
 use migration_plan::Phase;
 use migration_report::{Histories, MigrationReport, MigrationState};
 
 use super::{connect, names, services};
-use crate::answer::{Answer, Text};
-use crate::output::{Paint, Table};
-use crate::program::Context;
+use crate::context::Context;
+use crate::output::{Answer, Paint, Table, Text};
 use crate::words::OurWords;
 
 pub(super) async fn history(context: &Context, services: &[String], verbose: bool) -> anyhow::Result<Answer> {
@@ -52,10 +51,10 @@ fn of_migrations(migrations: &[MigrationReport]) -> Table {
 /// Lines without those that say `running` of what the same run ended later: the journal is only ever appended to.
 fn settled(lines: &[JournalLine]) -> Vec<&JournalLine> {
     let key = |line: &JournalLine| {
-        (line.run.clone(), line.service.clone(), line.migration.clone(), line.direction.clone())
+        (line.run.clone(), line.service.clone(), line.migration.clone(), line.direction.as_str())
     };
-    let ended: BTreeSet<_> = lines.iter().filter(|line| line.outcome != "running").map(key).collect();
-    lines.iter().filter(|line| line.outcome != "running" || !ended.contains(&key(line))).collect()
+    let ended: BTreeSet<_> = lines.iter().filter(|line| line.outcome != Outcome::Running).map(key).collect();
+    lines.iter().filter(|line| line.outcome != Outcome::Running || !ended.contains(&key(line))).collect()
 }
 
 fn of_journal(lines: &[JournalLine], n_services: usize, text: &mut Text) {
@@ -80,9 +79,9 @@ fn of_journal(lines: &[JournalLine], n_services: usize, text: &mut Text) {
     .right(&["TOOK"])
     .spared(&["RUN", "HOST", "ROLE", "DID"]);
     for line in settled(lines) {
-        let painted: fn(Paint, &str) -> String = match line.outcome.as_str() {
-            "succeeded" => Paint::good,
-            "running" => Paint::warn,
+        let painted: fn(Paint, &str) -> String = match line.outcome {
+            Outcome::Succeeded => Paint::good,
+            Outcome::Running => Paint::warn,
             _ => Paint::bad,
         };
         let did = match &line.consent {
@@ -90,14 +89,14 @@ fn of_journal(lines: &[JournalLine], n_services: usize, text: &mut Text) {
                 let options = consent.replace("data_loss", "--allow-data-loss");
                 format!("{} {}", line.direction, options.replace("ignored_soak", "--ignore-soak"))
             }
-            None => line.direction.clone(),
+            None => line.direction.to_string(),
         };
         table.painted(vec![
             (line.started_at.clone(), None),
             (line.service.clone(), None),
             (line.migration.clone(), None),
             (did, None),
-            (line.outcome.clone(), Some(painted)),
+            (line.outcome.as_str().to_owned(), Some(painted)),
             (line.elapsed_ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms} ms")), None),
             (line.role.clone(), None),
             (line.host.clone(), None),

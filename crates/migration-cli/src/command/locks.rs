@@ -4,9 +4,8 @@ use migration_coordinator::{Holder, Survey};
 use migration_report::{LockReport, Locks, timestamp};
 
 use super::{connect, services};
-use crate::answer::{Answer, Text};
-use crate::output::Table;
-use crate::program::Context;
+use crate::context::Context;
+use crate::output::{Answer, Table, Text};
 use crate::words::OurWords;
 
 pub(super) async fn locks(context: &Context) -> anyhow::Result<Answer> {

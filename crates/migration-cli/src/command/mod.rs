@@ -22,12 +22,12 @@ use migration_kit::ServiceName;
 use migration_plan::{Catalog, NameError};
 use migration_report::Class;
 
-use crate::answer::{Answer, Text};
 use crate::arguments::{Command, Format};
+use crate::context::Context;
 use crate::database::{self, Connected};
 use crate::exit::Failure;
 use crate::old_words;
-use crate::program::Context;
+use crate::output::{Answer, Text};
 
 /// Runs one command.
 pub(crate) async fn run(

@@ -5,9 +5,8 @@ use migration_plan::{ContractSteps, Direction, Plan, Selection, UnknownApplied};
 use migration_report::{Found, PlanReport};
 
 use super::{connect, services};
-use crate::answer::{Answer, Text};
-use crate::output::{Paint, Table};
-use crate::program::Context;
+use crate::context::Context;
+use crate::output::{Answer, Paint, Table, Text};
 use crate::words::OurWords;
 
 pub(super) async fn plan(
@@ -28,10 +27,10 @@ pub(super) async fn plan(
             selections.len()
         }
     };
-    let (survey, plan) = plan_now(&connected.deployment, &goal).await?;
-    let report = PlanReport::of(&connected.deployment, &plan, &OurWords);
+    let planned = plan_now(&connected.deployment, &goal).await?;
+    let report = PlanReport::of(&connected.deployment, planned.plan(), &OurWords);
     let mut text = text(&report, n_services);
-    twins(&survey, &plan, &mut text);
+    twins(planned.survey(), planned.plan(), &mut text);
     Ok(Answer::of("plan", Found::whole(report), text)?)
 }
 

@@ -9,10 +9,10 @@ use migration_plan::Catalog;
 use migration_report::Class;
 
 use super::{known, notes};
-use crate::answer::Answer;
+use crate::context::Context;
 use crate::database;
 use crate::exit::Failure;
-use crate::program::Context;
+use crate::output::Answer;
 
 pub(super) fn psql(context: &Context, service: &str, arguments: &[String]) -> anyhow::Result<Answer> {
     let services = context.program.services()?;

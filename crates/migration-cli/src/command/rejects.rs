@@ -5,9 +5,8 @@ use migration_kit::rejects::{Reject, RejectCount};
 use migration_report::{Found, Rejects};
 
 use super::{connect, name};
-use crate::answer::{Answer, Text};
-use crate::output::Table;
-use crate::program::Context;
+use crate::context::Context;
+use crate::output::{Answer, Table, Text};
 
 /// Longest value that is shown in a table cell, in characters.
 const CELL: usize = 60;

@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use migration_coordinator::{
-    Caller, Cancellation, Goal, Report, RunError, RunOptions, Survey, carry_out, plan,
-};
+use migration_coordinator::{Caller, Cancellation, Goal, Report, RunError, RunOptions, Survey, plan};
 use migration_kit::table_lock::Policy;
 use migration_plan::{
     ContractSteps, Direction, HeldBack, HoldReason, Plan, Selection, ServiceState, ServiceStatus,
@@ -14,11 +12,10 @@ use migration_report::{Diagnostic, PlanReport, RunReport, timestamp, why_held_ba
 
 use super::databases::{databases, introduce};
 use super::{connect, services};
-use crate::answer::{Answer, Text};
 use crate::arguments::{RunArguments, UpOptions};
+use crate::context::Context;
 use crate::database::Connected;
-use crate::output::{Paint, duration};
-use crate::program::Context;
+use crate::output::{Answer, Paint, Text, duration};
 use crate::words::OurWords;
 
 /// How long a run that was stopped looks at where it left the services. If the server does not answer, what was seen before
@@ -92,32 +89,32 @@ async fn perform(
     let connected = connect(context)?;
     let planning = plan(&connected.deployment, goal);
     let planned = options.cancellation.unless_cancelled(planning).await;
-    let (survey, planned) = planned.unwrap_or(Err(RunError::Interrupted))?;
-    context.output.align(width(&planned));
+    let planned = planned.unwrap_or(Err(RunError::Interrupted))?;
+    context.output.align(width(planned.plan()));
     let paint = context.output.paint;
     // A database that could not be read is none that this run needs.
-    let all = databases(&connected, &survey);
+    let all = databases(&connected, planned.survey());
     let mut before = Text::default();
     all.iter().filter(|database| database.reachable).for_each(|database| {
         introduce(database, &connected, paint, &mut before);
     });
     if options.allow_data_loss {
-        losses(&PlanReport::of(&connected.deployment, &planned, &OurWords), paint, &mut before);
+        losses(&PlanReport::of(&connected.deployment, planned.plan(), &OurWords), paint, &mut before);
     }
     context.output.say(&before);
-    let report = carry_out(&connected.deployment, goal, &survey, &planned, options).await?;
+    let report = planned.carry_out(options).await?;
     let found = RunReport::of(all.into_iter().next(), &report, &OurWords);
     let mut text = Text::default();
     if context.output.is_human() {
         // Where there was something to do, another run may have done it.
-        let survey = if planned.is_empty() {
-            survey
+        let now = if planned.plan().is_empty() {
+            None
         } else {
             let now = Survey::take(&connected.deployment);
             let limit = if options.cancellation.is_cancelled() { STOPPED } else { Duration::MAX };
-            tokio::time::timeout(limit, now).await.unwrap_or(survey)
+            tokio::time::timeout(limit, now).await.ok()
         };
-        summary(paint, &connected, &survey, &report, begun, &mut text);
+        summary(paint, &connected, now.as_ref().unwrap_or(planned.survey()), &report, begun, &mut text);
     }
     Ok(Answer::of(command, found, text)?)
 }

@@ -6,9 +6,8 @@ use migration_coordinator::{Cancellation, reclaim, table_sizes};
 use migration_report::{Found, Space, TableReport};
 
 use super::{connect, name};
-use crate::answer::{Answer, Text};
-use crate::output::Table;
-use crate::program::Context;
+use crate::context::Context;
+use crate::output::{Answer, Table, Text};
 
 /// How long to wait for another run's migration lock.
 const WAIT: Duration = Duration::from_secs(60);

@@ -9,10 +9,9 @@ use migration_report::{Class, Found};
 use serde::Serialize;
 
 use super::{connect, known, name};
-use crate::answer::{Answer, Body, Text};
+use crate::context::{Context, Task, TaskContext};
 use crate::exit::Failure;
-use crate::output::Table;
-use crate::program::{Context, Task, TaskContext};
+use crate::output::{Answer, Body, Table, Text};
 
 /// How long to wait for another run's migration lock.
 const WAIT: Duration = Duration::from_secs(60);

@@ -5,9 +5,8 @@ use migration_report::{ServiceChecks, Verifications};
 
 use super::locks::held;
 use super::{connect, names, services};
-use crate::answer::{Answer, Text};
-use crate::output::Paint;
-use crate::program::Context;
+use crate::context::Context;
+use crate::output::{Answer, Paint, Text};
 use crate::words::OurWords;
 
 pub(super) async fn verify(context: &Context, services: &[String]) -> anyhow::Result<Answer> {

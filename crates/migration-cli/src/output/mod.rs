@@ -1,5 +1,6 @@
 //! What people and machines see: lines, tables and bars for the former, JSON for the latter.
 
+mod answer;
 mod clock;
 mod error;
 mod fields;
@@ -16,10 +17,12 @@ use std::sync::{Arc, OnceLock};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::answer::{Answer, Body, Part, Text};
 use crate::arguments::Format;
 use crate::exit::Exit;
 
+use answer::Part;
+
+pub(crate) use answer::{Answer, Body, Text};
 pub(crate) use clock::duration;
 pub(crate) use style::Paint;
 pub(crate) use table::Table;

@@ -2,6 +2,7 @@
 
 /// Why a text is not the address of a PostgreSQL database. The text itself is not repeated: it may hold a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DatabaseUrlError {
     /// The scheme is not `postgres` or `postgresql`.
     #[error("the database URL does not begin with `postgres://` or `postgresql://`")]

@@ -12,6 +12,7 @@ use crate::survey::{SurveyError, Twin};
 
 /// Why a run did not begin, or ended early.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RunError {
     /// There is no connection.
     #[error(transparent)]

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use migration_kit::{MigrationId, ServiceName};
 use migration_plan::{History, Plan};
 
-use crate::bookkeeping;
+use crate::bookkeeping::{self, Outcome};
 use crate::deployment::{Deployment, Placed};
 use crate::event;
 use crate::interrupt::Ended;
@@ -39,11 +39,20 @@ pub use options::RunOptions;
 pub use preflight::edited_migrations;
 pub use report::{DoneStep, Report};
 
+/// What a goal comes to, from what is recorded in the databases at one moment: what [`plan`] gives, and what can be carried out.
+pub struct Planned<'d> {
+    // Invariant: these belong together, so they are made together and cannot be exchanged.
+    deployment: &'d Deployment,
+    goal: &'d Goal,
+    survey: Survey,
+    plan: Plan,
+}
+
 /// What a run would do, from what stands in the databases now. Reads only.
 ///
 /// # Errors
 /// [`RunError`]: a service that the goal concerns and that cannot be read, no plan, an edited migration.
-pub async fn plan(deployment: &Deployment, goal: &Goal) -> Result<(Survey, Plan), RunError> {
+pub async fn plan<'d>(deployment: &'d Deployment, goal: &'d Goal) -> Result<Planned<'d>, RunError> {
     let survey = Survey::take(deployment).await;
     let plan = goal
         .plan(deployment, &survey.history(), survey.now())
@@ -56,65 +65,74 @@ pub async fn plan(deployment: &Deployment, goal: &Goal) -> Result<(Survey, Plan)
             preflight::unedited(placed, facts)?;
         }
     }
-    Ok((survey, plan))
+    Ok(Planned { deployment, goal, survey, plan })
 }
 
 /// Reads, plans and does what the goal asks for.
 ///
 /// # Errors
-/// As [`plan`] and [`carry_out`].
+/// As [`plan`] and [`Planned::carry_out`].
 pub async fn run(deployment: &Deployment, goal: &Goal, options: &RunOptions) -> Result<Report, RunError> {
-    let (survey, planned) = Box::pin(plan(deployment, goal)).await?;
-    Box::pin(carry_out(deployment, goal, &survey, &planned, options)).await
+    let planned = Box::pin(plan(deployment, goal)).await?;
+    Box::pin(planned.carry_out(options)).await
 }
 
-/// Does what was planned: takes the locks, plans once more from what stands there then, and works that off.
-///
-/// # Errors
-/// [`RunError`] if the run did not begin, and nothing was changed. What went wrong later stands in
-/// [`Report::failures`], beside what was done until then.
-pub async fn carry_out(
-    deployment: &Deployment,
-    goal: &Goal,
-    survey: &Survey,
-    plan: &Plan,
-    options: &RunOptions,
-) -> Result<Report, RunError> {
-    let begun = Instant::now();
-    let mut report = Report {
-        done: Vec::new(),
-        held_back: plan.held_back().to_vec(),
-        failures: Vec::new(),
-        elapsed: Duration::ZERO,
-    };
-    if !plan.is_empty() {
-        preflight::possible(deployment, survey, plan, options)?;
-        preflight::consented(deployment, plan, &survey.history(), options)?;
-        preflight::no_twins(deployment, survey, plan, options)?;
-        let consented = Box::pin(losses::consented(deployment, plan, options));
-        let consented = options.cancellation.unless_cancelled(consented).await;
-        consented.unwrap_or(Err(RunError::Interrupted))?;
-        extensions::provide(deployment, plan, options).await?;
-        let context = RunContext {
-            run: format!("{:016x}", fastrand::u64(..)),
-            caller: options.caller.clone(),
-            policy: options.table_locks,
-            cancellation: options.cancellation.clone(),
-            allow_data_loss: options.allow_data_loss,
-        };
-        event::run_started(&context.run, plan.steps().len(), plan.services().len());
-        let running =
-            Run { deployment, goal, options, context: &context, survey, stop: AtomicBool::new(false) };
-        if options.atomic {
-            Box::pin(running.all_or_nothing(plan, &mut report)).await;
-        } else {
-            Box::pin(running.side_by_side(plan, &mut report)).await;
-        }
-        let outcome = if report.failures.is_empty() { "succeeded" } else { "failed" };
-        event::run_finished(&context.run, report.done.len(), begun.elapsed(), outcome);
+impl Planned<'_> {
+    /// What was read.
+    #[must_use]
+    pub fn survey(&self) -> &Survey {
+        &self.survey
     }
-    report.elapsed = begun.elapsed();
-    Ok(report)
+
+    /// What would be done.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Does what was planned: takes the locks, plans once more from what is recorded then, and works that off.
+    ///
+    /// # Errors
+    /// [`RunError`] if the run did not begin, and nothing was changed. What went wrong later is in
+    /// [`Report::failures`], beside what was done until then.
+    pub async fn carry_out(&self, options: &RunOptions) -> Result<Report, RunError> {
+        let Self { deployment, goal, survey, plan } = self;
+        let begun = Instant::now();
+        let mut report = Report {
+            done: Vec::new(),
+            held_back: plan.held_back().to_vec(),
+            failures: Vec::new(),
+            elapsed: Duration::ZERO,
+        };
+        if !plan.is_empty() {
+            preflight::possible(deployment, survey, plan, options)?;
+            preflight::consented(deployment, plan, &survey.history(), options)?;
+            preflight::no_twins(deployment, survey, plan, options)?;
+            let consented = Box::pin(losses::consented(deployment, plan, options));
+            let consented = options.cancellation.unless_cancelled(consented).await;
+            consented.unwrap_or(Err(RunError::Interrupted))?;
+            extensions::provide(deployment, plan, options).await?;
+            let context = RunContext {
+                run: format!("{:016x}", fastrand::u64(..)),
+                caller: options.caller.clone(),
+                policy: options.table_locks,
+                cancellation: options.cancellation.clone(),
+                allow_data_loss: options.allow_data_loss,
+            };
+            event::run_started(&context.run, plan.steps().len(), plan.services().len());
+            let running =
+                Run { deployment, goal, options, context: &context, survey, stop: AtomicBool::new(false) };
+            if options.atomic {
+                Box::pin(running.all_or_nothing(plan, &mut report)).await;
+            } else {
+                Box::pin(running.side_by_side(plan, &mut report)).await;
+            }
+            let outcome = if report.failures.is_empty() { Outcome::Succeeded } else { Outcome::Failed };
+            event::run_finished(&context.run, report.done.len(), begun.elapsed(), outcome.as_str());
+        }
+        report.elapsed = begun.elapsed();
+        Ok(report)
+    }
 }
 
 /// What the parts of a run share.

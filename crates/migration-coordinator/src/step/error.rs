@@ -14,6 +14,7 @@ use crate::verify::CheckResult;
 
 /// Why a migration was not applied or reverted.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StepError {
     /// The database refused something, and nothing of the migration remains.
     #[error("migration `{id}` failed while {}", gerund(*direction))]
@@ -69,8 +70,8 @@ pub enum StepError {
         id: MigrationId,
         /// The checks that do not hold.
         failed: Vec<CheckResult>,
-        /// Whether the migration was rolled back.
-        rolled_back: bool,
+        /// What remains of it.
+        remains: Remains,
     },
     /// What must hold before it does not hold.
     #[error("migration `{id}` is refused: {}", list(failed))]
@@ -133,6 +134,15 @@ pub enum StepError {
         /// The server process that ran it.
         pid: i32,
     },
+}
+
+/// What remains of a migration that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remains {
+    /// Nothing: it was rolled back.
+    Nothing,
+    /// All that it did: it ran outside a transaction.
+    Everything,
 }
 
 /// A statement of a migration that failed.
@@ -272,7 +282,7 @@ impl StepError {
                     names.join(", ")
                 ) + Offer::AllowedObjects
             }
-            Self::Verify { id, rolled_back: true, .. } => {
+            Self::Verify { id, remains: Remains::Nothing, .. } => {
                 Hint::from("nothing was changed; fix the migration or the data and run ")
                     + Offer::apply(&id.service)
                     + " again"

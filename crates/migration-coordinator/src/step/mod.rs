@@ -36,7 +36,7 @@ use crate::lock::LockedSession;
 use crate::verify::{self, CheckResult};
 
 use error::chain;
-pub use error::{FailedStatement, StepError};
+pub use error::{FailedStatement, Remains, StepError};
 
 /// How long a run that was stopped waits for the journal to take its last line; another waits as long as it is patient.
 const LAST_WORD: Duration = Duration::from_secs(5);
@@ -286,7 +286,7 @@ impl Worker<'_> {
             return Err(StepError::Isolation { id, violations, event_triggers });
         }
         if step.direction == Direction::Apply {
-            self.verify(tx, step, true).await?;
+            self.verify(tx, step, Remains::Nothing).await?;
         }
         let entry = self.entry(step, Outcome::Succeeded, begun.elapsed(), None);
         bookkeeping::finish(tx, &placed.site, &self.context.caller, entry).await.map_err(failed)?;
@@ -328,18 +328,19 @@ impl Worker<'_> {
         &self,
         tx: &C,
         step: &Step,
-        rolled_back: bool,
+        remains: Remains,
     ) -> Result<(), StepError> {
         let checks = &self.migration(step).details().checks;
-        let results = verify::ask(tx, &step.id.name, checks).await.map_err(|source| {
-            if rolled_back { StepError::rolled_back(step, source) } else { StepError::partial(step, source) }
+        let results = verify::ask(tx, &step.id.name, checks).await.map_err(|source| match remains {
+            Remains::Nothing => StepError::rolled_back(step, source),
+            Remains::Everything => StepError::partial(step, source),
         })?;
         report(step, &results);
         let failed: Vec<CheckResult> = results.into_iter().filter(|result| !result.holds).collect();
         if failed.is_empty() {
             Ok(())
         } else {
-            Err(StepError::Verify { id: step.id.clone(), failed, rolled_back })
+            Err(StepError::Verify { id: step.id.clone(), failed, remains })
         }
     }
 

@@ -12,7 +12,7 @@ use migration_plan::{Direction, Step};
 use sea_orm::{DbErr, TransactionTrait};
 use sea_orm_migration::SchemaManager;
 
-use super::{Done, StepError, Worker};
+use super::{Done, Remains, StepError, Worker};
 use crate::bookkeeping::{self, Beginning, Outcome};
 use crate::site::qualified;
 
@@ -109,7 +109,7 @@ impl Worker<'_> {
                 .await
                 .map_err(failed)?;
             if step.direction == Direction::Apply {
-                self.verify(&tx, step, false).await?;
+                self.verify(&tx, step, Remains::Everything).await?;
             }
             let succeeded = self.entry(step, Outcome::Succeeded, begun.elapsed(), None);
             bookkeeping::finish(&tx, &placed.site, &self.context.caller, succeeded).await.map_err(failed)?;

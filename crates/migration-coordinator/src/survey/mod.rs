@@ -28,6 +28,7 @@ pub use twins::Twin;
 
 /// Why a database could not be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SurveyError {
     /// There is no connection.
     #[error(transparent)]

@@ -1,6 +1,6 @@
 //! What remains when a migration fails, and how the next run goes on.
 
-use migration_coordinator::{RunError, StepError};
+use migration_coordinator::{Remains, RunError, StepError};
 use migration_kit::{Check, Details, Service, ServiceMigration};
 use migration_plan::ServiceState;
 use sea_orm::DbErr;
@@ -177,11 +177,17 @@ async fn a_promise_that_is_not_kept_rolls_back() {
         service("shop", vec![create(), if stepwise { fill.stepwise() } else { fill }])
     };
     let (error, _) = bench.up_badly(vec![promising(false)]).await;
-    assert!(matches!(&error, RunError::Step(StepError::Verify { rolled_back: true, .. })), "{error:?}");
+    assert!(
+        matches!(&error, RunError::Step(StepError::Verify { remains: Remains::Nothing, .. })),
+        "{error:?}"
+    );
     assert!(error.to_string().ends_with("no item is 1: 1 row: (1)"), "{error}");
     assert_eq!(bench.rows("SELECT count(*) FROM shop.item").await, ["0"]);
     let (error, _) = bench.up_badly(vec![promising(true)]).await;
-    assert!(matches!(&error, RunError::Step(StepError::Verify { rolled_back: false, .. })), "{error:?}");
+    assert!(
+        matches!(&error, RunError::Step(StepError::Verify { remains: Remains::Everything, .. })),
+        "{error:?}"
+    );
     assert_eq!(bench.state(promising(true)).await.0, ServiceState::Dirty);
 }
 

@@ -19,9 +19,9 @@ async fn reading_an_empty_database_creates_nothing() {
     let survey = bench.survey(vec![shop(), service("crm", vec![])]).await;
     assert!(survey.services.iter().all(|facts| facts.access == Access::Absent && !facts.schema_exists));
     assert!(bench.journal(shop()).await.is_empty());
-    let (_, plan) =
-        migration_coordinator::plan(&bench.deployment(vec![shop()]), &everything()).await.unwrap();
-    assert_eq!(plan.steps().len(), 1);
+    let (deployment, goal) = (bench.deployment(vec![shop()]), everything());
+    let planned = migration_coordinator::plan(&deployment, &goal).await.unwrap();
+    assert_eq!(planned.plan().steps().len(), 1);
     assert_eq!(bench.rows(count).await, before);
 }
 

@@ -4,6 +4,7 @@ use std::io;
 
 /// Why a folder of SQL files is no list of migrations. It names files and lines, and never shows their text.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SqlError {
     /// A file or folder cannot be read.
     #[error("`{path}` cannot be read: {reason}")]

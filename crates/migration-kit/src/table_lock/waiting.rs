@@ -19,6 +19,7 @@ const EVENT_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a table lock was not taken.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TableLockError {
     /// Patience is over, and the lock is still blocked.
     #[error(

@@ -8,9 +8,8 @@ use migration_report::{HeldReport, ServiceReport, Status};
 
 use super::databases::{databases, introduce, surroundings as around};
 use super::{connect, names};
-use crate::answer::{Answer, Text};
-use crate::output::{Paint, Table};
-use crate::program::Context;
+use crate::context::Context;
+use crate::output::{Answer, Paint, Table, Text};
 use crate::words::OurWords;
 
 /// What is asked for beside the table.

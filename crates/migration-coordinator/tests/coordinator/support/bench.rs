@@ -121,7 +121,7 @@ impl Bench {
         let journals = journal(&self.deployment(vec![service]), &[]).await;
         assert!(journals.unread.is_empty(), "{:?}", journals.unread);
         let lines = journals.lines;
-        lines.iter().map(|line| format!("{} {}", line.migration, line.outcome)).collect()
+        lines.iter().map(|line| format!("{} {}", line.migration, line.outcome.as_str())).collect()
     }
 
     pub(crate) async fn survey(&self, services: Vec<Service>) -> Survey {

@@ -1,5 +1,5 @@
 //! What a command gives back: how it ended, what it says to people, and its document for machines. It is printed in one
-//! place, by `output`; a command prints nothing itself, except what it says before it begins to work.
+//! place, by [`Output`](super::Output); a command prints nothing itself, except what it says before it begins to work.
 
 use std::error::Error;
 
@@ -7,7 +7,7 @@ use migration_report::{Class, Diagnostic, Document, Found};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::output::Table;
+use super::Table;
 use crate::words::OurWords;
 
 /// What a command gives back.

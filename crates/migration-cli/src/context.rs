@@ -1,0 +1,83 @@
+//! What a program is: its services and their tasks; and what all commands share.
+
+use std::future::Future;
+use std::panic;
+use std::pin::Pin;
+
+use migration_kit::Service;
+use sea_orm::DatabaseConnection;
+
+use crate::database::Embedded;
+use crate::environment::Environment;
+use crate::exit::Failure;
+use crate::output::Output;
+
+/// The services of a program and their tasks, in the order in which they are shown.
+pub struct Program {
+    /// How the program is called by its user, for help and hints: `cargo xtask migrate`.
+    pub invocation: &'static str,
+    /// Makes the services.
+    pub services: fn() -> Vec<Service>,
+    /// Tasks of the services that are not migrations.
+    pub tasks: Vec<Task>,
+}
+
+/// Something that a service can do to its data and that is not a migration.
+pub struct Task {
+    /// The service it belongs to.
+    pub service: &'static str,
+    /// Its arguments, help included; the name is the task's name.
+    pub command: fn() -> clap::Command,
+    /// Does it, and gives what it changed as JSON, with text for people in `message`.
+    pub run: fn(TaskContext) -> TaskFuture,
+}
+
+/// What a task gets.
+pub struct TaskContext {
+    /// Its arguments.
+    pub arguments: clap::ArgMatches,
+    /// The service's database; its `search_path` is the service's schema.
+    pub db: DatabaseConnection,
+}
+
+/// What a task gives.
+pub type TaskFuture = Pin<Box<dyn Future<Output = anyhow::Result<serde_json::Value>> + Send>>;
+
+impl Program {
+    /// Makes the services.
+    pub(crate) fn services(&self) -> anyhow::Result<Vec<Service>> {
+        let services = services(self.services)?;
+        if services.is_empty() {
+            let hint = "whoever builds it lists its services in `Program::services`";
+            return Err(Failure::usage("this program has no services", hint).into());
+        }
+        Ok(services)
+    }
+}
+
+/// Makes services. What makes them panics where a list of migrations is no service (a malformed name or requirement, a check
+/// that ends with no later migration): for whoever runs the program, that is an error like any other.
+///
+/// # Errors
+/// A usage error with what the panic says.
+pub fn services(make: fn() -> Vec<Service>) -> anyhow::Result<Vec<Service>> {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let made = panic::catch_unwind(make);
+    panic::set_hook(hook);
+    made.map_err(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let says = text
+            .or_else(|| payload.downcast_ref::<&str>().copied())
+            .unwrap_or("the services could not be made");
+        Failure::usage(says, "correct the migrations' list, their names or their `details()`").into()
+    })
+}
+
+/// What all commands share.
+pub(crate) struct Context {
+    pub(crate) program: Program,
+    pub(crate) environment: Environment,
+    pub(crate) output: Output,
+    pub(crate) embedded: Embedded,
+}
