@@ -1,4 +1,6 @@
 //! Why a migration was not applied or reverted, and what to do next.
+//!
+//! It is long because every way to fail is here, each with its next step.
 
 use std::collections::BTreeSet;
 
