@@ -124,6 +124,14 @@ pub(crate) fn is_creation_race(error: &DbErr) -> bool {
     constraint.is_some_and(|constraint| NAMES.contains(&constraint))
 }
 
+/// Whether a type, an operator class or a function was not found. Where it is an extension's, another session may have made
+/// that a moment ago, in a schema that is in the `search_path` of the next transaction and not in this one's.
+pub(crate) fn is_undefined(error: &DbErr) -> bool {
+    const STATES: [&str; 2] = ["42704", "42883"];
+    let code = driver_error(error).and_then(|error| error.as_database_error()?.code());
+    code.is_some_and(|code| STATES.contains(&&*code))
+}
+
 /// When a transaction began, in microseconds since 1970: what tells it from another one.
 pub(crate) const BEGUN_AT: &str = "(extract(epoch FROM pg_catalog.now()) * 1000000)::int8";
 

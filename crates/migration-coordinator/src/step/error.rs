@@ -9,7 +9,7 @@ use migration_kit::{MigrationId, POLICY_HINT, driver_error, is_cut_by_policy, sq
 use migration_plan::{Direction, Hint, Offer, Step};
 use sea_orm::DbErr;
 
-use crate::bookkeeping::{Outcome, is_creation_race};
+use crate::bookkeeping::{Outcome, is_creation_race, is_undefined};
 use crate::isolation::Violation;
 use crate::session::in_plain_words as plain;
 use crate::verify::CheckResult;
@@ -226,6 +226,11 @@ impl StepError {
     /// prevent that; once the other session has committed, it sees what is there.
     pub(crate) fn is_creation_race(&self) -> bool {
         matches!(self, Self::RolledBack { source, .. } if is_creation_race(source))
+    }
+
+    /// Whether something was not found that an extension may have, which another session made meanwhile.
+    pub(crate) fn is_undefined(&self) -> bool {
+        matches!(self, Self::RolledBack { source, .. } if is_undefined(source))
     }
 
     /// How the journal calls it.

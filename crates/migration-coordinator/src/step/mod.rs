@@ -198,11 +198,13 @@ impl Worker<'_> {
 
     async fn transactionally(&self, step: &Step) -> Result<Done, StepError> {
         let mut waiting = self.waiting(step);
-        let mut n_races = 0;
+        let (mut n_races, mut was_undefined) = (0, false);
         loop {
             match self.attempt(step, &waiting).await {
                 Ok(done) => return Ok(done),
                 Err(error) if error.is_creation_race() && n_races < CREATION_RACES => n_races += 1,
+                // Once: mostly it is a mistake in the migration.
+                Err(error) if error.is_undefined() && !was_undefined => was_undefined = true,
                 Err(error) => self.before_next_attempt(step, &mut waiting, error).await?,
             }
         }

@@ -75,6 +75,20 @@ async fn services_that_need_the_same_extension_start_side_by_side() {
     }
 }
 
+/// `IF NOT EXISTS` then does nothing, and the transaction's `search_path` does not lead to what was made.
+#[tokio::test]
+async fn an_extension_that_another_session_makes_within_a_migration_is_found() {
+    let bench = Bench::new();
+    bench.execute("CREATE EXTENSION dblink SCHEMA public; CREATE SCHEMA elsewhere").await;
+    let beside = format!(
+        "SELECT dblink_exec('{}', 'CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA elsewhere')",
+        bench.url()
+    );
+    let index = "CREATE INDEX item_name ON item USING gin (name gin_trgm_ops)";
+    let create = step(CREATE).up("CREATE TABLE item (name text)").up(&*beside.leak()).up(MAKE).up(index);
+    assert_eq!(bench.up_well(vec![service("shop", vec![create])]).await.len(), 1);
+}
+
 #[tokio::test]
 async fn an_extension_that_cannot_be_made_is_refused_before_anything_is_done() {
     let bench = Bench::new();
