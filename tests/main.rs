@@ -10,6 +10,7 @@ mod support;
 mod artifacts;
 mod contract;
 mod down;
+mod drift;
 mod embedded;
 mod environment;
 mod failing;

@@ -265,6 +265,17 @@ pub(crate) enum Command {
     /// Manage the embedded PostgreSQL that is used where no DATABASE_URL is set
     #[command(subcommand, after_help = help::DB)]
     Db(DbCommand),
+    /// Compare the live schema of each service with what its applied migrations make on a server of its own
+    #[cfg(feature = "rehearsal")]
+    #[command(after_help = help::DRIFT)]
+    Drift {
+        /// Services that are compared; all if none is named
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+        /// Print the statements that bring the schemas back, as a script for `psql`; those that lose rows are comments
+        #[arg(long)]
+        repair: bool,
+    },
     /// Write `migrations.lock` and `schema.sql` of each service, from a run of all migrations on a server of its own
     #[cfg(feature = "rehearsal")]
     #[command(after_help = help::ARTIFACTS)]

@@ -112,6 +112,12 @@ Examples:
   db status                show whether it runs, where it is and how large";
 
 #[cfg(feature = "rehearsal")]
+pub(crate) const DRIFT: &str = "\
+Examples:
+  drift                    compare all services; exit with 4 if something differs
+  drift chat --repair      print what would bring it back";
+
+#[cfg(feature = "rehearsal")]
 pub(crate) const ARTIFACTS: &str = "\
 Examples:
   artifacts --directory services     write the files of all services, `services/chat/migrations.lock` and so on

@@ -213,6 +213,20 @@ impl Deployment {
         self.placed(name).map(|p| (&p.service, p.site.schema.as_str(), p.site.database))
     }
 
+    /// The tables of a service's bookkeeping, whether they exist or not; none of a service that is not in the deployment.
+    #[must_use]
+    pub fn bookkeeping_tables(&self, service: &ServiceName) -> Vec<String> {
+        self.placed(service).map(|placed| placed.site.bookkeeping_tables()).unwrap_or_default()
+    }
+
+    /// Whether an object of this name in a service's schema is the service's own: any if nobody shares the schema, else
+    /// what the service names and what begins with that.
+    #[must_use]
+    pub fn owns(&self, service: &ServiceName, object: &str) -> bool {
+        let owner = self.placed(service).and_then(|p| self.owner_of(p.site.database, &p.site.schema, object));
+        owner == Some(service)
+    }
+
     pub(crate) fn placements(&self) -> &[Placed] {
         &self.placements
     }

@@ -42,6 +42,7 @@ pub use lock::LockError;
 /// What a caller needs of the crates below, so that one dependency is enough.
 pub use migration_kit::{Service, table_lock::Policy};
 pub use migration_plan::{ContractSteps, Direction, Hint, Offer, Selection, UnknownApplied};
+pub use reading::Reading;
 pub use run::{
     DoneStep, Filled, Goal, Planned, Report, RevertLoss, RunError, RunOptions, edited_migrations, plan, run,
 };

@@ -13,8 +13,9 @@ use crate::event::{self, Blocker};
 use crate::session::{self, ConnectError};
 use crate::watch::watched;
 
-/// A connection for reading.
-pub(crate) struct Reading<'u> {
+/// A connection for reading: what it asks is asked in `READ ONLY` transactions, with every setting pinned that could change
+/// an answer.
+pub struct Reading<'u> {
     url: &'u DatabaseUrl,
     connection: PgConnection,
     pid: i32,
@@ -22,7 +23,10 @@ pub(crate) struct Reading<'u> {
 
 impl<'u> Reading<'u> {
     /// Connects; nothing is read before [`Self::begin`].
-    pub(crate) async fn open(url: &'u DatabaseUrl) -> Result<Self, ConnectError> {
+    ///
+    /// # Errors
+    /// [`ConnectError`] if there is no connection.
+    pub async fn open(url: &'u DatabaseUrl) -> Result<Self, ConnectError> {
         Ok(Self { url, connection: session::connect_to_read(url).await?, pid: 0 })
     }
 
@@ -32,7 +36,10 @@ impl<'u> Reading<'u> {
     }
 
     /// Begins a transaction; until it ends, all questions see the same.
-    pub(crate) async fn begin(&mut self) -> Result<(), sqlx::Error> {
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn begin(&mut self) -> Result<(), sqlx::Error> {
         self.begin_at(None).await
     }
 
@@ -61,8 +68,8 @@ impl<'u> Reading<'u> {
         self.ask(|connection| session::rows(connection, sql)).await
     }
 
-    /// Asks by a function of somebody else's.
-    pub(crate) async fn ask<'c, T, F: Future<Output = T> + 'c>(
+    /// Asks by a function of somebody else's, and reports meanwhile for whom it waits.
+    pub async fn ask<'c, T, F: Future<Output = T> + 'c>(
         &'c mut self,
         question: impl FnOnce(&'c mut PgConnection) -> F,
     ) -> T {
@@ -72,7 +79,7 @@ impl<'u> Reading<'u> {
     }
 
     /// Ends the connection. The answers are complete; how it ends changes nothing.
-    pub(crate) async fn close(self) {
+    pub async fn close(self) {
         drop(self.connection.close().await);
     }
 }

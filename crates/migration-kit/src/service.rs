@@ -269,6 +269,16 @@ impl Service {
         Ok(())
     }
 
+    /// The service without the migrations for which `is_kept` says no: as it was, or is elsewhere. What the others require of
+    /// them stays.
+    #[must_use]
+    pub fn retain(mut self, is_kept: impl Fn(&MigrationName) -> bool) -> Self {
+        self.migrations.retain(|listed| is_kept(&listed.name));
+        let places = self.migrations.iter().enumerate().map(|(place, listed)| (listed.name.clone(), place));
+        self.places = places.collect();
+        self
+    }
+
     /// Sets the schema in which the service lives unless its user says otherwise.
     #[must_use]
     pub fn with_default_schema(mut self, schema: &str) -> Self {

@@ -3,9 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use migration_coordinator::{DeploymentError, RunError};
-use migration_kit::MigrationId;
+use migration_coordinator::{ConnectError, DeploymentError, RunError};
+use migration_kit::{MigrationId, ServiceName};
 use postgres_sandbox::SandboxError;
+use postgres_schema::SchemaError;
 
 /// Why migrations could not be rehearsed, or their files not be compared or written.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,17 @@ pub enum RehearsalError {
     NoTrace {
         /// The migration.
         id: MigrationId,
+    },
+    /// A database could not be reached.
+    #[error("the live schema could not be read")]
+    Connect(#[from] ConnectError),
+    /// The catalogs of the live database or of the rehearsal's own could not be read.
+    #[error("the schema of `{service}` could not be read")]
+    Schema {
+        /// The service.
+        service: ServiceName,
+        /// Why.
+        source: SchemaError,
     },
     /// A file could not be read or written.
     #[error("could not {action} `{}`", path.display())]

@@ -5,6 +5,7 @@
 //! and `schema.sql`, which is for reviewers. It connects to no database but its own, prints nothing, and reads neither
 //! arguments nor the environment.
 
+mod drift;
 mod dump;
 mod entities;
 mod error;
@@ -13,10 +14,12 @@ mod generate;
 mod sandbox;
 mod trace;
 
+pub use drift::{Drift, Renamed, drift};
 pub use dump::dump_schema;
 pub use error::RehearsalError;
 pub use files::Stale;
 pub use generate::{Artifacts, artifacts};
+pub use postgres_schema::{Change, Difference, Kind, Object, Repair};
 pub use sandbox::{Rehearsal, rehearse};
 pub use trace::Traced;
 

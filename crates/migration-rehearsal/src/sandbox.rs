@@ -119,7 +119,7 @@ async fn revert(deployment: &Deployment) -> Result<(), RehearsalError> {
     carry_out(deployment, &Goal::Revert { selections }).await.map(drop)
 }
 
-async fn carry_out(deployment: &Deployment, goal: &Goal) -> Result<Report, RehearsalError> {
+pub(crate) async fn carry_out(deployment: &Deployment, goal: &Goal) -> Result<Report, RehearsalError> {
     let options = RunOptions::new(Caller::new("migration-rehearsal"))
         .with_wait(Duration::ZERO)
         .with_jobs(4)

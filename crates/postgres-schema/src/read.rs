@@ -35,15 +35,24 @@ impl Schema {
     pub async fn read(connection: &mut PgConnection, schema: &str) -> Result<Self, SchemaError> {
         let mut tx = connection.begin().await?;
         sqlx::query("SET TRANSACTION READ ONLY").execute(&mut *tx).await?;
+        let schema = Self::read_within(&mut tx, schema).await?;
+        tx.rollback().await?;
+        Ok(schema)
+    }
+
+    /// Reads a schema in a transaction that was begun before. It puts the schema into that transaction's `search_path`.
+    ///
+    /// # Errors
+    /// As [`Schema::read`].
+    pub async fn read_within(connection: &mut PgConnection, schema: &str) -> Result<Self, SchemaError> {
         // With the schema first in the path, the server writes names in it without their schema.
         let path = "SELECT set_config('search_path', quote_ident($1) || ', pg_catalog', true), \
                     has_schema_privilege(oid, 'USAGE') FROM pg_catalog.pg_namespace WHERE nspname = $1";
-        let usable = sqlx::query(path).bind(schema).fetch_optional(&mut *tx).await?;
+        let usable = sqlx::query(path).bind(schema).fetch_optional(&mut *connection).await?;
         if !usable.map_or(Ok(false), |row| row.try_get(1))? {
             return Err(SchemaError::Missing { schema: schema.to_owned() });
         }
-        let rows = sqlx::query(include_str!("catalog.sql")).bind(schema).fetch_all(&mut *tx).await?;
-        tx.rollback().await?;
+        let rows = sqlx::query(include_str!("catalog.sql")).bind(schema).fetch_all(&mut *connection).await?;
         let mut objects: BTreeMap<Object, Properties> = BTreeMap::new();
         for row in rows {
             let kind: String = row.try_get(0)?;

@@ -129,6 +129,25 @@ impl Schema {
         self
     }
 
+    /// Puts an object in, in place of one of its name.
+    #[must_use]
+    pub fn with(mut self, object: Object, properties: Properties) -> Self {
+        self.objects.insert(object, properties);
+        self
+    }
+
+    /// Gives one value of a property another one in all objects: the role that owns all of one schema the name of the one that
+    /// owns all of another.
+    #[must_use]
+    pub fn replacing(mut self, property: &str, from: &str, to: &str) -> Self {
+        for value in self.objects.values_mut().filter_map(|properties| properties.get_mut(property)) {
+            if value == from {
+                to.clone_into(value);
+            }
+        }
+        self
+    }
+
     /// Leaves out a property of all objects, such as `owner` where two schemas may have different ones.
     #[must_use]
     pub fn without(mut self, property: &str) -> Self {

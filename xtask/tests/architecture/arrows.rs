@@ -15,7 +15,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("migration-coordinator", &["migration-kit", "migration-plan"]),
     (
         "migration-rehearsal",
-        &["migration-coordinator", "migration-kit", "migration-plan", "postgres-sandbox"],
+        &["migration-coordinator", "migration-kit", "migration-plan", "postgres-sandbox", "postgres-schema"],
     ),
     ("migration-report", &["migration-coordinator", "migration-kit", "migration-plan"]),
     (

@@ -5,6 +5,8 @@ mod artifacts;
 mod completions;
 mod databases;
 mod db;
+#[cfg(feature = "rehearsal")]
+mod drift;
 mod graph;
 mod history;
 mod locks;
@@ -49,7 +51,7 @@ pub(crate) async fn run(
 
 fn only_reads(command: &Command) -> bool {
     #[cfg(feature = "rehearsal")]
-    if matches!(command, Command::Artifacts { .. }) {
+    if matches!(command, Command::Artifacts { .. } | Command::Drift { .. }) {
         return true;
     }
     matches!(
@@ -97,6 +99,8 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         Command::Task { words } => task::task(context, words, cancellation).await,
         Command::Psql { service, arguments } => psql::psql(context, &service, &arguments),
         Command::Db(command) => db::db(context, &command),
+        #[cfg(feature = "rehearsal")]
+        Command::Drift { services, repair } => drift::drift(context, &services, repair).await,
         #[cfg(feature = "rehearsal")]
         Command::Artifacts { services, directory, check } => {
             artifacts::artifacts(context, &services, &directory, check).await

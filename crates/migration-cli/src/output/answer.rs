@@ -112,6 +112,11 @@ impl Text {
         self.parts.push(Part::Table(table));
     }
 
+    #[cfg(feature = "rehearsal")]
+    pub(crate) fn raw(&mut self, text: String) {
+        self.parts.push(Part::Raw(text));
+    }
+
     pub(crate) fn note(&mut self, line: impl Into<String>) {
         self.parts.push(Part::Note(line.into()));
     }

@@ -1,0 +1,214 @@
+//! `drift`: the live schema of each service against what its applied migrations make on a server of the same major version.
+//! Reads only; the other server is its own, and vanishes with it.
+
+use migration_coordinator::Survey;
+use migration_kit::ServiceName;
+use migration_plan::status;
+use migration_rehearsal::{Change, Drift, Repair};
+use migration_report::{Class, Diagnostic, Found};
+use serde::Serialize;
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
+
+use super::{connect, names, services};
+use crate::answer::{Answer, Text};
+use crate::output::Paint;
+use crate::program::Context;
+use crate::words::OurWords;
+
+/// What `drift --json` prints.
+#[derive(Serialize)]
+struct Document {
+    services: Vec<ServiceDocument>,
+}
+
+/// How the schema of one service differs.
+#[derive(Serialize)]
+struct ServiceDocument {
+    service: String,
+    /// `null` where it was not compared.
+    schema: Option<String>,
+    migrations: usize,
+    objects: usize,
+    differences: Vec<DifferenceDocument>,
+    renamed: Vec<RenamedDocument>,
+    /// A script for `psql` that brings the live schema back.
+    repair: Option<String>,
+    /// Why it was not compared, or what the comparison does not know.
+    unknown: Option<String>,
+}
+
+#[derive(Serialize)]
+struct DifferenceDocument {
+    kind: &'static str,
+    table: Option<String>,
+    name: String,
+    change: &'static str,
+    says: String,
+}
+
+#[derive(Serialize)]
+struct RenamedDocument {
+    kind: &'static str,
+    table: Option<String>,
+    name: String,
+    now: String,
+}
+
+pub(super) async fn drift(context: &Context, services: &[String], repair: bool) -> anyhow::Result<Answer> {
+    let connected = connect(context)?;
+    let mut wanted = names(&connected, services)?;
+    if wanted.is_empty() {
+        wanted = connected.deployment.services().map(|(service, ..)| service.name().clone()).collect();
+    }
+    let survey = Survey::take(&connected.deployment).await;
+    let mut errors = Vec::new();
+    let mut found: Vec<ServiceDocument> = Vec::new();
+    let mut classes = Vec::new();
+    let mut compared: Vec<ServiceName> = Vec::new();
+    for name in &wanted {
+        let Some(facts) = survey.service(name) else { continue };
+        if let Some(error) = &facts.unread {
+            let diagnostic = Diagnostic::of(error.as_ref(), &OurWords);
+            classes.push(diagnostic.class);
+            errors.push(diagnostic);
+            found.push(ServiceDocument::unknown(name, "it could not be read".to_owned()));
+            continue;
+        }
+        let status = status(connected.deployment.catalog(), &survey.history(), name, survey.now());
+        let half = status.as_ref().is_some_and(|status| !status.begun.is_empty());
+        let strangers = facts.applied.iter().filter(|row| {
+            let service = connected.deployment.service(name).map(|(service, ..)| service);
+            service.is_none_or(|service| service.migration(&row.name).is_none())
+        });
+        let strangers: Vec<String> = strangers.map(|row| format!("`{}`", row.name)).collect();
+        let why = if facts.holder.is_some() {
+            Some((Class::Busy, "a run is under way".to_owned()))
+        } else if half {
+            Some((Class::Integrity, "a migration was begun and not finished".to_owned()))
+        } else if !strangers.is_empty() {
+            Some((Class::Integrity, format!("{} is applied and not known here", strangers.join(", "))))
+        } else {
+            None
+        };
+        match why {
+            Some((class, why)) => {
+                classes.push(class);
+                found.push(ServiceDocument::unknown(name, why));
+            }
+            None if facts.applied.is_empty() => {
+                found.push(ServiceDocument { schema: None, ..ServiceDocument::unknown(name, String::new()) });
+            }
+            None => compared.push(name.clone()),
+        }
+    }
+    if !compared.is_empty() {
+        // What happens in the rehearsal's own databases is nobody's news.
+        let all = context.program.services()?;
+        let asked = migration_rehearsal::drift(&connected.deployment, &survey, all, &compared)
+            .with_subscriber(NoSubscriber::new());
+        for drift in Box::pin(asked).await? {
+            let class = if drift.differences.is_empty() { Class::Done } else { Class::Integrity };
+            classes.push(class);
+            found.push(ServiceDocument::of(&drift));
+        }
+    }
+    found.sort_by_key(|document| wanted.iter().position(|name| name.as_str() == document.service));
+    let class = Class::worst(classes);
+    let mut text = Text::default();
+    if repair {
+        found
+            .iter()
+            .filter_map(|service| service.repair.as_ref())
+            .for_each(|script| text.raw(script.clone()));
+    } else {
+        say(&found, context.output.paint, &mut text);
+    }
+    errors.iter().cloned().for_each(|error| text.error(error));
+    Ok(Answer::of("drift", Found { class, errors, body: Document { services: found } }, text)?)
+}
+
+impl ServiceDocument {
+    fn unknown(service: &ServiceName, why: String) -> Self {
+        Self {
+            service: service.to_string(),
+            schema: None,
+            migrations: 0,
+            objects: 0,
+            differences: Vec::new(),
+            renamed: Vec::new(),
+            repair: None,
+            unknown: (!why.is_empty()).then_some(why),
+        }
+    }
+
+    fn of(drift: &Drift) -> Self {
+        let differences = drift.differences.iter().map(|difference| DifferenceDocument {
+            kind: difference.object.kind.as_str(),
+            table: difference.object.parent.clone(),
+            name: difference.object.name.clone(),
+            change: match difference.change {
+                Change::Added => "added",
+                Change::Removed => "removed",
+                Change::Changed(_) => "changed",
+            },
+            says: difference.to_string(),
+        });
+        let renamed = drift.renamed.iter().map(|renamed| RenamedDocument {
+            kind: renamed.object.kind.as_str(),
+            table: renamed.object.parent.clone(),
+            name: renamed.object.name.clone(),
+            now: renamed.now.clone(),
+        });
+        Self {
+            service: drift.service.to_string(),
+            schema: Some(drift.schema.clone()),
+            migrations: drift.n_migrations,
+            objects: drift.n_objects,
+            differences: differences.collect(),
+            renamed: renamed.collect(),
+            repair: (!drift.repair.is_empty()).then(|| Repair::script(&drift.schema, &drift.repair)),
+            unknown: None,
+        }
+    }
+}
+
+fn say(found: &[ServiceDocument], paint: Paint, text: &mut Text) {
+    for service in found {
+        let name = &service.service;
+        let verdict = match (&service.unknown, &service.schema) {
+            (Some(why), _) => paint.bad(&format!("not compared: {why}")),
+            (None, None) => paint.faint("nothing applied"),
+            (None, Some(_)) if service.differences.is_empty() => paint
+                .good(&format!("{} objects as {} migrations make them", service.objects, service.migrations)),
+            (None, Some(_)) => paint.bad(&format!(
+                "{} {} from what {} migrations make",
+                service.differences.len(),
+                if service.differences.len() == 1 { "difference" } else { "differences" },
+                service.migrations,
+            )),
+        };
+        text.line(format!("{name:<14}{verdict}"));
+        for difference in &service.differences {
+            text.line(format!("  {}", difference.says));
+        }
+        // A constraint and its index have one name.
+        let is_constraint =
+            |name: &str| service.renamed.iter().any(|r| r.kind == "constraint" && r.name == name);
+        let renamed = service.renamed.iter().filter(|r| r.kind != "index" || !is_constraint(&r.name));
+        for RenamedDocument { kind, table, name, now } in renamed {
+            let table = table.as_deref().unwrap_or_default();
+            let line = format!("{kind} {table}.{name} is called {now}, and does the same");
+            text.line(format!("  {} {line}", paint.faint("·")));
+        }
+    }
+    let compared = found.iter().filter(|service| service.schema.is_some());
+    let (n_services, n_objects) = compared.fold((0, 0), |(n, objects), s| (n + 1, objects + s.objects));
+    text.line(match n_services {
+        0 => "nothing was compared".to_owned(),
+        _ => format!("{n_objects} objects of {} compared", services(n_services)),
+    });
+    if found.iter().any(|service| service.repair.is_some()) {
+        text.note("hint: `drift --repair` prints the statements that bring the schemas back");
+    }
+}

@@ -1,0 +1,220 @@
+//! The live schema of a service against the one that its applied migrations make: both are read from servers of one major
+//! version, so that no spelling of the server's can be a difference.
+
+use std::collections::{BTreeMap, HashSet};
+
+use migration_coordinator::{DatabaseUrl, Deployment, Goal, Placement, Reading, Survey};
+use migration_kit::{MigrationName, Service, ServiceName};
+use migration_plan::{ContractSteps, UnknownApplied};
+use postgres_sandbox::{Cluster, Database, SandboxError, Search};
+use postgres_schema::{Change, Difference, Kind, Object, Properties, Repair, Schema};
+
+use crate::RehearsalError;
+use crate::sandbox::carry_out;
+
+/// How the live schema of a service differs from what its applied migrations make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drift {
+    /// The service.
+    pub service: ServiceName,
+    /// Its schema.
+    pub schema: String,
+    /// How many applied migrations make it.
+    pub n_migrations: usize,
+    /// How many objects they make.
+    pub n_objects: usize,
+    /// What has to change in what they make for it to become what is there.
+    pub differences: Vec<Difference>,
+    /// Constraints and indexes that are there under another name: no difference in what they do.
+    pub renamed: Vec<Renamed>,
+    /// The statements that bring the live schema back.
+    pub repair: Vec<Repair>,
+}
+
+/// A constraint or an index under another name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renamed {
+    /// As the migrations name it.
+    pub object: Object,
+    /// As it is called in the database.
+    pub now: String,
+}
+
+/// Compares the live schema of these services with what their applied migrations make. `services` are those of the deployment
+/// once more, since the applied migrations of all of them run aside: one may require migrations of another.
+///
+/// Grants are not compared, since the other server has none of the roles; an owner is, where it is not the one of the
+/// version table.
+///
+/// # Errors
+/// [`RehearsalError`]: there is no server of the same major version, a migration fails there, or a schema cannot be read.
+pub async fn drift(
+    deployment: &Deployment,
+    survey: &Survey,
+    services: Vec<Service>,
+    wanted: &[ServiceName],
+) -> Result<Vec<Drift>, RehearsalError> {
+    let aside = Aside::new(deployment, survey)?;
+    let mut placements = Vec::new();
+    for service in services {
+        let Some((_, schema, database)) = deployment.service(service.name()) else { continue };
+        let (Some(facts), Some(database)) = (survey.service(service.name()), aside.databases.get(&database))
+        else {
+            continue;
+        };
+        let applied: HashSet<&MigrationName> = facts.applied.iter().map(|row| &row.name).collect();
+        placements.push(Placement {
+            schema: schema.to_owned(),
+            url: url(database),
+            service: service.retain(|name| applied.contains(name)).with_lock_file(""),
+        });
+    }
+    let made = Deployment::new(placements)?;
+    let goal = Goal::Apply {
+        selections: Vec::new(),
+        contract: ContractSteps::IgnoreSoak,
+        unknown: UnknownApplied::Refuse,
+    };
+    carry_out(&made, &goal).await?;
+    let mut drifts = Vec::new();
+    for name in wanted {
+        let (Some((_, schema, database)), Some((service, _, aside))) =
+            (deployment.service(name), made.service(name))
+        else {
+            continue;
+        };
+        let live = read(&deployment.databases()[database], name, schema).await?;
+        let expected = read(&made.databases()[aside], name, schema).await?;
+        let n_migrations = service.migrations().count();
+        drifts.push(compare(deployment, name, schema, n_migrations, &live, expected));
+    }
+    Ok(drifts)
+}
+
+/// The servers beside: one per major version, and in it one database per live one.
+struct Aside {
+    databases: BTreeMap<usize, Database>,
+    /// Kept until everything is read: a server stops with its cluster.
+    _clusters: BTreeMap<u32, Cluster>,
+}
+
+impl Aside {
+    fn new(deployment: &Deployment, survey: &Survey) -> Result<Self, RehearsalError> {
+        let (mut databases, mut clusters) = (BTreeMap::new(), BTreeMap::new());
+        for (index, _) in deployment.databases().iter().enumerate() {
+            // What could not be read is not compared.
+            let Some(Ok(server)) = survey.databases.get(index) else { continue };
+            let major = server.version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
+            if !clusters.contains_key(&major) {
+                let found = Search::from_environment().only_major(major).run();
+                let binaries = found.map_err(|missing| SandboxError::Binaries(Box::new(missing)))?;
+                clusters.insert(major, Cluster::builder().binaries(binaries).start()?);
+            }
+            databases.insert(index, clusters[&major].create_database()?);
+        }
+        Ok(Self { databases, _clusters: clusters })
+    }
+}
+
+fn url(database: &Database) -> DatabaseUrl {
+    database.url().parse().expect("the sandbox makes well-formed addresses")
+}
+
+async fn read(url: &DatabaseUrl, service: &ServiceName, schema: &str) -> Result<Schema, RehearsalError> {
+    let failed = |source| RehearsalError::Schema { service: service.clone(), source };
+    let mut reading = Reading::open(url).await?;
+    reading.begin().await.map_err(|error| failed(error.into()))?;
+    let read = reading.ask(|connection| Schema::read_within(connection, schema)).await.map_err(failed)?;
+    reading.close().await;
+    Ok(read)
+}
+
+fn compare(
+    deployment: &Deployment,
+    service: &ServiceName,
+    schema: &str,
+    n_migrations: usize,
+    live: &Schema,
+    expected: Schema,
+) -> Drift {
+    let bookkeeping = deployment.bookkeeping_tables(service);
+    let owner = |schema: &Schema| {
+        let table = Object { kind: Kind::Table, parent: None, name: bookkeeping[0].clone() };
+        schema.get(&table).and_then(|properties| properties.get("owner")).cloned().unwrap_or_default()
+    };
+    let (live_owner, owner_aside) = (owner(live), owner(&expected));
+    let is_bookkeeping = |object: &Object| {
+        // The sequences of its identity columns have names that begin with the table's.
+        let of = |table: &String| {
+            object.relation() == Some(table)
+                || object.kind == Kind::Sequence
+                    && object.name.strip_prefix(table.as_str()).is_some_and(|rest| rest.starts_with('_'))
+        };
+        object.kind == Kind::Schema || bookkeeping.iter().any(of)
+    };
+    let expected = expected
+        .retain(|object| !is_bookkeeping(object))
+        .replacing("owner", &owner_aside, &live_owner)
+        .without("grants");
+    let live = live.clone().without("grants").retain(|object| {
+        let name = object.relation().unwrap_or(&object.name);
+        !is_bookkeeping(object) && (expected.get(object).is_some() || deployment.owns(service, name))
+    });
+    let (differences, renamed) = without_renamed(&expected, &live);
+    let repair = if differences.is_empty() {
+        Vec::new()
+    } else {
+        // What only has another name keeps it.
+        let alike = renamed.iter().fold(live, |live, Renamed { object, now }| {
+            let other = Object { name: now.clone(), ..object.clone() };
+            let properties = expected.get(object).cloned().unwrap_or_default();
+            live.retain(|found| *found != other).with(object.clone(), properties)
+        });
+        alike.repair(&expected)
+    };
+    Drift {
+        service: service.clone(),
+        schema: schema.to_owned(),
+        n_migrations,
+        n_objects: expected.objects().count(),
+        differences,
+        renamed,
+        repair,
+    }
+}
+
+/// The differences, and apart from them the constraints and indexes that only have another name.
+fn without_renamed(expected: &Schema, live: &Schema) -> (Vec<Difference>, Vec<Renamed>) {
+    let mut differences = expected.differences(live);
+    let mut renamed = Vec::new();
+    let is_named = |object: &Object| matches!(object.kind, Kind::Constraint | Kind::Index);
+    let removed: Vec<Object> = differences
+        .iter()
+        .filter(|difference| difference.change == Change::Removed && is_named(&difference.object))
+        .map(|difference| difference.object.clone())
+        .collect();
+    for object in removed {
+        let there = differences.iter().position(|difference| {
+            let other = &difference.object;
+            difference.change == Change::Added
+                && (other.kind, &other.parent) == (object.kind, &object.parent)
+                && nameless(expected, &object) == nameless(live, other)
+        });
+        if let Some(there) = there {
+            let now = differences.remove(there).object.name;
+            differences.retain(|difference| difference.object != object);
+            renamed.push(Renamed { object, now });
+        }
+    }
+    (differences, renamed)
+}
+
+/// What is known of an object, without its name.
+fn nameless(schema: &Schema, object: &Object) -> Properties {
+    let mut properties = schema.get(object).cloned().unwrap_or_default();
+    if let Some(definition) = properties.get_mut("definition") {
+        *definition = definition.replacen(&object.name, "", 1);
+    }
+    properties
+}

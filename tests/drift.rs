@@ -1,0 +1,102 @@
+//! `drift`: what somebody changed by hand, told apart from what applied migrations made, and how to bring it back.
+
+use insta::assert_snapshot;
+
+use crate::support::{Lab, run};
+
+/// Changes of all kinds, none of which a repair would lose rows by bringing back.
+const BY_HAND: &str = "
+    DROP INDEX chat.idx_messages_source;
+    ALTER TABLE chat.messages ALTER COLUMN content DROP NOT NULL, ALTER COLUMN source DROP DEFAULT;
+    ALTER TABLE chat.messages RENAME CONSTRAINT messages_pkey TO messages_pkey1;
+    COMMENT ON TABLE chat.messages IS 'by hand';
+    CREATE INDEX by_hand ON chat.messages (content)";
+
+#[test]
+fn what_migrations_made_is_no_drift() {
+    let lab = Lab::empty();
+    assert_snapshot!(lab.migrate(&["drift", "chat"]).shown(), @"
+    exit 0
+    --- stdout
+    chat          nothing applied
+    nothing was compared
+    --- stderr
+    ");
+    // Contract steps are held back here, and rows are carried over: the applied set has gaps.
+    for lab in [Lab::migrated(), Lab::inherited()] {
+        let found = lab.migrate(&["drift", "--json"]).exits(0).json();
+        let services = found["services"].as_array().unwrap();
+        assert_eq!(services.len(), 5);
+        for service in services {
+            assert_eq!(service["differences"].as_array().unwrap().len(), 0, "{service}");
+            assert!(service["objects"].as_u64().unwrap() > 10, "{service}");
+        }
+    }
+}
+
+#[test]
+fn what_was_changed_by_hand_is_named_and_brought_back() {
+    let lab = Lab::migrated();
+    lab.query(BY_HAND);
+    let before = lab.query("SELECT pg_snapshot_xmax(pg_current_snapshot())");
+    assert_snapshot!(lab.migrate(&["drift", "chat"]).shown(), @"
+    exit 4
+    --- stdout
+    chat          5 differences from what 4 migrations make
+      ~ table messages: comment nothing → by hand
+      ~ column messages.content: not null yes → nothing
+      ~ column messages.source: default 'telegram'::character varying → nothing
+      + index messages.by_hand
+      - index messages.idx_messages_source
+      · constraint messages.messages_pkey is called messages_pkey1, and does the same
+    19 objects of 1 service compared
+    --- stderr
+    hint: `drift --repair` prints the statements that bring the schemas back
+    ");
+    let found = lab.migrate(&["drift", "chat", "--json"]).exits(4).json();
+    assert_eq!(found["services"][0]["differences"][0]["kind"], "table");
+    assert_eq!(found["services"][0]["renamed"][0]["now"], "messages_pkey1");
+    let repair = lab.migrate(&["drift", "chat", "--repair"]).exits(4).stdout;
+    assert_eq!(lab.query("SELECT pg_snapshot_xmax(pg_current_snapshot())"), before, "it wrote");
+    lab.query(&repair);
+    lab.migrate(&["drift", "chat"]).exits(0);
+    // What would lose rows is said, and left to whoever knows.
+    lab.query("ALTER TABLE chat.messages ADD COLUMN by_hand text");
+    let repair = lab.migrate(&["drift", "chat", "--repair"]).exits(4).stdout;
+    assert!(
+        repair.contains("\n-- Loses rows or values: ALTER TABLE \"messages\" DROP COLUMN \"by_hand\";"),
+        "{repair}"
+    );
+    lab.query(&repair);
+    lab.migrate(&["drift", "chat"]).exits(4);
+}
+
+#[test]
+fn what_is_not_known_is_not_compared() {
+    let lab = Lab::migrated();
+    lab.query("INSERT INTO rag.seaql_migrations_rag VALUES ('m20990101_000001_from_the_future', 1)");
+    let role = lab.role("");
+    lab.query(&format!(
+        "GRANT USAGE ON SCHEMA chat TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA chat TO {role}"
+    ));
+    let ran = lab.migrate(&["drift", "rag"]).exits(4);
+    let says =
+        "rag           not compared: `m20990101_000001_from_the_future` is applied and not known here\n";
+    assert!(ran.stdout.starts_with(says), "{}", ran.stdout);
+    // A role that may read only one service compares that one, and says that it could not look at the others.
+    let all = run(lab.command(&["drift", "--json"]).env("DATABASE_URL", lab.url_of(&role))).exits(8).json();
+    assert_eq!(all["services"][0]["schema"], "chat");
+    assert_eq!(all["services"][1]["unknown"], "it could not be read");
+}
+
+#[test]
+fn the_objects_of_others_in_a_shared_schema_are_no_drift() {
+    let lab = Lab::empty();
+    lab.query("CREATE TABLE public.theirs (id int); CREATE INDEX theirs_idx ON public.theirs (id)");
+    let migrate = |arguments: &[&str]| run(lab.command(arguments).env("CHAT_DATABASE_SCHEMA", "public"));
+    migrate(&["up", "chat"]).exits(0);
+    migrate(&["drift", "chat"]).exits(0);
+    lab.query("CREATE INDEX messages_by_hand ON public.messages (content)");
+    let ran = migrate(&["drift", "chat"]).exits(4);
+    assert!(ran.stdout.contains("  + index messages.messages_by_hand\n"), "{}", ran.stdout);
+}
