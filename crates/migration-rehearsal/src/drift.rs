@@ -28,6 +28,9 @@ pub struct Drift {
     pub differences: Vec<Difference>,
     /// Constraints and indexes that are there under another name: no difference in what they do.
     pub renamed: Vec<Renamed>,
+    /// Checks in whose place a trigger of their name stands: the migration found rows that break them, and lets other updates
+    /// of those rows pass.
+    pub for_new_rows: Vec<Object>,
     /// The statements that bring the live schema back.
     pub repair: Vec<Repair>,
 }
@@ -161,15 +164,21 @@ fn compare(
         let name = object.relation().unwrap_or(&object.name);
         !is_bookkeeping(object) && (expected.get(object).is_some() || deployment.owns(service, name))
     });
-    let (differences, renamed) = without_renamed(&expected, &live);
+    let (differences, for_new_rows) = without_triggers(expected.differences(&live));
+    let (differences, renamed) = without_renamed(differences, &expected, &live);
     let repair = if differences.is_empty() {
         Vec::new()
     } else {
-        // What only has another name keeps it.
+        // What only has another name keeps it, and a trigger its place.
+        let expected_one = |object: &Object| expected.get(object).cloned().unwrap_or_default();
+        let live = for_new_rows.iter().fold(live, |live, check| {
+            let [trigger, function] = in_place_of(check);
+            live.retain(|found| *found != trigger && *found != function)
+                .with(check.clone(), expected_one(check))
+        });
         let alike = renamed.iter().fold(live, |live, Renamed { object, now }| {
             let other = Object { name: now.clone(), ..object.clone() };
-            let properties = expected.get(object).cloned().unwrap_or_default();
-            live.retain(|found| *found != other).with(object.clone(), properties)
+            live.retain(|found| *found != other).with(object.clone(), expected_one(object))
         });
         alike.repair(&expected)
     };
@@ -180,13 +189,17 @@ fn compare(
         n_objects: expected.objects().count(),
         differences,
         renamed,
+        for_new_rows,
         repair,
     }
 }
 
 /// The differences, and apart from them the constraints and indexes that only have another name.
-fn without_renamed(expected: &Schema, live: &Schema) -> (Vec<Difference>, Vec<Renamed>) {
-    let mut differences = expected.differences(live);
+fn without_renamed(
+    mut differences: Vec<Difference>,
+    expected: &Schema,
+    live: &Schema,
+) -> (Vec<Difference>, Vec<Renamed>) {
     let mut renamed = Vec::new();
     let is_named = |object: &Object| matches!(object.kind, Kind::Constraint | Kind::Index);
     let removed: Vec<Object> = differences
@@ -208,6 +221,30 @@ fn without_renamed(expected: &Schema, live: &Schema) -> (Vec<Difference>, Vec<Re
         }
     }
     (differences, renamed)
+}
+
+/// The differences, and apart from them the checks in whose place a trigger stands.
+fn without_triggers(mut differences: Vec<Difference>) -> (Vec<Difference>, Vec<Object>) {
+    let is_there = |differences: &[Difference], object: &Object| {
+        differences.iter().any(|d| d.object == *object && d.change == Change::Added)
+    };
+    let checks: Vec<Object> = differences
+        .iter()
+        .filter(|d| d.change == Change::Removed && d.object.kind == Kind::Constraint)
+        .filter(|d| in_place_of(&d.object).iter().all(|object| is_there(&differences, object)))
+        .map(|d| d.object.clone())
+        .collect();
+    for check in &checks {
+        let stand_ins = in_place_of(check);
+        differences.retain(|d| d.object != *check && !stand_ins.contains(&d.object));
+    }
+    (differences, checks)
+}
+
+/// The trigger and the function that the kit makes in place of a check that rows break.
+fn in_place_of(check: &Object) -> [Object; 2] {
+    let function = Object { kind: Kind::Function, parent: None, name: format!("{}()", check.name) };
+    [Object { kind: Kind::Trigger, ..check.clone() }, function]
 }
 
 /// What is known of an object, without its name.

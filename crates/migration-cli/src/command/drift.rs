@@ -32,6 +32,8 @@ struct ServiceDocument {
     objects: usize,
     differences: Vec<DifferenceDocument>,
     renamed: Vec<RenamedDocument>,
+    /// Checks that a trigger keeps for new rows, since others break them.
+    for_new_rows: Vec<String>,
     /// A script for `psql` that brings the live schema back.
     repair: Option<String>,
     /// Why it was not compared, or what the comparison does not know.
@@ -137,6 +139,7 @@ impl ServiceDocument {
             objects: 0,
             differences: Vec::new(),
             renamed: Vec::new(),
+            for_new_rows: Vec::new(),
             repair: None,
             unknown: (!why.is_empty()).then_some(why),
         }
@@ -167,6 +170,7 @@ impl ServiceDocument {
             objects: drift.n_objects,
             differences: differences.collect(),
             renamed: renamed.collect(),
+            for_new_rows: drift.for_new_rows.iter().map(ToString::to_string).collect(),
             repair: (!drift.repair.is_empty()).then(|| Repair::script(&drift.schema, &drift.repair)),
             unknown: None,
         }
@@ -191,6 +195,10 @@ fn say(found: &[ServiceDocument], paint: Paint, text: &mut Text) {
         text.line(format!("{name:<14}{verdict}"));
         for difference in &service.differences {
             text.line(format!("  {}", difference.says));
+        }
+        for check in &service.for_new_rows {
+            let line = format!("{check} is kept by a trigger: there are rows that break it");
+            text.line(format!("  {} {line}", paint.faint("·")));
         }
         // A constraint and its index have one name.
         let is_constraint =
