@@ -1,4 +1,5 @@
-//! Where addresses come from: the process, `.env`, and a service's own variables.
+//! Where addresses come from: the process, `.env`, and a service's own variables. It is long because each way to be wrong
+//! about an address has its test.
 
 use std::ffi::OsStr;
 use std::io;

@@ -11,9 +11,8 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 use super::{connect, names, services};
-use crate::answer::{Answer, Text};
-use crate::output::Paint;
-use crate::program::Context;
+use crate::context::Context;
+use crate::output::{Answer, Paint, Text};
 use crate::words::OurWords;
 
 /// What `drift --json` prints.

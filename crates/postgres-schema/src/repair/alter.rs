@@ -127,9 +127,8 @@ impl Draft<'_> {
             // It has the owner of its table.
             Kind::Sequence if self.to.get(object).is_some_and(|p| p.contains_key("owned by")) => return true,
             Kind::Sequence => format!("SEQUENCE {}", ident(&object.name)),
-            Kind::Table => format!("TABLE {}", ident(&object.name)),
             // `ALTER TABLE` takes every kind of view.
-            Kind::View => format!("TABLE {}", ident(&object.name)),
+            Kind::Table | Kind::View => format!("TABLE {}", ident(&object.name)),
             Kind::Function => format!("ROUTINE {}", create::signature(&object.name)),
             _ => return false,
         };

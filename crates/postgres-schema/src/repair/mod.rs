@@ -77,7 +77,7 @@ impl Schema {
     pub fn repair(&self, other: &Self) -> Vec<Repair> {
         let mut draft = Draft { from: self, to: other, repairs: Vec::new() };
         for difference in self.differences(other) {
-            draft.close(difference);
+            draft.close(&difference);
         }
         // Stable: within a phase the order of the objects stays.
         draft.repairs.sort_by_key(|(phase, _)| *phase);
@@ -107,17 +107,17 @@ impl Repair {
 }
 
 impl Draft<'_> {
-    fn close(&mut self, difference: Difference) {
-        if self.follows_from_another(&difference) {
+    fn close(&mut self, difference: &Difference) {
+        if self.follows_from_another(difference) {
             return;
         }
         let object = &difference.object;
         match &difference.change {
             Change::Added => {
                 let properties = self.to.get(object).expect("the difference says that it is there");
-                self.create(object, properties, &difference);
+                self.create(object, properties, difference);
             }
-            Change::Removed => self.drop(object, &difference),
+            Change::Removed => self.drop(object, difference),
             Change::Changed(changes) => {
                 for change in changes {
                     self.alter(object, change);
