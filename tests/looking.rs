@@ -23,6 +23,7 @@ fn history_tells_what_became_of_each_migration() {
     bookreader  m20250824_162000_optimize_queries           expand    applied    [timestamp]  ghi789jkl012
     bookreader  m20251019_234800_add_reading_location_cfi   expand    applied    [timestamp]  8ca7de033db9
     bookreader  m20251020_232800_add_scroll_offset_percent  expand    applied    [timestamp]  e94cab18247f
+    bookreader  m20261120_000001_add_id_defaults            expand    applied    [timestamp]
     ");
 }
 
@@ -69,6 +70,7 @@ fn plan_tells_what_up_would_do() {
     6  bookreader  m20250824_162000_optimize_queries           apply  expand    resumable steps
     7  bookreader  m20251019_234800_add_reading_location_cfi   apply  expand    resumable steps
     8  bookreader  m20251020_232800_add_scroll_offset_percent  apply  expand    resumable steps
+    9  bookreader  m20261120_000001_add_id_defaults            apply  expand    resumable steps
     applying `bookreader:m20250824_154502_drop_reader_settings` loses for good: keys of `users.reader_settings` other than `theme`, `language`, `notifications` and `notifications_enabled`, and how the JSON was spelled
     ");
 }
@@ -174,12 +176,11 @@ fn space_is_shown_and_given_back() {
     note  rewriting `messages` under an ACCESS EXCLUSIVE lock: nobody reads or writes it until it is done
     ");
     assert_snapshot!(lab.migrate(&["space", "chat", "--reclaim", "nothing"]).shown(), @"
-    exit 1
+    exit 2
     --- stdout
     --- stderr
-    note  rewriting `nothing` under an ACCESS EXCLUSIVE lock: nobody reads or writes it until it is done
-    error: `chat`: the database could not do it
-      because there is no table `chat.nothing`
+    error: `chat` has no table `nothing`
+    hint `space chat` lists its tables
     ");
 }
 

@@ -7,6 +7,7 @@
 
 mod support;
 
+mod adopted;
 mod artifacts;
 mod contract;
 mod down;

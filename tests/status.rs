@@ -41,7 +41,7 @@ fn people_see_a_table() {
     SERVICE     STATE    APPLIED  PENDING  HELD BACK  CURRENT                                        VERSION TABLE
     chat        behind         3        1          0  m20261120_000001_index_message_history         chat.seaql_migrations_chat
     rag         current        2        0          0  m20261120_000001_drop_redundant_user_id_index  rag.seaql_migrations_rag
-    bookreader  current        7        0          1  m20251020_232800_add_scroll_offset_percent     bookreader.seaql_migrations_bookreader
+    bookreader  current        8        0          1  m20261120_000001_add_id_defaults               bookreader.seaql_migrations_bookreader
     rag: tables of the AI manager that are not there: `public.embeddings`, `public.message_embeddings`
     rag: tables of the forum that are not there: `public.users`, `public.topics`, `public.messages`
     bookreader: `m20250824_154502_drop_reader_settings` is held back: it waits until [timestamp], then `up --contract` applies it

@@ -52,7 +52,7 @@ pub use step::{FailedStatement, Remains, StepError};
 pub use surroundings::{EventTrigger, OverriddenSetting, SecuredTable, Surroundings, surroundings};
 pub use survey::{Access, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError, Twin};
 pub use upkeep::{UpkeepError, reclaim, reject_counts, rejected, table_sizes, under_lock};
-pub use verify::{CheckResult, Scope, ServiceVerification, verify, verify_surveyed};
+pub use verify::{CheckResult, Difference, Scope, ServiceVerification, verify, verify_surveyed};
 
 /// The examples of the README, compiled as tests.
 #[cfg(doctest)]

@@ -62,6 +62,21 @@ pub struct ServiceVerification {
     pub results: Result<Vec<CheckResult>, Arc<SurveyError>>,
 }
 
+/// What is not as a check of the catalogs says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// `table`, `table.column`, `table.constraint`, or the name of an index or a type.
+    pub object: String,
+    /// What is wrong with it: `is missing, should be …`.
+    pub difference: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` {}", self.object, self.difference)
+    }
+}
+
 /// The query that answers a check with one row of two columns: whether it holds, and what was found. A check may end
 /// in a comment, hence the line break after it.
 pub(crate) fn question(check: &Check) -> String {
@@ -151,6 +166,47 @@ pub async fn verify_surveyed(
     verifications
 }
 
+/// What is not as the checks of the catalogs among these say, in the service's schema. One question for all.
+pub(crate) async fn differences<'c>(
+    reading: &mut Reading<'_>,
+    placed: &Placed,
+    checks: impl Iterator<Item = &'c Check>,
+) -> Result<Vec<Difference>, sqlx::Error> {
+    let asked: Vec<String> = checks.filter_map(Check::differences).collect();
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let asked = asked.join(") UNION (");
+    let sql = format!(
+        "/* migrate */ SELECT object, difference FROM (({asked})) AS found ORDER BY object, difference"
+    );
+    begin(reading, placed).await?;
+    let rows = reading.rows(&sql).await?;
+    reading.end().await;
+    rows.iter().map(|row| Ok(Difference { object: row.try_get(0)?, difference: row.try_get(1)? })).collect()
+}
+
+/// Begins a transaction in which checks find the service's relations.
+async fn begin(reading: &mut Reading<'_>, placed: &Placed) -> Result<(), sqlx::Error> {
+    reading.begin().await?;
+    let path = format!(
+        "/* migrate */ SELECT pg_catalog.set_config('search_path', {}, true)",
+        placed.site.search_path()
+    );
+    reading.rows(&path).await.map(drop)
+}
+
+/// The checks of these migrations that still apply when all of `applied` are.
+pub(crate) fn checks_of<'p>(
+    placed: &'p Placed,
+    migrations: &'p HashSet<&MigrationName>,
+    applied: &'p HashSet<&MigrationName>,
+) -> impl Iterator<Item = (&'p MigrationName, &'p Check)> {
+    let listed = placed.service.migrations().filter(|listed| migrations.contains(listed.name()));
+    let checks = listed.flat_map(|listed| listed.details().checks.iter().map(|check| (listed.name(), check)));
+    checks.filter(|(_, check)| check.until.as_ref().is_none_or(|until| !applied.contains(until)))
+}
+
 async fn verify_service<'d>(
     deployment: &'d Deployment,
     readings: &mut BTreeMap<usize, Reading<'d>>,
@@ -165,13 +221,9 @@ async fn verify_service<'d>(
         }
     };
     let mut results = Vec::new();
-    for migration in placed.service.migrations().filter(|listed| applied.contains(listed.name())) {
-        let checks = migration.details().checks.iter();
-        for check in checks.filter(|check| scope == Scope::Everything || check.is_of_schema()) {
-            if check.until.as_ref().is_none_or(|until| !applied.contains(until)) {
-                results.push(ask_alone(reading, placed, migration.name(), check).await);
-            }
-        }
+    let checks = checks_of(placed, applied, applied);
+    for (migration, check) in checks.filter(|(_, check)| scope == Scope::Everything || check.is_of_schema()) {
+        results.push(ask_alone(reading, placed, migration, check).await);
     }
     Ok(results)
 }
@@ -184,12 +236,7 @@ async fn ask_alone(
     check: &Check,
 ) -> CheckResult {
     let answer = async {
-        reading.begin().await?;
-        let path = format!(
-            "{BOOKKEEPING}SELECT pg_catalog.set_config('search_path', {}, true)",
-            placed.site.search_path()
-        );
-        reading.rows(&path).await?;
+        begin(reading, placed).await?;
         let rows = reading.rows(&question(check)).await?;
         let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         Ok::<_, sqlx::Error>((row.try_get(0)?, row.try_get(1)?))

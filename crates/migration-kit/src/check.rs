@@ -3,13 +3,13 @@
 //! A check is one query without parameters. It runs in a `READ ONLY` transaction, or in the migration's own, with the
 //! service's schema as the first entry of `search_path`; schemas of extensions follow. Making a check decides nothing; the coordinator runs it.
 
+mod column;
+
 use std::borrow::Cow;
 
 use migration_plan::MigrationName;
 
-/// The type of a column of `pg_attribute` as checks write it.
-const COLUMN_TYPE: &str =
-    "format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' not null' ELSE '' END";
+use column::{Wanted, differing};
 
 /// What a check's query means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +31,9 @@ pub struct Check {
     pub kind: CheckKind,
     /// The query, one statement.
     pub sql: String,
-    /// Whether every relation in the query is one of the service, written by [`own`].
-    is_of_catalog: bool,
+    /// Of a check that asks the catalogs about relations of the service, written by [`own`]: the query that lists what is
+    /// not as it says, each row an object and what is wrong with it.
+    differences: Option<String>,
     /// Migration from which on the check no longer applies, because it removes what the check reads.
     pub until: Option<MigrationName>,
 }
@@ -56,63 +57,43 @@ impl Check {
         Self::new(CheckKind::Report, says, sql)
     }
 
-    /// The table exists in the service's schema and has at least these columns, each `name type` with ` not null` where it
-    /// is: `["id integer not null", "content text"]`, types as `format_type` writes them. It lists each that is missing or
-    /// another; a column that a later migration adds is no difference.
+    /// The table exists in the service's schema and has at least these columns, each `name type`, with ` not null` and
+    /// ` default value` where it has them: `["id integer not null default serial", "content text"]`, types as `format_type`
+    /// writes them. It lists each that is missing or another; a column that a later migration adds is no difference.
+    ///
+    /// What is compared is what they mean. A text column may hold more than was asked for. A default is the value that it
+    /// gives: `now()` stands for every way to say the time, `gen_random_uuid()` for every function that makes a UUID,
+    /// `serial` for a sequence or an identity, and a constant for itself, whatever casts surround it.
     #[must_use]
     pub fn table(table: &str, columns: &[&str]) -> Self {
-        let relation = format!("to_regclass({})", own(table));
-        let mut sql = format!("SELECT 'the table does not exist' AS difference WHERE {relation} IS NULL");
-        for column in columns {
-            let (name, type_) = column.split_once(' ').unwrap_or((column, ""));
-            let (name, type_) = (literal(name), literal(type_));
-            sql.push_str(&format!(
-                " UNION ALL SELECT format('column %s: expected %s, found %s', {name}, {type_}, coalesce(found.type, \
-                 'none')) FROM (SELECT) AS one LEFT JOIN (SELECT {COLUMN_TYPE} AS type FROM pg_attribute \
-                 WHERE attrelid = {relation} AND attname = {name} AND NOT attisdropped) AS found ON true \
-                 WHERE {relation} IS NOT NULL AND found.type IS DISTINCT FROM {type_}"
-            ));
-        }
-        Self::none(format!("table `{table}` has the columns it should have"), sql).of_catalog()
+        let wanted: Vec<Wanted<'_>> = columns.iter().map(|column| Wanted::parse(column)).collect();
+        let differences = differing(table, &format!("to_regclass({})", own(table)), &wanted);
+        let sql = format!(
+            "SELECT format('`%s` %s', object, difference) AS difference FROM ({differences}) AS found"
+        );
+        Self::none(format!("table `{table}` has the columns it should have"), sql).of_catalog(differences)
     }
 
-    /// The column exists with this type, as `format_type` writes it, ` not null` appended where it is.
+    /// The column exists with this type, as `format_type` writes it, ` not null` appended where it is. Compared as
+    /// [`Check::table`] does.
     #[must_use]
     pub fn column(table: &str, column: &str, type_: &str) -> Self {
-        let sql = format!(
-            "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass({}) AND attname = {} AND NOT attisdropped \
-             AND {COLUMN_TYPE} = {})",
-            own(table),
-            literal(column),
-            literal(type_),
-        );
-        Self::holds(format!("column `{table}.{column}` is `{type_}`"), sql).of_catalog()
+        let spelled = format!("{column} {type_}");
+        Self::of_column(table, &Wanted::parse(&spelled), format!("column `{table}.{column}` is `{type_}`"))
     }
 
-    /// The column's default is this constant, however it is written: PostgreSQL keeps `0.0`, `'0'::double precision` and
-    /// `(0)::double precision` apart, which give the same value. Numbers are compared as numbers, all else as text.
+    /// The column's default gives this value, however it is written: PostgreSQL keeps `0.0`, `'0'::double precision` and
+    /// `(0)::double precision` apart. Compared as [`Check::table`] does.
     #[must_use]
-    pub fn default_of(table: &str, column: &str, constant: &str) -> Self {
-        // What is left of a constant without its casts, parentheses and quotes.
-        const BARE: &str = r#"btrim(regexp_replace(pg_get_expr(adbin, adrelid), '::"?[a-z_ ]+"?(\([0-9,]+\))?', '', 'g'), '()''')"#;
-        let says = format!("column `{table}.{column}` defaults to `{constant}`");
-        let is_it = if constant.parse::<f64>().is_ok_and(f64::is_finite) {
-            let number = "'^[+-]?[0-9]+([.][0-9]*)?$'";
-            format!(
-                "CASE WHEN bare ~ {number} THEN bare::numeric = {}::numeric ELSE false END",
-                literal(constant)
-            )
-        } else {
-            format!("bare = {}", literal(constant))
-        };
-        let sql = format!(
-            "SELECT EXISTS (SELECT FROM pg_attribute JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum \
-             CROSS JOIN LATERAL (SELECT {BARE} AS bare) AS found \
-             WHERE attrelid = to_regclass({}) AND attname = {} AND NOT attisdropped AND {is_it})",
-            own(table),
-            literal(column),
-        );
-        Self::holds(says, sql).of_catalog()
+    pub fn default_of(table: &str, column: &str, value: &str) -> Self {
+        let says = format!("column `{table}.{column}` defaults to `{value}`");
+        Self::of_column(table, &Wanted::default_of(column, value), says)
+    }
+
+    fn of_column(table: &str, wanted: &Wanted<'_>, says: String) -> Self {
+        let relation = format!("to_regclass({})", own(table));
+        let differences = differing(table, &relation, std::slice::from_ref(wanted));
+        Self::holds(says, format!("SELECT NOT EXISTS ({differences})")).of_catalog(differences)
     }
 
     /// The column does not exist.
@@ -123,7 +104,28 @@ impl Check {
             own(table),
             literal(column),
         );
-        Self::holds(format!("column `{table}.{column}` is gone"), sql).of_catalog()
+        Self::of_object(
+            format!("column `{table}.{column}` is gone"),
+            sql,
+            &format!("{table}.{column}"),
+            "is still there",
+        )
+    }
+
+    /// The enum type has at least these values.
+    #[must_use]
+    pub fn enum_type(name: &str, values: &[&str]) -> Self {
+        let sql = format!(
+            "SELECT array_agg(enumlabel::text) @> ARRAY[{}] FROM pg_enum WHERE enumtypid = to_regtype({})",
+            values.iter().map(|value| literal(value)).collect::<Vec<_>>().join(", "),
+            literal(&quote_identifier(name)),
+        );
+        Self::of_object(
+            format!("type `{name}` has its values"),
+            sql,
+            name,
+            "lacks values that it should have",
+        )
     }
 
     /// The index exists and is valid.
@@ -133,14 +135,14 @@ impl Check {
             "SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass({}) AND indisvalid AND indisready)",
             own(index),
         );
-        Self::holds(format!("index `{index}` is valid"), sql).of_catalog()
+        Self::of_object(format!("index `{index}` is valid"), sql, index, "is missing or not valid")
     }
 
     /// The index does not exist.
     #[must_use]
     pub fn no_index(index: &str) -> Self {
         let sql = format!("SELECT to_regclass({}) IS NULL", own(index));
-        Self::holds(format!("index `{index}` is gone"), sql).of_catalog()
+        Self::of_object(format!("index `{index}` is gone"), sql, index, "is still there")
     }
 
     /// The constraint exists on the table and is validated.
@@ -151,7 +153,8 @@ impl Check {
             own(table),
             literal(constraint),
         );
-        Self::holds(format!("constraint `{constraint}` on `{table}` is validated"), sql).of_catalog()
+        let says = format!("constraint `{constraint}` on `{table}` is validated");
+        Self::of_object(says, sql, &format!("{table}.{constraint}"), "is missing or not validated")
     }
 
     /// The trigger exists on the table and fires for every application (not only in a replica's sessions).
@@ -162,7 +165,8 @@ impl Check {
             own(table),
             literal(trigger),
         );
-        Self::holds(format!("trigger `{trigger}` on `{table}` is enabled"), sql).of_catalog()
+        let says = format!("trigger `{trigger}` on `{table}` is enabled");
+        Self::of_object(says, sql, &format!("{table}.{trigger}"), "is missing or not enabled")
     }
 
     /// Ends the check with a later migration of the service, which removes what the check reads;
@@ -179,27 +183,49 @@ impl Check {
     /// Whether it asks the catalogs alone: what there is, not what rows say. Such a check is answered at once.
     #[must_use]
     pub fn is_of_schema(&self) -> bool {
-        self.is_of_catalog
+        self.differences.is_some()
     }
 
     /// The query to be asked. Relations of the checks above are looked up in the service's schema, the first of `search_path`,
     /// alone: schemas of extensions that follow there may hold others of the same name.
     #[must_use]
     pub fn question(&self) -> Cow<'_, str> {
-        if self.is_of_catalog {
-            Cow::Owned(self.sql.replace("to_regclass('", "to_regclass(quote_ident(current_schema()) || '."))
-        } else {
-            Cow::Borrowed(&self.sql)
+        match self.differences {
+            Some(_) => Cow::Owned(in_own_schema(&self.sql)),
+            None => Cow::Borrowed(&self.sql),
         }
     }
 
-    fn of_catalog(self) -> Self {
-        Self { is_of_catalog: true, ..self }
+    /// Of a check that asks the catalogs alone: the query that lists what is not as it says, one row for each object. The
+    /// columns are `object` (`table`, `table.column`, `table.constraint`, or the name of an index or a type) and
+    /// `difference`.
+    #[must_use]
+    pub fn differences(&self) -> Option<String> {
+        self.differences.as_deref().map(in_own_schema)
+    }
+
+    /// A check of one object whose query answers with one boolean.
+    fn of_object(says: String, sql: String, object: &str, difference: &str) -> Self {
+        let differences = format!(
+            "SELECT {} AS object, {} AS difference WHERE coalesce(({sql}), false) IS FALSE",
+            literal(object),
+            literal(difference)
+        );
+        Self::holds(says, sql).of_catalog(differences)
+    }
+
+    fn of_catalog(self, differences: String) -> Self {
+        Self { differences: Some(differences), ..self }
     }
 
     fn new(kind: CheckKind, says: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { says: says.into(), kind, sql: sql.into(), is_of_catalog: false, until: None }
+        Self { says: says.into(), kind, sql: sql.into(), differences: None, until: None }
     }
+}
+
+/// The query with the relations of the service looked up in the first schema of `search_path` alone.
+fn in_own_schema(sql: &str) -> String {
+    sql.replace("to_regclass('", "to_regclass(quote_ident(current_schema()) || '.")
 }
 
 /// A relation of the service, as its checks write it.

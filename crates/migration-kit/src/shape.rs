@@ -4,7 +4,8 @@
 //! [`existing_table`] instead: the wanted table is made in `pg_temp`, inside a savepoint that is rolled back, so that
 //! both shapes are read from the server and its spelling of types, defaults and constraints cancels out.
 //!
-//! Compared are the kind of the table, its columns, constraints, indexes and triggers, each by name. Deliberately left out:
+//! Compared are the kind of the table, its columns, constraints, indexes and triggers, each by name. A text may be longer than
+//! wanted, and there may be more indexes that refuse no row. Deliberately left out:
 //! the order of columns, comments, privileges, rows, and which function a trigger calls (its name says little of what it
 //! does, and whoever adopts the table gives the trigger a function of its own).
 
@@ -22,7 +23,7 @@ use crate::{literal, quote_identifier};
 pub enum Existing {
     /// Nothing: the table is to be created.
     Nothing,
-    /// A table of exactly the wanted shape: it can be adopted.
+    /// A table of the wanted shape, or one that differs in nothing that matters: it can be adopted.
     Same,
 }
 
@@ -114,9 +115,42 @@ impl Shape {
                 wanted: self.0.get(object).cloned(),
                 found: found.0.get(object).cloned(),
             })
-            .filter(|difference| difference.wanted != difference.found)
+            .filter(|difference| !difference.is_harmless())
             .collect()
     }
+}
+
+impl Difference {
+    /// Whether whoever uses the table as it is wanted does not notice: the same in other words, texts that may be longer, or
+    /// an index more that refuses no row.
+    fn is_harmless(&self) -> bool {
+        match (&self.wanted, &self.found) {
+            (Some(wanted), Some(found)) if self.object.starts_with("column ") => holds_as_much(wanted, found),
+            (None, Some(found)) => self.object.starts_with("index ") && found.starts_with("plain "),
+            (wanted, found) => wanted == found,
+        }
+    }
+}
+
+/// Whether a column of the second definition takes every value of the first, and gives the same where none is named.
+fn holds_as_much(wanted: &str, found: &str) -> bool {
+    let ([wanted, of_wanted], [found, of_found]) = (type_and_rest(wanted), type_and_rest(found));
+    let limit = |type_: &str| match type_.strip_prefix("character varying") {
+        Some("") => Some(u32::MAX),
+        Some(limit) => limit.trim_matches(['(', ')']).parse().ok(),
+        None => (type_ == "text").then_some(u32::MAX),
+    };
+    let is_as_wide =
+        matches!((limit(&wanted), limit(&found)), (Some(wanted), Some(found)) if found >= wanted);
+    (wanted == found || is_as_wide)
+        && of_wanted.replace("CURRENT_TIMESTAMP", "now()") == of_found.replace("CURRENT_TIMESTAMP", "now()")
+}
+
+/// The type of a column's definition, and what else it says.
+fn type_and_rest(definition: &str) -> [String; 2] {
+    let ends = [" collate ", " not null", " generated ", " default "];
+    let end = ends.iter().filter_map(|word| definition.find(word)).min().unwrap_or(definition.len());
+    [definition[..end].to_owned(), definition[end..].to_owned()]
 }
 
 impl fmt::Display for Difference {

@@ -97,6 +97,7 @@ fn of_run(error: &RunError) -> Class {
         RunError::DataLoss { .. }
         | RunError::RevertLoss { .. }
         | RunError::Twins { .. }
+        | RunError::Base { .. }
         | RunError::Atomic { .. }
         | RunError::Moved => Class::Refused,
         RunError::Interrupted => Class::Interrupted,

@@ -249,6 +249,20 @@ pub(crate) fn counters() -> Check {
     )
 }
 
+/// The keys of evaluations that have no column, each with the number of rows that have it, for the reader. It can also be asked
+/// when the column is gone: `absent` then stands in for it.
+pub(crate) fn lost_keys(says: &str) -> Check {
+    Check::report(
+        says,
+        "SELECT coalesce(string_agg(format('%s (%s)', key, n_rows), ', ' ORDER BY n_rows DESC, key), 'none') \
+         FROM (SELECT key, count(*) AS n_rows FROM (SELECT NULL::jsonb AS ai_evaluation) AS absent CROSS JOIN question_history \
+         CROSS JOIN LATERAL (SELECT (SELECT ai_evaluation FROM question_history AS same WHERE same.id = question_history.id)) \
+         AS old (evaluation) CROSS JOIN LATERAL jsonb_object_keys(CASE jsonb_typeof(old.evaluation) \
+         WHEN 'object' THEN old.evaluation ELSE '{}' END) AS key \
+         WHERE key NOT IN ('score', 'isCorrect', 'understandingDepth', 'feedback', 'knowledgeGaps') GROUP BY key) AS lost",
+    )
+}
+
 /// What cannot be carried over of `row`, given what the function says of it: `rejects`, and `says` of `is_correct`. An
 /// `is_correct` that was there before and contradicts the evaluation stays, so the evaluation's word is listed.
 fn rejected(row: &str, rejects: &str, says: &str) -> String {

@@ -150,6 +150,172 @@ const STATEMENTS: [&str; 13] = [
     "CREATE INDEX idx_question_history_competency_assessment_id ON question_history (competency_assessment_id)",
 ];
 
+/// What later migrations and the entities rely on, written as [`Check::table`] compares it.
+const COLUMNS: [(&str, &[&str]); 12] = [
+    (
+        "users",
+        &[
+            "id uuid not null default gen_random_uuid()",
+            "email character varying(255) not null",
+            "full_name character varying(255)",
+            "profile_picture_url text",
+            "created_at timestamp without time zone default now()",
+            "last_login timestamp without time zone",
+        ],
+    ),
+    (
+        "roles",
+        &[
+            "id uuid not null default gen_random_uuid()",
+            "name character varying(255) not null",
+            "description text",
+            "category character varying(100)",
+            "level character varying(50)",
+            "created_at timestamp without time zone default now()",
+            "updated_at timestamp without time zone default now()",
+        ],
+    ),
+    ("user_roles", &["user_id uuid not null", "role_id uuid not null"]),
+    (
+        "competencies",
+        &[
+            "id uuid not null default gen_random_uuid()",
+            "role_id uuid",
+            "name character varying(255) not null",
+            "description text",
+            "category character varying(100)",
+            "importance_weight integer",
+            "order_index integer",
+            "created_at timestamp without time zone default now()",
+        ],
+    ),
+    (
+        "directions",
+        &[
+            "id uuid not null default gen_random_uuid()",
+            "name character varying(255) not null",
+            "description text",
+            "technologies text[]",
+            "display_name character varying(255)",
+            "order_index integer",
+            "created_at timestamp without time zone default now()",
+        ],
+    ),
+    (
+        "technologies",
+        &[
+            "id uuid not null default gen_random_uuid()",
+            "name character varying(255) not null",
+            "description text",
+            "display_name character varying(255)",
+            "order_index integer",
+            "created_at timestamp without time zone default now()",
+        ],
+    ),
+    (
+        "direction_technologies",
+        &["direction_id uuid not null", "technology_id uuid not null", "order_index integer"],
+    ),
+    (
+        "direction_competencies",
+        &["direction_id uuid not null", "competency_id uuid not null", "order_index integer"],
+    ),
+    (
+        "technology_competencies",
+        &["technology_id uuid not null", "competency_id uuid not null", "order_index integer"],
+    ),
+    (
+        "assessments",
+        &[
+            "id uuid not null default gen_random_uuid()",
+            "user_id uuid",
+            "role_id uuid",
+            "direction_id uuid",
+            "technology_id uuid",
+            "status character varying(20) default in_progress",
+            "overall_score double precision",
+            "attempt_number integer not null default 1",
+            "started_at timestamp without time zone default now()",
+            "completed_at timestamp without time zone",
+        ],
+    ),
+    (
+        "competency_assessments",
+        &[
+            "id uuid not null default gen_random_uuid()",
+            "assessment_id uuid",
+            "competency_id uuid",
+            "ai_assessed_score integer",
+            "confidence_level character varying(20)",
+            "gap_analysis jsonb",
+            "test_session_data jsonb",
+            "completed_at timestamp without time zone",
+        ],
+    ),
+    (
+        "question_history",
+        &[
+            "id uuid not null default gen_random_uuid()",
+            "competency_assessment_id uuid",
+            "question_text text not null",
+            "question_type character varying(50)",
+            "difficulty_level integer",
+            "is_correct boolean",
+            "time_spent_seconds integer",
+            "asked_at timestamp without time zone default now()",
+            "answered_at timestamp without time zone",
+        ],
+    ),
+];
+
+/// Columns of `question_history` that the contract step drops.
+const RAW_ANSWERS: [(&str, &str); 4] = [
+    ("user_answer_transcript", "text"),
+    ("audio_duration_seconds", "integer"),
+    ("transcription_confidence", "double precision"),
+    ("ai_evaluation", "jsonb"),
+];
+
+/// Table and constraint.
+const CONSTRAINTS: [(&str, &str); 36] = [
+    ("users", "users_pkey"),
+    ("users", "users_email_key"),
+    ("roles", "roles_pkey"),
+    ("user_roles", "user_roles_user_id_fkey"),
+    ("user_roles", "user_roles_role_id_fkey"),
+    ("user_roles", "user_roles_pkey"),
+    ("competencies", "competencies_importance_weight_check"),
+    ("competencies", "competencies_role_id_fkey"),
+    ("competencies", "competencies_pkey"),
+    ("directions", "directions_pkey"),
+    ("directions", "directions_name_key"),
+    ("technologies", "technologies_pkey"),
+    ("technologies", "technologies_name_key"),
+    ("direction_technologies", "direction_technologies_direction_id_fkey"),
+    ("direction_technologies", "direction_technologies_technology_id_fkey"),
+    ("direction_technologies", "direction_technologies_pkey"),
+    ("direction_competencies", "direction_competencies_competency_id_fkey"),
+    ("direction_competencies", "direction_competencies_direction_id_fkey"),
+    ("direction_competencies", "direction_competencies_pkey"),
+    ("technology_competencies", "technology_competencies_technology_id_fkey"),
+    ("technology_competencies", "technology_competencies_competency_id_fkey"),
+    ("technology_competencies", "technology_competencies_pkey"),
+    ("assessments", "assessments_status_check"),
+    ("assessments", "assessments_role_id_fkey"),
+    ("assessments", "assessments_user_id_fkey"),
+    ("assessments", "assessments_direction_id_fkey"),
+    ("assessments", "assessments_technology_id_fkey"),
+    ("assessments", "assessments_pkey"),
+    ("competency_assessments", "competency_assessments_confidence_level_check"),
+    ("competency_assessments", "competency_assessments_ai_assessed_score_check"),
+    ("competency_assessments", "competency_assessments_assessment_id_fkey"),
+    ("competency_assessments", "competency_assessments_competency_id_fkey"),
+    ("competency_assessments", "competency_assessments_pkey"),
+    ("question_history", "question_history_difficulty_level_check"),
+    ("question_history", "question_history_competency_assessment_id_fkey"),
+    ("question_history", "question_history_pkey"),
+];
+
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -169,35 +335,19 @@ impl MigrationTrait for Migration {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        let details = Details::expand()
+        let mut details = Details::expand()
             .loses_on_revert("every row of the service's tables")
-            .verify(Check::index("idx_question_history_competency_assessment_id"))
-            .verify(
-                Check::table(
-                    "question_history",
-                    &[
-                        "id uuid not null",
-                        "competency_assessment_id uuid",
-                        "question_text text not null",
-                        "question_type character varying(50)",
-                        "difficulty_level integer",
-                        "user_answer_transcript text",
-                        "audio_duration_seconds integer",
-                        "transcription_confidence double precision",
-                        "is_correct boolean",
-                        "ai_evaluation jsonb",
-                        "time_spent_seconds integer",
-                        "asked_at timestamp without time zone",
-                        "answered_at timestamp without time zone",
-                    ],
-                )
-                .until("m20260122_000001_create_questions"),
-            );
-        TABLES.iter().fold(details, |details, table| {
-            details.verify(Check::holds(
-                format!("table `{table}` exists"),
-                format!("SELECT to_regclass('{table}') IS NOT NULL"),
-            ))
-        })
+            .verify(Check::index("idx_question_history_competency_assessment_id"));
+        for (table, columns) in COLUMNS {
+            details = details.verify(Check::table(table, columns));
+        }
+        for (table, constraint) in CONSTRAINTS {
+            details = details.verify(Check::constraint(table, constraint));
+        }
+        for (column, type_) in RAW_ANSWERS {
+            let check = Check::column("question_history", column, type_);
+            details = details.verify(check.until("m20260126_000004_drop_raw_answers"));
+        }
+        details
     }
 }

@@ -87,15 +87,15 @@ fn columns() -> Check {
     Check::table(
         "questions",
         &[
-            "id uuid not null",
+            "id uuid not null default gen_random_uuid()",
             "competency_id uuid",
             "question_text text not null",
             "difficulty integer not null",
             "question_number integer",
             "expected_key_points jsonb",
             "estimated_answer_time character varying(50)",
-            "used_count integer",
-            "created_at timestamp without time zone",
+            "used_count integer default 0",
+            "created_at timestamp without time zone default now()",
         ],
     )
 }
@@ -105,6 +105,7 @@ impl ServiceMigration for Migration {
         Details::expand()
             .loses_on_revert("every row of `questions`, and `question_history.question_id`")
             .verify(columns())
+            .verify(Check::constraint("questions", "questions_pkey"))
             .verify(Check::constraint("questions", "questions_difficulty_check"))
             .verify(Check::constraint("questions", "questions_question_number_check"))
             .verify(Check::constraint("questions", "questions_competency_id_fkey"))

@@ -115,6 +115,7 @@ impl ServiceMigration for Migration {
                  of `is_correct` came from an evaluation",
             )
             .guard(guard())
+            .guard(evaluation::lost_keys("keys of evaluations that are lost, and in how many rows"))
             .verify(evaluation::size())
             .verify_all(dropped().map(|column| Check::no_column("question_history", column)))
     }

@@ -19,10 +19,23 @@ migration_kit::migrations! {
     m20250824_162000_optimize_queries,
     m20251019_234800_add_reading_location_cfi,
     m20251020_232800_add_scroll_offset_percent,
+    m20261120_000001_add_id_defaults,
 }
 
 /// Name of the service, of its schema and, as a suffix, of its version table.
 pub const NAME: &str = "bookreader";
+
+/// The service's tables.
+const TABLES: [&str; 8] = [
+    "users",
+    "books",
+    "subscriptions",
+    "chapters",
+    "reading_progress",
+    "descriptions",
+    "generated_images",
+    "user_preferences",
+];
 
 /// The service with its migrations.
 ///
@@ -32,16 +45,7 @@ pub const NAME: &str = "bookreader";
 pub fn service() -> Service {
     Service::new(NAME, migrations())
         .unwrap_or_else(|error| panic!("{error}"))
-        .with_tables([
-            "users",
-            "books",
-            "subscriptions",
-            "chapters",
-            "reading_progress",
-            "descriptions",
-            "generated_images",
-            "user_preferences",
-        ])
+        .with_tables(TABLES)
         .with_lock_file(include_str!("../migrations.lock"))
 }
 

@@ -52,11 +52,11 @@ impl ServiceMigration for Migration {
                 &[
                     "id uuid not null",
                     "user_id uuid not null",
-                    "theme character varying(20) not null",
-                    "language character varying(10) not null",
-                    "notifications_enabled boolean not null",
-                    "created_at timestamp with time zone",
-                    "updated_at timestamp with time zone",
+                    "theme character varying(20) not null default light",
+                    "language character varying(10) not null default ru",
+                    "notifications_enabled boolean not null default true",
+                    "created_at timestamp with time zone default now()",
+                    "updated_at timestamp with time zone default now()",
                 ],
             ))
             .verify(Check::constraint("user_preferences", "user_preferences_pkey"))

@@ -6,8 +6,8 @@
 //!
 //! **What is carried.** `theme` and `language` from a JSON string that fits the column; `notifications_enabled` from
 //! `true` or `false` under that key or under `notifications`, which the old application wrote at times. A key that is
-//! absent gives the default, and so does `NULL`. Anything else gives the default too and is listed as a reject: another
-//! JSON type (`null` too), a string too long, two keys that contradict each other, settings that are no object, and
+//! absent gives the default, and so do `NULL` and a JSON `null`. Anything else gives the default too and is listed as a
+//! reject: another JSON type, a string too long, two keys that contradict each other, settings that are no object, and
 //! settings that cannot be read as text (`\u0000`, half a surrogate pair), which the type `json` stores without a word.
 //! Of a key that stands twice the last one counts, as for the old application.
 //!
@@ -73,8 +73,8 @@ pub(crate) async fn sweep(online: &Online) -> Result<BackfillReport, DbErr> {
     online
         .backfill("users")
         .statement(format!(
-            "INSERT INTO user_preferences (user_id, theme, language, notifications_enabled) \
-             SELECT source.id, carried.theme, carried.language, carried.notifications_enabled \
+            "INSERT INTO user_preferences (id, user_id, theme, language, notifications_enabled) \
+             SELECT gen_random_uuid(), source.id, carried.theme, carried.language, carried.notifications_enabled \
              FROM users AS source CROSS JOIN LATERAL {CARRIED}(source.reader_settings) AS carried \
              WHERE {{batch}} AND NOT EXISTS (SELECT FROM user_preferences AS kept WHERE kept.user_id = source.id) \
              FOR KEY SHARE OF source \
@@ -139,7 +139,7 @@ BEGIN
     language := 'ru';
     notifications_enabled := true;
     rejects := '[]';
-    IF settings IS NULL THEN
+    IF settings IS NULL OR json_typeof(settings) = 'null' THEN
         RETURN;
     END IF;
     IF json_typeof(settings) <> 'object' THEN
@@ -162,6 +162,7 @@ BEGIN
     FROM (
         SELECT setting.field, setting.value #>> '{}' AS content, setting.value::text AS raw,
             CASE
+                WHEN json_typeof(setting.value) = 'null' THEN NULL
                 WHEN setting.field IN ('theme', 'language') THEN CASE
                     WHEN json_typeof(setting.value) <> 'string'
                         THEN 'is a JSON ' || json_typeof(setting.value) || ', not a string'
@@ -201,8 +202,8 @@ DECLARE
 BEGIN
     SELECT * INTO was FROM {schema}.carried_preferences(old_settings);
     SELECT * INTO becomes FROM {schema}.carried_preferences(new_settings);
-    INSERT INTO {schema}.user_preferences (user_id, theme, language, notifications_enabled)
-    VALUES (owner, becomes.theme, becomes.language, becomes.notifications_enabled)
+    INSERT INTO {schema}.user_preferences (id, user_id, theme, language, notifications_enabled)
+    VALUES (gen_random_uuid(), owner, becomes.theme, becomes.language, becomes.notifications_enabled)
     ON CONFLICT (user_id) DO NOTHING;
     UPDATE {schema}.user_preferences AS kept
     SET theme = CASE WHEN becomes.theme <> was.theme THEN becomes.theme ELSE kept.theme END,

@@ -36,20 +36,7 @@ impl ServiceMigration for Migration {
         Details::expand()
             .replaces("a1b2c3d4e5f6")
             .loses_on_revert("the source of every message")
-            .verify(Check::table(
-                "messages",
-                &[
-                    "id integer not null",
-                    "user_id bigint not null",
-                    "chat_id bigint not null",
-                    "role character varying(20) not null",
-                    "content text not null",
-                    "message_length integer not null",
-                    "created_at timestamp without time zone not null",
-                    "deleted_at timestamp without time zone",
-                    "source character varying(20) not null",
-                ],
-            ))
+            .verify(Check::column("messages", "source", "character varying(20) not null"))
             // A message that names no source came from there.
             .verify(Check::default_of("messages", "source", "telegram"))
             .verify(Check::index("idx_messages_source"))

@@ -23,6 +23,16 @@ pub(crate) fn named_bots(table: &str, key: &str, name_column: &str) -> Check {
     )
 }
 
+/// Which bots have no token yet, and what sets it: a reminder.
+pub(crate) fn bots_without_token() -> Check {
+    Check::report(
+        "bots without a token",
+        "SELECT CASE WHEN count(*) = 0 THEN 'every bot has its token' \
+         ELSE count(*) || ' without a token, which the task set-bot-token sets: ' \
+         || string_agg(bot_name, ', ' ORDER BY account_id, bot_name) END FROM bot WHERE bot_token IS NULL",
+    )
+}
+
 /// Every active run with a bot and a course that exists has a deployment; other active runs are rejects.
 pub(crate) fn active_runs_have_deployments() -> Check {
     Check::none(

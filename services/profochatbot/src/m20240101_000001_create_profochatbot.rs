@@ -14,6 +14,14 @@ pub struct Migration;
 /// The migration from which on names are no longer needed.
 const NAMES_GO: &str = "m20260401_000002_drop_names_from_keys";
 
+/// Columns that may not be null until then.
+const REQUIRED_NAMES: [(&str, &str); 4] = [
+    ("course", "bot_name"),
+    ("courseparticipants", "username"),
+    ("bannedparticipants", "botname"),
+    ("gen_settings", "bot_name"),
+];
+
 const STATEMENTS: [&str; 11] = [
     "CREATE TABLE conversation (
         conversation_id SERIAL CONSTRAINT conversation_pkey PRIMARY KEY,
@@ -90,15 +98,96 @@ const STATEMENTS: [&str; 11] = [
     "CREATE INDEX idx_bannedparticipants_3 ON bannedparticipants (botname, chat_id, excluded)",
 ];
 
-const TABLES: [&str; 8] = [
-    "conversation",
-    "run",
-    "waiting_element",
-    "course",
-    "course_element",
-    "courseparticipants",
-    "bannedparticipants",
-    "gen_settings",
+/// What later migrations and the entities rely on, written as [`Check::table`] compares it.
+const COLUMNS: [(&str, &[&str]); 8] = [
+    (
+        "conversation",
+        &[
+            "conversation_id integer not null default serial",
+            "chat_id bigint",
+            "username text",
+            "course_id text",
+            "element_id text",
+            "element_type text",
+            "role text",
+            "json text",
+            "report text",
+            "score real",
+            "maxscore real",
+            "date_inserted timestamp without time zone default now()",
+            "run_id integer",
+        ],
+    ),
+    (
+        "run",
+        &[
+            "run_id integer not null default serial",
+            "chat_id bigint",
+            "username text",
+            "botname text",
+            "course_id text",
+            "date_inserted timestamp without time zone default now()",
+            "utm_source text",
+            "utm_campaign text",
+            "is_ended boolean",
+        ],
+    ),
+    (
+        "waiting_element",
+        &[
+            "waiting_element_id integer not null default serial",
+            "chat_id bigint not null",
+            "waiting_till_date timestamp without time zone",
+            "is_waiting boolean",
+            "element_id text",
+            "course_id text",
+            "botname text",
+        ],
+    ),
+    (
+        "course",
+        &[
+            "course_id text not null",
+            "bot_name text not null",
+            "creator_id bigint",
+            "date_created timestamp without time zone default now()",
+            "yaml text",
+        ],
+    ),
+    (
+        "course_element",
+        &[
+            "course_element_id bigint not null default serial",
+            "element_id text",
+            "json text",
+            "element_type text",
+            "course_id text",
+            "bot_name text",
+        ],
+    ),
+    (
+        "courseparticipants",
+        &[
+            "courseparticipant_id integer not null default serial",
+            "course_id text not null",
+            "username text not null",
+        ],
+    ),
+    (
+        "bannedparticipants",
+        &[
+            "bannedparticipant_id integer not null default serial",
+            "botname text not null",
+            "chat_id bigint not null",
+            "banned_at timestamp without time zone default now()",
+            "ban_reason text",
+            "excluded smallint",
+        ],
+    ),
+    (
+        "gen_settings",
+        &["id integer not null", "bot_name text not null", "s_key text not null", "s_value text"],
+    ),
 ];
 
 #[async_trait::async_trait]
@@ -111,7 +200,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in TABLES {
+        for (table, _) in COLUMNS {
             manager.get_connection().execute_unprepared(&format!("DROP TABLE {table}")).await?;
         }
         Ok(())
@@ -120,21 +209,24 @@ impl MigrationTrait for Migration {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        Details::expand()
+        let mut details = Details::expand()
             .loses_on_revert("every course, run and conversation")
-            .verify(Check::column("conversation", "conversation_id", "integer not null"))
-            .verify(Check::column("conversation", "score", "real"))
-            .verify(Check::column("conversation", "date_inserted", "timestamp without time zone"))
-            .verify(Check::column("run", "run_id", "integer not null"))
-            .verify(Check::column("run", "botname", "text"))
-            .verify(Check::column("waiting_element", "chat_id", "bigint not null"))
-            .verify(Check::constraint("course", "course_pkey"))
-            .verify(Check::column("course_element", "course_element_id", "bigint not null"))
-            .verify(Check::column("courseparticipants", "username", "text not null").until(NAMES_GO))
-            .verify(Check::column("bannedparticipants", "excluded", "smallint"))
-            .verify(Check::column("gen_settings", "bot_name", "text not null").until(NAMES_GO))
             .verify(Check::index("idx_course_courseid_botname"))
             .verify(Check::index("idx_courseparticipants_2"))
-            .verify(Check::index("idx_bannedparticipants_3"))
+            .verify(Check::index("idx_bannedparticipants_3"));
+        for (table, columns) in COLUMNS {
+            let stays: Vec<&str> =
+                columns.iter().copied().filter(|column| !is_required_name(table, column)).collect();
+            details = details
+                .verify(Check::table(table, &stays))
+                .verify(Check::constraint(table, &format!("{table}_pkey")));
+        }
+        let names = REQUIRED_NAMES.map(|(table, column)| Check::column(table, column, "text not null"));
+        details.verify_all(names.map(|check| check.until(NAMES_GO)))
     }
+}
+
+/// Whether a column of the table is one of those names.
+fn is_required_name(table: &str, column: &str) -> bool {
+    REQUIRED_NAMES.iter().any(|(of, name)| *of == table && column.split(' ').next() == Some(name))
 }

@@ -36,5 +36,7 @@ impl ServiceMigration for Migration {
             .verify_all([&trigger::BAN, &trigger::SETTING].map(Check::from).map(until))
             .verify(check::named_bots("bannedparticipants", "bannedparticipant_id", "botname"))
             .verify(check::named_bots("gen_settings", "id", "bot_name"))
+            // The last of the steps that make bots of names.
+            .verify(check::bots_without_token())
     }
 }

@@ -52,7 +52,7 @@ impl ServiceMigration for Migration {
             .verify(Check::table(
                 "user_knowledge",
                 &[
-                    "id uuid not null",
+                    "id uuid not null default gen_random_uuid()",
                     "user_id character varying(50) not null",
                     "name character varying(100) not null",
                     "personality text",
@@ -61,8 +61,8 @@ impl ServiceMigration for Migration {
                     "communication_style text",
                     "preferences jsonb",
                     "file_path character varying(255)",
-                    "created_at timestamp without time zone",
-                    "updated_at timestamp without time zone",
+                    "created_at timestamp without time zone default now()",
+                    "updated_at timestamp without time zone default now()",
                 ],
             ))
             .verify(Check::constraint("user_knowledge", "user_knowledge_pkey"))

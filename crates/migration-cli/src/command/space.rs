@@ -7,6 +7,7 @@ use migration_report::{Found, Space, TableReport};
 
 use super::{connect, name};
 use crate::context::Context;
+use crate::exit::Failure;
 use crate::output::{Answer, Table, Text};
 
 /// How long to wait for another run's migration lock.
@@ -24,6 +25,11 @@ pub(super) async fn space(
     let mut text = Text::default();
     let tables = match table {
         Some(table) => {
+            let is_it = |(name, _): &(String, _)| name == table;
+            if !table_sizes(&connected.deployment, &service).await?.iter().any(is_it) {
+                let hint = format!("`space {service}` lists its tables");
+                return Err(Failure::usage(format!("`{service}` has no table `{table}`"), hint).into());
+            }
             let mut before = Text::default();
             before.note(format!(
                 "{note}  rewriting `{table}` under an ACCESS EXCLUSIVE lock: nobody reads or writes it until it is done"

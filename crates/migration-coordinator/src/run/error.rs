@@ -9,6 +9,7 @@ use crate::run::RevertLoss;
 use crate::session::ConnectError;
 use crate::step::StepError;
 use crate::survey::{SurveyError, Twin};
+use crate::verify::Difference;
 
 /// Why a run did not begin, or ended early.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,17 @@ pub enum RunError {
         schema: String,
         /// The tables; at least one.
         twins: Vec<Twin>,
+    },
+    /// Migrations that are recorded as applied, and that this tool did not apply, are not what they promise.
+    #[error(
+        "`{service}` is recorded as being at a migration whose tables are not here as it makes them: {}",
+        differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    )]
+    Base {
+        /// The service.
+        service: ServiceName,
+        /// What differs; at least one.
+        differences: Vec<Difference>,
     },
     /// The role may not do what the plan needs.
     #[error("`{service}`: role `{user}` may not {missing}")]
@@ -149,6 +161,7 @@ impl RunError {
                 )) + Offer::NewBeside
                     + " makes new tables"
             }
+            Self::Base { .. } => "nothing was changed; make what is missing, then run it again".into(),
             Self::Rights { .. } => "connect as the owner of the schema, or have the right granted".into(),
             Self::Extension { extension, .. } => format!(
                 "nothing was changed; have a role that may do so run `CREATE EXTENSION \"{extension}\"` there, in a schema \

@@ -5,6 +5,7 @@
 //! migration is run, is decided elsewhere.
 
 mod atomic;
+mod base;
 mod error;
 mod extensions;
 mod goal;
@@ -108,6 +109,8 @@ impl Planned<'_> {
             preflight::possible(deployment, survey, plan, options)?;
             preflight::consented(deployment, plan, &survey.history(), options)?;
             preflight::no_twins(deployment, survey, plan, options)?;
+            let sound = Box::pin(base::is_sound(deployment, survey, plan));
+            options.cancellation.unless_cancelled(sound).await.unwrap_or(Err(RunError::Interrupted))?;
             let consented = Box::pin(losses::consented(deployment, plan, options));
             let consented = options.cancellation.unless_cancelled(consented).await;
             consented.unwrap_or(Err(RunError::Interrupted))?;

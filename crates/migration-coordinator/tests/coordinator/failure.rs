@@ -278,12 +278,12 @@ async fn checks_of_all_kinds_are_asked() {
     bench.execute("ALTER TABLE shop.item ALTER COLUMN id TYPE bigint").await;
     let other = ask().await[4].clone();
     assert!(
-        other.contains("column id: expected integer, found bigint") && other.ends_with("false"),
+        other.contains("`item.id` is `bigint`, should be `integer`") && other.ends_with("false"),
         "{other}"
     );
     bench.execute("ALTER TABLE shop.item RENAME TO thing").await;
     let broken = ask().await;
     assert!(broken[0].starts_with("could not be asked: ") && broken[0].ends_with("false"), "{broken:?}");
     assert_eq!(broken[1], "no false");
-    assert!(broken[4].contains("the table does not exist") && broken[4].ends_with("false"), "{broken:?}");
+    assert!(broken[4].contains("`item` is missing") && broken[4].ends_with("false"), "{broken:?}");
 }

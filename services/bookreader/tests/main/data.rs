@@ -68,12 +68,12 @@ pub(crate) const REALISTIC: [Settings; 8] = [
 
 /// Settings that nobody meant to write, and that a production database has nevertheless.
 pub(crate) const DIRTY: [Settings; 19] = [
-    dirty("null", &[("reader_settings", "is a JSON null, not an object")]),
+    dirty("null", &[]),
     dirty("42", &[("reader_settings", "is a JSON number, not an object")]),
     dirty(r#""dark""#, &[("reader_settings", "is a JSON string, not an object")]),
     dirty(r#"["dark", "en"]"#, &[("reader_settings", "is a JSON array, not an object")]),
     dirty(r#"{"theme": 7}"#, &[("theme", "is a JSON number, not a string")]),
-    dirty(r#"{"theme": null}"#, &[("theme", "is a JSON null, not a string")]),
+    dirty(r#"{"theme": null, "notifications": null}"#, &[]),
     dirty(r#"{"theme": {"name": "dark"}}"#, &[("theme", "is a JSON object, not a string")]),
     dirty(r#"{"theme": "a theme with a name too long"}"#, &[("theme", "is longer than 20 characters")]),
     dirty(r#"{"language": "русский язык"}"#, &[("language", "is longer than 10 characters")]),

@@ -18,4 +18,4 @@ const BACKFILL: &str = "m20250824_154501_backfill_user_preferences";
 /// The contract step.
 const CONTRACT: &str = "m20250824_154502_drop_reader_settings";
 /// The last migration.
-const HEAD: &str = "m20251020_232800_add_scroll_offset_percent";
+const HEAD: &str = "m20261120_000001_add_id_defaults";

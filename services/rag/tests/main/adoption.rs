@@ -108,7 +108,7 @@ async fn reverting_leaves_the_other_teams_function() {
 async fn a_table_of_another_shape_stops_with_every_difference_and_is_left_as_it_is() {
     let scratch = inherited().await;
     for statement in [
-        "ALTER TABLE user_knowledge ALTER COLUMN name TYPE TEXT",
+        "ALTER TABLE user_knowledge ALTER COLUMN name TYPE VARCHAR(50)",
         "ALTER TABLE user_knowledge ALTER COLUMN user_id DROP NOT NULL",
         "ALTER TABLE user_knowledge ALTER COLUMN id DROP DEFAULT",
         "ALTER TABLE user_knowledge DROP COLUMN file_path",
@@ -132,9 +132,9 @@ async fn a_table_of_another_shape_stops_with_every_difference_and_is_left_as_it_
             "column file_path is missing, it should be `character varying(255)`",
             "column id should be `uuid not null default gen_random_uuid()` and is `uuid not null`",
             "column mood is not expected, it is `text collate \"C\" default 'calm'::text`",
-            "column name should be `character varying(100) not null` and is `text not null`",
+            "column name should be `character varying(100) not null` and is `character varying(50) not null`",
             "column user_id should be `character varying(50) not null` and is `character varying(50)`",
-            "constraint short is not expected, it is `CHECK ((length(name) < 50)) NOT VALID`",
+            "constraint short is not expected, it is `CHECK ((length((name)::text) < 50)) NOT VALID`",
             "constraint uq_user is not expected, it is `UNIQUE (user_id)`",
             "constraint user_knowledge_user_id_key is missing, it should be `UNIQUE (user_id)`",
             "index ix_user_knowledge_user_id should be `plain USING btree (user_id)` and is `plain USING btree (user_id, name)`",
