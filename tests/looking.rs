@@ -180,7 +180,7 @@ fn space_is_shown_and_given_back() {
     --- stdout
     --- stderr
     error: `chat` has no table `nothing`
-    hint `space chat` lists its tables
+      hint `space chat` lists its tables
     ");
 }
 

@@ -26,7 +26,8 @@ pub(super) async fn space(
     let tables = match table {
         Some(table) => {
             let is_it = |(name, _): &(String, _)| name == table;
-            if !table_sizes(&connected.deployment, &service).await?.iter().any(is_it) {
+            let sizes = table_sizes(&connected.deployment, &service).await?;
+            if !sizes.is_empty() && !sizes.iter().any(is_it) {
                 let hint = format!("`space {service}` lists its tables");
                 return Err(Failure::usage(format!("`{service}` has no table `{table}`"), hint).into());
             }
