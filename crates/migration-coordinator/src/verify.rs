@@ -178,7 +178,7 @@ pub(crate) async fn differences<'c>(
     }
     let asked = asked.join(") UNION (");
     let sql = format!(
-        "/* migrate */ SELECT object, difference FROM (({asked})) AS found ORDER BY object, difference"
+        "{BOOKKEEPING}SELECT object, difference FROM (({asked})) AS found ORDER BY object, difference"
     );
     begin(reading, placed).await?;
     let rows = reading.rows(&sql).await?;
@@ -190,7 +190,7 @@ pub(crate) async fn differences<'c>(
 async fn begin(reading: &mut Reading<'_>, placed: &Placed) -> Result<(), sqlx::Error> {
     reading.begin().await?;
     let path = format!(
-        "/* migrate */ SELECT pg_catalog.set_config('search_path', {}, true)",
+        "{BOOKKEEPING}SELECT pg_catalog.set_config('search_path', {}, true)",
         placed.site.search_path()
     );
     reading.rows(&path).await.map(drop)
