@@ -15,7 +15,7 @@ fn it_is_held_back_while_it_soaks() {
     assert_snapshot!(lab.migrate(&["up", "assessments", "--contract"]).shown(), @"
     exit 0
     --- stdout
-    5 services up to date · 6 contract steps held back, the first until [timestamp] · nothing to do in [time]
+    5 services up to date · 8 contract steps held back, the first until [timestamp] · nothing to do in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     note  `assessments:m20260126_000004_drop_raw_answers` is held back: it waits until [timestamp], then `up --contract` applies it
@@ -29,7 +29,7 @@ fn it_is_held_back_while_nobody_asks_for_it() {
     assert_snapshot!(lab.migrate(&["up", "assessments"]).shown(), @"
     exit 0
     --- stdout
-    5 services up to date · 6 contract steps held back, the first due now with `--contract` · nothing to do in [time]
+    5 services up to date · 8 contract steps held back, the first due now with `--contract` · nothing to do in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     note  `assessments:m20260126_000004_drop_raw_answers` is held back: it is a contract step, and those were not asked for; `--contract` applies it
@@ -70,7 +70,7 @@ fn what_is_due_is_said_by_status() {
     let status = lab.migrate(&["status", "assessments"]).exits(0).stdout;
     assert!(status.contains("is held back: due now: `up --contract` applies it"), "{status}");
     let summary = &lab.migrate(&["status", "--json"]).exits(0).json()["summary"];
-    let expected = serde_json::json!({"services": 5, "up_to_date": 5, "at_head": 2, "pending": 0, "held_back": 6, "unknown": 0});
+    let expected = serde_json::json!({"services": 5, "up_to_date": 5, "at_head": 2, "pending": 0, "held_back": 8, "unknown": 0});
     assert_eq!(*summary, expected);
 }
 

@@ -24,7 +24,7 @@ fn down_to_base_and_up_again_touches_nothing_of_others() {
     chat  m20261120_000001_index_message_history  reverted [time]
     chat  m20251017_000001_add_message_source     reverted [time]
     chat  m20251016_000001_create_messages        reverted [time]
-    4 of 5 services up to date · 6 contract steps held back, the first until [timestamp] · 4 migrations reverted in [time]
+    4 of 5 services up to date · 8 contract steps held back, the first until [timestamp] · 4 migrations reverted in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     ");
@@ -63,7 +63,7 @@ fn steps_back_are_counted() {
     let lab = Lab::migrated();
     assert_snapshot!(lab.migrate(&["down", "chat@-1"]).exits(0).stdout, @"
     chat  m20261120_000002_check_messages  reverted [time]
-    4 of 5 services up to date · 6 contract steps held back, the first until [timestamp] · 1 migration reverted in [time]
+    4 of 5 services up to date · 8 contract steps held back, the first until [timestamp] · 1 migration reverted in [time]
     ");
     assert_snapshot!(lab.migrate(&["down", "chat@-9"]).shown(), @"
     exit 2
@@ -80,7 +80,7 @@ fn a_prefix_names_the_migration_to_stay_at() {
     assert_snapshot!(lab.migrate(&["down", "chat@m20251017"]).exits(0).stdout, @"
     chat  m20261120_000002_check_messages         reverted [time]
     chat  m20261120_000001_index_message_history  reverted [time]
-    4 of 5 services up to date · 6 contract steps held back, the first until [timestamp] · 2 migrations reverted in [time]
+    4 of 5 services up to date · 8 contract steps held back, the first until [timestamp] · 2 migrations reverted in [time]
     ");
     assert_snapshot!(lab.migrate(&["down", "chat@m2025"]).shown(), @"
     exit 2
@@ -133,7 +133,7 @@ fn redo_reverts_the_last_migration_and_applies_it_again() {
     --- stdout
     chat  m20261120_000002_check_messages  reverted [time]
     chat  m20261120_000002_check_messages  ok [time]
-    5 services up to date · 6 contract steps held back, the first until [timestamp] · 1 migration reverted, 1 applied in [time]
+    5 services up to date · 8 contract steps held back, the first until [timestamp] · 1 migration reverted, 1 applied in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
       · `chat`: state of `messages_role_check`: validated

@@ -147,7 +147,7 @@ fn quiet_leaves_results_and_errors() {
     exit 0
     --- stdout
     chat  m20261120_000002_check_messages  ok [time]
-    5 services up to date · 6 contract steps held back, the first until [timestamp] · 1 migration in [time]
+    5 services up to date · 8 contract steps held back, the first until [timestamp] · 1 migration in [time]
     --- stderr
     ");
     assert_snapshot!(lab.migrate(&["down", "chat", "--quiet"]).shown(), @"

@@ -196,7 +196,7 @@ fn one_server_that_is_down_hides_no_other_and_stops_no_run_that_does_not_need_it
     exit 0
     --- stdout
     chat  m20261120_000002_check_messages  ok [time]
-    4 of 5 services up to date, 1 could not be read · 6 contract steps held back, the first until [timestamp] · 1 migration in [time]
+    4 of 5 services up to date, 1 could not be read · 8 contract steps held back, the first until [timestamp] · 1 migration in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
       · `chat`: state of `messages_role_check`: validated
