@@ -39,7 +39,7 @@ fn a_policy_that_hides_rows_stops_every_command_that_would_not_see_them() {
     assert_snapshot!(stopped.stderr, @r#"
     error: migration `bookreader:m20250824_154501_backfill_user_preferences` stopped midway while applying
       because query would be affected by row-level security policy for table "users"; To disable the policy for the table's owner, use ALTER TABLE NO FORCE ROW LEVEL SECURITY. (42501)
-           in INSERT INTO user_preferences (user_id, theme, language, notifications_enabled) SELECT source.id, carried.theme, carried.language, carried.notifications_enabled FROM users AS source CROSS JOIN LATERAL…
+           in INSERT INTO user_preferences (id, user_id, theme, language, notifications_enabled) SELECT gen_random_uuid(), source.id, carried.theme, carried.language, carried.notifications_enabled FROM users AS sou…
       hint what was done is kept; a row-level security policy would hide rows from this role: connect as a role with BYPASSRLS, or as the table's owner without FORCE ROW LEVEL SECURITY, and run `up bookreader` again, which resumes
     "#);
     let backfilled = || lab.query("SELECT count(*) FROM bookreader.user_preferences");

@@ -1,6 +1,7 @@
 //! The live schema of a service against the one that its applied migrations make: both are read from servers of one major
 //! version, so that no spelling of the server's can be a difference.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 
 use migration_coordinator::{DatabaseUrl, Deployment, Goal, Placement, Reading, Survey};
@@ -109,12 +110,15 @@ impl Aside {
             // What could not be read is not compared.
             let Some(Ok(server)) = survey.databases.get(index) else { continue };
             let major = server.version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
-            if !clusters.contains_key(&major) {
-                let found = Search::from_environment().only_major(major).run();
-                let binaries = found.map_err(|missing| SandboxError::Binaries(Box::new(missing)))?;
-                clusters.insert(major, Cluster::builder().binaries(binaries).start()?);
-            }
-            databases.insert(index, clusters[&major].create_database()?);
+            let cluster = match clusters.entry(major) {
+                Entry::Occupied(made) => made.into_mut(),
+                Entry::Vacant(none) => {
+                    let found = Search::from_environment().only_major(major).run();
+                    let binaries = found.map_err(|missing| SandboxError::Binaries(Box::new(missing)))?;
+                    none.insert(Cluster::builder().binaries(binaries).start()?)
+                }
+            };
+            databases.insert(index, cluster.create_database()?);
         }
         Ok(Self { databases, _clusters: clusters })
     }

@@ -10,7 +10,7 @@ use migration_plan::{Direction, Plan};
 use super::RunError;
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
-use crate::survey::{ServiceFacts, Survey, SurveyError};
+use crate::survey::{JournalFacts, ServiceFacts, Survey, SurveyError};
 use crate::verify::{self, Difference};
 
 /// Refuses to apply migrations on top of some that the journal does not know and that are not what they promise.
@@ -37,7 +37,7 @@ async fn of_service(
     placed: &Placed,
     facts: &ServiceFacts,
 ) -> Result<Vec<Difference>, RunError> {
-    let is_ours = |name: &MigrationName| facts.journal.get(name).is_some_and(|journal| journal.is_applied());
+    let is_ours = |name: &MigrationName| facts.journal.get(name).is_some_and(JournalFacts::is_applied);
     let applied: HashSet<&MigrationName> = facts.applied.iter().map(|applied| &applied.name).collect();
     let recorded: HashSet<&MigrationName> = applied.iter().copied().filter(|name| !is_ours(name)).collect();
     if recorded.is_empty() {
