@@ -79,14 +79,19 @@ async fn services_that_need_the_same_extension_start_side_by_side() {
 #[tokio::test]
 async fn an_extension_that_another_session_makes_within_a_migration_is_found() {
     let bench = Bench::new();
-    bench.execute("CREATE EXTENSION dblink SCHEMA public; CREATE SCHEMA elsewhere").await;
-    let beside = format!(
-        "SELECT dblink_exec('{}', 'CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA elsewhere')",
-        bench.url()
-    );
+    bench.execute("CREATE SCHEMA elsewhere").await;
+    let until_made = "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_trgm') LOOP \
+                      PERFORM pg_sleep(0.01); END LOOP; END $$";
     let index = "CREATE INDEX item_name ON item USING gin (name gin_trgm_ops)";
-    let create = step(CREATE).up("CREATE TABLE item (name text)").up(&*beside.leak()).up(MAKE).up(index);
-    assert_eq!(bench.up_well(vec![service("shop", vec![create])]).await.len(), 1);
+    let create = step(CREATE).up("CREATE TABLE item (name text)").up(until_made).up(MAKE).up(index);
+    let beside = async {
+        let is_waiting = "SELECT count(*) = 1 FROM pg_stat_activity \
+                          WHERE datname = current_database() AND query LIKE 'DO $$ BEGIN WHILE%'";
+        bench.until(is_waiting).await;
+        bench.execute("CREATE EXTENSION pg_trgm SCHEMA elsewhere").await;
+    };
+    let (done, ()) = tokio::join!(bench.up_well(vec![service("shop", vec![create])]), beside);
+    assert_eq!(done.len(), 1);
 }
 
 #[tokio::test]
