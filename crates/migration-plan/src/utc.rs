@@ -6,13 +6,27 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Utc(pub i64);
 
-impl fmt::Display for Utc {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Utc {
+    /// The time as machines read it: `2025-11-20T18:49:00Z`.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let (date, time) = self.date_and_time();
+        format!("{date}T{time}Z")
+    }
+
+    fn date_and_time(self) -> (String, String) {
         const DAY: i64 = 86_400;
         let (year, month, day) = civil(self.0.div_euclid(DAY));
         let second = self.0.rem_euclid(DAY);
         let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-        write!(f, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+        (format!("{year:04}-{month:02}-{day:02}"), format!("{hour:02}:{minute:02}:{second:02}"))
+    }
+}
+
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (date, time) = self.date_and_time();
+        write!(f, "{date} {time} UTC")
     }
 }
 

@@ -91,7 +91,7 @@ pub async fn drift(
         let live = read(&deployment.databases()[database], name, schema).await?;
         let expected = read(&made.databases()[aside], name, schema).await?;
         let n_migrations = service.migrations().count();
-        drifts.push(compare(deployment, name, schema, n_migrations, &live, expected));
+        drifts.push(compare(deployment, name, schema, n_migrations, live, expected));
     }
     Ok(drifts)
 }
@@ -142,7 +142,7 @@ fn compare(
     service: &ServiceName,
     schema: &str,
     n_migrations: usize,
-    live: &Schema,
+    live: Schema,
     expected: Schema,
 ) -> Drift {
     let bookkeeping = deployment.bookkeeping_tables(service);
@@ -150,7 +150,7 @@ fn compare(
         let table = Object { kind: Kind::Table, parent: None, name: bookkeeping[0].clone() };
         schema.get(&table).and_then(|properties| properties.get("owner")).cloned().unwrap_or_default()
     };
-    let (live_owner, owner_aside) = (owner(live), owner(&expected));
+    let (live_owner, owner_aside) = (owner(&live), owner(&expected));
     let is_bookkeeping = |object: &Object| {
         // The sequences of its identity columns have names that begin with the table's.
         let of = |table: &String| {
@@ -164,7 +164,7 @@ fn compare(
         .retain(|object| !is_bookkeeping(object))
         .replacing("owner", &owner_aside, &live_owner)
         .without("grants");
-    let live = live.clone().without("grants").retain(|object| {
+    let live = live.without("grants").retain(|object| {
         let name = object.relation().unwrap_or(&object.name);
         !is_bookkeeping(object) && (expected.get(object).is_some() || deployment.owns(service, name))
     });

@@ -3,7 +3,7 @@
 
 use migration_coordinator::Survey;
 use migration_kit::ServiceName;
-use migration_plan::status;
+use migration_plan::statuses;
 use migration_rehearsal::{Change, Drift, Repair};
 use migration_report::{Class, Diagnostic, Found};
 use serde::Serialize;
@@ -63,6 +63,7 @@ pub(super) async fn drift(context: &Context, services: &[String], repair: bool) 
         wanted = connected.deployment.services().map(|(service, ..)| service.name().clone()).collect();
     }
     let survey = Survey::take(&connected.deployment).await;
+    let statuses = statuses(connected.deployment.catalog(), &survey.history(), survey.now());
     let mut errors = Vec::new();
     let mut found: Vec<ServiceDocument> = Vec::new();
     let mut classes = Vec::new();
@@ -73,19 +74,16 @@ pub(super) async fn drift(context: &Context, services: &[String], repair: bool) 
             let diagnostic = Diagnostic::of(error.as_ref(), &OurWords);
             classes.push(diagnostic.class);
             errors.push(diagnostic);
-            found.push(ServiceDocument::unknown(name, "it could not be read".to_owned()));
+            found.push(ServiceDocument::not_compared(name, Some("it could not be read".to_owned())));
             continue;
         }
-        let status = status(connected.deployment.catalog(), &survey.history(), name, survey.now());
-        let half = status.as_ref().is_some_and(|status| !status.begun.is_empty());
-        let strangers = facts.applied.iter().filter(|row| {
-            let service = connected.deployment.service(name).map(|(service, ..)| service);
-            service.is_none_or(|service| service.migration(&row.name).is_none())
-        });
-        let strangers: Vec<String> = strangers.map(|row| format!("`{}`", row.name)).collect();
+        let Some(status) = statuses.iter().find(|status| status.service == *name) else { continue };
+        let renamed = status.renamed.iter().map(|(name, _)| name);
+        let strangers = status.missing.iter().chain(&status.ahead).chain(renamed);
+        let strangers: Vec<String> = strangers.map(|name| format!("`{name}`")).collect();
         let why = if facts.holder.is_some() {
             Some((Class::Busy, "a run is under way".to_owned()))
-        } else if half {
+        } else if !status.begun.is_empty() {
             Some((Class::Integrity, "a migration was begun and not finished".to_owned()))
         } else if !strangers.is_empty() {
             Some((Class::Integrity, format!("{} is applied and not known here", strangers.join(", "))))
@@ -95,10 +93,10 @@ pub(super) async fn drift(context: &Context, services: &[String], repair: bool) 
         match why {
             Some((class, why)) => {
                 classes.push(class);
-                found.push(ServiceDocument::unknown(name, why));
+                found.push(ServiceDocument::not_compared(name, Some(why)));
             }
             None if facts.applied.is_empty() => {
-                found.push(ServiceDocument { schema: None, ..ServiceDocument::unknown(name, String::new()) });
+                found.push(ServiceDocument::not_compared(name, None));
             }
             None => compared.push(name.clone()),
         }
@@ -130,7 +128,8 @@ pub(super) async fn drift(context: &Context, services: &[String], repair: bool) 
 }
 
 impl ServiceDocument {
-    fn unknown(service: &ServiceName, why: String) -> Self {
+    /// Nothing is applied; or, with the reason, it is not known what differs.
+    fn not_compared(service: &ServiceName, unknown: Option<String>) -> Self {
         Self {
             service: service.to_string(),
             schema: None,
@@ -140,7 +139,7 @@ impl ServiceDocument {
             renamed: Vec::new(),
             for_new_rows: Vec::new(),
             repair: None,
-            unknown: (!why.is_empty()).then_some(why),
+            unknown,
         }
     }
 
