@@ -1,6 +1,8 @@
 //! Databases that each service's earlier system made with its own scripts: taken over, and taken to head. A base that lacks
 //! what later migrations rely on is refused before anything is applied.
 
+mod accepted;
+
 use postgres_sandbox::Cluster;
 
 use crate::support::{Lab, Ran, run};

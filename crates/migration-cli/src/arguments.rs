@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use migration_plan::{Selection, SelectionError};
+use migration_coordinator::Acceptance;
+use migration_plan::{NameError, Selection, SelectionError};
 
 use crate::database::Embedded;
 use crate::exit::Failure;
@@ -346,6 +347,10 @@ pub(crate) struct UpOptions {
     /// Make the tables of services that are empty although an earlier system has left such tables elsewhere in the database
     #[arg(long)]
     pub(crate) new_beside: bool,
+    /// Accept that this column, constraint or index of an adopted table is not as the migrations make it, and record it in
+    /// the journal; repeatable
+    #[arg(long, value_name = "SERVICE:TABLE.COLUMN", value_parser = acceptance)]
+    pub(crate) accept: Vec<Acceptance>,
     /// Apply everything in one transaction, or nothing; refused if a pending migration cannot run in one
     #[arg(long)]
     pub(crate) atomic: bool,
@@ -397,6 +402,16 @@ fn selection(text: &str) -> Result<Selection, String> {
         SelectionError::Service { source, .. } => source.to_string(),
         _ => format!("{error}; {}", error.hint()),
     })
+}
+
+/// Reads `SERVICE:OBJECT`.
+fn acceptance(text: &str) -> Result<Acceptance, String> {
+    let (service, object) = text.split_once(':').unwrap_or((text, ""));
+    if object.is_empty() {
+        return Err("expected a service and an object: `SERVICE:TABLE.COLUMN`".to_owned());
+    }
+    let service = service.parse().map_err(|error: NameError| error.to_string())?;
+    Ok(Acceptance { service, object: object.to_owned() })
 }
 
 /// Reads `500ms`, `90s`, `5m`, `1h` or `0`.

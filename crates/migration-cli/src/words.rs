@@ -27,6 +27,7 @@ impl Words for OurWords {
             Offer::ContractSteps => "`--contract`".to_owned(),
             Offer::AllowAhead => "`--allow-ahead`".to_owned(),
             Offer::AllowDataLoss => "`--allow-data-loss`".to_owned(),
+            Offer::Accept(object) => format!("`--accept {object}`"),
             Offer::NewBeside => "`--new-beside`".to_owned(),
             Offer::Atomic => "`--atomic`".to_owned(),
             Offer::WaitLonger => "`--wait 10m`".to_owned(),

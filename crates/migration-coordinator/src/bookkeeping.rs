@@ -33,14 +33,16 @@ pub enum Outcome {
     Interrupted,
     /// It failed before it had changed anything, and counts as never begun.
     Unchanged,
+    /// Nothing was run: somebody accepted that something is not as the migration makes it.
+    Accepted,
 }
 
 impl Outcome {
     /// The outcome of this word.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let all = [Self::Running, Self::Succeeded, Self::Failed, Self::Interrupted, Self::Unchanged];
-        all.into_iter().find(|outcome| outcome.as_str() == text)
+        let ends = [Self::Succeeded, Self::Failed, Self::Interrupted, Self::Unchanged, Self::Accepted];
+        [Self::Running].into_iter().chain(ends).find(|outcome| outcome.as_str() == text)
     }
 
     /// The word that the journal writes.
@@ -52,6 +54,7 @@ impl Outcome {
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
             Self::Unchanged => "unchanged",
+            Self::Accepted => "accepted",
         }
     }
 }
@@ -67,7 +70,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) error: Option<String>,
     /// Whether the service's first install is still under way after this line.
     pub(crate) first_install: bool,
-    /// What the caller agreed to, words apart by spaces.
+    /// What the caller agreed to, words apart by spaces; the object that was accepted.
     pub(crate) consent: Option<String>,
 }
 
@@ -90,7 +93,8 @@ pub(crate) async fn install(writer: Writer<'_>, site: &Site, schema_exists: bool
            run text NOT NULL, migration varchar NOT NULL, \
            direction text NOT NULL CONSTRAINT {} CHECK (direction IN ('apply', 'revert')), \
            started_at timestamptz NOT NULL, finished_at timestamptz, \
-           outcome text NOT NULL CONSTRAINT {} CHECK (outcome IN ('running', 'succeeded', 'failed', 'interrupted', 'unchanged')), \
+           outcome text NOT NULL CONSTRAINT {} CHECK (outcome IN ('running', 'succeeded', 'failed', 'interrupted', 'unchanged', \
+             'accepted')), \
            checksum text, role text NOT NULL DEFAULT session_user, host text NOT NULL, tool text NOT NULL, error text, \
            first_install boolean NOT NULL DEFAULT false, consent text)",
         site.qualified_version_table(),

@@ -37,9 +37,9 @@ pub struct JournalLine {
     pub host: String,
     /// Tool and version.
     pub tool: String,
-    /// Why it failed.
+    /// Why it failed, or how what was accepted differs.
     pub error: Option<String>,
-    /// What was agreed to, words apart by spaces: `data_loss`, `ignored_soak`.
+    /// What was agreed to, words apart by spaces: `data_loss`, `ignored_soak`; or the object that was accepted.
     pub consent: Option<String>,
 }
 

@@ -44,7 +44,8 @@ pub use migration_kit::{Service, table_lock::Policy};
 pub use migration_plan::{ContractSteps, Direction, Hint, Offer, Selection, UnknownApplied};
 pub use reading::Reading;
 pub use run::{
-    DoneStep, Filled, Goal, Planned, Report, RevertLoss, RunError, RunOptions, edited_migrations, plan, run,
+    Acceptance, AcceptedDifference, DoneStep, Filled, Goal, Planned, Report, RevertLoss, RunError,
+    RunOptions, edited_migrations, plan, run,
 };
 pub use session::ConnectError;
 pub use state::service_state;
@@ -52,7 +53,7 @@ pub use step::{FailedStatement, Remains, StepError};
 pub use surroundings::{EventTrigger, OverriddenSetting, SecuredTable, Surroundings, surroundings};
 pub use survey::{Access, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError, Twin};
 pub use upkeep::{UpkeepError, reclaim, reject_counts, rejected, table_sizes, under_lock};
-pub use verify::{CheckResult, Difference, Scope, ServiceVerification, verify, verify_surveyed};
+pub use verify::{Acceptor, CheckResult, Difference, Scope, ServiceVerification, verify, verify_surveyed};
 
 /// The examples of the README, compiled as tests.
 #[cfg(doctest)]

@@ -11,12 +11,15 @@ use std::sync::Arc;
 use migration_kit::{
     BOOKKEEPING, Check, CheckKind, MigrationName, POLICY_HINT, ServiceName, is_cut_by_policy,
 };
+use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 
+use crate::bookkeeping::Outcome;
 use crate::deployment::{Deployment, Placed};
 use crate::holder::Holder;
 use crate::reading::Reading;
+use crate::site::Site;
 use crate::survey::{Survey, SurveyError};
 
 /// How many violating rows are shown; a check selects no more of a row than its reader may see.
@@ -37,6 +40,8 @@ pub struct CheckResult {
     pub found: String,
     /// Whether it is a figure for the reader, which always holds.
     pub report: bool,
+    /// Whether it holds only because what differs was accepted.
+    pub accepted: bool,
 }
 
 impl fmt::Display for CheckResult {
@@ -69,12 +74,57 @@ pub struct Difference {
     pub object: String,
     /// What is wrong with it: `is missing, should be …`.
     pub difference: String,
+    /// Who accepted it, and on which day, if somebody did.
+    pub accepted: Option<Acceptor>,
+}
+
+/// Who accepted a difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acceptor {
+    /// Role of the database.
+    pub role: String,
+    /// Day, in UTC.
+    pub day: String,
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` {}", self.object, self.difference)
     }
+}
+
+impl Difference {
+    /// Reads a row of [`differing`].
+    fn read(object: String, difference: String, (role, day): (Option<String>, Option<String>)) -> Self {
+        let accepted = role.zip(day).map(|(role, day)| Acceptor { role, day });
+        Self { object, difference, accepted }
+    }
+}
+
+/// The query for what is not as these checks of the catalogs say, each with who has accepted it, if a journal says so. What
+/// was there when it was accepted, and is gone now, is not accepted.
+fn differing<'c>(checks: impl Iterator<Item = &'c Check>, journal: Option<&str>) -> Option<String> {
+    let asked: Vec<String> = checks.filter_map(Check::differences).collect();
+    if asked.is_empty() {
+        return None;
+    }
+    let acceptances = journal.map_or_else(
+        || "(SELECT NULL::text AS role, NULL::text AS day)".to_owned(),
+        |journal| {
+            format!(
+                "(SELECT role, to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day FROM {journal} \
+                  WHERE outcome = '{}' AND consent = object \
+                    AND (difference NOT LIKE 'is missing%' OR error LIKE 'is missing%') \
+                  ORDER BY id DESC LIMIT 1)",
+                Outcome::Accepted.as_str()
+            )
+        },
+    );
+    Some(format!(
+        "{BOOKKEEPING}SELECT object, difference, role, day FROM (({})) AS found \
+         LEFT JOIN LATERAL {acceptances} AS accepted ON true ORDER BY object, difference",
+        asked.join(") UNION (")
+    ))
 }
 
 /// The query that answers a check with one row of two columns: whether it holds, and what was found. A check may end
@@ -98,9 +148,10 @@ pub(crate) fn question(check: &Check) -> String {
     }
 }
 
-/// Asks checks inside the migration's own transaction, whose `search_path` is the service's schema.
+/// Asks checks inside the migration's own transaction, whose `search_path` is the service's schema. The journal has to exist.
 pub(crate) async fn ask<C: ConnectionTrait>(
     tx: &C,
+    site: &Site,
     migration: &MigrationName,
     checks: &[Check],
 ) -> Result<Vec<CheckResult>, DbErr> {
@@ -108,7 +159,19 @@ pub(crate) async fn ask<C: ConnectionTrait>(
     for check in checks {
         let row = tx.query_one_raw(Statement::from_string(DbBackend::Postgres, question(check))).await?;
         let row = row.ok_or_else(|| DbErr::Custom(format!("the check `{}` returned no row", check.says)))?;
-        results.push(result(migration, check, row.try_get_by_index(0)?, row.try_get_by_index(1)?));
+        let asked = result(migration, check, row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        let sql = if asked.holds { None } else { differing([check].into_iter(), Some(&site.journal())) };
+        results.push(match sql {
+            None => asked,
+            Some(sql) => {
+                let rows = tx.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+                let read = |row: &QueryResult| {
+                    let acceptor = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+                    Ok(Difference::read(row.try_get_by_index(0)?, row.try_get_by_index(1)?, acceptor))
+                };
+                asked.unless_accepted(&rows.iter().map(read).collect::<Result<Vec<_>, DbErr>>()?)
+            }
+        });
     }
     Ok(results)
 }
@@ -152,7 +215,10 @@ pub async fn verify_surveyed(
         let results = match &facts.unread {
             Some(error) if !facts.is_history_known() => Err(error.clone()),
             _ if applied.is_empty() => Ok(Vec::new()),
-            _ => verify_service(deployment, &mut readings, placed, &applied, scope).await.map_err(Arc::new),
+            _ => {
+                let asked = Asked { placed, applied: &applied, scope, has_journal: facts.installed };
+                verify_service(deployment, &mut readings, asked).await.map_err(Arc::new)
+            }
         };
         verifications.push(ServiceVerification {
             service: placed.name().clone(),
@@ -171,19 +237,18 @@ pub(crate) async fn differences<'c>(
     reading: &mut Reading<'_>,
     placed: &Placed,
     checks: impl Iterator<Item = &'c Check>,
+    has_journal: bool,
 ) -> Result<Vec<Difference>, sqlx::Error> {
-    let asked: Vec<String> = checks.filter_map(Check::differences).collect();
-    if asked.is_empty() {
-        return Ok(Vec::new());
-    }
-    let asked = asked.join(") UNION (");
-    let sql = format!(
-        "{BOOKKEEPING}SELECT object, difference FROM (({asked})) AS found ORDER BY object, difference"
-    );
+    let journal = has_journal.then(|| placed.site.journal());
+    let Some(sql) = differing(checks, journal.as_deref()) else { return Ok(Vec::new()) };
     begin(reading, placed).await?;
     let rows = reading.rows(&sql).await?;
     reading.end().await;
-    rows.iter().map(|row| Ok(Difference { object: row.try_get(0)?, difference: row.try_get(1)? })).collect()
+    let read = |row: &PgRow| {
+        let acceptor = (row.try_get(2)?, row.try_get(3)?);
+        Ok(Difference::read(row.try_get(0)?, row.try_get(1)?, acceptor))
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Begins a transaction in which checks find the service's relations.
@@ -207,12 +272,18 @@ pub(crate) fn checks_of<'p>(
     checks.filter(|(_, check)| check.until.as_ref().is_none_or(|until| !applied.contains(until)))
 }
 
+/// What is asked of one service.
+struct Asked<'a> {
+    placed: &'a Placed,
+    applied: &'a HashSet<&'a MigrationName>,
+    scope: Scope,
+    has_journal: bool,
+}
+
 async fn verify_service<'d>(
     deployment: &'d Deployment,
     readings: &mut BTreeMap<usize, Reading<'d>>,
-    placed: &Placed,
-    applied: &HashSet<&MigrationName>,
-    scope: Scope,
+    Asked { placed, applied, scope, has_journal }: Asked<'_>,
 ) -> Result<Vec<CheckResult>, SurveyError> {
     let reading = match readings.entry(placed.site.database) {
         Entry::Occupied(open) => open.into_mut(),
@@ -223,7 +294,14 @@ async fn verify_service<'d>(
     let mut results = Vec::new();
     let checks = checks_of(placed, applied, applied);
     for (migration, check) in checks.filter(|(_, check)| scope == Scope::Everything || check.is_of_schema()) {
-        results.push(ask_alone(reading, placed, migration, check).await);
+        let result = ask_alone(reading, placed, migration, check).await;
+        let differ = if result.holds {
+            Ok(Vec::new())
+        } else {
+            differences(reading, placed, [check].into_iter(), has_journal).await
+        };
+        // What cannot be asked was not accepted.
+        results.push(result.unless_accepted(&differ.unwrap_or_default()));
     }
     Ok(results)
 }
@@ -276,5 +354,22 @@ fn result(migration: &MigrationName, check: &Check, holds: bool, found: String) 
         answered: true,
         found,
         report: check.kind == CheckKind::Report,
+        accepted: false,
+    }
+}
+
+impl CheckResult {
+    /// The result of a check that does not hold, given what differs: it holds if all of that was accepted.
+    fn unless_accepted(self, differences: &[Difference]) -> Self {
+        let accepted = differences.iter().map(|difference| {
+            let Acceptor { role, day } = difference.accepted.as_ref()?;
+            Some(format!("{difference}, accepted by {role} on {day}"))
+        });
+        match accepted.collect::<Option<Vec<_>>>() {
+            Some(accepted) if !accepted.is_empty() => {
+                Self { holds: true, accepted: true, found: accepted.join("; "), ..self }
+            }
+            _ => self,
+        }
     }
 }

@@ -31,11 +31,19 @@ pub struct Check {
     pub kind: CheckKind,
     /// The query, one statement.
     pub sql: String,
-    /// Of a check that asks the catalogs about relations of the service, written by [`own`]: the query that lists what is
-    /// not as it says, each row an object and what is wrong with it.
-    differences: Option<String>,
+    /// Of a check that asks the catalogs about relations of the service, written by [`own`].
+    of_catalog: Option<OfCatalog>,
     /// Migration from which on the check no longer applies, because it removes what the check reads.
     pub until: Option<MigrationName>,
+}
+
+/// What a check of the catalogs asks about.
+#[derive(Debug, Clone)]
+struct OfCatalog {
+    /// The query that lists what is not as the check says, each row an object and what is wrong with it.
+    differences: String,
+    /// The objects that it may list.
+    objects: Vec<String>,
 }
 
 impl Check {
@@ -71,7 +79,9 @@ impl Check {
         let sql = format!(
             "SELECT format('`%s` %s', object, difference) AS difference FROM ({differences}) AS found"
         );
-        Self::none(format!("table `{table}` has the columns it should have"), sql).of_catalog(differences)
+        let objects = wanted.iter().map(|column| column.object(table)).chain([table.to_owned()]).collect();
+        Self::none(format!("table `{table}` has the columns it should have"), sql)
+            .of_catalog(differences, objects)
     }
 
     /// The column exists with this type, as `format_type` writes it, ` not null` appended where it is. Compared as
@@ -93,7 +103,8 @@ impl Check {
     fn of_column(table: &str, wanted: &Wanted<'_>, says: String) -> Self {
         let relation = format!("to_regclass({})", own(table));
         let differences = differing(table, &relation, std::slice::from_ref(wanted));
-        Self::holds(says, format!("SELECT NOT EXISTS ({differences})")).of_catalog(differences)
+        let objects = vec![table.to_owned(), wanted.object(table)];
+        Self::holds(says, format!("SELECT NOT EXISTS ({differences})")).of_catalog(differences, objects)
     }
 
     /// The column does not exist.
@@ -183,14 +194,14 @@ impl Check {
     /// Whether it asks the catalogs alone: what there is, not what rows say. Such a check is answered at once.
     #[must_use]
     pub fn is_of_schema(&self) -> bool {
-        self.differences.is_some()
+        self.of_catalog.is_some()
     }
 
     /// The query to be asked. Relations of the checks above are looked up in the service's schema, the first of `search_path`,
     /// alone: schemas of extensions that follow there may hold others of the same name.
     #[must_use]
     pub fn question(&self) -> Cow<'_, str> {
-        match self.differences {
+        match self.of_catalog {
             Some(_) => Cow::Owned(in_own_schema(&self.sql)),
             None => Cow::Borrowed(&self.sql),
         }
@@ -201,7 +212,13 @@ impl Check {
     /// `difference`.
     #[must_use]
     pub fn differences(&self) -> Option<String> {
-        self.differences.as_deref().map(in_own_schema)
+        self.of_catalog.as_ref().map(|asked| in_own_schema(&asked.differences))
+    }
+
+    /// The objects that [`Check::differences`] may list.
+    #[must_use]
+    pub fn objects(&self) -> &[String] {
+        self.of_catalog.as_ref().map_or(&[], |asked| &asked.objects)
     }
 
     /// A check of one object whose query answers with one boolean.
@@ -211,15 +228,15 @@ impl Check {
             literal(object),
             literal(difference)
         );
-        Self::holds(says, sql).of_catalog(differences)
+        Self::holds(says, sql).of_catalog(differences, vec![object.to_owned()])
     }
 
-    fn of_catalog(self, differences: String) -> Self {
-        Self { differences: Some(differences), ..self }
+    fn of_catalog(self, differences: String, objects: Vec<String>) -> Self {
+        Self { of_catalog: Some(OfCatalog { differences, objects }), ..self }
     }
 
     fn new(kind: CheckKind, says: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { says: says.into(), kind, sql: sql.into(), differences: None, until: None }
+        Self { says: says.into(), kind, sql: sql.into(), of_catalog: None, until: None }
     }
 }
 

@@ -5,7 +5,8 @@
 //! both shapes are read from the server and its spelling of types, defaults and constraints cancels out.
 //!
 //! Compared are the kind of the table, its columns, constraints, indexes and triggers, each by name. A text may be longer than
-//! wanted, and there may be more indexes that refuse no row. Deliberately left out:
+//! wanted, and there may be more indexes that refuse no row, and more columns that a new row may leave out. What the journal says
+//! was accepted by name may differ. Deliberately left out:
 //! the order of columns, comments, privileges, rows, and which function a trigger calls (its name says little of what it
 //! does, and whoever adopts the table gives the trigger a function of its own).
 
@@ -64,12 +65,35 @@ pub async fn existing_table(
     let tx = db.begin().await?;
     let wanted = Shape::made_by(&tx, table, definition("pg_temp")).await;
     tx.rollback().await?;
-    let differences = wanted?.differences(&found);
+    let mut differences = wanted?.differences(&found);
+    if !differences.is_empty() {
+        let accepted = accepted(db).await?;
+        differences.retain(|difference| !accepted.contains(&difference.name(table)));
+    }
     if differences.is_empty() {
         return Ok(Existing::Same);
     }
     let listed = differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     Err(refusal(format!("table `{table}` exists with another shape, and was left as it is: {listed}")))
+}
+
+/// Objects of which the journals in the current schema say that they were accepted, as checks name them. Services that share a
+/// schema have no table in common.
+async fn accepted(db: &impl ConnectionTrait) -> Result<BTreeSet<String>, DbErr> {
+    let text = |sql: String| Statement::from_string(DbBackend::Postgres, format!("{BOOKKEEPING}{sql}"));
+    let journals = "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class c \
+                    WHERE relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(current_schema())) \
+                      AND relkind = 'r' AND relname LIKE 'migration\\_journal\\_%'";
+    let mut accepted = BTreeSet::new();
+    for journal in db.query_all_raw(text(journals.to_owned())).await? {
+        let journal: String = journal.try_get_by_index(0)?;
+        let of_journal =
+            format!("SELECT consent FROM {journal} WHERE outcome = 'accepted' AND consent IS NOT NULL");
+        for object in db.query_all_raw(text(of_journal)).await? {
+            accepted.insert(object.try_get_by_index(0)?);
+        }
+    }
+    Ok(accepted)
 }
 
 /// The schema in which a migration creates what it does not qualify: the service's.
@@ -121,11 +145,23 @@ impl Shape {
 }
 
 impl Difference {
-    /// Whether whoever uses the table as it is wanted does not notice: the same in other words, texts that may be longer, or
-    /// an index more that refuses no row.
+    /// What checks call the object of this table.
+    fn name(&self, table: &str) -> String {
+        let (kind, name) = self.object.split_once(' ').unwrap_or((&self.object, table));
+        let name = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name);
+        let name = name.replace("\"\"", "\"");
+        if matches!(kind, "index" | "table") { name } else { format!("{table}.{name}") }
+    }
+
+    /// Whether whoever uses the table as it is wanted does not notice: the same in other words, texts that may be longer, an
+    /// index more that refuses no row, or a column more that a new row may leave out.
     fn is_harmless(&self) -> bool {
         match (&self.wanted, &self.found) {
             (Some(wanted), Some(found)) if self.object.starts_with("column ") => holds_as_much(wanted, found),
+            (None, Some(found)) if self.object.starts_with("column ") => {
+                let [_, rest] = type_and_rest(found);
+                !rest.contains(" not null") || rest.contains(" default ") || rest.contains(" generated ")
+            }
             (None, Some(found)) => self.object.starts_with("index ") && found.starts_with("plain "),
             (wanted, found) => wanted == found,
         }

@@ -47,6 +47,8 @@ pub enum Offer {
     AllowAhead,
     /// The option that lets data be lost.
     AllowDataLoss,
+    /// The option that accepts that something of a service, as `service:object`, is not as its migrations make it.
+    Accept(String),
     /// The option that makes new tables beside those of an earlier system.
     NewBeside,
     /// The option for one transaction around all migrations.
@@ -95,6 +97,7 @@ impl fmt::Display for Offer {
             Self::ContractSteps | Self::ApplyContractSteps => f.write_str("`ContractSteps::Apply`"),
             Self::AllowAhead => f.write_str("`UnknownApplied::AllowAhead`"),
             Self::AllowDataLoss => f.write_str("`RunOptions::with_data_loss`"),
+            Self::Accept(_) => f.write_str("`RunOptions::with_accepted`"),
             Self::NewBeside => f.write_str("`RunOptions::with_new_beside`"),
             Self::Atomic => f.write_str("`RunOptions::with_atomic`"),
             Self::WaitLonger => f.write_str("`RunOptions::with_wait`"),

@@ -36,6 +36,7 @@ pub use integrity::{IntegrityError, integrity};
 pub use known::{KnownMigration, KnownService, Phase};
 pub use names::{MigrationId, MigrationName, MigrationNumber, NameError, ServiceName};
 pub use plan::{Direction, HeldBack, HoldReason, Plan, Redo, Step};
+pub use resolve::nearest;
 pub use status::{ServiceState, ServiceStatus, status, statuses};
 pub use target::{Selection, SelectionError, TargetPoint};
 pub use utc::Utc;

@@ -11,7 +11,7 @@ pub(crate) fn service(catalog: &Catalog, name: &ServiceName) -> Result<usize, Pl
         let names = catalog.services().map(|service| &service.name);
         PlanError::UnknownService {
             service: name.clone(),
-            nearest: nearest(name.as_str(), names.map(|known| (known, known.as_str()))).cloned(),
+            nearest: nearest_of(name.as_str(), names.map(|known| (known, known.as_str()))).cloned(),
         }
     })
 }
@@ -54,7 +54,7 @@ pub(crate) fn migration(catalog: &Catalog, service: usize, text: &str) -> Result
         [(only, _)] => Ok(only),
         [] => {
             let names = all().map(|(_, known)| (&known.name, known.name.as_str()));
-            let nearest = nearest(text, names).cloned();
+            let nearest = nearest_of(text, names).cloned();
             Err(PlanError::UnknownTarget { service, text: text.to_owned(), nearest })
         }
         _ => {
@@ -73,8 +73,16 @@ fn ids(known: &KnownMigration) -> impl Iterator<Item = &str> {
         .chain(known.replaces.iter().map(String::as_str))
 }
 
-/// The candidate that may have been meant: it contains the text, or one of its beginnings is a few typing errors away.
-fn nearest<'a, T>(text: &str, candidates: impl Iterator<Item = (&'a T, &'a str)>) -> Option<&'a T> {
+/// The name that may have been meant: it contains the text, or one of its beginnings is a few typing errors away.
+#[must_use]
+pub fn nearest<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    nearest_of(text, names.into_iter().map(|name| (name, name)))
+}
+
+fn nearest_of<'a, T: ?Sized>(
+    text: &str,
+    candidates: impl Iterator<Item = (&'a T, &'a str)>,
+) -> Option<&'a T> {
     const LONGEST: usize = 200;
     if text.len() > LONGEST {
         return None;

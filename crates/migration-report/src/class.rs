@@ -100,6 +100,7 @@ fn of_run(error: &RunError) -> Class {
         | RunError::Base { .. }
         | RunError::Atomic { .. }
         | RunError::Moved => Class::Refused,
+        RunError::UnknownObject { .. } | RunError::NothingToAccept { .. } => Class::Usage,
         RunError::Interrupted => Class::Interrupted,
         _ => Class::Failed,
     }

@@ -31,7 +31,7 @@ pub use locks::{LockReport, Locks};
 pub use moment::timestamp;
 pub use plan::{HeldBackReport, PlanReport, StepReport};
 pub use rejects::Rejects;
-pub use run::{DoneReport, RunReport};
+pub use run::{AcceptedReport, DoneReport, RunReport};
 pub use space::{Space, TableReport};
 pub use status::{
     BegunReport, ExternalReport, HeldReport, RenamedReport, ServiceReport, Status, Summary, TwinReport,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use migration_coordinator::{Report, RunError, StepError};
+use migration_coordinator::{AcceptedDifference, Report, RunError, StepError};
 use migration_plan::Direction;
 use serde::Serialize;
 
@@ -15,10 +15,23 @@ pub struct RunReport {
     pub database: Option<DatabaseReport>,
     /// Migrations in the order in which they were done.
     pub done: Vec<DoneReport>,
+    /// What was accepted to differ from what migrations make.
+    pub accepted: Vec<AcceptedReport>,
     /// Pending migrations that were left out.
     pub held_back: Vec<HeldBackReport>,
     /// How long it took, in milliseconds.
     pub elapsed_ms: u64,
+}
+
+/// Something that was accepted to differ.
+#[derive(Debug, Clone, Serialize)]
+pub struct AcceptedReport {
+    /// The service.
+    pub service: String,
+    /// The object: `table.column`, `table.constraint`, an index or a type.
+    pub object: String,
+    /// How it differs.
+    pub difference: String,
 }
 
 /// A migration that was applied or reverted.
@@ -51,11 +64,22 @@ impl RunReport {
         let body = Self {
             database,
             done: done.collect(),
+            accepted: report.accepted.iter().map(AcceptedReport::of).collect(),
             held_back: HeldBackReport::all(&report.held_back, words),
             elapsed_ms: milliseconds(report.elapsed),
         };
         let failures = report.failures.iter().map(|failure| Diagnostic::of(failure, words));
         Found::despite(each_once(failures), body)
+    }
+}
+
+impl AcceptedReport {
+    fn of(accepted: &AcceptedDifference) -> Self {
+        Self {
+            service: accepted.acceptance.service.to_string(),
+            object: accepted.acceptance.object.clone(),
+            difference: accepted.difference.clone(),
+        }
     }
 }
 

@@ -80,11 +80,12 @@ fn of_journal(lines: &[JournalLine], n_services: usize, text: &mut Text) {
     .spared(&["RUN", "HOST", "ROLE", "DID"]);
     for line in settled(lines) {
         let painted: fn(Paint, &str) -> String = match line.outcome {
-            Outcome::Succeeded => Paint::good,
+            Outcome::Succeeded | Outcome::Accepted => Paint::good,
             Outcome::Running => Paint::warn,
             _ => Paint::bad,
         };
         let did = match &line.consent {
+            Some(object) if line.outcome == Outcome::Accepted => format!("--accept {object}"),
             Some(consent) => {
                 let options = consent.replace("data_loss", "--allow-data-loss");
                 format!("{} {}", line.direction, options.replace("ignored_soak", "--ignore-soak"))

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use migration_coordinator::{Caller, Cancellation, Goal, Report, RunError, RunOptions, Survey, plan};
+use migration_coordinator::{
+    AcceptedDifference, Caller, Cancellation, Goal, Report, RunError, RunOptions, Survey, plan,
+};
 use migration_kit::table_lock::Policy;
 use migration_plan::{
     ContractSteps, Direction, HeldBack, HoldReason, Plan, Selection, ServiceState, ServiceStatus,
@@ -36,7 +38,8 @@ pub(super) async fn up(
     let run = run_options(&options.run, cancellation)
         .with_atomic(options.atomic)
         .with_data_loss(options.allow_data_loss)
-        .with_new_beside(options.new_beside);
+        .with_new_beside(options.new_beside)
+        .with_accepted(options.accept.clone());
     perform(context, "up", &goal, &run).await
 }
 
@@ -164,6 +167,9 @@ fn summary(
     begun: Instant,
     text: &mut Text,
 ) {
+    for AcceptedDifference { acceptance, difference, .. } in &report.accepted {
+        text.note(format!("{}  accepted for good: `{acceptance}` {difference}", paint.warn("note")));
+    }
     if report.failures.is_empty() {
         say_held_back(&report.held_back, paint, text);
     }

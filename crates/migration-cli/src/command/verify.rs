@@ -63,7 +63,7 @@ fn of_service(verification: &ServiceChecks, paint: Paint, text: &mut Text) {
                 result.found,
                 result.migration
             ));
-        } else if result.report {
+        } else if result.report || result.accepted {
             text.line(format!("  {} {}: {}", paint.faint("·"), result.says, result.found));
         }
     }

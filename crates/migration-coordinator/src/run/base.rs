@@ -8,6 +8,7 @@ use migration_kit::MigrationName;
 use migration_plan::{Direction, Plan};
 
 use super::RunError;
+use super::accept::AcceptedDifference;
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
 use crate::survey::{JournalFacts, ServiceFacts, Survey, SurveyError};
@@ -18,12 +19,23 @@ use crate::verify::{self, Difference};
 /// # Errors
 /// [`RunError::Base`] with everything that is missing in the first such service; [`RunError::Survey`] if it could not be
 /// asked.
-pub(super) async fn is_sound(deployment: &Deployment, survey: &Survey, plan: &Plan) -> Result<(), RunError> {
+pub(super) async fn is_sound(
+    deployment: &Deployment,
+    survey: &Survey,
+    plan: &Plan,
+    accepted: &[AcceptedDifference],
+) -> Result<(), RunError> {
     let applies =
         |facts: &&ServiceFacts| plan.steps_of(&facts.service).any(|step| step.direction == Direction::Apply);
     for facts in survey.services.iter().filter(applies) {
         let Some(placed) = deployment.placed(&facts.service) else { continue };
-        let differences = of_service(deployment, placed, facts).await?;
+        let mut differences = of_service(deployment, placed, facts).await?;
+        differences.retain(|found| {
+            let is_it = |accepted: &AcceptedDifference| {
+                accepted.acceptance.service == facts.service && accepted.acceptance.object == found.object
+            };
+            found.accepted.is_none() && !accepted.iter().any(is_it)
+        });
         if !differences.is_empty() {
             return Err(RunError::Base { service: facts.service.clone(), differences });
         }
@@ -46,7 +58,7 @@ async fn of_service(
     let url = &deployment.databases()[placed.site.database];
     let mut reading = Reading::open(url).await?;
     let checks = verify::checks_of(placed, &recorded, &applied).map(|(_, check)| check);
-    let differences = verify::differences(&mut reading, placed, checks).await;
+    let differences = verify::differences(&mut reading, placed, checks, facts.installed).await;
     reading.close().await;
     differences.map_err(|source| {
         RunError::Survey(Arc::new(SurveyError::Query { database: url.to_string(), source }))

@@ -1,11 +1,13 @@
 //! Why a run did not begin, or ended early, and what to do next.
 
+use std::collections::BTreeSet;
+
 use migration_kit::{MigrationId, MigrationName, ServiceName};
 use migration_plan::{Hint, Offer, PlanError};
 use sea_orm::{DbErr, sqlx};
 
 use crate::lock::LockError;
-use crate::run::RevertLoss;
+use crate::run::{Acceptance, RevertLoss};
 use crate::session::ConnectError;
 use crate::step::StepError;
 use crate::survey::{SurveyError, Twin};
@@ -75,6 +77,29 @@ pub enum RunError {
         service: ServiceName,
         /// What differs; at least one.
         differences: Vec<Difference>,
+    },
+    /// Something is to be accepted whose name no check of the service knows.
+    #[error("`{}` has no `{}` that is checked", acceptance.service, acceptance.object)]
+    UnknownObject {
+        /// What is to be accepted.
+        acceptance: Acceptance,
+        /// A known object of a similar name.
+        nearest: Option<String>,
+    },
+    /// Something is to be accepted that is as its migrations make it.
+    #[error("there is nothing to accept in `{acceptance}`: it is as its migrations make it, or not made yet")]
+    NothingToAccept {
+        /// What is to be accepted.
+        acceptance: Acceptance,
+    },
+    /// What was accepted could not be recorded.
+    #[error("that `{acceptance}` is accepted could not be recorded")]
+    Accept {
+        /// What was to be accepted.
+        acceptance: Acceptance,
+        /// What the database says.
+        #[source]
+        source: DbErr,
     },
     /// The role may not do what the plan needs.
     #[error("`{service}`: role `{user}` may not {missing}")]
@@ -147,7 +172,7 @@ impl RunError {
             Self::Survey(error) => return error.hint(),
             Self::Plan(error) => return error.hint(),
             Self::Lock(error) => return error.hint(),
-            Self::Install { .. } => return None,
+            Self::Install { .. } | Self::Accept { .. } => return None,
             Self::Step(error) => error.hint(),
             Self::Edited { .. } => {
                 "an applied migration is never edited: restore it, and put the change into a new one".into()
@@ -161,7 +186,20 @@ impl RunError {
                 )) + Offer::NewBeside
                     + " makes new tables"
             }
-            Self::Base { .. } => "nothing was changed; make what is missing, then run it again".into(),
+            Self::Base { service, differences } => {
+                let objects: BTreeSet<&str> = differences.iter().map(|found| found.object.as_str()).collect();
+                let first = objects.first().map_or_else(String::new, |object| format!("{service}:{object}"));
+                Hint::from("nothing was changed; make what is missing, or accept what does not matter by name with ")
+                    + Offer::Accept(first)
+                    + ", then run it again"
+            }
+            Self::UnknownObject { acceptance, nearest: Some(nearest) } => {
+                format!("did you mean `{}:{nearest}`?", acceptance.service).into()
+            }
+            Self::UnknownObject { .. } => {
+                "accepted is what a check names: `TABLE.COLUMN`, `TABLE.CONSTRAINT`, or an index".into()
+            }
+            Self::NothingToAccept { .. } => "leave it out".into(),
             Self::Rights { .. } => "connect as the owner of the schema, or have the right granted".into(),
             Self::Extension { extension, .. } => format!(
                 "nothing was changed; have a role that may do so run `CREATE EXTENSION \"{extension}\"` there, in a schema \

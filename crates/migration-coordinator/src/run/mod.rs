@@ -4,6 +4,7 @@
 //! and once more under the locks, from what stands there then. In what order the plan is worked off, and how one
 //! migration is run, is decided elsewhere.
 
+mod accept;
 mod atomic;
 mod base;
 mod error;
@@ -33,6 +34,7 @@ use crate::session::Session;
 use crate::step::{RunContext, Worker};
 use crate::survey::{ServiceFacts, Survey, SurveyError, history};
 
+pub use accept::{Acceptance, AcceptedDifference};
 pub use error::RunError;
 pub use goal::Goal;
 pub use losses::{Filled, RevertLoss};
@@ -101,30 +103,38 @@ impl Planned<'_> {
         let begun = Instant::now();
         let mut report = Report {
             done: Vec::new(),
+            accepted: Vec::new(),
             held_back: plan.held_back().to_vec(),
             failures: Vec::new(),
             elapsed: Duration::ZERO,
         };
+        let accepted = Box::pin(accept::decide(deployment, survey, plan, options));
+        let accepted = options.cancellation.unless_cancelled(accepted).await;
+        let accepted = accepted.unwrap_or(Err(RunError::Interrupted))?;
+        let context = RunContext {
+            run: format!("{:016x}", fastrand::u64(..)),
+            caller: options.caller.clone(),
+            policy: options.table_locks,
+            cancellation: options.cancellation.clone(),
+            allow_data_loss: options.allow_data_loss,
+        };
+        let running =
+            Run { deployment, goal, options, context: &context, survey, stop: AtomicBool::new(false) };
         if !plan.is_empty() {
             preflight::possible(deployment, survey, plan, options)?;
             preflight::consented(deployment, plan, &survey.history(), options)?;
             preflight::no_twins(deployment, survey, plan, options)?;
-            let sound = Box::pin(base::is_sound(deployment, survey, plan));
+            let sound = Box::pin(base::is_sound(deployment, survey, plan, &accepted));
             options.cancellation.unless_cancelled(sound).await.unwrap_or(Err(RunError::Interrupted))?;
             let consented = Box::pin(losses::consented(deployment, plan, options));
             let consented = options.cancellation.unless_cancelled(consented).await;
             consented.unwrap_or(Err(RunError::Interrupted))?;
             extensions::provide(deployment, plan, options).await?;
-            let context = RunContext {
-                run: format!("{:016x}", fastrand::u64(..)),
-                caller: options.caller.clone(),
-                policy: options.table_locks,
-                cancellation: options.cancellation.clone(),
-                allow_data_loss: options.allow_data_loss,
-            };
+        }
+        Box::pin(running.record(&accepted)).await?;
+        report.accepted = accepted;
+        if !plan.is_empty() {
             event::run_started(&context.run, plan.steps().len(), plan.services().len());
-            let running =
-                Run { deployment, goal, options, context: &context, survey, stop: AtomicBool::new(false) };
             if options.atomic {
                 Box::pin(running.all_or_nothing(plan, &mut report)).await;
             } else {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use migration_kit::table_lock::Policy;
 
+use super::accept::Acceptance;
 use crate::caller::Caller;
 use crate::cancel::Cancellation;
 
@@ -26,6 +27,8 @@ pub struct RunOptions {
     /// Whether empty services are made although tables of their names, or another tool's version table, have rows
     /// elsewhere in the database.
     pub new_beside: bool,
+    /// What may differ from what migrations make.
+    pub accept: Vec<Acceptance>,
     /// Stops the run.
     pub cancellation: Cancellation,
 }
@@ -43,6 +46,7 @@ impl RunOptions {
             atomic: false,
             allow_data_loss: false,
             new_beside: false,
+            accept: Vec::new(),
             cancellation: Cancellation::default(),
         }
     }
@@ -81,6 +85,12 @@ impl RunOptions {
     #[must_use]
     pub fn with_new_beside(self, new_beside: bool) -> Self {
         Self { new_beside, ..self }
+    }
+
+    /// Accepts that these are not as migrations make them, and records it.
+    #[must_use]
+    pub fn with_accepted(self, accept: Vec<Acceptance>) -> Self {
+        Self { accept, ..self }
     }
 
     /// Ends early when it is cancelled.

@@ -6,6 +6,7 @@ use migration_kit::MigrationId;
 use migration_plan::{Direction, HeldBack, Step};
 
 use super::RunError;
+use super::accept::AcceptedDifference;
 use crate::step::Done;
 
 /// A migration that a run applied or reverted.
@@ -26,6 +27,8 @@ pub struct DoneStep {
 pub struct Report {
     /// Migrations in the order in which they were done.
     pub done: Vec<DoneStep>,
+    /// What was accepted to differ, for the first time.
+    pub accepted: Vec<AcceptedDifference>,
     /// Pending migrations that were left out, and why.
     pub held_back: Vec<HeldBack>,
     /// Why it ended early, if it did; several services may have failed at once.

@@ -318,7 +318,7 @@ impl Worker<'_> {
         step: &Step,
         guards: &[Check],
     ) -> Result<(), StepError> {
-        let results = verify::ask(connection, &step.id.name, guards)
+        let results = verify::ask(connection, &self.placed().site, &step.id.name, guards)
             .await
             .map_err(|source| StepError::rolled_back(step, source))?;
         report(step, &results);
@@ -333,10 +333,12 @@ impl Worker<'_> {
         remains: Remains,
     ) -> Result<(), StepError> {
         let checks = &self.migration(step).details().checks;
-        let results = verify::ask(tx, &step.id.name, checks).await.map_err(|source| match remains {
-            Remains::Nothing => StepError::rolled_back(step, source),
-            Remains::Everything => StepError::partial(step, source),
-        })?;
+        let results = verify::ask(tx, &self.placed().site, &step.id.name, checks).await.map_err(
+            |source| match remains {
+                Remains::Nothing => StepError::rolled_back(step, source),
+                Remains::Everything => StepError::partial(step, source),
+            },
+        )?;
         report(step, &results);
         let failed: Vec<CheckResult> = results.into_iter().filter(|result| !result.holds).collect();
         if failed.is_empty() {

@@ -66,8 +66,9 @@ pub(super) fn query(sites: &[&Site], parts: &[Part]) -> String {
             )),
             Part::Journal(ordinal) => journals.push(format!(
                 "SELECT {ordinal} AS ordinal, migration::text AS name, id::int8 AS id, direction::text AS direction, \
-                 outcome::text AS outcome, checksum::text AS checksum, first_install FROM {}",
-                sites[ordinal].journal()
+                 outcome::text AS outcome, checksum::text AS checksum, first_install FROM {} WHERE outcome IS DISTINCT FROM '{}'",
+                sites[ordinal].journal(),
+                Outcome::Accepted.as_str()
             )),
         }
     }

@@ -45,6 +45,11 @@ impl<'a> Wanted<'a> {
         Self { name, type_: None, default: Some(default) }
     }
 
+    /// What it is called among the objects of a check.
+    pub(super) fn object(&self, table: &str) -> String {
+        format!("{table}.{}", self.name)
+    }
+
     /// How it would be written.
     fn spelled(&self) -> String {
         let mut spelled = match self.type_ {

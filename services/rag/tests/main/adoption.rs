@@ -112,7 +112,7 @@ async fn a_table_of_another_shape_stops_with_every_difference_and_is_left_as_it_
         "ALTER TABLE user_knowledge ALTER COLUMN user_id DROP NOT NULL",
         "ALTER TABLE user_knowledge ALTER COLUMN id DROP DEFAULT",
         "ALTER TABLE user_knowledge DROP COLUMN file_path",
-        "ALTER TABLE user_knowledge ADD COLUMN mood TEXT COLLATE \"C\" DEFAULT 'calm'",
+        "ALTER TABLE user_knowledge ADD COLUMN mood TEXT COLLATE \"C\" NOT NULL",
         "ALTER TABLE user_knowledge RENAME CONSTRAINT user_knowledge_user_id_key TO uq_user",
         "ALTER TABLE user_knowledge ADD CONSTRAINT short CHECK (length(name) < 50) NOT VALID",
         "DROP INDEX ix_user_knowledge_user_id",
@@ -131,7 +131,7 @@ async fn a_table_of_another_shape_stops_with_every_difference_and_is_left_as_it_
         [
             "column file_path is missing, it should be `character varying(255)`",
             "column id should be `uuid not null default gen_random_uuid()` and is `uuid not null`",
-            "column mood is not expected, it is `text collate \"C\" default 'calm'::text`",
+            "column mood is not expected, it is `text collate \"C\" not null`",
             "column name should be `character varying(100) not null` and is `character varying(50) not null`",
             "column user_id should be `character varying(50) not null` and is `character varying(50)`",
             "constraint short is not expected, it is `CHECK ((length((name)::text) < 50)) NOT VALID`",

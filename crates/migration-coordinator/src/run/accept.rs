@@ -1,0 +1,215 @@
+//! Accepting by name that something is not as its migration makes it: an adopted table may differ in what its service does
+//! not mind.
+//!
+//! What is accepted is decided from what differs before anything is written, and recorded in the journal under the migration
+//! lock: later runs, and whoever verifies, read it there.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use migration_kit::{BOOKKEEPING, Check, MigrationName, ServiceName, literal};
+use migration_plan::{Direction, Plan, nearest};
+use sea_orm::sqlx::{self, Row};
+
+use super::{Run, RunError, RunOptions};
+use crate::bookkeeping::{self, Entry, Outcome};
+use crate::deployment::{Deployment, Placed};
+use crate::reading::Reading;
+use crate::survey::{Survey, SurveyError};
+use crate::verify;
+
+/// Something that may differ from what the migrations of a service make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acceptance {
+    /// The service.
+    pub service: ServiceName,
+    /// The object as checks name it: `table`, `table.column`, `table.constraint`, or the name of an index or a type.
+    pub object: String,
+}
+
+impl fmt::Display for Acceptance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.service, self.object)
+    }
+}
+
+/// A difference that a run has accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptedDifference {
+    /// What was accepted.
+    pub acceptance: Acceptance,
+    /// The migration that makes it otherwise.
+    pub migration: MigrationName,
+    /// How it differs.
+    pub difference: String,
+}
+
+/// What differs among that which is to be accepted, and was not accepted before. Reads only.
+///
+/// # Errors
+/// [`RunError::UnknownObject`] if no check of the service knows the name, [`RunError::NothingToAccept`] if nothing differs in
+/// it, [`RunError::Survey`] if it could not be asked.
+pub(super) async fn decide(
+    deployment: &Deployment,
+    survey: &Survey,
+    plan: &Plan,
+    options: &RunOptions,
+) -> Result<Vec<AcceptedDifference>, RunError> {
+    let mut accepted = Vec::new();
+    for acceptance in &options.accept {
+        let service = deployment.catalog().named(&acceptance.service)?.name.clone();
+        let (Some(placed), Some(facts)) = (deployment.placed(&service), survey.service(&service)) else {
+            continue;
+        };
+        if let Some(error) = &facts.unread {
+            return Err(RunError::Survey(error.clone()));
+        }
+        let applied: HashSet<&MigrationName> = facts.applied.iter().map(|applied| &applied.name).collect();
+        let pending = plan.steps_of(&service).filter(|step| step.direction == Direction::Apply);
+        let pending: HashSet<&MigrationName> = pending.map(|step| &step.id.name).collect();
+        let of_object = |check: &&Check| check.objects().contains(&acceptance.object);
+        let is_known = |listed: &migration_kit::Listed| listed.details().checks.iter().any(|c| of_object(&c));
+        if !placed.service.migrations().any(is_known) {
+            if let Some(migration) = besides(deployment, placed, &pending, &acceptance.object).await? {
+                let difference = "is there, and no migration makes it".to_owned();
+                let acceptance = acceptance.clone();
+                accepted.push(AcceptedDifference { acceptance, migration, difference });
+                continue;
+            }
+            let objects = placed.service.migrations().flat_map(|listed| &listed.details().checks);
+            let names = objects.flat_map(Check::objects).map(String::as_str);
+            return Err(RunError::UnknownObject {
+                nearest: nearest(&acceptance.object, names).map(str::to_owned),
+                acceptance: acceptance.clone(),
+            });
+        }
+        let all = applied.union(&pending).copied().collect();
+        let checks: Vec<(&MigrationName, &Check)> =
+            verify::checks_of(placed, &all, &all).filter(|(_, check)| of_object(check)).collect();
+        let differ = differing(deployment, placed, &checks, facts.installed).await?;
+        // What a pending migration has yet to make is not accepted to be missing.
+        let differ = differ.into_iter().filter(|(migration, found)| {
+            found.object == acceptance.object
+                && (applied.contains(migration) || !found.difference.starts_with("is missing"))
+        });
+        let differ: Vec<_> = differ.collect();
+        if differ.is_empty() {
+            return Err(RunError::NothingToAccept { acceptance: acceptance.clone() });
+        }
+        let new = differ.into_iter().filter(|(_, found)| found.accepted.is_none());
+        accepted.extend(new.map(|(migration, found)| AcceptedDifference {
+            acceptance: acceptance.clone(),
+            migration: migration.clone(),
+            difference: found.difference,
+        }));
+    }
+    Ok(accepted)
+}
+
+/// The pending migration that may adopt the table to which an object belongs that no check knows, if both exist.
+async fn besides(
+    deployment: &Deployment,
+    placed: &Placed,
+    pending: &HashSet<&MigrationName>,
+    object: &str,
+) -> Result<Option<MigrationName>, RunError> {
+    let none = HashSet::new();
+    let checks = verify::checks_of(placed, pending, &none);
+    let tables: BTreeMap<&str, &MigrationName> = checks
+        .flat_map(|(migration, check)| check.objects().iter().map(move |object| (object.as_str(), migration)))
+        .collect();
+    let sql = format!(
+        "{BOOKKEEPING}SELECT t.relname::text FROM pg_catalog.pg_class t \
+         JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace \
+         WHERE n.nspname = {} AND t.relkind IN ('r', 'p') AND {} IN (\
+           SELECT t.relname || '.' || attname FROM pg_catalog.pg_attribute \
+           WHERE attrelid = t.oid AND attnum > 0 AND NOT attisdropped \
+           UNION ALL SELECT t.relname || '.' || conname FROM pg_catalog.pg_constraint WHERE conrelid = t.oid \
+           UNION ALL SELECT t.relname || '.' || tgname FROM pg_catalog.pg_trigger WHERE tgrelid = t.oid \
+           UNION ALL SELECT i.relname FROM pg_catalog.pg_index JOIN pg_catalog.pg_class i ON i.oid = indexrelid \
+           WHERE indrelid = t.oid)",
+        literal(&placed.site.schema),
+        literal(object)
+    );
+    let url = &deployment.databases()[placed.site.database];
+    let mut reading = Reading::open(url).await?;
+    let found = async {
+        reading.begin().await?;
+        let rows = reading.rows(&sql).await?;
+        rows.iter().map(|row| row.try_get::<String, _>(0)).collect::<Result<Vec<_>, sqlx::Error>>()
+    }
+    .await;
+    reading.close().await;
+    let found = found.map_err(|source| {
+        RunError::Survey(Arc::new(SurveyError::Query { database: url.to_string(), source }))
+    })?;
+    Ok(found.iter().find_map(|table| tables.get(table.as_str())).map(|migration| (*migration).clone()))
+}
+
+/// What is not as these checks say, with the migration of each.
+async fn differing<'p>(
+    deployment: &Deployment,
+    placed: &Placed,
+    checks: &[(&'p MigrationName, &Check)],
+    has_journal: bool,
+) -> Result<Vec<(&'p MigrationName, verify::Difference)>, RunError> {
+    let url = &deployment.databases()[placed.site.database];
+    let mut reading = Reading::open(url).await?;
+    let mut found = Vec::new();
+    let mut failed = None;
+    for (migration, check) in checks {
+        match verify::differences(&mut reading, placed, [*check].into_iter(), has_journal).await {
+            Ok(differences) => found.extend(differences.into_iter().map(|found| (*migration, found))),
+            Err(source) => failed = Some(SurveyError::Query { database: url.to_string(), source }),
+        }
+    }
+    reading.close().await;
+    failed.map_or(Ok(found), |error| Err(RunError::Survey(Arc::new(error))))
+}
+
+impl Run<'_> {
+    /// Writes what was accepted into the journals of its services, each under its migration lock.
+    pub(super) async fn record(&self, accepted: &[AcceptedDifference]) -> Result<(), RunError> {
+        let services: BTreeSet<&ServiceName> =
+            accepted.iter().map(|accepted| &accepted.acceptance.service).collect();
+        for placed in services.into_iter().filter_map(|service| self.deployment.placed(service)) {
+            let session = self.open(placed).await?;
+            let recorded = self.record_of(placed, &session, accepted).await;
+            session.close().await;
+            recorded?;
+        }
+        Ok(())
+    }
+
+    async fn record_of(
+        &self,
+        placed: &Placed,
+        session: &crate::session::Session,
+        accepted: &[AcceptedDifference],
+    ) -> Result<(), RunError> {
+        let locked = self.take_lock((placed, session)).await?;
+        self.read_and_install(&locked).await?;
+        for AcceptedDifference { acceptance, migration, difference } in accepted {
+            if acceptance.service != *placed.name() {
+                continue;
+            }
+            let entry = Entry {
+                run: &self.context.run,
+                migration,
+                direction: Direction::Apply,
+                outcome: Outcome::Accepted,
+                elapsed: Duration::ZERO,
+                checksum: None,
+                error: Some(difference.clone()),
+                first_install: false,
+                consent: Some(acceptance.object.clone()),
+            };
+            bookkeeping::record(locked.writer().db(), &placed.site, &self.context.caller, entry)
+                .await
+                .map_err(|source| RunError::Accept { acceptance: acceptance.clone(), source })?;
+        }
+        Ok(())
+    }
+}

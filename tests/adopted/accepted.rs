@@ -1,0 +1,94 @@
+//! What an adopted table has otherwise is accepted by name: recorded in the journal, and honoured from then on.
+
+use super::{PASTS, Past, RAG, lab, migrate};
+use crate::support::Ran;
+
+const NARROW: &str = "bookreader:books.title";
+const MISSING: &str = "bookreader:ix_books_author";
+
+/// The named checks of `verify`, as JSON.
+fn accepted(verified: &Ran) -> Vec<String> {
+    let document = verified.json();
+    let checks = document["services"][0]["checks"].as_array().unwrap();
+    let accepted = checks.iter().filter(|check| check["accepted"] == true);
+    accepted.map(|check| check["found"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_base_that_differs_is_taken_over_as_far_as_it_was_accepted() {
+    let lab = lab(PASTS[6]);
+    lab.query("ALTER TABLE books ALTER title TYPE varchar(200); DROP INDEX ix_books_author");
+    let up = |arguments: &[&str]| migrate(&lab, "bookreader", &[&["up", "bookreader"], arguments].concat());
+    let refused = up(&[]).exits(7).stderr;
+    assert!(refused.contains(&format!("`--accept {NARROW}`")), "{refused}");
+
+    // What is wrong is said, and nothing is written.
+    for (arguments, code, says) in [
+        (&["--accept", "bookreader:books.titel"][..], 2, "did you mean `bookreader:books.title`?"),
+        (&["--accept", "bookreeder:books.title"], 2, "did you mean `bookreader`?"),
+        (&["--accept", "books.title"], 2, "expected a service and an object"),
+        (&["--accept", "bookreader:books.genre"], 2, "nothing to accept in `bookreader:books.genre`"),
+        (&["--accept", "bookreader:books.rating"], 2, "nothing to accept in `bookreader:books.rating`"),
+        (&["--accept", NARROW], 7, "`ix_books_author` is missing"),
+    ] {
+        let said = up(arguments).exits(code).stderr;
+        assert!(said.contains(says), "{arguments:?}: {said}");
+    }
+    assert_eq!(lab.query("SELECT to_regclass('migration_journal_bookreader')"), "");
+
+    let taken_over = up(&["--accept", NARROW, "--accept", MISSING, "--json"]).exits(0).json();
+    assert_eq!(taken_over["accepted"][0]["object"], "books.title", "{taken_over}");
+    up(&["--accept", NARROW]).exits(0);
+    let rest = ["--contract", "--ignore-soak", "--allow-data-loss"];
+    up(&rest).exits(0);
+    migrate(&lab, "bookreader", &["status", "bookreader", "--check"]).exits(0);
+    let verified = migrate(&lab, "bookreader", &["verify", "bookreader", "--json"]).exits(0);
+    let day = lab.query("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD')");
+    assert_eq!(
+        accepted(&verified),
+        [
+            format!(
+                "`books.title` is `character varying(200) not null`, should be `character varying(500) not null`, accepted by postgres on {day}"
+            ),
+            format!("`ix_books_author` is missing or not valid, accepted by postgres on {day}"),
+        ]
+    );
+    let shown = migrate(&lab, "bookreader", &["verify", "bookreader"]).exits(0).stdout;
+    assert!(shown.contains(&format!("accepted by postgres on {day}")), "{shown}");
+    let recorded =
+        "SELECT consent, role FROM migration_journal_bookreader WHERE outcome = 'accepted' ORDER BY id";
+    assert_eq!(lab.query(recorded), "books.title|postgres\nix_books_author|postgres");
+    let history = migrate(&lab, "bookreader", &["history", "bookreader", "--verbose"]).exits(0).stdout;
+    assert!(history.contains("--accept books.title"), "{history}");
+
+    // What was accepted as it was is not accepted to be gone.
+    lab.query("ALTER TABLE books DROP COLUMN title");
+    migrate(&lab, "bookreader", &["verify", "bookreader"]).exits(4);
+}
+
+#[test]
+fn a_database_at_head_is_accepted_too() {
+    let lab = lab(PASTS[1]);
+    migrate(&lab, "chat", &["up", "chat"]).exits(0);
+    lab.query("ALTER TABLE messages ALTER source DROP NOT NULL, ALTER source DROP DEFAULT");
+    migrate(&lab, "chat", &["verify", "chat"]).exits(4);
+    migrate(&lab, "chat", &["up", "chat", "--accept", "chat:messages.source"]).exits(0);
+    migrate(&lab, "chat", &["verify", "chat"]).exits(0);
+    migrate(&lab, "chat", &["status", "chat", "--check"]).exits(0);
+}
+
+/// A migration that adopts the table which it would make compares all of it.
+#[test]
+fn a_table_that_a_migration_adopts_differs_as_far_as_it_was_accepted() {
+    const DIFFERENT: &str =
+        "ALTER TABLE user_knowledge ALTER name TYPE varchar(50), ADD CONSTRAINT short CHECK (name <> '')";
+    let past: Past = ("rag", &[RAG, "ALTER TABLE user_knowledge ADD mood text", DIFFERENT], &[]);
+    let lab = lab(past);
+    let up = |arguments: &[&str]| migrate(&lab, "rag", &[&["up", "rag"], arguments].concat());
+    let refused = up(&[]).exits(1).stderr;
+    assert!(refused.contains("column name should be") && refused.contains("constraint short"), "{refused}");
+    assert!(!refused.contains("mood"), "{refused}");
+    up(&["--accept", "rag:user_knowledge.name"]).exits(1);
+    up(&["--accept", "rag:user_knowledge.name", "--accept", "rag:user_knowledge.short"]).exits(0);
+    migrate(&lab, "rag", &["verify", "rag"]).exits(0);
+}
