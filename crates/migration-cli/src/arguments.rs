@@ -266,6 +266,16 @@ pub(crate) enum Command {
     /// Manage the embedded PostgreSQL that is used where no DATABASE_URL is set
     #[command(subcommand, after_help = help::DB)]
     Db(DbCommand),
+    /// Print what `up` or `down` would send, as a script for `psql`; what a database has is left out if an address is set
+    #[cfg(feature = "rehearsal")]
+    #[command(after_help = help::SQL)]
+    Sql {
+        /// As for `up`, or for `down` with `--down`; all services if none is named
+        #[arg(value_name = "SERVICE[@TARGET]", value_parser = selection)]
+        targets: Vec<Selection>,
+        #[command(flatten)]
+        options: SqlOptions,
+    },
     /// Compare the live schema of each service with what its applied migrations make on a server of its own
     #[cfg(feature = "rehearsal")]
     #[command(after_help = help::DRIFT)]
@@ -354,6 +364,27 @@ pub(crate) struct UpOptions {
     /// Apply everything in one transaction, or nothing; refused if a pending migration cannot run in one
     #[arg(long)]
     pub(crate) atomic: bool,
+}
+
+/// What `sql` understands.
+#[cfg(feature = "rehearsal")]
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SqlOptions {
+    /// Print what reverts
+    #[arg(long)]
+    pub(crate) down: bool,
+    /// Begin where this migration of the service is the last one applied, whatever a database has; `base` is nothing
+    #[arg(long, value_name = "MIGRATION")]
+    pub(crate) from: Option<String>,
+    /// End with this migration of the service
+    #[arg(long, value_name = "MIGRATION")]
+    pub(crate) to: Option<String>,
+    /// Take contract steps too where the database holds rows of the service; without, they are left out as `up` does
+    #[arg(long, conflicts_with_all = ["down", "from", "to"])]
+    pub(crate) contract: bool,
+    /// Write one file per service into this directory; the names say in what order, where there is one
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 /// What every command understands that runs migrations.

@@ -112,6 +112,15 @@ Examples:
   db status                show whether it runs, where it is and how large";
 
 #[cfg(feature = "rehearsal")]
+pub(crate) const SQL: &str = "\
+Examples:
+  sql                      print everything that the database lacks, or an empty one if no address is set
+  sql chat@+1              print the next migration of one service
+  sql --out scripts        write one file per service
+  sql chat --down          print what reverts it
+  sql chat --from m20251016 --to m20251017   print a part of its migrations, without looking at a database";
+
+#[cfg(feature = "rehearsal")]
 pub(crate) const DRIFT: &str = "\
 Examples:
   drift                    compare all services; exit with 4 if something differs

@@ -77,18 +77,29 @@ pub(crate) struct Entry<'a> {
 /// Makes schema, version table and journal where they are missing, in one transaction. The tables of backfills and
 /// rejects are made by the first migration that needs them.
 pub(crate) async fn install(writer: Writer<'_>, site: &Site, schema_exists: bool) -> Result<(), DbErr> {
-    let schema = if schema_exists {
-        String::new()
-    } else {
-        format!("CREATE SCHEMA IF NOT EXISTS {}; ", quote_identifier(&site.schema))
-    };
-    let journal = site.journal_name();
     // One message, which the server runs as one transaction.
-    let sql = format!(
-        "{BOOKKEEPING}{schema}\
-         CREATE TABLE IF NOT EXISTS {} (version varchar NOT NULL, applied_at bigint NOT NULL, \
-           CONSTRAINT {} PRIMARY KEY (version)); \
-         CREATE TABLE IF NOT EXISTS {} (\
+    let sql = format!("{BOOKKEEPING}{}", install_statements(site, schema_exists).join("; "));
+    let mut n_races = 0;
+    loop {
+        match writer.db().execute_unprepared(&sql).await {
+            Err(error) if is_creation_race(&error) && n_races < CREATION_RACES => n_races += 1,
+            made => return made.map(drop),
+        }
+    }
+}
+
+/// The statements that make schema, version table and journal where they are missing.
+pub(crate) fn install_statements(site: &Site, schema_exists: bool) -> Vec<String> {
+    let schema = format!("CREATE SCHEMA IF NOT EXISTS {}", quote_identifier(&site.schema));
+    let versions = format!(
+        "CREATE TABLE IF NOT EXISTS {} (version varchar NOT NULL, applied_at bigint NOT NULL, \
+         CONSTRAINT {} PRIMARY KEY (version))",
+        site.qualified_version_table(),
+        quote_identifier(&format!("{}_pkey", site.version_table)),
+    );
+    let name = site.journal_name();
+    let journal = format!(
+        "CREATE TABLE IF NOT EXISTS {} (\
            id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT {} PRIMARY KEY, \
            run text NOT NULL, migration varchar NOT NULL, \
            direction text NOT NULL CONSTRAINT {} CHECK (direction IN ('apply', 'revert')), \
@@ -97,23 +108,17 @@ pub(crate) async fn install(writer: Writer<'_>, site: &Site, schema_exists: bool
              'accepted')), \
            checksum text, role text NOT NULL DEFAULT session_user, host text NOT NULL, tool text NOT NULL, error text, \
            first_install boolean NOT NULL DEFAULT false, consent text)",
-        site.qualified_version_table(),
-        quote_identifier(&format!("{}_pkey", site.version_table)),
         site.journal(),
-        quote_identifier(&format!("{journal}_pkey")),
-        quote_identifier(&format!("{journal}_direction_check")),
-        quote_identifier(&format!("{journal}_outcome_check")),
+        quote_identifier(&format!("{name}_pkey")),
+        quote_identifier(&format!("{name}_direction_check")),
+        quote_identifier(&format!("{name}_outcome_check")),
     );
-    let sql = site.stand_ins.iter().fold(sql, |sql, StandIn { table, columns }| {
-        format!("{sql}; CREATE TABLE IF NOT EXISTS {} ({columns})", qualified(&site.schema, table))
-    });
-    let mut n_races = 0;
-    loop {
-        match writer.db().execute_unprepared(&sql).await {
-            Err(error) if is_creation_race(&error) && n_races < CREATION_RACES => n_races += 1,
-            made => return made.map(drop),
-        }
-    }
+    let stand_in = |StandIn { table, columns }: &StandIn| {
+        format!("CREATE TABLE IF NOT EXISTS {} ({columns})", qualified(&site.schema, table))
+    };
+    let schema = (!schema_exists).then_some(schema);
+    let tables = [versions, journal].into_iter().chain(site.stand_ins.iter().map(stand_in));
+    schema.into_iter().chain(tables).collect()
 }
 
 /// How often a creation is tried again after another session made the same thing at the same moment.

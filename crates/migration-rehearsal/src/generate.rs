@@ -153,6 +153,7 @@ mod tests {
             migration: "m20250101_000001_create_t".parse().unwrap(),
             direction: Direction::Apply,
             statements: Vec::new(),
+            pieces: Vec::new(),
             locks: locks.iter().map(|(table, mode)| ((*table).to_owned(), *mode)).collect(),
             references: references.iter().map(|(f, t)| ((*f).to_owned(), (*t).to_owned())).collect(),
         }

@@ -12,6 +12,9 @@ mod error;
 mod files;
 mod generate;
 mod sandbox;
+mod script;
+mod sent;
+mod sql;
 mod trace;
 
 pub use drift::{Drift, Renamed, drift};
@@ -21,6 +24,9 @@ pub use files::Stale;
 pub use generate::{Artifacts, artifacts};
 pub use postgres_schema::{Change, Difference, Kind, Object, Repair};
 pub use sandbox::{Rehearsal, rehearse};
+pub use script::{Script, ScriptStep};
+pub use sent::{Piece, Sent};
+pub use sql::{Before, Placing, Scripts, scripts};
 pub use trace::Traced;
 
 /// The examples of the README, compiled as tests.

@@ -48,11 +48,7 @@ pub struct Rehearsal {
 /// # Errors
 /// [`RehearsalError`]: there is no server, a migration fails, or the server's log cannot be read.
 pub async fn rehearse(services: Vec<Service>) -> Result<Rehearsal, RehearsalError> {
-    let builder =
-        SETTINGS.iter().fold(Cluster::builder(), |builder, (name, value)| builder.setting(name, value));
-    let cluster = builder.start()?;
-    let database = cluster.create_database()?;
-    database.psql(include_str!("trace.sql"))?;
+    let (cluster, database) = start()?;
     let deployment = place(services, &database)?;
 
     apply(&deployment, &database).await?;
@@ -63,6 +59,16 @@ pub async fn rehearse(services: Vec<Service>) -> Result<Rehearsal, RehearsalErro
     revert(&deployment).await?;
     let traced = trace::read(&log(&cluster, &database)?)?;
     Ok(Rehearsal { traced, schemas, major: cluster.binaries().server_version().major })
+}
+
+/// A server that logs what it is sent, and an empty database on it.
+pub(crate) fn start() -> Result<(Cluster, Database), RehearsalError> {
+    let builder =
+        SETTINGS.iter().fold(Cluster::builder(), |builder, (name, value)| builder.setting(name, value));
+    let cluster = builder.start()?;
+    let database = cluster.create_database()?;
+    database.psql(include_str!("trace.sql"))?;
+    Ok((cluster, database))
 }
 
 fn place(services: Vec<Service>, database: &Database) -> Result<Deployment, RehearsalError> {
@@ -120,20 +126,24 @@ async fn revert(deployment: &Deployment) -> Result<(), RehearsalError> {
 }
 
 pub(crate) async fn carry_out(deployment: &Deployment, goal: &Goal) -> Result<Report, RehearsalError> {
-    let options = RunOptions::new(Caller::new("migration-rehearsal"))
-        .with_wait(Duration::ZERO)
-        .with_jobs(4)
-        .with_data_loss(true);
     // A run is a large future: on the heap, it leaves the stack to what it calls.
-    let mut report = Box::pin(run(deployment, goal, &options)).await?;
+    let mut report = Box::pin(run(deployment, goal, &options())).await?;
     match report.failures.pop() {
         Some(failure) => Err(failure.into()),
         None => Ok(report),
     }
 }
 
+/// Nobody else is on the server, and nothing is there to be lost.
+pub(crate) fn options() -> RunOptions {
+    RunOptions::new(Caller::new("migration-rehearsal"))
+        .with_wait(Duration::ZERO)
+        .with_jobs(4)
+        .with_data_loss(true)
+}
+
 /// The log, once the server has written all of it: another process of the server collects and writes it.
-fn log(cluster: &Cluster, database: &Database) -> Result<String, RehearsalError> {
+pub(crate) fn log(cluster: &Cluster, database: &Database) -> Result<String, RehearsalError> {
     const END: &str = "the end";
     database.psql(&format!("DO $$ BEGIN RAISE LOG '{NOTE}{END}'; END $$"))?;
     let file = cluster.data_directory().join("log").join("trace.json");

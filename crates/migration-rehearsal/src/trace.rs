@@ -11,6 +11,7 @@ use migration_plan::Direction;
 use serde::Deserialize;
 
 use crate::RehearsalError;
+use crate::sent::{Piece, Sending};
 
 /// Opens the notes of `trace.sql`.
 pub(crate) const NOTE: &str = "migration trace: ";
@@ -27,6 +28,9 @@ pub struct Traced {
     pub direction: Direction,
     /// Its statements in order, whitespace collapsed, with their parameters.
     pub statements: Vec<String>,
+    /// The same as a script can send them again: in their transactions, with values in place of parameters, and without what
+    /// was rolled back.
+    pub pieces: Vec<Piece>,
     /// Locks on tables that existed before it, in no order.
     pub locks: Vec<(String, LockMode)>,
     /// Which table referred to which, before it or after.
@@ -43,6 +47,11 @@ struct Line {
     message: String,
     #[serde(default)]
     detail: String,
+    #[serde(default)]
+    error_severity: String,
+    /// What was refused.
+    #[serde(default)]
+    statement: String,
 }
 
 /// A note of `trace.sql`.
@@ -71,6 +80,7 @@ struct Journal {
 #[derive(Default)]
 struct Since {
     statements: Vec<String>,
+    sending: Sending,
     locks: Vec<(u32, LockMode)>,
     dropped_indexes: Vec<u32>,
 }
@@ -103,8 +113,11 @@ pub(crate) fn read(log: &str) -> Result<Vec<Traced>, RehearsalError> {
                 traced.push(done.ok_or_else(|| not_understood(&journal.migration))?);
                 before.insert(journal.service.clone(), journal);
             }
-        } else if let Some(statement) = statement(&line) {
-            since.statements.push(statement);
+        } else if line.error_severity == "ERROR" {
+            since.sending.refused(&line.statement);
+        } else if let Some(sql) = sql(&line) {
+            since.sending.statement(sql, &line.detail);
+            since.statements.extend(statement(sql, &line.detail));
         }
     }
     Ok(traced)
@@ -113,7 +126,7 @@ pub(crate) fn read(log: &str) -> Result<Vec<Traced>, RehearsalError> {
 impl Since {
     /// What the session did since then was this migration. `before` is what the service's schema held when it began.
     /// `None` if the journal's names are none.
-    fn done(self, journal: &Journal, before: Option<&Journal>) -> Option<Traced> {
+    fn done(mut self, journal: &Journal, before: Option<&Journal>) -> Option<Traced> {
         let table = |relation| before.and_then(|before| before.tables.get(relation));
         let indexed = |index| before.and_then(|before| before.indexes.get(index));
         let mut locks: Vec<(String, LockMode)> = self
@@ -134,19 +147,41 @@ impl Since {
                 _ => Direction::Apply,
             },
             statements: self.statements,
+            pieces: self.sending.take(),
             locks,
             references,
         })
     }
 }
 
-/// A migration's own statement, if the line tells of one.
-fn statement(line: &Line) -> Option<String> {
-    let sql = match line.message.strip_prefix("statement: ") {
-        Some(sql) => sql,
+/// The statements that made the extensions which services declare, without our mark.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn extensions(log: &str) -> Result<Vec<String>, RehearsalError> {
+    let mut made = Vec::new();
+    for (index, text) in log.lines().enumerate() {
+        let line: Line = serde_json::from_str(text)
+            .map_err(|_| RehearsalError::Log { line: index + 1, text: text.to_owned() })?;
+        if line.application_name == "migrate extensions" {
+            let statement = sql(&line).and_then(|sql| sql.strip_prefix(BOOKKEEPING));
+            made.extend(statement.filter(|sql| sql.starts_with("CREATE ")).map(str::to_owned));
+        }
+    }
+    Ok(made)
+}
+
+/// A statement, if the line tells of one.
+fn sql(line: &Line) -> Option<&str> {
+    match line.message.strip_prefix("statement: ") {
+        Some(sql) => Some(sql),
         // `execute sqlx_s_1: SELECT …`; the name counts what the session prepared.
-        None => line.message.strip_prefix("execute ")?.split_once(": ")?.1,
-    };
+        None => Some(line.message.strip_prefix("execute ")?.split_once(": ")?.1),
+    }
+}
+
+/// A migration's own statement, if it is one.
+fn statement(sql: &str, detail: &str) -> Option<String> {
     let sql = collapse(sql);
     let first = sql.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default().to_ascii_uppercase();
     // Where transactions begin and end is the coordinator's and the kit's business, not part of what is changed.
@@ -155,10 +190,9 @@ fn statement(line: &Line) -> Option<String> {
         return None;
     }
     // `parameters: $1 = '…'`; PostgreSQL 16 and later write `Parameters`.
-    let parameters =
-        line.detail.get(.."parameters: ".len()).filter(|s| s.eq_ignore_ascii_case("parameters: "));
+    let parameters = detail.get(.."parameters: ".len()).filter(|s| s.eq_ignore_ascii_case("parameters: "));
     Some(match parameters {
-        Some(prefix) => format!("{sql} -- {}", &line.detail[prefix.len()..]),
+        Some(prefix) => format!("{sql} -- {}", &detail[prefix.len()..]),
         None => sql,
     })
 }

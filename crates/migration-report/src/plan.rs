@@ -95,7 +95,9 @@ fn loses<'d>(deployment: &'d Deployment, step: &Step) -> Option<&'d str> {
 }
 
 impl HeldBackReport {
-    pub(crate) fn all(held_back: &[HeldBack], words: &dyn Words) -> Vec<Self> {
+    /// Migrations that are left out.
+    #[must_use]
+    pub fn all(held_back: &[HeldBack], words: &dyn Words) -> Vec<Self> {
         let report = |held: &HeldBack| Self {
             service: held.id.service.to_string(),
             migration: held.id.name.to_string(),

@@ -15,6 +15,8 @@ mod psql;
 mod rejects;
 mod run;
 mod space;
+#[cfg(feature = "rehearsal")]
+mod sql;
 mod status;
 mod task;
 mod verify;
@@ -51,7 +53,7 @@ pub(crate) async fn run(
 
 fn only_reads(command: &Command) -> bool {
     #[cfg(feature = "rehearsal")]
-    if matches!(command, Command::Artifacts { .. } | Command::Drift { .. }) {
+    if matches!(command, Command::Artifacts { .. } | Command::Drift { .. } | Command::Sql { .. }) {
         return true;
     }
     matches!(
@@ -101,6 +103,11 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         Command::Db(command) => db::db(context, &command),
         #[cfg(feature = "rehearsal")]
         Command::Drift { services, repair } => drift::drift(context, &services, repair).await,
+        #[cfg(feature = "rehearsal")]
+        Command::Sql { targets, options } => {
+            let of_direction = if options.down { old_words::to_revert } else { old_words::to_apply };
+            sql::sql(context, of_direction(targets, &context.program)?, &options).await
+        }
         #[cfg(feature = "rehearsal")]
         Command::Artifacts { services, directory, check } => {
             artifacts::artifacts(context, &services, &directory, check).await
