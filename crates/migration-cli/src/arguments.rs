@@ -2,7 +2,6 @@
 //!
 //! It is as long as the help, which is read as a whole.
 
-#[cfg(feature = "rehearsal")]
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -207,6 +206,18 @@ pub(crate) enum Command {
         /// Plan what `down` would revert to these targets
         #[arg(long, conflicts_with = "contract")]
         down: bool,
+        /// Write the plan into this file, for `apply` to carry it out as it is
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Carry out a plan that `plan --out` wrote; refused if it would not be the same now
+    #[command(after_help = help::APPLY)]
+    Apply {
+        /// The plan
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        options: ApplyOptions,
     },
     /// Check that the database still looks as the applied migrations left it
     #[command(after_help = help::VERIFY)]
@@ -362,6 +373,25 @@ pub(crate) struct UpOptions {
     #[arg(long, value_name = "SERVICE:TABLE.COLUMN", value_parser = acceptance)]
     pub(crate) accept: Vec<Acceptance>,
     /// Apply everything in one transaction, or nothing; refused if a pending migration cannot run in one
+    #[arg(long)]
+    pub(crate) atomic: bool,
+}
+
+/// What `apply` understands: what is agreed to is said when it is done, not when it is planned.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(crate) struct ApplyOptions {
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+    /// Allow what the plan is declared to lose
+    #[arg(long)]
+    pub(crate) allow_data_loss: bool,
+    /// As for `up`
+    #[arg(long)]
+    pub(crate) new_beside: bool,
+    /// As for `up`
+    #[arg(long, value_name = "SERVICE:TABLE.COLUMN", value_parser = acceptance)]
+    pub(crate) accept: Vec<Acceptance>,
+    /// As for `up`
     #[arg(long)]
     pub(crate) atomic: bool,
 }

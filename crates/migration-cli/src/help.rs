@@ -71,7 +71,13 @@ pub(crate) const PLAN: &str = "\
 Examples:
   plan                     show what `up` would do
   plan --contract          show what `up --contract` would do
-  plan --down chat@base    show what `down chat@base` would do";
+  plan --down chat@base    show what `down chat@base` would do
+  plan --out plan.json     write the plan for a review; `apply plan.json` carries it out";
+
+pub(crate) const APPLY: &str = "\
+Examples:
+  apply plan.json                     carry out exactly what was planned, or nothing
+  apply plan.json --allow-data-loss   the same, where the plan says what is lost";
 
 pub(crate) const VERIFY: &str = "\
 Examples:

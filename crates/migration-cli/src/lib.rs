@@ -13,6 +13,7 @@ mod help;
 mod old_words;
 mod output;
 mod program;
+mod saved_plan;
 mod words;
 
 pub use arguments::Arguments;

@@ -120,7 +120,8 @@ fn in_turns(steps: &[Step]) -> Vec<Vec<&Step>> {
     while turns.iter().map(Vec::len).sum::<usize>() < steps.len() {
         for queue in &mut queues {
             let mut turn = Vec::new();
-            while let Some(step) = queue.front().filter(|step| step.after.iter().all(|id| done.contains(id))) {
+            while let Some(step) = queue.front().filter(|step| step.after.iter().all(|id| done.contains(id)))
+            {
                 done.insert(&step.id);
                 turn.push(*step);
                 queue.pop_front();
@@ -144,7 +145,8 @@ fn head() -> String {
 SET client_min_messages = warning;
 "
     .to_owned();
-    let settings = settings::at_start().filter(|(name, _)| !OTHERS.iter().any(|other| name.starts_with(other)));
+    let settings =
+        settings::at_start().filter(|(name, _)| !OTHERS.iter().any(|other| name.starts_with(other)));
     for (name, value) in settings {
         line(&mut head, &format!("SET {name} = {};", migration_kit::literal(value)));
     }
@@ -173,7 +175,10 @@ impl Writer<'_> {
         let others = recorded.extension_schemas.iter().filter(|other| quote_identifier(other) != own);
         let path: Vec<&str> = std::iter::once(own.as_str()).chain(others.map(String::as_str)).collect();
         self.line(&format!("SET search_path = {};", path.join(", ")));
-        self.line(&format!("SET application_name = {};", migration_kit::literal(&format!("migrate {service}"))));
+        self.line(&format!(
+            "SET application_name = {};",
+            migration_kit::literal(&format!("migrate {service}"))
+        ));
     }
 
     fn install(&mut self, extensions: &[String]) {
@@ -236,7 +241,9 @@ impl Writer<'_> {
         if sent.sql.contains("(false)") && touches_rows(&sent.sql) {
             self.line("-- A backfill: a run repeats it over ranges of rows, which a condition in place of (false) selects.");
         } else if sent.depends {
-            self.line("-- Sent after a look at the database: another one may need something else, or nothing.");
+            self.line(
+                "-- Sent after a look at the database: another one may need something else, or nothing.",
+            );
         }
         self.statement(&sent.sql);
     }
@@ -309,7 +316,8 @@ mod tests {
         ] {
             let steps: Vec<Step> = steps.iter().map(|text| step(text)).collect();
             let shown = |turn: &Vec<&Step>| {
-                let names = turn.iter().map(|step| format!("{}{}", step.id.service, &step.id.name.as_str()[15..16]));
+                let names =
+                    turn.iter().map(|step| format!("{}{}", step.id.service, &step.id.name.as_str()[15..16]));
                 names.collect::<Vec<_>>().join(" ")
             };
             assert_eq!(in_turns(&steps).iter().map(shown).collect::<Vec<_>>().join(" | "), turns);
@@ -318,7 +326,9 @@ mod tests {
 
     #[test]
     fn what_touches_rows_is_known_by_its_first_word() {
-        for (sql, is_reading) in [("SELECT 1", true), ("with a AS (SELECT) DELETE", true), ("CREATE TABLE t ()", false)] {
+        for (sql, is_reading) in
+            [("SELECT 1", true), ("with a AS (SELECT) DELETE", true), ("CREATE TABLE t ()", false)]
+        {
             assert_eq!(touches_rows(sql), is_reading, "{sql}");
         }
     }

@@ -85,8 +85,9 @@ impl Sending {
         }
     }
 
-    /// What there is so far, which is then forgotten.
+    /// What there is so far, which is then forgotten: the migration ends, and with it the transaction that is open.
     pub(crate) fn take(&mut self) -> Vec<Piece> {
+        self.end();
         mem::take(self).pieces
     }
 
@@ -113,7 +114,9 @@ impl Sending {
     }
 
     fn back_to(&mut self, name: &str) {
-        let Some(place) = self.savepoints.iter().rposition(|(savepoint, _)| savepoint == name) else { return };
+        let Some(place) = self.savepoints.iter().rposition(|(savepoint, _)| savepoint == name) else {
+            return;
+        };
         self.savepoints.truncate(place + 1);
         let n_kept = self.savepoints[place].1;
         match &mut self.open {
@@ -237,19 +240,41 @@ mod tests {
     #[test]
     fn what_lasts_is_kept_in_its_transactions() {
         for (statements, kept) in [
-            (&["A", "/* migrate */ BEGIN; /* migrate */ SELECT 1", "B", "C; ", "COMMIT"][..], &["A", "[B | C]"][..]),
+            (
+                &["A", "/* migrate */ BEGIN; /* migrate */ SELECT 1", "B", "C; ", "COMMIT"][..],
+                &["A", "[B | C]"][..],
+            ),
             (&["BEGIN", "A", "ROLLBACK", "B"], &["B"]),
             (&["A", "ROLLBACK", "B"], &["B"]),
             (&["A", "SAVEPOINT s", "B", "ROLLBACK TO SAVEPOINT s", "C", "RELEASE SAVEPOINT s"], &["A", "C"]),
             (&["BEGIN", "A", "SAVEPOINT s", "B", "ROLLBACK TO s", "C", "COMMIT"], &["[A | C]"]),
             (&["/* migrate */ SELECT 1", "A", "B"], &["?A", "B"]),
-            (&["CREATE INDEX CONCURRENTLY i ON t (a);", "refused: CREATE INDEX CONCURRENTLY i ON t (a);"], &[]),
+            (
+                &["CREATE INDEX CONCURRENTLY i ON t (a);", "refused: CREATE INDEX CONCURRENTLY i ON t (a);"],
+                &[],
+            ),
             (&["A; B"], &["[A; B]"]),
             (&["BEGIN", "/* migrate */ LOCK TABLE t", "COMMIT"], &[]),
-            (&["/* migrate */ CREATE TABLE IF NOT EXISTS s.migration_reject_s (id int)"], &["CREATE TABLE IF NOT EXISTS s.migration_reject_s (id int)"]),
-            (&["/* migrate */ CREATE TEMPORARY TABLE t ()", "/* migrate */ ALTER TABLE pg_temp.t ADD COLUMN a int"], &[]),
-            (&["/* migrate */ DROP TABLE s.migration_backfill_s", "/* migrate */ INSERT INTO s.t VALUES (1)"], &[]),
+            (
+                &["/* migrate */ CREATE TABLE IF NOT EXISTS s.migration_reject_s (id int)"],
+                &["CREATE TABLE IF NOT EXISTS s.migration_reject_s (id int)"],
+            ),
+            (
+                &[
+                    "/* migrate */ CREATE TEMPORARY TABLE t ()",
+                    "/* migrate */ ALTER TABLE pg_temp.t ADD COLUMN a int",
+                ],
+                &[],
+            ),
+            (
+                &[
+                    "/* migrate */ DROP TABLE s.migration_backfill_s",
+                    "/* migrate */ INSERT INTO s.t VALUES (1)",
+                ],
+                &[],
+            ),
             (&["-- why\nBEGIN", "A", "commit"], &["[A]"]),
+            (&["BEGIN", "A", "B"], &["[A | B]"]),
         ] {
             assert_eq!(sent(statements), kept, "{statements:?}");
         }
@@ -258,9 +283,21 @@ mod tests {
     #[test]
     fn parameters_become_literals() {
         for (sql, detail, written) in [
-            ("VALUES ($1, $2)", "Parameters: $1 = 'it''s, $2 = ''x''', $2 = NULL", "VALUES ('it''s, $2 = ''x''', NULL)"),
-            ("SELECT '$1', $1, \"$1\", $$ $1 $$", "parameters: $1 = 'a\nb'", "SELECT '$1', 'a\nb', \"$1\", $$ $1 $$"),
-            ("SELECT $10 || $1", "Parameters: $1 = 'a', $2 = '', $3 = '', $4 = '', $5 = '', $6 = '', $7 = '', $8 = '', $9 = '', $10 = 'j'", "SELECT 'j' || 'a'"),
+            (
+                "VALUES ($1, $2)",
+                "Parameters: $1 = 'it''s, $2 = ''x''', $2 = NULL",
+                "VALUES ('it''s, $2 = ''x''', NULL)",
+            ),
+            (
+                "SELECT '$1', $1, \"$1\", $$ $1 $$",
+                "parameters: $1 = 'a\nb'",
+                "SELECT '$1', 'a\nb', \"$1\", $$ $1 $$",
+            ),
+            (
+                "SELECT $10 || $1",
+                "Parameters: $1 = 'a', $2 = '', $3 = '', $4 = '', $5 = '', $6 = '', $7 = '', $8 = '', $9 = '', $10 = 'j'",
+                "SELECT 'j' || 'a'",
+            ),
             ("SELECT $1 -- $1", "", "SELECT $1 -- $1"),
         ] {
             assert_eq!(inlined(sql, &parameters(detail)), written);

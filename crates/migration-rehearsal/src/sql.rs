@@ -77,9 +77,11 @@ pub async fn scripts(
         return Err(failure.into());
     }
     let log = sandbox::log(&cluster, &database)?;
-    let applied = planned.survey().services.iter().map(|facts| {
-        (facts.service.clone(), facts.applied.iter().map(|row| row.name.clone()).collect())
-    });
+    let applied = planned
+        .survey()
+        .services
+        .iter()
+        .map(|facts| (facts.service.clone(), facts.applied.iter().map(|row| row.name.clone()).collect()));
     let recorded = Recorded {
         deployment: &deployment,
         applied: applied.collect(),

@@ -1,5 +1,6 @@
 //! The commands, one module per group. Each gives an [`Answer`] or an error, and prints neither.
 
+mod apply;
 #[cfg(feature = "rehearsal")]
 mod artifacts;
 mod completions;
@@ -39,9 +40,13 @@ pub(crate) async fn run(
     command: Command,
     cancellation: &Cancellation,
 ) -> anyhow::Result<Answer> {
-    let runs = matches!(command, Command::Up { .. } | Command::Down { .. } | Command::Redo { .. });
+    let runs = matches!(
+        command,
+        Command::Up { .. } | Command::Down { .. } | Command::Redo { .. } | Command::Apply { .. }
+    );
     if context.output.format == Format::Ndjson && !runs {
-        return Err(Failure::usage("`--format ndjson` is for `up`, `down` and `redo`", "use `--json`").into());
+        let what = "`--format ndjson` is for `up`, `down`, `redo` and `apply`";
+        return Err(Failure::usage(what, "use `--json`").into());
     }
     // What only reads ends at the first signal, whatever it waits for: there is nothing to settle.
     if only_reads(&command) {
@@ -86,11 +91,13 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
             status::status(context, &services, status::Asked { check, verbose }).await
         }
         Command::History { services, verbose } => history::history(context, &services, verbose).await,
-        Command::Plan { targets, contract, ignore_soak, down } => {
+        Command::Plan { targets, contract, ignore_soak, down, out } => {
             let of_direction = if down { old_words::to_revert } else { old_words::to_apply };
             let targets = of_direction(targets, &context.program)?;
-            plan::plan(context, targets, run::contract_steps(contract, ignore_soak), down).await
+            let contract = run::contract_steps(contract, ignore_soak);
+            plan::plan(context, targets, contract, down, out.as_deref()).await
         }
+        Command::Apply { file, options } => apply::apply(context, &file, &options, cancellation).await,
         Command::Verify { services } => verify::verify(context, &services).await,
         Command::Locks => locks::locks(context).await,
         Command::Rejects { service, count, limit } => rejects::rejects(context, &service, count, limit).await,

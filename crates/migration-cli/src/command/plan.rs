@@ -1,4 +1,6 @@
-//! `plan`: what `up` or `down` would do. Reads only.
+//! `plan`: what `up` or `down` would do. Reads only; with `--out`, it writes the plan into a file.
+
+use std::path::Path;
 
 use migration_coordinator::{Goal, Survey, plan as plan_now};
 use migration_plan::{ContractSteps, Direction, Plan, Selection, UnknownApplied};
@@ -7,6 +9,7 @@ use migration_report::{Found, PlanReport};
 use super::{connect, services};
 use crate::context::Context;
 use crate::output::{Answer, Paint, Table, Text};
+use crate::saved_plan::SavedPlan;
 use crate::words::OurWords;
 
 pub(super) async fn plan(
@@ -14,6 +17,7 @@ pub(super) async fn plan(
     selections: Vec<Selection>,
     contract: ContractSteps,
     down: bool,
+    out: Option<&Path>,
 ) -> anyhow::Result<Answer> {
     let connected = connect(context)?;
     let goal = if down {
@@ -31,6 +35,10 @@ pub(super) async fn plan(
     let report = PlanReport::of(&connected.deployment, planned.plan(), &OurWords);
     let mut text = text(&report, n_services);
     twins(planned.survey(), planned.plan(), &mut text);
+    if let Some(file) = out {
+        SavedPlan::of(&planned, &goal).await?.write(file)?;
+        text.note(format!("{} wrote `{}`", context.output.paint.warn("note"), file.display()));
+    }
     Ok(Answer::of("plan", Found::whole(report), text)?)
 }
 

@@ -18,6 +18,7 @@ use crate::arguments::{RunArguments, UpOptions};
 use crate::context::Context;
 use crate::database::Connected;
 use crate::output::{Answer, Paint, Text, duration};
+use crate::saved_plan::SavedPlan;
 use crate::words::OurWords;
 
 /// How long a run that was stopped looks at where it left the services. If the server does not answer, what was seen before
@@ -40,7 +41,7 @@ pub(super) async fn up(
         .with_data_loss(options.allow_data_loss)
         .with_new_beside(options.new_beside)
         .with_accepted(options.accept.clone());
-    perform(context, "up", &goal, &run).await
+    perform(context, "up", &goal, &run, None).await
 }
 
 /// What becomes of contract steps with these options.
@@ -60,7 +61,7 @@ pub(super) async fn down(
     cancellation: &Cancellation,
 ) -> anyhow::Result<Answer> {
     let options = run_options(options, cancellation).with_data_loss(allow_data_loss);
-    perform(context, "down", &Goal::Revert { selections }, &options).await
+    perform(context, "down", &Goal::Revert { selections }, &options, None).await
 }
 
 pub(super) async fn redo(
@@ -71,10 +72,10 @@ pub(super) async fn redo(
     cancellation: &Cancellation,
 ) -> anyhow::Result<Answer> {
     let options = run_options(options, cancellation).with_data_loss(allow_data_loss);
-    perform(context, "redo", &Goal::Redo { selections }, &options).await
+    perform(context, "redo", &Goal::Redo { selections }, &options, None).await
 }
 
-fn run_options(arguments: &RunArguments, cancellation: &Cancellation) -> RunOptions {
+pub(super) fn run_options(arguments: &RunArguments, cancellation: &Cancellation) -> RunOptions {
     RunOptions::new(Caller::new(concat!("migrate ", env!("CARGO_PKG_VERSION"))))
         .with_wait(arguments.wait)
         .with_table_locks(Policy::default().with_patience(arguments.lock_patience))
@@ -82,17 +83,22 @@ fn run_options(arguments: &RunArguments, cancellation: &Cancellation) -> RunOpti
         .with_cancellation(cancellation.clone())
 }
 
-async fn perform(
+/// Does what the goal asks for. With a saved plan, only if it comes to that.
+pub(super) async fn perform(
     context: &Context,
     command: &'static str,
     goal: &Goal,
     options: &RunOptions,
+    saved: Option<&SavedPlan>,
 ) -> anyhow::Result<Answer> {
     let begun = Instant::now();
     let connected = connect(context)?;
     let planning = plan(&connected.deployment, goal);
     let planned = options.cancellation.unless_cancelled(planning).await;
     let planned = planned.unwrap_or(Err(RunError::Interrupted))?;
+    if let Some(saved) = saved {
+        saved.check(&planned).await?;
+    }
     context.output.align(width(planned.plan()));
     let paint = context.output.paint;
     // A database that could not be read is none that this run needs.

@@ -83,13 +83,8 @@ pub(super) async fn sql(
         (from, to) => part(&catalog, &selections, from.as_deref(), to.as_deref(), options.down)?,
     };
     // What happens on the server beside is nobody's news.
-    let made = migration_rehearsal::scripts(
-        placings(context)?,
-        placings(context)?,
-        &task.before,
-        &task.goal,
-        TOOL,
-    );
+    let made =
+        migration_rehearsal::scripts(placings(context)?, placings(context)?, &task.before, &task.goal, TOOL);
     let Scripts { scripts, held_back } = Box::pin(made.with_subscriber(NoSubscriber::new())).await?;
     let files = directory.map(|directory| write(directory, &scripts)).transpose()?;
     let mut text = Text::default();
@@ -114,7 +109,8 @@ pub(super) async fn sql(
 /// The services, each with the schema that the environment gives it.
 fn placings(context: &Context) -> anyhow::Result<Vec<Placing>> {
     let place = |service: Service| {
-        let schema = context.environment.schema(service.name())?.unwrap_or(service.default_schema()).to_owned();
+        let schema =
+            context.environment.schema(service.name())?.unwrap_or(service.default_schema()).to_owned();
         Ok(Placing { service, schema })
     };
     context.program.services()?.into_iter().map(place).collect()
@@ -184,7 +180,9 @@ fn part(
         return Err(Failure::usage("`--from` and `--to` are points of one service", hint).into());
     };
     let point = |text: Option<&str>, default| -> anyhow::Result<Selection> {
-        let Some(text) = text else { return Ok(Selection { service: service.clone(), target: Some(default) }) };
+        let Some(text) = text else {
+            return Ok(Selection { service: service.clone(), target: Some(default) });
+        };
         Ok(format!("{service}@{text}").parse::<Selection>()?)
     };
     let (start, end) =
@@ -252,8 +250,10 @@ fn write(directory: &Path, scripts: &[Script]) -> anyhow::Result<Vec<PathBuf>> {
     };
     let files: Vec<PathBuf> = (1..).zip(scripts).map(name).collect();
     let new: Vec<PathBuf> = files.iter().map(|file| file.with_extension("sql.new")).collect();
-    let written = scripts.iter().zip(&new).try_for_each(|(script, file)| fs::write(file, Script::joined([script])));
-    let renamed = written.and_then(|()| new.iter().zip(&files).try_for_each(|(new, file)| fs::rename(new, file)));
+    let written =
+        scripts.iter().zip(&new).try_for_each(|(script, file)| fs::write(file, Script::joined([script])));
+    let renamed =
+        written.and_then(|()| new.iter().zip(&files).try_for_each(|(new, file)| fs::rename(new, file)));
     if let Err(error) = renamed {
         for file in &new {
             if let Err(error) = fs::remove_file(file)
@@ -280,14 +280,15 @@ fn say(scripts: &[Script], held_back: &[HeldBack], task: &Task, context: &Contex
     let on = if task.live {
         "what the database has is left out"
     } else if matches!(task.before, Before::Nothing) {
-        "for a database without them"
+        "for an empty database"
     } else {
         "for a database that has what comes before"
     };
     text.note(format!("{note}  {what}, {on}"));
-    let contract = scripts.iter().flat_map(|script| &script.steps).filter(|step| {
-        step.direction == Direction::Apply && matches!(step.phase, Phase::Contract { .. })
-    });
+    let contract = scripts
+        .iter()
+        .flat_map(|script| &script.steps)
+        .filter(|step| step.direction == Direction::Apply && matches!(step.phase, Phase::Contract { .. }));
     let n_contract = contract.count();
     if n_contract > 0 {
         text.note(format!(

@@ -93,6 +93,12 @@ impl Planned<'_> {
         &self.plan
     }
 
+    /// The services that it was planned for.
+    #[must_use]
+    pub fn deployment(&self) -> &Deployment {
+        self.deployment
+    }
+
     /// Does what was planned: takes the locks, plans once more from what is recorded then, and works that off.
     ///
     /// # Errors
@@ -214,7 +220,12 @@ impl Run<'_> {
                 !plan.steps().iter().all(|step| shown.contains(&step.id))
             }
         };
-        if moved { Err(RunError::Moved) } else { Ok((plan, history)) }
+        let is_other = |name: &&ServiceName| !plan.steps_of(name).eq(planned.steps_of(name));
+        if moved || self.options.exactly && names.iter().any(is_other) {
+            Err(RunError::Moved)
+        } else {
+            Ok((plan, history))
+        }
     }
 
     /// Reads what there is of a service, and makes its bookkeeping where it has none.

@@ -29,6 +29,9 @@ pub struct RunOptions {
     pub new_beside: bool,
     /// What may differ from what migrations make.
     pub accept: Vec<Acceptance>,
+    /// Whether nothing is done if the plan is another one once the locks are held; otherwise what another run has done
+    /// meanwhile is left out.
+    pub exactly: bool,
     /// Stops the run.
     pub cancellation: Cancellation,
 }
@@ -47,6 +50,7 @@ impl RunOptions {
             allow_data_loss: false,
             new_beside: false,
             accept: Vec::new(),
+            exactly: false,
             cancellation: Cancellation::default(),
         }
     }
@@ -91,6 +95,12 @@ impl RunOptions {
     #[must_use]
     pub fn with_accepted(self, accept: Vec<Acceptance>) -> Self {
         Self { accept, ..self }
+    }
+
+    /// Does exactly what was planned, or nothing.
+    #[must_use]
+    pub fn with_exactly(self, exactly: bool) -> Self {
+        Self { exactly, ..self }
     }
 
     /// Ends early when it is cancelled.

@@ -1,0 +1,28 @@
+//! `apply`: carrying out a saved plan, exactly as it was reviewed.
+
+use std::path::Path;
+
+use migration_coordinator::Cancellation;
+
+use super::run;
+use crate::arguments::ApplyOptions;
+use crate::context::Context;
+use crate::output::Answer;
+use crate::saved_plan::SavedPlan;
+
+pub(super) async fn apply(
+    context: &Context,
+    file: &Path,
+    options: &ApplyOptions,
+    cancellation: &Cancellation,
+) -> anyhow::Result<Answer> {
+    let saved = SavedPlan::read(file, &context.program.services()?)?;
+    let goal = saved.goal()?;
+    let run = run::run_options(&options.run, cancellation)
+        .with_atomic(options.atomic)
+        .with_data_loss(options.allow_data_loss)
+        .with_new_beside(options.new_beside)
+        .with_accepted(options.accept.clone())
+        .with_exactly(true);
+    run::perform(context, "apply", &goal, &run, Some(&saved)).await
+}

@@ -1,0 +1,183 @@
+//! A plan in a file: what was planned and reviewed, and what it was made from, so that nothing else is done later.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use migration_coordinator::{Fingerprint, Goal, Move, Planned, ServiceFacts};
+use migration_kit::Service;
+use migration_plan::{ContractSteps, Selection, UnknownApplied};
+use migration_report::{Class, PlanReport, timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::exit::Failure;
+use crate::words::OurWords;
+
+/// What the file is called, with the version of what it means.
+const SCHEMA: &str = "migrate-plan/v1";
+
+/// A plan in a file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SavedPlan {
+    schema: String,
+    program: Maker,
+    /// When it was made, by the clock of the database.
+    made_at: String,
+    goal: SavedGoal,
+    /// The steps, as `plan --json` prints them.
+    steps: Value,
+    made_from: Fingerprint,
+}
+
+/// Which program made the plan: one with the same services and of the same version is the same.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Maker {
+    version: String,
+    services: Vec<String>,
+}
+
+/// What was asked for.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedGoal {
+    down: bool,
+    targets: Vec<String>,
+    contract: bool,
+    ignore_soak: bool,
+}
+
+impl SavedPlan {
+    /// What was planned, with what it was made from.
+    pub(crate) async fn of(planned: &Planned<'_>, goal: &Goal) -> anyhow::Result<Self> {
+        let steps = PlanReport::of(planned.deployment(), planned.plan(), &OurWords).steps;
+        Ok(Self {
+            schema: SCHEMA.to_owned(),
+            program: Maker::of(
+                planned.survey().services.iter().map(|facts: &ServiceFacts| facts.service.as_str()),
+            ),
+            made_at: timestamp(planned.survey().now()),
+            goal: SavedGoal::of(goal),
+            steps: serde_json::to_value(steps)?,
+            made_from: planned.fingerprint().await?,
+        })
+    }
+
+    /// Writes it, or leaves what was there.
+    pub(crate) fn write(&self, file: &Path) -> anyhow::Result<()> {
+        let failed = || format!("could not write `{}`", file.display());
+        let new = file.with_extension("json.new");
+        fs::write(&new, serde_json::to_string_pretty(self)? + "\n").with_context(failed)?;
+        fs::rename(&new, file).or_else(|error| {
+            drop(fs::remove_file(&new));
+            Err(error).with_context(failed)
+        })
+    }
+
+    /// Reads one that this program made.
+    pub(crate) fn read(file: &Path, services: &[Service]) -> Result<Self, Failure> {
+        let name = file.display();
+        let refused = |why: String| {
+            Failure::usage(format!("`{name}` {why}"), "make it anew with `plan --out` of this program")
+        };
+        let text = fs::read_to_string(file).map_err(|error| {
+            Failure::usage(format!("`{name}` cannot be read: {error}"), "name a file that `plan --out` wrote")
+        })?;
+        let value: Value =
+            serde_json::from_str(&text).map_err(|error| refused(format!("is not a saved plan: {error}")))?;
+        match value.get("schema").and_then(Value::as_str) {
+            Some(SCHEMA) => {}
+            Some(other) => return Err(refused(format!("is `{other}`, not `{SCHEMA}`"))),
+            None => return Err(refused("is not a saved plan".to_owned())),
+        }
+        let saved: Self = serde_json::from_value(value)
+            .map_err(|error| refused(format!("is not a saved plan: {error}")))?;
+        let ours = Maker::of(services.iter().map(|service| service.name().as_str()));
+        if saved.program.version != ours.version {
+            let (theirs, ours) = (&saved.program.version, &ours.version);
+            return Err(refused(format!("was made by version {theirs}, and this is version {ours}")));
+        }
+        if saved.program != ours {
+            return Err(refused("was made by a program with other services".to_owned()));
+        }
+        Ok(saved)
+    }
+
+    /// What was asked for.
+    ///
+    /// # Errors
+    /// A target that is none.
+    pub(crate) fn goal(&self) -> anyhow::Result<Goal> {
+        let SavedGoal { down, targets, contract, ignore_soak } = &self.goal;
+        let selections = targets.iter().map(|text| text.parse()).collect::<Result<Vec<Selection>, _>>()?;
+        let contract = match (contract, ignore_soak) {
+            (false, _) => ContractSteps::FirstInstall,
+            (true, false) => ContractSteps::Apply,
+            (true, true) => ContractSteps::IgnoreSoak,
+        };
+        Ok(if *down {
+            Goal::Revert { selections }
+        } else {
+            Goal::Apply { selections, contract, unknown: UnknownApplied::Refuse }
+        })
+    }
+
+    /// Refuses what would not be done as it was reviewed.
+    pub(crate) async fn check(&self, planned: &Planned<'_>) -> anyhow::Result<()> {
+        let refused = |message: String| Failure {
+            class: Class::Refused,
+            message,
+            hint: Some("nothing was changed; make the plan anew with `plan --out`, and review it".to_owned()),
+        };
+        let now = planned.fingerprint().await?;
+        let moves = self.made_from.moves(&now);
+        if !moves.is_empty() {
+            let says: Vec<String> = moves.iter().map(|(service, moved)| says(service, *moved)).collect();
+            return Err(
+                refused(format!("the plan of {} does not fit: {}", self.made_at, says.join("; "))).into()
+            );
+        }
+        let steps = PlanReport::of(planned.deployment(), planned.plan(), &OurWords).steps;
+        if serde_json::to_value(steps)? != self.steps {
+            return Err(refused(format!("the plan of {} would be another one now", self.made_at)).into());
+        }
+        Ok(())
+    }
+}
+
+fn says(service: &str, moved: Move) -> String {
+    match moved {
+        Move::Elsewhere => format!("it was made for another database of `{service}`"),
+        Move::Schema => format!("`{service}` was in another schema"),
+        Move::Migrations => format!("`{service}` has other migrations now"),
+        Move::History => format!("other migrations of `{service}` are applied now"),
+        Move::Objects => format!("the schema of `{service}` was changed since"),
+    }
+}
+
+impl Maker {
+    fn of<'n>(services: impl Iterator<Item = &'n str>) -> Self {
+        let mut services: Vec<String> = services.map(str::to_owned).collect();
+        services.sort_unstable();
+        Self { version: env!("CARGO_PKG_VERSION").to_owned(), services }
+    }
+}
+
+impl SavedGoal {
+    fn of(goal: &Goal) -> Self {
+        let targets = |selections: &[Selection]| selections.iter().map(ToString::to_string).collect();
+        match goal {
+            Goal::Apply { selections, contract, .. } => Self {
+                down: false,
+                targets: targets(selections),
+                contract: *contract != ContractSteps::FirstInstall,
+                ignore_soak: *contract == ContractSteps::IgnoreSoak,
+            },
+            Goal::Revert { selections } | Goal::Redo { selections } => {
+                Self { down: true, targets: targets(selections), contract: false, ignore_soak: false }
+            }
+        }
+    }
+}
