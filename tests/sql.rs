@@ -42,7 +42,9 @@ fn a_script_makes_what_a_run_makes_and_takes_it_back() {
     ");
     scripted.query(&up.stdout);
     assert_eq!(dump(&scripted.database), dump(&ran.database));
-    assert_eq!(histories(&scripted), histories(&ran));
+    let (found, expected) = (histories(&scripted), histories(&ran));
+    let differs = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
+    assert_eq!((differs, found.len()), (None, expected.len()));
     scripted.migrate(&["status", "--check"]).exits(0);
     scripted.migrate(&["verify"]).exits(0);
     let nothing = scripted.migrate(&["sql"]).exits(0);
@@ -54,9 +56,7 @@ fn a_script_makes_what_a_run_makes_and_takes_it_back() {
     let back = scripted.migrate(&["sql", "--down"]).exits(0).stdout;
     assert_eq!(back, offline(&scripted, &["--down"]).exits(0).stdout);
     scripted.query(&back);
-    let base: Vec<String> = ["chat@base", "rag@base"].map(str::to_owned).into();
-    let base: Vec<&str> = base.iter().map(String::as_str).collect();
-    ran.migrate(&[&["down", "--allow-data-loss"], base.as_slice()].concat()).exits(0);
+    ran.migrate(&["down", "--allow-data-loss", "chat@base", "rag@base"]).exits(0);
     for service in ["chat", "rag"] {
         let tables = format!(
             "SELECT relname, relkind FROM pg_class WHERE relnamespace = '{service}'::regnamespace ORDER BY 1"

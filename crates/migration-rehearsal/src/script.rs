@@ -89,8 +89,8 @@ pub(crate) fn write(recorded: &Recorded<'_>, steps: &[Step]) -> Result<Vec<Scrip
         for step in &steps {
             let left = left.entry(service).or_default();
             *left -= 1;
-            let unfinished = is_first_install && step.direction == Direction::Apply && *left > 0;
-            written.push(writer.step(recorded, step, unfinished)?);
+            let is_first = is_first_install && step.direction == Direction::Apply;
+            written.push(writer.step(recorded, step, Install { is_first, is_last: *left == 0 })?);
             match step.direction {
                 Direction::Apply => applied.push(step.id.name.clone()),
                 Direction::Revert => applied.retain(|name| *name != step.id.name),
@@ -157,6 +157,20 @@ fn line(text: &mut String, line: &str) {
     writeln!(text, "{line}").expect("writing to a string cannot fail");
 }
 
+/// Whether a step belongs to its service's first install, and whether that ends with it.
+#[derive(Clone, Copy)]
+struct Install {
+    is_first: bool,
+    is_last: bool,
+}
+
+impl Install {
+    /// Whether the first install is still under way after the step.
+    fn continues(self) -> bool {
+        self.is_first && !self.is_last
+    }
+}
+
 struct Writer<'d> {
     history: HistorySql<'d>,
     body: String,
@@ -190,7 +204,7 @@ impl Writer<'_> {
         &mut self,
         recorded: &Recorded<'_>,
         step: &Step,
-        unfinished: bool,
+        install: Install,
     ) -> Result<ScriptStep, RehearsalError> {
         let is_it = |traced: &&Traced| {
             traced.service == step.id.service
@@ -212,10 +226,13 @@ impl Writer<'_> {
         if step.transactional {
             self.line("BEGIN;");
             statements.iter().for_each(|sent| self.sent(sent));
-            self.history.finish(step, unfinished).iter().for_each(|statement| self.statement(statement));
+            self.history
+                .finish(step, install.continues())
+                .iter()
+                .for_each(|statement| self.statement(statement));
             self.line("COMMIT;");
         } else {
-            self.together(&self.history.begin(step, unfinished));
+            self.together(&self.history.begin(step, install.is_first));
             for piece in &traced.pieces {
                 match piece {
                     Piece::Alone(sent) => self.sent(sent),
@@ -226,7 +243,7 @@ impl Writer<'_> {
                     }
                 }
             }
-            self.together(&self.history.finish(step, unfinished));
+            self.together(&self.history.finish(step, install.continues()));
         }
         Ok(ScriptStep {
             id: step.id.clone(),

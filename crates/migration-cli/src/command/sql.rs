@@ -137,7 +137,7 @@ async fn whole(
             possible(catalog, &selections)?;
         }
         let (before, selections) = if options.down {
-            (Before::Reached(apply(Vec::new())), or_all(selections, catalog, |_, _| true))
+            (Before::Reached(apply(Vec::new())), back(&selections, catalog, |_, _| true))
         } else {
             (Before::Nothing, selections)
         };
@@ -152,7 +152,7 @@ async fn whole(
     let is_applied = |service: &ServiceName, name: &MigrationName| {
         applied.get(service).is_some_and(|names| names.contains(name))
     };
-    let selections = if options.down { or_all(selections, catalog, is_applied) } else { selections };
+    let selections = if options.down { back(&selections, catalog, is_applied) } else { selections };
     let goal = goal(selections);
     // The plan that a run would make now: it refuses what a run refuses, and names who could not be read.
     let planned = plan_now(&connected.deployment, &goal).await?;
@@ -201,24 +201,31 @@ fn part(
     Ok(Task { before, goal, live: false })
 }
 
-/// These selections; if there are none, all services back to their base, or to the last of these migrations that cannot be
-/// reverted.
-fn or_all(
-    selections: Vec<Selection>,
+/// These selections, or all services if there are none. Without a target, a service goes back to its base, or to the last of
+/// these migrations that cannot be reverted.
+fn back(
+    selections: &[Selection],
     catalog: &Catalog,
     is_applied: impl Fn(&ServiceName, &MigrationName) -> bool,
 ) -> Vec<Selection> {
-    if !selections.is_empty() {
-        return selections;
-    }
-    let back = |service: &KnownService| {
+    let floor = |service: &KnownService| {
         let stays = service.migrations.iter().rfind(|migration| {
             migration.irreversible.is_some() && is_applied(&service.name, &migration.name)
         });
-        let target = stays.map_or(TargetPoint::Base, |stays| TargetPoint::Name(stays.name.to_string()));
-        Selection { service: service.name.clone(), target: Some(target) }
+        stays.map_or(TargetPoint::Base, |stays| TargetPoint::Name(stays.name.to_string()))
     };
-    catalog.services().map(back).collect()
+    let mut back = Vec::new();
+    for service in catalog.services() {
+        let named = selections.iter().filter(|selection| selection.service == service.name);
+        if selections.is_empty() {
+            back.push(Selection { service: service.name.clone(), target: Some(floor(service)) });
+        }
+        for selection in named {
+            let target = selection.target.clone().unwrap_or_else(|| floor(service));
+            back.push(Selection { service: service.name.clone(), target: Some(target) });
+        }
+    }
+    back
 }
 
 fn apply(selections: Vec<Selection>) -> Goal {
