@@ -116,10 +116,10 @@ fn no_library_names_an_option_or_a_command() {
         for quoted in
             lines.filter(|line| line.contains('"')).flat_map(|line| line.split('`').skip(1).step_by(2))
         {
-            // `revert` is an alias too, and the libraries' own word.
-            let is_command = quoted
-                .split_once(' ')
-                .is_some_and(|(verb, _)| program.get_subcommands().any(|command| command.get_name() == verb));
+            // `apply` and `revert` (an alias) are the libraries' own words too.
+            let is_command = quoted.split_once(' ').is_some_and(|(verb, _)| {
+                verb != "apply" && program.get_subcommands().any(|command| command.get_name() == verb)
+            });
             if is_command || quoted.split(' ').filter_map(option).any(|option| has_option(&program, option)) {
                 wrong.push(format!("{}: `{quoted}`", relative(&file)));
             }
