@@ -9,6 +9,7 @@ mod support;
 
 mod adopted;
 mod artifacts;
+mod check;
 mod contract;
 mod down;
 mod drift;

@@ -64,7 +64,7 @@ pub(crate) struct Global {
     /// Print for machines: one JSON document on stdout
     #[arg(long, global = true, hide_short_help = true, help_heading = "Output", conflicts_with = "format")]
     pub(crate) json: bool,
-    /// How to print; `ndjson` (one event per line) is for commands that run migrations
+    /// How to print; `ndjson` (one event per line) is for commands that run migrations, `github` (annotations) for `check`
     #[arg(
         long,
         global = true,
@@ -106,6 +106,8 @@ pub(crate) enum Format {
     Json,
     /// One JSON object a line, an event each.
     Ndjson,
+    /// For people, with a line per finding that GitHub shows beside the file.
+    Github,
 }
 
 /// When to use colour.
@@ -312,6 +314,16 @@ pub(crate) enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Check everything that has to hold before a release, on servers of its own; exit with 4 if something does not
+    #[cfg(feature = "rehearsal")]
+    #[command(after_help = help::CHECK)]
+    Check {
+        /// Services that are checked; all if none is named
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+        #[command(flatten)]
+        options: CheckOptions,
+    },
     /// Print a completion script for a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions {
@@ -394,6 +406,21 @@ pub(crate) struct ApplyOptions {
     /// As for `up`
     #[arg(long)]
     pub(crate) atomic: bool,
+}
+
+/// What `check` understands.
+#[cfg(feature = "rehearsal")]
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CheckOptions {
+    /// Directory that has a directory of each service's name
+    #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+    pub(crate) directory: PathBuf,
+    /// Write lock and schema files that are not what the migrations do, instead of reporting them
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// Write the results into this file too, as JUnit's XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
 }
 
 /// What `sql` understands.

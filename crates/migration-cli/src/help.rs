@@ -118,6 +118,13 @@ Examples:
   db status                show whether it runs, where it is and how large";
 
 #[cfg(feature = "rehearsal")]
+pub(crate) const CHECK: &str = "\
+Examples:
+  check --directory services                   check all services
+  check chat --directory services --update     check one, and write its lock and schema files
+  check --directory services --junit out.xml --format github   for CI";
+
+#[cfg(feature = "rehearsal")]
 pub(crate) const SQL: &str = "\
 Examples:
   sql                      print everything that the database lacks, or an empty one if no address is set

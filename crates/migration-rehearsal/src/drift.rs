@@ -128,7 +128,11 @@ fn url(database: &Database) -> DatabaseUrl {
     database.url().parse().expect("the sandbox makes well-formed addresses")
 }
 
-async fn read(url: &DatabaseUrl, service: &ServiceName, schema: &str) -> Result<Schema, RehearsalError> {
+pub(crate) async fn read(
+    url: &DatabaseUrl,
+    service: &ServiceName,
+    schema: &str,
+) -> Result<Schema, RehearsalError> {
     let failed = |source| RehearsalError::Schema { service: service.clone(), source };
     let mut reading = Reading::open(url).await?;
     reading.begin().await.map_err(|error| failed(error.into()))?;
@@ -151,22 +155,12 @@ fn compare(
         schema.get(&table).and_then(|properties| properties.get("owner")).cloned().unwrap_or_default()
     };
     let (live_owner, owner_aside) = (owner(&live), owner(&expected));
-    let is_bookkeeping = |object: &Object| {
-        // The sequences of its identity columns have names that begin with the table's.
-        let of = |table: &String| {
-            object.relation() == Some(table)
-                || object.kind == Kind::Sequence
-                    && object.name.strip_prefix(table.as_str()).is_some_and(|rest| rest.starts_with('_'))
-        };
-        object.kind == Kind::Schema || bookkeeping.iter().any(of)
-    };
-    let expected = expected
-        .retain(|object| !is_bookkeeping(object))
+    let expected = without_bookkeeping(expected, &bookkeeping)
         .replacing("owner", &owner_aside, &live_owner)
         .without("grants");
-    let live = live.without("grants").retain(|object| {
+    let live = without_bookkeeping(live.without("grants"), &bookkeeping).retain(|object| {
         let name = object.relation().unwrap_or(&object.name);
-        !is_bookkeeping(object) && (expected.get(object).is_some() || deployment.owns(service, name))
+        expected.get(object).is_some() || deployment.owns(service, name)
     });
     let (differences, for_new_rows) = without_triggers(expected.differences(&live));
     let (differences, renamed) = without_renamed(differences, &expected, &live);
@@ -196,6 +190,19 @@ fn compare(
         for_new_rows,
         repair,
     }
+}
+
+/// What is in a schema, without itself and the tables that keep a service's history.
+pub(crate) fn without_bookkeeping(schema: Schema, bookkeeping: &[String]) -> Schema {
+    schema.retain(|object| {
+        // The sequences of its identity columns have names that begin with the table's.
+        let of = |table: &String| {
+            object.relation() == Some(table)
+                || object.kind == Kind::Sequence
+                    && object.name.strip_prefix(table.as_str()).is_some_and(|rest| rest.starts_with('_'))
+        };
+        object.kind != Kind::Schema && !bookkeeping.iter().any(of)
+    })
 }
 
 /// The differences, and apart from them the constraints and indexes that only have another name.

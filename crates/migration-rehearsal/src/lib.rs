@@ -5,6 +5,7 @@
 //! and `schema.sql`, which is for reviewers. It connects to no database but its own, prints nothing, and reads neither
 //! arguments nor the environment.
 
+mod check;
 mod drift;
 mod dump;
 mod entities;
@@ -17,6 +18,7 @@ mod sent;
 mod sql;
 mod trace;
 
+pub use check::{Check, Checked, Finding, check};
 pub use drift::{Drift, Renamed, drift};
 pub use dump::dump_schema;
 pub use error::RehearsalError;

@@ -95,7 +95,7 @@ pub async fn scripts(
 }
 
 /// Everything that is known, contract steps too.
-pub(crate) fn everything() -> Goal {
+fn everything() -> Goal {
     let contract = ContractSteps::IgnoreSoak;
     Goal::Apply { selections: Vec::new(), contract, unknown: UnknownApplied::Refuse }
 }

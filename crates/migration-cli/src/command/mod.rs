@@ -3,6 +3,8 @@
 mod apply;
 #[cfg(feature = "rehearsal")]
 mod artifacts;
+#[cfg(feature = "rehearsal")]
+mod check;
 mod completions;
 mod databases;
 mod db;
@@ -48,6 +50,13 @@ pub(crate) async fn run(
         let what = "`--format ndjson` is for `up`, `down`, `redo` and `apply`";
         return Err(Failure::usage(what, "use `--json`").into());
     }
+    #[cfg(feature = "rehearsal")]
+    let checks = matches!(command, Command::Check { .. });
+    #[cfg(not(feature = "rehearsal"))]
+    let checks = false;
+    if context.output.format == Format::Github && !checks {
+        return Err(Failure::usage("`--format github` is for `check`", "use `--json`").into());
+    }
     // What only reads ends at the first signal, whatever it waits for: there is nothing to settle.
     if only_reads(&command) {
         let read = cancellation.unless_cancelled(perform(context, command, cancellation)).await;
@@ -58,7 +67,10 @@ pub(crate) async fn run(
 
 fn only_reads(command: &Command) -> bool {
     #[cfg(feature = "rehearsal")]
-    if matches!(command, Command::Artifacts { .. } | Command::Drift { .. } | Command::Sql { .. }) {
+    if matches!(
+        command,
+        Command::Artifacts { .. } | Command::Check { .. } | Command::Drift { .. } | Command::Sql { .. }
+    ) {
         return true;
     }
     matches!(
@@ -115,6 +127,8 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
             let of_direction = if options.down { old_words::to_revert } else { old_words::to_apply };
             sql::sql(context, of_direction(targets, &context.program)?, &options).await
         }
+        #[cfg(feature = "rehearsal")]
+        Command::Check { services, options } => check::check(context, &services, &options).await,
         #[cfg(feature = "rehearsal")]
         Command::Artifacts { services, directory, check } => {
             artifacts::artifacts(context, &services, &directory, check).await

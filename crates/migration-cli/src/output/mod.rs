@@ -1,6 +1,8 @@
 //! What people and machines see: lines, tables and bars for the former, JSON for the latter.
 
 mod answer;
+#[cfg(feature = "rehearsal")]
+mod ci;
 mod clock;
 mod error;
 mod fields;
@@ -23,6 +25,8 @@ use crate::exit::Exit;
 use answer::Part;
 
 pub(crate) use answer::{Answer, Body, Text};
+#[cfg(feature = "rehearsal")]
+pub(crate) use ci::{annotation, junit};
 pub(crate) use clock::duration;
 pub(crate) use style::Paint;
 pub(crate) use table::Table;
@@ -109,7 +113,7 @@ impl Output {
     }
 
     pub(crate) fn is_human(&self) -> bool {
-        self.format == Format::Human
+        matches!(self.format, Format::Human | Format::Github)
     }
 
     /// A line beside the data that is shown also with `--quiet`.
@@ -128,7 +132,7 @@ impl Output {
     /// Begins to show what the coordinator and the kit report, until the program ends.
     pub(crate) fn follow(&self) -> anyhow::Result<()> {
         match self.format {
-            Format::Human => {
+            Format::Human | Format::Github => {
                 let layer = human::HumanLayer::new(self.clone());
                 tracing_subscriber::registry().with(layer).try_init()?;
             }

@@ -1,0 +1,206 @@
+//! `check`: everything that has to hold before migrations are released, tried on servers of its own; for people, machines and CI.
+//!
+//! It connects to no database but those, and writes nothing, but for `--update` and `--junit`.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use migration_kit::{Service, ServiceName};
+use migration_plan::Catalog;
+use migration_rehearsal::{Artifacts, Check, Checked, Finding, RehearsalError};
+use migration_report::{Class, Found};
+use serde::Serialize;
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
+
+use super::known;
+use crate::arguments::{CheckOptions, Format};
+use crate::context::Context;
+use crate::output::{Answer, Paint, Table, Text, annotation, duration, junit};
+
+/// What `check --json` prints.
+#[derive(Serialize)]
+struct Document {
+    services: Vec<ServiceDocument>,
+}
+
+/// What was checked of one service.
+#[derive(Serialize)]
+struct ServiceDocument {
+    name: String,
+    checks: Vec<CheckDocument>,
+}
+
+/// One check of one service.
+#[derive(Serialize)]
+struct CheckDocument {
+    check: &'static str,
+    passed: bool,
+    elapsed_ms: u128,
+    findings: Vec<FindingDocument>,
+}
+
+#[derive(Serialize)]
+struct FindingDocument {
+    migration: Option<String>,
+    message: String,
+}
+
+pub(super) async fn check(
+    context: &Context,
+    services: &[String],
+    options: &CheckOptions,
+) -> anyhow::Result<Answer> {
+    let all = context.program.services()?;
+    let catalog = Catalog::new(all.iter().map(Service::known).collect())?;
+    let mut wanted = services.iter().map(|name| known(&catalog, name)).collect::<Result<Vec<_>, _>>()?;
+    if wanted.is_empty() {
+        wanted = all.iter().map(|service| service.name().clone()).collect();
+    }
+    let mut text = Text::default();
+    // What happens on the servers beside is nobody's news.
+    let artifacts = Box::pin(migration_rehearsal::artifacts(all).with_subscriber(NoSubscriber::new())).await;
+    let mut checked = files(artifacts, &wanted, options, &mut text)?;
+    // They were made before; what makes them does so again.
+    let make = || context.program.services().unwrap_or_default();
+    let tried = migration_rehearsal::check(&make, &wanted).with_subscriber(NoSubscriber::new());
+    checked.extend(Box::pin(tried).await?);
+    checked.sort_by_key(|checked| (wanted.iter().position(|name| *name == checked.service), checked.check));
+    if let Some(file) = &options.junit {
+        let report = junit(checked.iter().map(|checked| {
+            let says = checked.findings.iter().map(|finding| shown(&checked.service, finding)).collect();
+            (checked.service.as_str(), checked.check.as_str(), checked.elapsed, says)
+        }));
+        fs::write(file, report).with_context(|| format!("could not write `{}`", file.display()))?;
+    }
+    let is_sound = checked.iter().all(|checked| checked.findings.is_empty());
+    let class = if is_sound { Class::Done } else { Class::Integrity };
+    say(&checked, &mut text);
+    if context.output.format == Format::Github {
+        annotate(&checked, &options.directory, &mut text);
+    }
+    let found = Found { class, errors: Vec::new(), body: Document::of(&wanted, &checked) };
+    Ok(Answer::of("check", found, text)?)
+}
+
+/// Whether the committed files are what was generated. `--update` writes them.
+fn files(
+    artifacts: Result<Vec<Artifacts>, RehearsalError>,
+    wanted: &[ServiceName],
+    options: &CheckOptions,
+    text: &mut Text,
+) -> anyhow::Result<Vec<Checked>> {
+    let of = |service: &ServiceName, findings| Checked {
+        service: service.clone(),
+        check: Check::Files,
+        findings,
+        elapsed: std::time::Duration::ZERO,
+    };
+    let artifacts = match artifacts {
+        Ok(artifacts) => artifacts,
+        // Another check names the migration that fails.
+        Err(RehearsalError::Run(error)) => {
+            let says = format!("they cannot be made: {error}");
+            return Ok(wanted.iter().map(|name| of(name, vec![Finding::new(None, &says)])).collect());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut checked = Vec::new();
+    for artifacts in artifacts.iter().filter(|artifacts| wanted.contains(&artifacts.service)) {
+        let directory = options.directory.join(artifacts.service.as_str());
+        let mut findings: Vec<Finding> =
+            artifacts.faults.iter().map(|fault| Finding::new(None, fault)).collect();
+        findings.extend(artifacts.lacking_columns(&directory)?.iter().map(|says| Finding::new(None, says)));
+        for stale in artifacts.stale(&directory)? {
+            if let Some((theirs, ours)) = stale.of_two_servers() {
+                text.note(format!(
+                    "note  `{}` was not checked: PostgreSQL {theirs} wrote it, and this is PostgreSQL {ours}",
+                    stale.path.display()
+                ));
+                continue;
+            }
+            for migration in stale.edited() {
+                let says =
+                    "it sends other SQL than it was recorded with: if it is applied anywhere, restore it";
+                findings.push(Finding::new(migration.parse().ok(), says));
+            }
+            if options.update {
+                stale.write()?;
+                text.line(format!("wrote `{}`", stale.path.display()));
+            } else {
+                let path = stale.path.display();
+                findings.push(Finding::new(None, format!("`{path}` is stale; `check --update` writes it")));
+            }
+        }
+        checked.push(of(&artifacts.service, findings));
+    }
+    Ok(checked)
+}
+
+fn shown(service: &ServiceName, finding: &Finding) -> String {
+    match &finding.migration {
+        Some(migration) => format!("{service}:{migration}: {}", finding.message),
+        None => format!("{service}: {}", finding.message),
+    }
+}
+
+fn say(checked: &[Checked], text: &mut Text) {
+    let mut table = Table::new(&["SERVICE", "CHECK", "RESULT", "TIME"]).right(&["TIME"]);
+    for one in checked {
+        let (result, painted): (_, fn(Paint, &str) -> String) = match one.findings.len() {
+            0 => ("passed".to_owned(), Paint::good),
+            1 => ("1 finding".to_owned(), Paint::bad),
+            n => (format!("{n} findings"), Paint::bad),
+        };
+        table.painted(vec![
+            (one.service.to_string(), None),
+            (one.check.to_string(), None),
+            (result, Some(painted)),
+            (
+                if one.elapsed.as_millis() == 0 { String::new() } else { duration(one.elapsed) },
+                Some(Paint::faint),
+            ),
+        ]);
+    }
+    text.table(table);
+    for one in checked {
+        for finding in &one.findings {
+            text.line(format!("{}: {}", one.check, shown(&one.service, finding)));
+        }
+    }
+}
+
+/// A line per finding that GitHub shows beside the file, that of the migration if it is one's.
+fn annotate(checked: &[Checked], directory: &Path, text: &mut Text) {
+    for one in checked {
+        let directory = directory.join(one.service.as_str());
+        for finding in &one.findings {
+            let source = finding.migration.as_ref().map(|name| directory.join(format!("src/{name}.rs")));
+            let file =
+                source.filter(|source| source.exists()).unwrap_or_else(|| directory.join("src/lib.rs"));
+            let title = format!("{} {}", one.service, one.check);
+            text.raw(annotation(&file.display().to_string(), &title, &shown(&one.service, finding)));
+        }
+    }
+}
+
+impl Document {
+    fn of(wanted: &[ServiceName], checked: &[Checked]) -> Self {
+        let finding = |finding: &Finding| FindingDocument {
+            migration: finding.migration.as_ref().map(ToString::to_string),
+            message: finding.message.clone(),
+        };
+        let check = |one: &Checked| CheckDocument {
+            check: one.check.as_str(),
+            passed: one.findings.is_empty(),
+            elapsed_ms: one.elapsed.as_millis(),
+            findings: one.findings.iter().map(finding).collect(),
+        };
+        let service = |name: &ServiceName| ServiceDocument {
+            name: name.to_string(),
+            checks: checked.iter().filter(|one| one.service == *name).map(check).collect(),
+        };
+        Self { services: wanted.iter().map(service).collect() }
+    }
+}

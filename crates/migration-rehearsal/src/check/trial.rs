@@ -1,0 +1,120 @@
+//! Migrations tried in a database of its own.
+
+use std::error::Error;
+use std::iter;
+
+use migration_coordinator::{Deployment, Goal, Placement, RunError, Scope, run, verify};
+use migration_kit::{MigrationName, Service, ServiceName, literal, quote_identifier};
+use migration_plan::{ContractSteps, Selection, TargetPoint, UnknownApplied};
+use postgres_sandbox::{Cluster, Database};
+use postgres_schema::Schema;
+
+use crate::drift::{self, without_bookkeeping};
+use crate::{RehearsalError, sandbox};
+
+/// A database, and services in it.
+pub(super) struct Trial {
+    pub(super) deployment: Deployment,
+    pub(super) database: Database,
+}
+
+/// What was tried did not succeed: what the run says.
+pub(super) type Outcome = Result<(), String>;
+
+impl Trial {
+    pub(super) fn new(cluster: &Cluster, services: Vec<Service>) -> Result<Self, RehearsalError> {
+        let database = cluster.create_database()?;
+        let placed = services.into_iter().map(|service| Placement {
+            schema: service.default_schema().to_owned(),
+            url: database.url().parse().expect("the sandbox makes well-formed addresses"),
+            service: service.with_lock_file(""),
+        });
+        Ok(Self { deployment: Deployment::new(placed.collect())?, database })
+    }
+
+    /// The service of this name.
+    pub(super) fn service(&self, name: &ServiceName) -> &Service {
+        self.deployment.service(name).expect("a trial is of one of its services").0
+    }
+
+    /// Applies up to a migration, or everything of the service.
+    pub(super) async fn apply(&self, service: &ServiceName, target: Option<&MigrationName>) -> Outcome {
+        let target = Some(target.map_or(TargetPoint::Head, |name| TargetPoint::Name(name.to_string())));
+        self.run(&Goal::Apply {
+            selections: vec![Selection { service: service.clone(), target }],
+            contract: ContractSteps::IgnoreSoak,
+            unknown: UnknownApplied::Refuse,
+        })
+        .await
+    }
+
+    /// Reverts down to a migration, which stays, or everything of the service.
+    pub(super) async fn revert(&self, service: &ServiceName, target: Option<&MigrationName>) -> Outcome {
+        let target = Some(target.map_or(TargetPoint::Base, |name| TargetPoint::Name(name.to_string())));
+        let selections = vec![Selection { service: service.clone(), target }];
+        self.run(&Goal::Revert { selections }).await
+    }
+
+    async fn run(&self, goal: &Goal) -> Outcome {
+        // A run is a large future: on the heap, it leaves the stack to what it calls.
+        let report = Box::pin(run(&self.deployment, goal, &sandbox::options())).await;
+        let failure: Option<RunError> = match report {
+            Ok(report) => report.failures.into_iter().next(),
+            Err(error) => Some(error),
+        };
+        failure.map_or(Ok(()), |error| Err(says(&error)))
+    }
+
+    /// What a service's applied migrations promise and does not hold.
+    pub(super) async fn broken(&self, service: &ServiceName) -> Vec<String> {
+        let mut broken = Vec::new();
+        for verification in verify(&self.deployment, std::slice::from_ref(service), Scope::Everything).await {
+            let results = verification.results.into_iter().flatten().filter(|result| !result.holds);
+            broken.extend(results.map(|result| format!("`{}`: {result}", result.migration)));
+        }
+        broken
+    }
+
+    /// Sets whether the version table lists a migration: as if its run had been killed just before it changed that.
+    pub(super) fn set_applied(
+        &self,
+        service: &ServiceName,
+        migration: &MigrationName,
+        is_applied: bool,
+    ) -> Result<(), RehearsalError> {
+        let (service, schema, _) =
+            self.deployment.service(service).expect("a trial is of one of its services");
+        let table = format!("{}.{}", quote_identifier(schema), quote_identifier(service.version_table()));
+        let name = literal(migration.as_str());
+        self.database.psql(&if is_applied {
+            format!("INSERT INTO {table} VALUES ({name}, extract(epoch FROM now()))")
+        } else {
+            format!("DELETE FROM {table} WHERE version = {name}")
+        })?;
+        Ok(())
+    }
+
+    /// The schema of a service, without the tables that keep its history. It is made where it is missing.
+    pub(super) async fn schema(&self, service: &ServiceName) -> Result<Schema, RehearsalError> {
+        let (_, schema, database) =
+            self.deployment.service(service).expect("a trial is of one of its services");
+        let read = drift::read(&self.deployment.databases()[database], service, schema).await?;
+        Ok(without_bookkeeping(read, &self.deployment.bookkeeping_tables(service)))
+    }
+}
+
+/// How a schema differs from what it should be, one line each.
+pub(super) fn differences(expected: &Schema, found: &Schema) -> Vec<String> {
+    expected.differences(found).iter().map(ToString::to_string).collect()
+}
+
+/// An error with its causes, but for those that the one before quotes.
+fn says(error: &dyn Error) -> String {
+    let mut says = error.to_string();
+    for cause in iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string) {
+        if !says.contains(&cause) {
+            says = format!("{says}: {cause}");
+        }
+    }
+    says
+}

@@ -1,0 +1,147 @@
+//! What `check` finds in migrations that break one promise each.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use migration_kit::{Details, Service, ServiceMigration, ServiceName};
+use migration_rehearsal::{Check, check};
+use sea_orm_migration::prelude::*;
+
+/// A migration that sends these statements.
+struct Sends {
+    name: &'static str,
+    transactional: bool,
+    up: &'static [&'static str],
+    down: &'static [&'static str],
+    requires: Option<&'static str>,
+}
+
+impl MigrationName for Sends {
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Sends {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(self.transactional)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        send(manager, self.up).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        send(manager, self.down).await
+    }
+}
+
+async fn send(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
+    for statement in statements {
+        manager.get_connection().execute_unprepared(statement).await?;
+    }
+    Ok(())
+}
+
+impl ServiceMigration for Sends {
+    fn details(&self) -> Details {
+        match self.requires {
+            Some(requirement) => Details::expand().requires(requirement),
+            None => Details::expand(),
+        }
+    }
+}
+
+const SOUND: Sends = Sends {
+    name: "m20250101_000001_create_t",
+    transactional: true,
+    up: &["CREATE TABLE t (id int CONSTRAINT t_pkey PRIMARY KEY)"],
+    down: &["DROP TABLE t"],
+    requires: None,
+};
+
+const SECOND: Sends = Sends {
+    name: "m20250102_000001_add_a",
+    transactional: true,
+    up: &["ALTER TABLE t ADD COLUMN a int"],
+    down: &["ALTER TABLE t DROP COLUMN a"],
+    requires: None,
+};
+
+/// Makes the migrations of a service.
+type Make = fn() -> Vec<Sends>;
+
+/// What is found of a service with these migrations beside a sound one, a line each.
+async fn found(make: Make) -> Vec<String> {
+    let services = || {
+        let boxed = |migrations: Vec<Sends>| {
+            migrations.into_iter().map(|one| Box::new(one) as Box<dyn ServiceMigration>).collect::<Vec<_>>()
+        };
+        vec![Service::new("shop", boxed(make())).unwrap(), Service::new("other", boxed(vec![SOUND])).unwrap()]
+    };
+    let services: &dyn Fn() -> Vec<Service> = Box::leak(Box::new(services));
+    let shop: ServiceName = "shop".parse().unwrap();
+    let checked = check(services, &[shop]).await.unwrap();
+    assert_eq!(
+        checked.iter().map(|one| one.check).collect::<Vec<_>>(),
+        [Check::Names, Check::RoundTrip, Check::Alone, Check::Interleaved]
+    );
+    let lines = checked.iter().flat_map(|one| {
+        one.findings.iter().map(move |finding| {
+            let migration = finding.migration.as_ref().map_or("", |name| name.as_str());
+            format!("{} {migration}: {}", one.check, finding.message)
+        })
+    });
+    lines.collect()
+}
+
+#[tokio::test]
+async fn each_broken_promise_is_found_once() {
+    let cases: [(Make, &[&str]); 7] = [
+        (|| vec![SOUND, SECOND], &[]),
+        (
+            || vec![Sends { down: &["SELECT 1"], ..SOUND }],
+            &[
+                "round-trip m20250101_000001_create_t: the schema is another one after it was reverted: + table t",
+                "round-trip m20250101_000001_create_t: it cannot be applied again after it was reverted: ",
+            ],
+        ),
+        (
+            || vec![SOUND, Sends { transactional: false, ..SECOND }],
+            &[
+                "round-trip m20250102_000001_add_a: it cannot be applied once more, as after a kill at its end: ",
+            ],
+        ),
+        (
+            || vec![Sends { down: &["DROP TABLE missing"], ..SOUND }],
+            &["round-trip m20250101_000001_create_t: it cannot be reverted: "],
+        ),
+        (
+            || {
+                let up = &["CREATE TABLE IF NOT EXISTS public.stray (id int)"];
+                vec![SOUND, Sends { up, down: &["SELECT 1"], transactional: false, ..SECOND }]
+            },
+            &["alone : its migrations leave the table public.stray outside of its schema"],
+        ),
+        (
+            || vec![SOUND, Sends { name: "m20241231_000001_add_a", ..SECOND }],
+            &[
+                "names m20241231_000001_add_a: it is listed after `m20250101_000001_create_t`, and its name is before",
+            ],
+        ),
+        (
+            // It needs what it does not say that it needs.
+            || vec![SOUND, Sends { up: &["ALTER TABLE t ADD COLUMN a int DEFAULT (SELECT 1)"], ..SECOND }],
+            &[
+                "round-trip m20250102_000001_add_a: it cannot be applied: ",
+                "alone : it cannot be applied beside only what it requires: ",
+            ],
+        ),
+    ];
+    for (make, expected) in cases {
+        let found = found(make).await;
+        let is_as_expected = found.len() == expected.len()
+            && found.iter().zip(expected).all(|(found, expected)| found.starts_with(expected));
+        assert!(is_as_expected, "expected {expected:#?}, found {found:#?}");
+    }
+}

@@ -1,0 +1,55 @@
+//! `check`: what CI needs, in one command; its results for people, machines and CI systems.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::{Lab, Ran, run};
+
+const SERVICES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../services");
+
+/// `check` with these arguments where no database is set.
+fn check(lab: &Lab, arguments: &[&str]) -> Ran {
+    run(lab.command(&[&["check", "rag"], arguments].concat()).env_remove("DATABASE_URL"))
+}
+
+#[test]
+fn what_is_sound_passes_and_what_is_stale_is_written() {
+    let lab = Lab::empty();
+    let passed = check(&lab, &["--directory", SERVICES, "--junit", "out.xml"]).exits(0);
+    let words = passed
+        .stdout
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" "));
+    assert_eq!(
+        words.collect::<Vec<_>>(),
+        ["names", "files", "round-trip", "alone", "interleaved"].map(|check| format!("rag {check} passed"))
+    );
+    let report = fs::read_to_string(lab.directory.path().join("out.xml")).unwrap();
+    assert!(report.contains("<testsuite name=\"rag\" tests=\"5\" failures=\"0\">"), "{report}");
+    assert!(report.contains("<testcase classname=\"rag\" name=\"round-trip\" time="), "{report}");
+
+    let failed = check(&lab, &["--format", "github", "--junit", "out.xml"]).exits(4);
+    let annotation = "::error file=./rag/src/lib.rs,line=1,title=rag files::rag: `./rag/schema.sql` is stale; `check --update` writes it\n";
+    assert!(failed.stdout.contains(annotation), "{}", failed.stdout);
+    let report = fs::read_to_string(lab.directory.path().join("out.xml")).unwrap();
+    assert!(report.contains("failures=\"1\"") && report.contains("is stale"), "{report}");
+    let found = check(&lab, &["--json"]).exits(4).json();
+    let files = &found["services"][0]["checks"][1];
+    assert_eq!((&files["check"], &files["passed"]), (&"files".into(), &false.into()));
+
+    check(&lab, &["--update"]).exits(0);
+    for file in ["migrations.lock", "schema.sql"] {
+        let written = fs::read_to_string(lab.directory.path().join("rag").join(file)).unwrap();
+        assert_eq!(written, fs::read_to_string(Path::new(SERVICES).join("rag").join(file)).unwrap());
+    }
+}
+
+#[test]
+fn what_is_no_service_is_refused() {
+    let lab = Lab::empty();
+    let refused = lab.migrate(&["check", "ragg"]).exits(2).stderr;
+    assert!(refused.contains("did you mean `rag`"), "{refused}");
+    let refused = lab.migrate(&["status", "--format", "github"]).exits(2).stderr;
+    assert!(refused.contains("`--format github` is for `check`"), "{refused}");
+}
