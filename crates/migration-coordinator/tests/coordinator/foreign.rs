@@ -39,7 +39,8 @@ impl MigratorTrait for Migrator {
             )),
             Box::new(Foreign(
                 "m20220101_000001_create_table",
-                "CREATE INDEX ticket_title ON ticket (lower(title));
+                "CREATE EXTENSION IF NOT EXISTS pg_trgm;
+                 CREATE INDEX ticket_title ON ticket USING gin (title gin_trgm_ops);
                  CREATE FUNCTION open_tickets() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM ticket $$;
                  CREATE MATERIALIZED VIEW overview AS SELECT status, count(*) FROM ticket GROUP BY status",
                 "DROP MATERIALIZED VIEW overview; DROP FUNCTION open_tickets; DROP INDEX ticket_title",
