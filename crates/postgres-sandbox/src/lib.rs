@@ -2,7 +2,8 @@
 //!
 //! Responsible for finding or fetching the binaries ([`Binaries`], and [`Install`] where neither works), for clusters that vanish
 //! with their process ([`Cluster::temporary`], [`Cluster::shared`]), for one that keeps its data
-//! ([`Cluster::persistent`], [`PersistentCluster`]) and for databases in them ([`Database`]).
+//! ([`Cluster::persistent`], [`PersistentCluster`]), for databases in them ([`Database`]), and for cutting connections to them at a
+//! chosen statement ([`Relay`]).
 //!
 //! It uses the standard library only, and speaks to the server through `psql` and `pg_dump`: it knows no driver, no
 //! async runtime and no migration, and prints nothing but that it fetches something. Clusters listen on a Unix socket in a directory of mode 0700 and
@@ -20,6 +21,7 @@ mod fetch;
 mod install;
 mod persistent;
 mod place;
+mod relay;
 mod release;
 mod search;
 mod server;
@@ -32,6 +34,7 @@ pub use error::SandboxError;
 pub use fetch::Unfetched;
 pub use install::{Install, InstallCommand, Platform};
 pub use persistent::{PersistentCluster, Status};
+pub use relay::{Observer, Passing, Relay, Verdict};
 pub use search::{Looked, NotFound, Rejection, Search};
 
 /// The examples of the README, compiled as tests.

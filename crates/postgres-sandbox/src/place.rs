@@ -23,7 +23,7 @@ pub(crate) fn socket(directory: &Path) -> PathBuf {
 
 /// Whether a server's socket can be in this directory. The server takes a list of directories, and so do its clients: a
 /// comma ends one.
-fn is_possible(directory: &Path) -> bool {
+pub(crate) fn is_possible(directory: &Path) -> bool {
     let path = socket(directory);
     let bytes = path.as_os_str().as_encoded_bytes();
     bytes.len() <= SOCKET_PATH_BYTES && !bytes.iter().any(|byte| matches!(byte, b',' | b'"'))
