@@ -114,6 +114,13 @@ async fn a_migration_gets_through_when_the_old_transaction_ends() {
     let (added, released) = tokio::join!(online.add_column("item", "price", "int").run(), release);
     added.unwrap();
     released.unwrap();
+    assert_eq!(
+        scratch.psql(
+            "SELECT count(*) FROM pg_attribute WHERE attrelid = 'item'::regclass AND attname = 'price'"
+        ),
+        "1"
+    );
+    assert_eq!(scratch.psql("SELECT count(*) FROM pg_locks WHERE relation = 'item'::regclass"), "0");
 }
 
 /// Two readers whose transactions overlap: there is never a moment without one, so only queueing gets through. No reader waits
