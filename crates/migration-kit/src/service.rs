@@ -6,6 +6,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
+use std::sync::Arc;
 
 use migration_plan::{KnownMigration, KnownService, MigrationId, MigrationName, NameError, ServiceName};
 use sea_orm::DynIden;
@@ -25,10 +26,11 @@ pub trait ServiceMigration: MigrationTrait {
 }
 
 /// A migration in its service's list: its name, what is known of it before it runs, and sea-orm's migration.
+#[derive(Clone)]
 pub struct Listed {
     name: MigrationName,
     details: Details,
-    body: Box<dyn MigrationTrait>,
+    body: Arc<dyn MigrationTrait>,
 }
 
 /// A table that belongs to somebody else and that the service's application reads. Its presence is reported, its
@@ -53,6 +55,7 @@ pub struct StandIn {
 }
 
 /// A service and all that the coordinator needs to know of it.
+#[derive(Clone)]
 pub struct Service {
     // Invariant: these names are valid and distinct; checked in `of`.
     name: ServiceName,
@@ -214,7 +217,7 @@ impl Service {
             if places.insert(name.clone(), listed.len()).is_some() {
                 return Err(ServiceError::Duplicate { service, migration: name });
             }
-            listed.push(Listed { name, details, body });
+            listed.push(Listed { name, details, body: body.into() });
         }
         let service = Self {
             name: service,

@@ -1,11 +1,12 @@
 //! What the migrations of every service have to pass, whatever they do: one call in a service's tests.
 
-use migration_kit::{Listed, Service, literal, quote_identifier};
+use migration_kit::{Listed, Service, quote_identifier};
+use migration_plan::ContractSteps;
 use postgres_schema::Schema;
-use sea_orm::ConnectionTrait;
 use sea_orm_migration::MigratorTrait;
 
-use crate::{Scratch, query};
+use crate::interruption::Interrupter;
+use crate::{Scratch, fail, query};
 
 /// The target before the first migration.
 const BASE: &str = "base";
@@ -13,11 +14,12 @@ const BASE: &str = "base";
 /// Runs the migrations of a service in a database of its own, forwards and back, and compares schemas object by object:
 ///
 /// - conventional names are in the order of the list;
-/// - each migration is applied, its promises hold, `down` restores the schema of before, and `up` reaches the same schema again;
-/// - each migration that does not run in a transaction does its work twice in both directions, as after a kill at its very end;
-/// - all of them are reverted and applied again, with the same schema, and a further run changes nothing.
+/// - each migration is applied, and its promises hold; each is reverted, down to the schema of before, and applied again;
+/// - each migration that does not run in a transaction is interrupted after what it commits, in both directions, and resumed, with
+///   the same schemas; of things of one kind, such as indexes, after the first; and in the end it does its work twice;
+/// - all of them are reverted and applied again in one run, with the same schema, and a further run changes nothing.
 ///
-/// A migration that is declared irreversible is not reverted, nor is what is before it.
+/// A migration that is declared irreversible is not reverted; those before it are, before it is applied.
 ///
 /// # Panics
 /// With the migration and the difference, if one does not hold.
@@ -30,51 +32,70 @@ pub async fn conformance(service: Service) {
         "the migrations are not in the order of their names: {names:?}"
     );
 
-    // What can be reverted to, and the schema there.
-    let mut floor = (BASE, scratch.schema().await);
-    let mut before = floor.clone();
+    let mut interrupter = Interrupter::new(&scratch);
+    let mut section = Section { floor: BASE, schemas: vec![scratch.schema().await], steps: Vec::new() };
     for listed in scratch.service().migrations() {
-        let after = step(&scratch, listed, &before).await;
-        before = (listed.name().as_str(), after);
-        if listed.details().irreversible.is_some() {
-            floor = before.clone();
+        let name = listed.name().as_str();
+        let is_irreversible = listed.details().irreversible.is_some();
+        if is_irreversible {
+            section.there_and_back(&scratch, &mut interrupter).await;
+        }
+        if listed.is_transactional() {
+            scratch.up_to(name).await;
+        } else {
+            interrupter.up_to(listed).await;
+        }
+        scratch.verify().await;
+        let after = scratch.schema().await;
+        if is_irreversible {
+            section = Section { floor: name, schemas: vec![after], steps: Vec::new() };
+        } else {
+            section.steps.push(listed);
+            section.schemas.push(after);
         }
     }
-    let head = before.1;
-    scratch.down_to(floor.0).await;
-    same(&floor.1, &scratch.schema().await, "after everything was reverted");
+    section.there_and_back(&scratch, &mut interrupter).await;
+    scratch.down_to(section.floor).await;
+    same(&section.schemas[0], &scratch.schema().await, "after everything was reverted");
+    // It ends with a run that has nothing to do.
     scratch.up_contract().await;
-    same(&head, &scratch.schema().await, "after everything was applied again");
-    scratch.up_contract().await;
-    same(&head, &scratch.schema().await, "after a run with nothing pending");
+    same(section.head(), &scratch.schema().await, "after everything was applied again");
     scratch.verify().await;
 }
 
-/// One migration, on top of those before it; the schema after it.
-async fn step(scratch: &Scratch, listed: &Listed, (before, schema_before): &(&str, Schema)) -> Schema {
-    let name = listed.name().as_str();
-    let applied_twice = format!("after `{name}` was applied once more from its start");
-    scratch.up_to(name).await;
-    scratch.verify().await;
-    let after = scratch.schema().await;
-    if !listed.is_transactional() {
-        set_applied(scratch, name, false).await;
-        scratch.up_to(name).await;
-        same(&after, &scratch.schema().await, &applied_twice);
+/// Migrations after one another that can all be reverted.
+struct Section<'s> {
+    /// What they are reverted to.
+    floor: &'s str,
+    steps: Vec<&'s Listed>,
+    // Invariant: the schema at the floor, and the one after each step.
+    schemas: Vec<Schema>,
+}
+
+impl Section<'_> {
+    fn head(&self) -> &Schema {
+        self.schemas.last().expect("there is the schema at the floor")
     }
-    if listed.details().irreversible.is_some() {
-        return after;
+
+    /// Reverts the steps one by one, and applies them again in one run, without interruption.
+    async fn there_and_back(&self, scratch: &Scratch, interrupter: &mut Interrupter<'_>) {
+        let names: Vec<&str> = self.steps.iter().map(|listed| listed.name().as_str()).collect();
+        let Some(last) = names.last() else { return };
+        for (number, listed) in self.steps.iter().enumerate().rev() {
+            let name = names[number];
+            let before = if number == 0 { self.floor } else { names[number - 1] };
+            if listed.is_transactional() {
+                scratch.down_to(before).await;
+            } else {
+                interrupter.down(listed, before).await;
+            }
+            let reverted = format!("after `{name}` was reverted");
+            same(&self.schemas[number], &scratch.schema().await, &reverted);
+        }
+        let applied = scratch.apply(Some(last), ContractSteps::Apply).await;
+        applied.unwrap_or_else(|error| fail(&error));
+        same(self.head(), &scratch.schema().await, "after what was reverted step by step was applied again");
     }
-    scratch.down_to(before).await;
-    same(schema_before, &scratch.schema().await, &format!("after `{name}` was reverted"));
-    if !listed.is_transactional() {
-        set_applied(scratch, name, true).await;
-        scratch.down_to(before).await;
-        same(schema_before, &scratch.schema().await, &format!("after `{name}` was reverted once more"));
-    }
-    scratch.up_to(name).await;
-    same(&after, &scratch.schema().await, &format!("after `{name}` was applied again"));
-    after
 }
 
 /// Applies and reverts the same migrations with plain sea-orm, and compares the schemas with those of the coordinator.
@@ -92,10 +113,7 @@ pub async fn conformance_under_sea_orm<M: MigratorTrait>(service: Service) {
         scratch.execute(&format!("DROP SCHEMA IF EXISTS {} CASCADE", quote_identifier(schema))).await;
     }
     scratch.execute(&format!("CREATE SCHEMA {}", quote_identifier(service.default_schema()))).await;
-    // Where there are extensions, the application's path leads to them too; in a new database they are in `public`.
-    let path: &[&str] = if service.extensions().is_empty() { &[] } else { &["public"] };
-    let path = [&[service.default_schema()], path].concat();
-    let db = query::connect(scratch.url(), &path, None).await;
+    let db = query::connect_as_plain(scratch.url(), service).await;
     let db = db.unwrap_or_else(|error| panic!("the database does not answer: {error}"));
     M::up(&db, None).await.unwrap_or_else(|error| panic!("plain sea-orm: `up` failed: {error}"));
     same(&head, &scratch.schema().await, "after plain sea-orm applied everything");
@@ -116,18 +134,6 @@ pub async fn conformance_under_sea_orm<M: MigratorTrait>(service: Service) {
     if n_reversible == names.len() {
         same(&empty, &scratch.schema().await, "after plain sea-orm reverted everything");
     }
-}
-
-/// Sets whether the version table lists a migration: as if its run had been killed just before it changed that.
-async fn set_applied(scratch: &Scratch, name: &str, is_applied: bool) {
-    let table = quote_identifier(scratch.service().version_table());
-    let sql = if is_applied {
-        format!("INSERT INTO {table} VALUES ({}, extract(epoch FROM now()))", literal(name))
-    } else {
-        format!("DELETE FROM {table} WHERE version = {}", literal(name))
-    };
-    let set = scratch.db().execute_unprepared(&sql).await;
-    set.unwrap_or_else(|error| panic!("`{sql}` failed: {error}"));
 }
 
 #[track_caller]

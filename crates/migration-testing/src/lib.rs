@@ -2,7 +2,8 @@
 //!
 //! Responsible for [`Scratch`]: a database in the process's shared PostgreSQL cluster, migrations applied to it and
 //! reverted by the coordinator, its schema and rows as text; and for [`Application`]: a role
-//! that writes there and owns nothing; and for [`conformance`], the tests that every service's migrations have to pass. Meant for `dev-dependencies`: its methods panic where they
+//! that writes there and owns nothing; and for [`conformance`]
+//! and [`conformance_of_entities`], the tests that every service's migrations and entities have to pass. Meant for `dev-dependencies`: its methods panic where they
 //! fail, except for those whose name begins with `try_`, for tests of a failure.
 //!
 //! It consents to everything that a user would be asked for, and lets soak times pass by setting `applied_at` of the
@@ -10,21 +11,25 @@
 
 mod application;
 mod conformance;
+mod entities;
+mod interruption;
 mod query;
 mod run;
 
 use std::error::Error;
 use std::iter;
+use std::sync::Arc;
 
 use migration_coordinator::{Deployment, DeploymentError, Placement};
 use migration_kit::{Phase, Service, literal, quote_identifier};
 use migration_plan::{ContractSteps, KnownMigration};
-use postgres_sandbox::{Cluster, Database};
+use postgres_sandbox::{Cluster, Database, Relay};
 use postgres_schema::Schema;
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 pub use application::{Application, application_finds_its_own_tables};
 pub use conformance::{conformance, conformance_under_sea_orm};
+pub use entities::{EntityTable, conformance_of_entities};
 pub use migration_rehearsal::dump_schema;
 pub use run::ScratchError;
 
@@ -38,7 +43,7 @@ pub struct Scratch {
     deployment: Deployment,
     db: DatabaseConnection,
     // Last, so that the pool is gone before the database is dropped.
-    database: Database,
+    database: Arc<Database>,
 }
 
 impl Scratch {
@@ -66,7 +71,7 @@ impl Scratch {
         let schema = services.first().expect("a scratch database has a service").default_schema().to_owned();
         let deployment = place(services, database.url()).unwrap_or_else(|error| fail(&error));
         let db = query::connect(database.url(), &[&schema], None).await.unwrap_or_else(|error| fail(&error));
-        Self { deployment, db, database }
+        Self { deployment, db, database: Arc::new(database) }
     }
 
     /// Applies what is pending, contract steps held back.
@@ -200,6 +205,29 @@ impl Scratch {
         })
     }
 
+    /// The same database, whose migrations reach it through a relay.
+    pub(crate) fn through(&self, relay: &Relay) -> Self {
+        let services = self.deployment.services().map(|(service, _, _)| service.clone()).collect();
+        let deployment = place(services, &relay.url(self.database.name()));
+        Self {
+            deployment: deployment.unwrap_or_else(|error| fail(&error)),
+            db: self.db.clone(),
+            database: Arc::clone(&self.database),
+        }
+    }
+
+    /// Ends all sessions in the database but the test's own, and waits until they are gone.
+    pub(crate) async fn end_other_sessions(&self) {
+        // `pg_terminate_backend` itself would look again only after a tenth of a second.
+        let sql = format!(
+            "DO $$ BEGIN LOOP PERFORM pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND backend_type = 'client backend' AND application_name <> {}; \
+             EXIT WHEN NOT FOUND; PERFORM pg_sleep(0.002), pg_stat_clear_snapshot(); END LOOP; END $$",
+            literal(query::APPLICATION)
+        );
+        self.execute(&sql).await;
+    }
+
     /// A pool whose `search_path` is exactly the service's schema.
     #[must_use]
     pub fn db(&self) -> &DatabaseConnection {
@@ -244,15 +272,20 @@ fn place(services: Vec<Service>, url: &str) -> Result<Deployment, DeploymentErro
     Deployment::new(services.into_iter().map(placement).collect())
 }
 
-/// Fails the test, with the error and all its causes, but for those that the one before quotes: sea-orm's do.
+/// Fails the test with an error and its causes.
 fn fail(error: &dyn Error) -> ! {
+    panic!("{}", reason(error));
+}
+
+/// An error with all its causes, but for those that the one before quotes: sea-orm's do.
+fn reason(error: &dyn Error) -> String {
     let mut message = error.to_string();
     for cause in iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string) {
         if !message.contains(&cause) {
             message = format!("{message}: {cause}");
         }
     }
-    panic!("{message}");
+    message
 }
 
 /// The examples of the README, compiled as tests.

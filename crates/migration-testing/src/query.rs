@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use migration_kit::quote_identifier;
+use migration_kit::{Service, quote_identifier};
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, AssertSqlSafe, Row, ValueRef};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
@@ -10,8 +10,20 @@ use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 /// Connections for a test's own queries.
 const N_CONNECTIONS: u32 = 5;
 
+/// The name by which the server knows a test's own sessions.
+pub(crate) const APPLICATION: &str = "migration-testing";
+
 /// Opens a pool, as this role or as the one that the address names.
 pub(crate) async fn connect(
+    url: &str,
+    schemas: &[&str],
+    role: Option<&str>,
+) -> Result<DatabaseConnection, DbErr> {
+    connect_as(APPLICATION, url, schemas, role).await
+}
+
+async fn connect_as(
+    application: &'static str,
     url: &str,
     schemas: &[&str],
     role: Option<&str>,
@@ -28,10 +40,17 @@ pub(crate) async fn connect(
         // Without a statement cache, because a migration changes what a cached statement returns.
         options
             .options([("search_path", search_path.as_str()), ("TimeZone", "UTC")])
-            .application_name("migration-testing")
+            .application_name(application)
             .statement_cache_capacity(0)
     });
     Database::connect(options).await
+}
+
+/// Opens a pool for migrations of a service that run without the coordinator.
+pub(crate) async fn connect_as_plain(url: &str, service: &Service) -> Result<DatabaseConnection, DbErr> {
+    // Where there are extensions, the application's path leads to them too; in a new database they are in `public`.
+    let path: &[&str] = if service.extensions().is_empty() { &[] } else { &["public"] };
+    connect_as("plain", url, &[&[service.default_schema()], path].concat(), None).await
 }
 
 /// The rows of a query, fields parted by `|`, with `∅` for null.

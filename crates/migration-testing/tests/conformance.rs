@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use migration_kit::{Service, panic_message};
-use migration_testing::conformance;
+use migration_testing::{EntityTable, conformance, conformance_of_entities};
 use tokio::task::JoinError;
 
 const CREATE: (&str, &str) =
@@ -23,10 +23,37 @@ fn service(migrations: &[(&str, &str)]) -> Service {
     Service::from_sql_files("notes", files).expect("the files are migrations")
 }
 
+mod note {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "note")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i32,
+        pub text: String,
+        pub at: DateTime,
+        pub tags: Option<Json>,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 /// What it says against these migrations.
 async fn objection(migrations: &[(&str, &str)]) -> Option<String> {
-    let service = service(migrations);
-    let running = async { tokio::task::spawn_local(conformance(service)).await };
+    panic_of(conformance(service(migrations))).await
+}
+
+/// What is said against the entity of `note` over these migrations.
+async fn objection_to_entity(migrations: &[(&str, &str)]) -> Option<String> {
+    panic_of(conformance_of_entities(service(migrations), [EntityTable::of(note::Entity)])).await
+}
+
+async fn panic_of(test: impl Future<Output = ()> + 'static) -> Option<String> {
+    let running = async { tokio::task::spawn_local(test).await };
     let ran: Result<(), JoinError> = tokio::task::LocalSet::new().run_until(running).await;
     ran.err().map(|error| {
         let panic: Box<dyn Any + Send> = error.into_panic();
@@ -40,6 +67,30 @@ async fn good_migrations_pass() {
     let drop = ("ALTER TABLE note DROP COLUMN text", "ALTER TABLE note ADD COLUMN text text");
     assert_eq!(objection(&[CREATE, drop]).await, None);
     assert_eq!(objection(&[CREATE, INDEX]).await, None);
+}
+
+#[tokio::test]
+async fn an_entity_that_is_not_its_table_is_found_by_column() {
+    let table = (
+        "CREATE TABLE note (id bigint, text varchar(9) NOT NULL, at timestamptz NOT NULL, tags jsonb, \
+         of text NOT NULL, since date NOT NULL DEFAULT now())",
+        "DROP TABLE note",
+    );
+    let good = "CREATE TABLE note (id integer PRIMARY KEY, text varchar(9) NOT NULL, at timestamp NOT NULL, tags jsonb, \
+                kept date NOT NULL DEFAULT now())";
+    assert_eq!(objection_to_entity(&[(good, "DROP TABLE note")]).await, None);
+    let found = objection_to_entity(&[table]).await.expect("it is found");
+    for expected in [
+        "`note`: `at` is of type timestamp with time zone, and its field of timestamp without time zone",
+        "`note`: `id` is of type bigint, and its field of integer",
+        "`note`: `id` takes null, and its field does not",
+        "`note`: `of` takes no null, has no default, and is no field",
+    ] {
+        assert!(found.contains(expected), "{found}");
+    }
+    assert_eq!(found.lines().count(), 5, "{found}");
+    let found = objection_to_entity(&[("CREATE TABLE tag ()", "DROP TABLE tag")]).await.expect("it is found");
+    assert!(found.ends_with("`note`: there is no such table\n"), "{found}");
 }
 
 #[tokio::test]
@@ -62,7 +113,16 @@ async fn what_is_wrong_is_found_and_named() {
                 "DO $$ BEGIN EXECUTE 'ALTER TABLE note ADD at timestamptz DEFAULT ' || quote_literal(clock_timestamp()); END $$",
                 "ALTER TABLE note DROP COLUMN at",
             ),
-            "the schema is another after `0001_step` was applied again:\n~ column note.at: default ",
+            "the schema is another after what was reverted step by step was applied again:\n~ column note.at: default ",
+        ),
+        // It can be done twice, and not resumed from its middle.
+        (
+            (
+                "-- no-transaction\nALTER TABLE IF EXISTS note RENAME TO old;\nCREATE TABLE IF NOT EXISTS note (id integer);\n\
+                 DROP TABLE old",
+                "",
+            ),
+            "`0001_step` cannot be resumed after\nCREATE TABLE IF NOT EXISTS note (id integer)\n",
         ),
     ] {
         let found = objection(&[CREATE, wrong]).await.expect("it is found");

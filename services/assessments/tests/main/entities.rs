@@ -1,42 +1,52 @@
 //! The entities describe the tables as they are at head.
 
-use assessments_migration::entity;
-use migration_testing::Scratch;
-use sea_orm::{EntityTrait, IdenStatic, Iterable};
+use assessments_migration::{entity, service};
+use migration_testing::{EntityTable, Scratch, conformance_of_entities};
+use sea_orm::EntityTrait;
 
-/// Every column of the table has a field and every field a column, and a row can be read.
-async fn check<E: EntityTrait>(scratch: &Scratch) {
-    let table = E::default().table_name().to_owned();
-    let mut fields: Vec<String> = E::Column::iter().map(|column| column.as_str().to_owned()).collect();
-    fields.sort_unstable();
-    let columns = scratch
-        .rows(&format!(
-            "SELECT attname FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0 \
-             AND NOT attisdropped ORDER BY attname COLLATE \"C\""
-        ))
-        .await;
-    assert_eq!(fields, columns, "{table}");
+#[tokio::test]
+async fn they_conform() {
+    let entities = [
+        EntityTable::of(entity::user::Entity),
+        EntityTable::of(entity::role::Entity),
+        EntityTable::of(entity::user_role::Entity),
+        EntityTable::of(entity::competency::Entity),
+        EntityTable::of(entity::direction::Entity),
+        EntityTable::of(entity::technology::Entity),
+        EntityTable::of(entity::direction_technology::Entity),
+        EntityTable::of(entity::direction_competency::Entity),
+        EntityTable::of(entity::technology_competency::Entity),
+        EntityTable::of(entity::assessment::Entity),
+        EntityTable::of(entity::competency_assessment::Entity),
+        EntityTable::of(entity::question::Entity),
+        EntityTable::of(entity::question_history::Entity),
+    ];
+    conformance_of_entities(service(), entities).await;
+}
+
+/// A row can be read: its fields have the types of the columns.
+async fn reads<E: EntityTrait>(scratch: &Scratch) {
     let row = E::find().one(scratch.db()).await.expect("its fields have the types of the columns");
-    assert!(row.is_some(), "{table} has no row");
+    assert!(row.is_some(), "{} has no row", E::default().table_name());
 }
 
 #[tokio::test]
-async fn they_have_the_columns_of_their_tables() {
+async fn they_read_their_tables() {
     let scratch = crate::before().await;
     scratch.up_contract().await;
-    check::<entity::user::Entity>(&scratch).await;
-    check::<entity::role::Entity>(&scratch).await;
-    check::<entity::user_role::Entity>(&scratch).await;
-    check::<entity::competency::Entity>(&scratch).await;
-    check::<entity::direction::Entity>(&scratch).await;
-    check::<entity::technology::Entity>(&scratch).await;
-    check::<entity::direction_technology::Entity>(&scratch).await;
-    check::<entity::direction_competency::Entity>(&scratch).await;
-    check::<entity::technology_competency::Entity>(&scratch).await;
-    check::<entity::assessment::Entity>(&scratch).await;
-    check::<entity::competency_assessment::Entity>(&scratch).await;
-    check::<entity::question::Entity>(&scratch).await;
-    check::<entity::question_history::Entity>(&scratch).await;
+    reads::<entity::user::Entity>(&scratch).await;
+    reads::<entity::role::Entity>(&scratch).await;
+    reads::<entity::user_role::Entity>(&scratch).await;
+    reads::<entity::competency::Entity>(&scratch).await;
+    reads::<entity::direction::Entity>(&scratch).await;
+    reads::<entity::technology::Entity>(&scratch).await;
+    reads::<entity::direction_technology::Entity>(&scratch).await;
+    reads::<entity::direction_competency::Entity>(&scratch).await;
+    reads::<entity::technology_competency::Entity>(&scratch).await;
+    reads::<entity::assessment::Entity>(&scratch).await;
+    reads::<entity::competency_assessment::Entity>(&scratch).await;
+    reads::<entity::question::Entity>(&scratch).await;
+    reads::<entity::question_history::Entity>(&scratch).await;
 }
 
 #[tokio::test]
