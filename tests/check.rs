@@ -39,9 +39,13 @@ fn what_is_sound_passes_and_what_is_stale_is_written() {
     assert_eq!((&files["check"], &files["passed"]), (&"files".into(), &false.into()));
 
     check(&lab, &["--update"]).exits(0);
+    // What a migration does is said where its source is.
+    let lines = |directory: &Path, file: &str| {
+        let text = fs::read_to_string(directory.join("rag").join(file)).unwrap();
+        text.lines().filter(|line| !line.starts_with("  does ")).map(str::to_owned).collect::<Vec<_>>()
+    };
     for file in ["migrations.lock", "schema.sql"] {
-        let written = fs::read_to_string(lab.directory.path().join("rag").join(file)).unwrap();
-        assert_eq!(written, fs::read_to_string(Path::new(SERVICES).join("rag").join(file)).unwrap());
+        assert_eq!(lines(lab.directory.path(), file), lines(Path::new(SERVICES), file));
     }
 }
 

@@ -37,8 +37,8 @@ fn it_is_held_back_while_nobody_asks_for_it() {
     assert_snapshot!(lab.migrate(&["plan", "assessments", "--contract"]).shown(), @"
     exit 0
     --- stdout
-       SERVICE      MIGRATION                          DOES   PHASE     HOW
-    1  assessments  m20260126_000004_drop_raw_answers  apply  contract  resumable steps
+       SERVICE      MIGRATION                          DOES   PHASE     HOW              DESCRIPTION
+    1  assessments  m20260126_000004_drop_raw_answers  apply  contract  resumable steps  Drops the raw answers of `question_history`: `user_answer_transcript`, `audio_duration_seconds`, `transcription_confidence` and `ai_evaluation`, with the triggers and functions that kept the new columns in step
     applying `assessments:m20260126_000004_drop_raw_answers` loses for good: transcripts, audio durations and transcription confidences; of each evaluation `nextDifficulty`, `reasoning`, `correctAnswer`, `expectedKeyPoints` and every other key without a column; which values of `is_correct` came from an evaluation
     --- stderr
     ");

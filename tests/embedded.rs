@@ -177,6 +177,18 @@ fn a_directory_that_is_not_ours_is_left_alone() {
 }
 
 #[test]
+fn a_directory_that_cannot_be_made_is_wrong_configuration() {
+    let _filters = filters::bind();
+    let embedded = Embedded::new();
+    std::fs::write(embedded.directory.path().join("file"), "mine").unwrap();
+    for directory in ["file", "file/below", "/dev/null/below"] {
+        let mut command = embedded.directory.command(&["status"]);
+        let ran = run(command.env("MIGRATE_POSTGRES_DIR", directory)).exits(2);
+        assert!(ran.stderr.contains("hint set MIGRATE_POSTGRES_DIR to"), "{directory}: {}", ran.shown());
+    }
+}
+
+#[test]
 fn its_directory_may_be_in_the_home_directory() {
     let _filters = filters::bind();
     let embedded = Embedded::new();

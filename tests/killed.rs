@@ -81,8 +81,8 @@ fn killed_in_an_index_build_down_takes_the_leftover_away() {
     assert_snapshot!(lab.migrate(&["plan", "--down", "chat@-1"]).shown(), @"
     exit 0
     --- stdout
-       SERVICE  MIGRATION                            DOES    PHASE   HOW              NOTES
-    1  chat     m20251017_000001_add_message_source  revert  expand  resumable steps  stopped midway before
+       SERVICE  MIGRATION                            DOES    PHASE   HOW              NOTES                  DESCRIPTION
+    1  chat     m20251017_000001_add_message_source  revert  expand  resumable steps  stopped midway before  Adds `messages.source`, the channel that a message came through, and its index
     reverting `chat:m20251017_000001_add_message_source` loses for good: the source of every message
     --- stderr
     ");

@@ -3,27 +3,27 @@
 use insta::assert_snapshot;
 use postgres_sandbox::Cluster;
 
-use crate::support::{Lab, ROWS};
+use crate::support::{Lab, ROWS, Ran};
 
 #[test]
 fn history_tells_what_became_of_each_migration() {
     let lab = Lab::migrated();
     lab.migrate(&["down", "chat@-1"]).exits(0);
     assert_snapshot!(lab.migrate(&["history", "chat", "bookreader"]).exits(0).stdout, @"
-    SERVICE     MIGRATION                                   PHASE     STATE      APPLIED AT            REPLACES
-    chat        m20251016_000001_create_messages            expand    applied    [timestamp]  e65a515f830d
-    chat        m20251017_000001_add_message_source         expand    applied    [timestamp]  a1b2c3d4e5f6
-    chat        m20261120_000001_index_message_history      expand    applied    [timestamp]
-    chat        m20261120_000002_check_messages             expand    pending    –
-    bookreader  m20250823_000001_create_bookreader          expand    applied    [timestamp]  4de5528c20b4, 66ac03dc5ab6
-    bookreader  m20250824_143000_add_book_rating            expand    applied    [timestamp]  abc123def456
-    bookreader  m20250824_154500_create_user_preferences    expand    applied    [timestamp]  def456ghi789
-    bookreader  m20250824_154501_backfill_user_preferences  expand    applied    [timestamp]
-    bookreader  m20250824_154502_drop_reader_settings       contract  held back  –
-    bookreader  m20250824_162000_optimize_queries           expand    applied    [timestamp]  ghi789jkl012
-    bookreader  m20251019_234800_add_reading_location_cfi   expand    applied    [timestamp]  8ca7de033db9
-    bookreader  m20251020_232800_add_scroll_offset_percent  expand    applied    [timestamp]  e94cab18247f
-    bookreader  m20261120_000001_add_id_defaults            expand    applied    [timestamp]
+    SERVICE     MIGRATION                                   PHASE     STATE      APPLIED AT            REPLACES                    DESCRIPTION
+    chat        m20251016_000001_create_messages            expand    applied    [timestamp]  e65a515f830d                Creates `messages`, the dialogue history, with soft delete
+    chat        m20251017_000001_add_message_source         expand    applied    [timestamp]  a1b2c3d4e5f6                Adds `messages.source`, the channel that a message came through, and its index
+    chat        m20261120_000001_index_message_history      expand    applied    [timestamp]                              Adds the index that serves the history of a dialogue in its order: newest first, `id` where two messages of one transaction share their time, deleted ones left out
+    chat        m20261120_000002_check_messages             expand    pending    –                                                 Holds new messages to what the application assumes: a role of `user` or `assistant`, and no negative length
+    bookreader  m20250823_000001_create_bookreader          expand    applied    [timestamp]  4de5528c20b4, 66ac03dc5ab6  The base schema of the reader as it stood in production, three enum types and seven tables
+    bookreader  m20250824_143000_add_book_rating            expand    applied    [timestamp]  abc123def456                `books.rating`, and two indexes on it
+    bookreader  m20250824_154500_create_user_preferences    expand    applied    [timestamp]  def456ghi789                The table `user_preferences`, at most one row a user, still empty
+    bookreader  m20250824_154501_backfill_user_preferences  expand    applied    [timestamp]                              One row of preferences a user, from `users.reader_settings`, and a trigger that keeps them in step
+    bookreader  m20250824_154502_drop_reader_settings       contract  held back  –                                                 Drops `users.reader_settings`, which `user_preferences` has replaced
+    bookreader  m20250824_162000_optimize_queries           expand    applied    [timestamp]  ghi789jkl012                Five indexes for frequent queries, and an earlier autovacuum of two busy tables
+    bookreader  m20251019_234800_add_reading_location_cfi   expand    applied    [timestamp]  8ca7de033db9                The exact place in a book as an EPUB CFI, and an index with it
+    bookreader  m20251020_232800_add_scroll_offset_percent  expand    applied    [timestamp]  e94cab18247f                The scroll offset within a page, with its default and its range
+    bookreader  m20261120_000001_add_id_defaults            expand    applied    [timestamp]                              Every `id` gets a default where it has none, as in databases whose application made its ids by itself
     ");
 }
 
@@ -50,27 +50,27 @@ fn plan_tells_what_up_would_do() {
     assert_snapshot!(lab.migrate(&["plan", "chat", "bookreader@m20250824_154500"]).shown(), @"
     exit 0
     --- stdout
-       SERVICE     MIGRATION                                 DOES   PHASE   HOW
-    1  chat        m20251016_000001_create_messages          apply  expand  one transaction
-    2  chat        m20251017_000001_add_message_source       apply  expand  resumable steps
-    3  chat        m20261120_000001_index_message_history    apply  expand  resumable steps
-    4  chat        m20261120_000002_check_messages           apply  expand  resumable steps
-    5  bookreader  m20250823_000001_create_bookreader        apply  expand  one transaction
-    6  bookreader  m20250824_143000_add_book_rating          apply  expand  resumable steps
-    7  bookreader  m20250824_154500_create_user_preferences  apply  expand  one transaction
+       SERVICE     MIGRATION                                 DOES   PHASE   HOW              DESCRIPTION
+    1  chat        m20251016_000001_create_messages          apply  expand  one transaction  Creates `messages`, the dialogue history, with soft delete
+    2  chat        m20251017_000001_add_message_source       apply  expand  resumable steps  Adds `messages.source`, the channel that a message came through, and its index
+    3  chat        m20261120_000001_index_message_history    apply  expand  resumable steps  Adds the index that serves the history of a dialogue in its order: newest first, `id` where two messages of one transaction share their time, deleted ones left out
+    4  chat        m20261120_000002_check_messages           apply  expand  resumable steps  Holds new messages to what the application assumes: a role of `user` or `assistant`, and no negative length
+    5  bookreader  m20250823_000001_create_bookreader        apply  expand  one transaction  The base schema of the reader as it stood in production, three enum types and seven tables
+    6  bookreader  m20250824_143000_add_book_rating          apply  expand  resumable steps  `books.rating`, and two indexes on it
+    7  bookreader  m20250824_154500_create_user_preferences  apply  expand  one transaction  The table `user_preferences`, at most one row a user, still empty
     --- stderr
     ");
     assert_snapshot!(lab.migrate(&["plan", "bookreader"]).exits(0).stdout, @"
-       SERVICE     MIGRATION                                   DOES   PHASE     HOW
-    1  bookreader  m20250823_000001_create_bookreader          apply  expand    one transaction
-    2  bookreader  m20250824_143000_add_book_rating            apply  expand    resumable steps
-    3  bookreader  m20250824_154500_create_user_preferences    apply  expand    one transaction
-    4  bookreader  m20250824_154501_backfill_user_preferences  apply  expand    resumable steps
-    5  bookreader  m20250824_154502_drop_reader_settings       apply  contract  resumable steps
-    6  bookreader  m20250824_162000_optimize_queries           apply  expand    resumable steps
-    7  bookreader  m20251019_234800_add_reading_location_cfi   apply  expand    resumable steps
-    8  bookreader  m20251020_232800_add_scroll_offset_percent  apply  expand    resumable steps
-    9  bookreader  m20261120_000001_add_id_defaults            apply  expand    resumable steps
+       SERVICE     MIGRATION                                   DOES   PHASE     HOW              DESCRIPTION
+    1  bookreader  m20250823_000001_create_bookreader          apply  expand    one transaction  The base schema of the reader as it stood in production, three enum types and seven tables
+    2  bookreader  m20250824_143000_add_book_rating            apply  expand    resumable steps  `books.rating`, and two indexes on it
+    3  bookreader  m20250824_154500_create_user_preferences    apply  expand    one transaction  The table `user_preferences`, at most one row a user, still empty
+    4  bookreader  m20250824_154501_backfill_user_preferences  apply  expand    resumable steps  One row of preferences a user, from `users.reader_settings`, and a trigger that keeps them in step
+    5  bookreader  m20250824_154502_drop_reader_settings       apply  contract  resumable steps  Drops `users.reader_settings`, which `user_preferences` has replaced
+    6  bookreader  m20250824_162000_optimize_queries           apply  expand    resumable steps  Five indexes for frequent queries, and an earlier autovacuum of two busy tables
+    7  bookreader  m20251019_234800_add_reading_location_cfi   apply  expand    resumable steps  The exact place in a book as an EPUB CFI, and an index with it
+    8  bookreader  m20251020_232800_add_scroll_offset_percent  apply  expand    resumable steps  The scroll offset within a page, with its default and its range
+    9  bookreader  m20261120_000001_add_id_defaults            apply  expand    resumable steps  Every `id` gets a default where it has none, as in databases whose application made its ids by itself
     applying `bookreader:m20250824_154502_drop_reader_settings` loses for good: keys of `users.reader_settings` other than `theme`, `language`, `notifications` and `notifications_enabled`, and how the JSON was spelled
     ");
 }
@@ -79,11 +79,11 @@ fn plan_tells_what_up_would_do() {
 fn plan_tells_what_down_would_lose() {
     let lab = Lab::migrated();
     assert_snapshot!(lab.migrate(&["plan", "--down", "chat@base"]).exits(0).stdout, @"
-       SERVICE  MIGRATION                               DOES    PHASE   HOW
-    1  chat     m20261120_000002_check_messages         revert  expand  resumable steps
-    2  chat     m20261120_000001_index_message_history  revert  expand  resumable steps
-    3  chat     m20251017_000001_add_message_source     revert  expand  resumable steps
-    4  chat     m20251016_000001_create_messages        revert  expand  one transaction
+       SERVICE  MIGRATION                               DOES    PHASE   HOW              DESCRIPTION
+    1  chat     m20261120_000002_check_messages         revert  expand  resumable steps  Holds new messages to what the application assumes: a role of `user` or `assistant`, and no negative length
+    2  chat     m20261120_000001_index_message_history  revert  expand  resumable steps  Adds the index that serves the history of a dialogue in its order: newest first, `id` where two messages of one transaction share their time, deleted ones left out
+    3  chat     m20251017_000001_add_message_source     revert  expand  resumable steps  Adds `messages.source`, the channel that a message came through, and its index
+    4  chat     m20251016_000001_create_messages        revert  expand  one transaction  Creates `messages`, the dialogue history, with soft delete
     reverting `chat:m20251017_000001_add_message_source` loses for good: the source of every message
     reverting `chat:m20251016_000001_create_messages` loses for good: every message
     ");
@@ -199,8 +199,11 @@ fn the_graph_is_drawn_in_three_notations() {
     assert!(dot.contains(
         "\"chat:m20251016_000001_create_messages\" -> \"chat:m20251017_000001_add_message_source\";"
     ));
-    let services = graph("json").json()["services"].as_array().unwrap().len();
-    assert_eq!(services, 5);
+    let services = |ran: &Ran| ran.json()["services"].as_array().unwrap().len();
+    assert_eq!(services(&graph("json")), 5);
+    assert_eq!(services(&lab.migrate(&["graph", "--json"]).exits(0)), 5);
+    let both = lab.migrate(&["graph", "--notation", "dot", "--json"]).exits(2).json();
+    assert_eq!(both["errors"][0]["message"], "`--json` is a notation of its own", "{both}");
 }
 
 #[test]

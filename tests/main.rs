@@ -38,5 +38,6 @@ mod standby;
 mod status;
 mod tasks;
 mod terminal;
+mod told;
 mod twins;
 mod up;

@@ -25,7 +25,9 @@ fn they_are_listed_with_their_reasons() {
     note  `chat`: `m20261120_000002_check_messages`: `messages_message_length_check` on `messages` holds for new rows only: 1 row breaks it and is listed as a reject
       · `chat`: state of `messages_role_check`: a trigger stands in for it, rows that break it: 1
       · `chat`: state of `messages_message_length_check`: a trigger stands in for it, rows that break it: 1
-    note  `chat`: 2 rejects from `messages`; `rejects chat` lists them with their reasons
+    note  `chat`: 1 reject from `messages`: `message_length`: negative
+    note  `chat`: 1 reject from `messages`: `role`: neither `user` nor `assistant`
+    note  `chat`: `rejects chat` lists them
     ");
     assert_snapshot!(lab.migrate(&["rejects", "chat"]).shown(), @r#"
     exit 0
@@ -37,8 +39,8 @@ fn they_are_listed_with_their_reasons() {
     "#);
     assert_snapshot!(lab.migrate(&["rejects", "chat", "--count"]).exits(0).stdout, @"
     ENTRIES  TABLE     FIELD           REASON                          MIGRATION
-          1  messages  message_length  negative                        m20261120_000002_check_messages
           1  messages  role            neither `user` nor `assistant`  m20261120_000002_check_messages
+          1  messages  message_length  negative                        m20261120_000002_check_messages
     ");
     assert_snapshot!(lab.migrate(&["rejects", "chat", "--limit", "1"]).exits(0).stderr, @"1 of 2 entries; `--limit` shows more, `--count` counts them");
     assert_snapshot!(lab.migrate(&["rejects", "rag"]).exits(0).stdout, @"`rag` has rejected nothing");
@@ -58,25 +60,19 @@ fn machines_are_told_how_many_there_are_in_all() {
       {
         "migration": "m20250824_154501_backfill_user_preferences",
         "table": "users",
-        "field": "language",
-        "reason": "is longer than 10 characters",
-        "moved": false,
-        "n_rejects": 500
-      },
-      {
-        "migration": "m20250824_154501_backfill_user_preferences",
-        "table": "users",
         "field": "notifications",
         "reason": "is a JSON string, neither true nor false",
         "moved": false,
+        "harmless": false,
         "n_rejects": 500
       },
       {
         "migration": "m20250824_154501_backfill_user_preferences",
         "table": "users",
-        "field": "reader_settings",
-        "reason": "is a JSON string, not an object",
+        "field": "language",
+        "reason": "is longer than 10 characters",
         "moved": false,
+        "harmless": false,
         "n_rejects": 500
       },
       {
@@ -85,6 +81,16 @@ fn machines_are_told_how_many_there_are_in_all() {
         "field": "theme",
         "reason": "is a JSON number, not a string",
         "moved": false,
+        "harmless": false,
+        "n_rejects": 500
+      },
+      {
+        "migration": "m20250824_154501_backfill_user_preferences",
+        "table": "users",
+        "field": "reader_settings",
+        "reason": "is a JSON string, not an object",
+        "moved": false,
+        "harmless": false,
         "n_rejects": 500
       }
     ]
@@ -108,10 +114,10 @@ fn they_are_counted_by_reason() {
     exit 0
     --- stdout
     ENTRIES  TABLE  FIELD            REASON                                    MIGRATION
-        500  users  language         is longer than 10 characters              m20250824_154501_backfill_user_preferences
         500  users  notifications    is a JSON string, neither true nor false  m20250824_154501_backfill_user_preferences
-        500  users  reader_settings  is a JSON string, not an object           m20250824_154501_backfill_user_preferences
+        500  users  language         is longer than 10 characters              m20250824_154501_backfill_user_preferences
         500  users  theme            is a JSON number, not a string            m20250824_154501_backfill_user_preferences
+        500  users  reader_settings  is a JSON string, not an object           m20250824_154501_backfill_user_preferences
     --- stderr
     ");
     let listed = lab.migrate(&["rejects", "bookreader"]).exits(0);

@@ -234,3 +234,17 @@ fn machines_are_told_what_changed() {
     assert_eq!(issued["issued"][0]["token"].as_str().unwrap().len(), 43);
     assert_eq!(json(&["issue-tokens"])["n_unchanged"], 2);
 }
+
+#[test]
+fn the_tasks_of_a_service_are_listed() {
+    let lab = Lab::empty();
+    let tasks = |arguments: &[&str]| {
+        let document = lab.migrate(&[&["task", "--json"], arguments].concat()).exits(0).json();
+        document["tasks"].as_array().unwrap().len()
+    };
+    assert!(tasks(&[]) > 0);
+    assert_eq!(tasks(&["profochatbot"]), tasks(&[]));
+    assert_eq!(tasks(&["chat"]), 0);
+    assert_eq!(lab.migrate(&["task", "chat"]).exits(0).stdout, "service `chat` has no tasks\n");
+    lab.migrate(&["task", "chatt"]).exits(2);
+}

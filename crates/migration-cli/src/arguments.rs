@@ -246,9 +246,9 @@ pub(crate) enum Command {
     /// Show the graph of migrations and their requirements; asks no database
     #[command(after_help = help::GRAPH)]
     Graph {
-        /// Notation
-        #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid, value_name = "NOTATION")]
-        notation: GraphFormat,
+        /// Notation; Mermaid if none is named
+        #[arg(long, value_enum, value_name = "NOTATION")]
+        notation: Option<GraphFormat>,
     },
     /// Show the size of a service's tables, and give the space of removed rows and columns back
     #[command(after_help = help::SPACE)]
@@ -263,7 +263,7 @@ pub(crate) enum Command {
     /// Run a task of a service that is not a migration
     #[command(after_help = help::TASK)]
     Task {
-        /// The service, the task and its arguments; without them, the list of tasks
+        /// The service, the task and its arguments; without a task, the list of them
         #[arg(value_name = "SERVICE TASK ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },

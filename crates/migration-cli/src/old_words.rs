@@ -7,13 +7,25 @@ use crate::context::Program;
 use crate::exit::Failure;
 
 /// Commands of Alembic, Django, diesel, Flyway, sea-orm-cli and sqlx-cli that have another name here, or no place.
-const COMMANDS: [(&[&str], Answer); 7] = [
+const COMMANDS: [(&[&str], Answer); 9] = [
     (&["run", "migrate", "apply"], Answer::Command("up")),
     (&["rollback", "undo"], Answer::Command("down SERVICE@-1")),
     (&["heads", "list", "show", "showmigrations"], Answer::Command("history")),
     (&["pending"], Answer::Command("plan")),
     (&["branches"], Answer::Command("graph")),
     (&["validate"], Answer::Command("verify")),
+    (
+        &["revision", "makemigrations", "generate", "create", "new", "add"],
+        Answer::Sentence(
+            "a migration is a file in `src` of its service, listed in its `lib.rs`; then `artifacts` records its checksum and locks",
+        ),
+    ),
+    (
+        &["stamp", "fake", "baseline"],
+        Answer::Sentence(
+            "what is applied already is recorded by a row of the service's version table, which `up` then compares with what is there",
+        ),
+    ),
     (
         &["fresh", "refresh", "reset", "clean", "drop"],
         Answer::Sentence(

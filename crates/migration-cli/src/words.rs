@@ -1,6 +1,7 @@
 //! How this command line spells what hints name, its commands, options and variables, and what it knows of its own errors.
 
 use std::error::Error;
+use std::io::ErrorKind;
 
 use migration_coordinator::Offer;
 use migration_report::{Class, OwnError, Words};
@@ -8,6 +9,21 @@ use postgres_sandbox::SandboxError;
 
 use crate::environment::variable;
 use crate::exit::Failure;
+
+/// Whether the directory of the private server is one that no server can be in, and so wrongly named.
+fn is_of_directory(error: &SandboxError) -> bool {
+    match error {
+        SandboxError::NotOurs { .. } => true,
+        SandboxError::File { action, source, .. } => match source.kind() {
+            ErrorKind::NotADirectory | ErrorKind::InvalidFilename | ErrorKind::InvalidInput => true,
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::AlreadyExists => {
+                *action == "create"
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
 
 /// The words of this command line.
 pub(crate) struct OurWords;
@@ -44,10 +60,9 @@ impl Words for OurWords {
             return Some(OwnError { class: failure.class, hint: failure.hint.clone() });
         }
         let error = error.downcast_ref::<SandboxError>()?;
-        let class =
-            if matches!(error, SandboxError::NotOurs { .. }) { Class::Usage } else { Class::Connection };
+        let class = if is_of_directory(error) { Class::Usage } else { Class::Connection };
         let hint = match error {
-            SandboxError::NotOurs { .. } => Some(
+            error if is_of_directory(error) => Some(
                 "set MIGRATE_POSTGRES_DIR to an empty or new directory, or DATABASE_URL to a server"
                     .to_owned(),
             ),

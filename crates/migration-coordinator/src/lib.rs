@@ -19,6 +19,7 @@ mod interrupt;
 mod isolation;
 mod journal;
 mod lock;
+mod preview;
 mod reading;
 mod run;
 mod session;
@@ -46,6 +47,7 @@ pub use lock::LockError;
 /// What a caller needs of the crates below, so that one dependency is enough.
 pub use migration_kit::{Service, table_lock::Policy};
 pub use migration_plan::{ContractSteps, Direction, Hint, Offer, Selection, UnknownApplied};
+pub use preview::{PreviewAnswer, previews};
 pub use reading::Reading;
 pub use run::{
     Acceptance, AcceptedDifference, DoneStep, Filled, Goal, Planned, Report, RevertLoss, RunError,
@@ -56,7 +58,7 @@ pub use state::service_state;
 pub use step::{FailedStatement, Remains, StepError};
 pub use surroundings::{EventTrigger, OverriddenSetting, SecuredTable, Surroundings, surroundings};
 pub use survey::{Access, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError, Twin};
-pub use upkeep::{UpkeepError, reclaim, reject_counts, rejected, table_sizes, under_lock};
+pub use upkeep::{TableSpace, UpkeepError, reclaim, reject_counts, rejected, table_sizes, under_lock};
 pub use verify::{Acceptor, CheckResult, Difference, Scope, ServiceVerification, verify, verify_surveyed};
 
 /// The examples of the README, compiled as tests.

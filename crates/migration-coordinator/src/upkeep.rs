@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use migration_kit::rejects::{self, Reject, RejectCount};
+use migration_kit::rejects::{self, Reject, RejectCounts};
 use migration_kit::space::{self, TableSize};
 use migration_kit::{BOOKKEEPING, ServiceName, bookkeeping, literal};
 use migration_plan::{Hint, Offer};
@@ -90,21 +90,32 @@ pub async fn rejected(
 pub async fn reject_counts(
     deployment: &Deployment,
     service: &ServiceName,
-) -> Result<Vec<RejectCount>, UpkeepError> {
+) -> Result<RejectCounts, UpkeepError> {
     let placed = find(deployment, service)?;
     let mut reading = reading(deployment, placed).await?;
     let counted = reading.ask(|asked| rejects::counts(asked, &placed.site.schema, service.as_str())).await;
     counted.map_err(|source| UpkeepError::Read { service: service.clone(), source })
 }
 
-/// The size of each table in a service's schema (of its own ones, where it shares the schema), largest first.
+/// A table and its space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSpace {
+    /// Its name.
+    pub table: String,
+    /// What it takes.
+    pub size: TableSize,
+    /// About how many bytes [`reclaim`] would give back; `None` where its rows may not be read.
+    pub reclaimable_bytes: Option<u64>,
+}
+
+/// The space of each table in a service's schema (of its own ones, where it shares the schema), largest first.
 ///
 /// # Errors
 /// [`UpkeepError`] if the service is unknown or its database cannot be read.
 pub async fn table_sizes(
     deployment: &Deployment,
     service: &ServiceName,
-) -> Result<Vec<(String, TableSize)>, UpkeepError> {
+) -> Result<Vec<TableSpace>, UpkeepError> {
     let placed = find(deployment, service)?;
     let failed = |source| UpkeepError::Read { service: service.clone(), source };
     let mut reading = reading(deployment, placed).await?;
@@ -119,14 +130,13 @@ pub async fn table_sizes(
         .map(|row| row.get::<String, _>(0))
         .filter(|name| !placed.site.shares_schema() || placed.service.tables().contains(name));
     let mut sizes = Vec::new();
-    for name in names {
-        let size = reading
-            .ask(|asked| space::table_size(asked, &placed.site.schema, &name))
-            .await
-            .map_err(failed)?;
-        sizes.push((name, size));
+    for table in names {
+        let schema = &placed.site.schema;
+        let size = reading.ask(|asked| space::table_size(asked, schema, &table)).await.map_err(failed)?;
+        let reclaimable = reading.ask(|asked| space::reclaimable(asked, schema, &table)).await;
+        sizes.push(TableSpace { table, size, reclaimable_bytes: reclaimable.map_err(failed)? });
     }
-    sizes.sort_by_key(|(_, size)| std::cmp::Reverse(size.total_bytes));
+    sizes.sort_by_key(|space| std::cmp::Reverse(space.size.total_bytes));
     Ok(sizes)
 }
 

@@ -28,6 +28,18 @@ pub struct Details {
     pub guards: Vec<Check>,
     /// What must hold after it was applied.
     pub checks: Vec<Check>,
+    /// What it would decide, for who plans it.
+    pub previews: Vec<Preview>,
+}
+
+/// What a migration would decide about rows, asked before it is applied.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// What the query lists, without a full stop: `copies of courses that leave`.
+    pub says: String,
+    /// One statement without parameters, each row one text. It runs in a `READ ONLY` transaction with the service's schema as
+    /// the first entry of `search_path`, when all earlier migrations of the service are applied.
+    pub sql: String,
 }
 
 impl Details {
@@ -55,6 +67,7 @@ impl Details {
             touches: Vec::new(),
             guards: Vec::new(),
             checks: Vec::new(),
+            previews: Vec::new(),
         }
     }
 
@@ -111,6 +124,13 @@ impl Details {
     #[must_use]
     pub fn verify(mut self, check: Check) -> Self {
         self.checks.push(check);
+        self
+    }
+
+    /// Adds what it would decide, for who plans it: see [`Preview`].
+    #[must_use]
+    pub fn preview(mut self, says: impl Into<String>, sql: impl Into<String>) -> Self {
+        self.previews.push(Preview { says: says.into(), sql: sql.into() });
         self
     }
 

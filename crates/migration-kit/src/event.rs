@@ -76,14 +76,30 @@ pub(crate) fn progress(
     );
 }
 
-/// Rows were kept as rejects with their reasons instead of failing the migration.
-pub(crate) fn rejected(origin: &Origin, table: &str, n_rejects: u64) {
+/// Entries of a migration that have one reason.
+#[derive(Clone, Copy)]
+pub(crate) struct Rejected<'a> {
+    /// The field; empty if they are about whole rows.
+    pub(crate) field: &'a str,
+    pub(crate) reason: &'a str,
+    /// Whether nothing was lost.
+    pub(crate) harmless: bool,
+    /// How many there are by now.
+    pub(crate) n_rejects: u64,
+}
+
+/// Rows of a table were kept as rejects with this reason instead of failing the migration.
+pub(crate) fn rejected(origin: &Origin, table: &str, rejected: Rejected<'_>) {
+    let Rejected { field, reason, harmless, n_rejects } = rejected;
     tracing::warn!(
         target: "migration",
         kind = "rejected",
         service = origin.service,
         migration = origin.migration,
         table,
+        field,
+        reason,
+        harmless,
         n_rejects,
     );
 }

@@ -24,7 +24,7 @@ pub mod table_lock;
 pub use application::connect_options;
 pub use check::{Check, CheckKind, literal, quote_identifier};
 pub use data::{Backfill, BackfillReport, MoveToRejects, rejects, space};
-pub use details::Details;
+pub use details::{Details, Preview};
 pub use event::Origin;
 pub use lock_file::{LockEntry, LockFile, LockFileError, RecordedLock, RecordedPhase};
 pub use marker::BOOKKEEPING;

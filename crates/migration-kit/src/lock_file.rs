@@ -1,4 +1,5 @@
-//! `migrations.lock`: per migration its phase, the checksum of its SQL and the table locks it takes, as text.
+//! `migrations.lock`: per migration its phase, the checksum of its SQL, what it does in a sentence, and the table locks it
+//! takes, as text.
 //!
 //! The file is generated from what a server saw; it is reviewed, committed and compiled into the service. A migration
 //! adds its lines at the end, so that two branches that add one conflict. Here the text is read and written; tracing
@@ -13,7 +14,7 @@ use crate::table_lock::LockMode;
 
 /// First lines of every lock file.
 const HEADER: &str = "# Generated from the migrations. Commit it with them; do not edit it by hand.\n\
-                      # migration, phase, transaction or steps, checksums of the SQL of `up` and of `down`; below: table locks it takes.\n";
+                      # migration, phase, transaction or steps, checksums of the SQL of `up` and of `down`; below: what it does, table locks it takes.\n";
 
 /// In place of the checksum of a `down` that is not called.
 const NOT_REVERTED: &str = "-";
@@ -35,6 +36,8 @@ pub struct LockEntry {
     pub checksum: String,
     /// SHA-256 of the SQL that reverting it sends; `None` if it, or a later one, cannot be reverted.
     pub revert_checksum: Option<String>,
+    /// What it does: the first sentence of its source, if that was found.
+    pub does: Option<String>,
     /// Locks that applying it takes on tables that exist before.
     pub apply: Vec<RecordedLock>,
     /// Locks that reverting it takes on tables that exist before.
@@ -110,6 +113,10 @@ impl LockFile {
                 let entry: &mut LockEntry =
                     current.as_ref().and_then(|name| entries.get_mut(name)).ok_or_else(malformed)?;
                 let (direction, rest) = lock.split_once(' ').ok_or_else(malformed)?;
+                if direction == "does" {
+                    entry.does = Some(rest.to_owned());
+                    continue;
+                }
                 let (relation, mode) = rest.trim().rsplit_once(" in ").ok_or_else(malformed)?;
                 let recorded = RecordedLock {
                     relation: relation.to_owned(),
@@ -136,6 +143,7 @@ impl LockFile {
                     transactional,
                     checksum: checksum.to_owned(),
                     revert_checksum: (reverting != NOT_REVERTED).then(|| reverting.to_owned()),
+                    does: None,
                     apply: Vec::new(),
                     revert: Vec::new(),
                 };
@@ -158,6 +166,9 @@ impl LockFile {
             let reverting = entry.revert_checksum.as_deref().unwrap_or(NOT_REVERTED);
             writeln!(text, "\n{name} {phase} {how} {checksum} {reverting}")
                 .expect("writing to a string cannot fail");
+            if let Some(does) = &entry.does {
+                writeln!(text, "  does {does}").expect("writing to a string cannot fail");
+            }
             for (direction, locks) in [("apply", &entry.apply), ("revert", &entry.revert)] {
                 for RecordedLock { relation, mode } in locks {
                     writeln!(text, "  {direction} {relation} in {mode}")
@@ -216,6 +227,7 @@ mod tests {
             transactional: true,
             checksum: "ab12".into(),
             revert_checksum: Some("ba21".into()),
+            does: Some("Creates `a`".into()),
             apply: vec![],
             revert: vec![lock("a", "ACCESS EXCLUSIVE")],
         };
@@ -224,6 +236,7 @@ mod tests {
             transactional: false,
             checksum: "cd34".into(),
             revert_checksum: None,
+            does: None,
             apply: vec![lock("a", "SHARE ROW EXCLUSIVE"), lock("b in c", "ACCESS EXCLUSIVE")],
             revert: vec![],
         };

@@ -413,6 +413,12 @@ impl Service {
         self.lock_file.as_ref().map(Result::as_ref).transpose()
     }
 
+    /// What a migration does, in a sentence, if the service's `migrations.lock` says so.
+    #[must_use]
+    pub fn description(&self, migration: &MigrationName) -> Option<&str> {
+        self.lock_file().ok().flatten()?.entry(migration)?.does.as_deref()
+    }
+
     /// Name of the service's version table: sea-orm's layout, one table a service.
     #[must_use]
     pub fn version_table(&self) -> &str {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use migration_kit::LockFile;
 
+use crate::description::described;
 use crate::generate::{major, unversioned};
 use crate::{Artifacts, RehearsalError};
 
@@ -33,7 +34,8 @@ impl Artifacts {
 
 fn stale(directory: &Path, artifacts: &Artifacts) -> Result<Vec<Stale>, RehearsalError> {
     let mut stale = Vec::new();
-    for (name, wanted) in [("migrations.lock", &artifacts.lock_file), ("schema.sql", &artifacts.schema)] {
+    let lock_file = described(&artifacts.lock_file, directory);
+    for (name, wanted) in [("migrations.lock", &lock_file), ("schema.sql", &artifacts.schema)] {
         let path = directory.join(name);
         let found = match fs::read_to_string(&path) {
             Ok(text) => Some(text),

@@ -69,6 +69,7 @@ fn entry(
         phase: migration.phase.into(),
         transactional: migration.transactional,
         checksum: checksum(&applied.statements),
+        does: None,
         revert_checksum: reverted.map(|reverted| checksum(&reverted.statements)),
         apply: locks(applied, version_table),
         revert: reverted.map(|reverted| locks(reverted, version_table)).unwrap_or_default(),

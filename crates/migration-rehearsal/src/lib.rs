@@ -6,6 +6,7 @@
 //! arguments nor the environment.
 
 mod check;
+mod description;
 mod drift;
 mod dump;
 mod entities;

@@ -41,6 +41,8 @@ pub struct MigrationReport {
     pub applied_at: Option<String>,
     /// Predecessors in an earlier tool that it replaces.
     pub replaces: Vec<String>,
+    /// What it does, in a sentence, if the service's lock file says so.
+    pub description: Option<String>,
 }
 
 /// What became of a migration.
@@ -135,6 +137,7 @@ fn of_service(deployment: &Deployment, status: &ServiceStatus, is_known: bool) -
             },
             applied_at: applied.get(name).map(|at| timestamp(*at)),
             replaces: details.replaces.clone(),
+            description: service.description(name).map(str::to_owned),
         }
     });
     let unknown = status.missing.iter().map(|name| (name, MigrationState::Missing));
@@ -147,6 +150,7 @@ fn of_service(deployment: &Deployment, status: &ServiceStatus, is_known: bool) -
         state,
         applied_at: None,
         replaces: Vec::new(),
+        description: None,
     });
     known.chain(unknown).collect()
 }

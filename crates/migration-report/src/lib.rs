@@ -29,10 +29,10 @@ pub use graph::{Graph, GraphMigration, GraphRequirement, GraphService};
 pub use history::{Histories, MigrationReport, MigrationState};
 pub use locks::{LockReport, Locks};
 pub use moment::timestamp;
-pub use plan::{HeldBackReport, PlanReport, StepReport};
+pub use plan::{HeldBackReport, PlanReport, PreviewReport, StepReport};
 pub use rejects::Rejects;
 pub use run::{AcceptedReport, DoneReport, RunReport};
-pub use space::{Space, TableReport};
+pub use space::{Roomy, Space, TableReport};
 pub use status::{
     BegunReport, ExternalReport, HeldReport, RenamedReport, ServiceReport, Status, Summary, TwinReport,
 };

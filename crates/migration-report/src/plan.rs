@@ -1,6 +1,6 @@
 //! What would be done, and what is left out.
 
-use migration_coordinator::Deployment;
+use migration_coordinator::{Deployment, PreviewAnswer};
 use migration_plan::{Direction, HeldBack, HoldReason, Phase, Plan, Step};
 use serde::Serialize;
 
@@ -41,6 +41,23 @@ pub struct StepReport {
     pub loses: Option<String>,
     /// When its soak time would have ended, where that is ignored.
     pub ignored_soak: Option<String>,
+    /// What it does, in a sentence, if the service's lock file says so.
+    pub description: Option<String>,
+    /// What it would decide about rows.
+    pub previews: Vec<PreviewReport>,
+}
+
+/// What a step would decide about rows.
+#[derive(Debug, Clone, Serialize)]
+pub struct PreviewReport {
+    /// What is listed.
+    pub says: String,
+    /// How many there are; `None` if that cannot be told.
+    pub n: Option<u64>,
+    /// The first of them.
+    pub rows: Vec<String>,
+    /// Why it cannot be told.
+    pub unanswered: Option<String>,
 }
 
 /// A pending migration that is left out.
@@ -65,6 +82,18 @@ impl PlanReport {
             held_back: HeldBackReport::all(plan.held_back(), words),
         }
     }
+
+    /// The plan with what its steps would decide about rows.
+    #[must_use]
+    pub fn with_previews(mut self, previews: &[PreviewAnswer]) -> Self {
+        for step in self.steps.iter_mut().filter(|step| step.direction == Direction::Apply) {
+            let is_own = |answer: &&PreviewAnswer| {
+                answer.id.service.as_str() == step.service && answer.id.name.as_str() == step.migration
+            };
+            step.previews = previews.iter().filter(is_own).map(PreviewReport::of).collect();
+        }
+        self
+    }
 }
 
 impl StepReport {
@@ -80,7 +109,22 @@ impl StepReport {
             pulled_in_by: step.pulled_in_by.as_ref().map(ToString::to_string),
             loses: loses(deployment, step).map(str::to_owned),
             ignored_soak: step.ignored_soak.map(timestamp),
+            description: deployment
+                .service(&step.id.service)
+                .and_then(|(service, _, _)| service.description(&step.id.name))
+                .map(str::to_owned),
+            previews: Vec::new(),
         }
+    }
+}
+
+impl PreviewReport {
+    fn of(answer: &PreviewAnswer) -> Self {
+        let (n, rows, unanswered) = match &answer.rows {
+            Ok((n, rows)) => (Some(*n), rows.clone(), None),
+            Err(why) => (None, Vec::new(), Some(why.clone())),
+        };
+        Self { says: answer.says.clone(), n, rows, unanswered }
     }
 }
 

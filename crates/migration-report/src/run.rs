@@ -6,7 +6,7 @@ use migration_coordinator::{AcceptedDifference, Report, RunError, StepError};
 use migration_plan::Direction;
 use serde::Serialize;
 
-use crate::{DatabaseReport, Diagnostic, Found, HeldBackReport, Words, each_once, text};
+use crate::{DatabaseReport, Diagnostic, Found, HeldBackReport, Roomy, Words, each_once, text};
 
 /// What a run did.
 #[derive(Debug, Clone, Serialize)]
@@ -17,6 +17,8 @@ pub struct RunReport {
     pub done: Vec<DoneReport>,
     /// What was accepted to differ from what migrations make.
     pub accepted: Vec<AcceptedReport>,
+    /// After contract steps: tables that take much more space than their rows need.
+    pub roomy: Vec<Roomy>,
     /// Pending migrations that were left out.
     pub held_back: Vec<HeldBackReport>,
     /// How long it took, in milliseconds.
@@ -53,7 +55,12 @@ pub struct DoneReport {
 impl RunReport {
     /// What a run did in these databases, the first of which is named.
     #[must_use]
-    pub fn of(database: Option<DatabaseReport>, report: &Report, words: &dyn Words) -> Found<Self> {
+    pub fn of(
+        database: Option<DatabaseReport>,
+        report: &Report,
+        roomy: Vec<Roomy>,
+        words: &dyn Words,
+    ) -> Found<Self> {
         let done = report.done.iter().map(|done| DoneReport {
             service: done.id.service.to_string(),
             migration: done.id.name.to_string(),
@@ -65,6 +72,7 @@ impl RunReport {
             database,
             done: done.collect(),
             accepted: report.accepted.iter().map(AcceptedReport::of).collect(),
+            roomy,
             held_back: HeldBackReport::all(&report.held_back, words),
             elapsed_ms: milliseconds(report.elapsed),
         };

@@ -10,7 +10,7 @@
 //! writes into a column stands: no backfill replaces it, and a trigger only where an evaluation replaces another one and
 //! says something else of that very field, without that its writer, who did not know the column, named it.
 
-use migration_kit::{Check, Function, Online, Trigger, literal};
+use migration_kit::{Backfill, Check, Function, Online, Trigger, literal};
 use sea_orm_migration::prelude::DbErr;
 
 /// The migration under whose name rejects are listed, by its backfill and by the trigger.
@@ -172,12 +172,20 @@ fn is_forgotten() -> String {
 
 /// Rebuilds the evaluations from columns and rejects, for old code: the five keys that have columns, and what was
 /// rejected as it was. A list that JSON cannot hold as the function reads it stays out; its column has it.
-pub(crate) fn rebuild() -> String {
+///
+/// Of those of which the contract step has listed something, the trigger lists it under the backfill's name. The others are in
+/// the columns and the list already, and no trigger need look at them. `OFFSET 0` keeps what is listed of one row from being looked
+/// for among all that is listed.
+pub(crate) fn rebuild(backfill: Backfill<'_>) -> Backfill<'_> {
     let rejected = format!(
         "FROM migration_reject_assessments AS reject WHERE reject.table_name = 'question_history' \
          AND reject.migration IN ('{BACKFILL}', '{CONTRACT}') AND reject.row_key = jsonb_build_object('id', source.id)"
     );
-    format!(
+    let unbuilt = format!(
+        "source.ai_evaluation IS NULL AND (coalesce(source.score::text, source.understanding_depth, source.feedback) \
+         IS NOT NULL OR source.knowledge_gaps IS NOT NULL OR EXISTS (SELECT {rejected} OFFSET 0))"
+    );
+    let statement = format!(
         "UPDATE question_history AS source SET ai_evaluation = coalesce( \
              (SELECT reject.value::jsonb {rejected} AND reject.field = '' LIMIT 1), \
              jsonb_build_object('score', score, 'isCorrect', is_correct, 'understandingDepth', understanding_depth, \
@@ -186,10 +194,16 @@ pub(crate) fn rebuild() -> String {
                       WHEN array_remove(knowledge_gaps, NULL) <> knowledge_gaps THEN NULL \
                       ELSE to_jsonb(knowledge_gaps) END) \
              || coalesce((SELECT jsonb_object_agg(reject.field, reject.value::jsonb) {rejected}), '{{}}')) \
-         WHERE {{batch}} AND source.ai_evaluation IS NULL AND ( \
-             coalesce(source.score::text, source.understanding_depth, source.feedback) IS NOT NULL \
-             OR source.knowledge_gaps IS NOT NULL OR EXISTS (SELECT {rejected}))"
-    )
+         WHERE {{batch}} AND {unbuilt}"
+    );
+    let by_contract = format!(
+        "EXISTS (SELECT FROM migration_reject_assessments AS reject WHERE reject.table_name = 'question_history' \
+         AND reject.migration = '{CONTRACT}' AND reject.row_key = jsonb_build_object('id', source.id) OFFSET 0)"
+    );
+    backfill
+        .statement(format!("{statement} AND {by_contract}"))
+        .silent_statement(format!("{statement} AND NOT {by_contract}"))
+        .unfinished(unbuilt)
 }
 
 /// The triggers, complete.
@@ -327,7 +341,7 @@ BEGIN
         NEW.is_correct_carried_over := true;
     END IF;
     RETURN NEW;
-END;").only_if("NEW.ai_evaluation IS NOT NULL"),
+END;").only_if("NEW.ai_evaluation IS NOT NULL").unless_silent(),
     // Keeps the list of rejects in step.
     Trigger::new("question_history_list_rejects", "question_history", "AFTER INSERT OR UPDATE OF ai_evaluation", "
     IF TG_OP = 'UPDATE' THEN
@@ -341,5 +355,5 @@ END;").only_if("NEW.ai_evaluation IS NOT NULL"),
     FROM {schema}.question_history_carry_over(NEW.ai_evaluation) AS carried
     CROSS JOIN LATERAL ({rejected}) AS rejected
     ON CONFLICT DO NOTHING;
-    RETURN NULL;").only_if("NEW.ai_evaluation IS NOT NULL"),
+    RETURN NULL;").only_if("NEW.ai_evaluation IS NOT NULL").unless_silent(),
 ];

@@ -59,7 +59,7 @@ impl OnlineMigration for Migration {
         online.create_functions(&evaluation::FUNCTIONS).await?;
         evaluation::add_marker(online).await?;
         online.create_triggers(&evaluation::triggers()).await?;
-        online.backfill("question_history").statement(evaluation::rebuild()).vacuum_times(4).run().await?;
+        evaluation::rebuild(online.backfill("question_history")).vacuum_times(4).run().await?;
         // The trigger has listed under the backfill's name what this migration's sweep had listed.
         online.forget_rejects().await.map(drop)
     }

@@ -20,7 +20,7 @@ use migration_kit::{
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
-use crate::reader_settings::{self, CARRIED, REJECTS, TRIGGER};
+use crate::reader_settings::{self, CARRIED, TRIGGER};
 
 /// Drops the old settings.
 #[derive(DeriveMigrationName)]
@@ -50,28 +50,12 @@ impl OnlineMigration for Migration {
     async fn down(&self, online: &Online) -> Result<(), DbErr> {
         online.add_column("users", "reader_settings", "json").run().await?;
         reader_settings::keep_in_step(online).await?;
-        online
-            .backfill("users")
-            .statement(format!(
-                "UPDATE users AS source SET reader_settings = (listed.row_data ->> 'reader_settings')::json \
-                 FROM (SELECT DISTINCT ON (row_key) row_key, row_data FROM {REJECTS} \
-                 WHERE table_name = 'users' ORDER BY row_key, id DESC) AS listed, user_preferences AS kept, \
-                 LATERAL {CARRIED}((listed.row_data ->> 'reader_settings')::json) AS carried \
-                 WHERE {{batch}} AND source.reader_settings IS NULL \
-                 AND listed.row_key = jsonb_build_object('id', source.id) AND kept.user_id = source.id \
-                 AND (kept.theme, kept.language, kept.notifications_enabled) \
-                 = (carried.theme, carried.language, carried.notifications_enabled)"
-            ))
-            .statement(
-                "UPDATE users AS source SET reader_settings = json_build_object('theme', kept.theme, \
-                 'language', kept.language, 'notifications', kept.notifications_enabled) \
-                 FROM user_preferences AS kept \
-                 WHERE {batch} AND source.reader_settings IS NULL AND kept.user_id = source.id",
-            )
-            .run()
-            .await?;
+        reader_settings::rebuild(online).await?;
         online.forget_rejects().await?;
-        reader_settings::sweep(online).await?;
+        // Those whom no trigger has met while the column was gone.
+        if online.query_text(reader_settings::WITHOUT_PREFERENCES).await?.is_some() {
+            reader_settings::fill(online).run().await?;
+        }
         Ok(())
     }
 }

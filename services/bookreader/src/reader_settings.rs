@@ -15,7 +15,7 @@
 //! only when old code really changed that field in `reader_settings`: saving a user with the settings as they were
 //! leaves alone what new code wrote to `user_preferences`, and so does a change to the other two fields.
 
-use migration_kit::{BackfillReport, Function, Online, Trigger};
+use migration_kit::{Backfill, BackfillReport, Function, Online, Trigger};
 use sea_orm_migration::prelude::*;
 
 /// `<schema>.carried_preferences(json)`: the preferences in some settings, and what could not be carried over.
@@ -28,7 +28,7 @@ pub(crate) const CARRY: &str = "carry_reader_settings";
 pub(crate) const TRIGGER: &str = "keep_preferences_in_step";
 
 /// The service's table of rejects.
-pub(crate) const REJECTS: &str = "migration_reject_bookreader";
+const REJECTS: &str = "migration_reject_bookreader";
 
 const FUNCTIONS: [Function; 2] = [
     Function::new(
@@ -50,7 +50,8 @@ const FUNCTIONS: [Function; 2] = [
 ];
 
 const TRIGGERS: [Trigger; 1] =
-    [Trigger::new(TRIGGER, "users", "AFTER INSERT OR UPDATE OF reader_settings", TRIGGER_BODY)];
+    [Trigger::new(TRIGGER, "users", "AFTER INSERT OR UPDATE OF reader_settings", TRIGGER_BODY)
+        .unless_silent()];
 
 /// Creates the functions and the trigger. From then on, preferences follow what old code writes.
 pub(crate) async fn keep_in_step(online: &Online) -> Result<(), DbErr> {
@@ -65,11 +66,11 @@ pub(crate) async fn stop_keeping_in_step(online: &Online) -> Result<(), DbErr> {
     online.drop_functions(FUNCTIONS.iter().rev()).await
 }
 
-/// Gives every user without preferences those that the settings say, and lists what could not be carried over.
+/// Gives every user without preferences those that the settings say.
 ///
 /// `FOR KEY SHARE` keeps a user from being deleted between being read and being referred to; it blocks no update but of
 /// what a unique index has, the email.
-pub(crate) async fn sweep(online: &Online) -> Result<BackfillReport, DbErr> {
+pub(crate) fn fill(online: &Online) -> Backfill<'_> {
     online
         .backfill("users")
         .statement(format!(
@@ -80,6 +81,11 @@ pub(crate) async fn sweep(online: &Online) -> Result<BackfillReport, DbErr> {
              FOR KEY SHARE OF source \
              ON CONFLICT (user_id) DO NOTHING"
         ))
+}
+
+/// Does as [`fill`], and lists what could not be carried over.
+pub(crate) async fn sweep(online: &Online) -> Result<BackfillReport, DbErr> {
+    fill(online)
         .rejects(format!(
             "SELECT jsonb_build_object('id', source.id) AS key, found.field, found.value, found.reason, \
              jsonb_build_object('id', source.id, 'reader_settings', source.reader_settings::text) AS row \
@@ -88,6 +94,61 @@ pub(crate) async fn sweep(online: &Online) -> Result<BackfillReport, DbErr> {
         ))
         .run()
         .await
+}
+
+/// Writes the settings of every user for old code: those with a reject as they were, unless the preferences have changed since;
+/// the others from the preferences.
+///
+/// The rejects are walked first, then the users, who have nothing listed by then that is not rebuilt; and the rejects once more, to
+/// take off the list what did not come back, and to list under the backfill's name what the contract step has listed. The trigger
+/// would do all that row by row.
+pub(crate) async fn rebuild(online: &Online) -> Result<(), DbErr> {
+    const FROM_PREFERENCES: &str = "json_build_object('theme', kept.theme, 'language', kept.language, \
+        'notifications', kept.notifications_enabled)";
+    const ENTRY: &str = "source.table_name = 'users' AND users.id = (source.row_key ->> 'id')::uuid";
+    const BY_US: &str =
+        "IN ('m20250824_154501_backfill_user_preferences', 'm20250824_154502_drop_reader_settings')";
+    let with_rejects = format!(
+        "UPDATE users SET reader_settings = CASE \
+             WHEN (kept.theme, kept.language, kept.notifications_enabled) \
+                 = (carried.theme, carried.language, carried.notifications_enabled) \
+             THEN (source.row_data ->> 'reader_settings')::json ELSE {FROM_PREFERENCES} END \
+         FROM {REJECTS} AS source CROSS JOIN LATERAL {CARRIED}((source.row_data ->> 'reader_settings')::json) AS carried, \
+         user_preferences AS kept \
+         WHERE {{batch}} AND {ENTRY} AND source.migration {BY_US} AND users.reader_settings IS NULL \
+         AND kept.user_id = users.id \
+         AND NOT EXISTS (SELECT FROM {REJECTS} AS later WHERE later.migration {BY_US} AND later.table_name = 'users' \
+             AND later.row_key = source.row_key AND later.id > source.id OFFSET 0)"
+    );
+    online.backfill(REJECTS).silent_statement(with_rejects).run().await?;
+    online
+        .backfill("users")
+        .silent_statement(format!(
+            "UPDATE users AS source SET reader_settings = {FROM_PREFERENCES} FROM user_preferences AS kept \
+             WHERE {{batch}} AND source.reader_settings IS NULL AND kept.user_id = source.id"
+        ))
+        .unfinished(
+            "source.reader_settings IS NULL \
+             AND EXISTS (SELECT FROM user_preferences AS kept WHERE kept.user_id = source.id)",
+        )
+        .run()
+        .await?;
+    online
+        .backfill(REJECTS)
+        .statement(format!(
+            "DELETE FROM {REJECTS} AS source USING users WHERE {{batch}} AND {ENTRY} AND source.migration {BY_US} \
+             AND users.reader_settings::text <> source.row_data ->> 'reader_settings'"
+        ))
+        .statement(format!(
+            "INSERT INTO {REJECTS} (migration, table_name, row_key, field, value, reason, row_data) \
+             SELECT 'm20250824_154501_backfill_user_preferences', source.table_name, source.row_key, source.field, \
+             source.value, source.reason, source.row_data FROM {REJECTS} AS source WHERE {{batch}} \
+             AND source.migration = 'm20250824_154502_drop_reader_settings' AND source.table_name = 'users' \
+             ON CONFLICT (migration, table_name, row_key, field) DO NOTHING"
+        ))
+        .run()
+        .await
+        .map(drop)
 }
 
 /// Query for the users without preferences.

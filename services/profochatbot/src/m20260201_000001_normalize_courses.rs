@@ -57,6 +57,24 @@ fn lost_token() -> String {
     )
 }
 
+/// Courses that have copies: which one stays, what becomes of the others, and of their elements.
+fn copies() -> String {
+    const ELEMENTS: &str = "(SELECT count(*) FROM course_element AS element WHERE element.course_id = source.course_id \
+        AND element.account_id = source.account_id AND element.bot_name = source.bot_name)";
+    format!(
+        "WITH copy AS (SELECT source.course_id, source.account_id, source.bot_name, {ELEMENTS} AS n_elements, \
+           NOT EXISTS ({BETTER_COPY}) AS stays FROM course AS source) \
+         SELECT format('course %s of account %s: that of bot %s stays (elements: %s); %s', best.course_id, \
+           best.account_id, best.bot_name, best.n_elements, string_agg(format('that of bot %s leaves for the rejects%s', \
+           other.bot_name, CASE WHEN other.n_elements = 0 THEN '' WHEN best.n_elements > 0 \
+           THEN format(' with its elements (%s)', other.n_elements) ELSE format(', its elements (%s) stay', other.n_elements) END), \
+           ', ' ORDER BY other.bot_name COLLATE \"C\")) \
+         FROM copy AS best JOIN copy AS other USING (course_id, account_id) \
+         WHERE best.stays AND NOT other.stays GROUP BY best.course_id, best.account_id, best.bot_name, best.n_elements \
+         ORDER BY best.account_id, best.course_id",
+    )
+}
+
 impl Migration {
     /// Moves the copies of courses, each with its elements first: which copy an element belongs to is seen as long as
     /// the copy stands.
@@ -193,6 +211,7 @@ impl OnlineMigration for Migration {
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::contract(Duration::from_secs(SOAK_DAYS * 24 * 60 * 60))
+            .preview("copies of courses, of which one stays", copies())
             .verify_all(&FOREIGN_KEYS)
             .verify(Check::constraint("course", UNIQUE))
     }

@@ -182,7 +182,7 @@ fn update(bench: &Bench, migrated: &str) -> anyhow::Result<String> {
 }
 
 /// Rows of about 1 KB, each with an evaluation.
-fn seed(n_rows: u64) -> String {
+pub(super) fn seed(n_rows: u64) -> String {
     format!(
         "INSERT INTO users (id, email) VALUES (md5('user')::uuid, 'user@example.org');
 INSERT INTO assessments (id, user_id) VALUES (md5('assessment')::uuid, md5('user')::uuid);

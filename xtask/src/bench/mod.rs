@@ -13,6 +13,7 @@ mod nothing;
 mod process;
 mod profochatbot;
 mod readers;
+mod revert;
 mod server;
 mod size;
 mod synthetic;
@@ -57,6 +58,8 @@ enum Name {
     Assessments,
     /// The same beside an application that reads and writes
     AssessmentsLoad,
+    /// Reverting contract steps over a hundred thousand rows
+    Revert,
     /// A million conversations made multi-tenant beside an application that reads and writes
     ProfochatbotLoad,
 }
@@ -69,6 +72,7 @@ impl Name {
             Self::Growth => "growth",
             Self::Assessments => "assessments",
             Self::AssessmentsLoad => "assessments-load",
+            Self::Revert => "revert",
             Self::ProfochatbotLoad => "profochatbot-load",
         }
     }
@@ -105,6 +109,7 @@ pub(crate) fn run(arguments: BenchArguments) -> anyhow::Result<()> {
             Name::AssessmentsLoad => {
                 under_load::measure(&bench, &assessments::subject(&bench), &mut figures)?;
             }
+            Name::Revert => revert::measure(&bench, &mut figures)?,
             Name::ProfochatbotLoad => {
                 under_load::measure(&bench, &profochatbot::subject(&bench), &mut figures)?;
             }

@@ -15,6 +15,7 @@ use tracing::subscriber::NoSubscriber;
 
 use super::known;
 use crate::context::Context;
+use crate::exit::Failure;
 use crate::output::{Answer, Paint, Text};
 
 /// What `artifacts --json` prints.
@@ -56,6 +57,10 @@ pub(super) async fn artifacts(
     directory: &Path,
     check: bool,
 ) -> anyhow::Result<Answer> {
+    if check && !directory.is_dir() {
+        let missing = format!("there is no directory `{}`", directory.display());
+        return Err(Failure::usage(missing, DIRECTORY_HINT).into());
+    }
     let all = context.program.services()?;
     let catalog = Catalog::new(all.iter().map(Service::known).collect())?;
     let wanted = services.iter().map(|name| known(&catalog, name)).collect::<Result<Vec<_>, _>>()?;
@@ -79,6 +84,9 @@ pub(super) async fn artifacts(
     Ok(Answer::of("artifacts", found, said.text)?)
 }
 
+/// What to do about a directory that there is not.
+const DIRECTORY_HINT: &str = "`--directory` names the directory that has one of each service's name";
+
 /// What is said to people.
 struct Said {
     paint: Paint,
@@ -93,6 +101,10 @@ fn of_service(
     check: bool,
 ) -> anyhow::Result<ServiceDocument> {
     let directory = directory.join(artifacts.service.as_str());
+    if check && !directory.is_dir() {
+        let missing = format!("there is no directory `{}`", directory.display());
+        return Err(Failure::usage(missing, DIRECTORY_HINT).into());
+    }
     let mut faults = artifacts.faults.clone();
     faults.extend(artifacts.lacking_columns(&directory)?);
     for fault in &faults {

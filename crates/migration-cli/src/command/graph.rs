@@ -8,9 +8,15 @@ use migration_report::{Found, Graph, GraphMigration};
 
 use crate::arguments::GraphFormat;
 use crate::context::Context;
+use crate::exit::Failure;
 use crate::output::{Answer, Text};
 
-pub(super) fn graph(context: &Context, notation: GraphFormat) -> anyhow::Result<Answer> {
+pub(super) fn graph(context: &Context, notation: Option<GraphFormat>) -> anyhow::Result<Answer> {
+    if !context.output.is_human() && notation.is_some_and(|notation| notation != GraphFormat::Json) {
+        let hint = "leave out one of the two; `graph --notation json` is what `--json` prints";
+        return Err(Failure::usage("`--json` is a notation of its own", hint).into());
+    }
+    let notation = notation.unwrap_or(GraphFormat::Mermaid);
     let services = context.program.services()?;
     let catalog = Catalog::new(services.iter().map(Service::known).collect())?;
     let graph = Graph::of(&catalog);

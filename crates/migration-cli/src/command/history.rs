@@ -27,8 +27,9 @@ pub(super) async fn history(context: &Context, services: &[String], verbose: boo
 }
 
 fn of_migrations(migrations: &[MigrationReport]) -> Table {
-    let mut table = Table::new(&["SERVICE", "MIGRATION", "PHASE", "STATE", "APPLIED AT", "REPLACES"])
-        .spared(&["REPLACES", "PHASE"]);
+    let mut table =
+        Table::new(&["SERVICE", "MIGRATION", "PHASE", "STATE", "APPLIED AT", "REPLACES", "DESCRIPTION"])
+            .spared(&["REPLACES", "PHASE"]);
     for migration in migrations {
         let painted: fn(Paint, &str) -> String = match migration.state {
             MigrationState::Applied => Paint::good,
@@ -43,6 +44,7 @@ fn of_migrations(migrations: &[MigrationReport]) -> Table {
             (migration.state.to_string(), Some(painted)),
             (migration.applied_at.clone().unwrap_or_else(|| absent.to_owned()), None),
             (migration.replaces.join(", "), Some(Paint::faint)),
+            (migration.description.clone().unwrap_or_default(), Some(Paint::faint)),
         ]);
     }
     table

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use migration_coordinator::{Goal, Survey, plan as plan_now};
+use migration_coordinator::{Goal, Survey, plan as plan_now, previews};
 use migration_plan::{ContractSteps, Direction, Plan, Selection, UnknownApplied};
-use migration_report::{Found, PlanReport};
+use migration_report::{Found, PlanReport, PreviewReport};
 
 use super::{connect, services};
 use crate::context::Context;
@@ -32,7 +32,8 @@ pub(super) async fn plan(
         }
     };
     let planned = plan_now(&connected.deployment, &goal).await?;
-    let report = PlanReport::of(&connected.deployment, planned.plan(), &OurWords);
+    let previews = previews(&connected.deployment, planned.survey(), planned.plan()).await;
+    let report = PlanReport::of(&connected.deployment, planned.plan(), &OurWords).with_previews(&previews);
     let mut text = text(&report, n_services);
     twins(planned.survey(), planned.plan(), &mut text);
     if let Some(file) = out {
@@ -59,9 +60,9 @@ fn text(report: &PlanReport, n_services: usize) -> Text {
     if report.steps.is_empty() {
         text.line(format!("nothing to do ({} looked at)", services(n_services)));
     }
-    let mut table = Table::new(&["", "SERVICE", "MIGRATION", "DOES", "PHASE", "HOW", "NOTES"])
+    let mut table = Table::new(&["", "SERVICE", "MIGRATION", "DOES", "PHASE", "HOW", "NOTES", "DESCRIPTION"])
         .right(&[""])
-        .spared(&["NOTES", "HOW", "DOES"]);
+        .spared(&["DESCRIPTION", "NOTES", "HOW", "DOES"]);
     for (number, step) in (1..).zip(&report.steps) {
         let mut notes: Vec<String> = step.after.iter().map(|id| format!("after {id}")).collect();
         notes.extend(step.begun.map(|_| "stopped midway before".to_owned()));
@@ -76,6 +77,7 @@ fn text(report: &PlanReport, n_services: usize) -> Text {
             (step.phase.to_string(), None),
             (how.to_owned(), None),
             (notes.join(", "), Some(Paint::faint)),
+            (step.description.clone().unwrap_or_default(), Some(Paint::faint)),
         ]);
     }
     text.table(table);
@@ -83,6 +85,22 @@ fn text(report: &PlanReport, n_services: usize) -> Text {
         if let Some(what) = &step.loses {
             let doing = if step.direction == Direction::Apply { "applying" } else { "reverting" };
             text.line(format!("{doing} `{}:{}` loses for good: {what}", step.service, step.migration));
+        }
+    }
+    for step in &report.steps {
+        for PreviewReport { says, n, rows, unanswered } in &step.previews {
+            let about = format!("`{}:{}`: {says}", step.service, step.migration);
+            let n_rows = match (n, unanswered) {
+                (_, Some(why)) => why.clone(),
+                (Some(0) | None, None) => "none".to_owned(),
+                (Some(n), None) => n.to_string(),
+            };
+            text.line(format!("{about}: {n_rows}"));
+            rows.iter().for_each(|row| text.line(format!("  {row}")));
+            match n.unwrap_or(0).saturating_sub(rows.len() as u64) {
+                0 => {}
+                n_more => text.line(format!("  and {n_more} more")),
+            }
         }
     }
     for held in &report.held_back {

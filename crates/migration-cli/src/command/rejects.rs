@@ -23,21 +23,41 @@ pub(super) async fn rejects(
     let listed = if count { Vec::new() } else { rejected(&connected.deployment, &service, limit).await? };
     let rejects = Rejects::of(&service, counts, listed);
     let mut text = Text::default();
-    if rejects.counts.is_empty() {
+    if rejects.counts.is_empty() && rejects.n_deleted == 0 {
         text.line(format!("`{service}` has rejected nothing"));
     } else if count {
-        text.table(table_of_counts(&rejects.counts));
+        let (harmless, losses) = rejects.counts.iter().partition(|count| count.harmless);
+        apart(table_of_counts(losses), table_of_counts(harmless), &mut text);
     } else {
-        text.table(table_of_rejects(&rejects.rejects));
+        let (harmless, losses) = rejects.rejects.iter().partition(|reject| reject.harmless);
+        apart(table_of_rejects(losses), table_of_rejects(harmless), &mut text);
         let (n_shown, n_all) = (rejects.rejects.len() as u64, rejects.n_rejects);
         if n_shown < n_all {
             text.note(format!("{n_shown} of {n_all} entries; `--limit` shows more, `--count` counts them"));
         }
     }
+    if rejects.n_deleted > 0 {
+        text.note(match rejects.n_deleted {
+            1 => "1 more entry is about a row that has been deleted since".to_owned(),
+            n => format!("{n} more entries are about rows that have been deleted since"),
+        });
+    }
     Ok(Answer::of("rejects", Found::whole(rejects), text)?)
 }
 
-fn table_of_counts(counts: &[RejectCount]) -> Table {
+/// Losses, and below them what lost nothing.
+fn apart(losses: Option<Table>, harmless: Option<Table>, text: &mut Text) {
+    losses.into_iter().for_each(|table| text.table(table));
+    if let Some(table) = harmless {
+        text.line("changed by a rule, which reverting undoes; nothing is lost:");
+        text.table(table);
+    }
+}
+
+fn table_of_counts(counts: Vec<&RejectCount>) -> Option<Table> {
+    if counts.is_empty() {
+        return None;
+    }
     let mut table = Table::new(&["ENTRIES", "TABLE", "FIELD", "REASON", "MIGRATION"])
         .right(&["ENTRIES"])
         .spared(&["MIGRATION"]);
@@ -50,10 +70,13 @@ fn table_of_counts(counts: &[RejectCount]) -> Table {
             count.migration.clone(),
         ]);
     }
-    table
+    Some(table)
 }
 
-fn table_of_rejects(rejects: &[Reject]) -> Table {
+fn table_of_rejects(rejects: Vec<&Reject>) -> Option<Table> {
+    if rejects.is_empty() {
+        return None;
+    }
     let mut table =
         Table::new(&["TABLE", "KEY", "FIELD", "VALUE", "REASON", "MIGRATION"]).spared(&["MIGRATION"]);
     for reject in rejects {
@@ -66,7 +89,7 @@ fn table_of_rejects(rejects: &[Reject]) -> Table {
             reject.migration.clone(),
         ]);
     }
-    table
+    Some(table)
 }
 
 /// A reject without a field is about the whole row; one that was moved stands only in the reject table.

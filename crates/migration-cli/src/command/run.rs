@@ -1,18 +1,22 @@
 //! `up`, `down`, `redo`: doing, and telling what was done.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use migration_coordinator::{
-    AcceptedDifference, Caller, Cancellation, Goal, Report, RunError, RunOptions, Survey, plan,
+    AcceptedDifference, Caller, Cancellation, DoneStep, Goal, Planned, Report, RunError, RunOptions, Survey,
+    plan, table_sizes,
 };
+use migration_kit::ServiceName;
 use migration_kit::table_lock::Policy;
 use migration_plan::{
-    ContractSteps, Direction, HeldBack, HoldReason, Plan, Selection, ServiceState, ServiceStatus,
+    ContractSteps, Direction, HeldBack, HoldReason, Phase, Plan, Selection, ServiceState, ServiceStatus,
     UnknownApplied, statuses,
 };
-use migration_report::{Diagnostic, PlanReport, RunReport, timestamp, why_held_back};
+use migration_report::{Diagnostic, PlanReport, Roomy, RunReport, timestamp, why_held_back};
 
 use super::databases::{databases, introduce};
+use super::space::say_roomy;
 use super::{connect, services};
 use crate::arguments::{RunArguments, UpOptions};
 use crate::context::Context;
@@ -112,7 +116,8 @@ pub(super) async fn perform(
     }
     context.output.say(&before);
     let report = planned.carry_out(options).await?;
-    let found = RunReport::of(all.into_iter().next(), &report, &OurWords);
+    let roomy = roomy(&connected, &planned, &report).await;
+    let found = RunReport::of(all.into_iter().next(), &report, roomy, &OurWords);
     let mut text = Text::default();
     if context.output.is_human() {
         // Where there was something to do, another run may have done it.
@@ -123,9 +128,29 @@ pub(super) async fn perform(
             let limit = if options.cancellation.is_cancelled() { STOPPED } else { Duration::MAX };
             tokio::time::timeout(limit, now).await.ok()
         };
+        say_roomy(&found.body.roomy, paint, &mut text);
         summary(paint, &connected, now.as_ref().unwrap_or(planned.survey()), &report, begun, &mut text);
     }
     Ok(Answer::of(command, found, text)?)
+}
+
+/// The tables that take much more space than their rows need, of services whose contract steps were applied over rows. What
+/// cannot be read is left out: it is an advice.
+async fn roomy(connected: &Connected, planned: &Planned<'_>, report: &Report) -> Vec<Roomy> {
+    let is_contract = |done: &&DoneStep| {
+        let known = connected.deployment.catalog().migration(&done.id);
+        done.direction == Direction::Apply && known.is_some_and(|known| known.phase != Phase::Expand)
+    };
+    let has_rows = |service: &&ServiceName| {
+        planned.survey().service(service).is_some_and(|before| !before.first_install)
+    };
+    let contracted = report.done.iter().filter(is_contract).map(|done| &done.id.service);
+    let mut roomy = Vec::new();
+    for service in contracted.filter(has_rows).collect::<BTreeSet<_>>() {
+        let tables = table_sizes(&connected.deployment, service).await.unwrap_or_default();
+        roomy.extend(Roomy::of(service, &tables));
+    }
+    roomy
 }
 
 /// Says what reverting loses for good, before it is lost.

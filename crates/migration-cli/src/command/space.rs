@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use migration_coordinator::{Cancellation, reclaim, table_sizes};
-use migration_report::{Found, Space, TableReport};
+use migration_coordinator::{Cancellation, TableSpace, reclaim, table_sizes};
+use migration_report::{Found, Roomy, Space, TableReport};
 
 use super::{connect, name};
 use crate::context::Context;
 use crate::exit::Failure;
-use crate::output::{Answer, Table, Text};
+use crate::output::{Answer, Paint, Table, Text};
 
 /// How long to wait for another run's migration lock.
 const WAIT: Duration = Duration::from_secs(60);
@@ -23,9 +23,10 @@ pub(super) async fn space(
     let service = name(&connected, service)?;
     let note = context.output.paint.warn("note");
     let mut text = Text::default();
+    let mut roomy = Vec::new();
     let tables = match table {
         Some(table) => {
-            let is_it = |(name, _): &(String, _)| name == table;
+            let is_it = |space: &TableSpace| space.table == table;
             let sizes = table_sizes(&connected.deployment, &service).await?;
             if !sizes.is_empty() && !sizes.iter().any(is_it) {
                 let hint = format!("`space {service}` lists its tables");
@@ -43,26 +44,43 @@ pub(super) async fn space(
                     size.n_dead_rows
                 ));
             }
-            vec![TableReport { table: table.to_owned(), before: Some(before), size }]
+            let table = table.to_owned();
+            vec![TableReport { table, before: Some(before), size, reclaimable_bytes: None }]
         }
-        None => table_sizes(&connected.deployment, &service)
-            .await?
-            .into_iter()
-            .map(|(table, size)| TableReport { table, before: None, size })
-            .collect(),
+        None => {
+            let found = table_sizes(&connected.deployment, &service).await?;
+            roomy = Roomy::of(&service, &found);
+            let report = |TableSpace { table, size, reclaimable_bytes }| TableReport {
+                table,
+                before: None,
+                size,
+                reclaimable_bytes,
+            };
+            found.into_iter().map(report).collect()
+        }
     };
     if tables.is_empty() {
         text.line("the service has no tables yet");
     }
     text.table(sizes(&tables));
+    say_roomy(&roomy, context.output.paint, &mut text);
     let space = Space { service: service.to_string(), tables };
     Ok(Answer::of("space", Found::whole(space), text)?)
 }
 
 fn sizes(tables: &[TableReport]) -> Table {
-    let mut table = Table::new(&["TABLE", "TOTAL", "ROWS", "INDEXES", "LONG VALUES", "DEAD ROWS", "BEFORE"])
-        .right(&["TOTAL", "ROWS", "INDEXES", "LONG VALUES", "DEAD ROWS", "BEFORE"]);
-    for TableReport { table: name, before, size } in tables {
+    let mut table = Table::new(&[
+        "TABLE",
+        "TOTAL",
+        "ROWS",
+        "INDEXES",
+        "LONG VALUES",
+        "DEAD ROWS",
+        "RECLAIMABLE",
+        "BEFORE",
+    ])
+    .right(&["TOTAL", "ROWS", "INDEXES", "LONG VALUES", "DEAD ROWS", "RECLAIMABLE", "BEFORE"]);
+    for TableReport { table: name, before, size, reclaimable_bytes } in tables {
         table.row([
             name.clone(),
             bytes(size.total_bytes),
@@ -70,10 +88,29 @@ fn sizes(tables: &[TableReport]) -> Table {
             bytes(size.index_bytes),
             bytes(size.toast_bytes),
             size.n_dead_rows.to_string(),
+            reclaimable_bytes.map_or_else(String::new, about),
             before.map_or_else(String::new, |before| bytes(before.total_bytes)),
         ]);
     }
     table
+}
+
+/// Says which tables could give space back, and by which command.
+pub(super) fn say_roomy(roomy: &[Roomy], paint: Paint, text: &mut Text) {
+    for Roomy { service, table, reclaimable_bytes, total_bytes } in roomy {
+        text.note(format!(
+            "{}  `space {service} --reclaim {table}` gives about {} of {} back; nobody reads or writes the table meanwhile",
+            paint.warn("note"),
+            about(*reclaimable_bytes),
+            bytes(*total_bytes)
+        ));
+    }
+}
+
+/// An estimate, to two digits.
+fn about(size: u64) -> String {
+    let scale = 10_u64.pow(size.checked_ilog10().unwrap_or(0).saturating_sub(1));
+    bytes(size / scale * scale)
 }
 
 /// Bytes as people read them, in powers of 1024 as PostgreSQL's `pg_size_pretty`.

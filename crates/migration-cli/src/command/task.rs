@@ -22,11 +22,10 @@ pub(super) async fn task(
     cancellation: &Cancellation,
 ) -> anyhow::Result<Answer> {
     let mut words = words.into_iter();
-    let (Some(service), Some(task)) = (words.next(), words.next()) else {
-        return list(context);
-    };
+    let Some(service) = words.next() else { return list(context, None) };
     let services = context.program.services()?;
     known(&Catalog::new(services.iter().map(Service::known).collect())?, &service)?;
+    let Some(task) = words.next() else { return list(context, Some(&service)) };
     let tasks = || context.program.tasks.iter().filter(|known| known.service == service);
     let Some(found) = tasks().find(|known| (known.command)().get_name() == task) else {
         let known: Vec<String> = tasks().map(|known| (known.command)().get_name().to_owned()).collect();
@@ -65,21 +64,23 @@ async fn run(
     Ok(Answer { text: Some(text), body: Body::Task(done), ..Answer::silent(Class::Done) })
 }
 
-fn list(context: &Context) -> anyhow::Result<Answer> {
+/// The tasks of a service, or of all.
+fn list(context: &Context, service: Option<&str>) -> anyhow::Result<Answer> {
     let mut text = Text::default();
     let mut tasks = Vec::new();
-    if context.program.tasks.is_empty() {
-        text.line("no service has tasks");
-    }
     let mut table = Table::new(&["SERVICE", "TASK", "WHAT IT DOES"]);
-    for task in &context.program.tasks {
+    for task in context.program.tasks.iter().filter(|task| service.is_none_or(|name| task.service == name)) {
         let command = (task.command)();
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         let (service, name) = (task.service.to_owned(), command.get_name().to_owned());
         table.row([service.clone(), name.clone(), about.clone()]);
         tasks.push(TaskReport { service, name, about });
     }
-    text.table(table);
+    match service {
+        _ if !tasks.is_empty() => text.table(table),
+        Some(service) => text.line(format!("service `{service}` has no tasks")),
+        None => text.line("no service has tasks"),
+    }
     Ok(Answer::of("task", Found::whole(Tasks { tasks }), text)?)
 }
 

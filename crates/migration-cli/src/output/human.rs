@@ -25,8 +25,17 @@ pub(super) struct HumanLayer {
 /// A migration at work.
 struct Work {
     bar: ProgressBar,
-    /// Rejects by table, told once it is over.
-    rejects: BTreeMap<String, u64>,
+    /// Told once it is over.
+    rejects: BTreeMap<Rejected, u64>,
+}
+
+/// Why rows were rejected, losses first.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Rejected {
+    harmless: bool,
+    table: String,
+    field: String,
+    reason: String,
 }
 
 impl HumanLayer {
@@ -94,8 +103,8 @@ impl HumanLayer {
         self.say_rejects(fields, &rejects);
     }
 
-    /// Takes the bar away, and gives the rejects by table.
-    fn end(&self, fields: &Fields) -> BTreeMap<String, u64> {
+    /// Takes the bar away, and gives the rejects.
+    fn end(&self, fields: &Fields) -> BTreeMap<Rejected, u64> {
         let key = (fields.text("service").to_owned(), fields.text("migration").to_owned());
         let ended = self.running().remove(&key);
         ended.map_or_else(BTreeMap::new, |work| {
@@ -107,19 +116,36 @@ impl HumanLayer {
     fn rejected(&self, fields: &Fields) {
         let key = (fields.text("service").to_owned(), fields.text("migration").to_owned());
         if let Some(work) = self.running().get_mut(&key) {
-            *work.rejects.entry(fields.text("table").to_owned()).or_default() += fields.number("n_rejects");
+            let [table, field, reason] =
+                ["table", "field", "reason"].map(|name| fields.text(name).to_owned());
+            let rejected = Rejected { harmless: fields.is_true("harmless"), table, field, reason };
+            work.rejects.insert(rejected, fields.number("n_rejects"));
         }
     }
 
-    fn say_rejects(&self, fields: &Fields, rejects: &BTreeMap<String, u64>) {
-        let service = fields.text("service");
-        for (table, n_rejects) in rejects {
-            let what = if *n_rejects == 1 { "reject" } else { "rejects" };
-            self.note(&format!(
-                "{}  `{service}`: {n_rejects} {what} from `{table}`; `rejects {service}` lists them with their reasons",
-                self.output.paint.warn("note")
-            ));
+    /// Losses first, rare ones before frequent ones, the first few by their reasons.
+    fn say_rejects(&self, fields: &Fields, rejects: &BTreeMap<Rejected, u64>) {
+        const SHOWN: usize = 6;
+        let (service, note) = (fields.text("service"), self.output.paint.warn("note"));
+        let mut rejects: Vec<(&Rejected, u64)> = rejects.iter().map(|(why, n)| (why, *n)).collect();
+        rejects.sort_by_key(|(why, n_rejects)| (why.harmless, *n_rejects));
+        for (Rejected { harmless, table, field, reason }, n_rejects) in rejects.iter().take(SHOWN) {
+            let what = match (harmless, n_rejects) {
+                (true, 1) => format!("1 row of `{table}` was changed by a rule, and nothing is lost"),
+                (true, n) => format!("{n} rows of `{table}` were changed by a rule, and nothing is lost"),
+                (false, 1) => format!("1 reject from `{table}`"),
+                (false, n) => format!("{n} rejects from `{table}`"),
+            };
+            let field = if field.is_empty() { String::new() } else { format!("`{field}`: ") };
+            self.note(&format!("{note}  `{service}`: {what}: {field}{reason}"));
         }
+        let more = match rejects.len().saturating_sub(SHOWN) {
+            _ if rejects.is_empty() => return,
+            0 => String::new(),
+            1 => "there is 1 more reason; ".to_owned(),
+            n => format!("there are {n} more reasons; "),
+        };
+        self.note(&format!("{note}  `{service}`: {more}`rejects {service}` lists them"));
     }
 
     fn progress(&self, fields: &Fields) {

@@ -21,7 +21,6 @@ pub use moves::MoveToRejects;
 use sea_orm::DbErr;
 
 use crate::Online;
-use crate::event;
 use space::TableSize;
 
 /// Steps that move rows.
@@ -95,10 +94,12 @@ impl Online {
         space::vacuum(&mut connection, self.schema(), table).await
     }
 
-    /// Tells how many rows were rejected, if any were.
-    fn tell_rejected(&self, table: &str, n_rejects: u64) {
-        if n_rejects > 0 {
-            event::rejected(self.origin(), table, n_rejects);
+    /// Tells for which reasons rows were rejected, if any were.
+    async fn tell_rejected(&self, table: &str, n_rejects: u64) -> Result<(), DbErr> {
+        if n_rejects == 0 {
+            return Ok(());
         }
+        let mut connection = self.acquire().await?;
+        rejects::tell(&mut connection, self.schema(), self.origin(), table).await
     }
 }

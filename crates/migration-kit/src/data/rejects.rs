@@ -6,6 +6,9 @@
 //! server writes, it reads back the same, for every type. JSON's own numbers, and `jsonb` inside `jsonb`, would not do:
 //! they lose the text of a `json` value and the infinities.
 //!
+//! An entry of a row that has been deleted since is kept, since reverting may need it, and not listed. One that is harmless
+//! tells of a row that a rule changed, and of no loss; it is kept apart from the others.
+//!
 //! It decides no reasons and puts no rows back.
 
 use sea_orm::sqlx::{PgConnection, Row};
@@ -13,7 +16,7 @@ use sea_orm::{ConnectionTrait, DbErr, Statement};
 use sea_orm_migration::SchemaManager;
 use serde::Serialize;
 
-use crate::event::Origin;
+use crate::event::{self, Origin};
 use crate::session::{self, BOOKKEEPING, db_err, refusal};
 use crate::{literal, quote_identifier};
 
@@ -36,6 +39,8 @@ pub struct Reject {
     pub reason: String,
     /// Whether the row left its table and stands only here.
     pub moved: bool,
+    /// Whether nothing was lost: a rule changed the row.
+    pub harmless: bool,
     /// The row: of a moved one all values as text, otherwise what the migration chose to keep.
     pub row: Option<serde_json::Value>,
     /// When the entry was made, UTC, as `2026-01-26T10:00:00Z`.
@@ -55,8 +60,28 @@ pub struct RejectCount {
     pub reason: String,
     /// Whether the rows left their table.
     pub moved: bool,
+    /// Whether nothing was lost: a rule changed the rows.
+    pub harmless: bool,
     /// How many there are.
     pub n_rejects: u64,
+}
+
+/// What a reject table has, by migration, table, field and reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RejectCounts {
+    /// Losses first, rare ones before frequent ones.
+    pub counts: Vec<RejectCount>,
+    /// How many further entries are about rows that have been deleted since.
+    pub n_deleted: u64,
+}
+
+/// What an entry is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Something could not be carried over.
+    Loss,
+    /// A rule changed the row.
+    Change,
 }
 
 /// Name of a service's reject table.
@@ -99,7 +124,8 @@ pub async fn install_in(connection: &mut PgConnection, schema: &str, service: &s
     session::execute(connection, definition(schema, service)).await.map(drop)
 }
 
-/// The first entries of a service, in the order in which they were made; none if it has no reject table. Only reads.
+/// The first entries of a service, losses first, those with rare reasons before those with frequent ones; none if it has no
+/// reject table. Entries of rows that have been deleted since are left out. Only reads.
 ///
 /// # Errors
 /// An error of the server.
@@ -114,8 +140,12 @@ pub async fn list(
     }
     let sql = format!(
         "{BOOKKEEPING}SELECT id, migration, table_name, row_key, field, value, reason, moved, row_data, \
-         to_char(rejected_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM {} ORDER BY id LIMIT {limit}",
+         to_char(rejected_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), harmless \
+         FROM {} AS listed WHERE NOT ({}) \
+         WINDOW same AS (PARTITION BY migration, table_name, field, reason, moved, harmless) \
+         ORDER BY harmless, count(*) OVER same, min(id) OVER same, id LIMIT {limit}",
         qualified(schema, service),
+        is_deleted(connection, schema, service).await?,
     );
     let mut rejects = Vec::new();
     for row in session::rows(connection, sql).await? {
@@ -130,12 +160,13 @@ pub async fn list(
             moved: row.try_get(7).map_err(db_err)?,
             row: row.try_get(8).map_err(db_err)?,
             rejected_at: row.try_get(9).map_err(db_err)?,
+            harmless: row.try_get(10).map_err(db_err)?,
         });
     }
     Ok(rejects)
 }
 
-/// How many entries a service has, by migration, table, field and reason; none if it has no reject table. Only reads.
+/// How many entries a service has; none if it has no reject table. Only reads.
 ///
 /// # Errors
 /// An error of the server.
@@ -143,37 +174,106 @@ pub async fn counts(
     connection: &mut PgConnection,
     schema: &str,
     service: &str,
-) -> Result<Vec<RejectCount>, DbErr> {
+) -> Result<RejectCounts, DbErr> {
+    let mut counts = RejectCounts::default();
     if !exists(connection, schema, service).await? {
-        return Ok(Vec::new());
+        return Ok(counts);
     }
     let sql = format!(
-        "{BOOKKEEPING}SELECT migration, table_name, field, reason, moved, count(*) FROM {} \
-         GROUP BY migration, table_name, field, reason, moved ORDER BY migration, table_name, field, reason, moved",
+        "{BOOKKEEPING}SELECT migration, table_name, field, reason, moved, \
+         count(*) FILTER (WHERE NOT is_deleted), count(*) FILTER (WHERE is_deleted), harmless \
+         FROM (SELECT *, {} AS is_deleted FROM {} AS listed) AS listed \
+         GROUP BY migration, table_name, field, reason, moved, harmless ORDER BY harmless, 6, min(id)",
+        is_deleted(connection, schema, service).await?,
         qualified(schema, service),
     );
-    let mut counts = Vec::new();
     for row in session::rows(connection, sql).await? {
-        counts.push(RejectCount {
+        let count = |index: usize| -> Result<u64, DbErr> {
+            Ok(u64::try_from(row.try_get::<i64, _>(index).map_err(db_err)?).unwrap_or(0))
+        };
+        counts.n_deleted += count(6)?;
+        if count(5)? == 0 {
+            continue;
+        }
+        counts.counts.push(RejectCount {
             migration: row.try_get(0).map_err(db_err)?,
             table: row.try_get(1).map_err(db_err)?,
             field: row.try_get(2).map_err(db_err)?,
             reason: row.try_get(3).map_err(db_err)?,
             moved: row.try_get(4).map_err(db_err)?,
-            n_rejects: u64::try_from(row.try_get::<i64, _>(5).map_err(db_err)?).unwrap_or(0),
+            harmless: row.try_get(7).map_err(db_err)?,
+            n_rejects: count(5)?,
         });
     }
     Ok(counts)
 }
 
+/// A condition on an entry `listed`: its row stayed in its table and is not there any more. Where that cannot be told (the
+/// table is gone or may not be read, or the key is not its primary key's), the entry counts as one of a row that is there.
+async fn is_deleted(connection: &mut PgConnection, schema: &str, service: &str) -> Result<String, DbErr> {
+    let sql = format!(
+        "{BOOKKEEPING}SELECT format('NOT listed.moved AND listed.table_name = %L AND listed.row_key ?& %L \
+           AND NOT EXISTS (SELECT FROM %I.%I AS kept WHERE %s)', table_name, keys, nspname, relname, \
+           string_agg(format('kept.%I = (listed.row_key ->> %L)::%s', attname, attname, \
+             format_type(atttypid, atttypmod)), ' AND ')) \
+         FROM (SELECT DISTINCT table_name, ARRAY(SELECT jsonb_object_keys(CASE jsonb_typeof(row_key) \
+             WHEN 'object' THEN row_key ELSE '{{}}' END)) AS keys FROM {} WHERE NOT moved) AS asked \
+         JOIN pg_namespace n ON nspname = {} \
+         JOIN pg_class c ON relnamespace = n.oid AND relname = table_name AND relkind IN ('r', 'p') \
+           AND has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid) \
+         JOIN pg_index i ON indrelid = c.oid AND indisprimary \
+         JOIN pg_attribute a ON attrelid = c.oid AND attnum = ANY (indkey) AND attname = ANY (keys) \
+         GROUP BY table_name, keys, nspname, relname HAVING count(*) = cardinality(keys)",
+        qualified(schema, service),
+        literal(schema),
+    );
+    let conditions: Result<Vec<String>, _> =
+        session::rows(connection, sql).await?.iter().map(|row| row.try_get(0)).collect();
+    let conditions: Vec<String> =
+        conditions.map_err(db_err)?.iter().map(|condition| format!("({condition})")).collect();
+    Ok(if conditions.is_empty() { "false".to_owned() } else { conditions.join(" OR ") })
+}
+
+/// Kind the reasons for which a migration has entries of a table.
+pub(crate) async fn tell(
+    connection: &mut PgConnection,
+    schema: &str,
+    origin: &Origin,
+    table: &str,
+) -> Result<(), DbErr> {
+    let sql = format!(
+        "{BOOKKEEPING}SELECT field, reason, harmless, count(*) FROM {} WHERE migration = {} AND table_name = {} \
+         GROUP BY field, reason, harmless ORDER BY harmless, count(*), min(id)",
+        qualified(schema, &origin.service),
+        literal(&origin.migration),
+        literal(table),
+    );
+    for row in session::rows(connection, sql).await? {
+        let (field, reason): (String, String) =
+            (row.try_get(0).map_err(db_err)?, row.try_get(1).map_err(db_err)?);
+        let n_rejects = u64::try_from(row.try_get::<i64, _>(3).map_err(db_err)?).unwrap_or(0);
+        let harmless = row.try_get(2).map_err(db_err)?;
+        event::rejected(
+            origin,
+            table,
+            event::Rejected { field: &field, reason: &reason, harmless, n_rejects },
+        );
+    }
+    Ok(())
+}
+
 /// The statement that records what a query lists, each (key, field) once. The query is evaluated before anything is
 /// written, which also lets it run where the tables are distributed.
-pub(crate) fn recording(schema: &str, origin: &Origin, table: &str, query: &str) -> String {
+pub(crate) fn recording(schema: &str, origin: &Origin, table: &str, query: &str, kind: Kind) -> String {
+    let (harmless, is_harmless) = match kind {
+        Kind::Loss => ("", ""),
+        Kind::Change => (", harmless", ", true"),
+    };
     format!(
         "WITH rejected AS MATERIALIZED ({query}) \
-         INSERT INTO {} (migration, table_name, row_key, field, value, reason, row_data) \
+         INSERT INTO {} (migration, table_name, row_key, field, value, reason, row_data{harmless}) \
          SELECT {}, {}, rejected.key::jsonb, rejected.field::text, rejected.value::text, rejected.reason::text, \
-         rejected.row::jsonb FROM rejected ON CONFLICT (migration, table_name, row_key, field) DO NOTHING",
+         rejected.row::jsonb{is_harmless} FROM rejected ON CONFLICT (migration, table_name, row_key, field) DO NOTHING",
         qualified(schema, &origin.service),
         literal(&origin.migration),
         literal(table),
@@ -219,7 +319,7 @@ fn definition(schema: &str, service: &str) -> String {
         "{BOOKKEEPING}CREATE TABLE IF NOT EXISTS {} (id bigint GENERATED ALWAYS AS IDENTITY, migration varchar NOT NULL, \
          table_name text NOT NULL, row_key jsonb NOT NULL, field text NOT NULL DEFAULT '', value text, \
          reason text NOT NULL, moved boolean NOT NULL DEFAULT false, row_data jsonb, \
-         rejected_at timestamptz NOT NULL DEFAULT now(), CONSTRAINT {} PRIMARY KEY (id), \
+         rejected_at timestamptz NOT NULL DEFAULT now(), harmless boolean NOT NULL DEFAULT false, CONSTRAINT {} PRIMARY KEY (id), \
          CONSTRAINT {} UNIQUE (migration, table_name, row_key, field))",
         qualified(schema, service),
         quote_identifier(&format!("{name}_pkey")),

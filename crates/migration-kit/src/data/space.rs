@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::table::Table;
 use crate::event::Origin;
+use crate::quote_identifier;
 use crate::session::{self, BOOKKEEPING, db_err};
 use crate::table_lock::{self, LockMode, TableLock};
 
@@ -56,6 +57,56 @@ pub async fn table_size(
         total_bytes: figure(3)?,
         n_dead_rows: figure(4)?,
     })
+}
+
+/// About how many bytes [`reclaim`] would give back: what rows and long values take, less what a sample of them says that they
+/// would take. Indexes are left out, which it makes smaller too. `None` where the rows may not be read. Only reads.
+///
+/// # Errors
+/// [`DbErr::Migration`] if the table does not exist; otherwise an error of the server.
+pub async fn reclaimable(
+    connection: &mut PgConnection,
+    schema: &str,
+    table: &str,
+) -> Result<Option<u64>, DbErr> {
+    /// Blocks that are read, at most.
+    const SAMPLE: u64 = 2_000;
+    /// Of a row beside its values: header, pointer and padding.
+    const PER_ROW: u32 = 32;
+    /// What parts of long values take beside them, in hundredths.
+    const OVERHEAD: u64 = 104;
+    let table = Table::find(connection, schema, table).await?;
+    let sql = format!(
+        "{BOOKKEEPING}WITH parts AS ({}) \
+         SELECT has_table_privilege({name}::regclass, 'SELECT') AND NOT row_security_active({name}::regclass), \
+         coalesce(sum(pg_relation_size(part)), 0)::bigint / current_setting('block_size')::bigint, \
+         coalesce(sum(pg_table_size(part)), 0)::bigint FROM parts",
+        parts(&table),
+        name = table.literal(),
+    );
+    let Some(row) = session::rows(connection, sql).await?.pop() else { return Ok(None) };
+    if !row.try_get::<bool, _>(0).map_err(db_err)? {
+        return Ok(None);
+    }
+    let figure = |index: usize| -> Result<u64, DbErr> {
+        Ok(u64::try_from(row.try_get::<i64, _>(index).map_err(db_err)?).unwrap_or(0))
+    };
+    let (n_blocks, n_bytes) = (figure(1)?, figure(2)?);
+    let columns = table.columns(connection).await?;
+    let values: String = columns
+        .iter()
+        .map(|column| format!(" + coalesce(pg_column_size({}), 0)", quote_identifier(&column.name)))
+        .collect();
+    let sampled = SAMPLE.min(n_blocks);
+    let sql = format!(
+        "{BOOKKEEPING}SELECT coalesce(sum({PER_ROW}{values}), 0)::bigint FROM {} TABLESAMPLE SYSTEM (100.0 * {} / {})",
+        table.qualified,
+        sampled.max(1),
+        n_blocks.max(1),
+    );
+    let taken = session::value::<i64>(connection, sql).await?.unwrap_or(0);
+    let needed = u64::try_from(taken).unwrap_or(0) * n_blocks.max(1) / sampled.max(1) * OVERHEAD / 100;
+    Ok(Some(n_bytes.saturating_sub(needed)))
 }
 
 /// Frees the space of dead rows for new ones.

@@ -17,6 +17,9 @@ use crate::{Check, literal, quote_identifier};
 /// `search_path`, and so name what they use with its schema.
 const SCHEMA: &str = "{schema}";
 
+/// The condition that no silent statement of a backfill writes the row.
+const NOT_SILENT: &str = "pg_catalog.current_setting('migration.silent', true) IS DISTINCT FROM 'on'";
+
 /// An SQL function of a carry-over.
 ///
 /// The whole pattern: `name` becomes `full_name`.
@@ -125,6 +128,7 @@ pub struct Trigger {
     table: &'static str,
     events: &'static str,
     condition: Option<&'static str>,
+    heeds_silence: bool,
     body: Cow<'static, str>,
 }
 
@@ -138,13 +142,20 @@ impl Trigger {
         events: &'static str,
         body: &'static str,
     ) -> Self {
-        Self { name, table, events, condition: None, body: Cow::Borrowed(body) }
+        Self { name, table, events, condition: None, heeds_silence: false, body: Cow::Borrowed(body) }
     }
 
     /// The rows for which it fires (default: all), as a condition over `NEW` and `OLD`.
     #[must_use]
     pub const fn only_if(mut self, condition: &'static str) -> Self {
         self.condition = Some(condition);
+        self
+    }
+
+    /// Does not fire for the [silent statements](crate::Backfill::silent_statement) of a backfill.
+    #[must_use]
+    pub const fn unless_silent(mut self) -> Self {
+        self.heeds_silence = true;
         self
     }
 
@@ -206,12 +217,15 @@ impl Online {
     /// # Errors
     /// As [`CreateTrigger::run`](crate::CreateTrigger::run).
     pub async fn create_triggers(&self, triggers: impl IntoIterator<Item = &Trigger>) -> Result<(), DbErr> {
-        for Trigger { name, table, events, condition, body } in triggers {
+        for Trigger { name, table, events, condition, heeds_silence, body } in triggers {
             let body = self.with_schema(body);
-            let mut trigger = self.create_trigger(name, table, events, &body);
-            if let Some(condition) = condition {
-                trigger = trigger.only_if(condition);
-            }
+            let trigger = self.create_trigger(name, table, events, &body);
+            let trigger = match (condition, heeds_silence) {
+                (None, false) => trigger,
+                (Some(condition), false) => trigger.only_if(condition),
+                (None, true) => trigger.only_if(NOT_SILENT),
+                (Some(condition), true) => trigger.only_if(&format!("{NOT_SILENT} AND ({condition})")),
+            };
             trigger.run().await?;
         }
         Ok(())

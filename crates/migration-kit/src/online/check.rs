@@ -3,7 +3,7 @@
 use sea_orm::DbErr;
 
 use super::Online;
-use crate::data::rejects;
+use crate::data::rejects::{self, Kind};
 use crate::event;
 use crate::session::{self, BOOKKEEPING, refusal};
 use crate::table_lock::LockMode;
@@ -153,7 +153,9 @@ impl AddCheck<'_> {
             Box::pin(self.watch(&rejecting.field)).await?;
             Box::pin(online.drop_constraint(table, name)).await?;
         }
-        event::rejected(&online.origin, table, n_rejects);
+        let mut connection = online.acquire().await?;
+        rejects::tell(&mut connection, &online.schema, &online.origin, table).await?;
+        drop(connection);
         let broken = match n_rejects {
             1 => "1 row breaks it and is listed as a reject".to_owned(),
             _ => format!("{n_rejects} rows break it and are listed as rejects"),
@@ -215,7 +217,7 @@ impl AddCheck<'_> {
             reason = literal(reason),
         );
         rejects::install_in(&mut connection, &online.schema, &online.origin.service).await?;
-        let recording = rejects::recording(&online.schema, &online.origin, table, &listed);
+        let recording = rejects::recording(&online.schema, &online.origin, table, &listed, Kind::Loss);
         session::execute(&mut connection, recording).await?;
         let count = format!("{BOOKKEEPING}SELECT count(*)::bigint {broken}");
         let n_rejects: Option<i64> = session::value(&mut connection, count).await?;

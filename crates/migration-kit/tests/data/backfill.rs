@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join;
-use migration_kit::{Backfill, BackfillReport, Online};
+use migration_kit::{Backfill, BackfillReport, Online, Trigger};
 
 use crate::support::{Scratch, execute};
 
@@ -312,4 +312,32 @@ async fn with_rows(n_rows: u32) -> Scratch {
     scratch.execute("CREATE TABLE item (id integer PRIMARY KEY, n integer NOT NULL DEFAULT 0)").await;
     scratch.execute(&format!("INSERT INTO item SELECT i FROM generate_series(1, {n_rows}) AS i")).await;
     scratch
+}
+
+/// Triggers that heed silence do not fire for what a silent statement writes, in whatever batch; for all else they fire.
+#[tokio::test]
+async fn a_silent_statement_is_heeded_by_the_triggers_that_say_so() {
+    const COUNTING: &str = "NEW.n := NEW.n + 1; RETURN NEW;";
+    const HEEDS: Trigger = Trigger::new("a_heeds", "item", "BEFORE INSERT OR UPDATE", COUNTING)
+        .only_if("NEW.id > 0")
+        .unless_silent();
+    const DOES_NOT: Trigger = Trigger::new("b_does_not", "item", "BEFORE INSERT OR UPDATE", COUNTING);
+    let scratch = Scratch::new().await;
+    scratch.execute("CREATE TABLE item (id integer PRIMARY KEY, n integer NOT NULL, label text)").await;
+    scratch.execute("INSERT INTO item SELECT i, 0 FROM generate_series(1, 40) AS i").await;
+    let online = scratch.online("m1").await;
+    online.create_triggers([&HEEDS, &DOES_NOT]).await.unwrap();
+
+    let silent = "UPDATE item AS source SET label = 'silent' WHERE {batch}";
+    tens(&online, "UPDATE item AS source SET label = 'loud' WHERE {batch} AND source.id % 2 = 0")
+        .silent_statement(silent)
+        .statement("UPDATE item AS source SET label = 'loud' WHERE {batch} AND source.id % 4 = 0")
+        .run()
+        .await
+        .unwrap();
+    scratch.execute("INSERT INTO item VALUES (50, 0)").await;
+
+    let counted = "SELECT DISTINCT n FROM item WHERE id % 2 = 1 UNION ALL SELECT DISTINCT n FROM item WHERE id % 4 = 2 AND id < 50 \
+                   UNION ALL SELECT DISTINCT n FROM item WHERE id % 4 = 0 UNION ALL SELECT n FROM item WHERE id = 50";
+    assert_eq!(scratch.texts(counted).await, ["1", "3", "5", "2"]);
 }

@@ -46,8 +46,51 @@ async fn rejects_can_be_listed_and_counted() {
     assert!(reject.rejected_at.ends_with('Z'));
     let mut connection = scratch.pool().acquire().await.unwrap();
     let counts = rejects::counts(&mut connection, "shop", "shop").await.unwrap();
-    assert_eq!(counts.len(), 1);
-    assert_eq!((counts[0].reason.as_str(), counts[0].n_rejects), ("not a number", 5));
+    assert_eq!((counts.counts.len(), counts.n_deleted), (1, 0));
+    assert_eq!((counts.counts[0].reason.as_str(), counts.counts[0].n_rejects), ("not a number", 5));
+}
+
+/// Rare losses, frequent ones, then what a rule changed; entries of rows that are gone are kept and not listed.
+#[tokio::test]
+async fn what_matters_is_listed_first_and_what_is_gone_not_at_all() {
+    let scratch = with_answers().await;
+    let online = scratch.online("m1").await;
+    let listing = |field: &str, reason: &str, which: &str| {
+        format!(
+            "SELECT jsonb_build_object('id', source.id) AS key, '{field}' AS field, source.score AS value, \
+             '{reason}' AS reason, NULL AS row FROM answer AS source WHERE {{batch}} AND {which}"
+        )
+    };
+    carry_over(&online)
+        .notes(listing("n", "outdated", "source.id <= 2"))
+        .rejects(listing("id", "rare", "source.id = 20"))
+        .run()
+        .await
+        .unwrap();
+    scratch.execute("DELETE FROM answer WHERE id IN (4, 8)").await;
+
+    let listed: Vec<String> =
+        list(&scratch).await.iter().map(|r| format!("{} {}", r.key["id"], r.reason)).collect();
+    assert_eq!(
+        listed,
+        ["20 rare", "12 not a number", "16 not a number", "20 not a number", "1 outdated", "2 outdated"]
+    );
+    let mut connection = scratch.pool().acquire().await.unwrap();
+    let counts = rejects::counts(&mut connection, "shop", "shop").await.unwrap();
+    let counted = |count: &rejects::RejectCount| (count.reason.clone(), count.n_rejects, count.harmless);
+    assert_eq!(
+        counts.counts.iter().map(counted).collect::<Vec<_>>(),
+        [
+            ("rare".to_owned(), 1, false),
+            ("not a number".to_owned(), 3, false),
+            ("outdated".to_owned(), 2, true)
+        ]
+    );
+    assert_eq!(counts.n_deleted, 2);
+    drop(connection);
+    // Where the row's table cannot tell, everything is listed.
+    scratch.execute("DROP TABLE answer").await;
+    assert_eq!(list(&scratch).await.len(), 8);
 }
 
 #[tokio::test]

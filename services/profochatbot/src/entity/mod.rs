@@ -3,8 +3,8 @@
 //! Responsible for columns and their types, and for the links between tables. Deliberately not the source of the schema:
 //! that is what the migrations produce; a test reads every table through its entity.
 //!
-//! The composite links to `course` (`course_id`, `account_id`) are not relations here: the key that sea-orm knows of
-//! `course` is the primary key.
+//! The links to `course` take the two columns of its key, `course_id` and `account_id`. They are not spelled out as relations
+//! here: a query that needs one joins by both.
 
 pub mod account;
 pub mod account_member;

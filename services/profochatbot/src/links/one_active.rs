@@ -13,7 +13,7 @@ use crate::NAME;
 /// Makes the runs inactive for which the condition over `source` holds, and lists them.
 pub(crate) fn outdate<'a>(backfill: Backfill<'a>, condition: &str) -> Backfill<'a> {
     backfill
-        .rejects(format!(
+        .notes(format!(
             "SELECT {RUN_KEY} AS key, 'is_active' AS field, 'true' AS value, {} AS reason, NULL::jsonb AS row \
              FROM run AS source WHERE {{batch}} AND {condition}",
             literal("its chat has a newer active run with the bot: this one is not active any more"),

@@ -162,6 +162,11 @@ pub(super) async fn lock_rows(
     is_one_of(key, &session::rows(tx, sql).await?)
 }
 
+/// The statement that begins or ends the silence that triggers may heed; it ends with the transaction at the latest.
+fn silence(state: &str) -> String {
+    format!("{BOOKKEEPING}SET LOCAL migration.silent = {state}")
+}
+
 /// Runs the statements over a stretch and moves the cursor behind it; both are to be committed together.
 pub(super) async fn run_batch(
     shared: &Shared<'_>,
@@ -175,15 +180,22 @@ pub(super) async fn run_batch(
     next.counted.rows += n_rows;
     next.counted.batches += 1;
     for step in shared.steps {
+        let is_silent = matches!(step, Step::Silent(_));
+        if is_silent {
+            session::execute(tx, silence("on")).await?;
+        }
         let n_rows = session::execute(tx, step.over(&condition)).await.inspect_err(|error| {
             if !is_contention(error) {
                 let what = format!("`{}`: a batch of {n_rows} rows failed", shared.table.name);
                 event::warning(shared.online.origin(), &what);
             }
         })?;
+        if is_silent {
+            session::execute(tx, silence("off")).await?;
+        }
         match step {
-            Step::Change(_) => next.counted.changed += n_rows,
-            Step::Reject(_) => next.counted.rejected += n_rows,
+            Step::Change(_) | Step::Silent(_) => next.counted.changed += n_rows,
+            Step::Reject(_) | Step::Note(_) => next.counted.rejected += n_rows,
         }
     }
     shared.cursors.advance(tx, cursor, &next).await?;

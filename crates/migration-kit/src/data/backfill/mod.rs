@@ -25,7 +25,7 @@ use self::walk::{Position, Walk};
 pub(super) use self::walk::{is_one_of, key_as_text};
 use super::patience::{BATCH_LIMITS, Patience};
 use super::progress::Progress;
-use super::rejects;
+use super::rejects::{self, Kind};
 use super::table::Table;
 use crate::Online;
 use crate::event;
@@ -85,8 +85,12 @@ pub struct BackfillReport {
 enum Step {
     /// Changes rows.
     Change(String),
+    /// Changes rows without the triggers that heed silence.
+    Silent(String),
     /// Lists rows and fields that cannot be carried over.
     Reject(String),
+    /// Lists rows that a rule changes.
+    Note(String),
 }
 
 impl<'a> Backfill<'a> {
@@ -103,9 +107,18 @@ impl<'a> Backfill<'a> {
         }
     }
 
-    /// Adds a statement that changes rows, with `{batch}` for the rows of a batch.
+    /// Adds a statement that changes rows, with `{batch}` for the rows of a batch. Of several, each must know by itself which rows
+    /// are its own: beside an application, or where they change each other's rows, a batch may show them other ones.
     pub fn statement(mut self, sql: impl Into<String>) -> Self {
         self.steps.push(Step::Change(sql.into()));
+        self
+    }
+
+    /// Adds a statement as [`Self::statement`] does, for which triggers do not fire that are
+    /// [`unless_silent`](crate::Trigger::unless_silent): what it writes is in the new place already. A trigger for each row
+    /// takes several times as long as the row.
+    pub fn silent_statement(mut self, sql: impl Into<String>) -> Self {
+        self.steps.push(Step::Silent(sql.into()));
         self
     }
 
@@ -114,6 +127,13 @@ impl<'a> Backfill<'a> {
     /// recorded once, however often the query lists it.
     pub fn rejects(mut self, sql: impl Into<String>) -> Self {
         self.steps.push(Step::Reject(sql.into()));
+        self
+    }
+
+    /// Adds a query as [`Self::rejects`] does, of rows that a rule changes, as reverting undoes: nothing is lost, and the
+    /// entries are listed apart from losses.
+    pub fn notes(mut self, sql: impl Into<String>) -> Self {
+        self.steps.push(Step::Note(sql.into()));
         self
     }
 
@@ -166,7 +186,7 @@ impl<'a> Backfill<'a> {
         let (chosen, other) = Walk::choose(&mut connection, &table, self.unfinished.is_some()).await?;
         let cursors = Cursors::new(online.schema(), online.origin(), &self.table);
         cursors.install(&mut connection).await?;
-        if self.steps.iter().any(|step| matches!(step, Step::Reject(_))) {
+        if self.steps.iter().any(|step| matches!(step, Step::Reject(_) | Step::Note(_))) {
             rejects::install_in(&mut connection, online.schema(), &online.origin().service).await?;
         }
         let steps = self.steps.iter().map(|step| step.complete(online, &self.table)).collect::<Vec<_>>();
@@ -215,7 +235,8 @@ impl<'a> Backfill<'a> {
         }
         cursors.finish(&mut connection).await?;
         progress.finish();
-        online.tell_rejected(&self.table, done.counted.rejected);
+        drop(connection);
+        online.tell_rejected(&self.table, done.counted.rejected).await?;
         Ok(done.counted)
     }
 
@@ -260,17 +281,18 @@ impl<'a> Backfill<'a> {
 
 impl Step {
     fn sql(&self) -> &str {
-        let (Self::Change(sql) | Self::Reject(sql)) = self;
+        let (Self::Change(sql) | Self::Silent(sql) | Self::Reject(sql) | Self::Note(sql)) = self;
         sql
     }
 
     /// The statement as it runs: a query of rejects becomes the statement that records them.
     fn complete(&self, online: &Online, table: &str) -> Self {
+        let recording =
+            |query: &str, kind| rejects::recording(online.schema(), online.origin(), table, query, kind);
         match self {
-            Self::Change(_) => self.clone(),
-            Self::Reject(query) => {
-                Self::Reject(rejects::recording(online.schema(), online.origin(), table, query))
-            }
+            Self::Change(_) | Self::Silent(_) => self.clone(),
+            Self::Reject(query) => Self::Reject(recording(query, Kind::Loss)),
+            Self::Note(query) => Self::Note(recording(query, Kind::Change)),
         }
     }
 

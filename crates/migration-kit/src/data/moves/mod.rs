@@ -93,7 +93,8 @@ impl<'a> MoveToRejects<'a> {
         } else {
             n_moved += self.move_by_key(&mut connection, &source, &mut progress).await?;
         }
-        online.tell_rejected(&self.table, n_moved);
+        drop(connection);
+        online.tell_rejected(&self.table, n_moved).await?;
         Ok(n_moved)
     }
 
