@@ -24,6 +24,8 @@ pub struct Details {
     pub loses_on_revert: Option<String>,
     /// Objects outside the service's schema that it may change, as `schema.name`.
     pub touches: Vec<String>,
+    /// Hazards that it accepts: the rule, and why.
+    pub accepted: Vec<(String, String)>,
     /// What must hold before it is applied; a guard that fails refuses the migration and changes nothing.
     pub guards: Vec<Check>,
     /// What must hold after it was applied.
@@ -65,6 +67,7 @@ impl Details {
             loses: None,
             loses_on_revert: None,
             touches: Vec::new(),
+            accepted: Vec::new(),
             guards: Vec::new(),
             checks: Vec::new(),
             previews: Vec::new(),
@@ -110,6 +113,13 @@ impl Details {
     #[must_use]
     pub fn touches(mut self, object: impl Into<String>) -> Self {
         self.touches.push(object.into());
+        self
+    }
+
+    /// Accepts a hazard that trying the migrations out finds in this one: the rule, and why it does no harm here.
+    #[must_use]
+    pub fn accepts(mut self, rule: impl Into<String>, reason: impl Into<String>) -> Self {
+        self.accepted.push((rule.into(), reason.into()));
         self
     }
 

@@ -102,6 +102,7 @@ mod tests {
             schema: "CREATE TABLE small.item (\n    id integer NOT NULL,\n    \"order\" integer,\n    type text,\n    note text,\n    \
                      CONSTRAINT positive CHECK (id > 0)\n);\nCREATE TABLE small.other (\n    id integer\n);\n"
                 .to_owned(),
+            hazards: Vec::new(),
             faults: Vec::new(),
         };
         let found = artifacts.lacking_columns(&service).unwrap();

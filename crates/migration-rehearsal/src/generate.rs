@@ -1,5 +1,6 @@
 //! From what the sandbox has seen to the text of the files.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use migration_kit::table_lock::{LockMode, Reference, TableLock, referenced_first};
@@ -7,6 +8,7 @@ use migration_kit::{LockEntry, LockFile, MigrationId, MigrationName, RecordedLoc
 use migration_plan::{Direction, KnownMigration};
 use sha2::{Digest, Sha256};
 
+use crate::hazards::{Hazard, judge};
 use crate::{Rehearsal, RehearsalError, Traced, rehearse};
 
 /// The generated files of one service, as text.
@@ -20,6 +22,8 @@ pub struct Artifacts {
     pub schema: String,
     /// What is wrong with its migrations, one sentence each.
     pub faults: Vec<String>,
+    /// What its migrations do to applications, and do not accept.
+    pub hazards: Vec<Hazard>,
 }
 
 /// Rehearses all migrations of all services and makes the services' files. All of them run: one may require migrations of
@@ -28,12 +32,20 @@ pub struct Artifacts {
 /// # Errors
 /// [`RehearsalError`]: there is no server, or a migration fails.
 pub async fn artifacts(services: Vec<Service>) -> Result<Vec<Artifacts>, RehearsalError> {
-    let known: Vec<_> =
-        services.iter().map(|service| (service.known(), service.version_table().to_owned())).collect();
+    let accepted = |service: &Service| -> HashMap<MigrationName, Vec<(String, String)>> {
+        service
+            .migrations()
+            .map(|listed| (listed.name().clone(), listed.details().accepted.clone()))
+            .collect()
+    };
+    let known: Vec<_> = services
+        .iter()
+        .map(|service| (service.known(), service.version_table().to_owned(), accepted(service)))
+        .collect();
     let seen = Box::pin(rehearse(services)).await?;
     let mut artifacts = Vec::new();
-    for (service, version_table) in known {
-        let (mut entries, mut faults) = (Vec::new(), Vec::new());
+    for (service, version_table, accepted) in known {
+        let (mut entries, mut faults, mut hazards) = (Vec::new(), Vec::new(), Vec::new());
         for migration in &service.migrations {
             let entry = entry(&seen, &service.name, &version_table, migration)?;
             let does_nothing = |checksum: &str| checksum == self::checksum(&[]);
@@ -43,12 +55,21 @@ pub async fn artifacts(services: Vec<Service>) -> Result<Vec<Artifacts>, Rehears
                     service.name, migration.name
                 ));
             }
+            if let Some(applied) = find(&seen, &service.name, &migration.name, Direction::Apply) {
+                let accepted = accepted.get(&migration.name).map(Vec::as_slice).unwrap_or_default();
+                let (found, wrong) = judge(applied, migration.phase, accepted);
+                hazards.extend(found);
+                faults.extend(
+                    wrong.iter().map(|says| format!("`{}:{}`: {says}", service.name, migration.name)),
+                );
+            }
             entries.push((&migration.name, entry));
         }
         artifacts.push(Artifacts {
             lock_file: LockFile::render(entries.iter().map(|(name, entry)| (*name, entry))),
             schema: schema(&seen, &service.name),
             faults,
+            hazards,
             service: service.name,
         });
     }
@@ -147,6 +168,7 @@ pub(crate) fn unversioned(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Facts;
 
     fn traced(locks: &[(&str, LockMode)], references: &[(&str, &str)]) -> Traced {
         Traced {
@@ -155,6 +177,7 @@ mod tests {
             direction: Direction::Apply,
             statements: Vec::new(),
             pieces: Vec::new(),
+            facts: Facts::default(),
             locks: locks.iter().map(|(table, mode)| ((*table).to_owned(), *mode)).collect(),
             references: references.iter().map(|(f, t)| ((*f).to_owned(), (*t).to_owned())).collect(),
         }

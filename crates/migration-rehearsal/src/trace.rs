@@ -11,6 +11,7 @@ use migration_plan::Direction;
 use serde::Deserialize;
 
 use crate::RehearsalError;
+use crate::facts::{Column, Facts, Noted, Shape, StatementNote};
 use crate::sent::{Piece, Sending};
 
 /// Opens the notes of `trace.sql`.
@@ -31,6 +32,8 @@ pub struct Traced {
     /// The same as a script can send them again: in their transactions, with values in place of parameters, and without what
     /// was rolled back.
     pub pieces: Vec<Piece>,
+    /// What the server saw, for judging it.
+    pub facts: Facts,
     /// Locks on tables that existed before it, in no order.
     pub locks: Vec<(String, LockMode)>,
     /// Which table referred to which, before it or after.
@@ -62,6 +65,14 @@ struct Note {
     #[serde(default)]
     dropped_indexes: Vec<u32>,
     journal: Option<Journal>,
+    scans_before: Option<HashMap<u32, i64>>,
+    #[serde(default)]
+    scans: HashMap<u32, i64>,
+    rewritten: Option<u32>,
+    #[serde(default)]
+    indexed: Vec<u32>,
+    #[serde(default)]
+    dropped: Vec<(u32, i32, String, String)>,
 }
 
 /// A line of a service's journal, and what its schema holds at that moment. Relations go by number.
@@ -74,6 +85,12 @@ struct Journal {
     tables: HashMap<u32, String>,
     indexes: HashMap<u32, String>,
     references: Vec<(String, String)>,
+    #[serde(default)]
+    columns: Vec<Column>,
+    #[serde(default)]
+    unindexed: Vec<String>,
+    #[serde(default)]
+    unfixed: Vec<String>,
 }
 
 /// What a session has done since its last migration.
@@ -81,6 +98,7 @@ struct Journal {
 struct Since {
     statements: Vec<String>,
     sending: Sending,
+    noted: Noted,
     locks: Vec<(u32, LockMode)>,
     dropped_indexes: Vec<u32>,
 }
@@ -103,9 +121,13 @@ pub(crate) fn read(log: &str) -> Result<Vec<Traced>, RehearsalError> {
         let since = sessions.entry(line.session_id.clone()).or_default();
         if let Some(note) = line.message.strip_prefix(NOTE) {
             let note: Note = serde_json::from_str(note).map_err(|_| not_understood(note))?;
+            let mut locks = Vec::with_capacity(note.locks.len());
             for (relation, mode) in note.locks {
-                since.locks.push((relation, mode.parse().map_err(|_| not_understood(&mode))?));
+                locks.push((relation, mode.parse().map_err(|_| not_understood(&mode))?));
             }
+            let Note { scans_before, scans, rewritten, indexed, dropped, .. } = note;
+            since.noted.note(StatementNote { scans_before, scans, rewritten, indexed, dropped }, &locks);
+            since.locks.extend(locks);
             since.dropped_indexes.extend(note.dropped_indexes);
             if let Some(journal) = note.journal.filter(|journal| journal.outcome == "succeeded") {
                 let since = std::mem::take(since);
@@ -117,10 +139,17 @@ pub(crate) fn read(log: &str) -> Result<Vec<Traced>, RehearsalError> {
             since.sending.refused(&line.statement);
         } else if let Some(sql) = sql(&line) {
             since.sending.statement(sql, &line.detail);
+            since.noted.statement(sql);
             since.statements.extend(statement(sql, &line.detail));
         }
     }
     Ok(traced)
+}
+
+impl Journal {
+    fn shape(&self) -> Shape {
+        Shape::new(&self.tables, &self.columns, &self.unindexed, &self.unfixed)
+    }
 }
 
 impl Since {
@@ -148,6 +177,7 @@ impl Since {
             },
             statements: self.statements,
             pieces: self.sending.take(),
+            facts: self.noted.facts(before.map(Journal::shape).unwrap_or_default(), journal.shape()),
             locks,
             references,
         })

@@ -19,6 +19,19 @@ CREATE FUNCTION migration_trace.schema(wanted name) RETURNS jsonb LANGUAGE sql A
     )
     SELECT jsonb_build_object(
         'tables', (SELECT coalesce(jsonb_object_agg(oid::bigint, relname), '{}') FROM tables),
+        'columns', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                'relation', t.oid::bigint, 'number', a.attnum, 'name', a.attname, 'type', format_type(a.atttypid, NULL),
+                'required', a.attnotnull AND a.attidentity = '' AND a.attgenerated = '' AND NOT a.atthasdef,
+                'serial', pg_get_serial_sequence(format('%I.%I', wanted, t.relname), a.attname) IS NOT NULL AND a.attidentity = '',
+                'key', EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisprimary AND a.attnum = ANY (i.indkey)))), '[]')
+            FROM pg_attribute a JOIN tables t ON t.oid = a.attrelid WHERE a.attnum > 0 AND NOT a.attisdropped),
+        'unindexed', (SELECT coalesce(jsonb_agg(DISTINCT t.relname || '.' || k.conname), '[]')
+            FROM pg_constraint k JOIN tables t ON t.oid = k.conrelid WHERE k.contype = 'f' AND NOT EXISTS (
+                SELECT FROM pg_index i WHERE i.indrelid = k.conrelid AND i.indpred IS NULL
+                  AND (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey)),
+        'unfixed', (SELECT coalesce(jsonb_agg(p.proname), '[]') FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+            WHERE n.nspname = wanted AND p.prosecdef
+              AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS setting WHERE setting LIKE 'search_path=%')),
         'indexes', (SELECT coalesce(jsonb_object_agg(i.indexrelid::bigint, t.relname), '{}')
                     FROM pg_index i JOIN tables t ON t.oid = i.indrelid),
         'references', (SELECT coalesce(jsonb_agg(DISTINCT jsonb_build_array(f.relname, t.relname)), '[]')
@@ -44,6 +57,11 @@ BEGIN
 END
 $$;
 
+-- How often each table was scanned, as far as this session has counted.
+CREATE FUNCTION migration_trace.scans() RETURNS jsonb LANGUAGE sql AS $$
+    SELECT coalesce(jsonb_object_agg(relid::bigint, seq_scan), '{}') FROM pg_catalog.pg_stat_xact_user_tables WHERE seq_scan > 0
+$$;
+
 -- Outside a transaction each statement gives up its locks at its end. A concurrent build has done so before this is
 -- called, so the lock that it is known to take (manual, section 13.3.1) is added.
 CREATE FUNCTION migration_trace.ddl() RETURNS event_trigger LANGUAGE plpgsql AS $$
@@ -60,7 +78,10 @@ BEGIN
                            created.object_identity, quote_literal(created.object_identity));
         END IF;
     END LOOP;
-    RAISE LOG 'migration trace: %', jsonb_build_object('locks', held);
+    RAISE LOG 'migration trace: %', jsonb_build_object(
+        'locks', held, 'tag', TG_TAG, 'scans', migration_trace.scans(),
+        'indexed', (SELECT coalesce(jsonb_agg(i.indrelid::bigint), '[]') FROM pg_event_trigger_ddl_commands() c
+                    JOIN pg_index i ON i.indexrelid = c.objid WHERE c.command_tag = 'CREATE INDEX'));
 END
 $$;
 
@@ -68,10 +89,28 @@ CREATE FUNCTION migration_trace.dropped() RETURNS event_trigger LANGUAGE plpgsql
 BEGIN
     RAISE LOG 'migration trace: %', jsonb_build_object(
         'locks', migration_trace.locks(),
+        'dropped', (SELECT coalesce(jsonb_agg(jsonb_build_array(objid::bigint, objsubid, object_type, coalesce(object_name,
+                        address_names[array_upper(address_names, 1)]))), '[]')
+                    FROM pg_event_trigger_dropped_objects()
+                    WHERE original AND object_type IN ('table', 'table column', 'view')),
         'dropped_indexes', (SELECT coalesce(jsonb_agg(objid::bigint), '[]') FROM pg_event_trigger_dropped_objects()
                             WHERE object_type = 'index'));
 END
 $$;
 
+CREATE FUNCTION migration_trace.begun() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE LOG 'migration trace: %', jsonb_build_object('scans_before', migration_trace.scans());
+END
+$$;
+
+CREATE FUNCTION migration_trace.rewritten() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE LOG 'migration trace: %', jsonb_build_object('rewritten', pg_event_trigger_table_rewrite_oid()::bigint);
+END
+$$;
+
+CREATE EVENT TRIGGER migration_trace_begun ON ddl_command_start EXECUTE FUNCTION migration_trace.begun();
+CREATE EVENT TRIGGER migration_trace_rewritten ON table_rewrite EXECUTE FUNCTION migration_trace.rewritten();
 CREATE EVENT TRIGGER migration_trace_ddl ON ddl_command_end EXECUTE FUNCTION migration_trace.ddl();
 CREATE EVENT TRIGGER migration_trace_dropped ON sql_drop EXECUTE FUNCTION migration_trace.dropped();

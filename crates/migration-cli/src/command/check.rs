@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use migration_kit::{Service, ServiceName};
 use migration_plan::Catalog;
-use migration_rehearsal::{Artifacts, Check, Checked, Finding, RehearsalError};
+use migration_rehearsal::{Artifacts, Check, Checked, Finding, Hazard, RehearsalError};
 use migration_report::{Class, Found};
 use serde::Serialize;
 use tracing::instrument::WithSubscriber;
@@ -91,9 +91,9 @@ fn files(
     options: &CheckOptions,
     text: &mut Text,
 ) -> anyhow::Result<Vec<Checked>> {
-    let of = |service: &ServiceName, findings| Checked {
+    let of = |service: &ServiceName, check, findings| Checked {
         service: service.clone(),
-        check: Check::Files,
+        check,
         findings,
         elapsed: std::time::Duration::ZERO,
     };
@@ -102,7 +102,10 @@ fn files(
         // Another check names the migration that fails.
         Err(RehearsalError::Run(error)) => {
             let says = format!("they cannot be made: {error}");
-            return Ok(wanted.iter().map(|name| of(name, vec![Finding::new(None, &says)])).collect());
+            return Ok(wanted
+                .iter()
+                .map(|name| of(name, Check::Files, vec![Finding::new(None, &says)]))
+                .collect());
         }
         Err(error) => return Err(error.into()),
     };
@@ -133,9 +136,26 @@ fn files(
                 findings.push(Finding::new(None, format!("`{path}` is stale; `check --update` writes it")));
             }
         }
-        checked.push(of(&artifacts.service, findings));
+        checked.push(of(&artifacts.service, Check::Files, findings));
+        let hazards = artifacts.hazards.iter().map(|hazard| {
+            let by =
+                hazard.statement.as_ref().map(|sql| format!(" (`{}`)", excerpt(sql))).unwrap_or_default();
+            let Hazard { migration, rule, object, why, instead, .. } = hazard;
+            Finding::new(Some(migration.clone()), format!("{rule}: {object}: {why}{by}; {instead}"))
+        });
+        checked.push(of(&artifacts.service, Check::Hazards, hazards.collect()));
     }
     Ok(checked)
+}
+
+/// The beginning of a statement, on one line.
+fn excerpt(sql: &str) -> String {
+    const LENGTH: usize = 100;
+    let line = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= LENGTH {
+        return line;
+    }
+    line.chars().take(LENGTH).chain(['…']).collect()
 }
 
 fn shown(service: &ServiceName, finding: &Finding) -> String {

@@ -26,6 +26,8 @@ pub enum Check {
     Names,
     /// The committed lock file and schema are what the migrations do, and no published migration was edited.
     Files,
+    /// No migration does to applications what a rule is against, unless it accepts that with a reason.
+    Hazards,
     /// Each migration is applied, reverted and applied again, with equal schemas; one outside a transaction twice.
     RoundTrip,
     /// The service comes to its head beside only what it requires, and leaves nothing outside of its schemas.
@@ -63,6 +65,7 @@ impl Check {
         match self {
             Self::Names => "names",
             Self::Files => "files",
+            Self::Hazards => "hazards",
             Self::RoundTrip => "round-trip",
             Self::Alone => "alone",
             Self::Interleaved => "interleaved",
