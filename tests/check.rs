@@ -23,10 +23,11 @@ fn what_is_sound_passes_and_what_is_stale_is_written() {
         .map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" "));
     assert_eq!(
         words.collect::<Vec<_>>(),
-        ["names", "files", "round-trip", "alone", "interleaved"].map(|check| format!("rag {check} passed"))
+        ["names", "files", "hazards", "round-trip", "alone", "interleaved"]
+            .map(|check| format!("rag {check} passed"))
     );
     let report = fs::read_to_string(lab.directory.path().join("out.xml")).unwrap();
-    assert!(report.contains("<testsuite name=\"rag\" tests=\"5\" failures=\"0\">"), "{report}");
+    assert!(report.contains("<testsuite name=\"rag\" tests=\"6\" failures=\"0\">"), "{report}");
     assert!(report.contains("<testcase classname=\"rag\" name=\"round-trip\" time="), "{report}");
 
     let failed = check(&lab, &["--format", "github", "--junit", "out.xml"]).exits(4);

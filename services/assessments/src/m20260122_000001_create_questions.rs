@@ -103,6 +103,11 @@ fn columns() -> Check {
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::expand()
+            .accepts("foreign-key-without-index", "as in the application's own schema")
+            .accepts(
+                "timestamp-without-zone",
+                "as in the older tables, with which the application compares them",
+            )
             .loses_on_revert("every row of `questions`, and `question_history.question_id`")
             .verify(columns())
             .verify(Check::constraint("questions", "questions_pkey"))

@@ -47,6 +47,12 @@ impl MigrationTrait for Migration {
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::expand()
+            .accepts("int-key", "as in the tables that the application had before it had migrations")
+            .accepts("serial", "as in the tables that the application had before it had migrations")
+            .accepts(
+                "timestamp-without-zone",
+                "as in the tables that the application had before it had migrations",
+            )
             .replaces("e65a515f830d")
             .loses_on_revert("every message")
             .verify(Check::table(

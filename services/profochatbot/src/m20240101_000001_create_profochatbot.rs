@@ -210,6 +210,12 @@ impl MigrationTrait for Migration {
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         let mut details = Details::expand()
+            .accepts("int-key", "as in the tables that the application had before it had migrations")
+            .accepts("serial", "as in the tables that the application had before it had migrations")
+            .accepts(
+                "timestamp-without-zone",
+                "as in the tables that the application had before it had migrations",
+            )
             .loses_on_revert("every course, run and conversation")
             .verify(Check::index("idx_course_courseid_botname"))
             .verify(Check::index("idx_courseparticipants_2"))

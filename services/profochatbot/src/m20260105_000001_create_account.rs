@@ -42,6 +42,12 @@ impl MigrationTrait for Migration {
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::expand()
+            .accepts("int-key", "as in the older tables")
+            .accepts("serial", "as in the older tables")
+            .accepts(
+                "timestamp-without-zone",
+                "as in the older tables, with which the application compares them",
+            )
             .loses_on_revert("the accounts: their names, plans and settings")
             .verify(Check::table(
                 "account",

@@ -40,6 +40,10 @@ impl OnlineMigration for Migration {
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::expand()
+            .accepts(
+                "timestamp-without-zone",
+                "as in the older tables, with which the application compares them",
+            )
             .loses_on_revert(
                 "titles, descriptions and metadata of courses, chats and origins of participants",
             )

@@ -48,6 +48,10 @@ impl OnlineMigration for Migration {
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::expand()
+            .accepts(
+                "timestamp-without-zone",
+                "as in the older tables, with which the application compares them",
+            )
             .loses_on_revert("the enrollment tokens, further campaign figures and metadata of runs and bans")
             .verify_all(&COLUMNS)
     }

@@ -47,6 +47,10 @@ impl MigrationTrait for Migration {
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::expand()
+            .accepts(
+                "timestamp-without-zone",
+                "as in the tables that the application had before it had migrations",
+            )
             .replaces("294d3841e2d5")
             .loses_on_revert("everything known of every user")
             .verify(Check::table(

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::{below, nothing_wrong, read, relative, root, services};
+use crate::{below, list, nothing_wrong, read, relative, root, services};
 
 /// Files that define the events.
 const EVENTS: [&str; 3] = [
@@ -105,6 +105,27 @@ fn capitals(source: &str) -> Vec<String> {
             && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
     };
     source.split('"').skip(1).step_by(2).filter(is_name).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_rule_has_its_page_with_its_reason() {
+    let mut wrong = Vec::new();
+    let rules =
+        list("crates/migration-rehearsal/src/hazards").into_iter().filter(|file| !file.ends_with("mod.rs"));
+    let rules: Vec<String> = rules.map(read).collect();
+    for rule in &rules {
+        let text = |field: &str| rule.split(&format!("{field}: \"")).nth(1)?.split('"').next();
+        let id = text("id").unwrap();
+        let page = root().join(format!("docs/rules/{id}.md"));
+        let page = if page.exists() { read(page).to_lowercase() } else { String::new() };
+        if [text("why"), text("instead")].iter().flatten().any(|says| !page.contains(&says.to_lowercase())) {
+            wrong.push(format!(
+                "docs/rules/{id}.md: it does not give the rule's reason and what to do instead"
+            ));
+        }
+    }
+    assert_eq!(rules.len(), list("docs/rules").len(), "each page is of a rule");
+    nothing_wrong(&wrong);
 }
 
 #[test]
