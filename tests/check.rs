@@ -30,7 +30,9 @@ fn what_is_sound_passes_and_what_is_stale_is_written() {
     assert!(report.contains("<testsuite name=\"rag\" tests=\"6\" failures=\"0\">"), "{report}");
     assert!(report.contains("<testcase classname=\"rag\" name=\"round-trip\" time="), "{report}");
 
-    let failed = check(&lab, &["--format", "github", "--junit", "out.xml"]).exits(4);
+    let failed = check(&lab, &["--format", "github", "--junit", "out.xml", "--sarif", "out.sarif"]).exits(4);
+    let sarif = fs::read_to_string(lab.directory.path().join("out.sarif")).unwrap();
+    assert!(sarif.contains("\"version\": \"2.1.0\""), "{sarif}");
     let annotation = "::error file=./rag/src/lib.rs,line=1,title=rag files::rag: `./rag/schema.sql` is stale; `check --update` writes it\n";
     assert!(failed.stdout.contains(annotation), "{}", failed.stdout);
     let report = fs::read_to_string(lab.directory.path().join("out.xml")).unwrap();

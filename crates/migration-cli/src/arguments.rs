@@ -421,6 +421,9 @@ pub(crate) struct CheckOptions {
     /// Write the results into this file too, as JUnit's XML
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+    /// Write the hazards into this file too, as SARIF
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sarif: Option<PathBuf>,
 }
 
 /// What `sql` understands.

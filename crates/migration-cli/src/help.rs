@@ -122,7 +122,7 @@ pub(crate) const CHECK: &str = "\
 Examples:
   check --directory services                   check all services
   check chat --directory services --update     check one, and write its lock and schema files
-  check --directory services --junit out.xml --format github   for CI";
+  check --directory services --junit out.xml --sarif out.sarif --format github   for CI";
 
 #[cfg(feature = "rehearsal")]
 pub(crate) const SQL: &str = "\

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use migration_kit::{Service, ServiceName};
+use migration_kit::{MigrationName, Service, ServiceName};
 use migration_plan::Catalog;
 use migration_rehearsal::{Artifacts, Check, Checked, Finding, Hazard, RehearsalError};
 use migration_report::{Class, Found};
@@ -17,7 +17,7 @@ use tracing::subscriber::NoSubscriber;
 use super::known;
 use crate::arguments::{CheckOptions, Format};
 use crate::context::Context;
-use crate::output::{Answer, Paint, Table, Text, annotation, duration, junit};
+use crate::output::{Answer, Paint, SarifResult, Table, Text, annotation, duration, junit, sarif};
 
 /// What `check --json` prints.
 #[derive(Serialize)]
@@ -61,6 +61,9 @@ pub(super) async fn check(
     let mut text = Text::default();
     // What happens on the servers beside is nobody's news.
     let artifacts = Box::pin(migration_rehearsal::artifacts(all).with_subscriber(NoSubscriber::new())).await;
+    if let (Some(file), Ok(artifacts)) = (&options.sarif, &artifacts) {
+        write_sarif(file, artifacts, &wanted, &options.directory)?;
+    }
     let mut checked = files(artifacts, &wanted, options, &mut text)?;
     // They were made before; what makes them does so again.
     let make = || context.program.services().unwrap_or_default();
@@ -137,15 +140,46 @@ fn files(
             }
         }
         checked.push(of(&artifacts.service, Check::Files, findings));
-        let hazards = artifacts.hazards.iter().map(|hazard| {
-            let by =
-                hazard.statement.as_ref().map(|sql| format!(" (`{}`)", excerpt(sql))).unwrap_or_default();
-            let Hazard { migration, rule, object, why, instead, .. } = hazard;
-            Finding::new(Some(migration.clone()), format!("{rule}: {object}: {why}{by}; {instead}"))
-        });
+        let hazards =
+            artifacts.hazards.iter().map(|hazard| Finding::new(Some(hazard.migration.clone()), says(hazard)));
         checked.push(of(&artifacts.service, Check::Hazards, hazards.collect()));
     }
     Ok(checked)
+}
+
+fn says(hazard: &Hazard) -> String {
+    let by = hazard.statement.as_ref().map(|sql| format!(" (`{}`)", excerpt(sql))).unwrap_or_default();
+    let Hazard { rule, object, why, instead, .. } = hazard;
+    format!("{rule}: {object}: {why}{by}; {instead}")
+}
+
+/// Writes the hazards of these services for code scanning.
+fn write_sarif(
+    file: &Path,
+    artifacts: &[Artifacts],
+    wanted: &[ServiceName],
+    directory: &Path,
+) -> anyhow::Result<()> {
+    let of_wanted = artifacts.iter().filter(|artifacts| wanted.contains(&artifacts.service));
+    let results =
+        of_wanted.flat_map(|artifacts| artifacts.hazards.iter().map(|hazard| (&artifacts.service, hazard)));
+    let results = results.map(|(service, hazard)| SarifResult {
+        rule: hazard.rule,
+        why: hazard.why,
+        instead: hazard.instead,
+        message: says(hazard),
+        file: source(&directory.join(service.as_str()), Some(&hazard.migration)),
+        migration: format!("{service}:{}", hazard.migration),
+        object: &hazard.object,
+    });
+    let report = serde_json::to_string_pretty(&sarif(&results.collect::<Vec<_>>()))?;
+    fs::write(file, report + "\n").with_context(|| format!("could not write `{}`", file.display()))
+}
+
+/// The file beside which a finding is shown: that of its migration, or the service's.
+fn source(directory: &Path, migration: Option<&MigrationName>) -> String {
+    let file = migration.map(|name| directory.join(format!("src/{name}.rs"))).filter(|file| file.exists());
+    file.unwrap_or_else(|| directory.join("src/lib.rs")).display().to_string()
 }
 
 /// The beginning of a statement, on one line.
@@ -196,11 +230,9 @@ fn annotate(checked: &[Checked], directory: &Path, text: &mut Text) {
     for one in checked {
         let directory = directory.join(one.service.as_str());
         for finding in &one.findings {
-            let source = finding.migration.as_ref().map(|name| directory.join(format!("src/{name}.rs")));
-            let file =
-                source.filter(|source| source.exists()).unwrap_or_else(|| directory.join("src/lib.rs"));
+            let file = source(&directory, finding.migration.as_ref());
             let title = format!("{} {}", one.service, one.check);
-            text.raw(annotation(&file.display().to_string(), &title, &shown(&one.service, finding)));
+            text.raw(annotation(&file, &title, &shown(&one.service, finding)));
         }
     }
 }

@@ -1,7 +1,9 @@
-//! Results in the forms that CI systems read: JUnit's XML, and the annotations of GitHub.
+//! Results in the forms that CI systems read: JUnit's XML, the annotations of GitHub, and SARIF.
 
 use std::fmt::Write;
 use std::time::Duration;
+
+use serde_json::{Value, json};
 
 /// JUnit's report over checks, each with the service that it is of, its name, how long it took and what it found.
 pub(crate) fn junit<'c>(checks: impl Iterator<Item = (&'c str, &'c str, Duration, Vec<String>)>) -> String {
@@ -65,6 +67,60 @@ pub(crate) fn annotation(file: &str, title: &str, message: &str) -> String {
     format!("::error file={},line=1,title={}::{}\n", property(file), property(title), data(message))
 }
 
+/// A hazard, as SARIF wants it.
+pub(crate) struct Result<'r> {
+    pub(crate) rule: &'r str,
+    /// What the rule is against.
+    pub(crate) why: &'r str,
+    /// What does the same safely.
+    pub(crate) instead: &'r str,
+    pub(crate) message: String,
+    /// The file that it is shown beside.
+    pub(crate) file: String,
+    /// `service:migration`.
+    pub(crate) migration: String,
+    pub(crate) object: &'r str,
+}
+
+/// A report in SARIF 2.1.0. What it finds again has the same fingerprint, however lines move.
+pub(crate) fn sarif(results: &[Result<'_>]) -> Value {
+    let mut rules: Vec<Value> = Vec::new();
+    for result in results {
+        if !rules.iter().any(|rule| rule["id"] == result.rule) {
+            rules.push(json!({
+                "id": result.rule,
+                "shortDescription": { "text": result.why },
+                "help": { "text": result.instead },
+            }));
+        }
+    }
+    let shown = results.iter().map(|result| {
+        json!({
+            "ruleId": result.rule,
+            "level": "error",
+            "message": { "text": result.message },
+            "locations": [{
+                "physicalLocation": {
+                    "artifactLocation": { "uri": result.file },
+                    "region": { "startLine": 1 },
+                },
+                "logicalLocations": [{ "fullyQualifiedName": result.migration }],
+            }],
+            "partialFingerprints": {
+                "hazard/v1": format!("{} {} {}", result.rule, result.migration, result.object),
+            },
+        })
+    });
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": { "name": "migrate check", "rules": rules } },
+            "results": shown.collect::<Vec<_>>(),
+        }],
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +139,24 @@ mod tests {
           </testsuite>
         </testsuites>
         "#);
+    }
+
+    #[test]
+    fn sarif_names_each_rule_once() {
+        let result = |object| Result {
+            rule: "serial",
+            why: "w",
+            instead: "i",
+            message: "m".to_owned(),
+            file: "services/chat/src/m1.rs".to_owned(),
+            migration: "chat:m1".to_owned(),
+            object,
+        };
+        let report = sarif(&[result("a.id"), result("b.id")]);
+        let run = &report["runs"][0];
+        assert_eq!(run["tool"]["driver"]["rules"].as_array().unwrap().len(), 1);
+        assert_eq!(run["results"][1]["partialFingerprints"]["hazard/v1"], "serial chat:m1 b.id");
+        assert_eq!(run["results"][0]["locations"][0]["physicalLocation"]["region"]["startLine"], 1);
     }
 
     #[test]

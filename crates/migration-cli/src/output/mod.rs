@@ -26,7 +26,7 @@ use answer::Part;
 
 pub(crate) use answer::{Answer, Body, Text};
 #[cfg(feature = "rehearsal")]
-pub(crate) use ci::{annotation, junit};
+pub(crate) use ci::{Result as SarifResult, annotation, junit, sarif};
 pub(crate) use clock::duration;
 pub(crate) use style::Paint;
 pub(crate) use table::Table;
