@@ -10,9 +10,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Open to all: as root, the embedded server runs as another account and must reach its data.
 const MODE: u32 = 0o755;
 
+/// A program and what its command line begins with.
+type Program = &'static [&'static str];
+
+/// `cargo xtask migrate`, over the real services.
+const XTASK: Program = &[env!("CARGO_BIN_EXE_xtask"), "migrate"];
+
+/// The program over the demo service.
+const DEMO: Program = &[env!("CARGO_BIN_EXE_demo")];
+
 /// A new directory below the system's one for temporary files.
 pub(crate) struct Directory {
     path: PathBuf,
+    program: Program,
 }
 
 impl Directory {
@@ -22,7 +32,14 @@ impl Directory {
         let path = std::env::temp_dir().join(format!("e2e_{}_{call}", std::process::id()));
         fs::DirBuilder::new().mode(MODE).create(&path).unwrap();
         // What a command finds by its working directory is the real path.
-        Self { path: fs::canonicalize(path).unwrap() }
+        Self { path: fs::canonicalize(path).unwrap(), program: XTASK }
+    }
+
+    /// One in which commands are the demo's.
+    pub(crate) fn of_demo() -> Self {
+        let mut directory = Self::new();
+        directory.program = DEMO;
+        directory
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -35,8 +52,8 @@ impl Directory {
 
     /// `migrate` with these arguments in this directory, and of the environment only what finds programs.
     pub(crate) fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.arg("migrate").args(arguments).current_dir(&self.path).env_clear();
+        let mut command = Command::new(self.program[0]);
+        command.args(&self.program[1..]).args(arguments).current_dir(&self.path).env_clear();
         let finding = ["PATH", "HOME", "XDG_CACHE_HOME", "MIGRATE_TEST_POSTGRES"];
         command.envs(std::env::vars_os().filter(|(name, _)| finding.iter().any(|finds| name == finds)));
         command

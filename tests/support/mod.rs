@@ -86,6 +86,15 @@ impl Lab {
         Self::with(Cluster::shared().create_database_from(template.name()).unwrap())
     }
 
+    /// Where commands are the demo's, with a database that has a past: the first migration was applied, then `up` was run,
+    /// which holds the contract step back.
+    pub(crate) fn demo() -> Self {
+        let lab = Self { directory: Directory::of_demo(), ..Self::empty() };
+        lab.migrate(&["up", "demo@+1", "--quiet"]).exits(0);
+        lab.migrate(&["up", "--quiet"]).exits(0);
+        lab
+    }
+
     /// With this database.
     pub(crate) fn with(database: Database) -> Self {
         Self { database, directory: Directory::new(), _filters: filters::bind() }
