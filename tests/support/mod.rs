@@ -86,10 +86,15 @@ impl Lab {
         Self::with(Cluster::shared().create_database_from(template.name()).unwrap())
     }
 
+    /// With an empty database, where commands are the demo's.
+    pub(crate) fn empty_demo() -> Self {
+        Self { directory: Directory::of_demo(), ..Self::empty() }
+    }
+
     /// Where commands are the demo's, with a database that has a past: the first migration was applied, then `up` was run,
     /// which holds the contract step back.
     pub(crate) fn demo() -> Self {
-        let lab = Self { directory: Directory::of_demo(), ..Self::empty() };
+        let lab = Self::empty_demo();
         lab.migrate(&["up", "demo@+1", "--quiet"]).exits(0);
         lab.migrate(&["up", "--quiet"]).exits(0);
         lab

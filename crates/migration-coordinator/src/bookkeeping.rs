@@ -1,7 +1,7 @@
 //! The tables in which a service's history is kept, and the statements that write them.
 //!
 //! The version table is sea-orm's own layout, so that plain sea-orm tools keep working on it; what they do not know
-//! stands in the journal, which is only ever appended to. All names are schema-qualified: a migration that changes
+//! is in the journal, which is only ever appended to. All names are schema-qualified: a migration that changes
 //! `search_path` cannot lead the bookkeeping astray.
 //!
 //! It is long because all statements that write a history are here, where one sees what they leave behind together.
@@ -141,7 +141,7 @@ pub(crate) fn is_undefined(error: &DbErr) -> bool {
     code.is_some_and(|code| STATES.contains(&&*code))
 }
 
-/// When a transaction began, in microseconds since 1970: what tells it from another one.
+/// When a transaction began, in microseconds since 1970: what distinguishes it from another one.
 pub(crate) const BEGUN_AT: &str = "(extract(epoch FROM pg_catalog.now()) * 1000000)::int8";
 
 /// `applied_at` of a version row that a transaction has claimed and not yet finished. Nobody sees it, unless the migration

@@ -1,7 +1,7 @@
 //! What the coordinator tells while it works, as `tracing` events: target `migration`, `kind` names the event, fields
 //! are typed.
 //!
-//! One function an event, so that the names of the fields stand in one place. Nothing here prints.
+//! One function per event, so that the names of the fields are in one place. Nothing here prints.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The doing: reads what stands in the databases, takes the migration lock, applies, reverts and verifies the
+//! Executes plans: reads the databases, takes the migration lock, applies, reverts and verifies the
 //! migrations of many services, each in its own version table.
 //!
 //! It never names a service, prints nothing, reads neither arguments nor the environment, and needs no particular async

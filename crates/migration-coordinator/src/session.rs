@@ -197,7 +197,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Connects, and proves that nothing stands between us and one server process.
+    /// Connects, and proves that nothing is between us and one server process.
     pub(crate) async fn open(
         url: &DatabaseUrl,
         application: &str,

@@ -1,11 +1,11 @@
 //! What the kit tells while it works, as `tracing` events: target `migration`, `kind` names the event, fields are typed.
 //!
-//! One function an event, so that the names of the fields stand in one place. Nothing here prints: the command line's
+//! One function per event, so that the names of the fields are in one place. Nothing here prints: the command line's
 //! layer draws from these events, and an application that embeds its service finds them in its own logs.
 
 use std::time::Duration;
 
-/// Whose work an event tells of: the service and its migration.
+/// Whose work an event reports: the service and its migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// Name of the service.

@@ -126,7 +126,7 @@ pub enum ServiceError {
     Duplicate {
         /// The service.
         service: ServiceName,
-        /// The name that stands twice.
+        /// The name that is listed twice.
         migration: MigrationName,
     },
 }
@@ -322,7 +322,7 @@ impl Service {
     }
 
     /// Has an empty table in the service's schema before its first migration: for migrations that touch the version table of
-    /// the runner that they were written for. `columns` is what stands in the parentheses of `CREATE TABLE`:
+    /// the runner that they were written for. `columns` is what is in the parentheses of `CREATE TABLE`:
     /// `with_stand_in("_sqlx_migrations", "version bigint, checksum bytea")`.
     #[must_use]
     pub fn with_stand_in(mut self, table: &str, columns: &str) -> Self {

@@ -133,7 +133,7 @@ pub(crate) fn local() -> String {
     always.map(|setting| set_locally(setting.name, setting.value)).collect::<Vec<_>>().join(", ")
 }
 
-/// The expression that bounds how long the session may be idle in a transaction; a lower bound that is set stands.
+/// The expression that bounds how long the session may be idle in a transaction; a lower bound that is set is kept.
 pub(crate) fn idle_in_transaction_limit(limit: Duration, is_local: bool) -> String {
     const SETTING: &str = "idle_in_transaction_session_timeout";
     let limit_ms = limit.as_millis();

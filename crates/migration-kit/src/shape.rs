@@ -1,6 +1,6 @@
-//! The shape of a table as the catalogs tell it, and the comparison of one that exists with one that is wanted.
+//! The shape of a table as the catalogs have it, and the comparison of one that exists with one that is wanted.
 //!
-//! `CREATE TABLE IF NOT EXISTS` accepts whatever stands under the name. A migration that may meet its table asks
+//! `CREATE TABLE IF NOT EXISTS` accepts whatever has the name. A migration that may meet its table asks
 //! [`existing_table`] instead: the wanted table is made in `pg_temp`, inside a savepoint that is rolled back, so that
 //! both shapes are read from the server and its spelling of types, defaults and constraints cancels out.
 //!
@@ -19,7 +19,7 @@ use sea_orm_migration::SchemaManager;
 use crate::session::{BOOKKEEPING, refusal};
 use crate::{literal, quote_identifier};
 
-/// What stands under the name of a table that a migration wants to create.
+/// What has the name of a table that a migration wants to create.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
     /// Nothing: the table is to be created.
@@ -43,7 +43,7 @@ struct Difference {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Shape(BTreeMap<String, String>);
 
-/// Asks what stands under the name `table` in the current schema. Changes nothing.
+/// Asks what has the name `table` in the current schema. Changes nothing.
 ///
 /// `definition` gives the statements that create the wanted table with its indexes and triggers in a schema, whose
 /// name it gets quoted; they name every object that they create or use with it.
@@ -203,7 +203,7 @@ impl fmt::Display for Difference {
 }
 
 /// Objects and definitions of the relation `{relation}`. Definitions are cut where they would name the table's schema;
-/// not-null constraints, which are rows of `pg_constraint` since 18, are told with their columns.
+/// not-null constraints, which are rows of `pg_constraint` since 18, are part of their columns.
 const SHAPE: &str = "\
 WITH relation AS (SELECT * FROM pg_class WHERE oid = to_regclass({relation}))
 SELECT 'table' AS object,

@@ -55,13 +55,13 @@ pub enum CatalogError {
     /// Two services have one name.
     #[error("service `{service}` is listed twice")]
     DuplicateService {
-        /// The name that stands twice.
+        /// The name that is listed twice.
         service: ServiceName,
     },
     /// Two migrations of a service have one name.
     #[error("migration `{id}` is listed twice")]
     DuplicateMigration {
-        /// The migration that stands twice.
+        /// The migration that is listed twice.
         id: MigrationId,
     },
     /// A migration requires one that its service does not have, although the service is known.

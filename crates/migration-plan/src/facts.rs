@@ -15,7 +15,7 @@ pub(crate) struct Facts<'a> {
     unknown: Vec<Vec<&'a MigrationName>>,
     /// Per service of the catalog, what was begun and not finished and is not known, by name.
     unknown_begun: Vec<Vec<&'a MigrationName>>,
-    /// Per service of the catalog, what stands in the version table more than once, by time.
+    /// Per service of the catalog, what is in the version table more than once, by time.
     doubled: Vec<Vec<&'a MigrationName>>,
     /// Per service of the catalog, whether it is installed for the first time.
     first_install: Vec<bool>,

@@ -10,7 +10,7 @@ use crate::{Catalog, Direction, MigrationId, MigrationName, ServiceName};
 /// One row of a version table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppliedMigration {
-    /// Name as it stands in the table: not necessarily one that is known here.
+    /// Name as the table has it: not necessarily one that is known here.
     pub name: MigrationName,
     /// When it was applied, in seconds since 1970-01-01 UTC: the version table's own unit.
     pub applied_at: i64,
@@ -90,7 +90,7 @@ impl History {
         self.services.get(service).and_then(Option::as_deref).unwrap_or_default()
     }
 
-    /// Whether the migration stands in its service's version table.
+    /// Whether the migration is in its service's version table.
     #[must_use]
     pub fn is_applied(&self, id: &MigrationId) -> bool {
         self.applied(&id.service).iter().any(|applied| applied.name == id.name)

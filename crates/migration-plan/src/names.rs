@@ -12,7 +12,7 @@ pub struct ServiceName(
     Arc<str>,
 );
 
-/// Name of a migration, as it stands in the version table.
+/// Name of a migration, as the version table has it.
 ///
 /// Any text, since version tables hold names of all kinds of tools. New migrations are best named
 /// `mYYYYMMDD_HHMMSS_verb_noun` (see [`MigrationName::is_conventional`]).

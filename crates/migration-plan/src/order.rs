@@ -74,7 +74,7 @@ impl Graph<'_> {
         self.shortened(&path)
     }
 
-    /// The cycle without those that only stand between two others of their service.
+    /// The cycle without those that are only between two others of their service.
     fn shortened(&self, cycle: &[usize]) -> Vec<usize> {
         let service = |at: usize| self.service_of[cycle[at % cycle.len()]];
         let between =

@@ -69,7 +69,7 @@ pub enum HoldReason {
 /// side as long as each waits for its [`Step::after`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    // Invariant: a migration stands at most once a direction, after all that it needs; built by `apply`, `revert` and
+    // Invariant: a migration is there at most once per direction, after all that it needs; built by `apply`, `revert` and
     // `redo` only.
     pub(crate) steps: Vec<Step>,
     pub(crate) held_back: Vec<HeldBack>,

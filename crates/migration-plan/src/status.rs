@@ -89,7 +89,7 @@ pub fn statuses(catalog: &Catalog, history: &History, now: i64) -> Vec<ServiceSt
 }
 
 impl ServiceState {
-    /// The state as text, as it stands in JSON.
+    /// The state as text, as JSON has it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -177,7 +177,7 @@ impl<'a> View<'a> {
                 IntegrityError::Missing { id } => status.missing.push(id.name),
                 IntegrityError::Ahead { id } => status.ahead.push(id.name),
                 IntegrityError::Renamed { id, now } => status.renamed.push((id.name, now)),
-                // What was begun is told above; the others are for `integrity` to tell, since they are not a matter of
+                // What was begun is reported above; the others are for `integrity` to tell, since they are not a matter of
                 // names alone.
                 IntegrityError::BegunElsewhere { .. }
                 | IntegrityError::BeforeRequirement { .. }

@@ -1,4 +1,4 @@
-//! A private server on which all migrations run once, forwards and back, and which tells what they did.
+//! A private server on which all migrations run once, forwards and back, and which reports what they did.
 //!
 //! They run through the real coordinator, without the lock files that are about to be made from what is seen. Nobody
 //! else is on the server, so nothing waits and nothing is tried twice.

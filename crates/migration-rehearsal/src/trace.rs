@@ -40,7 +40,7 @@ pub struct Traced {
     pub references: Vec<(String, String)>,
 }
 
-/// A line of the log; what else stands there is not needed.
+/// A line of the log; what else is there is not needed.
 #[derive(Deserialize)]
 struct Line {
     session_id: String,
@@ -201,7 +201,7 @@ pub(crate) fn extensions(log: &str) -> Result<Vec<String>, RehearsalError> {
     Ok(made)
 }
 
-/// A statement, if the line tells of one.
+/// A statement, if the line reports one.
 fn sql(line: &Line) -> Option<&str> {
     match line.message.strip_prefix("statement: ") {
         Some(sql) => Some(sql),

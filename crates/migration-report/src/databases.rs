@@ -37,7 +37,7 @@ pub struct DatabaseReport {
 }
 
 impl DatabaseReport {
-    /// The databases of a deployment and what they said; `embedded` tells which are private servers.
+    /// The databases of a deployment and what they said; `embedded` says which are private servers.
     #[must_use]
     pub fn all(
         deployment: &Deployment,

@@ -34,7 +34,8 @@ pub use rejects::Rejects;
 pub use run::{AcceptedReport, DoneReport, RunReport};
 pub use space::{Roomy, Space, TableReport};
 pub use status::{
-    BegunReport, ExternalReport, HeldReport, RenamedReport, ServiceReport, Status, Summary, TwinReport,
+    BegunReport, ExternalReport, HeldReport, Judged, RenamedReport, ServiceReport, Status, Summary,
+    TwinReport,
 };
 pub use verification::{ServiceChecks, Verifications};
 pub use words::{OwnError, PlainWords, Words, why_held_back};

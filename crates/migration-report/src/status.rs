@@ -26,6 +26,15 @@ pub struct Status {
     pub summary: Summary,
 }
 
+/// What the class of a status is made of. Not being able to ask is always an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judged {
+    /// Whether the services could be asked.
+    Access,
+    /// That, and what was found out about them.
+    Findings,
+}
+
 /// How many services there are, by what is to be done.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
@@ -162,16 +171,16 @@ impl Status {
         Self { database: databases.first().cloned(), databases, services, summary }
     }
 
-    /// The report, with what could not be asked as errors. Not being able to ask is always one; what was found out is judged
-    /// only where `judged`.
+    /// The report, with what could not be asked as errors.
     #[must_use]
-    pub fn found(self, judged: bool) -> Found<Self> {
+    pub fn found(self, judged: Judged) -> Found<Self> {
         let of_services = self.services.iter().filter_map(|service| service.error.clone());
         let of_databases = self.databases.iter().filter(|database| database.reachable);
         let of_databases = of_databases.filter_map(|database| database.diagnostic.clone());
         let errors = each_once(of_services.chain(of_databases));
         let unasked = errors.iter().map(|error| error.class);
-        let services = self.services.iter().filter(|service| judged && service.error.is_none());
+        let services =
+            self.services.iter().filter(|service| judged == Judged::Findings && service.error.is_none());
         let class = Class::worst(unasked.chain(services.map(ServiceReport::class)));
         Found { class, errors, body: self }
     }

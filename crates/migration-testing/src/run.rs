@@ -12,7 +12,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::Scratch;
 
-/// How long a table lock is tried for: a test that left a transaction open is told soon.
+/// How long a table lock is tried for: a test that left a transaction open fails soon.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Why the scratch database is not where the test wanted it.

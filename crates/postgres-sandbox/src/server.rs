@@ -79,7 +79,7 @@ pub(crate) fn command_line(
     line
 }
 
-/// Waits until the server accepts sessions; `has_exited` tells that it never will.
+/// Waits until the server accepts sessions; `has_exited` says that it never will.
 ///
 /// # Errors
 /// [`SandboxError::Start`] with the end of the server's log.

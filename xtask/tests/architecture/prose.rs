@@ -1,4 +1,4 @@
-//! Words that a stranger would stumble over, in what programs print.
+//! Words that a stranger would stumble over, in what programs print and in comments.
 
 use crate::{below, nothing_wrong, read, relative, root};
 
@@ -16,6 +16,18 @@ const UNIDIOMATIC: [(&str, &str); 10] = [
     (" who holds ", "`which session holds`"),
 ];
 
+/// What is not written in comments either, and what is.
+const UNIDIOMATIC_IN_COMMENTS: [(&str, &str); 8] = [
+    (" in the way", "`blocked by`, `blocks`"),
+    (" to be had", "`could not be acquired`"),
+    (" goes on", "`continues`"),
+    (" is told", "`is reported`, `is given`"),
+    (" tells of", "`reports`, `records`"),
+    (" stands in the ", "`is in the`"),
+    (" stands there", "`is there`, `is recorded`"),
+    (" who holds ", "`that holds`"),
+];
+
 /// Whether the program shows this line of its source: code, with its texts, or the documentation of an argument.
 fn is_printed(line: &str, is_of_arguments: bool) -> bool {
     match line.trim_start() {
@@ -24,22 +36,32 @@ fn is_printed(line: &str, is_of_arguments: bool) -> bool {
     }
 }
 
-#[test]
-fn errors_and_help_are_idiomatic() {
+/// Each line of the crates' sources that this takes, with what is not written there.
+fn unidiomatic(is_read: impl Fn(&str, &str) -> bool, words: &[(&str, &str)]) -> Vec<String> {
     let mut wrong = Vec::new();
     for path in below(&root().join("crates"), "rs") {
         let name = relative(&path);
         if !name.contains("/src/") {
             continue;
         }
-        let is_of_arguments = name.ends_with("/arguments.rs");
         let text = read(&path);
-        let printed = text.lines().enumerate().filter(|(_, line)| is_printed(line, is_of_arguments));
-        for (index, line) in printed {
-            for (found, instead) in UNIDIOMATIC.iter().filter(|(words, _)| line.contains(words)) {
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| is_read(&name, line)) {
+            for (found, instead) in words.iter().filter(|(words, _)| line.contains(words)) {
                 wrong.push(format!("{name}:{}: not `{}`: {instead}", index + 1, found.trim()));
             }
         }
     }
-    nothing_wrong(&wrong);
+    wrong
+}
+
+#[test]
+fn errors_and_help_are_idiomatic() {
+    let is_printed = |name: &str, line: &str| is_printed(line, name.ends_with("/arguments.rs"));
+    nothing_wrong(&unidiomatic(is_printed, &UNIDIOMATIC));
+}
+
+#[test]
+fn comments_are_idiomatic() {
+    let is_comment = |_: &str, line: &str| line.trim_start().starts_with("//");
+    nothing_wrong(&unidiomatic(is_comment, &UNIDIOMATIC_IN_COMMENTS));
 }

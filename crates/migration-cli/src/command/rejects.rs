@@ -92,7 +92,7 @@ fn table_of_rejects(rejects: Vec<&Reject>) -> Option<Table> {
     Some(table)
 }
 
-/// A reject without a field is about the whole row; one that was moved stands only in the reject table.
+/// A reject without a field is about the whole row; one that was moved is only in the reject table.
 fn field(field: &str, moved: bool) -> String {
     match (field, moved) {
         ("", true) => "(row, kept here)".to_owned(),

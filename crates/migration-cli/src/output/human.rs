@@ -12,10 +12,10 @@ use super::clock::duration;
 use super::fields::{Fields, TARGET};
 use super::{Output, Shared};
 
-/// How often a bar is drawn while nothing is told.
+/// How often a bar is drawn while nothing is reported.
 const TICK: Duration = Duration::from_millis(120);
 
-/// Draws what it is told.
+/// Draws what is reported to it.
 pub(super) struct HumanLayer {
     output: Output,
     bars: MultiProgress,

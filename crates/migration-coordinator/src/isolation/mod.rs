@@ -11,7 +11,7 @@
 //!
 //! Most migrations touch nothing else, so it is first asked whether there may be anything at all; only then what.
 //!
-//! It says what was touched; how the server is asked stands beside it, and rolling back is the caller's part. Statements
+//! It says what was touched; how the server is asked is in the file beside it, and rolling back is the caller's part. Statements
 //! outside a transaction are not seen. In a run that is all or nothing, what an earlier step of another service touched
 //! cannot be told from what a later one touches again in the same way.
 

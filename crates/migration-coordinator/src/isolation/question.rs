@@ -51,7 +51,7 @@ const DATABASE_WIDE: [[&str; 6]; 10] = [
         "true",
     ],
     ["language", "pg_language", "oid", "x.lanname::text", "pg_get_userbyid(x.lanowner)", "true"],
-    // Those of one schema are told apart by nobody: they concern what is created there from now on.
+    // Nobody distinguishes those of one schema: they concern what is created there from now on.
     [
         "default privileges",
         "pg_default_acl",
@@ -74,7 +74,7 @@ const COMMENT_COUNTS: &str = "x.classoid IN ('pg_extension'::regclass, 'pg_event
                               'pg_foreign_server'::regclass, 'pg_language'::regclass, 'pg_cast'::regclass) \
                               AND x.objoid NOT IN (SELECT oid FROM made)";
 
-/// Completes `mode` to a condition: the lock of who wrote to a table or altered it. `SHARE` alone keeps writers out and
+/// Completes `mode` to a condition: the lock modes that writing to a table or altering it takes. `SHARE` alone keeps writers out and
 /// changes nothing; building an index takes it too, but writes a row of `pg_class`.
 const STRONGER: &str = "NOT IN ('AccessShareLock', 'RowShareLock', 'ShareLock')";
 
@@ -257,7 +257,7 @@ pub(super) const EVENT_TRIGGERS: &str = bookkeeping!(
                                          WHERE evtenabled NOT IN ('D', 'R') ORDER BY 1"
 );
 
-/// Whether the row `x` was written by this transaction or a subtransaction of it: we see it, and who wrote it has not
+/// Whether the row `x` was written by this transaction or a subtransaction of it: we see it, and the transaction that wrote it has not
 /// ended. Those of others that began after us have: else we would not see them.
 fn ours() -> &'static str {
     "CASE WHEN age(x.xmin) <= 0 THEN pg_xact_status((mine.top - age(x.xmin))::text::xid8) = 'in progress' ELSE false END"

@@ -1,7 +1,7 @@
 //! A run: reading, planning, locking, planning once more, doing.
 //!
 //! The plan is made twice: once to see whether there is anything to do (if not, nothing is locked and nothing written),
-//! and once more under the locks, from what stands there then. In what order the plan is worked off, and how one
+//! and once more under the locks, from what is recorded then. In what order the plan is worked off, and how one
 //! migration is run, is decided elsewhere.
 
 mod accept;
@@ -51,7 +51,7 @@ pub struct Planned<'d> {
     plan: Plan,
 }
 
-/// What a run would do, from what stands in the databases now. Reads only.
+/// What a run would do, from what the databases record now. Reads only.
 ///
 /// # Errors
 /// [`RunError`]: a service that the goal concerns and that cannot be read, no plan, an edited migration.
@@ -215,7 +215,7 @@ impl Run<'_> {
         let moved = match self.goal {
             // Another run may have left more to apply; but not in services whose lock was not taken.
             Goal::Apply { .. } => plan.steps().iter().any(|step| !names.contains(&step.id.service)),
-            // A relative target counts from what stands there now; what nobody was shown is not reverted.
+            // A relative target counts from what is applied now; what nobody was shown is not reverted.
             Goal::Revert { .. } | Goal::Redo { .. } => {
                 !plan.steps().iter().all(|step| shown.contains(&step.id))
             }

@@ -31,7 +31,7 @@ pub enum StepError {
         /// The statement that failed, if it is known.
         statement: Option<Box<FailedStatement>>,
     },
-    /// The database refused something midway; what was done before stands.
+    /// The database refused something midway; what was done before is kept.
     #[error("migration `{id}` stopped midway while {}", gerund(*direction))]
     Partial {
         /// The migration.
@@ -44,7 +44,7 @@ pub enum StepError {
         /// The statement that failed, if it is known.
         statement: Option<Box<FailedStatement>>,
     },
-    /// It ended the transaction that it ran in, so that what it did until then stands.
+    /// It ended the transaction that it ran in, so that what it did until then is kept.
     #[error("migration `{id}` ended its own transaction while {}", gerund(*direction))]
     EndedItsTransaction {
         /// The migration.
@@ -173,7 +173,7 @@ impl StepError {
         }
     }
 
-    /// The same of a migration whose earlier steps stand.
+    /// The same of a migration whose earlier steps are kept.
     pub(super) fn into_partial(self) -> Self {
         match self {
             Self::RolledBack { id, direction, source, statement } => {

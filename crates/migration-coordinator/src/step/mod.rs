@@ -86,7 +86,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Applies or reverts one migration, tells of it and writes the journal, also if it fails.
+    /// Applies or reverts one migration, reports it and writes the journal, also if it fails.
     pub(crate) async fn perform(&self, step: &Step) -> Result<Done, StepError> {
         event::migration_started(step);
         let begun = Instant::now();
@@ -102,7 +102,7 @@ impl Worker<'_> {
         result
     }
 
-    /// One step within a transaction that the caller ends, for a run that is all or nothing. The caller tells how it
+    /// One step within a transaction that the caller ends, for a run that is all or nothing. The caller reports how it
     /// ended.
     pub(crate) async fn perform_within(
         &self,
@@ -224,7 +224,7 @@ impl Worker<'_> {
         }
     }
 
-    /// The error, or that what was done stands: where a claim outlives its transaction, the migration ended that itself.
+    /// The error, or that what was done is kept: where a claim outlives its transaction, the migration ended that itself.
     pub(crate) async fn unless_it_committed(&self, step: &Step, error: StepError) -> StepError {
         let claimed =
             bookkeeping::has_claim(self.locked.writer().db(), &self.placed().site, &step.id.name).await;

@@ -15,7 +15,7 @@ use tracing::{Dispatch, Event, Metadata, Subscriber, dispatcher};
 
 use super::excerpt::excerpt;
 
-/// Target of the events by which sqlx tells of each statement when it has ended.
+/// Target of the events by which sqlx reports each statement when it has ended.
 const TARGET: &str = "sqlx::query";
 
 /// The last statement, as far as it is known.

@@ -233,7 +233,7 @@ pub struct JournalFacts {
     pub direction: Direction,
     /// Checksum of the SQL when it was last applied with success.
     pub checksum: Option<String>,
-    /// Whether it was begun since it last succeeded and what it did then stands.
+    /// Whether it was begun since it last succeeded and what it did then is kept.
     pub begun: bool,
     /// Whether it ever succeeded, in either direction.
     pub succeeded: bool,

@@ -24,13 +24,13 @@ pub(super) const BATCH_LIMITS: Limits = Limits {
 /// SQLSTATE of `serialization_failure`.
 const SERIALIZATION_FAILURE: &str = "40001";
 
-/// The first wait for somebody who holds a lock, and after somebody who has committed already.
+/// The first wait for a session that holds a lock, and after one that has committed already.
 const BLOCKED_MS: u64 = 50;
 const OVERTAKEN_MS: u64 = 1;
 
 /// How long one batch is tried before its error counts.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
-/// How often the reader is told that a batch waits.
+/// How often it is reported that a batch waits.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// The tries of one batch.

@@ -1,6 +1,6 @@
 //! Rejects: rows and fields that could not be carried over, each with its reason, in `migration_reject_<service>`.
 //!
-//! An entry without a moved row only tells of a value: its row still stands in its table, and the entry is the same however
+//! An entry without a moved row only reports a value: its row is still in its table, and the entry is the same however
 //! often the migration runs. An entry with a moved row is the row: it left its table, and `row_data` is all there is.
 //! There, each value is kept in PostgreSQL's own text form (`{"id": "5", "tags": "{a,b}", "note": null}`): what the
 //! server writes, it reads back the same, for every type. JSON's own numbers, and `jsonb` inside `jsonb`, would not do:
@@ -37,7 +37,7 @@ pub struct Reject {
     pub value: Option<String>,
     /// Why it could not be carried over.
     pub reason: String,
-    /// Whether the row left its table and stands only here.
+    /// Whether the row left its table and is only here.
     pub moved: bool,
     /// Whether nothing was lost: a rule changed the row.
     pub harmless: bool,

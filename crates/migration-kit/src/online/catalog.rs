@@ -10,7 +10,7 @@ use crate::session::{self, BOOKKEEPING, db_err, refusal};
 /// Name of the temporary table on which expected definitions are read; it never outlives its transaction.
 const EXPECTED: &str = "migrate_expected";
 
-/// A constraint as it stands in the catalog.
+/// A constraint as the catalog has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Constraint {
     /// As `pg_get_constraintdef` writes it, without `NOT VALID`.
@@ -21,7 +21,7 @@ pub(super) struct Constraint {
     pub(super) references: Option<String>,
 }
 
-/// A column as it stands in the catalog.
+/// A column as the catalog has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Column {
     /// Its type as `format_type` writes it, with ` not null` where it is.

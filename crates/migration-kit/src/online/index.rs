@@ -39,7 +39,7 @@ pub struct CreateIndex<'a> {
     filter: Option<String>,
 }
 
-/// An index as it stands in the catalog.
+/// An index as the catalog has it.
 #[derive(Debug, Clone)]
 pub(super) struct Existing {
     /// Name of its table.
@@ -93,7 +93,7 @@ impl Online {
     /// Builds an index anew while reading and writing continue. What a rebuild that was killed left behind is dropped.
     ///
     /// The index of a partitioned table is refused: the server rebuilds those of its partitions one after the other, and
-    /// what a killed one leaves behind would stand on tables that nobody named.
+    /// what a killed one leaves behind would be on tables that nobody named.
     ///
     /// # Errors
     /// [`DbErr::Migration`] if there is no such index, its table is partitioned, or it is not valid afterwards; otherwise

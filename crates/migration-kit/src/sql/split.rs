@@ -25,7 +25,7 @@ pub(super) enum Piece {
     Comment { text: String, line: usize },
 }
 
-/// How many words of a statement are kept to tell what it is: `CREATE OR REPLACE FUNCTION`.
+/// How many words of a statement are kept to classify it: `CREATE OR REPLACE FUNCTION`.
 const N_WORDS: usize = 4;
 
 /// Comments that are commands of a migration tool. They end a statement that lacks its semicolon.

@@ -44,7 +44,7 @@ pub struct Holder {
     pub mode: LockMode,
     /// Whether it has the lock; otherwise it waits for it.
     pub granted: bool,
-    /// Age of the transaction. Zero where the server does not tell it to this role; then the time since it was first
+    /// Age of the transaction. Zero where the server does not show it to this role; then the time since it was first
     /// seen counts.
     pub age: Duration,
 }

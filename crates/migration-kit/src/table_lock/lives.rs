@@ -1,6 +1,6 @@
 //! How long transactions live that block a table lock, learnt from those that ended.
 //!
-//! Pure: it is told who was there when. What follows from it is `policy`'s part.
+//! Pure: it is given which sessions were there when. What follows from it is `policy`'s part.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;

@@ -14,7 +14,7 @@ use crate::session::{self, BOOKKEEPING, DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, L
 
 /// How long a wait stays untold.
 const FIRST_EVENT_AFTER: Duration = Duration::from_millis(200);
-/// How often a wait is told.
+/// How often a wait is reported.
 const EVENT_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a table lock was not taken.

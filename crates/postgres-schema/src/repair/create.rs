@@ -246,7 +246,7 @@ pub(super) fn function(object: &Object, p: &Properties) -> Option<String> {
     Some(format!("{sql} AS {quote}{body}{quote}"))
 }
 
-/// The settings of a function from their list: a comma is also in values, so the next setting is told by its `=`.
+/// The settings of a function from their list: a comma is also in values, so the next setting is known by its `=`.
 fn settings(list: &str) -> Vec<(&str, String)> {
     let mut settings: Vec<(&str, String)> = Vec::new();
     for part in list.split(", ").filter(|part| !part.is_empty()) {

@@ -4,7 +4,7 @@ mod remarks;
 
 use migration_coordinator::{Scope, Survey, surroundings, verify_surveyed};
 use migration_plan::ServiceState;
-use migration_report::{HeldReport, ServiceReport, Status};
+use migration_report::{HeldReport, Judged, ServiceReport, Status};
 
 use super::databases::{databases, introduce, surroundings as around};
 use super::{connect, names};
@@ -45,7 +45,8 @@ pub(super) async fn status(context: &Context, services: &[String], asked: Asked)
     }
     let status = Status::of(databases, services);
     for_people(&status, context.output.paint, &mut text);
-    Ok(Answer::of("status", status.found(asked.check), text)?)
+    let judged = if asked.check { Judged::Findings } else { Judged::Access };
+    Ok(Answer::of("status", status.found(judged), text)?)
 }
 
 fn for_people(status: &Status, paint: Paint, text: &mut Text) {

@@ -1,4 +1,4 @@
-//! What people are told of one service that the table has no column for.
+//! What is reported to people of one service that the table has no column for.
 
 use migration_plan::{Direction, ServiceState};
 use migration_report::{ExternalReport, ServiceReport};

@@ -53,7 +53,7 @@ pub(super) struct Batches<'a> {
 }
 
 impl Batches<'_> {
-    /// Fills the table to its end; the cursor as it then stands.
+    /// Fills the table to its end; the cursor as it is then.
     pub(super) async fn fill(mut self) -> Result<Cursor, DbErr> {
         loop {
             let started = Instant::now();
@@ -144,7 +144,7 @@ impl Batches<'_> {
     }
 }
 
-/// Locks the rows for which the condition holds, wherever they stand by then; the condition that a row is one of them.
+/// Locks the rows for which the condition holds, wherever they are by then; the condition that a row is one of them.
 ///
 /// From here to the end of the transaction nobody changes them, so that all statements meet the same rows although each
 /// has a snapshot of its own. An application that writes a row without pause queues like anybody else.

@@ -1,6 +1,6 @@
 //! The durable cursor of a backfill: how far it has come, and what it counted, in `migration_backfill_<service>`.
 //!
-//! It is written in the transaction of the batch it tells of, so that a batch and its cursor are there together or not
+//! It is written in the transaction of the batch it records, so that a batch and its cursor are there together or not
 //! at all. The table exists only while a backfill is open. It does not know what a batch does.
 
 use sea_orm::DbErr;
@@ -16,13 +16,13 @@ use crate::{literal, quote_identifier};
 /// How far a backfill has come.
 #[derive(Debug, Clone)]
 pub(super) struct Cursor {
-    /// Where it stands and ends.
+    /// Where it is and where it ends.
     pub(super) place: Place,
     /// What it has counted, over all runs.
     pub(super) counted: BackfillReport,
 }
 
-/// Where a backfill stands and ends; kept as `jsonb`.
+/// Where a backfill is and where it ends; kept as `jsonb`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Place {
     /// Identifies the statements and the walk: an edited backfill begins anew.
@@ -116,7 +116,7 @@ impl Cursors {
         Ok(Cursor { place, counted: BackfillReport::default() })
     }
 
-    /// Moves the cursor on, in the transaction of the batch that it tells of. `before` is where it must stand: another run
+    /// Moves the cursor on, in the transaction of the batch that it records. `before` is where it must be: another run
     /// that moved it meanwhile is noticed, and this batch then never happened.
     pub(super) async fn advance(
         &self,

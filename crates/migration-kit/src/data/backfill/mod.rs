@@ -1,6 +1,6 @@
 //! Backfills: filling existing rows of a table in small batches while the application works on.
 //!
-//! What a batch does stands in the migration's own SQL; here stands which rows it takes, that it commits together with
+//! What a batch does is the migration's own SQL; here is decided which rows it takes, that it commits together with
 //! its cursor, how big it is, and what is reported. A run that was killed continues at its cursor; one that is repeated walks
 //! the table again, and statements that name only rows still to be filled change nothing.
 //!

@@ -1,6 +1,6 @@
 //! How many rows the next batch takes: as many as fit the target duration.
 //!
-//! Pure: it is told what a batch took and answers with a number.
+//! Pure: it is given what a batch took and answers with a number.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Rows that a walk by blocks did not meet: unfinished when it came to its end.
 //!
 //! A walk by blocks meets every row, except one that the application updates meanwhile and that PostgreSQL then puts into
-//! a block behind the walk. Every such row stands in the one snapshot that is looked at here, which none can escape by
+//! a block behind the walk. Every such row is in the one snapshot that is looked at here, which none can escape by
 //! moving; it is found again by its key, wherever it has moved since, and locked before it is filled. What becomes
 //! unfinished after that moment is the application's doing, on rows that were seen: it is not looked at, so that this
 //! ends whatever the application does.
@@ -21,7 +21,7 @@ const BATCH_ROWS: usize = 500;
 /// Holds the keys of the rows on the server, past the transaction that has found them.
 const CURSOR: &str = "migration_strays";
 
-/// Fills the rows for which `unfinished` holds now; the cursor as it then stands.
+/// Fills the rows for which `unfinished` holds now; the cursor as it is then.
 ///
 /// # Errors
 /// [`DbErr::Migration`] if the statements leave rows unfinished; otherwise an error of the server.

@@ -181,7 +181,7 @@ async fn next_blocks(
             block_condition(from, to)
         )
     };
-    // The first block tells how dense the rows are here. Where it misleads, because it was nearly empty, the batches are
+    // The first block shows how dense the rows are here. Where it misleads, because it was nearly empty, the batches are
     // cut: bigger ones than asked for would hold their rows for longer than anybody should wait.
     let in_first = session::value::<i64>(connection, count(first, first + 1)).await?.unwrap_or(0);
     let mut n_blocks =
@@ -208,7 +208,7 @@ async fn next_blocks(
     ]))
 }
 
-/// The condition that a row stands in these blocks, the last one not included.
+/// The condition that a row is in these blocks, the last one not included.
 fn block_condition(from: u64, to: u64) -> String {
     format!("source.ctid >= '({from},0)'::tid AND source.ctid < '({to},0)'::tid")
 }
