@@ -7,7 +7,7 @@
 //! they lose the text of a `json` value and the infinities.
 //!
 //! An entry of a row that has been deleted since is kept, since reverting may need it, and not listed. One that is harmless
-//! tells of a row that a rule changed, and of no loss; it is kept apart from the others.
+//! reports a row that a rule changed, without a loss; it is kept apart from the others.
 //!
 //! It decides no reasons and puts no rows back.
 
