@@ -7,6 +7,7 @@
 
 mod support;
 
+mod adopt;
 mod adopted;
 mod artifacts;
 mod check;
@@ -29,6 +30,7 @@ mod reading;
 mod readme;
 mod refused;
 mod rejects;
+mod renamed;
 mod saved_plan;
 mod secrets;
 mod sessions;

@@ -7,14 +7,14 @@ use postgres_sandbox::Cluster;
 
 use crate::support::{Lab, Ran, run};
 
-const BOOKREADER: &str = include_str!("bookreader.sql");
-const BOOKREADER_OCTOBER: &str = include_str!("bookreader_october.sql");
-const BOOKREADER_AUGUST: &str = include_str!("bookreader_august.sql");
-const CHAT: &str = include_str!("chat.sql");
-const CHAT_SOURCE: &str = include_str!("chat_source.sql");
-const ASSESSMENTS: &str = include_str!("assessments.sql");
+pub(crate) const BOOKREADER: &str = include_str!("bookreader.sql");
+pub(crate) const BOOKREADER_OCTOBER: &str = include_str!("bookreader_october.sql");
+pub(crate) const BOOKREADER_AUGUST: &str = include_str!("bookreader_august.sql");
+pub(crate) const CHAT: &str = include_str!("chat.sql");
+pub(crate) const CHAT_SOURCE: &str = include_str!("chat_source.sql");
+pub(crate) const ASSESSMENTS: &str = include_str!("assessments.sql");
 const ASSESSMENTS_OPTIMIZED: &str = include_str!("assessments_optimized.sql");
-const PROFOCHATBOT: &str = include_str!("profochatbot.sql");
+pub(crate) const PROFOCHATBOT: &str = include_str!("profochatbot.sql");
 const RAG: &str = include_str!("rag.sql");
 
 /// A service, the scripts that its earlier system has run, and the migrations that those stand for.
@@ -81,7 +81,7 @@ fn lab((service, scripts, recorded): Past) -> Lab {
     lab
 }
 
-fn migrate(lab: &Lab, service: &str, arguments: &[&str]) -> Ran {
+pub(crate) fn migrate(lab: &Lab, service: &str, arguments: &[&str]) -> Ran {
     run(lab.command(arguments).env(format!("{}_DATABASE_SCHEMA", service.to_uppercase()), "public"))
 }
 

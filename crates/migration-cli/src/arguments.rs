@@ -10,6 +10,12 @@ use clap_complete::Shell;
 use migration_coordinator::Acceptance;
 use migration_plan::{NameError, Selection, SelectionError};
 
+#[cfg(feature = "rehearsal")]
+mod adopt;
+
+#[cfg(feature = "rehearsal")]
+pub(crate) use adopt::{AdoptOptions, Source};
+
 use crate::database::Embedded;
 use crate::exit::Failure;
 use crate::help;
@@ -176,7 +182,8 @@ pub(crate) enum Command {
         /// Services to show; all if none is named
         #[arg(value_name = "SERVICE")]
         services: Vec<String>,
-        /// Exit with 3 if something is pending, with 4 if a history does not fit or the schema lacks what applied migrations left
+        /// Exit with 3 if something is pending, with 4 if a history does not fit or the schema lacks what applied migrations left, with 6
+        /// if a migration stopped midway
         #[arg(long)]
         check: bool,
         /// Show the role's rights, event triggers, row security and settings that our sessions override, too
@@ -299,6 +306,32 @@ pub(crate) enum Command {
         /// Print the statements that bring the schemas back, as a script for `psql`; those that lose rows are comments
         #[arg(long)]
         repair: bool,
+    },
+    /// Take over an existing database: record as applied what an earlier system has applied, if that makes the live schema
+    #[cfg(feature = "rehearsal")]
+    #[command(after_help = help::ADOPT)]
+    Adopt {
+        /// Services to take over; those that the earlier tool's table knows, if none is named
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+        /// What shows what was applied: the version table of an earlier tool, or the live schema itself
+        #[arg(long, value_enum, value_name = "SOURCE")]
+        from: Source,
+        /// What the earlier tool's version table is called, if not as usual
+        #[arg(long, value_name = "[SCHEMA.]TABLE")]
+        version_table: Option<String>,
+        #[command(flatten)]
+        options: AdoptOptions,
+    },
+    /// Record migrations up to a target as applied, without running them, if they make the live schema
+    #[cfg(feature = "rehearsal")]
+    #[command(after_help = help::STAMP)]
+    Stamp {
+        /// As for `up`
+        #[arg(value_name = "SERVICE@TARGET", required = true, value_parser = selection)]
+        targets: Vec<Selection>,
+        #[command(flatten)]
+        options: AdoptOptions,
     },
     /// Write `migrations.lock` and `schema.sql` of each service, from a run of all migrations on a server of its own
     #[cfg(feature = "rehearsal")]

@@ -140,6 +140,23 @@ Examples:
   drift chat --repair      print what would bring it back";
 
 #[cfg(feature = "rehearsal")]
+pub(crate) const ADOPT: &str = "\
+Nothing is created, changed or dropped: rows are written to the service's version table and journal, in one transaction, after the
+claimed migrations were run on a private server and the schema there was found equal to the live one.
+
+Examples:
+  adopt chat --from alembic --dry-run         show what the revisions stand for, and what differs
+  adopt chat --from schema                    find the newest migration whose schema is the live one
+  adopt rag --from seaql --version-table public.my_migrations
+  adopt rag --from schema --accept user_knowledge.my_own_index";
+
+#[cfg(feature = "rehearsal")]
+pub(crate) const STAMP: &str = "\
+Examples:
+  stamp chat@head                             everything is there already
+  stamp chat@a1b2c3d4e5f6 --dry-run           up to the migration that replaces this id";
+
+#[cfg(feature = "rehearsal")]
 pub(crate) const ARTIFACTS: &str = "\
 Examples:
   artifacts --directory services     write the files of all services, `services/chat/migrations.lock` and so on

@@ -20,12 +20,7 @@ const COMMANDS: [(&[&str], Answer); 9] = [
             "a migration is a file in `src` of its service, listed in its `lib.rs`; then `artifacts` records its checksum and locks",
         ),
     ),
-    (
-        &["stamp", "fake", "baseline"],
-        Answer::Sentence(
-            "what is applied already is recorded by a row of the service's version table, which `up` then compares with what is there",
-        ),
-    ),
+    (&["fake", "baseline"], Answer::Command("stamp SERVICE@TARGET")),
     (
         &["fresh", "refresh", "reset", "clean", "drop"],
         Answer::Sentence(
@@ -62,13 +57,33 @@ pub(crate) fn to_apply(targets: Vec<Selection>, program: &Program) -> anyhow::Re
 /// # Errors
 /// A usage error with the exact command.
 pub(crate) fn to_revert(targets: Vec<Selection>, program: &Program) -> anyhow::Result<Vec<Selection>> {
-    if word(&targets, &["base"], program)?.is_none() {
+    each_by_name(targets, "base", "to revert everything of all services", "down", program)
+}
+
+/// The targets of a command that records. `head` in place of services is not guessed: each is compared with what is there.
+///
+/// # Errors
+/// A usage error with the exact command.
+#[cfg(feature = "rehearsal")]
+pub(crate) fn to_record(targets: Vec<Selection>, program: &Program) -> anyhow::Result<Vec<Selection>> {
+    each_by_name(targets, "head", "to record everything of all services", "stamp", program)
+}
+
+fn each_by_name(
+    targets: Vec<Selection>,
+    point: &'static str,
+    purpose: &str,
+    command: &str,
+    program: &Program,
+) -> anyhow::Result<Vec<Selection>> {
+    if word(&targets, &[point], program)?.is_none() {
         return Ok(targets);
     }
-    let all: String = program.services()?.iter().map(|service| format!(" {}@base", service.name())).collect();
+    let all: String =
+        program.services()?.iter().map(|service| format!(" {}@{point}", service.name())).collect();
     Err(Failure::usage(
-        "`base` names no service, and each has a history of its own",
-        format!("to revert everything of all services: `{} down{all}`", program.invocation),
+        format!("`{point}` names no service, and each has a history of its own"),
+        format!("{purpose}: `{} {command}{all}`", program.invocation),
     )
     .into())
 }

@@ -88,6 +88,27 @@ pub(crate) async fn install(writer: Writer<'_>, site: &Site, schema_exists: bool
     }
 }
 
+/// Records a migration as applied that somebody else has applied, with a line in the journal. Returns whether it was not
+/// recorded before.
+pub(crate) async fn adopt<C: ConnectionTrait>(
+    tx: &C,
+    site: &Site,
+    caller: &Caller,
+    entry: Entry<'_>,
+) -> Result<bool, DbErr> {
+    let sql = format!(
+        "{BOOKKEEPING}INSERT INTO {} (version, applied_at) \
+         VALUES ($1, extract(epoch FROM pg_catalog.clock_timestamp())::bigint) ON CONFLICT DO NOTHING",
+        site.qualified_version_table()
+    );
+    let inserted = tx.execute_raw(statement(&sql, [entry.migration.as_str().into()])).await?;
+    let is_new = inserted.rows_affected() == 1;
+    if is_new {
+        record(tx, site, caller, entry).await?;
+    }
+    Ok(is_new)
+}
+
 /// The statements that make schema, version table and journal where they are missing.
 pub(crate) fn install_statements(site: &Site, schema_exists: bool) -> Vec<String> {
     let schema = format!("CREATE SCHEMA IF NOT EXISTS {}", quote_identifier(&site.schema));

@@ -241,7 +241,7 @@ impl Deployment {
     }
 
     /// The service to which an object belongs: the one whose schema this is; in a schema that services share, the one
-    /// that names the table, or another name with which the object's begins, the longest one first.
+    /// that names the table or type, or another name with which the object's begins, the longest one first.
     pub(crate) fn owner_of(&self, database: usize, schema: &str, name: &str) -> Option<&ServiceName> {
         let there =
             || self.placements.iter().filter(|p| p.site.database == database && p.site.schema == schema);
@@ -251,7 +251,10 @@ impl Deployment {
         let begins = |table: &&String| {
             name.strip_prefix(table.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
         };
-        let longest = |placed: &Placed| placed.service.tables().iter().filter(begins).map(String::len).max();
+        let longest = |placed: &Placed| {
+            let names = placed.service.tables().iter().chain(placed.service.types());
+            names.filter(begins).map(String::len).max()
+        };
         there()
             .filter_map(|p| longest(p).map(|length| (length, p.name())))
             .max()

@@ -5,6 +5,7 @@
 //! runtime. What it does it tells as `tracing` events (target `migration`). Reading writes nothing: it runs in
 //! `READ ONLY` transactions.
 
+mod adopt;
 mod bookkeeping;
 mod caller;
 mod cancel;
@@ -32,6 +33,7 @@ mod upkeep;
 mod verify;
 mod watch;
 
+pub use adopt::{Claim, EarlierHistory, EarlierTool, earlier_histories, record, stands_for};
 pub use bookkeeping::Outcome;
 pub use caller::Caller;
 pub use cancel::{Cancellation, Stop, cancellation};
@@ -51,13 +53,15 @@ pub use preview::{PreviewAnswer, previews};
 pub use reading::Reading;
 pub use run::{
     Acceptance, AcceptedDifference, DoneStep, Filled, Goal, Planned, Report, RevertLoss, RunError,
-    RunOptions, edited_migrations, plan, run,
+    RunOptions, edited_migrations, plan, run, unmet_promises,
 };
 pub use session::ConnectError;
 pub use state::service_state;
 pub use step::{FailedStatement, Remains, StepError};
 pub use surroundings::{EventTrigger, OverriddenSetting, SecuredTable, Surroundings, surroundings};
-pub use survey::{Access, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError, Twin};
+pub use survey::{
+    Access, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError, Twin, VERSION_TABLES,
+};
 pub use upkeep::{TableSpace, UpkeepError, reclaim, reject_counts, rejected, table_sizes, under_lock};
 pub use verify::{Acceptor, CheckResult, Difference, Scope, ServiceVerification, verify, verify_surveyed};
 

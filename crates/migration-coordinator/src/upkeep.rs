@@ -59,6 +59,12 @@ pub enum UpkeepError {
         #[source]
         source: DbErr,
     },
+    /// The history is not what it was when the decision was made.
+    #[error("`{service}`: another run has changed its history meanwhile")]
+    Moved {
+        /// The service.
+        service: ServiceName,
+    },
     /// It was stopped.
     #[error("`{service}`: interrupted")]
     Interrupted {
@@ -176,7 +182,19 @@ pub async fn under_lock<T, F: Future<Output = T>>(
     cancellation: &Cancellation,
     work: impl FnOnce(DatabaseConnection) -> F,
 ) -> Result<T, UpkeepError> {
-    let placed = find(deployment, service)?;
+    let work = async |locked: &LockedSession<'_>| work(locked.writer().db().clone()).await;
+    locked(deployment, find(deployment, service)?, wait, cancellation, work).await
+}
+
+/// Does something to a service on a session that holds its migration lock; `search_path` is its schema.
+pub(crate) async fn locked<T>(
+    deployment: &Deployment,
+    placed: &Placed,
+    wait: Duration,
+    cancellation: &Cancellation,
+    work: impl AsyncFnOnce(&LockedSession<'_>) -> T,
+) -> Result<T, UpkeepError> {
+    let service = placed.name();
     let url = &deployment.databases()[placed.site.database];
     let application = placed.site.application(None);
     let interrupted = || UpkeepError::Interrupted { service: service.clone() };
@@ -192,7 +210,7 @@ pub async fn under_lock<T, F: Future<Output = T>>(
         let taking = LockedSession::take(&session, placed, wait);
         let taken = cancellation.unless_cancelled(taking).await;
         let locked = taken.ok_or_else(interrupted)??;
-        Ok(work(locked.writer().db().clone()).await)
+        Ok(work(&locked).await)
     };
     let done = session.cancellable(url, cancellation, locked).await;
     session.close().await;
@@ -214,12 +232,12 @@ impl UpkeepError {
                 Some(Hint::from("see ") + Offer::Locks + ", and try again when the other run is over")
             }
             Self::Lock(LockError::Query { .. }) | Self::Read { .. } | Self::Database { .. } => None,
-            Self::Interrupted { .. } => Some("run it again".into()),
+            Self::Moved { .. } | Self::Interrupted { .. } => Some("run it again".into()),
         }
     }
 }
 
-fn find<'d>(deployment: &'d Deployment, service: &ServiceName) -> Result<&'d Placed, UpkeepError> {
+pub(crate) fn find<'d>(deployment: &'d Deployment, service: &ServiceName) -> Result<&'d Placed, UpkeepError> {
     deployment.placed(service).ok_or_else(|| UpkeepError::UnknownService { service: service.clone() })
 }
 
@@ -231,6 +249,6 @@ async fn reading<'d>(deployment: &'d Deployment, placed: &Placed) -> Result<Read
     Ok(reading)
 }
 
-fn driver(error: sqlx::Error) -> DbErr {
+pub(crate) fn driver(error: sqlx::Error) -> DbErr {
     DbErr::Query(sea_orm::RuntimeErr::SqlxError(std::sync::Arc::new(error)))
 }

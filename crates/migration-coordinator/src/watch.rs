@@ -60,17 +60,19 @@ async fn watch(url: &DatabaseUrl, pid: i32, report: impl Fn(&Blocker, Duration))
 }
 
 /// The oldest transaction that a session waits for, if it waits. A prepared transaction has no process: it is the one with
-/// the number 0, and one of those that hold a lock on the relation that the session waits for.
+/// the number 0, and one of those for whose end the session waits, or that hold a lock on the relation that it waits for.
 async fn blocker(beside: &mut PgConnection, pid: i32) -> Result<Option<Blocker>, sqlx::Error> {
     let sql = format!(
         "{BOOKKEEPING}SELECT b.pid, coalesce(a.application_name, p.name, ''), \
            coalesce((extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared)) * 1000)::int8, 0) \
          FROM unnest(pg_catalog.pg_blocking_pids({pid})) AS b(pid) LEFT JOIN pg_catalog.pg_stat_activity a USING (pid) \
          LEFT JOIN LATERAL (SELECT 'prepared transaction ' || x.gid AS name, x.prepared \
-           FROM pg_catalog.pg_locks w JOIN pg_catalog.pg_locks h ON h.relation = w.relation AND h.database = w.database \
-           JOIN pg_catalog.pg_locks t ON t.virtualtransaction = h.virtualtransaction AND t.locktype = 'transactionid' \
-           JOIN pg_catalog.pg_prepared_xacts x ON x.transaction = t.transactionid \
-           WHERE b.pid = 0 AND w.pid = {pid} AND NOT w.granted AND h.pid IS NULL AND h.granted LIMIT 1) p ON true \
+           FROM pg_catalog.pg_prepared_xacts x \
+           JOIN pg_catalog.pg_locks t ON t.locktype = 'transactionid' AND t.transactionid = x.transaction AND t.pid IS NULL \
+           JOIN pg_catalog.pg_locks w ON w.pid = {pid} AND NOT w.granted AND (w.transactionid = x.transaction OR EXISTS (\
+             SELECT FROM pg_catalog.pg_locks h WHERE h.virtualtransaction = t.virtualtransaction AND h.pid IS NULL AND h.granted \
+               AND h.relation = w.relation AND h.database = w.database)) \
+           WHERE b.pid = 0 ORDER BY x.prepared LIMIT 1) p ON true \
          ORDER BY coalesce(a.xact_start, p.prepared) LIMIT 1"
     );
     let rows = session::rows(beside, &sql).await?;

@@ -65,6 +65,7 @@ pub struct Service {
     default_schema: String,
     externals: Vec<External>,
     tables: Vec<String>,
+    types: Vec<String>,
     owns_its_schema: bool,
     further_schemas: Vec<String>,
     stand_ins: Vec<StandIn>,
@@ -227,6 +228,7 @@ impl Service {
             version_table,
             externals: Vec::new(),
             tables: Vec::new(),
+            types: Vec::new(),
             owns_its_schema: false,
             further_schemas: Vec::new(),
             stand_ins: Vec::new(),
@@ -294,6 +296,14 @@ impl Service {
     pub fn with_external(mut self, schema: &str, table: &str, owner: &str) -> Self {
         let [schema, table, owner] = [schema, table, owner].map(str::to_owned);
         self.externals.push(External { schema, table, owner });
+        self
+    }
+
+    /// Names the service's types, such as enums, that do not begin with the name of one of its tables. Needed where
+    /// [`Service::with_tables`] is, to let a migration drop what another one has made.
+    #[must_use]
+    pub fn with_types(mut self, types: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.types.extend(types.into_iter().map(|name| name.as_ref().to_owned()));
         self
     }
 
@@ -373,6 +383,12 @@ impl Service {
     #[must_use]
     pub fn externals(&self) -> &[External] {
         &self.externals
+    }
+
+    /// The service's own types, where it named them.
+    #[must_use]
+    pub fn types(&self) -> &[String] {
+        &self.types
     }
 
     /// The service's own tables, where it named them.

@@ -2,9 +2,12 @@
 //! version, so that no spelling of the server's can be a difference.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use migration_coordinator::{DatabaseUrl, Deployment, Goal, Placement, Reading, Survey};
+use migration_coordinator::{
+    DatabaseUrl, Deployment, DeploymentError, Goal, Placement, Reading, Selection, ServiceFacts, Survey,
+    VERSION_TABLES,
+};
 use migration_kit::{MigrationName, Service, ServiceName};
 use migration_plan::{ContractSteps, UnknownApplied};
 use postgres_sandbox::{Cluster, Database, SandboxError, Search};
@@ -32,6 +35,8 @@ pub struct Drift {
     /// Checks in whose place a trigger of their name stands: the migration found rows that break them, and lets other updates
     /// of those rows pass.
     pub for_new_rows: Vec<Object>,
+    /// Differences that somebody accepted when the database was adopted.
+    pub accepted: Vec<Difference>,
     /// The statements that bring the live schema back.
     pub repair: Vec<Repair>,
 }
@@ -48,6 +53,8 @@ pub struct Renamed {
 /// Compares the live schema of these services with what their applied migrations make. `services` are those of the deployment
 /// once more, since the applied migrations of all of them run aside: one may require migrations of another.
 ///
+/// `accepted` are objects, as they are displayed, whose differences are told apart.
+///
 /// Grants are not compared, since the other server has none of the roles; an owner is, where it is not the one of the
 /// version table.
 ///
@@ -58,53 +65,57 @@ pub async fn drift(
     survey: &Survey,
     services: Vec<Service>,
     wanted: &[ServiceName],
+    accepted: &BTreeMap<ServiceName, BTreeSet<String>>,
 ) -> Result<Vec<Drift>, RehearsalError> {
+    let applied_to = |facts: &ServiceFacts| facts.applied.iter().map(|row| row.name.clone()).collect();
+    let applied = survey.services.iter().map(|facts| (facts.service.clone(), applied_to(facts))).collect();
     let aside = Aside::new(deployment, survey)?;
-    let mut placements = Vec::new();
-    for service in services {
-        let Some((_, schema, database)) = deployment.service(service.name()) else { continue };
-        let (Some(facts), Some(database)) = (survey.service(service.name()), aside.databases.get(&database))
-        else {
-            continue;
-        };
-        let applied: HashSet<&MigrationName> = facts.applied.iter().map(|row| &row.name).collect();
-        placements.push(Placement {
-            schema: schema.to_owned(),
-            url: url(database),
-            service: service.retain(|name| applied.contains(name)).with_lock_file(""),
-        });
-    }
-    let made = Deployment::new(placements)?;
-    let goal = Goal::Apply {
-        selections: Vec::new(),
-        contract: ContractSteps::IgnoreSoak,
-        unknown: UnknownApplied::Refuse,
-    };
-    carry_out(&made, &goal).await?;
-    let mut drifts = Vec::new();
+    let made = aside.place(deployment, services, &applied)?;
+    carry_out(&made, &everything(Vec::new())).await?;
+    let (none, mut drifts) = (BTreeSet::new(), Vec::new());
     for name in wanted {
-        let (Some((_, schema, database)), Some((service, _, aside))) =
-            (deployment.service(name), made.service(name))
-        else {
-            continue;
-        };
-        let live = read(&deployment.databases()[database], name, schema).await?;
-        let expected = read(&made.databases()[aside], name, schema).await?;
-        let n_migrations = service.migrations().count();
-        drifts.push(compare(deployment, name, schema, n_migrations, live, expected));
+        let accepted = accepted.get(name).unwrap_or(&none);
+        drifts.extend(of_service(deployment, &made, name, accepted).await?);
     }
     Ok(drifts)
 }
 
+/// The migrations of each service that run aside.
+pub(crate) type Applied = BTreeMap<ServiceName, HashSet<MigrationName>>;
+
+/// All migrations of what is selected, contract steps too; of all services, if nothing is.
+pub(crate) fn everything(selections: Vec<Selection>) -> Goal {
+    Goal::Apply { selections, contract: ContractSteps::IgnoreSoak, unknown: UnknownApplied::Refuse }
+}
+
+/// Compares a live schema with the one aside; `None` if the service is not in both.
+pub(crate) async fn of_service(
+    deployment: &Deployment,
+    made: &Deployment,
+    name: &ServiceName,
+    accepted: &BTreeSet<String>,
+) -> Result<Option<Drift>, RehearsalError> {
+    let (Some((_, schema, database)), Some((service, _, aside))) =
+        (deployment.service(name), made.service(name))
+    else {
+        return Ok(None);
+    };
+    let live = read(&deployment.databases()[database], name, schema).await?;
+    let expected = read(&made.databases()[aside], name, schema).await?;
+    let mut drift = compare(deployment, (name, schema), live, expected, accepted);
+    drift.n_migrations = service.migrations().count();
+    Ok(Some(drift))
+}
+
 /// The servers beside: one per major version, and in it one database per live one.
-struct Aside {
+pub(crate) struct Aside {
     databases: BTreeMap<usize, Database>,
     /// Kept until everything is read: a server stops with its cluster.
     _clusters: BTreeMap<u32, Cluster>,
 }
 
 impl Aside {
-    fn new(deployment: &Deployment, survey: &Survey) -> Result<Self, RehearsalError> {
+    pub(crate) fn new(deployment: &Deployment, survey: &Survey) -> Result<Self, RehearsalError> {
         let (mut databases, mut clusters) = (BTreeMap::new(), BTreeMap::new());
         for (index, _) in deployment.databases().iter().enumerate() {
             // What could not be read is not compared.
@@ -121,6 +132,30 @@ impl Aside {
             databases.insert(index, cluster.create_database()?);
         }
         Ok(Self { databases, _clusters: clusters })
+    }
+
+    /// The services with these migrations of theirs, in the schemas in which they are.
+    pub(crate) fn place(
+        &self,
+        deployment: &Deployment,
+        services: Vec<Service>,
+        applied: &Applied,
+    ) -> Result<Deployment, DeploymentError> {
+        let mut placements = Vec::new();
+        for service in services {
+            let Some((_, schema, database)) = deployment.service(service.name()) else { continue };
+            let (Some(applied), Some(database)) =
+                (applied.get(service.name()), self.databases.get(&database))
+            else {
+                continue;
+            };
+            placements.push(Placement {
+                schema: schema.to_owned(),
+                url: url(database),
+                service: service.retain(|name| applied.contains(name)).with_lock_file(""),
+            });
+        }
+        Deployment::new(placements)
     }
 }
 
@@ -143,31 +178,42 @@ pub(crate) async fn read(
 
 fn compare(
     deployment: &Deployment,
-    service: &ServiceName,
-    schema: &str,
-    n_migrations: usize,
+    (service, schema): (&ServiceName, &str),
     live: Schema,
     expected: Schema,
+    accepted: &BTreeSet<String>,
 ) -> Drift {
     let bookkeeping = deployment.bookkeeping_tables(service);
     let owner = |schema: &Schema| {
         let table = Object { kind: Kind::Table, parent: None, name: bookkeeping[0].clone() };
-        schema.get(&table).and_then(|properties| properties.get("owner")).cloned().unwrap_or_default()
+        schema.get(&table).and_then(|properties| properties.get("owner")).cloned()
     };
     let (live_owner, owner_aside) = (owner(&live), owner(&expected));
-    let expected = without_bookkeeping(expected, &bookkeeping)
-        .replacing("owner", &owner_aside, &live_owner)
-        .without("grants");
-    let live = without_bookkeeping(live.without("grants"), &bookkeeping).retain(|object| {
+    let expected = without_bookkeeping(expected, &bookkeeping).without("grants");
+    let live = without_bookkeeping(live, &bookkeeping).without("grants");
+    let (expected, live) = match (owner_aside, live_owner) {
+        (Some(aside), Some(owner)) => (expected.replacing("owner", &aside, &owner), live),
+        _ => (expected.without("owner"), live.without("owner")),
+    };
+    let live = live.retain(|object| {
         let name = object.relation().unwrap_or(&object.name);
         expected.get(object).is_some() || deployment.owns(service, name)
     });
     let (differences, for_new_rows) = without_triggers(expected.differences(&live));
     let (differences, renamed) = without_renamed(differences, &expected, &live);
+    let is_accepted = |difference: &Difference| accepted.contains(&difference.object.to_string());
+    let (accepted, differences): (Vec<_>, Vec<_>) = differences.into_iter().partition(is_accepted);
     let repair = if differences.is_empty() {
         Vec::new()
     } else {
-        // What only has another name keeps it, and a trigger its place.
+        // What was accepted stays, what only has another name keeps it, and a trigger its place.
+        let live = accepted.iter().fold(live, |live, Difference { object, .. }| {
+            let live = live.retain(|found| found != object);
+            match expected.get(object) {
+                Some(properties) => live.with(object.clone(), properties.clone()),
+                None => live,
+            }
+        });
         let expected_one = |object: &Object| expected.get(object).cloned().unwrap_or_default();
         let live = for_new_rows.iter().fold(live, |live, check| {
             let [trigger, function] = in_place_of(check);
@@ -183,25 +229,26 @@ fn compare(
     Drift {
         service: service.clone(),
         schema: schema.to_owned(),
-        n_migrations,
+        n_migrations: 0,
         n_objects: expected.objects().count(),
         differences,
         renamed,
         for_new_rows,
+        accepted,
         repair,
     }
 }
 
-/// What is in a schema, without itself and the tables that keep a service's history.
+/// What is in a schema, without itself and the tables that keep a service's history, here or in an earlier tool.
 pub(crate) fn without_bookkeeping(schema: Schema, bookkeeping: &[String]) -> Schema {
     schema.retain(|object| {
         // The sequences of its identity columns have names that begin with the table's.
-        let of = |table: &String| {
+        let of = |table: &str| {
             object.relation() == Some(table)
                 || object.kind == Kind::Sequence
-                    && object.name.strip_prefix(table.as_str()).is_some_and(|rest| rest.starts_with('_'))
+                    && object.name.strip_prefix(table).is_some_and(|rest| rest.starts_with('_'))
         };
-        object.kind != Kind::Schema && !bookkeeping.iter().any(of)
+        object.kind != Kind::Schema && !bookkeeping.iter().map(String::as_str).chain(VERSION_TABLES).any(of)
     })
 }
 

@@ -5,6 +5,7 @@
 //! and `schema.sql`, which is for reviewers. It connects to no database but its own, prints nothing, and reads neither
 //! arguments nor the environment.
 
+mod adopt;
 mod check;
 mod description;
 mod drift;
@@ -21,6 +22,7 @@ mod sent;
 mod sql;
 mod trace;
 
+pub use adopt::{Alike, claimed, newest_alike};
 pub use check::{Check, Checked, Finding, check};
 pub use drift::{Drift, Renamed, drift};
 pub use dump::dump_schema;

@@ -49,6 +49,8 @@ objects (kind, parent, name, properties) AS (
     SELECT 'constraint', r.relname, k.conname, ARRAY[
         ['definition', regexp_replace(pg_get_constraintdef(k.oid, true), ' NOT VALID$', '')],
         ['validated', CASE WHEN k.convalidated THEN 'yes' ELSE 'no' END],
+        ['triggers', (SELECT CASE WHEN bool_or(g.tgenabled <> 'O') THEN 'disabled' END FROM pg_trigger g
+                      WHERE g.tgconstraint = k.oid AND g.tgisinternal)],
         ['comment', obj_description(k.oid, 'pg_constraint')]]
     FROM pg_constraint k JOIN tables r ON r.oid = k.conrelid WHERE k.contype NOT IN ('n', 't')
     UNION ALL
@@ -65,6 +67,25 @@ objects (kind, parent, name, properties) AS (
         ['enabled', CASE g.tgenabled WHEN 'O' THEN 'yes' WHEN 'D' THEN 'no' ELSE g.tgenabled::text END],
         ['comment', obj_description(g.oid, 'pg_trigger')]]
     FROM pg_trigger g JOIN relations r ON r.oid = g.tgrelid WHERE NOT g.tgisinternal
+    UNION ALL
+    SELECT 'rule', r.relname, w.rulename, ARRAY[
+        ['definition', rtrim(pg_get_ruledef(w.oid, true), ';')],
+        ['enabled', CASE w.ev_enabled WHEN 'O' THEN 'yes' WHEN 'D' THEN 'no' ELSE w.ev_enabled::text END],
+        ['comment', obj_description(w.oid, 'pg_rewrite')]]
+    FROM pg_rewrite w JOIN relations r ON r.oid = w.ev_class WHERE w.rulename <> '_RETURN'
+    UNION ALL
+    -- The server lists columns in the order of the table, and writes the name with its schema.
+    SELECT 'statistics', r.relname, x.stxname, ARRAY[
+        ['definition', 'CREATE STATISTICS ' || quote_ident(x.stxname)
+            || coalesce((SELECT ' (' || string_agg(CASE kind WHEN 'd' THEN 'ndistinct' WHEN 'f' THEN 'dependencies' ELSE 'mcv' END, ', ' ORDER BY kind) || ')'
+                         FROM unnest(x.stxkind) AS kind WHERE kind <> 'e'), '') || ' ON '
+            || concat_ws(', ', (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attname) FROM pg_attribute a
+                                WHERE a.attrelid = x.stxrelid AND a.attnum = ANY (x.stxkeys)),
+                         array_to_string(pg_get_statisticsobjdef_expressions(x.oid), ', '))
+            || ' FROM ' || x.stxrelid::regclass],
+        ['target', nullif(to_jsonb(x) ->> 'stxstattarget', '-1')],
+        ['comment', obj_description(x.oid, 'pg_statistic_ext')]]
+    FROM pg_statistic_ext x JOIN relations r ON r.oid = x.stxrelid
     UNION ALL
     SELECT 'policy', r.relname, p.polname, ARRAY[
         ['kind', CASE WHEN p.polpermissive THEN 'permissive' ELSE 'restrictive' END], ['command', p.polcmd::text],

@@ -45,8 +45,10 @@ impl Schema {
             let change = match (self.get(object), other.get(object)) {
                 (Some(_), None) => Change::Removed,
                 (None, _) => Change::Added,
-                (Some(before), Some(after)) if before == after => return None,
-                (Some(before), Some(after)) => Change::Changed(changes(before, after)),
+                (Some(before), Some(after)) => match changes(before, after) {
+                    none if none.is_empty() => return None,
+                    changes => Change::Changed(changes),
+                },
             };
             Some(Difference { object: (*object).clone(), change })
         };
@@ -61,7 +63,11 @@ fn changes(before: &Properties, after: &Properties) -> Vec<PropertyChange> {
         before: before.get(property).cloned(),
         after: after.get(property).cloned(),
     };
-    properties.into_iter().map(change).filter(|change| change.before != change.after).collect()
+    let is_one = |change: &PropertyChange| {
+        let [before, after] = [&change.before, &change.after].map(|value| value.as_deref().map(one_spelling));
+        before != after
+    };
+    properties.into_iter().map(change).filter(is_one).collect()
 }
 
 /// `+ column note.text`, `- index note_text_idx`, `~ column note.id: type integer → bigint`.
@@ -81,5 +87,67 @@ impl fmt::Display for Difference {
                 Ok(())
             }
         }
+    }
+}
+
+/// An expression in the spelling that it keeps. The server writes a list of `varchar` that is compared with texts as
+/// `ARRAY['a'::character varying]::text[]`, reads that as `ARRAY['a'::character varying::text]`, and writes it so from then on:
+/// what a dump, or a repair, has brought back is spelt otherwise.
+fn one_spelling(value: &str) -> String {
+    const BEGIN: &str = "ARRAY[";
+    const END: &str = "]::text[]";
+    const ELEMENT: &str = "::character varying";
+    let (mut spelt, mut rest) = (String::with_capacity(value.len()), value);
+    while let Some(begin) = unquoted(rest, BEGIN) {
+        let (before, list) = rest.split_at(begin + BEGIN.len());
+        spelt.push_str(before);
+        rest = list;
+        let Some(end) = unquoted(list, "]").filter(|end| list[*end..].starts_with(END)) else { continue };
+        let mut elements = Vec::new();
+        let mut left = &list[..end];
+        while let Some(comma) = unquoted(left, ", ") {
+            elements.push(&left[..comma]);
+            left = &left[comma + 2..];
+        }
+        elements.push(left);
+        if elements.iter().all(|element| element.ends_with(ELEMENT)) {
+            let elements: Vec<String> = elements.iter().map(|element| format!("{element}::text")).collect();
+            spelt.push_str(&elements.join(", "));
+            spelt.push(']');
+            rest = &list[end + END.len()..];
+        }
+    }
+    spelt + rest
+}
+
+/// Where a text begins in SQL, outside of what is quoted there.
+fn unquoted(sql: &str, text: &str) -> Option<usize> {
+    let mut is_quoted = false;
+    sql.char_indices().find_map(|(place, letter)| {
+        is_quoted ^= letter == '\'';
+        (!is_quoted && sql[place..].starts_with(text)).then_some(place)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_spelling;
+
+    #[test]
+    fn lists_of_texts_have_one_spelling() {
+        let kept = "role::text = ANY (ARRAY['a'::character varying::text, 'b, ]'::character varying::text])";
+        let first = "role::text = ANY (ARRAY['a'::character varying, 'b, ]'::character varying]::text[])";
+        assert_eq!(one_spelling(first), kept);
+        for other in [
+            kept,
+            "ARRAY[1, 2]",
+            "'ARRAY['",
+            "ARRAY['a'::text]::text[]",
+            "ARRAY['a'::character varying, x]::text[]",
+        ] {
+            assert_eq!(one_spelling(other), other);
+        }
+        let two = "ARRAY[ARRAY[1], 2] || ARRAY['é'::character varying]::text[] || 'x'";
+        assert_eq!(one_spelling(two), "ARRAY[ARRAY[1], 2] || ARRAY['é'::character varying::text] || 'x'");
     }
 }

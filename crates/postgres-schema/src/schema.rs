@@ -23,6 +23,10 @@ pub enum Kind {
     Index,
     /// A trigger.
     Trigger,
+    /// A rule, other than that of a view.
+    Rule,
+    /// Statistics over several columns or expressions.
+    Statistics,
     /// A policy of row security.
     Policy,
     /// A view, plain or materialized.
@@ -53,7 +57,7 @@ pub struct Schema {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Schema,
         Self::Type,
         Self::Sequence,
@@ -62,6 +66,8 @@ impl Kind {
         Self::Constraint,
         Self::Index,
         Self::Trigger,
+        Self::Rule,
+        Self::Statistics,
         Self::Policy,
         Self::View,
         Self::Function,
@@ -79,6 +85,8 @@ impl Kind {
             Self::Constraint => "constraint",
             Self::Index => "index",
             Self::Trigger => "trigger",
+            Self::Rule => "rule",
+            Self::Statistics => "statistics",
             Self::Policy => "policy",
             Self::View => "view",
             Self::Function => "function",

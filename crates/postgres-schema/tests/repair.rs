@@ -31,6 +31,8 @@ const EVERYTHING: &str = r#"
     CREATE VIEW texts AS SELECT text, id FROM note;
     CREATE MATERIALIZED VIEW moods AS SELECT DISTINCT mood FROM note;
     CREATE UNIQUE INDEX moods_idx ON moods (mood);
+    CREATE RULE kept AS ON DELETE TO note WHERE old.id < 0 DO INSTEAD NOTHING;
+    CREATE STATISTICS note_stats (ndistinct, dependencies) ON number, text FROM note;
     ALTER TABLE note ENABLE ROW LEVEL SECURITY;
     CREATE POLICY own_notes ON note FOR UPDATE TO public USING (id > 0) WITH CHECK (id > 1);
     COMMENT ON COLUMN note.text IS 'what it ''says'' \ is';
@@ -56,6 +58,12 @@ const CHANGES: &[&str] = &[
     "ALTER POLICY own_notes ON note USING (id > 7)",
     "ALTER TABLE note DISABLE TRIGGER touched",
     "DROP TRIGGER touched ON note; DROP FUNCTION touch()",
+    "ALTER TABLE note DISABLE RULE kept; CREATE RULE other AS ON INSERT TO reply_old DO ALSO NOTIFY x",
+    "CREATE OR REPLACE RULE kept AS ON DELETE TO note WHERE old.id < 7 DO INSTEAD NOTHING",
+    "DROP STATISTICS note_stats; CREATE STATISTICS others (mcv) ON text, length FROM note",
+    "ALTER STATISTICS note_stats SET STATISTICS 7; COMMENT ON STATISTICS note_stats IS 'x'",
+    "ALTER TABLE note DISABLE TRIGGER ALL; ALTER TABLE note ENABLE TRIGGER touched",
+    "ALTER TABLE note DROP number CASCADE; ALTER TABLE note ADD number integer",
     "DROP TRIGGER touched ON note; CREATE TRIGGER touched AFTER UPDATE ON note FOR EACH ROW EXECUTE FUNCTION touch()",
     "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'note_text_idx'::regclass",
     "DROP INDEX note_text_idx; CREATE INDEX note_text_idx ON note (text)",
@@ -85,7 +93,7 @@ async fn read(connection: &mut PgConnection, schema: &str) -> Schema {
 fn run(database: &Database, repairs: &[Repair]) -> String {
     let script = Repair::script("live", repairs);
     let all = repairs.iter().map(|repair| match repair {
-        Repair::Statement(sql) | Repair::Loses(sql) => format!("{sql};\n"),
+        Repair::Statement(sql) | Repair::Demands(sql) | Repair::Loses(sql) => format!("{sql};\n"),
         open => panic!("{open:?}"),
     });
     let sql = format!(
@@ -145,8 +153,8 @@ async fn what_loses_something_is_a_comment_in_the_script() {
     let script = Repair::script("a", &a.repair(&b));
     assert_eq!(
         script,
-        "SET search_path = \"a\";\nSET check_function_bodies = off;\n\
+        "\\set ON_ERROR_STOP on\nBEGIN;\nSET LOCAL search_path = \"a\";\nSET LOCAL check_function_bodies = off;\n\
          -- Loses rows or values: ALTER TABLE \"t\" DROP COLUMN \"x\";\n\
-         -- No statement can be derived: ~ type mood: labels 'x' → 'y'\n"
+         -- No statement can be derived: ~ type mood: labels 'x' → 'y'\nCOMMIT;\n"
     );
 }

@@ -23,6 +23,9 @@ const EVERYTHING: &str = "
     CREATE VIEW texts AS SELECT text FROM note;
     ALTER TABLE note ENABLE ROW LEVEL SECURITY;
     CREATE POLICY own_notes ON note USING (id > 0);
+    CREATE RULE kept AS ON DELETE TO note WHERE old.id < 7 DO INSTEAD NOTHING;
+    CREATE STATISTICS stats (mcv, ndistinct) ON text, id, (id % 2) FROM note;
+    CREATE STATISTICS of_expression ON (lower(text)) FROM note;
     GRANT SELECT ON note TO public;
     COMMENT ON COLUMN note.text IS 'what it says'";
 

@@ -13,7 +13,8 @@ use sea_orm_migration::prelude::*;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-const TYPES: [(&str, &[&str]); 3] = [
+/// Enums, each with its values.
+pub(crate) const TYPES: [(&str, &[&str]); 3] = [
     ("descriptiontype", &["LOCATION", "CHARACTER", "ATMOSPHERE", "OBJECT", "ACTION"]),
     ("subscriptionplan", &["FREE", "PREMIUM", "ULTIMATE"]),
     ("subscriptionstatus", &["ACTIVE", "EXPIRED", "CANCELLED", "PENDING"]),

@@ -104,7 +104,7 @@ impl ServiceMigration for Migration {
             .verify(Check::holds(
                 "trigger and functions are gone",
                 format!(
-                    "SELECT NOT EXISTS (SELECT FROM pg_proc WHERE pronamespace = current_schema()::regnamespace \
+                    "SELECT NOT EXISTS (SELECT FROM pg_proc WHERE pronamespace = to_regnamespace(quote_ident(current_schema())) \
                      AND proname IN ('{TRIGGER}', '{CARRIED}', '{}'))",
                     reader_settings::CARRY
                 ),

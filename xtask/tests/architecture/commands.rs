@@ -139,12 +139,12 @@ fn what_is_not_there_is_found() {
         ("cargo xtask migrate up --contract", true),
         ("repair chat", false),
         ("repair {}", false),
-        ("stamp {service}@{target}", false),
+        ("stamp {service}@{target}", true),
         ("doctor --fix", false),
         ("status --fast", false),
         ("db drop", false),
         ("down chat --contract", false),
-        ("cargo xtask migrate adopt", false),
+        ("cargo xtask migrate adopt chat --from memory", false),
     ] {
         assert!(is_ours(&program, span), "{span}");
         assert_eq!(understood(&program, span).is_ok(), is_right, "{span}");

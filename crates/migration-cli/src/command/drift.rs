@@ -1,15 +1,18 @@
 //! `drift`: the live schema of each service against what its applied migrations make on a server of the same major version.
 //! Reads only; the other server is its own, and vanishes with it.
 
-use migration_coordinator::Survey;
+use std::collections::{BTreeMap, BTreeSet};
+
+use migration_coordinator::{Deployment, RunError, Survey, journal};
 use migration_kit::ServiceName;
 use migration_plan::statuses;
-use migration_rehearsal::{Change, Drift, Repair};
+use migration_rehearsal::{Change, Difference, Drift, RehearsalError, Repair};
 use migration_report::{Class, Diagnostic, Found};
 use serde::Serialize;
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
+use super::adopt::accepted_objects;
 use super::{connect, names, services};
 use crate::context::Context;
 use crate::output::{Answer, Paint, Text};
@@ -31,6 +34,8 @@ struct ServiceDocument {
     objects: usize,
     differences: Vec<DifferenceDocument>,
     renamed: Vec<RenamedDocument>,
+    /// Differences that somebody accepted when the database was adopted.
+    accepted: Vec<DifferenceDocument>,
     /// Checks that a trigger keeps for new rows, since others break them.
     for_new_rows: Vec<String>,
     /// A script for `psql` that brings the live schema back.
@@ -104,12 +109,27 @@ pub(super) async fn drift(context: &Context, services: &[String], repair: bool) 
     if !compared.is_empty() {
         // What happens in the rehearsal's own databases is nobody's news.
         let all = context.program.services()?;
-        let asked = migration_rehearsal::drift(&connected.deployment, &survey, all, &compared)
+        let accepted = accepted(&connected.deployment, &compared).await?;
+        let asked = migration_rehearsal::drift(&connected.deployment, &survey, all, &compared, &accepted)
             .with_subscriber(NoSubscriber::new());
-        for drift in Box::pin(asked).await? {
-            let class = if drift.differences.is_empty() { Class::Done } else { Class::Integrity };
-            classes.push(class);
-            found.push(ServiceDocument::of(&drift));
+        match Box::pin(asked).await {
+            Ok(drifts) => {
+                for drift in drifts {
+                    let class = if drift.differences.is_empty() { Class::Done } else { Class::Integrity };
+                    classes.push(class);
+                    found.push(ServiceDocument::of(&drift));
+                }
+            }
+            // Somebody took one from the version table that later ones are built on.
+            Err(RehearsalError::Run(error)) => {
+                classes.push(Class::Integrity);
+                let why =
+                    format!("the migrations that are recorded do not run by themselves: {}", chain(&error));
+                let unknown =
+                    compared.iter().map(|name| ServiceDocument::not_compared(name, Some(why.clone())));
+                found.extend(unknown);
+            }
+            Err(error) => return Err(error.into()),
         }
     }
     found.sort_by_key(|document| wanted.iter().position(|name| name.as_str() == document.service));
@@ -127,6 +147,32 @@ pub(super) async fn drift(context: &Context, services: &[String], repair: bool) 
     Ok(Answer::of("drift", Found { class, errors, body: Document { services: found } }, text)?)
 }
 
+/// The objects whose differences were accepted when a service's database was adopted.
+async fn accepted(
+    deployment: &Deployment,
+    services: &[ServiceName],
+) -> anyhow::Result<BTreeMap<ServiceName, BTreeSet<String>>> {
+    let mut accepted: BTreeMap<ServiceName, BTreeSet<String>> = BTreeMap::new();
+    let journals = journal(deployment, services).await;
+    if let Some(error) = journals.unread.into_iter().next() {
+        return Err(RunError::Survey(error).into());
+    }
+    for line in journals.lines {
+        let objects = line.consent.iter().flat_map(|consent| accepted_objects(consent));
+        let Some(service) = services.iter().find(|service| service.as_str() == line.service) else {
+            continue;
+        };
+        accepted.entry(service.clone()).or_default().extend(objects);
+    }
+    Ok(accepted)
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
+}
+
 impl ServiceDocument {
     /// Nothing is applied; or, with the reason, it is not known what differs.
     fn not_compared(service: &ServiceName, unknown: Option<String>) -> Self {
@@ -137,6 +183,7 @@ impl ServiceDocument {
             objects: 0,
             differences: Vec::new(),
             renamed: Vec::new(),
+            accepted: Vec::new(),
             for_new_rows: Vec::new(),
             repair: None,
             unknown,
@@ -144,7 +191,7 @@ impl ServiceDocument {
     }
 
     fn of(drift: &Drift) -> Self {
-        let differences = drift.differences.iter().map(|difference| DifferenceDocument {
+        let document = |difference: &Difference| DifferenceDocument {
             kind: difference.object.kind.as_str(),
             table: difference.object.parent.clone(),
             name: difference.object.name.clone(),
@@ -154,7 +201,7 @@ impl ServiceDocument {
                 Change::Changed(_) => "changed",
             },
             says: difference.to_string(),
-        });
+        };
         let renamed = drift.renamed.iter().map(|renamed| RenamedDocument {
             kind: renamed.object.kind.as_str(),
             table: renamed.object.parent.clone(),
@@ -166,8 +213,9 @@ impl ServiceDocument {
             schema: Some(drift.schema.clone()),
             migrations: drift.n_migrations,
             objects: drift.n_objects,
-            differences: differences.collect(),
+            differences: drift.differences.iter().map(document).collect(),
             renamed: renamed.collect(),
+            accepted: drift.accepted.iter().map(document).collect(),
             for_new_rows: drift.for_new_rows.iter().map(ToString::to_string).collect(),
             repair: (!drift.repair.is_empty()).then(|| Repair::script(&drift.schema, &drift.repair)),
             unknown: None,
@@ -197,6 +245,9 @@ fn say(found: &[ServiceDocument], paint: Paint, text: &mut Text) {
         for check in &service.for_new_rows {
             let line = format!("{check} is kept by a trigger: there are rows that break it");
             text.line(format!("  {} {line}", paint.faint("·")));
+        }
+        for difference in &service.accepted {
+            text.line(format!("  {} {}, which was accepted", paint.faint("·"), difference.says));
         }
         // A constraint and its index have one name.
         let is_constraint =

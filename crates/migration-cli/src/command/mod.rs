@@ -1,5 +1,7 @@
 //! The commands, one module per group. Each gives an [`Answer`] or an error, and prints neither.
 
+#[cfg(feature = "rehearsal")]
+mod adopt;
 mod apply;
 #[cfg(feature = "rehearsal")]
 mod artifacts;
@@ -120,6 +122,16 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         Command::Task { words } => task::task(context, words, cancellation).await,
         Command::Psql { service, arguments } => psql::psql(context, &service, &arguments),
         Command::Db(command) => db::db(context, &command),
+        #[cfg(feature = "rehearsal")]
+        Command::Adopt { services, from, version_table, options } => {
+            let table = version_table.as_deref();
+            adopt::adopt(context, &services, (from, table), &options, cancellation).await
+        }
+        #[cfg(feature = "rehearsal")]
+        Command::Stamp { targets, options } => {
+            let targets = old_words::to_record(targets, &context.program)?;
+            adopt::stamp(context, targets, &options, cancellation).await
+        }
         #[cfg(feature = "rehearsal")]
         Command::Drift { services, repair } => drift::drift(context, &services, repair).await,
         #[cfg(feature = "rehearsal")]

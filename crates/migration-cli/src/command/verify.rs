@@ -28,7 +28,7 @@ pub(super) async fn verify(context: &Context, services: &[String]) -> anyhow::Re
 
 /// Checks that are to answer yes or no; a report always holds.
 fn n_checks(service: &ServiceChecks) -> usize {
-    service.checks.iter().filter(|check| !check.report).count()
+    service.checks.iter().filter(|check| !check.report || !check.holds).count()
 }
 
 fn of_service(verification: &ServiceChecks, paint: Paint, text: &mut Text) {

@@ -16,7 +16,7 @@ const OF_A_SERVICE: [&str; 2] = ["DATABASE_URL", "DATABASE_SCHEMA"];
 const FARTHEST: usize = 2;
 
 /// A service's name of fewer letters is near to too many others.
-const LONG_NAME: usize = 5;
+const LONG_NAME: usize = 4;
 
 /// Those of these variables whose names are nearly ours, each with the end of a sentence that begins with it. One that is
 /// set under its right name was not misspelt.

@@ -1,14 +1,16 @@
 //! What to do when a connection fails for its encryption.
 
+use std::io;
+
 use migration_plan::{Hint, Offer};
 use sea_orm::sqlx;
 
 /// What to do next if encryption is the reason, or may be it.
 pub(crate) fn hint(error: &sqlx::Error) -> Option<Hint> {
     match error {
-        sqlx::Error::Tls(_) => {
-            Some(Hint::from("check `sslmode` and `sslrootcert` of ") + Offer::Address + MODES)
-        }
+        // A certificate that is not accepted is an error of the connection's bytes.
+        sqlx::Error::Tls(_) => Some(modes()),
+        sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Some(modes()),
         // The name of the file is in the message in every language.
         sqlx::Error::Database(server)
             if server.code().as_deref() == Some("28000") && server.message().contains("pg_hba.conf") =>
@@ -17,6 +19,10 @@ pub(crate) fn hint(error: &sqlx::Error) -> Option<Hint> {
         }
         _ => None,
     }
+}
+
+fn modes() -> Hint {
+    Hint::from("check `sslmode` and `sslrootcert` of ") + Offer::Address + MODES
 }
 
 const MODES: &str = ": `require` encrypts and verifies nothing, `verify-ca` and `verify-full` verify, `disable` does not \

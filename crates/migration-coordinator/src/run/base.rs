@@ -43,6 +43,21 @@ pub(super) async fn is_sound(
     Ok(())
 }
 
+/// What is not as these migrations of a service promise: those that somebody claims to be applied, beside what is.
+///
+/// # Errors
+/// [`RunError::Survey`] if the database could not be asked.
+pub async fn unmet_promises(
+    deployment: &Deployment,
+    facts: &ServiceFacts,
+    claimed: &[MigrationName],
+) -> Result<Vec<Difference>, RunError> {
+    let Some(placed) = deployment.placed(&facts.service) else { return Ok(Vec::new()) };
+    let asked: HashSet<&MigrationName> = claimed.iter().collect();
+    let applied = facts.applied.iter().map(|applied| &applied.name).chain(claimed).collect();
+    unmet(deployment, (placed, facts.installed), &asked, &applied).await
+}
+
 /// What is not as the recorded migrations of a service promise.
 async fn of_service(
     deployment: &Deployment,
@@ -52,13 +67,23 @@ async fn of_service(
     let is_ours = |name: &MigrationName| facts.journal.get(name).is_some_and(JournalFacts::is_applied);
     let applied: HashSet<&MigrationName> = facts.applied.iter().map(|applied| &applied.name).collect();
     let recorded: HashSet<&MigrationName> = applied.iter().copied().filter(|name| !is_ours(name)).collect();
-    if recorded.is_empty() {
+    unmet(deployment, (placed, facts.installed), &recorded, &applied).await
+}
+
+/// What is not as these migrations promise where all of `applied` are.
+async fn unmet(
+    deployment: &Deployment,
+    (placed, is_installed): (&Placed, bool),
+    asked: &HashSet<&MigrationName>,
+    applied: &HashSet<&MigrationName>,
+) -> Result<Vec<Difference>, RunError> {
+    if asked.is_empty() {
         return Ok(Vec::new());
     }
     let url = &deployment.databases()[placed.site.database];
     let mut reading = Reading::open(url).await?;
-    let checks = verify::checks_of(placed, &recorded, &applied).map(|(_, check)| check);
-    let differences = verify::differences(&mut reading, placed, checks, facts.installed).await;
+    let checks = verify::checks_of(placed, asked, applied).map(|(_, check)| check);
+    let differences = verify::differences(&mut reading, placed, checks, is_installed).await;
     reading.close().await;
     differences.map_err(|source| {
         RunError::Survey(Arc::new(SurveyError::Query { database: url.to_string(), source }))

@@ -35,6 +35,7 @@ use crate::step::{RunContext, Worker};
 use crate::survey::{ServiceFacts, Survey, SurveyError, history};
 
 pub use accept::{Acceptance, AcceptedDifference};
+pub use base::unmet_promises;
 pub use error::RunError;
 pub use goal::Goal;
 pub use losses::{Filled, RevertLoss};

@@ -24,7 +24,7 @@ use crate::holder::Holder;
 use crate::session::{ConnectError, Session};
 use crate::site::Site;
 
-pub use twins::Twin;
+pub use twins::{Twin, VERSION_TABLES};
 
 /// Why a database could not be read.
 #[derive(Debug, thiserror::Error)]

@@ -11,14 +11,15 @@ use super::{Access, ServiceFacts};
 use crate::deployment::Deployment;
 use crate::site::{Site, text_array};
 
-/// Version tables of Alembic, sea-orm, sqlx, diesel, Flyway, Django, and of dbmate, golang-migrate and Rails.
-const VERSION_TABLES: [&str; 7] = [
+/// Version tables of Alembic, sea-orm, sqlx, diesel, Flyway, Django, Prisma, and of dbmate, golang-migrate and Rails.
+pub const VERSION_TABLES: [&str; 8] = [
     "alembic_version",
     "seaql_migrations",
     "_sqlx_migrations",
     "__diesel_schema_migrations",
     "flyway_schema_history",
     "django_migrations",
+    "_prisma_migrations",
     "schema_migrations",
 ];
 

@@ -19,7 +19,14 @@ impl Draft<'_> {
         let done = match (object.kind, property) {
             (_, "comment") => self.comment(object, after),
             (
-                Kind::Function | Kind::View | Kind::Policy | Kind::Constraint | Kind::Index | Kind::Trigger,
+                Kind::Function
+                | Kind::View
+                | Kind::Policy
+                | Kind::Constraint
+                | Kind::Index
+                | Kind::Trigger
+                | Kind::Rule
+                | Kind::Statistics,
                 _,
             ) if self.is_made_anew(object, property) => self.make_anew(object, property),
             (_, "owner") => self.owner(object, after),
@@ -31,7 +38,16 @@ impl Draft<'_> {
                 self.does(Phase::AddForeignKey, sql);
                 true
             }
-            (Kind::Trigger, "enabled") => self.trigger(object, after),
+            (Kind::Trigger | Kind::Rule, "enabled") => self.trigger(object, after),
+            (Kind::Statistics, "target") => {
+                let sql = format!(
+                    "ALTER STATISTICS {} SET STATISTICS {}",
+                    ident(&object.name),
+                    after.unwrap_or("-1")
+                );
+                self.does(Phase::Comment, sql);
+                true
+            }
             (Kind::Index, "clustered") if after.is_some() => {
                 let table = create::parent(object);
                 self.does(Phase::Comment, format!("ALTER TABLE {table} CLUSTER ON {}", ident(&object.name)));
@@ -68,6 +84,8 @@ impl Draft<'_> {
             Kind::Function => !matches!(property, "owner" | "grants"),
             Kind::View => matches!(property, "definition" | "materialized" | "options"),
             Kind::Policy => true,
+            // The server keeps the triggers of a constraint to itself.
+            Kind::Constraint => matches!(property, "definition" | "triggers"),
             Kind::Index => matches!(property, "definition" | "valid") && !self.is_of_constraint(object),
             _ => property == "definition",
         }
@@ -111,6 +129,8 @@ impl Draft<'_> {
             Kind::Constraint => format!("CONSTRAINT {name} ON {table}"),
             Kind::Index => format!("INDEX {name}"),
             Kind::Trigger => format!("TRIGGER {name} ON {table}"),
+            Kind::Rule => format!("RULE {name} ON {table}"),
+            Kind::Statistics => format!("STATISTICS {name}"),
             Kind::Policy => format!("POLICY {name} ON {table}"),
             Kind::View => format!("{} {name}", if materialized() { "MATERIALIZED VIEW" } else { "VIEW" }),
             Kind::Function => format!("ROUTINE {}", create::signature(&object.name)),
@@ -193,7 +213,7 @@ impl Draft<'_> {
                 self.does(Phase::SetDefault, format!("{column} SET DEFAULT {default}"));
             }
             ("default", _, None) => self.does(Phase::AlterColumn, format!("{column} DROP DEFAULT")),
-            ("not null", _, Some(_)) => self.does(Phase::CreateIndex, format!("{column} SET NOT NULL")),
+            ("not null", _, Some(_)) => self.demands(Phase::CreateIndex, format!("{column} SET NOT NULL")),
             ("not null", _, None) => self.does(Phase::CreateFunction, format!("{column} DROP NOT NULL")),
             ("generated", Some(_), None) => {
                 self.does(Phase::AlterColumn, format!("{column} DROP EXPRESSION"));
@@ -219,8 +239,9 @@ impl Draft<'_> {
             Some("A") => "ENABLE ALWAYS",
             _ => "ENABLE",
         };
-        let table = create::parent(object);
-        self.does(Phase::Comment, format!("ALTER TABLE {table} {does} TRIGGER {}", ident(&object.name)));
+        let (table, name) = (create::parent(object), ident(&object.name));
+        let kind = if object.kind == Kind::Rule { "RULE" } else { "TRIGGER" };
+        self.does(Phase::Comment, format!("ALTER TABLE {table} {does} {kind} {name}"));
         true
     }
 

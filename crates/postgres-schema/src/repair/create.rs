@@ -13,10 +13,19 @@ impl Draft<'_> {
             Kind::Type => of_type(object, p).map(|sql| (Phase::CreateType, sql)),
             Kind::Sequence => Some((Phase::CreateSequence, format!("CREATE {}", sequence(object, p)))),
             Kind::Table => table(self.to, object, p).map(|sql| (Phase::CreateTable, sql)),
-            Kind::Column => Some((
-                Phase::AddColumn,
-                format!("ALTER TABLE {} ADD COLUMN {}", parent(object), column(object, p)),
-            )),
+            Kind::Column => {
+                let sql = format!("ALTER TABLE {} ADD COLUMN {}", parent(object), column(object, p));
+                let gets_value =
+                    ["default", "generated", "identity"].iter().any(|given| p.contains_key(*given));
+                if p.contains_key("not null") && !gets_value {
+                    self.demands(Phase::AddColumn, sql);
+                    if let Some(comment) = p.get("comment") {
+                        self.alter_to(object, "comment", None, Some(comment));
+                    }
+                    return;
+                }
+                Some((Phase::AddColumn, sql))
+            }
             Kind::Constraint => {
                 let phase = if is_foreign_key(p) { Phase::AddForeignKey } else { Phase::AddConstraint };
                 p.get("definition").map(|definition| (phase, constraint(object, p, definition)))
@@ -31,7 +40,8 @@ impl Draft<'_> {
                 let phase = if is_of_view { Phase::CreateIndexOfView } else { Phase::CreateIndex };
                 p.get("definition").cloned().map(|sql| (phase, sql))
             }
-            Kind::Trigger => p.get("definition").cloned().map(|sql| (Phase::CreateTrigger, sql)),
+            Kind::Trigger | Kind::Rule => p.get("definition").cloned().map(|sql| (Phase::CreateTrigger, sql)),
+            Kind::Statistics => p.get("definition").cloned().map(|sql| (Phase::CreateIndex, sql)),
             Kind::Policy => Some((Phase::CreatePolicy, policy(object, p))),
             Kind::View => view(object, p).map(|sql| (Phase::CreateView, sql)),
             Kind::Function => {
@@ -44,7 +54,9 @@ impl Draft<'_> {
         let Some((phase, sql)) = made else { return self.open(difference.clone()) };
         self.does(phase, sql);
         // What the statement that makes it does not say.
-        for property in ["row security", "replica identity", "owned by", "enabled", "clustered", "comment"] {
+        for property in
+            ["row security", "replica identity", "owned by", "enabled", "clustered", "target", "comment"]
+        {
             let is_usual = property == "enabled" && p.get(property).is_some_and(|value| value == "yes");
             if let Some(value) = p.get(property).filter(|_| !is_usual) {
                 self.alter_to(object, property, None, Some(value));

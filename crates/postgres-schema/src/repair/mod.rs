@@ -17,6 +17,8 @@ use crate::{Change, Difference, Kind, Object, Properties, PropertyChange, Schema
 pub enum Repair {
     /// A statement that keeps all rows and values.
     Statement(String),
+    /// A statement that fails where rows have no value.
+    Demands(String),
     /// A statement that drops rows or values, or may change them.
     Loses(String),
     /// A difference for which no statement can be derived.
@@ -86,13 +88,17 @@ impl Schema {
 }
 
 impl Repair {
-    /// The repairs as a script for `psql`. What loses something and what is open are comments.
+    /// The repairs as a script for `psql`, all or nothing. What loses something and what is open are comments.
     #[must_use]
     pub fn script(schema: &str, repairs: &[Self]) -> String {
-        let mut script = format!("SET search_path = {};\nSET check_function_bodies = off;\n", ident(schema));
+        let mut script = format!(
+            "\\set ON_ERROR_STOP on\nBEGIN;\nSET LOCAL search_path = {};\nSET LOCAL check_function_bodies = off;\n",
+            ident(schema)
+        );
         for repair in repairs {
             match repair {
                 Self::Statement(sql) => writeln!(script, "{sql};"),
+                Self::Demands(sql) => writeln!(script, "-- Fails where a row has no value:\n{sql};"),
                 Self::Loses(sql) => {
                     writeln!(script, "-- Loses rows or values: {}", commented(&format!("{sql};")))
                 }
@@ -102,7 +108,7 @@ impl Repair {
             }
             .expect("writing to a string cannot fail");
         }
-        script
+        script + "COMMIT;\n"
     }
 }
 
@@ -178,6 +184,8 @@ impl Draft<'_> {
             }
             Kind::Index => self.does(Phase::DropIndex, format!("DROP INDEX {name}")),
             Kind::Trigger => self.does(Phase::DropTrigger, format!("DROP TRIGGER {name} ON {table}")),
+            Kind::Rule => self.does(Phase::DropTrigger, format!("DROP RULE {name} ON {table}")),
+            Kind::Statistics => self.does(Phase::DropIndex, format!("DROP STATISTICS {name}")),
             Kind::Policy => self.does(Phase::DropPolicy, format!("DROP POLICY {name} ON {table}")),
             Kind::View => {
                 let kind = if is("materialized") { "MATERIALIZED VIEW" } else { "VIEW" };
@@ -207,6 +215,10 @@ impl Draft<'_> {
 
     fn does(&mut self, phase: Phase, sql: String) {
         self.repairs.push((phase, Repair::Statement(sql)));
+    }
+
+    fn demands(&mut self, phase: Phase, sql: String) {
+        self.repairs.push((phase, Repair::Demands(sql)));
     }
 
     fn loses(&mut self, phase: Phase, sql: String) {

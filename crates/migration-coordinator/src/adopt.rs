@@ -1,0 +1,229 @@
+//! Taking over: what the version table of an earlier tool stands for, and recording it as applied; nothing else is done.
+//!
+//! Whether the database is as these migrations would have made it is for the caller to find out beforehand.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use migration_kit::{BOOKKEEPING, MigrationName, ServiceName, literal};
+use migration_plan::{Direction, KnownService};
+use sea_orm::sqlx::{self, Row};
+use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
+
+use crate::bookkeeping::{self, Entry, Outcome};
+use crate::deployment::{Deployment, Placed};
+use crate::lock::LockedSession;
+use crate::reading::Reading;
+use crate::run::RunOptions;
+use crate::site::qualified;
+use crate::survey::{ServiceFacts, Survey};
+use crate::upkeep::{self, UpkeepError};
+
+/// A tool that keeps the ids of applied migrations in a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EarlierTool {
+    /// Alembic: its table has the newest revision of each branch only.
+    Alembic,
+    /// sea-orm-migration, or sea-orm-cli.
+    SeaOrm,
+    /// diesel.
+    Diesel,
+    /// sqlx.
+    Sqlx,
+    /// Flyway.
+    Flyway,
+    /// Django; an id is `app.name`.
+    Django,
+    /// Prisma.
+    Prisma,
+}
+
+impl EarlierTool {
+    /// What its table is called unless somebody renamed it.
+    #[must_use]
+    pub fn table(self) -> &'static str {
+        match self {
+            Self::Alembic => "alembic_version",
+            Self::SeaOrm => "seaql_migrations",
+            Self::Diesel => "__diesel_schema_migrations",
+            Self::Sqlx => "_sqlx_migrations",
+            Self::Flyway => "flyway_schema_history",
+            Self::Django => "django_migrations",
+            Self::Prisma => "_prisma_migrations",
+        }
+    }
+
+    /// The ids of what was applied, and stayed so, as columns and condition of a query.
+    fn ids(self) -> [&'static str; 2] {
+        match self {
+            Self::Alembic => ["version_num", "true"],
+            Self::SeaOrm | Self::Diesel => ["version", "true"],
+            Self::Sqlx => ["version", "success"],
+            Self::Flyway => ["version", "success AND version IS NOT NULL"],
+            Self::Django => ["app || '.' || name", "true"],
+            Self::Prisma => ["migration_name", "finished_at IS NOT NULL AND rolled_back_at IS NULL"],
+        }
+    }
+}
+
+/// What the version table of an earlier tool holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EarlierHistory {
+    /// The table, with its schema.
+    pub table: String,
+    /// The ids in it, in their order.
+    pub ids: Vec<String>,
+}
+
+/// Reads the version tables of an earlier tool in the database of a service, in all schemas or in one. `table` is what the
+/// table is called, with or without its schema, if it was renamed.
+///
+/// # Errors
+/// [`UpkeepError`] if the service is unknown, or one of the tables cannot be read.
+pub async fn earlier_histories(
+    deployment: &Deployment,
+    service: &ServiceName,
+    tool: EarlierTool,
+    table: Option<&str>,
+) -> Result<Vec<EarlierHistory>, UpkeepError> {
+    let placed = upkeep::find(deployment, service)?;
+    let failed = |source| UpkeepError::Read { service: service.clone(), source: upkeep::driver(source) };
+    let mut reading = Reading::open(&deployment.databases()[placed.site.database]).await?;
+    reading.begin().await.map_err(failed)?;
+    let histories = read(deployment, placed, &mut reading, tool, table.unwrap_or(tool.table())).await;
+    reading.close().await;
+    histories.map_err(failed)
+}
+
+async fn read(
+    deployment: &Deployment,
+    placed: &Placed,
+    reading: &mut Reading<'_>,
+    tool: EarlierTool,
+    table: &str,
+) -> Result<Vec<EarlierHistory>, sqlx::Error> {
+    let (schema, name) = table.split_once('.').map_or((None, table), |(schema, name)| (Some(schema), name));
+    let within = schema.map_or_else(String::new, |schema| format!(" AND n.nspname = {}", literal(schema)));
+    let sql = format!(
+        "{BOOKKEEPING}SELECT n.nspname::text FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relname = {} AND c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%'{within} ORDER BY 1",
+        literal(name)
+    );
+    let mut histories = Vec::new();
+    for row in reading.rows(&sql).await? {
+        let schema: String = row.try_get(0)?;
+        let is_ours = |p: &Placed| {
+            let site = &p.site;
+            (site.database, site.schema.as_str(), site.version_table.as_str())
+                == (placed.site.database, schema.as_str(), name)
+        };
+        if deployment.placements().iter().any(is_ours) {
+            continue;
+        }
+        let [id, applied] = tool.ids();
+        let sql = format!(
+            "{BOOKKEEPING}SELECT ({id})::text FROM {} WHERE {applied} ORDER BY 1",
+            qualified(&schema, name)
+        );
+        let ids = reading.rows(&sql).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        histories.push(EarlierHistory { table: format!("{schema}.{name}"), ids });
+    }
+    Ok(histories)
+}
+
+/// The migrations of a service that ids of an earlier tool stand for, in the order of the list: those that bear such a name
+/// themselves, or replace one. A migration that replaces several stands for all of them together, so that some are not enough;
+/// except where a tool keeps only the newest ids: then everything up to the last one that is named was applied.
+#[must_use]
+pub fn stands_for(service: &KnownService, tool: EarlierTool, ids: &[String]) -> Vec<MigrationName> {
+    let is_there = |id: &str| ids.iter().any(|there| there == id);
+    let migrations = &service.migrations;
+    if tool == EarlierTool::Alembic {
+        let is_named = |migration: &migration_plan::KnownMigration| {
+            is_there(migration.name.as_str()) || migration.replaces.iter().any(|id| is_there(id))
+        };
+        let last = migrations.iter().rposition(is_named).map_or(0, |last| last + 1);
+        return migrations.iter().take(last).map(|migration| migration.name.clone()).collect();
+    }
+    let stands = |migration: &&migration_plan::KnownMigration| {
+        let replaces = &migration.replaces;
+        is_there(migration.name.as_str()) || !replaces.is_empty() && replaces.iter().all(|id| is_there(id))
+    };
+    migrations.iter().filter(stands).map(|migration| migration.name.clone()).collect()
+}
+
+/// Migrations of a service that are to count as applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The service.
+    pub service: ServiceName,
+    /// Its migrations, in the order of the list.
+    pub migrations: Vec<MigrationName>,
+    /// What the journal says of how this was decided, words apart by spaces.
+    pub consent: String,
+}
+
+/// Records the migrations of a claim as applied, in one transaction under the service's migration lock, each with a line in the
+/// journal. `known` is what was read of the service when the claim was made. Returns how many were not recorded before.
+///
+/// # Errors
+/// [`UpkeepError`], with nothing recorded; [`UpkeepError::Moved`] if the service's history is another one by now.
+pub async fn record(
+    deployment: &Deployment,
+    claim: &Claim,
+    known: &ServiceFacts,
+    options: &RunOptions,
+) -> Result<usize, UpkeepError> {
+    let placed = upkeep::find(deployment, &claim.service)?;
+    let work = async |locked: &LockedSession<'_>| {
+        let read = |source| UpkeepError::Read { service: claim.service.clone(), source };
+        let facts = Survey::take_on(locked.session(), &[&placed.site]).await;
+        let facts = facts.map_err(upkeep::driver).map_err(read)?.swap_remove(0);
+        if history(&facts) != history(known) || facts.unread.is_some() {
+            return Err(UpkeepError::Moved { service: claim.service.clone() });
+        }
+        let failed = |source| UpkeepError::Database { service: claim.service.clone(), source };
+        write(locked, placed, claim, &facts, options).await.map_err(failed)
+    };
+    Box::pin(upkeep::locked(deployment, placed, options.wait, &options.cancellation, work)).await?
+}
+
+/// What a decision to record migrations was made on.
+fn history(facts: &ServiceFacts) -> (HashSet<&MigrationName>, bool) {
+    (facts.applied.iter().map(|row| &row.name).collect(), facts.installed)
+}
+
+async fn write(
+    locked: &LockedSession<'_>,
+    placed: &Placed,
+    claim: &Claim,
+    facts: &ServiceFacts,
+    options: &RunOptions,
+) -> Result<usize, DbErr> {
+    let run = format!("{:016x}", fastrand::u64(..));
+    let tx = locked.writer().db().begin().await?;
+    let patience = options.table_locks.patience.as_millis().max(1);
+    tx.execute_unprepared(&format!("{BOOKKEEPING}SET LOCAL lock_timeout = {patience}")).await?;
+    if !facts.installed {
+        let statements = bookkeeping::install_statements(&placed.site, facts.schema_exists).join("; ");
+        tx.execute_unprepared(&format!("{BOOKKEEPING}{statements}")).await?;
+    }
+    let mut n_new = 0;
+    for migration in &claim.migrations {
+        let entry = Entry {
+            run: &run,
+            migration,
+            direction: Direction::Apply,
+            outcome: Outcome::Succeeded,
+            elapsed: Duration::ZERO,
+            checksum: placed.lock_file.checksum(migration),
+            error: None,
+            first_install: false,
+            consent: Some(claim.consent.clone()),
+        };
+        n_new += usize::from(bookkeeping::adopt(&tx, &placed.site, &options.caller, entry).await?);
+    }
+    tx.commit().await?;
+    Ok(n_new)
+}
