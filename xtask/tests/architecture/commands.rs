@@ -144,7 +144,6 @@ fn what_is_not_there_is_found() {
         ("status --fast", false),
         ("db drop", false),
         ("down chat --contract", false),
-        ("cargo xtask migrate adopt chat --from memory", false),
     ] {
         assert!(is_ours(&program, span), "{span}");
         assert_eq!(understood(&program, span).is_ok(), is_right, "{span}");
