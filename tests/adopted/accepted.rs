@@ -75,6 +75,8 @@ fn a_database_at_head_is_accepted_too() {
     migrate(&lab, "chat", &["up", "chat", "--accept", "chat:messages.source"]).exits(0);
     migrate(&lab, "chat", &["verify", "chat"]).exits(0);
     migrate(&lab, "chat", &["status", "chat", "--check"]).exits(0);
+    let drift = migrate(&lab, "chat", &["drift", "chat", "--json"]).exits(0).json();
+    assert_eq!(drift["services"][0]["accepted"][0]["name"], "source", "{drift}");
 }
 
 /// A migration that adopts the table which it would make compares all of it.

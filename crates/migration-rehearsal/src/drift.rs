@@ -53,7 +53,7 @@ pub struct Renamed {
 /// Compares the live schema of these services with what their applied migrations make. `services` are those of the deployment
 /// once more, since the applied migrations of all of them run aside: one may require migrations of another.
 ///
-/// `accepted` are objects, as they are displayed, whose differences are told apart.
+/// `accepted` are objects, as they are displayed or as `table.name`, whose differences are kept apart.
 ///
 /// Grants are not compared, since the other server has none of the roles; an owner is, where it is not the one of the
 /// version table.
@@ -201,7 +201,12 @@ fn compare(
     });
     let (differences, for_new_rows) = without_triggers(expected.differences(&live));
     let (differences, renamed) = without_renamed(differences, &expected, &live);
-    let is_accepted = |difference: &Difference| accepted.contains(&difference.object.to_string());
+    let is_accepted = |Difference { object, .. }: &Difference| {
+        let qualified = object.parent.as_ref().map(|parent| format!("{parent}.{}", object.name));
+        // An index and a type are named without their table.
+        let name = (object.kind != Kind::Column).then(|| object.name.clone());
+        [Some(object.to_string()), qualified, name].into_iter().flatten().any(|name| accepted.contains(&name))
+    };
     let (accepted, differences): (Vec<_>, Vec<_>) = differences.into_iter().partition(is_accepted);
     let repair = if differences.is_empty() {
         Vec::new()

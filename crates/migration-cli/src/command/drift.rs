@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use migration_coordinator::{Deployment, RunError, Survey, journal};
+use migration_coordinator::{Deployment, Outcome, RunError, Survey, journal};
 use migration_kit::ServiceName;
 use migration_plan::statuses;
 use migration_rehearsal::{Change, Difference, Drift, RehearsalError, Repair};
@@ -147,7 +147,7 @@ pub(super) async fn drift(context: &Context, services: &[String], repair: bool) 
     Ok(Answer::of("drift", Found { class, errors, body: Document { services: found } }, text)?)
 }
 
-/// The objects whose differences were accepted when a service's database was adopted.
+/// The objects whose differences were accepted, when a service's database was adopted or by a later run.
 async fn accepted(
     deployment: &Deployment,
     services: &[ServiceName],
@@ -158,7 +158,10 @@ async fn accepted(
         return Err(RunError::Survey(error).into());
     }
     for line in journals.lines {
-        let objects = line.consent.iter().flat_map(|consent| accepted_objects(consent));
+        let objects = line.consent.iter().flat_map(|consent| match line.outcome {
+            Outcome::Accepted => vec![consent.clone()],
+            _ => accepted_objects(consent).collect(),
+        });
         let Some(service) = services.iter().find(|service| service.as_str() == line.service) else {
             continue;
         };

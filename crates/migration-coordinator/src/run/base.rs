@@ -55,7 +55,9 @@ pub async fn unmet_promises(
     let Some(placed) = deployment.placed(&facts.service) else { return Ok(Vec::new()) };
     let asked: HashSet<&MigrationName> = claimed.iter().collect();
     let applied = facts.applied.iter().map(|applied| &applied.name).chain(claimed).collect();
-    unmet(deployment, (placed, facts.installed), &asked, &applied).await
+    let mut unmet = unmet(deployment, (placed, facts.installed), &asked, &applied).await?;
+    unmet.retain(|found| found.accepted.is_none());
+    Ok(unmet)
 }
 
 /// What is not as the recorded migrations of a service promise.
