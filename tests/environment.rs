@@ -103,11 +103,12 @@ fn an_address_from_dotenv_that_does_not_work_is_said_to_be_from_there() {
 
 #[test]
 fn a_variable_whose_name_is_nearly_one_of_ours_is_pointed_out() {
-    const NOTES: [(&str, &str); 6] = [
+    const NOTES: [(&str, &str); 7] = [
         ("MIGRATE_EMBEDED", "; did you mean `MIGRATE_EMBEDDED`?"),
         ("MIGRATE_QUICKLY", ", and has no effect"),
         ("DATABASE_URI", "; did you mean `DATABASE_URL`?"),
         ("CHAT_DATABSE_URL", "; did you mean `CHAT_DATABASE_URL`?"),
+        ("CHATS_DATABASE_URL", "; did you mean `CHAT_DATABASE_URL`?"),
         ("CHAT_DATABASE_SCHEME", "; did you mean `CHAT_DATABASE_SCHEMA`?"),
         ("ASSESSMENT_DATABASE_URL", "; did you mean `ASSESSMENTS_DATABASE_URL`?"),
     ];

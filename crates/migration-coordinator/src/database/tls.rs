@@ -30,3 +30,16 @@ const MODES: &str = ": `require` encrypts and verifies nothing, `verify-ca` and 
 
 const NO_LINE: &str = "the server's pg_hba.conf has no line for this user, database and host, encrypted as it is: check them, \
                        and try `sslmode=require` in ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_not_accepted_is_answered_with_what_verifies_it() {
+        let refused = io::Error::new(io::ErrorKind::InvalidData, "invalid peer certificate: UnknownIssuer");
+        let hint = hint(&sqlx::Error::Io(refused)).unwrap().to_string();
+        assert!(hint.contains("`sslmode` and `sslrootcert`"), "{hint}");
+        assert!(super::hint(&sqlx::Error::Io(io::ErrorKind::ConnectionRefused.into())).is_none());
+    }
+}

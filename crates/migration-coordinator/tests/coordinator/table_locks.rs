@@ -155,4 +155,19 @@ async fn a_prepared_transaction_that_blocks_is_called_by_its_name() {
     let said = source.to_string();
     assert!(said.contains(": prepared transaction the forgotten one has held ACCESS SHARE for "), "{said}");
     other.execute("ROLLBACK PREPARED 'the forgotten one'").await;
+
+    // An index that is built concurrently waits for the end of the transaction itself, not for its lock.
+    for sql in ["BEGIN", "INSERT INTO shop.item VALUES (1)", "PREPARE TRANSACTION 'the next one'"] {
+        other.execute(sql).await;
+    }
+    let build = step(ADD).stepwise().up("CREATE INDEX CONCURRENTLY item_id ON item (id)");
+    let shop = service("shop", vec![step(CREATE).up("CREATE TABLE item (id integer)"), build]);
+    let events = Events::collect();
+    let released = async {
+        let waiting = events.until("statement_waiting").await;
+        assert!(waiting.contains("blocker_application=\"prepared transaction the next one\""), "{waiting}");
+        other.execute("ROLLBACK PREPARED 'the next one'").await;
+    };
+    let (done, ()) = tokio::join!(bench.up_well(vec![shop]), released);
+    assert_eq!(done, [format!("shop:{ADD}")]);
 }
