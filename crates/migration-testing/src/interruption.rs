@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use futures_util::stream::StreamExt;
 use migration_kit::{BOOKKEEPING, Listed};
@@ -93,10 +94,12 @@ async fn or_cut(
     cuts: &mut UnboundedReceiver<()>,
     running: impl Future<Output = Result<(), String>> + Unpin,
 ) -> Option<Result<(), String>> {
-    match select(cuts.next(), running).await {
-        Either::Left(_) => None,
-        Either::Right((ended, _)) => Some(ended),
-    }
+    let ended = match select(cuts.next(), running).await {
+        Either::Left(_) => return None,
+        Either::Right((ended, _)) => ended,
+    };
+    // The cut may have come between the look at it and the look at what it cut off.
+    if ended.is_err() && cuts.next().now_or_never().is_some() { None } else { Some(ended) }
 }
 
 /// A run of the coordinator.
