@@ -36,7 +36,8 @@ fn first_sentence(source: &str) -> Option<String> {
 /// The text after `Expand.`, `Contract, phase 4.` or `Expand:`.
 fn without_phase(text: &str) -> &str {
     const LONGEST: usize = 40;
-    if !text.starts_with("Expand") && !text.starts_with("Contract") {
+    let phase = ["Expand", "Contract"].into_iter().find_map(|phase| text.strip_prefix(phase));
+    if !phase.is_some_and(|after| after.starts_with([',', '.', ':'])) {
         return text;
     }
     match text.find([':', '.']) {
