@@ -44,7 +44,10 @@ fn what_is_sound_passes_and_what_is_stale_is_written() {
     // What a migration does is said where its source is.
     let lines = |directory: &Path, file: &str| {
         let text = fs::read_to_string(directory.join("rag").join(file)).unwrap();
-        text.lines().filter(|line| !line.starts_with("  does ")).map(str::to_owned).collect::<Vec<_>>()
+        // Nor is the version of the server a difference.
+        let is_compared =
+            |line: &&str| !line.starts_with("  does ") && !line.starts_with("-- As pg_dump writes it");
+        text.lines().filter(is_compared).map(str::to_owned).collect::<Vec<_>>()
     };
     for file in ["migrations.lock", "schema.sql"] {
         assert_eq!(lines(lab.directory.path(), file), lines(Path::new(SERVICES), file));
