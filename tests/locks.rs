@@ -105,18 +105,17 @@ fn who_is_in_the_way_of_a_table_lock_is_named() {
     run.finish().exits(0);
     reader.query("BEGIN");
     reader.query("SELECT count(*) FROM chat.messages");
-    assert_snapshot!(lab.migrate(&["down", "chat@-1", "--lock-patience", "1s"]).shown(), @"
-    exit 6
-    --- stdout
-    chat  m20261120_000002_check_messages  failed [time]
-    0 of 5 services up to date · no migration was finished in [time]
-    --- stderr
-    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
-    waiting for the ACCESS EXCLUSIVE lock on `messages` of `chat` · pid [pid] (nightly report) blocks it, its transaction is [time] old · waiting for [time]
-    error: migration `chat:m20261120_000002_check_messages` stopped midway while reverting
-      because no ACCESS EXCLUSIVE lock on `chat.messages` within [time]: process [pid] (`nightly report`) has held ACCESS SHARE for [time] or more
-      hint what was done is kept and can be done again: fix the cause and run `down chat@-1` again, which resumes
-    ");
+    // Whether nothing was done can only be told for certain (exit code 1) where few other transactions end meanwhile.
+    let refused = lab.migrate(&["down", "chat@-1", "--lock-patience", "1s"]);
+    assert!([1, 6].contains(&refused.code), "{}", refused.shown());
+    for says in [
+        "waiting for the ACCESS EXCLUSIVE lock on `messages` of `chat`",
+        "(nightly report) blocks it",
+        "because no ACCESS EXCLUSIVE lock on `chat.messages` within 1 s",
+        "(`nightly report`) has held ACCESS SHARE for",
+    ] {
+        assert!(refused.shown().contains(says), "{}", refused.shown());
+    }
 }
 
 #[test]
