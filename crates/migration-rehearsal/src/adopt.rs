@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use migration_coordinator::{Deployment, Selection, ServiceFacts, Survey};
+use migration_coordinator::{Deployment, Selection, Survey};
 use migration_kit::{MigrationName, Service, ServiceName};
 use migration_plan::TargetPoint;
 
-use crate::drift::{Applied, Aside, everything, of_service};
-use crate::sandbox::carry_out;
+use crate::drift::{Applied, Aside, applied, of_service};
+use crate::sandbox::{carry_out, everything};
 use crate::{Difference, Drift, RehearsalError};
 
 /// How the live schemas differ from what these migrations make, beside those that are applied already. `services` are those of
@@ -21,9 +21,7 @@ pub async fn claimed(
     services: Vec<Service>,
     claims: &BTreeMap<ServiceName, Vec<MigrationName>>,
 ) -> Result<Vec<Drift>, RehearsalError> {
-    let applied_to = |facts: &ServiceFacts| facts.applied.iter().map(|row| row.name.clone()).collect();
-    let mut applied: Applied =
-        survey.services.iter().map(|facts| (facts.service.clone(), applied_to(facts))).collect();
+    let mut applied = applied(survey);
     for (service, migrations) in claims {
         applied.entry(service.clone()).or_default().extend(migrations.iter().cloned());
     }

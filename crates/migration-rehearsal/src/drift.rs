@@ -5,16 +5,14 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use migration_coordinator::{
-    DatabaseUrl, Deployment, DeploymentError, Goal, Placement, Reading, Selection, ServiceFacts, Survey,
-    VERSION_TABLES,
+    DatabaseUrl, Deployment, DeploymentError, Placement, Reading, ServiceFacts, Survey, VERSION_TABLES,
 };
 use migration_kit::{MigrationName, Service, ServiceName};
-use migration_plan::{ContractSteps, UnknownApplied};
 use postgres_sandbox::{Cluster, Database, SandboxError, Search};
 use postgres_schema::{Change, Difference, Kind, Object, Properties, Repair, Schema};
 
 use crate::RehearsalError;
-use crate::sandbox::carry_out;
+use crate::sandbox::{carry_out, everything, url};
 
 /// How the live schema of a service differs from what its applied migrations make.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,10 +65,8 @@ pub async fn drift(
     wanted: &[ServiceName],
     accepted: &BTreeMap<ServiceName, BTreeSet<String>>,
 ) -> Result<Vec<Drift>, RehearsalError> {
-    let applied_to = |facts: &ServiceFacts| facts.applied.iter().map(|row| row.name.clone()).collect();
-    let applied = survey.services.iter().map(|facts| (facts.service.clone(), applied_to(facts))).collect();
     let aside = Aside::new(deployment, survey)?;
-    let made = aside.place(deployment, services, &applied)?;
+    let made = aside.place(deployment, services, &applied(survey))?;
     carry_out(&made, &everything(Vec::new())).await?;
     let (none, mut drifts) = (BTreeSet::new(), Vec::new());
     for name in wanted {
@@ -83,9 +79,10 @@ pub async fn drift(
 /// The migrations of each service that run aside.
 pub(crate) type Applied = BTreeMap<ServiceName, HashSet<MigrationName>>;
 
-/// All migrations of what is selected, contract steps too; of all services, if nothing is.
-pub(crate) fn everything(selections: Vec<Selection>) -> Goal {
-    Goal::Apply { selections, contract: ContractSteps::IgnoreSoak, unknown: UnknownApplied::Refuse }
+/// Those that are applied.
+pub(crate) fn applied(survey: &Survey) -> Applied {
+    let of = |facts: &ServiceFacts| facts.applied.iter().map(|row| row.name.clone()).collect();
+    survey.services.iter().map(|facts| (facts.service.clone(), of(facts))).collect()
 }
 
 /// Compares a live schema with the one aside; `None` if the service is not in both.
@@ -157,10 +154,6 @@ impl Aside {
         }
         Deployment::new(placements)
     }
-}
-
-fn url(database: &Database) -> DatabaseUrl {
-    database.url().parse().expect("the sandbox makes well-formed addresses")
 }
 
 pub(crate) async fn read(

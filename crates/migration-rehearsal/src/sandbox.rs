@@ -7,7 +7,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use migration_coordinator::{Caller, Deployment, Goal, Placement, Report, RunOptions, run};
+use migration_coordinator::{Caller, DatabaseUrl, Deployment, Goal, Placement, Report, RunOptions, run};
 use migration_kit::{Phase, Service, ServiceName, quote_identifier};
 use migration_plan::{ContractSteps, Selection, TargetPoint, UnknownApplied};
 use postgres_sandbox::{Cluster, Database};
@@ -75,11 +75,7 @@ fn place(services: Vec<Service>, database: &Database) -> Result<Deployment, Rehe
     let mut placements = Vec::new();
     for service in services {
         let schema = service.default_schema().to_owned();
-        placements.push(Placement {
-            schema,
-            url: database.url().parse().expect("the sandbox makes well-formed addresses"),
-            service: service.with_lock_file(""),
-        });
+        placements.push(Placement { schema, url: url(database), service: service.with_lock_file("") });
     }
     Ok(Deployment::new(placements)?)
 }
@@ -132,6 +128,16 @@ pub(crate) async fn carry_out(deployment: &Deployment, goal: &Goal) -> Result<Re
         Some(failure) => Err(failure.into()),
         None => Ok(report),
     }
+}
+
+/// The address of a database of the sandbox.
+pub(crate) fn url(database: &Database) -> DatabaseUrl {
+    database.url().parse().expect("the sandbox makes well-formed addresses")
+}
+
+/// All migrations of what is selected, contract steps too; of all services, if nothing is.
+pub(crate) fn everything(selections: Vec<Selection>) -> Goal {
+    Goal::Apply { selections, contract: ContractSteps::IgnoreSoak, unknown: UnknownApplied::Refuse }
 }
 
 /// Nobody else is on the server, and nothing is there to be lost.

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use migration_coordinator::{Deployment, Goal, Placement, plan};
 use migration_kit::{MigrationName, Service, ServiceName, quote_identifier};
-use migration_plan::{ContractSteps, HeldBack, UnknownApplied};
+use migration_plan::HeldBack;
 use postgres_sandbox::Database;
 
-use crate::sandbox::{self, carry_out};
+use crate::sandbox::{self, carry_out, everything, url};
 use crate::script::{self, Recorded, Script};
 use crate::{RehearsalError, trace};
 
@@ -67,7 +67,7 @@ pub async fn scripts(
                 Placing { service, ..placing }.unlocked()
             };
             let deployment = place(again, &database, applied)?;
-            carry_out(&deployment, &everything()).await?;
+            carry_out(&deployment, &everything(Vec::new())).await?;
         }
     }
     let deployment = place(services, &database, |placing| placing)?;
@@ -94,12 +94,6 @@ pub async fn scripts(
     Ok(Scripts { scripts, held_back: planned.plan().held_back().to_vec() })
 }
 
-/// Everything that is known, contract steps too.
-fn everything() -> Goal {
-    let contract = ContractSteps::IgnoreSoak;
-    Goal::Apply { selections: Vec::new(), contract, unknown: UnknownApplied::Refuse }
-}
-
 impl Placing {
     /// Without what is known of its migrations' checksums and locks, which are none of another list.
     fn unlocked(self) -> Self {
@@ -112,9 +106,8 @@ fn place(
     database: &Database,
     change: impl Fn(Placing) -> Placing,
 ) -> Result<Deployment, RehearsalError> {
-    let url = || database.url().parse().expect("the sandbox makes well-formed addresses");
     let placed = services.into_iter().map(change);
-    let placed = placed.map(|Placing { service, schema }| Placement { service, schema, url: url() });
+    let placed = placed.map(|Placing { service, schema }| Placement { service, schema, url: url(database) });
     Ok(Deployment::new(placed.collect())?)
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use migration_coordinator::{
-    Caller, Cancellation, Claim, ContractSteps, EarlierTool, Goal, RunError, RunOptions, Selection, Survey,
+    Cancellation, Claim, ContractSteps, EarlierTool, Goal, RunError, RunOptions, Selection, Survey,
     UnknownApplied, earlier_histories, plan, record, stands_for, unmet_promises,
 };
 use migration_kit::{MigrationName, ServiceName};
@@ -21,6 +21,7 @@ pub(super) use accepted::accepted_objects;
 
 use self::accepted::{consent_to, is_accepted, is_called, matches};
 use self::told::{Document, ServiceDocument, elsewhere, hint, say};
+use super::run::caller;
 use super::{connect, names};
 use crate::arguments::{AdoptOptions, Source};
 use crate::context::Context;
@@ -229,8 +230,7 @@ async fn carry_out(
     if !found.iter().all(ServiceDocument::fits) {
         class = Class::Integrity;
     } else if !asked.dry_run {
-        let options = RunOptions::new(Caller::new(concat!("migrate ", env!("CARGO_PKG_VERSION"))))
-            .with_cancellation(cancellation.clone());
+        let options = RunOptions::new(caller()).with_cancellation(cancellation.clone());
         for (Compared { drift, .. }, document) in compared.iter().zip(&mut found) {
             let (Some(facts), false) = (survey.service(&drift.service), document.migrations.is_empty())
             else {

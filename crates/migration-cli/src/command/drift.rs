@@ -123,8 +123,8 @@ pub(super) async fn drift(context: &Context, services: &[String], repair: bool) 
             // Somebody took one from the version table that later ones are built on.
             Err(RehearsalError::Run(error)) => {
                 classes.push(Class::Integrity);
-                let why =
-                    format!("the migrations that are recorded do not run by themselves: {}", chain(&error));
+                let error = anyhow::Error::new(error);
+                let why = format!("the migrations that are recorded do not run by themselves: {error:#}");
                 let unknown =
                     compared.iter().map(|name| ServiceDocument::not_compared(name, Some(why.clone())));
                 found.extend(unknown);
@@ -168,12 +168,6 @@ async fn accepted(
         accepted.entry(service.clone()).or_default().extend(objects);
     }
     Ok(accepted)
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
 }
 
 impl ServiceDocument {

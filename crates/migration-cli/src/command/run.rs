@@ -79,8 +79,13 @@ pub(super) async fn redo(
     perform(context, "redo", &Goal::Redo { selections }, &options, None).await
 }
 
+/// Who runs, as the journal names it.
+pub(super) fn caller() -> Caller {
+    Caller::new(concat!("migrate ", env!("CARGO_PKG_VERSION")))
+}
+
 pub(super) fn run_options(arguments: &RunArguments, cancellation: &Cancellation) -> RunOptions {
-    RunOptions::new(Caller::new(concat!("migrate ", env!("CARGO_PKG_VERSION"))))
+    RunOptions::new(caller())
         .with_wait(arguments.wait)
         .with_table_locks(Policy::default().with_patience(arguments.lock_patience))
         .with_jobs(usize::from(arguments.jobs))

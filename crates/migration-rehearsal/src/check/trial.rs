@@ -5,7 +5,7 @@ use std::iter;
 
 use migration_coordinator::{Deployment, Goal, Placement, RunError, Scope, run, verify};
 use migration_kit::{MigrationName, Service, ServiceName, literal, quote_identifier};
-use migration_plan::{ContractSteps, Selection, TargetPoint, UnknownApplied};
+use migration_plan::{Selection, TargetPoint};
 use postgres_sandbox::{Cluster, Database};
 use postgres_schema::Schema;
 
@@ -26,7 +26,7 @@ impl Trial {
         let database = cluster.create_database()?;
         let placed = services.into_iter().map(|service| Placement {
             schema: service.default_schema().to_owned(),
-            url: database.url().parse().expect("the sandbox makes well-formed addresses"),
+            url: sandbox::url(&database),
             service: service.with_lock_file(""),
         });
         Ok(Self { deployment: Deployment::new(placed.collect())?, database })
@@ -40,12 +40,7 @@ impl Trial {
     /// Applies up to a migration, or everything of the service.
     pub(super) async fn apply(&self, service: &ServiceName, target: Option<&MigrationName>) -> Outcome {
         let target = Some(target.map_or(TargetPoint::Head, |name| TargetPoint::Name(name.to_string())));
-        self.run(&Goal::Apply {
-            selections: vec![Selection { service: service.clone(), target }],
-            contract: ContractSteps::IgnoreSoak,
-            unknown: UnknownApplied::Refuse,
-        })
-        .await
+        self.run(&sandbox::everything(vec![Selection { service: service.clone(), target }])).await
     }
 
     /// Reverts down to a migration, which stays, or everything of the service.
