@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use crate::adopted::{
     ASSESSMENTS, BOOKREADER, BOOKREADER_AUGUST, BOOKREADER_OCTOBER, CHAT, CHAT_SOURCE, PROFOCHATBOT, migrate,
 };
-use crate::support::{Lab, run};
+use crate::support::{Lab, Session, run};
 
 /// A database in which these scripts were run, in `public`.
 fn lab(scripts: &[&str]) -> Lab {
@@ -46,11 +46,12 @@ fn every_earlier_database_is_taken_over_and_goes_to_head() {
     let scrolled = [&spelt[..], &["--accept", "*.scroll_offset_percent"]].concat();
     let without_august = [&scrolled[..], &["--without", "m20250824_*"]].concat();
     let other_spelling = ["--accept", "*.*"];
-    let pasts: [Past; 5] = [
+    let pasts: [Past; 6] = [
         ("chat", &[CHAT], Some("e65a515f830d"), &[], 1),
         ("assessments", &[ASSESSMENTS], None, &spelt, 2),
         ("profochatbot", &[PROFOCHATBOT], None, &other_spelling, 1),
         ("bookreader", &[BOOKREADER, BOOKREADER_OCTOBER], Some("e94cab18247f"), &without_august, 3),
+        ("bookreader", &[BOOKREADER, BOOKREADER_OCTOBER], None, &without_august, 3),
         ("bookreader", &[BOOKREADER, BOOKREADER_AUGUST, BOOKREADER_OCTOBER], None, &scrolled, 8),
     ];
     for (service, scripts, revision, accepted, n_migrations) in pasts {
@@ -280,4 +281,76 @@ fn a_stamp_records_what_is_there_already_and_nothing_twice() {
     --- stderr
     ");
     lab.migrate(&["status", "chat", "--check"]).exits(0);
+}
+
+/// A service moves out of `public` in one transaction: others' tables stay, rows stay, and old code writes to the old names, before
+/// and after the new migrations.
+#[test]
+fn a_service_moves_into_its_own_schema() {
+    let lab = lab(&[CHAT, CHAT_SOURCE]);
+    alembic(&lab, "a1b2c3d4e5f6");
+    lab.query("CREATE TABLE of_another_team (id int)");
+    let old_code = lab.role("");
+    lab.query(&format!(
+        "GRANT SELECT, INSERT, UPDATE (content) ON messages TO {old_code}; GRANT USAGE ON messages_id_seq TO {old_code}"
+    ));
+    let said = "SELECT string_agg(content, ' ' ORDER BY id) FROM public.messages";
+    let rows = lab.query(said);
+    let adopt = ["adopt", "chat", "--from", "alembic", "--into-schema"];
+    let before = schema(&lab);
+    assert_snapshot!(migrate(&lab, "chat", &[&adopt[..], &["--dry-run"]].concat()).shown(), @r#"
+    exit 0
+    --- stdout
+    chat          2 migrations, by public.alembic_version: a1b2c3d4e5f6
+      m20251016_000001_create_messages
+      m20251017_000001_add_message_source
+      16 objects of `public` are as they make them
+      into `chat`: sequence messages_id_seq, table messages
+      views in their place: "public"."messages"
+    nothing was recorded: a dry run
+    --- stderr
+    "#);
+    // What stands in the way is seen beforehand.
+    lab.query("CREATE SCHEMA chat; CREATE TABLE chat.messages ()");
+    let refused = migrate(&lab, "chat", &[&adopt[..], &["--dry-run"]].concat()).exits(4);
+    assert!(refused.stdout.contains("`messages` is in schema `chat` already"), "{}", refused.shown());
+    assert_eq!(migrate(&lab, "chat", &adopt).exits(4).stdout, refused.stdout.replace(": a dry run", ""));
+    lab.query("DROP SCHEMA chat CASCADE");
+    assert_eq!(schema(&lab), before);
+    assert_snapshot!(migrate(&lab, "chat", &adopt).shown(), @r#"
+    exit 0
+    --- stdout
+    chat          2 migrations, by public.alembic_version: a1b2c3d4e5f6
+      m20251016_000001_create_messages
+      m20251017_000001_add_message_source
+      16 objects of `public` are as they make them
+      into `chat`: sequence messages_id_seq, table messages
+      views in their place: "public"."messages"
+    recorded 2 as applied; `chat` now lives in schema `chat`; no row was changed
+    --- stderr
+    take CHAT_DATABASE_SCHEMA out of the settings: without it `chat` is looked for in schema `chat`
+    before contract steps, when no code uses the old names any longer: DROP VIEW "public"."messages"
+    next: `plan chat` shows what is pending
+    "#);
+    let stayed = "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class \
+                  WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S')";
+    assert_eq!(lab.query(stayed), "alembic_version of_another_team");
+    let mut application = Session::open(&lab.url_of(&old_code));
+    let mut speak = |text: &str| {
+        application.query(&format!(
+            "INSERT INTO messages (user_id, chat_id, role, content, message_length) VALUES (1, 1, 'user', '{text} ', 7); \
+             UPDATE messages SET content = '{text}' WHERE content = '{text} '"
+        ));
+    };
+    speak("first");
+    lab.migrate(&["drift", "chat"]).exits(0);
+    lab.migrate(&["up", "chat"]).exits(0);
+    speak("second");
+    lab.migrate(&["up", "chat", "--contract", "--ignore-soak", "--allow-data-loss"]).exits(0);
+    speak("third");
+    assert_eq!(lab.query(said), format!("{rows} first second third"));
+    lab.migrate(&["verify", "chat"]).exits(0);
+    lab.migrate(&["status", "chat", "--check"]).exits(0);
+    lab.query("DROP VIEW public.messages");
+    lab.migrate(&["drift", "chat"]).exits(0);
 }

@@ -14,7 +14,7 @@ use migration_plan::{NameError, Selection, SelectionError};
 mod adopt;
 
 #[cfg(feature = "rehearsal")]
-pub(crate) use adopt::{AdoptOptions, Source};
+pub(crate) use adopt::{AdoptFrom, AdoptOptions, Source};
 
 use crate::database::Embedded;
 use crate::exit::Failure;
@@ -314,12 +314,8 @@ pub(crate) enum Command {
         /// Services to take over; those that the earlier tool's table knows, if none is named
         #[arg(value_name = "SERVICE")]
         services: Vec<String>,
-        /// What shows what was applied: the version table of an earlier tool, or the live schema itself
-        #[arg(long, value_enum, value_name = "SOURCE")]
-        from: Source,
-        /// What the earlier tool's version table is called, if not as usual
-        #[arg(long, value_name = "[SCHEMA.]TABLE")]
-        version_table: Option<String>,
+        #[command(flatten)]
+        from: AdoptFrom,
         #[command(flatten)]
         options: AdoptOptions,
     },

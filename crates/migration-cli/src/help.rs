@@ -142,13 +142,15 @@ Examples:
 #[cfg(feature = "rehearsal")]
 pub(crate) const ADOPT: &str = "\
 Nothing is created, changed or dropped: rows are written to the service's version table and journal, in one transaction, after the
-claimed migrations were run on a private server and the schema there was found equal to the live one.
+claimed migrations were run on a private server and the schema there was found equal to the live one. With `--into-schema` the
+same transaction moves the service's tables, types and functions into a schema of their own, and makes the old names views.
 
 Examples:
   adopt chat --from alembic --dry-run         show what the revisions stand for, and what differs
   adopt chat --from schema                    find the newest migration whose schema is the live one
   adopt rag --from seaql --version-table public.my_migrations
-  adopt rag --from schema --accept user_knowledge.my_own_index";
+  adopt rag --from schema --accept user_knowledge.my_own_index
+  adopt chat --from alembic --into-schema     move it out of the schema that CHAT_DATABASE_SCHEMA names, into `chat`";
 
 #[cfg(feature = "rehearsal")]
 pub(crate) const STAMP: &str = "\

@@ -8,12 +8,13 @@ use std::time::Duration;
 use migration_kit::{BOOKKEEPING, MigrationName, ServiceName, literal};
 use migration_plan::{Direction, KnownService};
 use sea_orm::sqlx::{self, Row};
-use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
+use sea_orm::{ConnectionTrait, TransactionTrait};
 
 use crate::bookkeeping::{self, Entry, Outcome};
 use crate::deployment::{Deployment, Placed};
 use crate::lock::LockedSession;
 use crate::reading::Reading;
+use crate::relocate::{Relocation, relocate};
 use crate::run::RunOptions;
 use crate::site::qualified;
 use crate::survey::{ServiceFacts, Survey};
@@ -162,10 +163,12 @@ pub struct Claim {
     pub migrations: Vec<MigrationName>,
     /// What the journal says of how this was decided, words apart by spaces.
     pub consent: String,
+    /// What of the service moves into another schema in the same transaction.
+    pub relocation: Option<Relocation>,
 }
 
 /// Records the migrations of a claim as applied, in one transaction under the service's migration lock, each with a line in the
-/// journal. `known` is what was read of the service when the claim was made. Returns how many were not recorded before.
+/// journal, and moves the service into another schema if that is claimed too. `known` is what was read of the service when the claim was made. Returns how many were not recorded before.
 ///
 /// # Errors
 /// [`UpkeepError`], with nothing recorded; [`UpkeepError::Moved`] if the service's history is another one by now.
@@ -183,8 +186,7 @@ pub async fn record(
         if history(&facts) != history(known) || facts.unread.is_some() {
             return Err(UpkeepError::Moved { service: claim.service.clone() });
         }
-        let failed = |source| UpkeepError::Database { service: claim.service.clone(), source };
-        write(locked, placed, claim, &facts, options).await.map_err(failed)
+        write(locked, placed, claim, &facts, options).await
     };
     Box::pin(upkeep::locked(deployment, placed, options.wait, &options.cancellation, work)).await?
 }
@@ -200,30 +202,40 @@ async fn write(
     claim: &Claim,
     facts: &ServiceFacts,
     options: &RunOptions,
-) -> Result<usize, DbErr> {
+) -> Result<usize, UpkeepError> {
+    let failed = |source| UpkeepError::Database { service: claim.service.clone(), source };
     let run = format!("{:016x}", fastrand::u64(..));
-    let tx = locked.writer().db().begin().await?;
+    let tx = locked.writer().db().begin().await.map_err(failed)?;
     let patience = options.table_locks.patience.as_millis().max(1);
-    tx.execute_unprepared(&format!("{BOOKKEEPING}SET LOCAL lock_timeout = {patience}")).await?;
+    let settle = format!("{BOOKKEEPING}SET LOCAL lock_timeout = {patience}");
+    tx.execute_unprepared(&settle).await.map_err(failed)?;
     if !facts.installed {
         let statements = bookkeeping::install_statements(&placed.site, facts.schema_exists).join("; ");
-        tx.execute_unprepared(&format!("{BOOKKEEPING}{statements}")).await?;
+        tx.execute_unprepared(&format!("{BOOKKEEPING}{statements}")).await.map_err(failed)?;
     }
+    let entry = |migration| Entry {
+        run: &run,
+        migration,
+        direction: Direction::Apply,
+        outcome: Outcome::Succeeded,
+        elapsed: Duration::ZERO,
+        checksum: placed.lock_file.checksum(migration),
+        error: None,
+        first_install: false,
+        consent: Some(claim.consent.clone()),
+    };
     let mut n_new = 0;
     for migration in &claim.migrations {
-        let entry = Entry {
-            run: &run,
-            migration,
-            direction: Direction::Apply,
-            outcome: Outcome::Succeeded,
-            elapsed: Duration::ZERO,
-            checksum: placed.lock_file.checksum(migration),
-            error: None,
-            first_install: false,
-            consent: Some(claim.consent.clone()),
-        };
-        n_new += usize::from(bookkeeping::adopt(&tx, &placed.site, &options.caller, entry).await?);
+        let adopting = bookkeeping::adopt(&tx, &placed.site, &options.caller, entry(migration));
+        n_new += usize::from(adopting.await.map_err(failed)?);
     }
-    tx.commit().await?;
+    if let Some(relocation) = &claim.relocation {
+        if let (0, Some(newest)) = (n_new, facts.applied.last()) {
+            let recording = bookkeeping::record(&tx, &placed.site, &options.caller, entry(&newest.name));
+            recording.await.map_err(failed)?;
+        }
+        relocate(&tx, &placed.site, relocation).await?;
+    }
+    tx.commit().await.map_err(failed)?;
     Ok(n_new)
 }

@@ -149,7 +149,7 @@ impl Deployment {
         let mut placed = Vec::with_capacity(placements.len());
         for Placement { service, schema, url } in placements {
             for schema in [&schema].into_iter().chain(service.further_schemas()) {
-                if let Some(why) = unusable(schema) {
+                if let Some(why) = unusable_schema(schema) {
                     let (service, schema) = (service.name().clone(), schema.clone());
                     return Err(DeploymentError::SchemaName { service, schema, why });
                 }
@@ -339,7 +339,8 @@ fn claimed_schema(first: &Placed, second: &Placed, schema: &str, why: &'static s
 }
 
 /// Why no service can live in a schema of this name, if so.
-fn unusable(schema: &str) -> Option<&'static str> {
+#[must_use]
+pub fn unusable_schema(schema: &str) -> Option<&'static str> {
     /// `NAMEDATALEN` of PostgreSQL less one.
     const LONGEST: usize = 63;
     match schema {

@@ -22,6 +22,7 @@ mod journal;
 mod lock;
 mod preview;
 mod reading;
+mod relocate;
 mod run;
 mod session;
 mod site;
@@ -38,7 +39,7 @@ pub use bookkeeping::Outcome;
 pub use caller::Caller;
 pub use cancel::{Cancellation, Stop, cancellation};
 pub use database::{DatabaseUrl, DatabaseUrlError, Defaults, LibpqEnvironment};
-pub use deployment::{Deployment, DeploymentError, Placement};
+pub use deployment::{Deployment, DeploymentError, Placement, unusable_schema};
 pub use embedding::{EmbedError, Guard, Standing, bring_to_head};
 pub use fingerprint::{Fingerprint, Move, ServiceFingerprint};
 pub use history_sql::HistorySql;
@@ -51,6 +52,7 @@ pub use migration_kit::{Service, table_lock::Policy};
 pub use migration_plan::{ContractSteps, Direction, Hint, Offer, Selection, UnknownApplied};
 pub use preview::{PreviewAnswer, previews};
 pub use reading::Reading;
+pub use relocate::{Relocation, obstacles};
 pub use run::{
     Acceptance, AcceptedDifference, DoneStep, Filled, Goal, Planned, Report, RevertLoss, RunError,
     RunOptions, edited_migrations, plan, run, unmet_promises,

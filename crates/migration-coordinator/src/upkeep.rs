@@ -65,6 +65,14 @@ pub enum UpkeepError {
         /// The service.
         service: ServiceName,
     },
+    /// It cannot move into another schema.
+    #[error("`{service}`: {message}")]
+    Relocation {
+        /// The service.
+        service: ServiceName,
+        /// What blocks it.
+        message: String,
+    },
     /// It was stopped.
     #[error("`{service}`: interrupted")]
     Interrupted {
@@ -231,7 +239,10 @@ impl UpkeepError {
             Self::Lock(LockError::Busy { .. }) => {
                 Some(Hint::from("see ") + Offer::Locks + ", and try again when the other run is over")
             }
-            Self::Lock(LockError::Query { .. }) | Self::Read { .. } | Self::Database { .. } => None,
+            Self::Lock(LockError::Query { .. })
+            | Self::Read { .. }
+            | Self::Database { .. }
+            | Self::Relocation { .. } => None,
             Self::Moved { .. } | Self::Interrupted { .. } => Some("run it again".into()),
         }
     }

@@ -26,6 +26,8 @@ pub struct Drift {
     pub n_migrations: usize,
     /// How many objects they make.
     pub n_objects: usize,
+    /// Those of them that are there and part of no other one: tables, views, sequences, types and functions.
+    pub own: Vec<Object>,
     /// What has to change in what they make for it to become what is there.
     pub differences: Vec<Difference>,
     /// Constraints and indexes that are there under another name: no difference in what they do.
@@ -192,6 +194,8 @@ fn compare(
         let name = object.relation().unwrap_or(&object.name);
         expected.get(object).is_some() || deployment.owns(service, name)
     });
+    let is_own = |object: &Object| object.parent.is_none() && live.get(object).is_some();
+    let own = expected.objects().map(|(object, _)| object).filter(|object| is_own(object)).cloned().collect();
     let (differences, for_new_rows) = without_triggers(expected.differences(&live));
     let (differences, renamed) = without_renamed(differences, &expected, &live);
     let is_accepted = |Difference { object, .. }: &Difference| {
@@ -229,6 +233,7 @@ fn compare(
         schema: schema.to_owned(),
         n_migrations: 0,
         n_objects: expected.objects().count(),
+        own,
         differences,
         renamed,
         for_new_rows,

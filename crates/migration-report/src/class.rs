@@ -128,7 +128,7 @@ fn of_upkeep(error: &UpkeepError) -> Class {
             Class::Connection
         }
         UpkeepError::Lock(error) => of_lock(error),
-        UpkeepError::Moved { .. } => Class::Refused,
+        UpkeepError::Moved { .. } | UpkeepError::Relocation { .. } => Class::Refused,
         UpkeepError::Interrupted { .. } => Class::Interrupted,
         _ => Class::Failed,
     }

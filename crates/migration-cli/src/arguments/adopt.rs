@@ -23,6 +23,22 @@ pub(crate) enum Source {
     Schema,
 }
 
+/// What `adopt` takes over, and whereto.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AdoptFrom {
+    /// What shows what was applied: the version table of an earlier tool, or the live schema itself
+    #[arg(long = "from", value_enum, value_name = "SOURCE")]
+    pub(crate) source: Source,
+    /// What the earlier tool's version table is called, if not as usual
+    #[arg(long, value_name = "[SCHEMA.]TABLE")]
+    pub(crate) version_table: Option<String>,
+    /// Move what is the service's into a schema of its own in the same transaction, that of its name if none is given; the
+    /// old names stay as views that old code can write to
+    #[arg(long, value_name = "SCHEMA", num_args = 0..=1, require_equals = true)]
+    #[expect(clippy::option_option, reason = "the option may be absent, alone, or with a schema")]
+    pub(crate) into_schema: Option<Option<String>>,
+}
+
 /// What `adopt` and `stamp` understand.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AdoptOptions {

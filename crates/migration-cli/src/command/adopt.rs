@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use migration_coordinator::{
-    Cancellation, Claim, ContractSteps, EarlierTool, Goal, RunError, RunOptions, Selection, Survey,
-    UnknownApplied, earlier_histories, plan, record, stands_for, unmet_promises,
+    Cancellation, Claim, ContractSteps, EarlierTool, Goal, RunError, RunOptions, Selection, ServiceFacts,
+    Survey, UnknownApplied, earlier_histories, obstacles, plan, record, stands_for, unmet_promises,
 };
 use migration_kit::{MigrationName, ServiceName};
 use migration_plan::statuses;
@@ -15,15 +15,17 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 mod accepted;
+mod moving;
 mod told;
 
 pub(super) use accepted::accepted_objects;
 
 use self::accepted::{consent_to, is_accepted, is_called, matches};
-use self::told::{Document, ServiceDocument, elsewhere, hint, say};
+use self::moving::{Destination, destinations, relocation};
+use self::told::{Document, Moving, ServiceDocument, elsewhere, hint, say};
 use super::run::caller;
 use super::{connect, names};
-use crate::arguments::{AdoptOptions, Source};
+use crate::arguments::{AdoptFrom, AdoptOptions, Source};
 use crate::context::Context;
 use crate::database::Connected;
 use crate::exit::Failure;
@@ -37,21 +39,22 @@ type Claims = BTreeMap<ServiceName, (Vec<MigrationName>, String)>;
 pub(super) async fn adopt(
     context: &Context,
     services: &[String],
-    (source, table): (Source, Option<&str>),
+    from: &AdoptFrom,
     options: &AdoptOptions,
     cancellation: &Cancellation,
 ) -> anyhow::Result<Answer> {
     let connected = connect(context)?;
     let wanted = names(&connected, services)?;
+    let table = from.version_table.as_deref();
     let survey = Survey::take(&connected.deployment).await;
-    let claims = match source.tool() {
+    let claims = match from.source.tool() {
         Some(tool) => of_table(&connected, &wanted, tool, table).await?,
         None if table.is_some() => {
             let hint = "name the tool whose table it is with `--from`";
             return Err(Failure::usage("a schema has no version table", hint).into());
         }
         None if wanted.is_empty() => {
-            let hint = "name the services: `adopt chat --from schema`";
+            let hint = "name the services: `adopt SERVICE --from schema`";
             return Err(Failure::usage("which services the live schema is of is not known", hint).into());
         }
         None => {
@@ -64,8 +67,14 @@ pub(super) async fn adopt(
             wanted.into_iter().map(claim).collect()
         }
     };
-    let by_schema = source.tool().is_none();
-    carry_out(context, &connected, &survey, ("adopt", by_schema), claims, options, cancellation).await
+    let destinations = match &from.into_schema {
+        Some(schema) => destinations(&connected.deployment, &claims, schema.as_deref())?,
+        None => BTreeMap::new(),
+    };
+    let by_schema = from.source.tool().is_none();
+    let adoption =
+        Adoption { context, connected: &connected, survey: &survey, options, cancellation, destinations };
+    adoption.carry_out(("adopt", by_schema), claims).await
 }
 
 /// What is up to a target.
@@ -88,7 +97,9 @@ pub(super) async fn stamp(
         (service, (steps, "target".to_owned()))
     };
     let claims = named.into_iter().map(claim).collect();
-    carry_out(context, &connected, planned.survey(), ("stamp", false), claims, options, cancellation).await
+    let (survey, destinations) = (planned.survey(), BTreeMap::new());
+    let adoption = Adoption { context, connected: &connected, survey, options, cancellation, destinations };
+    adoption.carry_out(("stamp", false), claims).await
 }
 
 impl Source {
@@ -155,165 +166,203 @@ fn ids(ids: &[String]) -> String {
     if ids.len() > MOST { format!("{} ids, … {last}", ids.len()) } else { last }
 }
 
-/// Compares, and records what is as it would be.
-async fn carry_out(
-    context: &Context,
-    connected: &Connected,
-    survey: &Survey,
-    (command, by_schema): (&'static str, bool),
-    mut claims: Claims,
-    asked: &AdoptOptions,
-    cancellation: &Cancellation,
-) -> anyhow::Result<Answer> {
-    let deployment = &connected.deployment;
-    let statuses = statuses(deployment.catalog(), &survey.history(), survey.now());
-    for name in claims.keys() {
-        let Some(facts) = survey.service(name) else { continue };
-        if let Some(error) = facts.unread.clone() {
-            return Err(RunError::Survey(error).into());
+/// What both commands do with what is claimed.
+struct Adoption<'a> {
+    context: &'a Context,
+    connected: &'a Connected,
+    survey: &'a Survey,
+    options: &'a AdoptOptions,
+    cancellation: &'a Cancellation,
+    /// The schemas into which services move.
+    destinations: BTreeMap<ServiceName, Destination>,
+}
+
+impl Adoption<'_> {
+    /// Compares, and records what is as it would be.
+    async fn carry_out(
+        &self,
+        (command, by_schema): (&'static str, bool),
+        mut claims: Claims,
+    ) -> anyhow::Result<Answer> {
+        let options = self.options;
+        self.refuse_unready(&claims)?;
+        leave_out(&mut claims, &options.without)?;
+        for (name, (migrations, _)) in &mut claims {
+            let applied: HashSet<&MigrationName> =
+                self.facts(name).into_iter().flat_map(|facts| &facts.applied).map(|row| &row.name).collect();
+            migrations.retain(|migration| !applied.contains(migration));
         }
-        let schema = deployment.service(name).map_or_else(String::new, |(_, schema, _)| schema.to_owned());
-        let (message, hint) = if !facts.schema_exists {
-            (format!("`{name}`: there is no schema `{schema}` in its database"), elsewhere(facts))
-        } else if statuses.iter().any(|status| status.service == *name && !status.begun.is_empty()) {
-            let message = format!("`{name}`: a migration was begun and not finished");
-            (message, Some(format!("finish it first: `up {name}`")))
+        // What happens in the rehearsal's own databases is nobody's news.
+        let comparing = self.compare(by_schema, &mut claims).with_subscriber(NoSubscriber::new());
+        let compared = self.cancellation.unless_cancelled(comparing).await;
+        let compared = compared.unwrap_or(Err(RunError::Interrupted.into()))?;
+        let mut found = self.judge(&compared, &claims).await?;
+        let mut errors = Vec::new();
+        let class = if !found.iter().all(ServiceDocument::fits) {
+            Class::Integrity
         } else {
-            continue;
+            if !options.dry_run {
+                errors.extend(self.record(&compared, &mut claims, &mut found).await);
+            }
+            Class::worst(errors.iter().map(|error| error.class))
         };
-        return Err(Failure { class: Class::Integrity, message, hint }.into());
-    }
-    leave_out(&mut claims, &asked.without)?;
-    for (name, (migrations, _)) in &mut claims {
-        let applied: HashSet<&MigrationName> =
-            survey.service(name).into_iter().flat_map(|facts| &facts.applied).map(|row| &row.name).collect();
-        migrations.retain(|migration| !applied.contains(migration));
-    }
-    // What happens in the rehearsal's own databases is nobody's news.
-    let comparing = compare(context, connected, survey, by_schema, &mut claims, asked);
-    let comparing = cancellation.unless_cancelled(comparing.with_subscriber(NoSubscriber::new())).await;
-    let compared = comparing.unwrap_or(Err(RunError::Interrupted.into()))?;
-    let mut unused: Vec<&String> = asked.accept.iter().collect();
-    let mut found = Vec::new();
-    for Compared { drift, undecided } in &compared {
-        let (accepted, differences): (Vec<_>, Vec<_>) =
-            drift.differences.iter().partition(|difference| is_accepted(&difference.object, &asked.accept));
-        unused.retain(|name| !accepted.iter().any(|difference| is_called(&difference.object, name)));
-        let (migrations, source) = &claims[&drift.service];
-        let mut unmet = Vec::new();
-        if let (Some(facts), true) = (survey.service(&drift.service), differences.is_empty()) {
-            let asking = unmet_promises(deployment, facts, migrations);
-            let unkept = cancellation.unless_cancelled(asking).await.unwrap_or(Err(RunError::Interrupted))?;
-            unmet = unkept.iter().map(ToString::to_string).collect();
+        let mut text = Text::default();
+        say(&found, options, self.context.output.paint, &mut text);
+        for document in found.iter().filter(|document| !document.differences.is_empty()) {
+            let facts = self.survey.services.iter().find(|facts| facts.service.as_str() == document.service);
+            text.note(hint(facts));
         }
-        let repair = || Repair::script(&drift.schema, &drift.repair);
-        found.push(ServiceDocument {
-            service: drift.service.to_string(),
-            schema: drift.schema.clone(),
-            source: source.clone(),
-            migrations: migrations.iter().map(ToString::to_string).collect(),
-            objects: drift.n_objects,
-            repair: (!differences.is_empty()).then(repair),
-            differences: differences.into_iter().map(ToString::to_string).collect(),
-            accepted: accepted.into_iter().map(|difference| difference.object.to_string()).collect(),
-            unmet,
-            undecided: undecided.iter().map(ToString::to_string).collect(),
-            recorded: false,
-        });
+        errors.iter().cloned().for_each(|error| text.error(error));
+        let body = Document { dry_run: options.dry_run, services: found };
+        Ok(Answer::of(command, Found { class, errors, body }, text)?)
     }
-    if let Some(name) = unused.first() {
-        let hint = "the names of what differs are those after `+`, `-` and `~`";
-        return Err(Failure::usage(format!("`{name}` does not differ: nothing to accept"), hint).into());
+
+    fn facts(&self, service: &ServiceName) -> Option<&ServiceFacts> {
+        self.survey.service(service)
     }
-    let mut class = Class::Done;
-    let mut errors = Vec::new();
-    if !found.iter().all(ServiceDocument::fits) {
-        class = Class::Integrity;
-    } else if !asked.dry_run {
-        let options = RunOptions::new(caller()).with_cancellation(cancellation.clone());
-        for (Compared { drift, .. }, document) in compared.iter().zip(&mut found) {
-            let (Some(facts), false) = (survey.service(&drift.service), document.migrations.is_empty())
-            else {
+
+    /// Refuses services whose state cannot be read, that have no schema, or a migration that is half done.
+    fn refuse_unready(&self, claims: &Claims) -> anyhow::Result<()> {
+        let deployment = &self.connected.deployment;
+        let statuses = statuses(deployment.catalog(), &self.survey.history(), self.survey.now());
+        for name in claims.keys() {
+            let Some(facts) = self.facts(name) else { continue };
+            if let Some(error) = facts.unread.clone() {
+                return Err(RunError::Survey(error).into());
+            }
+            let schema =
+                deployment.service(name).map_or_else(String::new, |(_, schema, _)| schema.to_owned());
+            let (message, hint) = if !facts.schema_exists {
+                (format!("`{name}`: there is no schema `{schema}` in its database"), elsewhere(facts))
+            } else if statuses.iter().any(|status| status.service == *name && !status.begun.is_empty()) {
+                let message = format!("`{name}`: a migration was begun and not finished");
+                (message, Some(format!("finish it first: `up {name}`")))
+            } else {
                 continue;
             };
+            return Err(Failure { class: Class::Integrity, message, hint }.into());
+        }
+        Ok(())
+    }
+
+    /// What came of the comparison of each service. An acceptance that accepts nothing is wrong usage.
+    async fn judge(&self, compared: &[Compared], claims: &Claims) -> anyhow::Result<Vec<ServiceDocument>> {
+        let accept = &self.options.accept;
+        let mut unused: Vec<&String> = accept.iter().collect();
+        let mut found = Vec::new();
+        for Compared { drift, undecided } in compared {
+            let (accepted, differences): (Vec<_>, Vec<_>) =
+                drift.differences.iter().partition(|difference| is_accepted(&difference.object, accept));
+            unused.retain(|name| !accepted.iter().any(|difference| is_called(&difference.object, name)));
+            let (migrations, source) = &claims[&drift.service];
+            let mut unmet = Vec::new();
+            if let (Some(facts), true) = (self.facts(&drift.service), differences.is_empty()) {
+                let asking = unmet_promises(&self.connected.deployment, facts, migrations);
+                let unkept = self.cancellation.unless_cancelled(asking).await;
+                let unkept = unkept.unwrap_or(Err(RunError::Interrupted))?;
+                unmet = unkept.iter().map(ToString::to_string).collect();
+            }
+            let mut moving = None;
+            if let Some(destination) = self.destinations.get(&drift.service) {
+                let relocation = relocation(&destination.schema, drift);
+                let asking = obstacles(&self.connected.deployment, &drift.service, &relocation);
+                moving = Some(Moving::of(destination, drift, asking.await?));
+            }
+            let repair = || Repair::script(&drift.schema, &drift.repair);
+            found.push(ServiceDocument {
+                service: drift.service.to_string(),
+                schema: drift.schema.clone(),
+                source: source.clone(),
+                migrations: migrations.iter().map(ToString::to_string).collect(),
+                objects: drift.n_objects,
+                repair: (!differences.is_empty()).then(repair),
+                differences: differences.into_iter().map(ToString::to_string).collect(),
+                accepted: accepted.into_iter().map(|difference| difference.object.to_string()).collect(),
+                unmet,
+                undecided: undecided.iter().map(ToString::to_string).collect(),
+                into: moving,
+                recorded: false,
+            });
+        }
+        if let Some(name) = unused.first() {
+            let hint = "the names of what differs are those after `+`, `-` and `~`";
+            return Err(Failure::usage(format!("`{name}` does not differ: nothing to accept"), hint).into());
+        }
+        Ok(found)
+    }
+
+    /// Records what fits, service by service, up to the first one that cannot be.
+    async fn record(
+        &self,
+        compared: &[Compared],
+        claims: &mut Claims,
+        found: &mut [ServiceDocument],
+    ) -> Option<Diagnostic> {
+        let options = RunOptions::new(caller()).with_cancellation(self.cancellation.clone());
+        for (Compared { drift, .. }, document) in compared.iter().zip(found) {
+            let Some(facts) = self.facts(&drift.service) else { continue };
+            let Some((migrations, _)) = claims.remove(&drift.service) else { continue };
+            let schema = self.destinations.get(&drift.service).map(|destination| &destination.schema);
+            if migrations.is_empty() && schema.is_none() {
+                continue;
+            }
             let accepted = document.accepted.iter().map(|object| format!(" {}", consent_to(object)));
+            let from = schema.map(|_| format!(" moved-from:{}", drift.schema));
             let claim = Claim {
                 service: drift.service.clone(),
-                migrations: claims[&drift.service].0.clone(),
-                consent: format!("adopted{}", accepted.collect::<String>()),
+                migrations,
+                consent: format!("adopted{}", accepted.chain(from).collect::<String>()),
+                relocation: schema.map(|schema| relocation(schema, drift)),
             };
-            match record(deployment, &claim, facts, &options).await {
+            match record(&self.connected.deployment, &claim, facts, &options).await {
                 Ok(_) => document.recorded = true,
-                Err(error) => {
-                    errors.push(Diagnostic::of(&error, &OurWords));
-                    break;
-                }
+                Err(error) => return Some(Diagnostic::of(&error, &OurWords)),
             }
         }
-        class = Class::worst(errors.iter().map(|error| error.class));
+        None
     }
-    let mut text = Text::default();
-    say(&found, asked, context.output.paint, &mut text);
-    for document in found.iter().filter(|document| !document.differences.is_empty()) {
-        let facts = survey.services.iter().find(|facts| facts.service.as_str() == document.service);
-        text.note(hint(facts));
+
+    /// Compares all claims. Where the schema itself is asked, they are cut at the newest migration at which it is alike.
+    async fn compare(&self, by_schema: bool, claims: &mut Claims) -> anyhow::Result<Vec<Compared>> {
+        let services = || self.context.program.services();
+        let (deployment, survey, options) = (&self.connected.deployment, self.survey, self.options);
+        if !by_schema {
+            let of_claim = |(name, (migrations, _)): (&ServiceName, &(Vec<MigrationName>, String))| {
+                (name.clone(), migrations.clone())
+            };
+            let migrations = claims.iter().map(of_claim).collect();
+            let claimed = migration_rehearsal::claimed(deployment, survey, services()?, &migrations);
+            let drifts = Box::pin(claimed).await?;
+            return Ok(drifts.into_iter().map(|drift| Compared { drift, undecided: Vec::new() }).collect());
+        }
+        let mut compared = Vec::new();
+        for (name, (migrations, _)) in claims.iter_mut() {
+            let is_left_out = |migration: &MigrationName| {
+                options.without.iter().any(|pattern| matches(pattern, migration.as_str()))
+            };
+            let kept = services()?.into_iter().map(|service| {
+                let is_it = service.name() == name;
+                service.retain(|migration| !is_it || !is_left_out(migration))
+            });
+            let is_accepted = |difference: &Difference| is_accepted(&difference.object, &options.accept);
+            let newest =
+                migration_rehearsal::newest_alike(deployment, survey, kept.collect(), name, &is_accepted);
+            let Some(alike) = Box::pin(newest).await? else { continue };
+            let place = migrations.iter().position(|migration| *migration == alike.newest);
+            migrations.truncate(place.map_or(0, |place| place + 1));
+            let first = alike.alike_before.first().unwrap_or(&alike.newest);
+            let undecided =
+                migrations.iter().skip_while(|migration| *migration != first).skip(1).cloned().collect();
+            compared.push(Compared { drift: alike.drift, undecided });
+        }
+        Ok(compared)
     }
-    errors.iter().cloned().for_each(|error| text.error(error));
-    let body = Document { dry_run: asked.dry_run, services: found };
-    Ok(Answer::of(command, Found { class, errors, body }, text)?)
 }
 
 /// How the live schema of a service differs from what its claim makes.
 struct Compared {
     drift: Drift,
     undecided: Vec<MigrationName>,
-}
-
-/// Compares all claims. Where the schema itself is asked, they are cut at the newest migration at which it is alike.
-async fn compare(
-    context: &Context,
-    connected: &Connected,
-    survey: &Survey,
-    by_schema: bool,
-    claims: &mut Claims,
-    asked: &AdoptOptions,
-) -> anyhow::Result<Vec<Compared>> {
-    let services = || context.program.services();
-    if !by_schema {
-        let of_claim = |(name, (migrations, _)): (&ServiceName, &(Vec<MigrationName>, String))| {
-            (name.clone(), migrations.clone())
-        };
-        let migrations = claims.iter().map(of_claim).collect();
-        let claimed = migration_rehearsal::claimed(&connected.deployment, survey, services()?, &migrations);
-        let drifts = Box::pin(claimed).await?;
-        return Ok(drifts.into_iter().map(|drift| Compared { drift, undecided: Vec::new() }).collect());
-    }
-    let mut compared = Vec::new();
-    for (name, (migrations, _)) in claims.iter_mut() {
-        let is_left_out = |migration: &MigrationName| {
-            asked.without.iter().any(|pattern| matches(pattern, migration.as_str()))
-        };
-        let kept = services()?.into_iter().map(|service| {
-            let is_it = service.name() == name;
-            service.retain(|migration| !is_it || !is_left_out(migration))
-        });
-        let is_accepted = |difference: &Difference| is_accepted(&difference.object, &asked.accept);
-        let newest = migration_rehearsal::newest_alike(
-            &connected.deployment,
-            survey,
-            kept.collect(),
-            name,
-            &is_accepted,
-        );
-        let Some(alike) = Box::pin(newest).await? else { continue };
-        let place = migrations.iter().position(|migration| *migration == alike.newest);
-        migrations.truncate(place.map_or(0, |place| place + 1));
-        let first = alike.alike_before.first().unwrap_or(&alike.newest);
-        let undecided =
-            migrations.iter().skip_while(|migration| *migration != first).skip(1).cloned().collect();
-        compared.push(Compared { drift: alike.drift, undecided });
-    }
-    Ok(compared)
 }
 
 /// Takes from the claims what the earlier system never had.

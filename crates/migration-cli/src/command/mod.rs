@@ -123,9 +123,8 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         Command::Psql { service, arguments } => psql::psql(context, &service, &arguments),
         Command::Db(command) => db::db(context, &command),
         #[cfg(feature = "rehearsal")]
-        Command::Adopt { services, from, version_table, options } => {
-            let table = version_table.as_deref();
-            adopt::adopt(context, &services, (from, table), &options, cancellation).await
+        Command::Adopt { services, from, options } => {
+            adopt::adopt(context, &services, &from, &options, cancellation).await
         }
         #[cfg(feature = "rehearsal")]
         Command::Stamp { targets, options } => {

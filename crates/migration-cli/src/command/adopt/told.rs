@@ -1,8 +1,11 @@
 //! What `adopt` and `stamp` show.
 
 use migration_coordinator::{ServiceFacts, VERSION_TABLES};
+use migration_kit::quote_identifier;
+use migration_rehearsal::{Drift, Kind, Object};
 use serde::Serialize;
 
+use super::moving::Destination;
 use crate::arguments::AdoptOptions;
 use crate::environment::variable;
 use crate::output::{Paint, Text};
@@ -33,13 +36,55 @@ pub(super) struct ServiceDocument {
     pub(super) undecided: Vec<String>,
     /// A script for `psql` that makes the live schema what these migrations make.
     pub(super) repair: Option<String>,
+    /// The schema into which it moves, if it does.
+    pub(super) into: Option<Moving>,
     pub(super) recorded: bool,
 }
 
+/// Whereto a service moves.
+#[derive(Serialize)]
+pub(super) struct Moving {
+    pub(super) schema: String,
+    /// What moves, as the comparison names it; the bookkeeping does too.
+    pub(super) objects: Vec<String>,
+    /// The old names that stay, as views.
+    pub(super) views: Vec<String>,
+    /// What blocks the move.
+    pub(super) obstacles: Vec<String>,
+    /// What is to be set afterwards.
+    #[serde(skip)]
+    pub(super) setting: String,
+}
+
+impl Moving {
+    /// The move of what a comparison found.
+    pub(super) fn of(
+        Destination { schema, setting }: &Destination,
+        drift: &Drift,
+        obstacles: Vec<String>,
+    ) -> Self {
+        let is_readable = |object: &&Object| matches!(object.kind, Kind::Table | Kind::View);
+        let view = |object: &Object| qualified(&drift.schema, &object.name);
+        Self {
+            schema: schema.clone(),
+            setting: setting.clone(),
+            obstacles,
+            objects: drift.own.iter().map(ToString::to_string).collect(),
+            views: drift.own.iter().filter(is_readable).map(view).collect(),
+        }
+    }
+}
+
+/// The name of an object with its schema, as SQL.
+fn qualified(schema: &str, name: &str) -> String {
+    format!("{}.{}", quote_identifier(schema), quote_identifier(name))
+}
+
 impl ServiceDocument {
-    /// Whether the live schema is as claimed.
+    /// Whether the live schema is as claimed, and can move if it should.
     pub(super) fn fits(&self) -> bool {
-        self.differences.is_empty() && self.unmet.is_empty()
+        let can_move = self.into.as_ref().is_none_or(|moving| moving.obstacles.is_empty());
+        self.differences.is_empty() && self.unmet.is_empty() && can_move
     }
 }
 
@@ -79,11 +124,28 @@ pub(super) fn say(found: &[ServiceDocument], asked: &AdoptOptions, paint: Paint,
         for object in &service.accepted {
             text.line(format!("    {} {object}: the difference is accepted", paint.faint("·")));
         }
+        for obstacle in service.into.iter().flat_map(|moving| &moving.obstacles) {
+            text.line(format!(
+                "  {}",
+                paint.bad(&format!("{obstacle}: nothing moves, and nothing is recorded"))
+            ));
+        }
+        if let (Some(into), true) = (&service.into, service.fits()) {
+            let objects = into.objects.join(", ");
+            text.line(format!("  into `{}`: {objects}", into.schema));
+            text.line(format!("  views in their place: {}", into.views.join(", ")));
+        }
     }
     let recorded: Vec<&ServiceDocument> = found.iter().filter(|service| service.recorded).collect();
     let n_recorded: usize = recorded.iter().map(|service| service.migrations.len()).sum();
     let is_fitting = found.iter().all(ServiceDocument::fits);
-    text.line(if n_recorded > 0 {
+    let moved = || recorded.iter().filter_map(|service| Some((service, service.into.as_ref()?)));
+    text.line(if moved().next().is_some() {
+        let services: Vec<String> = moved()
+            .map(|(service, into)| format!("`{}` now lives in schema `{}`", service.service, into.schema))
+            .collect();
+        format!("recorded {n_recorded} as applied; {}; no row was changed", services.join(", "))
+    } else if n_recorded > 0 {
         format!("recorded {n_recorded} as applied; nothing else was changed")
     } else if !is_fitting {
         "nothing was recorded".to_owned()
@@ -92,6 +154,13 @@ pub(super) fn say(found: &[ServiceDocument], asked: &AdoptOptions, paint: Paint,
     } else {
         "nothing to record".to_owned()
     });
+    for (_, into) in moved() {
+        text.note(into.setting.clone());
+        text.note(format!(
+            "before contract steps, when no code uses the old names any longer: DROP VIEW {}",
+            into.views.join(", ")
+        ));
+    }
     if let Some(service) = recorded.first() {
         text.note(format!("next: `plan {}` shows what is pending", service.service));
     }
