@@ -10,6 +10,7 @@ mod support;
 mod adopt;
 mod adopted;
 mod artifacts;
+mod backup;
 mod check;
 mod contract;
 mod down;

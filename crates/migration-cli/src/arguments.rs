@@ -12,9 +12,11 @@ use migration_plan::{NameError, Selection, SelectionError};
 
 #[cfg(feature = "rehearsal")]
 mod adopt;
+mod backup;
 
 #[cfg(feature = "rehearsal")]
 pub(crate) use adopt::{AdoptFrom, AdoptOptions, Source};
+pub(crate) use backup::BackupArguments;
 
 use crate::database::Embedded;
 use crate::exit::Failure;
@@ -267,6 +269,25 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TABLE")]
         reclaim: Option<String>,
     },
+    /// Back up services: what each owns, at one moment, as an archive that is restored on trial, and a manifest beside it
+    #[command(after_help = help::BACKUP)]
+    Backup {
+        /// Services to back up; all if none is named
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+        #[command(flatten)]
+        options: BackupArguments,
+    },
+    /// List backups and check each archive; exit with 4 if one is damaged or incomplete
+    #[command(after_help = help::BACKUPS)]
+    Backups {
+        /// Services whose backups are listed; all if none is named
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+        /// Directory of the backups; `MIGRATE_BACKUP_DIR`, else `backups`, if none is named
+        #[arg(long, value_name = "DIRECTORY")]
+        directory: Option<PathBuf>,
+    },
     /// Run a task of a service that is not a migration
     #[command(after_help = help::TASK)]
     Task {
@@ -416,6 +437,9 @@ pub(crate) struct UpOptions {
     /// Apply everything in one transaction, or nothing; refused if a pending migration cannot run in one
     #[arg(long)]
     pub(crate) atomic: bool,
+    /// Back up each service that has something to apply first, as `backup` does; if that fails, nothing is applied
+    #[arg(long)]
+    pub(crate) backup: bool,
 }
 
 /// What `apply` understands: what is agreed to is said when it is done, not when it is planned.

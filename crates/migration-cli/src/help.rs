@@ -18,6 +18,7 @@ Environment, also read from `.env`:
   DATABASE_URL               postgres://user:password@host:5432/database; without it, an embedded PostgreSQL
   <SERVICE>_DATABASE_URL     moves one service to a database of its own
   <SERVICE>_DATABASE_SCHEMA  puts it into another schema than that of its name
+  MIGRATE_BACKUP_DIR         where `backup` writes, if not into `backups`
   MIGRATE_POSTGRES_DIR       where the embedded PostgreSQL keeps its data, if not in `.postgres`
   MIGRATE_ALLOWED_OBJECTS    what event triggers of the database write to: `audit.ddl_log,audit.other`
   MIGRATE_EMBEDDED           `never`: fail without an address (the default where CI is set); `allow`: use the embedded one
@@ -102,6 +103,17 @@ pub(crate) const SPACE: &str = "\
 Examples:
   space chat                      show the size of its tables
   space chat --reclaim messages   rewrite one compactly; nobody reads or writes it meanwhile";
+
+pub(crate) const BACKUP: &str = "\
+Examples:
+  backup                          back up every service into `backups`
+  backup chat --to /mnt/backups   one service, into another directory
+  backup --keep 7 --keep-days 30  then remove what is older than 30 days, but for the newest 7 of each service";
+
+pub(crate) const BACKUPS: &str = "\
+Examples:
+  backups                  list all backups, and whether each archive is as it was written
+  backups chat --json      those of one service, for machines";
 
 pub(crate) const TASK: &str = "\
 Example:

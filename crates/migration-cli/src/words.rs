@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::ErrorKind;
 
+use migration_backup::BackupError;
 use migration_coordinator::Offer;
 use migration_report::{Class, OwnError, Words};
 use postgres_sandbox::SandboxError;
@@ -22,6 +23,20 @@ fn is_of_directory(error: &SandboxError) -> bool {
             _ => false,
         },
         _ => false,
+    }
+}
+
+/// How a backup ended that was not made, or not restored.
+fn of_backup(error: &BackupError) -> Class {
+    match error {
+        BackupError::NoClients { .. } | BackupError::NotApart { .. } => Class::Usage,
+        BackupError::Locked { .. } => Class::Busy,
+        BackupError::Lost { .. }
+        | BackupError::Read { .. }
+        | BackupError::Schema { .. }
+        | BackupError::Server { .. } => Class::Connection,
+        BackupError::NotRestorable { .. } => Class::Integrity,
+        _ => Class::Failed,
     }
 }
 
@@ -58,6 +73,9 @@ impl Words for OurWords {
     fn own(&self, error: &(dyn Error + 'static)) -> Option<OwnError> {
         if let Some(failure) = error.downcast_ref::<Failure>() {
             return Some(OwnError { class: failure.class, hint: failure.hint.clone() });
+        }
+        if let Some(error) = error.downcast_ref::<BackupError>() {
+            return Some(OwnError { class: of_backup(error), hint: error.hint() });
         }
         let error = error.downcast_ref::<SandboxError>()?;
         let class = if is_of_directory(error) { Class::Usage } else { Class::Connection };

@@ -219,6 +219,12 @@ impl Deployment {
         self.placed(service).map(|placed| placed.site.bookkeeping_tables()).unwrap_or_default()
     }
 
+    /// Whether a service's schema may hold more than the service: then its own is what [`Self::owns`] says.
+    #[must_use]
+    pub fn shares_schema(&self, service: &ServiceName) -> bool {
+        self.placed(service).is_some_and(|placed| placed.site.shares_schema())
+    }
+
     /// Whether an object of this name in a service's schema is the service's own: any if nobody shares the schema, else
     /// what the service names and what begins with that.
     #[must_use]

@@ -20,6 +20,7 @@ mod interrupt;
 mod isolation;
 mod journal;
 mod lock;
+mod moment;
 mod preview;
 mod reading;
 mod relocate;
@@ -50,6 +51,7 @@ pub use lock::LockError;
 /// What a caller needs of the crates below, so that one dependency is enough.
 pub use migration_kit::{Service, table_lock::Policy};
 pub use migration_plan::{ContractSteps, Direction, Hint, Offer, Selection, UnknownApplied};
+pub use moment::{Moment, at_one_moment};
 pub use preview::{PreviewAnswer, previews};
 pub use reading::Reading;
 pub use relocate::{Relocation, obstacles};

@@ -149,6 +149,47 @@ impl Binaries {
     }
 }
 
+/// The programs that dump a database and restore it, of one version, in one directory. They need no server beside them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clients {
+    directory: PathBuf,
+    version: ServerVersion,
+}
+
+impl Clients {
+    /// Those that lie beside a server.
+    #[must_use]
+    pub fn of(binaries: &Binaries) -> Self {
+        Self { directory: binaries.directory.clone(), version: binaries.version }
+    }
+
+    /// Those in this directory, if both are there and can be run.
+    pub(crate) fn in_directory(directory: &Path) -> Option<Self> {
+        let version = |program| ServerVersion::parse(&version_of(&directory.join(program)).ok()?);
+        let dump = version("pg_dump")?;
+        let is_one = version("pg_restore")? == dump;
+        is_one.then(|| Self { directory: directory.to_owned(), version: dump })
+    }
+
+    /// Their version.
+    #[must_use]
+    pub fn version(&self) -> ServerVersion {
+        self.version
+    }
+
+    /// Writes a database out.
+    #[must_use]
+    pub fn pg_dump(&self) -> PathBuf {
+        self.directory.join("pg_dump")
+    }
+
+    /// Reads back what `pg_dump` wrote.
+    #[must_use]
+    pub fn pg_restore(&self) -> PathBuf {
+        self.directory.join("pg_restore")
+    }
+}
+
 /// What a program prints with `--version`.
 fn version_of(program: &Path) -> Result<String, Rejection> {
     let output = Command::new(program).arg("--version").output().map_err(|_| Rejection::Unusable)?;

@@ -27,7 +27,7 @@ mod search;
 mod server;
 mod supervisor;
 
-pub use binaries::{Binaries, ServerVersion};
+pub use binaries::{Binaries, Clients, ServerVersion};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use database::Database;
 pub use error::SandboxError;

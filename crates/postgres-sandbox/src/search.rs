@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::release::Release;
-use crate::{Binaries, Install, Platform, ServerVersion, Unfetched, cache, fetch};
+use crate::{Binaries, Clients, Install, Platform, ServerVersion, Unfetched, cache, fetch};
 
 /// Set to a major version: the pinned programs of this version are used, whatever else the machine has. So a suite of
 /// tests, and the programs that it starts, run on each version.
@@ -30,6 +30,8 @@ const VERSIONED: [(&str, &str, &str); 6] = [
 #[derive(Debug, Clone)]
 pub struct Search {
     directories: Vec<PathBuf>,
+    /// Where client programs may lie without a server.
+    clients: Vec<PathBuf>,
     major: Option<u32>,
     cache: Result<PathBuf, Unfetched>,
 }
@@ -74,7 +76,7 @@ pub struct NotFound {
 impl Default for Search {
     /// Looks nowhere and fetches nothing.
     fn default() -> Self {
-        Self { directories: Vec::new(), major: None, cache: Err(Unfetched::NotAsked) }
+        Self { directories: Vec::new(), clients: Vec::new(), major: None, cache: Err(Unfetched::NotAsked) }
     }
 }
 
@@ -91,7 +93,8 @@ impl Search {
         let path = variable("PATH").unwrap_or_default();
         let pinned = Self::pinned();
         let machine = Self::in_path(&path).and(asked_of_pg_config(&path)).and(packaged());
-        Self { cache: pinned.cache, ..machine.and(pinned.directories) }
+        let clients = std::env::split_paths(&path).collect();
+        Self { cache: pinned.cache, clients, ..machine.and(pinned.directories) }
     }
 
     /// Looks into the cache only, and fetches into it unless `MIGRATE_POSTGRES_DOWNLOAD` is `never`.
@@ -99,7 +102,7 @@ impl Search {
     pub fn pinned() -> Self {
         let cache = cache::directory(variable("XDG_CACHE_HOME"), variable("HOME"));
         let directories = cache.as_deref().map(cache::programs).unwrap_or_default();
-        let search = Self { directories, major: None, cache: cache.ok_or(Unfetched::NoCache) };
+        let search = Self { directories, cache: cache.ok_or(Unfetched::NoCache), ..Self::default() };
         if variable(DOWNLOAD).is_some_and(|value| value == "never") { search.offline() } else { search }
     }
 
@@ -141,6 +144,22 @@ impl Search {
     pub fn only_major(mut self, major: u32) -> Self {
         self.major = Some(major);
         self
+    }
+
+    /// The programs with which a server of this major version is dumped and restored: those of the same version if there are
+    /// some, else of the next newer one, else those that it fetched. An older `pg_dump` refuses a newer server.
+    ///
+    /// # Errors
+    /// [`NotFound`] with what was looked at, and with the command that installs PostgreSQL on this platform.
+    pub fn clients(self, major: u32) -> Result<Clients, NotFound> {
+        let directories = self.directories.iter().chain(&self.clients);
+        let found = directories.filter_map(|directory| Clients::in_directory(directory));
+        let fitting = found.filter(|clients| clients.version().major >= major);
+        // Of equal ones the first.
+        match fitting.min_by_key(|clients| clients.version().major) {
+            Some(clients) => Ok(clients),
+            None => self.only_major(major).run().map(|binaries| Clients::of(&binaries)),
+        }
     }
 
     /// Returns the first usable binaries, or else those that it fetched.
@@ -280,6 +299,18 @@ mod tests {
         let not_found = search.run().expect_err("nobody has version 7");
         assert!(not_found.to_string().starts_with("found no PostgreSQL 7 on this machine"), "{not_found}");
         assert_eq!(not_found.looked[0].rejection, Rejection::OtherVersion(found.server_version()));
+    }
+
+    #[test]
+    fn client_programs_are_of_the_server_s_version_or_newer() {
+        let found = Binaries::find().expect("PostgreSQL is needed for these tests");
+        let search = || Search::default().and([PathBuf::from("/nowhere"), found.directory().to_owned()]);
+        let ours = found.server_version().major;
+        for major in [ours, ours - 1] {
+            assert_eq!(search().clients(major).expect("they are there"), Clients::of(&found));
+        }
+        let too_old = search().clients(ours + 1).expect_err("an older program refuses a newer server");
+        assert_eq!(too_old.looked[1].rejection, Rejection::OtherVersion(found.server_version()));
     }
 
     #[test]

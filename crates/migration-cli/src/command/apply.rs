@@ -24,5 +24,5 @@ pub(super) async fn apply(
         .with_new_beside(options.new_beside)
         .with_accepted(options.accept.clone())
         .with_exactly(true);
-    run::perform(context, "apply", &goal, &run, Some(&saved)).await
+    run::perform(context, ("apply", false), &goal, &run, Some(&saved)).await
 }

@@ -7,6 +7,7 @@ mod apply;
 mod artifacts;
 #[cfg(feature = "rehearsal")]
 mod check;
+mod backup;
 mod completions;
 mod databases;
 mod db;
@@ -82,6 +83,7 @@ fn only_reads(command: &Command) -> bool {
             | Command::Plan { .. }
             | Command::Verify { .. }
             | Command::Locks
+            | Command::Backups { .. }
             | Command::Rejects { .. }
             | Command::Space { reclaim: None, .. }
     )
@@ -119,6 +121,10 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         Command::Space { service, reclaim } => {
             space::space(context, &service, reclaim.as_deref(), cancellation).await
         }
+        Command::Backup { services, options } => {
+            backup::backup(context, &services, &options, cancellation).await
+        }
+        Command::Backups { services, directory } => backup::backups(context, &services, directory),
         Command::Task { words } => task::task(context, words, cancellation).await,
         Command::Psql { service, arguments } => psql::psql(context, &service, &arguments),
         Command::Db(command) => db::db(context, &command),

@@ -17,7 +17,7 @@ use migration_report::{Diagnostic, PlanReport, Roomy, RunReport, timestamp, why_
 
 use super::databases::{databases, introduce};
 use super::space::say_roomy;
-use super::{connect, services};
+use super::{backup, connect, services};
 use crate::arguments::{RunArguments, UpOptions};
 use crate::context::Context;
 use crate::database::Connected;
@@ -45,7 +45,7 @@ pub(super) async fn up(
         .with_data_loss(options.allow_data_loss)
         .with_new_beside(options.new_beside)
         .with_accepted(options.accept.clone());
-    perform(context, "up", &goal, &run, None).await
+    perform(context, ("up", options.backup), &goal, &run, None).await
 }
 
 /// What becomes of contract steps with these options.
@@ -65,7 +65,7 @@ pub(super) async fn down(
     cancellation: &Cancellation,
 ) -> anyhow::Result<Answer> {
     let options = run_options(options, cancellation).with_data_loss(allow_data_loss);
-    perform(context, "down", &Goal::Revert { selections }, &options, None).await
+    perform(context, ("down", false), &Goal::Revert { selections }, &options, None).await
 }
 
 pub(super) async fn redo(
@@ -76,7 +76,7 @@ pub(super) async fn redo(
     cancellation: &Cancellation,
 ) -> anyhow::Result<Answer> {
     let options = run_options(options, cancellation).with_data_loss(allow_data_loss);
-    perform(context, "redo", &Goal::Redo { selections }, &options, None).await
+    perform(context, ("redo", false), &Goal::Redo { selections }, &options, None).await
 }
 
 /// Who runs, as the journal names it.
@@ -92,10 +92,10 @@ pub(super) fn run_options(arguments: &RunArguments, cancellation: &Cancellation)
         .with_cancellation(cancellation.clone())
 }
 
-/// Does what the goal asks for. With a saved plan, only if it comes to that.
+/// Does what the goal asks for, after a backup if that is asked for too. With a saved plan, only if it comes to that.
 pub(super) async fn perform(
     context: &Context,
-    command: &'static str,
+    (command, is_backed_up): (&'static str, bool),
     goal: &Goal,
     options: &RunOptions,
     saved: Option<&SavedPlan>,
@@ -120,6 +120,10 @@ pub(super) async fn perform(
         losses(&PlanReport::of(&connected.deployment, planned.plan(), &OurWords), paint, &mut before);
     }
     context.output.say(&before);
+    if is_backed_up {
+        let services: Vec<ServiceName> = planned.plan().services().into_iter().cloned().collect();
+        backup::before_a_run(context, &connected, &services, &options.cancellation).await?;
+    }
     let report = planned.carry_out(options).await?;
     let roomy = roomy(&connected, &planned, &report).await;
     let found = RunReport::of(all.into_iter().next(), &report, roomy, &OurWords);

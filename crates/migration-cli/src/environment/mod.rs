@@ -36,7 +36,8 @@ struct Dotenv {
 }
 
 /// The variables that are this program's alone. The last is read where PostgreSQL's programs are looked for.
-const OURS: [&str; 5] = [
+const OURS: [&str; 6] = [
+    "MIGRATE_BACKUP_DIR",
     "MIGRATE_POSTGRES_DIR",
     "MIGRATE_EMBEDDED",
     "MIGRATE_POSTGRES_DOWNLOAD",
@@ -307,6 +308,17 @@ impl Environment {
         }
         let root = self.directory.ancestors().find(|above| above.join("Cargo.lock").is_file());
         Ok(root.unwrap_or(&self.directory).join(".postgres"))
+    }
+
+    /// Directory of backups: `MIGRATE_BACKUP_DIR`, else `backups` in the working directory.
+    ///
+    /// # Errors
+    /// [`Failure`] if it begins with a `~` that stands for no known directory.
+    pub(crate) fn backup_directory(&self) -> Result<PathBuf, Failure> {
+        match self.get("MIGRATE_BACKUP_DIR")? {
+            Some(value) => self.path("MIGRATE_BACKUP_DIR", &value),
+            None => Ok(self.directory.join("backups")),
+        }
     }
 
     /// A path that a variable names: from the working directory, or from the home directory if it begins with `~/`.

@@ -15,7 +15,9 @@ mod text;
 
 use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use indicatif::ProgressBar;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -121,6 +123,16 @@ impl Output {
         let line = self.paint.line(text, self.terminal.stderr_coloured);
         // A closed pipe is the reader's choice.
         drop(io::stderr().write_all(line.as_bytes()));
+    }
+
+    /// A bar on the terminal for work that is no migration; a hidden one where nobody sees it.
+    pub(crate) fn bar(&self) -> ProgressBar {
+        if self.quiet || !self.terminal.bars || !self.is_human() {
+            return ProgressBar::hidden();
+        }
+        let bar = ProgressBar::new_spinner();
+        bar.enable_steady_tick(Duration::from_millis(120));
+        bar
     }
 
     /// Sets the widths of the columns of what [`Self::follow`] shows: that of the longest service name and that of the

@@ -1,0 +1,363 @@
+//! Making backups: all services of one database at one moment, each as an archive and, once that is whole, its manifest.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use migration_coordinator::{
+    Access, Cancellation, Deployment, Moment, RunError, ServiceFacts, at_one_moment,
+};
+use migration_kit::{ServiceName, quote_identifier};
+use migration_plan::Utc;
+use postgres_sandbox::{Clients, Search};
+use postgres_schema::Schema;
+use sqlx::Row;
+
+use crate::archive::{Temporary, fingerprint};
+use crate::error::read;
+use crate::manifest::{FORMAT, Manifest, Server, Verification};
+use crate::owned::{Owned, surroundings};
+use crate::program::Running;
+use crate::verify::{Trial, Verify};
+use crate::BackupError;
+
+/// How backups are made.
+#[derive(Clone)]
+pub struct BackupOptions {
+    /// Where they go; it is made if it is missing.
+    pub directory: PathBuf,
+    /// How long to wait for a migration lock, and for a table lock of others.
+    pub wait: Duration,
+    /// Whether each is restored on trial.
+    pub verify: Verify,
+    /// Where PostgreSQL's programs are.
+    pub search: Search,
+    /// What the manifests say of the tool.
+    pub tool: String,
+    /// Stops it.
+    pub cancellation: Cancellation,
+}
+
+impl BackupOptions {
+    /// Into this directory, with a minute of patience; up to 1 GiB is verified.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            wait: Duration::from_secs(60),
+            verify: Verify::UpTo(1 << 30),
+            search: Search::from_environment(),
+            tool: concat!("migration-backup ", env!("CARGO_PKG_VERSION")).to_owned(),
+            cancellation: Cancellation::default(),
+        }
+    }
+}
+
+/// How far a backup is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress<'p> {
+    /// Its rows are counted, and its archive is written: so many bytes until now.
+    Written(&'p ServiceName, u64),
+    /// It is restored on trial.
+    Verifying(&'p ServiceName),
+}
+
+/// A backup that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// The archive; its manifest is beside it.
+    pub archive: PathBuf,
+    /// What the manifest says.
+    pub manifest: Manifest,
+}
+
+/// What became of backups.
+#[derive(Debug)]
+pub struct Made {
+    /// Those that are whole.
+    pub done: Vec<Backup>,
+    /// Services that have nothing to back up yet.
+    pub empty: Vec<ServiceName>,
+    /// Why there are no more.
+    pub failure: Option<BackupError>,
+}
+
+/// A service's archive, before it is proved.
+struct Dumped {
+    service: ServiceName,
+    temporary: Temporary,
+    manifest: Manifest,
+    owned: Owned,
+    schemas: Vec<(String, Schema)>,
+}
+
+/// Backs up services, those of one database at one moment. Each is whole or is not there; the first that fails ends it.
+pub async fn backup(
+    deployment: &Deployment,
+    services: &[ServiceName],
+    options: &BackupOptions,
+    progress: &dyn Fn(Progress<'_>),
+) -> Made {
+    let mut made = Made { done: Vec::new(), empty: Vec::new(), failure: None };
+    let mut by_database: BTreeMap<usize, Vec<ServiceName>> = BTreeMap::new();
+    for service in services {
+        let database = deployment.service(service).map_or(0, |(_, _, database)| database);
+        by_database.entry(database).or_default().push(service.clone());
+    }
+    for (database, services) in by_database {
+        if let Err(error) = of_database(deployment, (database, &services), options, progress, &mut made).await {
+            made.failure = Some(error);
+            break;
+        }
+    }
+    made
+}
+
+async fn of_database(
+    deployment: &Deployment,
+    (database, services): (usize, &[ServiceName]),
+    options: &BackupOptions,
+    progress: &dyn Fn(Progress<'_>),
+    made: &mut Made,
+) -> Result<(), BackupError> {
+    fs::create_dir_all(&options.directory).map_err(BackupError::writing(&options.directory))?;
+    let mut dumped = Vec::new();
+    let work = async |moment: &mut Moment<'_>| {
+        let first = &services[0];
+        let server = server(moment).await.map_err(read(first))?;
+        let major = major(&server.version);
+        let found = options.search.clone().clients(major);
+        let clients =
+            found.map_err(|missing| BackupError::NoClients { major, missing: Box::new(missing) })?;
+        for (service, facts) in services.iter().zip(moment.facts().to_vec()) {
+            if let Some(unread) = facts.unread.clone() {
+                return Err(BackupError::from(RunError::Survey(unread)));
+            }
+            let dump = Dump { deployment, service, facts, server: &server, clients: &clients, options };
+            match dump.carry_out(moment, database, progress).await? {
+                Some(whole) => dumped.push(whole),
+                None => made.empty.push(service.clone()),
+            }
+        }
+        Ok((clients, major))
+    };
+    let done = at_one_moment(deployment, services, options.wait, &options.cancellation, work).await?;
+    let Some(done) = done else { return Ok(()) };
+    let (clients, major) = done?;
+    // The locks are free again: what follows concerns the archives alone.
+    for mut whole in dumped {
+        progress(Progress::Verifying(&whole.service));
+        let trial = Trial {
+            service: &whole.service,
+            archive: whole.temporary.path(),
+            manifest: &whole.manifest,
+            owned: &whole.owned,
+            schemas: &whole.schemas,
+        };
+        let proving = trial.carry_out(options.verify, &clients, &options.search, major);
+        let proved = options.cancellation.unless_cancelled(Box::pin(proving)).await;
+        whole.manifest.verification = proved.unwrap_or(Err(RunError::Interrupted.into()))?;
+        made.done.push(whole.keep(&options.directory)?);
+    }
+    Ok(())
+}
+
+/// One service to be written out.
+struct Dump<'d> {
+    deployment: &'d Deployment,
+    service: &'d ServiceName,
+    facts: ServiceFacts,
+    server: &'d Server,
+    clients: &'d Clients,
+    options: &'d BackupOptions,
+}
+
+impl Dump<'_> {
+    /// Writes it out; `None` if there is nothing of it.
+    async fn carry_out(
+        self,
+        moment: &mut Moment<'_>,
+        database: usize,
+        progress: &dyn Fn(Progress<'_>),
+    ) -> Result<Option<Dumped>, BackupError> {
+        let Self { deployment, service, facts, server, clients, options } = self;
+        let failed = read(service);
+        if !facts.schema_exists {
+            return Ok(None);
+        }
+        let owned = moment.ask(|connection| Owned::read(connection, deployment, service)).await;
+        let owned = owned.map_err(&failed)?;
+        let schema = owned.schemas[0].clone();
+        let names_nothing = deployment.service(service).is_none_or(|(service, _, _)| service.tables().is_empty());
+        if owned.shares && names_nothing {
+            return Err(BackupError::NotApart { service: service.clone(), schema });
+        }
+        if owned.own().next().is_none() && facts.access != Access::Read {
+            return Ok(None);
+        }
+        progress(Progress::Written(service, 0));
+        let tables = moment.ask(|connection| owned.count(connection)).await.map_err(&failed)?;
+        let around = moment.ask(|connection| surroundings(connection, &owned.schemas)).await;
+        let (extensions, roles) = around.map_err(&failed)?;
+        let mut schemas = Vec::new();
+        for name in &owned.schemas {
+            let found = moment.ask(|connection| Schema::read_within(connection, name)).await;
+            let found =
+                found.map_err(|source| BackupError::Schema { service: service.clone(), source })?;
+            schemas.push((name.clone(), owned.of(found)));
+        }
+        let taken_at = now();
+        let stem = free_name(&options.directory, service, taken_at);
+        let path = options.directory.join(format!(".{stem}.dump.part"));
+        let temporary = Temporary::make(path.clone()).map_err(BackupError::writing(&path))?;
+        let mut command = pg_dump(clients, moment.snapshot(), &owned, options.wait, &path);
+        let url = &deployment.databases()[database];
+        url.libpq_environment(&format!("migrate backup {service}"), &[]).apply(&mut command);
+        run(service, &mut command, moment, || {
+            let size = fs::metadata(&path).map_or(0, |found| found.len());
+            progress(Progress::Written(service, size));
+        })
+        .await?;
+        let (size_bytes, sha256) = fingerprint(&path).map_err(BackupError::reading(&path))?;
+        let migrations: Vec<String> = facts.applied.iter().map(|row| row.name.to_string()).collect();
+        let applied: Vec<&String> = migrations.iter().collect();
+        let mut unfinished: Vec<String> = facts
+            .journal
+            .iter()
+            .filter(|(name, journal)| journal.begun && !applied.contains(&&name.to_string()))
+            .map(|(name, _)| name.to_string())
+            .collect();
+        unfinished.sort();
+        let manifest = Manifest {
+            format: FORMAT.to_owned(),
+            service: service.to_string(),
+            schema,
+            further_schemas: owned.schemas[1..].to_vec(),
+            shared: owned.shares,
+            archive: format!("{stem}.dump"),
+            size_bytes,
+            sha256,
+            taken_at: Utc(taken_at).rfc3339(),
+            newest: newest(deployment, service, &migrations),
+            history: Manifest::digest(service.as_str(), &migrations),
+            migrations,
+            unfinished,
+            server: server.clone(),
+            tables,
+            functions_and_types: owned.functions.iter().chain(&owned.types).cloned().collect(),
+            extensions,
+            roles,
+            verification: Verification::Skipped("not tried yet".to_owned()),
+            pg_dump: clients.version().to_string(),
+            tool: options.tool.clone(),
+        };
+        Ok(Some(Dumped { service: service.clone(), temporary, manifest, owned, schemas }))
+    }
+}
+
+impl Dumped {
+    /// Gives the archive its name, and then writes the manifest.
+    fn keep(self, directory: &Path) -> Result<Backup, BackupError> {
+        let archive = directory.join(&self.manifest.archive);
+        let place = archive.with_extension("json");
+        let text = serde_json::to_string_pretty(&self.manifest).expect("a manifest is numbers and texts");
+        let new = directory.join(format!(".{}.json.part", self.manifest.archive));
+        let written = Temporary::make(new.clone()).and_then(|temporary| {
+            OpenOptions::new().write(true).open(&new)?.write_all(format!("{text}\n").as_bytes())?;
+            self.temporary.keep(&archive)?;
+            temporary.keep(&place)
+        });
+        if let Err(source) = written {
+            // Without its manifest it is none.
+            drop(fs::remove_file(&archive));
+            return Err(BackupError::writing(&place)(source));
+        }
+        Ok(Backup { archive, manifest: self.manifest })
+    }
+}
+
+/// `pg_dump` of what a service owns.
+fn pg_dump(clients: &Clients, snapshot: &str, owned: &Owned, wait: Duration, path: &Path) -> Command {
+    let mut command = Command::new(clients.pg_dump());
+    command.args(["--format=custom", "--no-password"]);
+    command.arg(format!("--snapshot={snapshot}")).arg(format!("--lock-wait-timeout={}", wait.as_millis().max(1)));
+    command.args(owned.schemas.iter().map(|schema| format!("--schema={}", quote_identifier(schema))));
+    let others = owned.relations.iter().filter(|relation| !relation.is_owned);
+    command.args(others.map(|relation| {
+        format!("--exclude-table={}.{}", quote_identifier(&relation.schema), quote_identifier(&relation.name))
+    }));
+    command.arg("--file").arg(path);
+    command
+}
+
+/// Runs `pg_dump` to its end. The moment is asked meanwhile, so that its transaction is never idle for long.
+async fn run(
+    service: &ServiceName,
+    command: &mut Command,
+    moment: &mut Moment<'_>,
+    look: impl Fn(),
+) -> Result<(), BackupError> {
+    let failed = |says: String| BackupError::Program { service: service.clone(), program: "pg_dump", says };
+    let running = Running::start(command).map_err(|error| failed(error.to_string()))?;
+    let mut lost = false;
+    let ended = running.end(async || {
+        look();
+        lost |= moment.rows("SELECT 1").await.is_err();
+    });
+    match ended.await {
+        Ok(()) => Ok(()),
+        Err(_) if lost || moment.rows("SELECT 1").await.is_err() => {
+            Err(BackupError::Lost { service: service.clone() })
+        }
+        // It waits for nothing else than the locks of the tables.
+        Err(says) if says.contains("LOCK TABLE") && says.contains("timeout") => {
+            Err(BackupError::Locked { service: service.clone(), says })
+        }
+        Err(says) => Err(failed(says)),
+    }
+}
+
+async fn server(moment: &mut Moment<'_>) -> Result<Server, sqlx::Error> {
+    let rows = moment
+        .rows(
+            "SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system())::text, \
+             pg_catalog.split_part(pg_catalog.current_setting('server_version'), ' ', 1), \
+             pg_catalog.current_database()::text",
+        )
+        .await?;
+    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    Ok(Server { identifier: row.try_get(0)?, version: row.try_get(1)?, database: row.try_get(2)? })
+}
+
+/// The major version of a server that says this of itself.
+pub(crate) fn major(version: &str) -> u32 {
+    let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(0)
+}
+
+/// The last migration of the list that is applied.
+fn newest(deployment: &Deployment, service: &ServiceName, applied: &[String]) -> Option<String> {
+    let known = deployment.catalog().service(service)?;
+    let newest = known.migrations.iter().rev().find(|known| applied.contains(&known.name.to_string()));
+    newest.map(|known| known.name.to_string()).or_else(|| applied.last().cloned())
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(0)
+}
+
+/// `chat-20251120T184900Z`, with a number behind it if there is one of that name.
+fn free_name(directory: &Path, service: &ServiceName, taken_at: i64) -> String {
+    let time = Utc(taken_at).rfc3339().replace(['-', ':'], "");
+    let names = std::iter::once(format!("{service}-{time}")).chain((2..).map(|n| format!("{service}-{time}-{n}")));
+    let is_free = |name: &String| {
+        ["dump", "json"].iter().all(|extension| !directory.join(format!("{name}.{extension}")).exists())
+            && !directory.join(format!(".{name}.dump.part")).exists()
+    };
+    names.into_iter().find(is_free).expect("the numbers do not end")
+}

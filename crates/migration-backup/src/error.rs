@@ -1,0 +1,157 @@
+//! Why a backup was not made or not restored.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use migration_coordinator::{ConnectError, RunError, UpkeepError};
+use migration_kit::ServiceName;
+use postgres_sandbox::{NotFound, SandboxError};
+use postgres_schema::SchemaError;
+
+/// Why a backup was not made or not restored. What was begun is taken back: no half-written file is left.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// The service's lock or its database could not be had.
+    #[error(transparent)]
+    Upkeep(#[from] UpkeepError),
+    /// The service's history could not be read.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// There is no connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// There is no `pg_dump` that can read a server of this version.
+    #[error("there is no `pg_dump` of PostgreSQL {major} or later, and an older one refuses the server")]
+    NoClients {
+        /// The server's major version.
+        major: u32,
+        /// What was looked at.
+        #[source]
+        missing: Box<NotFound>,
+    },
+    /// The service does not say what is its own in a schema that it shares.
+    #[error("`{service}`: what is its own in the schema `{schema}` cannot be told: it names no tables")]
+    NotApart {
+        /// The service.
+        service: ServiceName,
+        /// The schema.
+        schema: String,
+    },
+    /// The database refused a question.
+    #[error("`{service}`: the database could not be read")]
+    Read {
+        /// The service.
+        service: ServiceName,
+        /// What the server says.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The schema could not be read.
+    #[error("`{service}`: its schema could not be read")]
+    Schema {
+        /// The service.
+        service: ServiceName,
+        /// Why.
+        #[source]
+        source: SchemaError,
+    },
+    /// Another transaction holds a lock on a table.
+    #[error("`{service}`: a table is locked by another transaction")]
+    Locked {
+        /// The service.
+        service: ServiceName,
+        /// What `pg_dump` says.
+        says: String,
+    },
+    /// The server went away.
+    #[error("`{service}`: the connection to the server was lost")]
+    Lost {
+        /// The service.
+        service: ServiceName,
+    },
+    /// A program failed.
+    #[error("`{service}`: `{program}` failed: {says}")]
+    Program {
+        /// The service.
+        service: ServiceName,
+        /// Name of the program.
+        program: &'static str,
+        /// Its last words.
+        says: String,
+    },
+    /// A file could not be read or written.
+    #[error("could not {action} `{}`", path.display())]
+    File {
+        /// What was done with it: `read`, `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A trial restore did not give what was backed up.
+    #[error("`{service}`: the backup cannot be restored as it was: {why}")]
+    NotRestorable {
+        /// The service.
+        service: ServiceName,
+        /// What is wrong.
+        why: String,
+    },
+    /// There is no private server to verify on.
+    #[error("`{service}`: the backup could not be verified")]
+    Server {
+        /// The service.
+        service: ServiceName,
+        /// Why.
+        #[source]
+        source: SandboxError,
+    },
+}
+
+impl BackupError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoClients { missing, .. } => Some(missing.hint()),
+            Self::NotApart { .. } => {
+                Some("name its tables with `Service::with_tables`, or move it to a schema of its own".to_owned())
+            }
+            Self::Locked { .. } => Some("try again when that transaction is over".to_owned()),
+            Self::Server { source, .. } => source.hint(),
+            Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some("make room, or name another directory".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn writing(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { action: "write", path, source }
+    }
+
+    pub(crate) fn reading(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { action: "read", path, source }
+    }
+}
+
+/// What the server says of a question, as an error of this crate.
+pub(crate) fn read(service: &ServiceName) -> impl Fn(sqlx::Error) -> BackupError {
+    /// SQLSTATE of `lock_not_available`.
+    const LOCKED: &str = "55P03";
+    let service = service.clone();
+    move |source| {
+        let code = source.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        match (code.as_deref(), &source) {
+            (Some(LOCKED), _) => BackupError::Locked { service: service.clone(), says: source.to_string() },
+            (Some("57P01" | "57P02"), _) | (None, sqlx::Error::Io(_)) => {
+                BackupError::Lost { service: service.clone() }
+            }
+            _ => BackupError::Read { service: service.clone(), source },
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Backs up single services of one database, proves that what was written can be restored, and restores it.
+//!
+//! A backup is an archive of `pg_dump` and a manifest beside it, which is written last: an archive without one is half done.
+//! It prints nothing, and reads neither arguments nor the environment. Rows go through `pg_dump` and `pg_restore`; whole clusters,
+//! and a point in time, are the part of other tools.
+
+mod archive;
+mod dump;
+mod error;
+mod manifest;
+mod owned;
+mod place;
+mod program;
+mod verify;
+
+pub use dump::{Backup, BackupOptions, Made, Progress, backup};
+pub use error::BackupError;
+pub use manifest::{Extension, Manifest, Server, TableRows, Verification};
+pub use place::{Listed, Problem, Retention, list, prune};
+pub use verify::Verify;
+
+/// The examples of the README, compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

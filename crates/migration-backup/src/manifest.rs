@@ -1,0 +1,113 @@
+//! What is said of a backup in a file beside it.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// What a manifest begins with.
+pub(crate) const FORMAT: &str = "migrate-backup/v1";
+
+/// What is known of a backup. It is written when everything else is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// What this file is: `migrate-backup/v1`.
+    pub format: String,
+    /// The service.
+    pub service: String,
+    /// The schema that it lives in.
+    pub schema: String,
+    /// Schemas of its own beside that one.
+    pub further_schemas: Vec<String>,
+    /// Whether only a part of the schema is the service's.
+    pub shared: bool,
+    /// Name of the archive, in the same directory.
+    pub archive: String,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Its SHA-256, in hexadecimal digits.
+    pub sha256: String,
+    /// When its moment was, in UTC.
+    pub taken_at: String,
+    /// The newest applied migration.
+    pub newest: Option<String>,
+    /// All applied migrations, in the order in which the version table has them.
+    pub migrations: Vec<String>,
+    /// Digest of service and migrations.
+    pub history: String,
+    /// Migrations that were begun and not finished at that moment.
+    pub unfinished: Vec<String>,
+    /// Where it is from.
+    pub server: Server,
+    /// How many rows each table has.
+    pub tables: Vec<TableRows>,
+    /// Functions and types of a shared schema that are the service's.
+    pub functions_and_types: Vec<String>,
+    /// Extensions of the database.
+    pub extensions: Vec<Extension>,
+    /// Roles that policies name.
+    pub roles: Vec<String>,
+    /// Whether it was proved that it can be restored.
+    pub verification: Verification,
+    /// Version of `pg_dump`.
+    pub pg_dump: String,
+    /// Tool and version.
+    pub tool: String,
+}
+
+/// A database and its server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// The server's own number, which no other server has, unless it is a copy of its files.
+    pub identifier: String,
+    /// Version as the server writes it: `15.18`.
+    pub version: String,
+    /// Database on it.
+    pub database: String,
+}
+
+/// A table and its rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRows {
+    /// The schema.
+    pub schema: String,
+    /// The table.
+    pub name: String,
+    /// How many rows it has.
+    pub rows: i64,
+}
+
+/// An extension and where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extension {
+    /// Its name.
+    pub name: String,
+    /// The schema of its objects.
+    pub schema: String,
+}
+
+/// Whether it was proved that a backup can be restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verification {
+    /// It was restored into a private server, with the same rows and the same schema.
+    Restored,
+    /// It was not tried, for this reason.
+    Skipped(String),
+}
+
+impl Manifest {
+    /// How many rows all tables have.
+    #[must_use]
+    pub fn n_rows(&self) -> i64 {
+        self.tables.iter().map(|table| table.rows).sum()
+    }
+
+    /// Digest of a history.
+    pub(crate) fn digest(service: &str, migrations: &[String]) -> String {
+        hex(&Sha256::digest([&[service.to_owned()][..], migrations].concat().join("\n")))
+    }
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,169 @@
+//! What a service owns in its schemas, by the catalogs: what is dumped, counted, compared and moved aside.
+
+use std::collections::BTreeSet;
+
+use migration_coordinator::Deployment;
+use migration_kit::{BOOKKEEPING, ServiceName, literal, quote_identifier};
+use postgres_schema::{Kind, Object, Schema};
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+
+use crate::{Extension, TableRows};
+
+/// A relation of a schema.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Relation {
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    /// As `pg_class.relkind` has it.
+    pub(crate) kind: String,
+    /// Whether it moves with another relation: a sequence with the table of its column.
+    pub(crate) follows: bool,
+    pub(crate) is_owned: bool,
+}
+
+/// What is in the schemas of a service.
+#[derive(Debug, Clone)]
+pub(crate) struct Owned {
+    pub(crate) schemas: Vec<String>,
+    /// Whether only a part of the first schema is the service's.
+    pub(crate) shares: bool,
+    /// All relations of the schemas.
+    pub(crate) relations: Vec<Relation>,
+    /// Names of the functions and types of the first schema that are the service's.
+    pub(crate) functions: BTreeSet<String>,
+    pub(crate) types: BTreeSet<String>,
+}
+
+/// Rows of one statement without parameters.
+pub(crate) async fn rows(connection: &mut PgConnection, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(format!("{BOOKKEEPING}{sql}"))).fetch_all(connection).await
+}
+
+impl Owned {
+    /// Reads what a service has.
+    pub(crate) async fn read(
+        connection: &mut PgConnection,
+        deployment: &Deployment,
+        service: &ServiceName,
+    ) -> Result<Self, sqlx::Error> {
+        let Some((placed, schema, _)) = deployment.service(service) else {
+            return Err(sqlx::Error::RowNotFound);
+        };
+        let schemas: Vec<String> = [schema.to_owned()].into_iter().chain(placed.further_schemas().iter().cloned()).collect();
+        let shares = deployment.shares_schema(service);
+        let is_owned = |of: &str, name: &str| of != schema || !shares || deployment.owns(service, name);
+        let sql = format!(
+            "SELECT n.nspname::text, c.relname::text, c.relkind::text, o.relname::text \
+             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             LEFT JOIN pg_catalog.pg_depend d ON c.relkind = 'S' AND d.classid = 'pg_catalog.pg_class'::regclass \
+               AND d.objid = c.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i') \
+             LEFT JOIN pg_catalog.pg_class o ON o.oid = d.refobjid \
+             WHERE n.nspname IN ({}) AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND {} ORDER BY 1, 2",
+            list(&schemas),
+            no_extension("pg_class", "c.oid"),
+        );
+        let mut relations = Vec::new();
+        for row in rows(connection, &sql).await? {
+            let (schema, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            let table: Option<String> = row.try_get(3)?;
+            let is_owned = is_owned(&schema, table.as_deref().unwrap_or(&name));
+            relations.push(Relation { schema, name, kind: row.try_get(2)?, follows: table.is_some(), is_owned });
+        }
+        let tables = list(relations.iter().filter(|r| r.is_owned && r.schema == schema).map(|r| &r.name));
+        let functions = format!(
+            "SELECT DISTINCT p.proname::text, EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c \
+               ON c.oid = t.tgrelid WHERE t.tgfoid = p.oid AND c.relnamespace = p.pronamespace AND c.relname IN ({tables})) \
+             FROM pg_catalog.pg_proc p WHERE p.pronamespace = {}::regnamespace AND {}",
+            literal(&quote_identifier(schema)),
+            no_extension("pg_proc", "p.oid"),
+        );
+        let types = format!(
+            "SELECT DISTINCT y.typname::text, EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c \
+               ON c.oid = a.attrelid WHERE a.atttypid IN (y.oid, y.typarray) AND NOT a.attisdropped \
+               AND c.relnamespace = y.typnamespace AND c.relname IN ({tables})) \
+             FROM pg_catalog.pg_type y LEFT JOIN pg_catalog.pg_class k ON k.oid = y.typrelid \
+             WHERE y.typnamespace = {}::regnamespace AND (y.typtype IN ('e', 'd', 'r') OR k.relkind = 'c') AND {}",
+            literal(&quote_identifier(schema)),
+            no_extension("pg_type", "y.oid"),
+        );
+        let mut named = Vec::new();
+        for sql in [functions, types] {
+            let mut names = BTreeSet::new();
+            for row in rows(connection, &sql).await? {
+                let name: String = row.try_get(0)?;
+                if row.try_get(1)? || is_owned(schema, &name) {
+                    names.insert(name);
+                }
+            }
+            named.push(names);
+        }
+        let [functions, types] = <[_; 2]>::try_from(named).expect("there were two questions");
+        Ok(Self { schemas, shares, relations, functions, types })
+    }
+
+    /// The service's own relations.
+    pub(crate) fn own(&self) -> impl Iterator<Item = &Relation> {
+        self.relations.iter().filter(|relation| relation.is_owned)
+    }
+
+    /// Counts the rows of every table.
+    pub(crate) async fn count(&self, connection: &mut PgConnection) -> Result<Vec<TableRows>, sqlx::Error> {
+        let mut tables = Vec::new();
+        for Relation { schema, name, .. } in self.own().filter(|relation| relation.kind == "r") {
+            let sql = format!("SELECT count(*) FROM {}.{}", quote_identifier(schema), quote_identifier(name));
+            let n_rows = rows(connection, &sql).await?.first().map(|row| row.try_get(0)).transpose()?;
+            let rows = n_rows.ok_or(sqlx::Error::RowNotFound)?;
+            tables.push(TableRows { schema: schema.clone(), name: name.clone(), rows });
+        }
+        Ok(tables)
+    }
+
+    /// Of a schema, what is the service's; nothing that another server does not have.
+    pub(crate) fn of(&self, schema: Schema) -> Schema {
+        let own: BTreeSet<&str> = self.own().map(|relation| relation.name.as_str()).collect();
+        let named = |names: &BTreeSet<String>, name: &str| names.contains(name.split('(').next().unwrap_or(name));
+        let is_own = |object: &Object| match object.kind {
+            Kind::Schema => false,
+            _ if !self.shares => true,
+            Kind::Function => named(&self.functions, &object.name),
+            Kind::Type => named(&self.types, &object.name),
+            _ => own.contains(object.relation().unwrap_or(&object.name)),
+        };
+        schema.retain(is_own).without("grants").without("owner")
+    }
+}
+
+/// The extensions of a database but for the one that each has, and the roles that policies in these schemas name.
+pub(crate) async fn surroundings(
+    connection: &mut PgConnection,
+    schemas: &[String],
+) -> Result<(Vec<Extension>, Vec<String>), sqlx::Error> {
+    let extensions = "SELECT e.extname::text, n.nspname::text FROM pg_catalog.pg_extension e \
+                      JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql' ORDER BY 1";
+    let roles = format!(
+        "SELECT DISTINCT r::text FROM pg_catalog.pg_policies, unnest(roles) AS r \
+         WHERE schemaname IN ({}) AND r <> 'public' ORDER BY 1",
+        list(schemas)
+    );
+    let mut found = Vec::new();
+    for row in rows(connection, extensions).await? {
+        found.push(Extension { name: row.try_get(0)?, schema: row.try_get(1)? });
+    }
+    let roles = rows(connection, &roles).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    Ok((found, roles))
+}
+
+/// That an object is not an extension's.
+fn no_extension(catalog: &str, oid: &str) -> String {
+    format!(
+        "NOT EXISTS (SELECT FROM pg_catalog.pg_depend x WHERE x.classid = 'pg_catalog.{catalog}'::regclass \
+         AND x.objid = {oid} AND x.deptype = 'e')"
+    )
+}
+
+/// Texts as a list of SQL, which is not empty.
+pub(crate) fn list(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let texts: Vec<String> = texts.into_iter().map(|text| literal(text.as_ref())).collect();
+    if texts.is_empty() { "NULL".to_owned() } else { texts.join(", ") }
+}

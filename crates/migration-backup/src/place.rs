@@ -1,0 +1,141 @@
+//! A directory of backups: what is in it, whether it is whole, and which of it is old.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use migration_plan::Utc;
+
+use crate::archive::fingerprint;
+use crate::manifest::{FORMAT, Manifest};
+use crate::{BackupError, dump};
+
+/// An archive in a directory of backups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The archive.
+    pub archive: PathBuf,
+    /// What its manifest says, if there is one that can be read.
+    pub manifest: Option<Manifest>,
+    /// What is wrong with it.
+    pub problem: Option<Problem>,
+}
+
+/// What is wrong with a backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// Its archive or its manifest is not what it was.
+    Damaged(String),
+    /// It was not finished, or is being made.
+    Incomplete(String),
+}
+
+/// Which backups of a service are kept. What one of both keeps, is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// The newest so many.
+    pub newest: Option<usize>,
+    /// Those of the last so many days.
+    pub days: Option<u32>,
+}
+
+/// Everything in a directory that is a backup or a part of one, oldest first. Each archive is read to its end.
+///
+/// # Errors
+/// [`BackupError::File`] if the directory cannot be read.
+pub fn list(directory: &Path) -> Result<Vec<Listed>, BackupError> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).map_err(BackupError::reading(directory))? {
+        let name = entry.map_err(BackupError::reading(directory))?.file_name();
+        names.extend(name.into_string());
+    }
+    names.sort_unstable();
+    let listed = names.iter().filter_map(|name| {
+        let path = directory.join(name);
+        if name.ends_with(".part") {
+            let problem = Some(Problem::Incomplete("it is being made, or was interrupted".to_owned()));
+            return Some(Listed { archive: path, manifest: None, problem });
+        }
+        let stem = name.strip_suffix(".json")?;
+        let text = fs::read_to_string(&path).ok()?;
+        let is_one = text.contains("migrate-backup/") || names.contains(&format!("{stem}.dump"));
+        is_one.then(|| of_manifest(directory, &path, &text))
+    });
+    let without = names.iter().filter(|name| {
+        name.strip_suffix(".dump").is_some_and(|stem| !names.contains(&format!("{stem}.json")))
+    });
+    let without = without.map(|name| Listed {
+        archive: directory.join(name),
+        manifest: None,
+        problem: Some(Problem::Incomplete("it has no manifest".to_owned())),
+    });
+    let mut listed: Vec<Listed> = listed.chain(without).collect();
+    let time = |listed: &Listed| listed.manifest.as_ref().map(|manifest| manifest.taken_at.clone());
+    listed.sort_by(|a, b| (time(a), &a.archive).cmp(&(time(b), &b.archive)));
+    Ok(listed)
+}
+
+/// Reads a manifest and looks whether its archive is as it says.
+pub(crate) fn of_manifest(directory: &Path, path: &Path, text: &str) -> Listed {
+    let damaged = |archive, manifest, what: String| Listed {
+        archive,
+        manifest,
+        problem: Some(Problem::Damaged(what)),
+    };
+    let manifest: Manifest = match serde_json::from_str(text) {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            return damaged(path.with_extension("dump"), None, format!("its manifest cannot be read: {error}"));
+        }
+    };
+    let archive = directory.join(&manifest.archive);
+    if manifest.format != FORMAT {
+        return damaged(archive, None, format!("its manifest is `{}`, not `{FORMAT}`", manifest.format));
+    }
+    let is_elsewhere = Path::new(&manifest.archive).components().count() != 1;
+    if is_elsewhere || Manifest::digest(&manifest.service, &manifest.migrations) != manifest.history {
+        return damaged(archive, Some(manifest), "its manifest was edited".to_owned());
+    }
+    let problem = match fingerprint(&archive) {
+        Err(error) => Some(Problem::Damaged(format!("its archive cannot be read: {error}"))),
+        Ok((size, _)) if size != manifest.size_bytes => {
+            Some(Problem::Damaged(format!("its archive has {size} bytes, of {}", manifest.size_bytes)))
+        }
+        Ok((_, sha256)) if sha256 != manifest.sha256 => {
+            Some(Problem::Damaged("its archive has another SHA-256".to_owned()))
+        }
+        Ok(_) => None,
+    };
+    Listed { archive, manifest: Some(manifest), problem }
+}
+
+/// Removes the backups of a service that need not be kept, and gives those that were removed. The newest whole one stays, and so
+/// does what is damaged or incomplete: somebody should look at it.
+///
+/// # Errors
+/// [`BackupError::File`] if the directory cannot be read or a file cannot be removed.
+pub fn prune(directory: &Path, service: &str, retention: Retention) -> Result<Vec<PathBuf>, BackupError> {
+    if retention == Retention::default() {
+        return Ok(Vec::new());
+    }
+    let whole = list(directory)?.into_iter().filter(|listed| listed.problem.is_none());
+    let whole: Vec<(PathBuf, String)> = whole
+        .filter_map(|listed| Some((listed.archive, listed.manifest?)))
+        .filter(|(_, manifest)| manifest.service == service)
+        .map(|(archive, manifest)| (archive, manifest.taken_at))
+        .collect();
+    let oldest_day = retention.days.map(|days| Utc(dump::now() - i64::from(days) * 86_400).rfc3339());
+    let mut removed = Vec::new();
+    for (place, (archive, taken_at)) in whole.iter().rev().enumerate() {
+        let is_kept = place == 0
+            || retention.newest.is_some_and(|newest| place < newest)
+            || oldest_day.as_ref().is_some_and(|oldest| taken_at >= oldest);
+        if !is_kept {
+            // Without its manifest it is none, whatever happens in between.
+            for file in [archive.with_extension("json"), archive.clone()] {
+                fs::remove_file(&file).map_err(BackupError::writing(&file))?;
+            }
+            removed.push(archive.clone());
+        }
+    }
+    Ok(removed)
+}

@@ -1,0 +1,80 @@
+//! Running a program beside: the caller's runtime is never blocked, and the program ends with the caller's interest in it.
+
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use futures_timer::Delay;
+
+/// How often it is looked at, at first; then less often, up to [`SLOWEST`].
+const FASTEST: Duration = Duration::from_millis(10);
+const SLOWEST: Duration = Duration::from_millis(200);
+
+/// A program at work.
+pub(crate) struct Running {
+    child: Child,
+    says: Option<JoinHandle<String>>,
+}
+
+impl Running {
+    /// Starts it, with its standard output where `command` says.
+    pub(crate) fn start(command: &mut Command) -> std::io::Result<Self> {
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let stderr = child.stderr.take();
+        let says = thread::spawn(move || {
+            let mut says = Vec::new();
+            // What cannot be read is not said.
+            drop(stderr.map(|mut stderr| stderr.read_to_end(&mut says)));
+            String::from_utf8_lossy(&says).into_owned()
+        });
+        Ok(Self { child, says: Some(says) })
+    }
+
+    /// What it prints.
+    pub(crate) fn stdout(&mut self) -> Option<std::process::ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    /// Waits for its end, and calls `look` from time to time meanwhile; gives what it said if it failed.
+    pub(crate) async fn end(mut self, mut look: impl AsyncFnMut()) -> Result<(), String> {
+        let mut pause = FASTEST;
+        loop {
+            match self.child.try_wait() {
+                Err(error) => return Err(error.to_string()),
+                Ok(None) => {}
+                Ok(Some(status)) => {
+                    let says = self.says.take().and_then(|says| says.join().ok()).unwrap_or_default();
+                    return if status.success() { Ok(()) } else { Err(last_words(status, &says)) };
+                }
+            }
+            Delay::new(pause).await;
+            pause = (pause * 2).min(SLOWEST);
+            look().await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already, or nobody waits for what it does.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The errors that a program wrote, without its own name, or how it ended.
+fn last_words(status: ExitStatus, says: &str) -> String {
+    const MOST: usize = 4;
+    let lines: Vec<&str> = says
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| ["pg_dump: ", "pg_restore: ", "error: "].iter().fold(line, |l, p| l.strip_prefix(p).unwrap_or(l)))
+        .collect();
+    match (lines.is_empty(), status.signal()) {
+        (_, Some(signal)) => format!("it was ended by signal {signal}{}", if signal == 25 { ": a limit of file sizes" } else { "" }),
+        (true, None) => format!("it ended with {status}"),
+        (false, None) => lines[..lines.len().min(MOST)].join("; "),
+    }
+}

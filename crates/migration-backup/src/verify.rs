@@ -1,0 +1,136 @@
+//! Proving that an archive can be restored: on a private server of the same major version, with the same rows and the same schema.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use migration_coordinator::{DatabaseUrl, Reading};
+use migration_kit::{ServiceName, quote_identifier};
+use postgres_sandbox::{Clients, Cluster, Database, SandboxError, Search};
+use postgres_schema::Schema;
+
+use crate::archive;
+use crate::error::read;
+use crate::owned::{Owned, rows};
+use crate::program::Running;
+use crate::{BackupError, Manifest, Verification};
+
+/// Whether a backup is restored on trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    /// Always; where that is not possible, the backup fails.
+    Always,
+    /// Unless the archive is larger than so many bytes, or there is no server to do it on.
+    UpTo(u64),
+    /// Never.
+    Never,
+}
+
+/// A backup that is to be proved.
+pub(crate) struct Trial<'t> {
+    pub(crate) service: &'t ServiceName,
+    pub(crate) archive: &'t Path,
+    pub(crate) manifest: &'t Manifest,
+    pub(crate) owned: &'t Owned,
+    /// The schemas as they were.
+    pub(crate) schemas: &'t [(String, Schema)],
+}
+
+impl Trial<'_> {
+    /// Restores it, and says whether that was possible.
+    pub(crate) async fn carry_out(
+        &self,
+        wanted: Verify,
+        clients: &Clients,
+        search: &Search,
+        major: u32,
+    ) -> Result<Verification, BackupError> {
+        match wanted {
+            Verify::Never => return Ok(Verification::Skipped("not asked for".to_owned())),
+            Verify::UpTo(limit) if self.manifest.size_bytes > limit => {
+                return Ok(Verification::Skipped("it is large".to_owned()));
+            }
+            Verify::UpTo(_) | Verify::Always => {}
+        }
+        let database = match self.server(search, major) {
+            Ok(database) => database,
+            Err(error) if wanted != Verify::Always => return Ok(Verification::Skipped(error.to_string())),
+            Err(source) => return Err(BackupError::Server { service: self.service.clone(), source }),
+        };
+        self.restore(clients, &database).await?;
+        self.compare(&database).await?;
+        Ok(Verification::Restored)
+    }
+
+    /// A database in which there is all that the archive takes for granted.
+    fn server(&self, search: &Search, major: u32) -> Result<Database, SandboxError> {
+        let found = search.clone().only_major(major).run();
+        let binaries = found.map_err(|missing| SandboxError::Binaries(Box::new(missing)))?;
+        let cluster = Cluster::builder().binaries(binaries).start()?;
+        let database = cluster.create_database()?;
+        for role in &self.manifest.roles {
+            database.psql(&format!("CREATE ROLE {}", quote_identifier(role)))?;
+        }
+        let schemas = self.owned.schemas.iter().chain(self.manifest.extensions.iter().map(|found| &found.schema));
+        for schema in schemas {
+            database.psql(&format!("CREATE SCHEMA IF NOT EXISTS {}", quote_identifier(schema)))?;
+        }
+        for extension in &self.manifest.extensions {
+            database.psql(&format!(
+                "CREATE EXTENSION IF NOT EXISTS {} SCHEMA {} CASCADE",
+                quote_identifier(&extension.name),
+                quote_identifier(&extension.schema)
+            ))?;
+        }
+        Ok(database)
+    }
+
+    async fn restore(&self, clients: &Clients, database: &Database) -> Result<(), BackupError> {
+        let list = archive::contents(clients, self.service, self.archive, self.manifest).await?;
+        let mut command = Command::new(clients.pg_restore());
+        command
+            .args(["--exit-on-error", "--no-owner", "--no-privileges", "--dbname", database.name(), "--use-list"])
+            .arg(list.path())
+            .arg(self.archive)
+            .stdout(Stdio::null());
+        url(database).libpq_environment("migrate backup", &[]).apply(&mut command);
+        let started = Running::start(&mut command).map_err(|error| self.wrong(error.to_string()))?;
+        started.end(async || {}).await.map_err(|says| self.wrong(says))
+    }
+
+    async fn compare(&self, database: &Database) -> Result<(), BackupError> {
+        let url = url(database);
+        let failed = read(self.service);
+        let mut reading = Reading::open(&url).await?;
+        reading.begin().await.map_err(&failed)?;
+        for expected in &self.manifest.tables {
+            let (schema, table) = (quote_identifier(&expected.schema), quote_identifier(&expected.name));
+            let sql = format!("SELECT count(*) FROM {schema}.{table}");
+            let counted = reading.ask(|connection| rows(connection, &sql)).await.map_err(&failed)?;
+            let n_rows: Option<i64> = counted.first().and_then(|row| sqlx::Row::try_get(row, 0).ok());
+            if n_rows != Some(expected.rows) {
+                let n_rows = n_rows.unwrap_or_default();
+                let why = format!("{n_rows} rows of `{}` came back, of {}", expected.name, expected.rows);
+                return Err(self.wrong(why));
+            }
+        }
+        for (name, before) in self.schemas {
+            let asked = reading.ask(|connection| Schema::read_within(connection, name)).await;
+            let after = asked.map_err(|source| BackupError::Schema { service: self.service.clone(), source })?;
+            let differences = before.differences(&self.owned.of(after));
+            if let Some(first) = differences.first() {
+                let n = differences.len();
+                return Err(self.wrong(format!("the schema `{name}` came back with {n} differences: {first}")));
+            }
+        }
+        reading.close().await;
+        Ok(())
+    }
+
+    fn wrong(&self, why: String) -> BackupError {
+        BackupError::NotRestorable { service: self.service.clone(), why }
+    }
+}
+
+fn url(database: &Database) -> DatabaseUrl {
+    database.url().parse().expect("the sandbox makes well-formed addresses")
+}

@@ -1,0 +1,132 @@
+//! Several services of one database as they are at one moment, while nobody migrates them: what a backup needs.
+//!
+//! It writes nothing. The locks are on one session, the moment on another one, whose snapshot other programs can take.
+
+use std::future::Future;
+use std::time::Duration;
+
+use migration_kit::{ServiceName, bookkeeping};
+use sea_orm::sqlx::postgres::{PgConnection, PgRow};
+use sea_orm::sqlx::{self, Row};
+
+use crate::cancel::Cancellation;
+use crate::database::DatabaseUrl;
+use crate::deployment::{Deployment, Placed};
+use crate::interrupt::Ended;
+use crate::lock::LockedSession;
+use crate::reading::Reading;
+use crate::session::Session;
+use crate::survey::{ServiceFacts, Survey};
+use crate::upkeep::{self, UpkeepError};
+
+/// How the session that holds the locks is called.
+const APPLICATION: &str = "migrate backup";
+
+/// Some services at one moment.
+pub struct Moment<'d> {
+    reading: Reading<'d>,
+    snapshot: String,
+    facts: Vec<ServiceFacts>,
+}
+
+impl Moment<'_> {
+    /// The snapshot, as other sessions and `pg_dump` take it, for as long as this value lives.
+    #[must_use]
+    pub fn snapshot(&self) -> &str {
+        &self.snapshot
+    }
+
+    /// What is recorded of the services, in the order in which they were named.
+    #[must_use]
+    pub fn facts(&self) -> &[ServiceFacts] {
+        &self.facts
+    }
+
+    /// Asks as [`Reading::ask`] does.
+    pub async fn ask<'c, T, F: Future<Output = T> + 'c>(
+        &'c mut self,
+        question: impl FnOnce(&'c mut PgConnection) -> F,
+    ) -> T {
+        self.reading.ask(question).await
+    }
+
+    /// Rows of one question.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn rows(&mut self, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
+        self.reading.rows(sql).await
+    }
+}
+
+/// Does something that only reads to services of one database, with the migration lock of each, at one moment. A table lock of
+/// others is waited for as long as `wait` says, too.
+///
+/// # Errors
+/// [`UpkeepError`] if it did not begin or was stopped; what it returns itself is the caller's.
+pub async fn at_one_moment<T>(
+    deployment: &Deployment,
+    services: &[ServiceName],
+    wait: Duration,
+    cancellation: &Cancellation,
+    work: impl AsyncFnOnce(&mut Moment<'_>) -> T,
+) -> Result<Option<T>, UpkeepError> {
+    let mut placed = Vec::new();
+    for service in services {
+        placed.push(upkeep::find(deployment, service)?);
+    }
+    let Some(first) = placed.first().copied() else { return Ok(None) };
+    let url = &deployment.databases()[first.site.database];
+    let interrupted = || UpkeepError::Interrupted { service: first.name().clone() };
+    let search_path = first.site.own_search_path();
+    let opening = Box::pin(Session::open(url, APPLICATION, &search_path));
+    let session = cancellation.unless_cancelled(opening).await.ok_or_else(interrupted)??;
+    let working = Box::pin(async {
+        let holding = Box::pin(hold((&session, url), &placed, wait));
+        let facts = cancellation.unless_cancelled(holding).await.ok_or_else(interrupted)??;
+        let failed =
+            |source| UpkeepError::Read { service: first.name().clone(), source: upkeep::driver(source) };
+        let mut reading = Reading::open(url).await?;
+        reading.begin().await.map_err(failed)?;
+        let limit = format!(
+            bookkeeping!("SELECT pg_catalog.set_config('lock_timeout', '{}', true)"),
+            wait.as_millis().max(1)
+        );
+        reading.rows(&limit).await.map_err(failed)?;
+        let snapshot = reading.export().await.map_err(failed)?;
+        let mut moment = Moment { reading, snapshot, facts };
+        let done = cancellation.unless_cancelled(work(&mut moment)).await;
+        moment.reading.close().await;
+        done.map(Some).ok_or_else(interrupted)
+    });
+    let done = session.cancellable(url, cancellation, working).await;
+    session.close().await;
+    match done {
+        Ended::Finished(done) | Ended::Stopped(Some(done)) => done,
+        Ended::Stopped(None) | Ended::Unanswered => Err(interrupted()),
+    }
+}
+
+/// Takes the locks of all services, in the order of their names, and reads what is recorded of them.
+async fn hold(
+    (session, url): (&Session, &DatabaseUrl),
+    placed: &[&Placed],
+    wait: Duration,
+) -> Result<Vec<ServiceFacts>, UpkeepError> {
+    let failed = |source| UpkeepError::Read {
+        service: placed[0].name().clone(),
+        source: upkeep::driver(source),
+    };
+    let standby = bookkeeping!("SELECT pg_catalog.pg_is_in_recovery()");
+    if session.rows(standby).await.map_err(failed)?.first().is_some_and(|row| row.get(0)) {
+        let database = url.to_string();
+        return Err(UpkeepError::ReadOnly { database });
+    }
+    let mut in_order = placed.to_vec();
+    in_order.sort_by_key(|placed| placed.name());
+    for placed in in_order {
+        LockedSession::take(session, placed, wait).await?;
+    }
+    let sites: Vec<_> = placed.iter().map(|placed| &placed.site).collect();
+    Survey::take_on(session, &sites).await.map_err(failed)
+}

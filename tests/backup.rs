@@ -1,0 +1,224 @@
+//! `backup`, `backups`: an archive is whole, proved and described, or it is not there.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use insta::assert_snapshot;
+use postgres_sandbox::{Cluster, Observer, Passing, Relay, Verdict};
+use serde_json::Value;
+
+use crate::adopted::{ASSESSMENTS, CHAT};
+use crate::support::{Lab, ROWS, Ran, Session, run};
+
+/// Cuts the connection on which a table is read, and ends all others of the database if that is asked for.
+struct Cut {
+    all: bool,
+    url: String,
+}
+
+impl Observer for Cut {
+    fn passes(&self, _session: usize, passing: Passing<'_>) -> Verdict {
+        match passing {
+            Passing::Statement(text) if text.contains("COPY chat.messages") => Verdict::Cut,
+            _ => Verdict::Pass,
+        }
+    }
+
+    fn cuts(&self) {
+        if self.all {
+            Session::open(&self.url).query(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            );
+        }
+    }
+}
+
+/// Two services with rows.
+fn lab() -> Lab {
+    let lab = Lab::empty();
+    lab.migrate(&["up", "chat@+1", "rag", "--quiet"]).exits(0);
+    lab.query(ROWS[0].1);
+    lab.migrate(&["up", "chat", "--quiet"]).exits(0);
+    lab
+}
+
+/// The names in the directory of backups, hidden ones too.
+fn files(lab: &Lab) -> Vec<String> {
+    let entries = fs::read_dir(lab.directory.path().join("backups")).map(|entries| {
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort_unstable();
+        names
+    });
+    entries.unwrap_or_default()
+}
+
+fn archive(lab: &Lab, document: &Value, index: usize) -> PathBuf {
+    lab.directory.path().join(document["backups"][index]["archive"].as_str().unwrap())
+}
+
+/// What is shown, without what a name and a size depend on.
+fn shown(ran: &Ran) -> String {
+    let text = ran.shown();
+    let mut words: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let line = line.split(' ').map(|word| match word.split_once("-2") {
+            Some((before, _)) if word.ends_with(".dump") => format!("{before}-[time].dump"),
+            _ => word.to_owned(),
+        });
+        words.push(line.collect::<Vec<_>>().join(" "));
+    }
+    words.join("\n")
+}
+
+#[test]
+fn services_are_backed_up_at_one_moment_and_proved() {
+    let lab = lab();
+    let made = lab.migrate(&["backup", "chat", "rag", "--json"]).exits(0).json();
+    let [chat, rag] = [&made["backups"][0]["manifest"], &made["backups"][1]["manifest"]];
+    assert_eq!((chat["service"].as_str(), rag["service"].as_str()), (Some("chat"), Some("rag")));
+    assert_eq!(chat["verification"], "restored", "{chat}");
+    let table = chat["tables"].as_array().unwrap().iter().find(|table| table["name"] == "messages").unwrap();
+    assert_eq!(table["rows"].to_string(), lab.query("SELECT count(*) FROM chat.messages"));
+    let applied = lab.query("SELECT json_agg(version ORDER BY version) FROM chat.seaql_migrations_chat");
+    assert_eq!(chat["migrations"], serde_json::from_str::<Value>(&applied).unwrap());
+    assert!(!fs::read_to_string(archive(&lab, &made, 0).with_extension("json")).unwrap().contains("rag."));
+
+    // What is kept: the newest, and what is young; never none.
+    lab.migrate(&["backup", "chat", "--no-verify", "--keep", "0"]).exits(0);
+    let listed = lab.migrate(&["backups", "--json"]).exits(0).json();
+    let of = |document: &Value| -> Vec<String> {
+        let all = document["backups"].as_array().unwrap();
+        all.iter().map(|found| format!("{} {}", found["manifest"]["service"], found["verified"])).collect()
+    };
+    assert_eq!(of(&listed), [r#""rag" true"#, r#""chat" false"#]);
+    lab.migrate(&["backup", "chat", "--no-verify", "--keep", "1", "--keep-days", "1"]).exits(0);
+    assert_eq!(files(&lab).len(), 6);
+
+    // Nothing is taken for whole that is not.
+    let listed = lab.migrate(&["backups", "--json"]).exits(0).json();
+    let damaged = archive(&lab, &listed, 0);
+    let mut bytes = fs::read(&damaged).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&damaged, bytes).unwrap();
+    fs::remove_file(archive(&lab, &listed, 1).with_extension("json")).unwrap();
+    let cut = archive(&lab, &listed, 2);
+    fs::write(&cut, &fs::read(&cut).unwrap()[..100]).unwrap();
+    fs::write(lab.directory.path().join("backups/.chat.dump.part"), "PGDMP").unwrap();
+    fs::write(lab.directory.path().join("backups/notes.json"), "{}").unwrap();
+    let listed = lab.migrate(&["backups", "--json"]).exits(4).json();
+    let problems: Vec<String> = listed["backups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| format!("{}: {}", found["state"].as_str().unwrap(), found["problem"].as_str().unwrap()))
+        .map(|text| text.split(", of").next().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        problems,
+        [
+            "incomplete: it is being made, or was interrupted",
+            "incomplete: it has no manifest",
+            "damaged: its archive has another SHA-256",
+            "damaged: its archive has 100 bytes",
+        ]
+    );
+    assert_eq!(lab.migrate(&["backups", "--directory", "elsewhere"]).code, 1);
+}
+
+/// Only what is the service's is in its archive, with the types and functions that it needs.
+#[test]
+fn of_a_shared_schema_a_part_is_backed_up() {
+    let lab = Lab::empty();
+    for script in [CHAT, ASSESSMENTS] {
+        lab.query(script);
+    }
+    lab.query("CREATE TABLE of_nobody (id int); INSERT INTO of_nobody VALUES (1)");
+    lab.query("CREATE FUNCTION of_nobody(of_nobody) RETURNS int LANGUAGE sql AS 'SELECT 1'");
+    lab.query(
+        "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; \
+         CREATE TYPE mood AS ENUM ('good'); ALTER TABLE messages ADD COLUMN mood mood; \
+         CREATE TRIGGER touched BEFORE UPDATE ON messages FOR EACH ROW EXECUTE FUNCTION touch()",
+    );
+    let backup = |service: &str| {
+        let variable = format!("{}_DATABASE_SCHEMA", service.to_uppercase());
+        run(lab.command(&["backup", service, "--verify", "--json"]).env(variable, "public"))
+    };
+    let made = backup("chat").exits(0).json();
+    let manifest = &made["backups"][0]["manifest"];
+    assert_eq!(manifest["functions_and_types"], serde_json::json!(["touch", "mood"]));
+    let tables: Vec<&str> =
+        manifest["tables"].as_array().unwrap().iter().map(|t| t["name"].as_str().unwrap()).collect();
+    assert_eq!(tables, ["messages"]);
+    assert_eq!(backup("assessments").exits(0).json()["backups"][0]["manifest"]["verification"], "restored");
+}
+
+/// Each failure says what it is, and leaves nothing behind.
+#[test]
+fn a_backup_that_fails_leaves_nothing() {
+    let lab = lab();
+    let role = lab.role("");
+    lab.query(&format!(
+        "GRANT USAGE ON SCHEMA chat TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA chat TO {role}; \
+         REVOKE SELECT ON chat.messages FROM {role}"
+    ));
+    let fails = |ran: Ran, code: i32, says: &str| {
+        let ran = ran.exits(code);
+        assert!(ran.stderr.contains(says), "{}", ran.shown());
+        assert_eq!(files(&lab), [""; 0], "{}", ran.shown());
+    };
+    let backup = ["backup", "chat"];
+    fails(run(lab.command(&backup).env("DATABASE_URL", lab.url_of(&role))), 8, "permission denied");
+
+    // A limit of file sizes, as a disk that is full.
+    let program = lab.command(&backup);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -f 1; exec \"$0\" \"$@\""]).arg(program.get_program()).args(program.get_args());
+    limited.current_dir(lab.directory.path()).envs(program.get_envs().filter_map(|(n, v)| Some((n, v?))));
+    fails(run(&mut limited), 1, "`pg_dump` failed: it was ended by signal 25");
+
+    // Others are waited for, not for ever.
+    let mut session = lab.session();
+    session.query("SELECT pg_advisory_lock(hashtextextended('migrate:chat.seaql_migrations_chat', 0))");
+    fails(lab.migrate(&["backup", "chat", "--wait", "100ms"]), 5, "another run holds the migration lock");
+    session.query("SELECT pg_advisory_unlock_all()");
+    session.query("BEGIN");
+    session.query("LOCK TABLE chat.messages");
+    fails(lab.migrate(&["backup", "chat", "--wait", "100ms"]), 5, "a table is locked by another transaction");
+    drop(session);
+
+    // The connection of `pg_dump` ends within a table, or the server ends all.
+    for (all, code, says) in
+        [(false, 1, "`pg_dump` failed"), (true, 8, "the connection to the server was lost")]
+    {
+        let cut = Arc::new(Cut { all, url: lab.database.url().to_owned() });
+        let relay = Relay::before(Cluster::shared(), cut).unwrap();
+        fails(run(lab.command(&backup).env("DATABASE_URL", relay.url(lab.database.name()))), code, says);
+    }
+
+    // Nothing to back up is no failure, and a directory that is a file is one.
+    let nothing = lab.migrate(&["backup", "assessments"]).exits(0);
+    assert_snapshot!(shown(&nothing), @"");
+    lab.directory.write("a_file", "");
+    let to_a_file = lab.migrate(&["backup", "chat", "--to", "a_file"]).exits(1);
+    assert_snapshot!(shown(&to_a_file), @"");
+}
+
+#[test]
+fn a_run_backs_up_first_what_it_changes() {
+    let lab = lab();
+    let ran = lab.migrate(&["up", "chat", "assessments", "--contract", "--ignore-soak", "--backup"]).exits(0);
+    assert_snapshot!(shown(&ran), @"");
+    lab.migrate(&["down", "chat@-1", "--allow-data-loss", "--quiet"]).exits(0);
+    // Where it fails, nothing is applied.
+    fs::remove_dir_all(lab.directory.path().join("backups")).unwrap();
+    lab.directory.write("backups", "");
+    let status = || lab.migrate(&["status", "--json"]).json()["services"].to_string();
+    let before = status();
+    lab.migrate(&["up", "chat", "--backup"]).exits(1);
+    assert_eq!(status(), before);
+}
