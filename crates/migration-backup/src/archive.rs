@@ -10,9 +10,9 @@ use migration_kit::ServiceName;
 use postgres_sandbox::Clients;
 use sha2::{Digest, Sha256};
 
+use crate::BackupError;
 use crate::manifest::{Manifest, hex};
 use crate::program::Running;
-use crate::BackupError;
 
 /// A file that is removed unless it is kept.
 pub(crate) struct Temporary {
@@ -113,7 +113,8 @@ fn is_restored(line: &str, manifest: &Manifest) -> bool {
         prefixes.iter().find_map(|prefix| entry.strip_prefix(prefix.as_str()))
     });
     named.is_none_or(|name| {
-        let is_it = |own: &String| name.strip_prefix(own.as_str()).is_some_and(|rest| rest.starts_with(['(', ' ']));
+        let is_it =
+            |own: &String| name.strip_prefix(own.as_str()).is_some_and(|rest| rest.starts_with(['(', ' ']));
         manifest.functions_and_types.iter().any(is_it)
     })
 }

@@ -16,13 +16,13 @@ use postgres_sandbox::{Clients, Search};
 use postgres_schema::Schema;
 use sqlx::Row;
 
+use crate::BackupError;
 use crate::archive::{Temporary, fingerprint};
 use crate::error::read;
 use crate::manifest::{FORMAT, Manifest, Server, Verification};
 use crate::owned::{Owned, surroundings};
 use crate::program::Running;
 use crate::verify::{Trial, Verify};
-use crate::BackupError;
 
 /// How backups are made.
 #[derive(Clone)]
@@ -108,7 +108,8 @@ pub async fn backup(
         by_database.entry(database).or_default().push(service.clone());
     }
     for (database, services) in by_database {
-        if let Err(error) = of_database(deployment, (database, &services), options, progress, &mut made).await {
+        if let Err(error) = of_database(deployment, (database, &services), options, progress, &mut made).await
+        {
             made.failure = Some(error);
             break;
         }
@@ -191,7 +192,8 @@ impl Dump<'_> {
         let owned = moment.ask(|connection| Owned::read(connection, deployment, service)).await;
         let owned = owned.map_err(&failed)?;
         let schema = owned.schemas[0].clone();
-        let names_nothing = deployment.service(service).is_none_or(|(service, _, _)| service.tables().is_empty());
+        let names_nothing =
+            deployment.service(service).is_none_or(|(service, _, _)| service.tables().is_empty());
         if owned.shares && names_nothing {
             return Err(BackupError::NotApart { service: service.clone(), schema });
         }
@@ -205,8 +207,7 @@ impl Dump<'_> {
         let mut schemas = Vec::new();
         for name in &owned.schemas {
             let found = moment.ask(|connection| Schema::read_within(connection, name)).await;
-            let found =
-                found.map_err(|source| BackupError::Schema { service: service.clone(), source })?;
+            let found = found.map_err(|source| BackupError::Schema { service: service.clone(), source })?;
             schemas.push((name.clone(), owned.of(found)));
         }
         let taken_at = now();
@@ -283,7 +284,9 @@ impl Dumped {
 fn pg_dump(clients: &Clients, snapshot: &str, owned: &Owned, wait: Duration, path: &Path) -> Command {
     let mut command = Command::new(clients.pg_dump());
     command.args(["--format=custom", "--no-password"]);
-    command.arg(format!("--snapshot={snapshot}")).arg(format!("--lock-wait-timeout={}", wait.as_millis().max(1)));
+    command
+        .arg(format!("--snapshot={snapshot}"))
+        .arg(format!("--lock-wait-timeout={}", wait.as_millis().max(1)));
     command.args(owned.schemas.iter().map(|schema| format!("--schema={}", quote_identifier(schema))));
     let others = owned.relations.iter().filter(|relation| !relation.is_owned);
     command.args(others.map(|relation| {
@@ -354,7 +357,8 @@ pub(crate) fn now() -> i64 {
 /// `chat-20251120T184900Z`, with a number behind it if there is one of that name.
 fn free_name(directory: &Path, service: &ServiceName, taken_at: i64) -> String {
     let time = Utc(taken_at).rfc3339().replace(['-', ':'], "");
-    let names = std::iter::once(format!("{service}-{time}")).chain((2..).map(|n| format!("{service}-{time}-{n}")));
+    let names =
+        std::iter::once(format!("{service}-{time}")).chain((2..).map(|n| format!("{service}-{time}-{n}")));
     let is_free = |name: &String| {
         ["dump", "json"].iter().all(|extension| !directory.join(format!("{name}.{extension}")).exists())
             && !directory.join(format!(".{name}.dump.part")).exists()

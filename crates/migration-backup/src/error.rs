@@ -116,9 +116,9 @@ impl BackupError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoClients { missing, .. } => Some(missing.hint()),
-            Self::NotApart { .. } => {
-                Some("name its tables with `Service::with_tables`, or move it to a schema of its own".to_owned())
-            }
+            Self::NotApart { .. } => Some(
+                "name its tables with `Service::with_tables`, or move it to a schema of its own".to_owned(),
+            ),
             Self::Locked { .. } => Some("try again when that transaction is over".to_owned()),
             Self::Server { source, .. } => source.hint(),
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {

@@ -50,7 +50,8 @@ impl Owned {
         let Some((placed, schema, _)) = deployment.service(service) else {
             return Err(sqlx::Error::RowNotFound);
         };
-        let schemas: Vec<String> = [schema.to_owned()].into_iter().chain(placed.further_schemas().iter().cloned()).collect();
+        let schemas: Vec<String> =
+            [schema.to_owned()].into_iter().chain(placed.further_schemas().iter().cloned()).collect();
         let shares = deployment.shares_schema(service);
         let is_owned = |of: &str, name: &str| of != schema || !shares || deployment.owns(service, name);
         let sql = format!(
@@ -68,12 +69,26 @@ impl Owned {
             let (schema, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
             let table: Option<String> = row.try_get(3)?;
             let is_owned = is_owned(&schema, table.as_deref().unwrap_or(&name));
-            relations.push(Relation { schema, name, kind: row.try_get(2)?, follows: table.is_some(), is_owned });
+            relations.push(Relation {
+                schema,
+                name,
+                kind: row.try_get(2)?,
+                follows: table.is_some(),
+                is_owned,
+            });
         }
         let tables = list(relations.iter().filter(|r| r.is_owned && r.schema == schema).map(|r| &r.name));
         let functions = format!(
-            "SELECT DISTINCT p.proname::text, EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c \
-               ON c.oid = t.tgrelid WHERE t.tgfoid = p.oid AND c.relnamespace = p.pronamespace AND c.relname IN ({tables})) \
+            "SELECT DISTINCT p.proname::text, EXISTS (SELECT FROM pg_catalog.pg_depend d \
+               LEFT JOIN pg_catalog.pg_attrdef a ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND a.oid = d.objid \
+               LEFT JOIN pg_catalog.pg_constraint k ON d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid \
+               LEFT JOIN pg_catalog.pg_trigger t ON d.classid = 'pg_catalog.pg_trigger'::regclass AND t.oid = d.objid \
+               LEFT JOIN pg_catalog.pg_index i ON d.classid = 'pg_catalog.pg_class'::regclass AND i.indexrelid = d.objid \
+               LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid \
+               LEFT JOIN pg_catalog.pg_policy y ON d.classid = 'pg_catalog.pg_policy'::regclass AND y.oid = d.objid \
+               JOIN pg_catalog.pg_class c ON c.oid = coalesce(a.adrelid, k.conrelid, t.tgrelid, i.indrelid, w.ev_class, y.polrelid) \
+               WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = p.oid \
+                 AND c.relnamespace = p.pronamespace AND c.relname IN ({tables})) \
              FROM pg_catalog.pg_proc p WHERE p.pronamespace = {}::regnamespace AND {}",
             literal(&quote_identifier(schema)),
             no_extension("pg_proc", "p.oid"),
@@ -122,7 +137,8 @@ impl Owned {
     /// Of a schema, what is the service's; nothing that another server does not have.
     pub(crate) fn of(&self, schema: Schema) -> Schema {
         let own: BTreeSet<&str> = self.own().map(|relation| relation.name.as_str()).collect();
-        let named = |names: &BTreeSet<String>, name: &str| names.contains(name.split('(').next().unwrap_or(name));
+        let named =
+            |names: &BTreeSet<String>, name: &str| names.contains(name.split('(').next().unwrap_or(name));
         let is_own = |object: &Object| match object.kind {
             Kind::Schema => false,
             _ if !self.shares => true,

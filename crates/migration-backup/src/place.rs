@@ -76,15 +76,16 @@ pub fn list(directory: &Path) -> Result<Vec<Listed>, BackupError> {
 
 /// Reads a manifest and looks whether its archive is as it says.
 pub(crate) fn of_manifest(directory: &Path, path: &Path, text: &str) -> Listed {
-    let damaged = |archive, manifest, what: String| Listed {
-        archive,
-        manifest,
-        problem: Some(Problem::Damaged(what)),
-    };
+    let damaged =
+        |archive, manifest, what: String| Listed { archive, manifest, problem: Some(Problem::Damaged(what)) };
     let manifest: Manifest = match serde_json::from_str(text) {
         Ok(manifest) => manifest,
         Err(error) => {
-            return damaged(path.with_extension("dump"), None, format!("its manifest cannot be read: {error}"));
+            return damaged(
+                path.with_extension("dump"),
+                None,
+                format!("its manifest cannot be read: {error}"),
+            );
         }
     };
     let archive = directory.join(&manifest.archive);

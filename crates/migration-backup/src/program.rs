@@ -70,10 +70,15 @@ fn last_words(status: ExitStatus, says: &str) -> String {
     let lines: Vec<&str> = says
         .lines()
         .filter(|line| !line.trim().is_empty())
-        .map(|line| ["pg_dump: ", "pg_restore: ", "error: "].iter().fold(line, |l, p| l.strip_prefix(p).unwrap_or(l)))
+        .map(|line| {
+            ["pg_dump: ", "pg_restore: ", "error: "].iter().fold(line, |l, p| l.strip_prefix(p).unwrap_or(l))
+        })
         .collect();
     match (lines.is_empty(), status.signal()) {
-        (_, Some(signal)) => format!("it was ended by signal {signal}{}", if signal == 25 { ": a limit of file sizes" } else { "" }),
+        (_, Some(signal)) => format!(
+            "it was ended by signal {signal}{}",
+            if signal == 25 { ": a limit of file sizes" } else { "" }
+        ),
         (true, None) => format!("it ended with {status}"),
         (false, None) => lines[..lines.len().min(MOST)].join("; "),
     }

@@ -70,7 +70,8 @@ impl Trial<'_> {
         for role in &self.manifest.roles {
             database.psql(&format!("CREATE ROLE {}", quote_identifier(role)))?;
         }
-        let schemas = self.owned.schemas.iter().chain(self.manifest.extensions.iter().map(|found| &found.schema));
+        let schemas =
+            self.owned.schemas.iter().chain(self.manifest.extensions.iter().map(|found| &found.schema));
         for schema in schemas {
             database.psql(&format!("CREATE SCHEMA IF NOT EXISTS {}", quote_identifier(schema)))?;
         }
@@ -88,7 +89,14 @@ impl Trial<'_> {
         let list = archive::contents(clients, self.service, self.archive, self.manifest).await?;
         let mut command = Command::new(clients.pg_restore());
         command
-            .args(["--exit-on-error", "--no-owner", "--no-privileges", "--dbname", database.name(), "--use-list"])
+            .args([
+                "--exit-on-error",
+                "--no-owner",
+                "--no-privileges",
+                "--dbname",
+                database.name(),
+                "--use-list",
+            ])
             .arg(list.path())
             .arg(self.archive)
             .stdout(Stdio::null());
@@ -115,11 +123,14 @@ impl Trial<'_> {
         }
         for (name, before) in self.schemas {
             let asked = reading.ask(|connection| Schema::read_within(connection, name)).await;
-            let after = asked.map_err(|source| BackupError::Schema { service: self.service.clone(), source })?;
+            let after =
+                asked.map_err(|source| BackupError::Schema { service: self.service.clone(), source })?;
             let differences = before.differences(&self.owned.of(after));
             if let Some(first) = differences.first() {
                 let n = differences.len();
-                return Err(self.wrong(format!("the schema `{name}` came back with {n} differences: {first}")));
+                return Err(
+                    self.wrong(format!("the schema `{name}` came back with {n} differences: {first}"))
+                );
             }
         }
         reading.close().await;

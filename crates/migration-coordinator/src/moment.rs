@@ -113,10 +113,8 @@ async fn hold(
     placed: &[&Placed],
     wait: Duration,
 ) -> Result<Vec<ServiceFacts>, UpkeepError> {
-    let failed = |source| UpkeepError::Read {
-        service: placed[0].name().clone(),
-        source: upkeep::driver(source),
-    };
+    let failed =
+        |source| UpkeepError::Read { service: placed[0].name().clone(), source: upkeep::driver(source) };
     let standby = bookkeeping!("SELECT pg_catalog.pg_is_in_recovery()");
     if session.rows(standby).await.map_err(failed)?.first().is_some_and(|row| row.get(0)) {
         let database = url.to_string();

@@ -7,7 +7,7 @@ use cargo_metadata::{Dependency, DependencyKind, Metadata, MetadataCommand, Pack
 use crate::{nothing_wrong, read, relative, root, services};
 
 /// What each crate may depend on within the workspace, other than for its tests.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("migration-plan", &[]),
     ("postgres-sandbox", &[]),
     ("postgres-schema", &[]),
@@ -17,10 +17,15 @@ const ARROWS: [(&str, &[&str]); 9] = [
         "migration-rehearsal",
         &["migration-coordinator", "migration-kit", "migration-plan", "postgres-sandbox", "postgres-schema"],
     ),
+    (
+        "migration-backup",
+        &["migration-coordinator", "migration-kit", "migration-plan", "postgres-sandbox", "postgres-schema"],
+    ),
     ("migration-report", &["migration-coordinator", "migration-kit", "migration-plan"]),
     (
         "migration-cli",
         &[
+            "migration-backup",
             "migration-coordinator",
             "migration-kit",
             "migration-plan",

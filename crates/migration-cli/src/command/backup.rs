@@ -129,14 +129,17 @@ pub(super) fn backups(
     named: Option<PathBuf>,
 ) -> anyhow::Result<Answer> {
     let directory = directory(context, named.as_deref())?;
-    let mut listed = list(&directory).map_err(raised)?;
+    // Where nobody has named one, none was made yet.
+    let is_missing = named.is_none() && matches!(directory.try_exists(), Ok(false));
+    let mut listed = if is_missing { Vec::new() } else { list(&directory).map_err(raised)? };
     // What cannot be read may be anybody's.
     listed.retain(|listed| match &listed.manifest {
         Some(manifest) => services.is_empty() || services.contains(&manifest.service),
         None => true,
     });
-    let mut table = Table::new(&["SERVICE", "TAKEN AT", "NEWEST MIGRATION", "ROWS", "SIZE", "ARCHIVE", "STATE"])
-        .right(&["ROWS", "SIZE"]);
+    let mut table =
+        Table::new(&["SERVICE", "TAKEN AT", "NEWEST MIGRATION", "ROWS", "SIZE", "ARCHIVE", "STATE"])
+            .right(&["ROWS", "SIZE"]);
     for found in &listed {
         let of = |get: &dyn Fn(&Manifest) -> String| found.manifest.as_ref().map(get).unwrap_or_default();
         let (state, paint): (String, fn(Paint, &str) -> String) = match &found.problem {
@@ -192,7 +195,9 @@ async fn make(
 ) -> migration_backup::Made {
     let bar = context.output.bar();
     let show = |progress: Progress<'_>| match progress {
-        Progress::Written(service, size) => bar.set_message(format!("{service}  backing up  {}", bytes(size))),
+        Progress::Written(service, size) => {
+            bar.set_message(format!("{service}  backing up  {}", bytes(size)))
+        }
         Progress::Verifying(service) => bar.set_message(format!("{service}  restoring on trial")),
     };
     let made = Box::pin(migration_backup::backup(&connected.deployment, services, how, &show)).await;

@@ -5,9 +5,9 @@ mod adopt;
 mod apply;
 #[cfg(feature = "rehearsal")]
 mod artifacts;
+mod backup;
 #[cfg(feature = "rehearsal")]
 mod check;
-mod backup;
 mod completions;
 mod databases;
 mod db;
