@@ -126,9 +126,9 @@ pub(super) async fn backup(
 pub(super) fn backups(
     context: &Context,
     services: &[String],
-    named: Option<PathBuf>,
+    named: Option<&Path>,
 ) -> anyhow::Result<Answer> {
-    let directory = directory(context, named.as_deref())?;
+    let directory = directory(context, named)?;
     // Where nobody has named one, none was made yet.
     let is_missing = named.is_none() && matches!(directory.try_exists(), Ok(false));
     let mut listed = if is_missing { Vec::new() } else { list(&directory).map_err(raised)? };
@@ -196,7 +196,7 @@ async fn make(
     let bar = context.output.bar();
     let show = |progress: Progress<'_>| match progress {
         Progress::Written(service, size) => {
-            bar.set_message(format!("{service}  backing up  {}", bytes(size)))
+            bar.set_message(format!("{service}  backing up  {}", bytes(size)));
         }
         Progress::Verifying(service) => bar.set_message(format!("{service}  restoring on trial")),
     };

@@ -124,7 +124,7 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         Command::Backup { services, options } => {
             backup::backup(context, &services, &options, cancellation).await
         }
-        Command::Backups { services, directory } => backup::backups(context, &services, directory),
+        Command::Backups { services, directory } => backup::backups(context, &services, directory.as_deref()),
         Command::Task { words } => task::task(context, words, cancellation).await,
         Command::Psql { service, arguments } => psql::psql(context, &service, &arguments),
         Command::Db(command) => db::db(context, &command),
