@@ -1,14 +1,20 @@
 # The command line over all services, as an image: `docker run --env DATABASE_URL … migrate status`.
-FROM rust:1-slim-trixie AS build
+# With `--build-arg SERVICE=chat`, over this service alone. In both the program is called `migrate`.
+FROM rust:1.95-slim-trixie AS build
+ARG SERVICE=""
 WORKDIR /workspace
 COPY . .
+# What was compiled once is in the caches, dependencies above all.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/workspace/target \
-    cargo build --locked --release --package xtask --bin migrate \
- && cp target/release/migrate /usr/local/bin/migrate
+    package="${SERVICE:+$SERVICE-migration}" \
+ && cargo build --locked --release --package "${package:-xtask}" --bin "${package:-migrate}" \
+ && cp "target/release/${package:-migrate}" /usr/local/bin/migrate
 
 FROM debian:trixie-slim
-# The client programs are for `psql`. TLS is compiled in, with Mozilla's root certificates; `?sslrootcert=` names others.
+# The client programs are for `psql` and backups. TLS is compiled in, with Mozilla's root certificates; `?sslrootcert=` names others.
+# A pinned version of theirs would be gone from the archive with the next one.
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends postgresql-client \
  && rm -rf /var/lib/apt/lists/* \

@@ -27,6 +27,7 @@ mod locks;
 mod looking;
 mod lost;
 mod names;
+mod pipelines;
 mod reading;
 mod readme;
 mod refused;
