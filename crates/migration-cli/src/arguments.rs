@@ -3,29 +3,29 @@
 //! It is as long as the help, which is read as a whole.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use migration_coordinator::Acceptance;
-use migration_plan::{NameError, Selection, SelectionError};
+use migration_plan::Selection;
 
 #[cfg(feature = "rehearsal")]
 mod adopt;
 mod backup;
+#[cfg(feature = "rehearsal")]
+mod rehearsal;
+mod run;
 
 #[cfg(feature = "rehearsal")]
 pub(crate) use adopt::{AdoptFrom, AdoptOptions, Source};
 pub(crate) use backup::BackupArguments;
+#[cfg(feature = "rehearsal")]
+pub(crate) use rehearsal::{CheckOptions, SqlOptions};
+use run::selection;
+pub(crate) use run::{ApplyOptions, RunArguments, UpOptions};
 
 use crate::database::Embedded;
 use crate::exit::Failure;
 use crate::help;
-
-/// The defaults of [`RunArguments`].
-const WAIT: &str = "60s";
-const LOCK_PATIENCE: &str = "10m";
-const JOBS: u16 = 8;
 
 /// Brings the databases of several services to where they should be.
 #[derive(Debug, Args)]
@@ -410,117 +410,6 @@ pub(crate) enum GraphFormat {
     Json,
 }
 
-/// What `up` understands, also where it is left out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub(crate) struct UpOptions {
-    #[command(flatten)]
-    pub(crate) run: RunArguments,
-    /// Apply contract steps too, as far as their soak time has passed
-    #[arg(long)]
-    pub(crate) contract: bool,
-    /// Do not wait for soak times: the application is stopped, or nobody runs old code any more
-    #[arg(long, requires = "contract")]
-    pub(crate) ignore_soak: bool,
-    /// Allow migrations that are declared to lose data
-    #[arg(long)]
-    pub(crate) allow_data_loss: bool,
-    /// Apply even if the database has migrations that are newer than this build
-    #[arg(long)]
-    pub(crate) allow_ahead: bool,
-    /// Make the tables of services that are empty although an earlier system has left such tables elsewhere in the database
-    #[arg(long)]
-    pub(crate) new_beside: bool,
-    /// Accept that this column, constraint or index of an adopted table is not as the migrations make it, and record it in
-    /// the journal; repeatable
-    #[arg(long, value_name = "SERVICE:TABLE.COLUMN", value_parser = acceptance)]
-    pub(crate) accept: Vec<Acceptance>,
-    /// Apply everything in one transaction, or nothing; refused if a pending migration cannot run in one
-    #[arg(long)]
-    pub(crate) atomic: bool,
-    /// Back up each service that has something to apply first, as `backup` does; if that fails, nothing is applied
-    #[arg(long)]
-    pub(crate) backup: bool,
-}
-
-/// What `apply` understands: what is agreed to is said when it is done, not when it is planned.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub(crate) struct ApplyOptions {
-    #[command(flatten)]
-    pub(crate) run: RunArguments,
-    /// Allow what the plan is declared to lose
-    #[arg(long)]
-    pub(crate) allow_data_loss: bool,
-    /// As for `up`
-    #[arg(long)]
-    pub(crate) new_beside: bool,
-    /// As for `up`
-    #[arg(long, value_name = "SERVICE:TABLE.COLUMN", value_parser = acceptance)]
-    pub(crate) accept: Vec<Acceptance>,
-    /// As for `up`
-    #[arg(long)]
-    pub(crate) atomic: bool,
-}
-
-/// What `check` understands.
-#[cfg(feature = "rehearsal")]
-#[derive(Debug, Clone, Args)]
-pub(crate) struct CheckOptions {
-    /// Directory that has a directory of each service's name
-    #[arg(long, value_name = "DIRECTORY", default_value = ".")]
-    pub(crate) directory: PathBuf,
-    /// Write lock and schema files that are not what the migrations do, instead of reporting them
-    #[arg(long)]
-    pub(crate) update: bool,
-    /// Write the results into this file too, as JUnit's XML
-    #[arg(long, value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
-    /// Write the hazards into this file too, as SARIF
-    #[arg(long, value_name = "FILE")]
-    pub(crate) sarif: Option<PathBuf>,
-}
-
-/// What `sql` understands.
-#[cfg(feature = "rehearsal")]
-#[derive(Debug, Clone, Args)]
-pub(crate) struct SqlOptions {
-    /// Print what reverts
-    #[arg(long)]
-    pub(crate) down: bool,
-    /// Begin where this migration of the service is the last one applied, whatever a database has; `base` is nothing
-    #[arg(long, value_name = "MIGRATION")]
-    pub(crate) from: Option<String>,
-    /// End with this migration of the service
-    #[arg(long, value_name = "MIGRATION")]
-    pub(crate) to: Option<String>,
-    /// Take contract steps too where the database holds rows of the service; without, they are left out as `up` does
-    #[arg(long, conflicts_with_all = ["down", "from", "to"])]
-    pub(crate) contract: bool,
-    /// Write one file per service into this directory; the names say in what order, where there is one
-    #[arg(long, value_name = "DIRECTORY")]
-    pub(crate) out: Option<PathBuf>,
-}
-
-/// What every command understands that runs migrations.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub(crate) struct RunArguments {
-    /// How long to wait for another run's migration lock: `90s`, `5m`, `0`
-    #[arg(long, value_name = "DURATION", default_value = WAIT, value_parser = duration)]
-    pub(crate) wait: Duration,
-    /// How long to keep trying for a table lock that other transactions block
-    #[arg(long, value_name = "DURATION", default_value = LOCK_PATIENCE, value_parser = duration)]
-    pub(crate) lock_patience: Duration,
-    /// How many services to migrate at the same time
-    #[arg(long, value_name = "N", default_value_t = JOBS, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) jobs: u16,
-}
-
-impl Default for RunArguments {
-    fn default() -> Self {
-        let read = |text| duration(text).expect("the defaults are durations");
-        Self { wait: read(WAIT), lock_patience: read(LOCK_PATIENCE), jobs: JOBS }
-    }
-}
-
 /// The format that arguments ask for which clap could not read as a whole.
 pub(crate) fn format_of(arguments: &[String]) -> Format {
     let mut format = Format::Human;
@@ -538,58 +427,4 @@ pub(crate) fn format_of(arguments: &[String]) -> Format {
         }
     }
     format
-}
-
-/// Reads a service and its target; what is wrong is reported with what is right.
-fn selection(text: &str) -> Result<Selection, String> {
-    text.parse().map_err(|error: SelectionError| match &error {
-        SelectionError::Service { source, .. } => source.to_string(),
-        _ => format!("{error}; {}", error.hint()),
-    })
-}
-
-/// Reads `SERVICE:OBJECT`.
-fn acceptance(text: &str) -> Result<Acceptance, String> {
-    let (service, object) = text.split_once(':').unwrap_or((text, ""));
-    if object.is_empty() {
-        return Err("expected a service and an object: `SERVICE:TABLE.COLUMN`".to_owned());
-    }
-    let service = service.parse().map_err(|error: NameError| error.to_string())?;
-    Ok(Acceptance { service, object: object.to_owned() })
-}
-
-/// Reads `500ms`, `90s`, `5m`, `1h` or `0`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: u64 =
-        digits.parse().map_err(|_| "expected a number and a unit: `500ms`, `90s`, `5m`, `1h`".to_owned())?;
-    match &text[digits.len()..] {
-        "ms" => Ok(Duration::from_millis(number)),
-        "s" => Ok(Duration::from_secs(number)),
-        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
-        "h" => Ok(Duration::from_secs(number.saturating_mul(3600))),
-        "" if number == 0 => Ok(Duration::ZERO),
-        "" => Err("the unit is missing: `ms`, `s`, `m` or `h`".to_owned()),
-        unit => Err(format!("`{unit}` is not a unit: `ms`, `s`, `m` or `h`")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_defaults_are_those_of_no_argument() {
-        assert_eq!(Alone::parse_from(["migrate"]).arguments.up, UpOptions::default());
-    }
-
-    #[test]
-    fn durations_need_a_unit() {
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
-        assert_eq!(duration("0"), Ok(Duration::ZERO));
-        for bad in ["5", "", "m", "5 s", "-1s", "5d"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
-    }
 }

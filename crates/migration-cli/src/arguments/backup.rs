@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{WAIT, duration};
+use super::run::{WAIT, duration};
 
 /// What `backup` understands.
 #[derive(Debug, Clone, Args)]

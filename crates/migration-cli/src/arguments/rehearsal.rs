@@ -1,0 +1,42 @@
+//! The arguments of `check` and `sql`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// What `check` understands.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CheckOptions {
+    /// Directory that has a directory of each service's name
+    #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+    pub(crate) directory: PathBuf,
+    /// Write lock and schema files that are not what the migrations do, instead of reporting them
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// Write the results into this file too, as JUnit's XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Write the hazards into this file too, as SARIF
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sarif: Option<PathBuf>,
+}
+
+/// What `sql` understands.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SqlOptions {
+    /// Print what reverts
+    #[arg(long)]
+    pub(crate) down: bool,
+    /// Begin where this migration of the service is the last one applied, whatever a database has; `base` is nothing
+    #[arg(long, value_name = "MIGRATION")]
+    pub(crate) from: Option<String>,
+    /// End with this migration of the service
+    #[arg(long, value_name = "MIGRATION")]
+    pub(crate) to: Option<String>,
+    /// Take contract steps too where the database holds rows of the service; without, they are left out as `up` does
+    #[arg(long, conflicts_with_all = ["down", "from", "to"])]
+    pub(crate) contract: bool,
+    /// Write one file per service into this directory; the names say in what order, where there is one
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) out: Option<PathBuf>,
+}
