@@ -1,5 +1,6 @@
 //! What is in an archive, and which of it is the service's.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -63,12 +64,13 @@ pub(crate) fn fingerprint(path: &Path) -> io::Result<(u64, String)> {
 }
 
 /// Writes the list of what is restored of an archive: all of it but the schema itself, and in a shared schema only what is the
-/// service's.
+/// service's. Functions and types of these names are there already.
 pub(crate) async fn contents(
     clients: &Clients,
     service: &ServiceName,
     archive: &Path,
     manifest: &Manifest,
+    present: &BTreeSet<String>,
 ) -> Result<Temporary, BackupError> {
     let failed = |says| BackupError::Program { service: service.clone(), program: "pg_restore", says };
     let place = std::env::temp_dir().join(format!("migrate-{:016x}.list", fastrand::u64(..)));
@@ -80,7 +82,7 @@ pub(crate) async fn contents(
     let reading = running.stdout().map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut listed));
     reading.map_err(BackupError::reading(archive))?;
     running.end(async || {}).await.map_err(failed)?;
-    let kept = listed.lines().filter(|line| is_restored(line, manifest)).map(|line| format!("{line}\n"));
+    let kept = listed.lines().filter(|line| is_restored(line, manifest, present)).map(|line| format!("{line}\n"));
     let written = OpenOptions::new().write(true).open(&place);
     let written = written.and_then(|mut file| file.write_all(kept.collect::<String>().as_bytes()));
     written.map_err(BackupError::writing(&place))?;
@@ -88,7 +90,7 @@ pub(crate) async fn contents(
 }
 
 /// Whether a line of the list is of something that is restored: `215; 1259 16389 TABLE public messages owner`.
-fn is_restored(line: &str, manifest: &Manifest) -> bool {
+fn is_restored(line: &str, manifest: &Manifest, present: &BTreeSet<String>) -> bool {
     /// What belongs to nobody who shares a schema, and is in the archive since it is in the schema.
     const OTHERS: [&str; 5] = ["OPERATOR", "COLLATION", "CONVERSION", "TEXT SEARCH", "DEFAULT ACL"];
     const NAMED: [&str; 5] = ["FUNCTION", "PROCEDURE", "AGGREGATE", "TYPE", "DOMAIN"];
@@ -97,10 +99,8 @@ fn is_restored(line: &str, manifest: &Manifest) -> bool {
     if entry.starts_with("SCHEMA ") {
         return false;
     }
-    if !manifest.shared {
-        return true;
-    }
-    if ["ACL - SCHEMA", "COMMENT - SCHEMA"].iter().chain(&OTHERS).any(|other| entry.starts_with(other)) {
+    let others = ["ACL - SCHEMA", "COMMENT - SCHEMA"].into_iter().chain(OTHERS);
+    if manifest.shared && others.into_iter().any(|other| entry.starts_with(other)) {
         return false;
     }
     let schema = &manifest.schema;
@@ -113,8 +113,7 @@ fn is_restored(line: &str, manifest: &Manifest) -> bool {
         prefixes.iter().find_map(|prefix| entry.strip_prefix(prefix.as_str()))
     });
     named.is_none_or(|name| {
-        let is_it =
-            |own: &String| name.strip_prefix(own.as_str()).is_some_and(|rest| rest.starts_with(['(', ' ']));
-        manifest.functions_and_types.iter().any(is_it)
+        let is_it = |own: &String| name.strip_prefix(own.as_str()).is_some_and(|rest| rest.starts_with(['(', ' ']));
+        (!manifest.shared || manifest.functions_and_types.iter().any(is_it)) && !present.iter().any(is_it)
     })
 }

@@ -99,6 +99,39 @@ pub enum BackupError {
         /// What is wrong.
         why: String,
     },
+    /// The database refused what was restored: nothing was changed.
+    #[error("`{service}`: the backup could not be restored, and nothing was changed")]
+    Write {
+        /// The service.
+        service: ServiceName,
+        /// What the server says.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The backup is not what it was when it was made.
+    #[error("`{}` cannot be restored: {what}", file.display())]
+    Damaged {
+        /// The archive.
+        file: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The backup does not fit the database or the program.
+    #[error("`{service}` cannot be restored: {why}")]
+    Unfit {
+        /// The service.
+        service: String,
+        /// What does not fit.
+        why: String,
+    },
+    /// Rows would be replaced, and nobody has agreed to that.
+    #[error("`{service}` has {n_rows} rows, which the restored ones would replace")]
+    WouldReplace {
+        /// The service.
+        service: ServiceName,
+        /// How many.
+        n_rows: i64,
+    },
     /// There is no private server to verify on.
     #[error("`{service}`: the backup could not be verified")]
     Server {

@@ -11,12 +11,15 @@ mod manifest;
 mod owned;
 mod place;
 mod program;
+mod restore;
+mod script;
 mod verify;
 
 pub use dump::{Backup, BackupOptions, Made, Progress, backup};
 pub use error::BackupError;
 pub use manifest::{Extension, Manifest, Server, TableRows, Verification};
 pub use place::{Listed, Problem, Retention, list, prune};
+pub use restore::{RestoreOptions, Restored, RestoredTable, drop_old, restore};
 pub use verify::Verify;
 
 /// The examples of the README, compiled as tests.

@@ -33,6 +33,10 @@ pub(crate) struct Owned {
     /// Names of the functions and types of the first schema that are the service's.
     pub(crate) functions: BTreeSet<String>,
     pub(crate) types: BTreeSet<String>,
+    /// Names of all functions and types of the first schema.
+    pub(crate) present: BTreeSet<String>,
+    /// Whether the first schema cannot be renamed as a whole: others live in it, or an extension.
+    pub(crate) stays: bool,
 }
 
 /// Rows of one statement without parameters.
@@ -89,7 +93,7 @@ impl Owned {
                JOIN pg_catalog.pg_class c ON c.oid = coalesce(a.adrelid, k.conrelid, t.tgrelid, i.indrelid, w.ev_class, y.polrelid) \
                WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = p.oid \
                  AND c.relnamespace = p.pronamespace AND c.relname IN ({tables})) \
-             FROM pg_catalog.pg_proc p WHERE p.pronamespace = {}::regnamespace AND {}",
+             FROM pg_catalog.pg_proc p WHERE p.pronamespace = {}::pg_catalog.regnamespace AND {}",
             literal(&quote_identifier(schema)),
             no_extension("pg_proc", "p.oid"),
         );
@@ -98,23 +102,30 @@ impl Owned {
                ON c.oid = a.attrelid WHERE a.atttypid IN (y.oid, y.typarray) AND NOT a.attisdropped \
                AND c.relnamespace = y.typnamespace AND c.relname IN ({tables})) \
              FROM pg_catalog.pg_type y LEFT JOIN pg_catalog.pg_class k ON k.oid = y.typrelid \
-             WHERE y.typnamespace = {}::regnamespace AND (y.typtype IN ('e', 'd', 'r') OR k.relkind = 'c') AND {}",
+             WHERE y.typnamespace = {}::pg_catalog.regnamespace AND (y.typtype IN ('e', 'd', 'r') OR k.relkind = 'c') AND {}",
             literal(&quote_identifier(schema)),
             no_extension("pg_type", "y.oid"),
         );
-        let mut named = Vec::new();
+        let (mut named, mut present) = (Vec::new(), BTreeSet::new());
         for sql in [functions, types] {
             let mut names = BTreeSet::new();
             for row in rows(connection, &sql).await? {
                 let name: String = row.try_get(0)?;
                 if row.try_get(1)? || is_owned(schema, &name) {
-                    names.insert(name);
+                    names.insert(name.clone());
                 }
+                present.insert(name);
             }
             named.push(names);
         }
         let [functions, types] = <[_; 2]>::try_from(named).expect("there were two questions");
-        Ok(Self { schemas, shares, relations, functions, types })
+        let extension = format!(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extnamespace = {}::pg_catalog.regnamespace)",
+            literal(&quote_identifier(schema))
+        );
+        let has_extension = rows(connection, &extension).await?.first().map(|row| row.try_get(0)).transpose()?;
+        let stays = shares || schema == "public" || has_extension.unwrap_or(true);
+        Ok(Self { schemas, shares, relations, functions, types, present, stays })
     }
 
     /// The service's own relations.

@@ -1,5 +1,6 @@
 //! Proving that an archive can be restored: on a private server of the same major version, with the same rows and the same schema.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -86,7 +87,7 @@ impl Trial<'_> {
     }
 
     async fn restore(&self, clients: &Clients, database: &Database) -> Result<(), BackupError> {
-        let list = archive::contents(clients, self.service, self.archive, self.manifest).await?;
+        let list = archive::contents(clients, self.service, self.archive, self.manifest, &BTreeSet::new()).await?;
         let mut command = Command::new(clients.pg_restore());
         command
             .args([

@@ -1,0 +1,516 @@
+//! Restoring one service: what is there is set aside, what the archive holds is made in its place and checked, all in one
+//! transaction under the service's migration lock. What was set aside stays until somebody drops it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures_timer::Delay;
+use migration_coordinator::{Cancellation, Caller, Deployment, Reading, RunError, Survey, under_lock};
+use migration_kit::{BOOKKEEPING, ServiceName, literal, quote_identifier};
+use migration_plan::Utc;
+use postgres_sandbox::{Clients, Search};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+
+use crate::dump::{major, now};
+use crate::error::read;
+use crate::owned::{Owned, Relation, list, rows};
+use crate::script::Script;
+use crate::{BackupError, Manifest, TableRows, archive, place};
+
+/// How a backup is restored.
+#[derive(Clone)]
+pub struct RestoreOptions {
+    /// How long to wait for the migration lock, and for table locks of others.
+    pub wait: Duration,
+    /// Whether rows that are there may be replaced.
+    pub replace: bool,
+    /// Whether owners and rights are left out.
+    pub no_owner: bool,
+    /// Whether the backup may be of another database than the one that it replaces a service of.
+    pub from_elsewhere: bool,
+    /// Whether only to look.
+    pub dry_run: bool,
+    /// Where PostgreSQL's programs are.
+    pub search: Search,
+    /// Who restores, for the journal.
+    pub caller: Caller,
+    /// Stops it.
+    pub cancellation: Cancellation,
+}
+
+/// What was restored, or would be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// What the backup is.
+    pub manifest: Manifest,
+    /// Schemas in which that is kept which was there before.
+    pub kept_in: Vec<String>,
+    /// The tables, before and after.
+    pub tables: Vec<RestoredTable>,
+    /// Migrations that are applied now and are not in the backup: pending afterwards.
+    pub pending_again: Vec<String>,
+    /// Whether it was done.
+    pub done: bool,
+}
+
+/// A table before and after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoredTable {
+    /// The schema.
+    pub schema: String,
+    /// The table.
+    pub name: String,
+    /// How many rows it has now; `None` if there is none.
+    pub rows_before: Option<i64>,
+    /// How many it has in the backup; `None` if it is not in there.
+    pub rows_after: Option<i64>,
+}
+
+/// Restores a service from an archive.
+///
+/// # Errors
+/// [`BackupError`], with nothing changed.
+pub async fn restore(
+    deployment: &Deployment,
+    file: &Path,
+    options: &RestoreOptions,
+) -> Result<Restored, BackupError> {
+    let manifest = whole(file)?;
+    let unfit = |why: String| BackupError::Unfit { service: manifest.service.clone(), why };
+    let name = manifest.service.parse::<ServiceName>().ok();
+    let Some((name, (placed, schema, database))) =
+        name.and_then(|name| Some((name.clone(), deployment.service(&name)?)))
+    else {
+        return Err(unfit("this program has no service of that name".to_owned()));
+    };
+    if schema != manifest.schema || placed.further_schemas() != manifest.further_schemas {
+        return Err(unfit(format!("it lives in `{schema}`, and the backup is of `{}`", manifest.schema)));
+    }
+    let survey = Survey::take(deployment).await;
+    let pending_again = fits(deployment, &survey, &name, &manifest).map_err(unfit)??;
+    let url = &deployment.databases()[database];
+    let failed = read(&name);
+    let mut reading = Reading::open(url).await?;
+    reading.begin().await.map_err(&failed)?;
+    let is_there = survey.service(&name).is_some_and(|facts| facts.schema_exists);
+    let looking = reading.ask(|connection| look(connection, deployment, &name, is_there));
+    let before = looking.await.map_err(&failed)?;
+    reading.close().await;
+    let n_rows: i64 = before.tables.iter().map(|table| table.rows).sum();
+    let is_elsewhere = (&before.identifier, &before.database)
+        != (&manifest.server.identifier, &manifest.server.database);
+    if is_elsewhere && n_rows > 0 && !options.from_elsewhere {
+        let from = &manifest.server;
+        return Err(unfit(format!("it is of another database (`{}` of server {})", from.database, from.identifier)));
+    }
+    if let Some(dependants) = &before.dependants {
+        return Err(unfit(format!("{dependants} would still use what is replaced")));
+    }
+    let mut restored = Restored {
+        kept_in: kept_in(&manifest, before.owned.as_ref()),
+        tables: side_by_side(&before.tables, &manifest.tables),
+        manifest,
+        pending_again,
+        done: false,
+    };
+    if options.dry_run {
+        return Ok(restored);
+    }
+    if n_rows > 0 && !options.replace {
+        return Err(BackupError::WouldReplace { service: name, n_rows });
+    }
+    let major = major(&before.version);
+    let found = options.search.clone().clients(major);
+    let clients = found.map_err(|missing| BackupError::NoClients { major, missing: Box::new(missing) })?;
+    let work = Work { deployment, service: &name, file, restored: &restored, clients: &clients, options };
+    let done = under_lock(deployment, &name, options.wait, &options.cancellation, |db| async move {
+        let pool = db.get_postgres_connection_pool();
+        let mut connection = pool.acquire().await.map_err(read(work.service))?;
+        Box::pin(work.carry_out(&mut connection)).await
+    });
+    done.await??;
+    restored.done = true;
+    Ok(restored)
+}
+
+/// Drops what was set aside when a service was restored. Gives the schemas.
+///
+/// # Errors
+/// [`BackupError`], with nothing dropped; [`BackupError::WouldReplace`] if nobody agreed.
+pub async fn drop_old(
+    deployment: &Deployment,
+    service: &ServiceName,
+    options: &RestoreOptions,
+) -> Result<Vec<String>, BackupError> {
+    let sql = format!(
+        "SELECT n.nspname::text FROM pg_catalog.pg_namespace n \
+         WHERE pg_catalog.obj_description(n.oid, 'pg_namespace') = {} ORDER BY 1",
+        literal(&comment(service))
+    );
+    let may = options.replace && !options.dry_run;
+    let dropping = under_lock(deployment, service, options.wait, &options.cancellation, |db| async move {
+        let pool = db.get_postgres_connection_pool();
+        let mut connection = pool.acquire().await.map_err(read(service))?;
+        let found = rows(&mut connection, &sql).await.map_err(read(service))?;
+        let schemas: Result<Vec<String>, _> = found.iter().map(|row| row.try_get(0)).collect();
+        let schemas = schemas.map_err(read(service))?;
+        let of = list(&schemas);
+        let relations = format!(
+            "SELECT c.oid::int8 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname IN ({of})"
+        );
+        if let Some(others) = dependants(&mut connection, &relations).await.map_err(read(service))? {
+            let why = format!("{others} uses what was set aside");
+            return Err(BackupError::Unfit { service: service.to_string(), why });
+        }
+        if may {
+            let drops = schemas.iter().map(|schema| format!("DROP SCHEMA {} CASCADE", quote_identifier(schema)));
+            for sql in drops {
+                execute(&mut connection, service, &sql).await?;
+            }
+        }
+        Ok(schemas)
+    });
+    dropping.await?
+}
+
+/// Reads the manifest, and looks whether the archive is as it says.
+fn whole(file: &Path) -> Result<Manifest, BackupError> {
+    let place = file.with_extension("json");
+    let text = fs::read_to_string(&place).map_err(BackupError::reading(&place))?;
+    let directory = file.parent().unwrap_or(Path::new("."));
+    let listed = place::of_manifest(directory, &place, &text);
+    let damaged = |what| BackupError::Damaged { file: file.to_owned(), what };
+    match (listed.manifest, listed.problem) {
+        (_, Some(place::Problem::Damaged(what) | place::Problem::Incomplete(what))) => Err(damaged(what)),
+        (None, None) => Err(damaged("its manifest cannot be read".to_owned())),
+        (Some(manifest), None) if file.with_extension("dump") != directory.join(&manifest.archive) => {
+            Err(damaged("its manifest is of another archive".to_owned()))
+        }
+        (Some(manifest), None) => Ok(manifest),
+    }
+}
+
+/// Whether the backup's history fits this program and the other services, and what is pending again afterwards.
+fn fits(
+    deployment: &Deployment,
+    survey: &Survey,
+    name: &ServiceName,
+    manifest: &Manifest,
+) -> Result<Result<Vec<String>, BackupError>, String> {
+    let catalog = deployment.catalog();
+    let known = catalog.service(name).map_or(&[][..], |known| &known.migrations);
+    let is_known = |applied: &&String| known.iter().any(|known| known.name.as_str() == applied.as_str());
+    if let Some(unknown) = manifest.migrations.iter().find(|applied| !is_known(applied)) {
+        return Err(format!("its history has `{unknown}`, which this build does not know"));
+    }
+    let Some(facts) = survey.service(name) else { return Err("its database was not asked".to_owned()) };
+    if let Some(unread) = facts.unread.clone() {
+        return Ok(Err(RunError::Survey(unread).into()));
+    }
+    let is_in_backup = |name: &str| manifest.migrations.iter().any(|applied| applied == name);
+    for requirement in catalog.requirements() {
+        let (dependent, required) = (requirement.dependent, requirement.required);
+        let is_applied = |id: &migration_kit::MigrationId| {
+            if id.service == *name {
+                return is_in_backup(id.name.as_str());
+            }
+            survey.service(&id.service).is_some_and(|facts| facts.applied.iter().any(|row| row.name == id.name))
+        };
+        let crosses = (dependent.service == *name) != (required.service == *name);
+        if crosses && is_applied(dependent) && !is_applied(required) {
+            return Err(format!("`{dependent}` is applied, and requires `{required}`, which would not be"));
+        }
+    }
+    let now = facts.applied.iter().map(|row| row.name.to_string());
+    Ok(Ok(now.filter(|applied| !is_in_backup(applied)).collect()))
+}
+
+/// What is there before.
+struct Before {
+    owned: Option<Owned>,
+    tables: Vec<TableRows>,
+    dependants: Option<String>,
+    identifier: String,
+    version: String,
+    database: String,
+}
+
+async fn look(
+    connection: &mut PgConnection,
+    deployment: &Deployment,
+    service: &ServiceName,
+    is_there: bool,
+) -> Result<Before, sqlx::Error> {
+    let (mut owned, mut tables, mut others) = (None, Vec::new(), None);
+    if is_there {
+        let found = Owned::read(connection, deployment, service).await?;
+        tables = found.count(connection).await?;
+        others = dependants(connection, &oids(&found)).await?;
+        owned = Some(found);
+    }
+    let server = "SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system())::text, \
+                  pg_catalog.current_setting('server_version'), pg_catalog.current_database()::text";
+    let found = rows(connection, server).await?;
+    let row = found.first().ok_or(sqlx::Error::RowNotFound)?;
+    let (identifier, version, database) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    Ok(Before { owned, tables, dependants: others, identifier, version, database })
+}
+
+/// A query for the relations that are the service's.
+fn oids(owned: &Owned) -> String {
+    let names = owned.own().map(|Relation { schema, name, .. }| format!("({}, {})", literal(schema), literal(name)));
+    let names: Vec<String> = names.collect();
+    let names = if names.is_empty() { "(NULL, NULL)".to_owned() } else { names.join(", ") };
+    format!(
+        "SELECT c.oid::int8 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE (n.nspname::text, c.relname::text) IN ({names})"
+    )
+}
+
+/// What depends on these relations and is none of them: views, foreign keys, defaults and functions of others.
+async fn dependants(connection: &mut PgConnection, relations: &str) -> Result<Option<String>, sqlx::Error> {
+    let sql = format!(
+        "WITH own AS ({relations}), users AS (\
+           SELECT d.classid, d.objid, coalesce(w.ev_class, k.conrelid, a.adrelid, t.tgrelid, i.indrelid, d_class.oid) AS relation \
+           FROM pg_catalog.pg_depend d \
+           LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND w.oid = d.objid \
+           LEFT JOIN pg_catalog.pg_constraint k ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = d.objid \
+           LEFT JOIN pg_catalog.pg_attrdef a ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND a.oid = d.objid \
+           LEFT JOIN pg_catalog.pg_trigger t ON d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND t.oid = d.objid \
+           LEFT JOIN pg_catalog.pg_class d_class ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d_class.oid = d.objid \
+           LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = d_class.oid \
+           WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid IN (SELECT oid::oid FROM own) \
+             AND d.classid IN ('pg_catalog.pg_rewrite'::pg_catalog.regclass, 'pg_catalog.pg_constraint'::pg_catalog.regclass, \
+               'pg_catalog.pg_attrdef'::pg_catalog.regclass, 'pg_catalog.pg_trigger'::pg_catalog.regclass, \
+               'pg_catalog.pg_class'::pg_catalog.regclass)) \
+         SELECT DISTINCT CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view ' ELSE 'table ' END \
+           || '`' || n.nspname || '.' || c.relname || '`' \
+         FROM users JOIN pg_catalog.pg_class c ON c.oid = users.relation \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.oid NOT IN (SELECT oid::oid FROM own) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' \
+         ORDER BY 1"
+    );
+    let names: Result<Vec<String>, _> = rows(connection, &sql).await?.iter().map(|row| row.try_get(0)).collect();
+    Ok(Some(names?.join(", ")).filter(|names| !names.is_empty()))
+}
+
+/// How a schema is marked that holds what a service had.
+fn comment(service: &ServiceName) -> String {
+    format!("what {service} had before it was restored")
+}
+
+/// The schemas for what is set aside, one for each schema that there is.
+fn kept_in(manifest: &Manifest, owned: Option<&Owned>) -> Vec<String> {
+    /// `NAMEDATALEN` less one.
+    const LONGEST: usize = 63;
+    let time: String = Utc(now()).rfc3339().chars().filter(char::is_ascii_digit).collect();
+    let Some(owned) = owned else { return Vec::new() };
+    let names = (0..owned.schemas.len()).map(|place| {
+        let rest = format!("_before_restore_{time}{}", if place > 0 { format!("_{place}") } else { String::new() });
+        let name = &manifest.service[..manifest.service.len().min(LONGEST - rest.len())];
+        format!("{name}{rest}")
+    });
+    names.collect()
+}
+
+fn side_by_side(before: &[TableRows], after: &[TableRows]) -> Vec<RestoredTable> {
+    let names: BTreeSet<(&str, &str)> =
+        before.iter().chain(after).map(|table| (table.schema.as_str(), table.name.as_str())).collect();
+    let of = |tables: &[TableRows], (schema, name): (&str, &str)| {
+        tables.iter().find(|table| table.schema == schema && table.name == name).map(|table| table.rows)
+    };
+    let table = |(schema, name): (&str, &str)| RestoredTable {
+        schema: schema.to_owned(),
+        name: name.to_owned(),
+        rows_before: of(before, (schema, name)),
+        rows_after: of(after, (schema, name)),
+    };
+    names.into_iter().map(table).collect()
+}
+
+/// A restore under the lock.
+struct Work<'w> {
+    deployment: &'w Deployment,
+    service: &'w ServiceName,
+    file: &'w Path,
+    restored: &'w Restored,
+    clients: &'w Clients,
+    options: &'w RestoreOptions,
+}
+
+impl Work<'_> {
+    async fn carry_out(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
+        self.begin(connection).await?;
+        let done = Box::pin(self.within(connection)).await;
+        let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        let ended = execute(connection, self.service, end).await;
+        done.and(ended)
+    }
+
+    /// Begins the transaction with the locks that it needs. It never waits for one: whoever came after it would wait too.
+    async fn begin(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
+        const PAUSE: Duration = Duration::from_millis(200);
+        let begun = Instant::now();
+        loop {
+            execute(connection, self.service, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+            match self.lock(connection).await {
+                Err(BackupError::Locked { .. }) if begun.elapsed() < self.options.wait => {
+                    execute(connection, self.service, "ROLLBACK").await?;
+                    Delay::new(PAUSE).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Locks the tables that are to be moved.
+    async fn lock(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
+        let failed = read(self.service);
+        if self.restored.kept_in.is_empty() {
+            return Ok(());
+        }
+        let owned = Owned::read(connection, self.deployment, self.service).await.map_err(&failed)?;
+        let tables = owned.own().filter(|relation| owned.stays && ["r", "p"].contains(&relation.kind.as_str()));
+        let tables: Vec<String> = tables.map(qualified).collect();
+        if tables.is_empty() {
+            return Ok(());
+        }
+        let sql = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT", tables.join(", "));
+        rows(connection, &sql).await.map(drop).map_err(failed)
+    }
+
+    async fn within(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
+        let (service, manifest) = (self.service, &self.restored.manifest);
+        let failed = read(service);
+        let mut present = BTreeSet::new();
+        if !self.restored.kept_in.is_empty() {
+            let owned = Owned::read(connection, self.deployment, service).await.map_err(&failed)?;
+            let others = dependants(connection, &oids(&owned)).await.map_err(&failed)?;
+            if let Some(others) = others {
+                let why = format!("{others} would still use what is replaced");
+                return Err(BackupError::Unfit { service: service.to_string(), why });
+            }
+            for sql in self.set_aside(connection, &owned).await.map_err(&failed)? {
+                execute(connection, service, &sql).await?;
+            }
+            if owned.stays {
+                present = owned.present;
+            }
+        }
+        for schema in [&manifest.schema].into_iter().chain(&manifest.further_schemas) {
+            let sql = format!("CREATE SCHEMA IF NOT EXISTS {}", quote_identifier(schema));
+            execute(connection, service, &sql).await?;
+        }
+        let archive = self.file.with_extension("dump");
+        let list = archive::contents(self.clients, service, &archive, manifest, &present).await?;
+        let no_owner = self.options.no_owner;
+        let script = Script { clients: self.clients, service, archive: &archive, list: &list, no_owner };
+        script.definitions(connection, "pre-data").await?;
+        script.rows(connection).await?;
+        script.definitions(connection, "post-data").await?;
+        self.check(connection).await?;
+        self.write_down(connection).await
+    }
+
+    /// The statements that set aside what is there.
+    async fn set_aside(&self, connection: &mut PgConnection, owned: &Owned) -> Result<Vec<String>, sqlx::Error> {
+        let mut statements = Vec::new();
+        for (schema, kept_in) in owned.schemas.iter().zip(&self.restored.kept_in) {
+            let (old, new) = (quote_identifier(schema), quote_identifier(kept_in));
+            if owned.stays && *schema == owned.schemas[0] {
+                statements.push(format!("CREATE SCHEMA {new}"));
+                let moved = owned.own().filter(|relation| relation.schema == *schema && !relation.follows);
+                statements.extend(moved.map(|relation| {
+                    let kind = match relation.kind.as_str() {
+                        "v" => "VIEW",
+                        "m" => "MATERIALIZED VIEW",
+                        "S" => "SEQUENCE",
+                        "f" => "FOREIGN TABLE",
+                        _ => "TABLE",
+                    };
+                    format!("ALTER {kind} {} SET SCHEMA {new}", qualified(relation))
+                }));
+            } else {
+                let sql = format!(
+                    "SELECT pg_catalog.pg_get_userbyid(nspowner)::text, nspowner = current_user::pg_catalog.regrole \
+                     FROM pg_catalog.pg_namespace WHERE nspname = {}",
+                    literal(schema)
+                );
+                let found = rows(connection, &sql).await?;
+                statements.push(format!("ALTER SCHEMA {old} RENAME TO {new}"));
+                statements.push(format!("CREATE SCHEMA {old}"));
+                if let Some(row) = found.first().filter(|row| !row.get::<bool, _>(1)) {
+                    statements.push(format!("ALTER SCHEMA {old} OWNER TO {}", quote_identifier(row.get(0))));
+                }
+            }
+            statements.push(format!("COMMENT ON SCHEMA {new} IS {}", literal(&comment(self.service))));
+        }
+        Ok(statements)
+    }
+
+    /// Whether everything came back: the rows of every table, and the history.
+    async fn check(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
+        let failed = read(self.service);
+        let manifest = &self.restored.manifest;
+        let damaged = |what| BackupError::Damaged { file: self.file.to_owned(), what };
+        for TableRows { schema, name, rows: expected } in &manifest.tables {
+            let table = format!("{}.{}", quote_identifier(schema), quote_identifier(name));
+            let counted = rows(connection, &format!("SELECT count(*) FROM {table}")).await.map_err(&failed)?;
+            let n_rows: i64 = counted.first().map_or(0, |row| row.get(0));
+            if n_rows != *expected {
+                return Err(damaged(format!("{n_rows} rows of `{name}` came back, of {expected}")));
+            }
+        }
+        let tables = self.deployment.bookkeeping_tables(self.service);
+        let versions = format!("{}.{}", quote_identifier(&manifest.schema), quote_identifier(&tables[0]));
+        let sql = format!("SELECT version::text FROM {versions} WHERE applied_at >= 0");
+        let there = if manifest.migrations.is_empty() {
+            Vec::new()
+        } else {
+            rows(connection, &sql).await.map_err(&failed)?
+        };
+        let there: BTreeSet<String> = there.iter().map(|row| row.get(0)).collect();
+        if there != manifest.migrations.iter().cloned().collect() {
+            return Err(damaged("its history is not the one that its manifest names".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Writes into the restored journal that it was restored: its last line once more, so that it says the same of every
+    /// migration.
+    async fn write_down(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
+        let failed = read(self.service);
+        let manifest = &self.restored.manifest;
+        let tables = self.deployment.bookkeeping_tables(self.service);
+        let journal = format!("{}.{}", quote_identifier(&manifest.schema), quote_identifier(&tables[1]));
+        let exists = format!("SELECT pg_catalog.to_regclass({}) IS NOT NULL", literal(&journal));
+        if !rows(connection, &exists).await.map_err(&failed)?.first().is_some_and(|row| row.get(0)) {
+            return Ok(());
+        }
+        let Caller { host, tool, .. } = &self.options.caller;
+        let sql = format!(
+            "INSERT INTO {journal} (run, migration, direction, started_at, finished_at, outcome, checksum, host, tool, \
+               first_install, consent) \
+             SELECT {}, migration, direction, pg_catalog.now(), CASE WHEN finished_at IS NOT NULL THEN \
+               pg_catalog.clock_timestamp() END, outcome, checksum, {}, {}, first_install, 'restored' \
+             FROM {journal} WHERE outcome <> 'accepted' ORDER BY id DESC LIMIT 1",
+            literal(&manifest.sha256[..16]),
+            literal(host),
+            literal(tool),
+        );
+        execute(connection, self.service, &sql).await
+    }
+}
+
+fn qualified(relation: &Relation) -> String {
+    format!("{}.{}", quote_identifier(&relation.schema), quote_identifier(&relation.name))
+}
+
+async fn execute(connection: &mut PgConnection, service: &ServiceName, sql: &str) -> Result<(), BackupError> {
+    let sql = AssertSqlSafe(format!("{BOOKKEEPING}{sql}"));
+    let sent = sqlx::raw_sql(sql).execute(connection).await;
+    sent.map(drop).map_err(|source| BackupError::Write { service: service.clone(), source })
+}
