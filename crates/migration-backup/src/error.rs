@@ -124,6 +124,16 @@ pub enum BackupError {
         /// What does not fit.
         why: String,
     },
+    /// The backup is of another database than the one with rows of the service.
+    #[error("`{service}` has rows here, and the backup is of another database: `{database}` of server {server}")]
+    Elsewhere {
+        /// The service.
+        service: ServiceName,
+        /// The database that it is of.
+        database: String,
+        /// The number of its server.
+        server: String,
+    },
     /// Rows would be replaced, and nobody has agreed to that.
     #[error("`{service}` has {n_rows} rows, which the restored ones would replace")]
     WouldReplace {
@@ -131,6 +141,14 @@ pub enum BackupError {
         service: ServiceName,
         /// How many.
         n_rows: i64,
+    },
+    /// What was set aside would be dropped, and nobody has agreed to that.
+    #[error("`{service}`: what it had before it was restored is in `{}`", schemas.join("`, `"))]
+    WouldDrop {
+        /// The service.
+        service: ServiceName,
+        /// Where it is.
+        schemas: Vec<String>,
     },
     /// There is no private server to verify on.
     #[error("`{service}`: the backup could not be verified")]

@@ -102,8 +102,12 @@ pub async fn restore(
     let is_elsewhere = (&before.identifier, &before.database)
         != (&manifest.server.identifier, &manifest.server.database);
     if is_elsewhere && n_rows > 0 && !options.from_elsewhere {
-        let from = &manifest.server;
-        return Err(unfit(format!("it is of another database (`{}` of server {})", from.database, from.identifier)));
+        let from = manifest.server;
+        return Err(BackupError::Elsewhere {
+            service: name.clone(),
+            database: from.database,
+            server: from.identifier,
+        });
     }
     if let Some(dependants) = &before.dependants {
         return Err(unfit(format!("{dependants} would still use what is replaced")));
@@ -119,7 +123,7 @@ pub async fn restore(
         return Ok(restored);
     }
     if n_rows > 0 && !options.replace {
-        return Err(BackupError::WouldReplace { service: name, n_rows });
+        return Err(BackupError::WouldReplace { service: name.clone(), n_rows });
     }
     let major = major(&before.version);
     let found = options.search.clone().clients(major);
@@ -138,7 +142,7 @@ pub async fn restore(
 /// Drops what was set aside when a service was restored. Gives the schemas.
 ///
 /// # Errors
-/// [`BackupError`], with nothing dropped; [`BackupError::WouldReplace`] if nobody agreed.
+/// [`BackupError`], with nothing dropped; [`BackupError::WouldDrop`] if nobody agreed.
 pub async fn drop_old(
     deployment: &Deployment,
     service: &ServiceName,
@@ -149,7 +153,6 @@ pub async fn drop_old(
          WHERE pg_catalog.obj_description(n.oid, 'pg_namespace') = {} ORDER BY 1",
         literal(&comment(service))
     );
-    let may = options.replace && !options.dry_run;
     let dropping = under_lock(deployment, service, options.wait, &options.cancellation, |db| async move {
         let pool = db.get_postgres_connection_pool();
         let mut connection = pool.acquire().await.map_err(read(service))?;
@@ -165,12 +168,15 @@ pub async fn drop_old(
             let why = format!("{others} uses what was set aside");
             return Err(BackupError::Unfit { service: service.to_string(), why });
         }
-        if may {
-            let drops = schemas.iter().map(|schema| format!("DROP SCHEMA {} CASCADE", quote_identifier(schema)));
-            for sql in drops {
-                execute(&mut connection, service, &sql).await?;
-            }
+        if schemas.is_empty() || options.dry_run {
+            return Ok(schemas);
         }
+        if !options.replace {
+            return Err(BackupError::WouldDrop { service: service.clone(), schemas });
+        }
+        let names: Vec<String> = schemas.iter().map(|schema| quote_identifier(schema)).collect();
+        let sql = format!("DROP SCHEMA {} CASCADE", names.join(", "));
+        execute(&mut connection, service, &sql).await?;
         Ok(schemas)
     });
     dropping.await?

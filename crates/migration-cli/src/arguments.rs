@@ -17,7 +17,7 @@ mod run;
 
 #[cfg(feature = "rehearsal")]
 pub(crate) use adopt::{AdoptFrom, AdoptOptions, Source};
-pub(crate) use backup::BackupArguments;
+pub(crate) use backup::{BackupArguments, RestoreArguments};
 #[cfg(feature = "rehearsal")]
 pub(crate) use rehearsal::{CheckOptions, SqlOptions};
 use run::selection;
@@ -288,6 +288,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIRECTORY")]
         directory: Option<PathBuf>,
     },
+    /// Restore one service from a backup: what is there is set aside, and replaced in one transaction
+    #[command(after_help = help::RESTORE)]
+    Restore(RestoreArguments),
     /// Run a task of a service that is not a migration
     #[command(after_help = help::TASK)]
     Task {

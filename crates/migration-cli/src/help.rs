@@ -115,6 +115,15 @@ Examples:
   backups                  list all backups, and whether each archive is as it was written
   backups chat --json      those of one service, for machines";
 
+pub(crate) const RESTORE: &str = "\
+What is there is renamed to `SERVICE_before_restore_TIME`; what the archive holds is made in its place and checked, in one transaction
+under the service's migration lock. In a schema that services share, the service's own tables are locked meanwhile.
+
+Examples:
+  restore backups/chat-20251120T184900Z.dump --dry-run           show rows before and after
+  restore backups/chat-20251120T184900Z.dump --allow-data-loss   replace what is there
+  restore --drop-old chat --allow-data-loss                      drop what was set aside";
+
 pub(crate) const TASK: &str = "\
 Example:
   task                     list the tasks of all services";

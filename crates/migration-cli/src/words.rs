@@ -35,9 +35,24 @@ fn of_backup(error: &BackupError) -> Class {
         | BackupError::Read { .. }
         | BackupError::Schema { .. }
         | BackupError::Server { .. } => Class::Connection,
-        BackupError::NotRestorable { .. } => Class::Integrity,
+        BackupError::NotRestorable { .. } | BackupError::Damaged { .. } => Class::Integrity,
+        BackupError::Unfit { .. } | BackupError::Elsewhere { .. } | BackupError::WouldReplace { .. } | BackupError::WouldDrop { .. } => {
+            Class::Refused
+        }
         _ => Class::Failed,
     }
+}
+
+/// What to do next about a backup.
+fn hint_of_backup(error: &BackupError) -> Option<String> {
+    Some(match error {
+        BackupError::WouldReplace { .. } => {
+            "`--dry-run` shows them table by table; `--allow-data-loss` sets them aside and restores".to_owned()
+        }
+        BackupError::WouldDrop { .. } => "`--allow-data-loss` drops it for good".to_owned(),
+        BackupError::Elsewhere { .. } => "`--from-elsewhere` restores it all the same".to_owned(),
+        error => return error.hint(),
+    })
 }
 
 /// The words of this command line.
@@ -75,7 +90,7 @@ impl Words for OurWords {
             return Some(OwnError { class: failure.class, hint: failure.hint.clone() });
         }
         if let Some(error) = error.downcast_ref::<BackupError>() {
-            return Some(OwnError { class: of_backup(error), hint: error.hint() });
+            return Some(OwnError { class: of_backup(error), hint: hint_of_backup(error) });
         }
         let error = error.downcast_ref::<SandboxError>()?;
         let class = if is_of_directory(error) { Class::Usage } else { Class::Connection };

@@ -1,4 +1,4 @@
-//! The arguments of `backup`.
+//! The arguments of `backup` and `restore`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,4 +28,30 @@ pub(crate) struct BackupArguments {
     /// Afterwards, remove backups of these services that are older than so many days; the newest one stays
     #[arg(long, value_name = "N")]
     pub(crate) keep_days: Option<u32>,
+}
+
+/// What `restore` understands.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RestoreArguments {
+    /// The archive, as `backups` names it; its manifest is beside it
+    #[arg(value_name = "FILE", required_unless_present = "drop_old")]
+    pub(crate) file: Option<PathBuf>,
+    /// Show what would be replaced, table by table; change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Allow replacing rows that are there; with `--drop-old`, dropping them for good
+    #[arg(long)]
+    pub(crate) allow_data_loss: bool,
+    /// Allow a backup of another database
+    #[arg(long)]
+    pub(crate) from_elsewhere: bool,
+    /// Leave out owners and rights: everything is the role's that restores
+    #[arg(long)]
+    pub(crate) no_owner: bool,
+    /// Instead of restoring, drop what was set aside when this service was restored
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["file", "from_elsewhere", "no_owner"])]
+    pub(crate) drop_old: Option<String>,
+    /// How long to wait for another run's migration lock, and for tables that other transactions lock
+    #[arg(long, value_name = "DURATION", default_value = WAIT, value_parser = duration)]
+    pub(crate) wait: Duration,
 }

@@ -243,7 +243,7 @@ fn is_verified(manifest: &Manifest) -> bool {
 }
 
 /// An error of the coordinator as itself, so that its class and its hint are known.
-fn raised(error: BackupError) -> anyhow::Error {
+pub(super) fn raised(error: BackupError) -> anyhow::Error {
     match error {
         BackupError::Upkeep(error) => error.into(),
         BackupError::Run(error) => error.into(),

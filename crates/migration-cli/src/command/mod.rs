@@ -19,6 +19,7 @@ mod locks;
 mod plan;
 mod psql;
 mod rejects;
+mod restore;
 mod run;
 mod space;
 #[cfg(feature = "rehearsal")]
@@ -125,6 +126,7 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
             backup::backup(context, &services, &options, cancellation).await
         }
         Command::Backups { services, directory } => backup::backups(context, &services, directory.as_deref()),
+        Command::Restore(options) => restore::restore(context, &options, cancellation).await,
         Command::Task { words } => task::task(context, words, cancellation).await,
         Command::Psql { service, arguments } => psql::psql(context, &service, &arguments),
         Command::Db(command) => db::db(context, &command),
