@@ -33,6 +33,7 @@ mod readme;
 mod refused;
 mod rejects;
 mod renamed;
+mod restore;
 mod saved_plan;
 mod secrets;
 mod sessions;

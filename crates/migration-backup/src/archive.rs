@@ -82,7 +82,8 @@ pub(crate) async fn contents(
     let reading = running.stdout().map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut listed));
     reading.map_err(BackupError::reading(archive))?;
     running.end(async || {}).await.map_err(failed)?;
-    let kept = listed.lines().filter(|line| is_restored(line, manifest, present)).map(|line| format!("{line}\n"));
+    let kept =
+        listed.lines().filter(|line| is_restored(line, manifest, present)).map(|line| format!("{line}\n"));
     let written = OpenOptions::new().write(true).open(&place);
     let written = written.and_then(|mut file| file.write_all(kept.collect::<String>().as_bytes()));
     written.map_err(BackupError::writing(&place))?;
@@ -113,7 +114,8 @@ fn is_restored(line: &str, manifest: &Manifest, present: &BTreeSet<String>) -> b
         prefixes.iter().find_map(|prefix| entry.strip_prefix(prefix.as_str()))
     });
     named.is_none_or(|name| {
-        let is_it = |own: &String| name.strip_prefix(own.as_str()).is_some_and(|rest| rest.starts_with(['(', ' ']));
+        let is_it =
+            |own: &String| name.strip_prefix(own.as_str()).is_some_and(|rest| rest.starts_with(['(', ' ']));
         (!manifest.shared || manifest.functions_and_types.iter().any(is_it)) && !present.iter().any(is_it)
     })
 }

@@ -125,7 +125,9 @@ pub enum BackupError {
         why: String,
     },
     /// The backup is of another database than the one with rows of the service.
-    #[error("`{service}` has rows here, and the backup is of another database: `{database}` of server {server}")]
+    #[error(
+        "`{service}` has rows here, and the backup is of another database: `{database}` of server {server}"
+    )]
     Elsewhere {
         /// The service.
         service: ServiceName,

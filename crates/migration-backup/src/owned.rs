@@ -123,7 +123,8 @@ impl Owned {
             "SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extnamespace = {}::pg_catalog.regnamespace)",
             literal(&quote_identifier(schema))
         );
-        let has_extension = rows(connection, &extension).await?.first().map(|row| row.try_get(0)).transpose()?;
+        let has_extension =
+            rows(connection, &extension).await?.first().map(|row| row.try_get(0)).transpose()?;
         let stays = shares || schema == "public" || has_extension.unwrap_or(true);
         Ok(Self { schemas, shares, relations, functions, types, present, stays })
     }

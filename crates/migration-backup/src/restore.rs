@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
-use migration_coordinator::{Cancellation, Caller, Deployment, Reading, RunError, Survey, under_lock};
+use migration_coordinator::{Caller, Cancellation, Deployment, Reading, RunError, Survey, under_lock};
 use migration_kit::{BOOKKEEPING, ServiceName, literal, quote_identifier};
 use migration_plan::Utc;
 use postgres_sandbox::{Clients, Search};
@@ -99,8 +99,8 @@ pub async fn restore(
     let before = looking.await.map_err(&failed)?;
     reading.close().await;
     let n_rows: i64 = before.tables.iter().map(|table| table.rows).sum();
-    let is_elsewhere = (&before.identifier, &before.database)
-        != (&manifest.server.identifier, &manifest.server.database);
+    let is_elsewhere =
+        (&before.identifier, &before.database) != (&manifest.server.identifier, &manifest.server.database);
     if is_elsewhere && n_rows > 0 && !options.from_elsewhere {
         let from = manifest.server;
         return Err(BackupError::Elsewhere {
@@ -223,7 +223,9 @@ fn fits(
             if id.service == *name {
                 return is_in_backup(id.name.as_str());
             }
-            survey.service(&id.service).is_some_and(|facts| facts.applied.iter().any(|row| row.name == id.name))
+            survey
+                .service(&id.service)
+                .is_some_and(|facts| facts.applied.iter().any(|row| row.name == id.name))
         };
         let crosses = (dependent.service == *name) != (required.service == *name);
         if crosses && is_applied(dependent) && !is_applied(required) {
@@ -267,7 +269,8 @@ async fn look(
 
 /// A query for the relations that are the service's.
 fn oids(owned: &Owned) -> String {
-    let names = owned.own().map(|Relation { schema, name, .. }| format!("({}, {})", literal(schema), literal(name)));
+    let names =
+        owned.own().map(|Relation { schema, name, .. }| format!("({}, {})", literal(schema), literal(name)));
     let names: Vec<String> = names.collect();
     let names = if names.is_empty() { "(NULL, NULL)".to_owned() } else { names.join(", ") };
     format!(
@@ -299,7 +302,8 @@ async fn dependants(connection: &mut PgConnection, relations: &str) -> Result<Op
          WHERE c.oid NOT IN (SELECT oid::oid FROM own) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' \
          ORDER BY 1"
     );
-    let names: Result<Vec<String>, _> = rows(connection, &sql).await?.iter().map(|row| row.try_get(0)).collect();
+    let names: Result<Vec<String>, _> =
+        rows(connection, &sql).await?.iter().map(|row| row.try_get(0)).collect();
     Ok(Some(names?.join(", ")).filter(|names| !names.is_empty()))
 }
 
@@ -315,7 +319,8 @@ fn kept_in(manifest: &Manifest, owned: Option<&Owned>) -> Vec<String> {
     let time: String = Utc(now()).rfc3339().chars().filter(char::is_ascii_digit).collect();
     let Some(owned) = owned else { return Vec::new() };
     let names = (0..owned.schemas.len()).map(|place| {
-        let rest = format!("_before_restore_{time}{}", if place > 0 { format!("_{place}") } else { String::new() });
+        let rest =
+            format!("_before_restore_{time}{}", if place > 0 { format!("_{place}") } else { String::new() });
         let name = &manifest.service[..manifest.service.len().min(LONGEST - rest.len())];
         format!("{name}{rest}")
     });
@@ -379,7 +384,8 @@ impl Work<'_> {
             return Ok(());
         }
         let owned = Owned::read(connection, self.deployment, self.service).await.map_err(&failed)?;
-        let tables = owned.own().filter(|relation| owned.stays && ["r", "p"].contains(&relation.kind.as_str()));
+        let tables =
+            owned.own().filter(|relation| owned.stays && ["r", "p"].contains(&relation.kind.as_str()));
         let tables: Vec<String> = tables.map(qualified).collect();
         if tables.is_empty() {
             return Ok(());
@@ -422,7 +428,11 @@ impl Work<'_> {
     }
 
     /// The statements that set aside what is there.
-    async fn set_aside(&self, connection: &mut PgConnection, owned: &Owned) -> Result<Vec<String>, sqlx::Error> {
+    async fn set_aside(
+        &self,
+        connection: &mut PgConnection,
+        owned: &Owned,
+    ) -> Result<Vec<String>, sqlx::Error> {
         let mut statements = Vec::new();
         for (schema, kept_in) in owned.schemas.iter().zip(&self.restored.kept_in) {
             let (old, new) = (quote_identifier(schema), quote_identifier(kept_in));
@@ -464,7 +474,8 @@ impl Work<'_> {
         let damaged = |what| BackupError::Damaged { file: self.file.to_owned(), what };
         for TableRows { schema, name, rows: expected } in &manifest.tables {
             let table = format!("{}.{}", quote_identifier(schema), quote_identifier(name));
-            let counted = rows(connection, &format!("SELECT count(*) FROM {table}")).await.map_err(&failed)?;
+            let counted =
+                rows(connection, &format!("SELECT count(*) FROM {table}")).await.map_err(&failed)?;
             let n_rows: i64 = counted.first().map_or(0, |row| row.get(0));
             if n_rows != *expected {
                 return Err(damaged(format!("{n_rows} rows of `{name}` came back, of {expected}")));

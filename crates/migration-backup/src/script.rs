@@ -53,7 +53,7 @@ impl Script<'_> {
                 self.send(connection, &of_server(&statements)).await?;
                 statements.clear();
                 self.copy(connection, text.trim_end().trim_end_matches(';'), &mut lines).await?;
-            } else {
+            } else if !["\\restrict ", "\\unrestrict "].iter().any(|word| text.starts_with(word)) {
                 statements.push_str(&text);
             }
         }
@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn what_only_psql_understands_is_left_out() {
-        let script = "\\restrict abc\nSET transaction_timeout = 0;\nSELECT '\n\\unrestrict x\n';\n\\unrestrict abc\n";
+        let script =
+            "\\restrict abc\nSET transaction_timeout = 0;\nSELECT '\n\\unrestrict x\n';\n\\unrestrict abc\n";
         assert_eq!(of_server(script), "SELECT '\n\\unrestrict x\n';\n");
         assert_eq!(of_server("SELECT 1;\n"), "SELECT 1;\n");
     }

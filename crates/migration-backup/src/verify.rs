@@ -87,7 +87,8 @@ impl Trial<'_> {
     }
 
     async fn restore(&self, clients: &Clients, database: &Database) -> Result<(), BackupError> {
-        let list = archive::contents(clients, self.service, self.archive, self.manifest, &BTreeSet::new()).await?;
+        let list =
+            archive::contents(clients, self.service, self.archive, self.manifest, &BTreeSet::new()).await?;
         let mut command = Command::new(clients.pg_restore());
         command
             .args([

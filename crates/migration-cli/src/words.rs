@@ -36,9 +36,10 @@ fn of_backup(error: &BackupError) -> Class {
         | BackupError::Schema { .. }
         | BackupError::Server { .. } => Class::Connection,
         BackupError::NotRestorable { .. } | BackupError::Damaged { .. } => Class::Integrity,
-        BackupError::Unfit { .. } | BackupError::Elsewhere { .. } | BackupError::WouldReplace { .. } | BackupError::WouldDrop { .. } => {
-            Class::Refused
-        }
+        BackupError::Unfit { .. }
+        | BackupError::Elsewhere { .. }
+        | BackupError::WouldReplace { .. }
+        | BackupError::WouldDrop { .. } => Class::Refused,
         _ => Class::Failed,
     }
 }
@@ -47,7 +48,8 @@ fn of_backup(error: &BackupError) -> Class {
 fn hint_of_backup(error: &BackupError) -> Option<String> {
     Some(match error {
         BackupError::WouldReplace { .. } => {
-            "`--dry-run` shows them table by table; `--allow-data-loss` sets them aside and restores".to_owned()
+            "`--dry-run` shows them table by table; `--allow-data-loss` sets them aside and restores"
+                .to_owned()
         }
         BackupError::WouldDrop { .. } => "`--allow-data-loss` drops it for good".to_owned(),
         BackupError::Elsewhere { .. } => "`--from-elsewhere` restores it all the same".to_owned(),

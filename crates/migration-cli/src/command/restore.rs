@@ -112,7 +112,8 @@ impl Document {
 
 fn say(found: &Restored, text: &mut Text, note: &str) {
     let rows = |rows: Option<i64>| rows.map_or_else(|| "no table".to_owned(), |rows| rows.to_string());
-    let mut table = Table::new(&["TABLE", "ROWS NOW", "ROWS IN THE BACKUP"]).right(&["ROWS NOW", "ROWS IN THE BACKUP"]);
+    let mut table =
+        Table::new(&["TABLE", "ROWS NOW", "ROWS IN THE BACKUP"]).right(&["ROWS NOW", "ROWS IN THE BACKUP"]);
     for RestoredTable { schema, name, rows_before, rows_after } in &found.tables {
         table.row([format!("{schema}.{name}"), rows(*rows_before), rows(*rows_after)]);
     }
@@ -121,7 +122,9 @@ fn say(found: &Restored, text: &mut Text, note: &str) {
     if found.done {
         text.line(format!("`{service}` is as it was at {taken_at}"));
         for kept_in in &found.kept_in {
-            text.note(format!("{note}  what it had is in the schema `{kept_in}`; `restore --drop-old {service}` drops it"));
+            text.note(format!(
+                "{note}  what it had is in the schema `{kept_in}`; `restore --drop-old {service}` drops it"
+            ));
         }
     } else {
         text.line(format!("nothing was changed: a dry run; `{service}` would be as it was at {taken_at}"));

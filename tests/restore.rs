@@ -1,0 +1,185 @@
+//! `restore`: a service is as its backup has it, or as it was before; nobody else notices.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::adopted::{ASSESSMENTS, migrate};
+use crate::support::{Lab, ROWS, Session, run};
+
+/// Backs a service up and gives the archive.
+fn backed_up(lab: &Lab, service: &str) -> PathBuf {
+    let made = lab.migrate(&["backup", service, "--no-verify", "--json"]).exits(0).json();
+    lab.directory.path().join(made["backups"][0]["archive"].as_str().unwrap())
+}
+
+/// Everything in the tables of a schema, and how they look.
+fn digest(lab: &Lab, schema: &str) -> String {
+    lab.query(&format!(
+        "SELECT string_agg(c.relname || ':' || c.relkind::text || ':' || md5(query_to_xml(format( \
+           'SELECT t::text FROM %I.%I AS t ORDER BY 1', n.nspname, c.relname), true, false, '')::text), ' ' ORDER BY c.relname) \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = '{schema}' AND c.relkind IN ('r', 'p') AND c.relname NOT LIKE 'migration\\_journal\\_%'"
+    ))
+}
+
+/// Writes into a table of another service for as long as something is done, and gives how many rows that were and how long the
+/// longest took.
+fn while_written_to(lab: &Lab, work: impl FnOnce()) -> (usize, Duration) {
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let mut session = Session::open(lab.database.url());
+            let (mut n_rows, mut longest) = (0, Duration::ZERO);
+            while !is_done.load(Ordering::SeqCst) {
+                let begun = Instant::now();
+                session.query(&format!("INSERT INTO other.rows VALUES ({n_rows})"));
+                n_rows += 1;
+                longest = longest.max(begun.elapsed());
+            }
+            (n_rows, longest)
+        });
+        // Where the work fails, the writing has to end too.
+        let worked = catch_unwind(AssertUnwindSafe(work));
+        is_done.store(true, Ordering::SeqCst);
+        worked.unwrap_or_else(|failure| resume_unwind(failure));
+        writing.join().unwrap()
+    })
+}
+
+#[test]
+fn a_service_is_restored_and_nobody_else_notices() {
+    let lab = Lab::empty();
+    lab.migrate(&["up", "chat@+1", "--quiet"]).exits(0);
+    lab.query(ROWS[0].1);
+    lab.query("CREATE SCHEMA other; CREATE TABLE other.rows (id int)");
+    let before = digest(&lab, "chat");
+    let archive = backed_up(&lab, "chat");
+    let archive = archive.to_str().unwrap();
+    lab.migrate(&["up", "chat", "--quiet"]).exits(0);
+    lab.query("DELETE FROM chat.messages WHERE id % 2 = 0");
+    let after = digest(&lab, "chat");
+
+    let refused = lab.migrate(&["restore", archive]).exits(7);
+    assert!(refused.stderr.contains("which the restored ones would replace"), "{}", refused.shown());
+    let dry_run = lab.migrate(&["restore", archive, "--dry-run", "--json"]).exits(0).json();
+    assert_eq!(
+        (&dry_run["restored"], &dry_run["pending_again"][0]),
+        (&false.into(), &"m20251017_000001_add_message_source".into())
+    );
+    assert_eq!(digest(&lab, "chat"), after);
+
+    let (n_written, longest) = while_written_to(&lab, || {
+        let ran = lab.migrate(&["restore", archive, "--allow-data-loss"]).exits(0);
+        assert!(ran.stdout.contains("`chat` is as it was at "), "{}", ran.shown());
+    });
+    assert_eq!(lab.query("SELECT count(*) FROM other.rows"), n_written.to_string());
+    assert!(longest < Duration::from_secs(2), "{longest:?}");
+    assert_eq!(digest(&lab, "chat"), before);
+    let kept_in = lab.query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'chat_before_restore_%'");
+    assert_eq!(digest(&lab, &kept_in), after);
+    let line = "SELECT migration, outcome, consent FROM chat.migration_journal_chat ORDER BY id DESC LIMIT 1";
+    assert_eq!(lab.query(line), "m20251016_000001_create_messages|succeeded|restored");
+
+    // It goes on from there, and numbers are not given twice.
+    lab.migrate(&["up", "chat", "--quiet"]).exits(0);
+    lab.migrate(&["verify", "chat"]).exits(0);
+    lab.query("INSERT INTO chat.messages (user_id, chat_id, role, content, message_length, created_at) VALUES (1, 1, 'user', 'new', 3, now())");
+    lab.migrate(&["restore", "--drop-old", "chat"]).exits(7);
+    lab.migrate(&["restore", "--drop-old", "chat", "--allow-data-loss"]).exits(0);
+    assert_eq!(lab.query("SELECT count(*) FROM pg_namespace WHERE nspname LIKE '%before_restore%'"), "0");
+}
+
+/// An earlier system's database: taken over, taken to head with what loses data, and back; in the schema that it shares.
+#[test]
+fn a_service_that_was_taken_over_comes_back_from_head() {
+    let lab = Lab::empty();
+    lab.query(ASSESSMENTS);
+    lab.query(
+        "CREATE TABLE of_others (id int PRIMARY KEY); INSERT INTO of_others SELECT generate_series(1, 1000)",
+    );
+    let assessments = |arguments: &[&str]| migrate(&lab, "assessments", arguments);
+    let adopt = ["adopt", "assessments", "--from", "schema", "--accept", "*.id", "--accept", "*_at"];
+    assessments(&adopt).exits(0);
+    let before = digest(&lab, "public");
+    let to_head = ["up", "assessments", "--contract", "--ignore-soak", "--allow-data-loss", "--backup"];
+    assessments(&to_head).exits(0);
+    assert_ne!(digest(&lab, "public"), before);
+    let listed = assessments(&["backups", "--json"]).exits(0).json();
+    let archive = lab.directory.path().join(listed["backups"][0]["archive"].as_str().unwrap());
+    assessments(&["restore", archive.to_str().unwrap(), "--allow-data-loss"]).exits(0);
+    assert_eq!(digest(&lab, "public"), before);
+    // Once more, and back again: the way is no one-way street.
+    assessments(&to_head[..5]).exits(0);
+    assessments(&["verify", "assessments"]).exits(0);
+    assessments(&["restore", archive.to_str().unwrap(), "--allow-data-loss"]).exits(0);
+    assert_eq!(digest(&lab, "public"), before);
+    assessments(&["restore", "--drop-old", "assessments", "--allow-data-loss"]).exits(0);
+    assert_eq!(digest(&lab, "public"), before);
+}
+
+/// Whatever does not fit is refused with its reason, and nothing is changed.
+#[test]
+fn what_does_not_fit_is_refused() {
+    let lab = Lab::empty();
+    lab.migrate(&["up", "chat@+1", "--quiet"]).exits(0);
+    lab.query(ROWS[0].1);
+    let archive = backed_up(&lab, "chat");
+    let manifest = archive.with_extension("json");
+    let (bytes, text) = (fs::read(&archive).unwrap(), fs::read_to_string(&manifest).unwrap());
+    let before = digest(&lab, "chat");
+    let refuses = |code: i32, says: &str| {
+        let ran = lab.migrate(&["restore", archive.to_str().unwrap(), "--allow-data-loss"]).exits(code);
+        assert!(ran.stderr.contains(says), "{says}: {}", ran.shown());
+        assert_eq!(digest(&lab, "chat"), before, "{says}");
+        assert_eq!(lab.query("SELECT count(*) FROM pg_namespace WHERE nspname LIKE '%before_restore%'"), "0");
+        fs::write(&archive, &bytes).unwrap();
+        fs::write(&manifest, &text).unwrap();
+    };
+    let damaged: Vec<u8> = bytes.iter().rev().copied().collect();
+    fs::write(&archive, damaged).unwrap();
+    refuses(4, "its archive has another SHA-256");
+    // Manifests that lie.
+    for (from, to, code, says) in [
+        ("\"service\": \"chat\"", "\"service\": \"rag\"", 4, "its manifest was edited"),
+        ("m20251016_000001", "m20991016_000001", 4, "its manifest was edited"),
+        (
+            "\"schema\": \"chat\",\n  \"further",
+            "\"schema\": \"talk\",\n  \"further",
+            7,
+            "the backup is of `talk`",
+        ),
+        ("\"rows\": 4002", "\"rows\": 4003", 4, "4002 rows of `messages` came back, of 4003"),
+        ("\"database\": \"", "\"database\": \"not_", 7, "the backup is of another database"),
+        (
+            "\"format\": \"migrate-backup/v1\"",
+            "\"format\": \"migrate-backup/v9\"",
+            4,
+            "its manifest is `migrate-backup/v9`",
+        ),
+    ] {
+        assert!(text.contains(from), "{from}: {text}");
+        fs::write(&manifest, text.replace(from, to)).unwrap();
+        refuses(code, says);
+    }
+    fs::remove_file(&manifest).unwrap();
+    refuses(1, "could not read");
+    // Others that use what would be replaced, and those who are at work.
+    lab.query("CREATE VIEW of_others AS SELECT id FROM chat.messages");
+    refuses(7, "view `public.of_others` would still use what is replaced");
+    lab.query("DROP VIEW of_others");
+    let mut session = lab.session();
+    session.query("SELECT pg_advisory_lock(hashtextextended('migrate:chat.seaql_migrations_chat', 0))");
+    let busy = ["restore", archive.to_str().unwrap(), "--allow-data-loss", "--wait", "100ms"];
+    assert_eq!(lab.migrate(&busy).code, 5);
+    drop(session);
+    // A history that this build does not know.
+    lab.query("INSERT INTO chat.seaql_migrations_chat VALUES ('m20990101_000001_of_tomorrow', 1)");
+    let newer = backed_up(&lab, "chat");
+    let newer = run(&mut lab.command(&["restore", newer.to_str().unwrap(), "--allow-data-loss"])).exits(7);
+    assert!(newer.stderr.contains("which this build does not know"), "{}", newer.shown());
+    lab.migrate(&["restore"]).exits(2);
+}
