@@ -1,0 +1,212 @@
+//! Replacing a service by what an archive holds, in one transaction of the session that has its migration lock.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures_timer::Delay;
+use migration_coordinator::{Caller, Deployment};
+use migration_kit::{BOOKKEEPING, ServiceName, literal, quote_identifier};
+use postgres_sandbox::Clients;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+
+use super::{RestoreOptions, Restored, comment, dependants, oids};
+use crate::error::read;
+use crate::owned::{Owned, Relation, rows};
+use crate::script::Script;
+use crate::{BackupError, TableRows, archive};
+
+/// A restore under the lock.
+pub(super) struct Work<'w> {
+    pub(super) deployment: &'w Deployment,
+    pub(super) service: &'w ServiceName,
+    pub(super) file: &'w Path,
+    pub(super) restored: &'w Restored,
+    pub(super) clients: &'w Clients,
+    pub(super) options: &'w RestoreOptions,
+}
+
+impl Work<'_> {
+    /// Does it, or nothing.
+    pub(super) async fn carry_out(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
+        self.begin(connection).await?;
+        let done = Box::pin(self.within(connection)).await;
+        let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        let ended = execute(connection, self.service, end).await;
+        done.and(ended)
+    }
+
+    /// Begins the transaction with the locks that it needs. It never waits for one: whoever came after it would wait too.
+    async fn begin(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
+        const PAUSE: Duration = Duration::from_millis(200);
+        let begun = Instant::now();
+        loop {
+            execute(connection, self.service, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+            match self.lock(connection).await {
+                Err(BackupError::Locked { .. }) if begun.elapsed() < self.options.wait => {
+                    execute(connection, self.service, "ROLLBACK").await?;
+                    Delay::new(PAUSE).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Locks the tables that are to be moved.
+    async fn lock(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
+        let failed = read(self.service);
+        if self.restored.kept_in.is_empty() {
+            return Ok(());
+        }
+        let owned = Owned::read(connection, self.deployment, self.service).await.map_err(&failed)?;
+        let tables =
+            owned.own().filter(|relation| owned.stays && ["r", "p"].contains(&relation.kind.as_str()));
+        let tables: Vec<String> = tables.map(qualified).collect();
+        if tables.is_empty() {
+            return Ok(());
+        }
+        let sql = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT", tables.join(", "));
+        rows(connection, &sql).await.map(drop).map_err(failed)
+    }
+
+    async fn within(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
+        let (service, manifest) = (self.service, &self.restored.manifest);
+        let failed = read(service);
+        let mut present = BTreeSet::new();
+        if !self.restored.kept_in.is_empty() {
+            let owned = Owned::read(connection, self.deployment, service).await.map_err(&failed)?;
+            let others = dependants(connection, &oids(&owned)).await.map_err(&failed)?;
+            if let Some(others) = others {
+                let why = format!("{others} would still use what is replaced");
+                return Err(BackupError::Unfit { service: service.to_string(), why });
+            }
+            for sql in self.set_aside(connection, &owned).await.map_err(&failed)? {
+                execute(connection, service, &sql).await?;
+            }
+            if owned.stays {
+                present = owned.present;
+            }
+        }
+        for schema in [&manifest.schema].into_iter().chain(&manifest.further_schemas) {
+            let sql = format!("CREATE SCHEMA IF NOT EXISTS {}", quote_identifier(schema));
+            execute(connection, service, &sql).await?;
+        }
+        let archive = self.file.with_extension("dump");
+        let list = archive::contents(self.clients, service, &archive, manifest, &present).await?;
+        let no_owner = self.options.no_owner;
+        let script = Script { clients: self.clients, service, archive: &archive, list: &list, no_owner };
+        script.definitions(connection, "pre-data").await?;
+        script.rows(connection).await?;
+        script.definitions(connection, "post-data").await?;
+        self.check(connection).await?;
+        self.write_down(connection).await
+    }
+
+    /// The statements that set aside what is there.
+    async fn set_aside(
+        &self,
+        connection: &mut PgConnection,
+        owned: &Owned,
+    ) -> Result<Vec<String>, sqlx::Error> {
+        let mut statements = Vec::new();
+        for (schema, kept_in) in owned.schemas.iter().zip(&self.restored.kept_in) {
+            let (old, new) = (quote_identifier(schema), quote_identifier(kept_in));
+            if owned.stays && *schema == owned.schemas[0] {
+                statements.push(format!("CREATE SCHEMA {new}"));
+                let moved = owned.own().filter(|relation| relation.schema == *schema && !relation.follows);
+                statements.extend(moved.map(|relation| {
+                    let kind = match relation.kind.as_str() {
+                        "v" => "VIEW",
+                        "m" => "MATERIALIZED VIEW",
+                        "S" => "SEQUENCE",
+                        "f" => "FOREIGN TABLE",
+                        _ => "TABLE",
+                    };
+                    format!("ALTER {kind} {} SET SCHEMA {new}", qualified(relation))
+                }));
+            } else {
+                let sql = format!(
+                    "SELECT pg_catalog.pg_get_userbyid(nspowner)::text, nspowner = current_user::pg_catalog.regrole \
+                     FROM pg_catalog.pg_namespace WHERE nspname = {}",
+                    literal(schema)
+                );
+                let found = rows(connection, &sql).await?;
+                statements.push(format!("ALTER SCHEMA {old} RENAME TO {new}"));
+                statements.push(format!("CREATE SCHEMA {old}"));
+                if let Some(row) = found.first().filter(|row| !row.get::<bool, _>(1)) {
+                    statements.push(format!("ALTER SCHEMA {old} OWNER TO {}", quote_identifier(row.get(0))));
+                }
+            }
+            statements.push(format!("COMMENT ON SCHEMA {new} IS {}", literal(&comment(self.service))));
+        }
+        Ok(statements)
+    }
+
+    /// Whether everything came back: the rows of every table, and the history.
+    async fn check(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
+        let failed = read(self.service);
+        let manifest = &self.restored.manifest;
+        let damaged = |what| BackupError::Damaged { file: self.file.to_owned(), what };
+        for TableRows { schema, name, rows: expected } in &manifest.tables {
+            let table = format!("{}.{}", quote_identifier(schema), quote_identifier(name));
+            let counted =
+                rows(connection, &format!("SELECT count(*) FROM {table}")).await.map_err(&failed)?;
+            let n_rows: i64 = counted.first().map_or(0, |row| row.get(0));
+            if n_rows != *expected {
+                return Err(damaged(format!("{n_rows} rows of `{name}` came back, of {expected}")));
+            }
+        }
+        let tables = self.deployment.bookkeeping_tables(self.service);
+        let versions = format!("{}.{}", quote_identifier(&manifest.schema), quote_identifier(&tables[0]));
+        let sql = format!("SELECT version::text FROM {versions} WHERE applied_at >= 0");
+        let there = if manifest.migrations.is_empty() {
+            Vec::new()
+        } else {
+            rows(connection, &sql).await.map_err(&failed)?
+        };
+        let there: BTreeSet<String> = there.iter().map(|row| row.get(0)).collect();
+        if there != manifest.migrations.iter().cloned().collect() {
+            return Err(damaged("its history is not the one that its manifest names".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Writes into the restored journal that it was restored: its last line once more, so that it says the same of every
+    /// migration.
+    async fn write_down(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
+        let failed = read(self.service);
+        let manifest = &self.restored.manifest;
+        let tables = self.deployment.bookkeeping_tables(self.service);
+        let journal = format!("{}.{}", quote_identifier(&manifest.schema), quote_identifier(&tables[1]));
+        let exists = format!("SELECT pg_catalog.to_regclass({}) IS NOT NULL", literal(&journal));
+        if !rows(connection, &exists).await.map_err(&failed)?.first().is_some_and(|row| row.get(0)) {
+            return Ok(());
+        }
+        let Caller { host, tool, .. } = &self.options.caller;
+        let sql = format!(
+            "INSERT INTO {journal} (run, migration, direction, started_at, finished_at, outcome, checksum, host, tool, \
+               first_install, consent) \
+             SELECT {}, migration, direction, pg_catalog.now(), CASE WHEN finished_at IS NOT NULL THEN \
+               pg_catalog.clock_timestamp() END, outcome, checksum, {}, {}, first_install, 'restored' \
+             FROM {journal} WHERE outcome <> 'accepted' ORDER BY id DESC LIMIT 1",
+            literal(&manifest.sha256[..16]),
+            literal(host),
+            literal(tool),
+        );
+        execute(connection, self.service, &sql).await
+    }
+}
+
+fn qualified(relation: &Relation) -> String {
+    format!("{}.{}", quote_identifier(&relation.schema), quote_identifier(&relation.name))
+}
+
+pub(super) async fn execute(
+    connection: &mut PgConnection,
+    service: &ServiceName,
+    sql: &str,
+) -> Result<(), BackupError> {
+    let sql = AssertSqlSafe(format!("{BOOKKEEPING}{sql}"));
+    let sent = sqlx::raw_sql(sql).execute(connection).await;
+    sent.map(drop).map_err(|source| BackupError::Write { service: service.clone(), source })
+}
