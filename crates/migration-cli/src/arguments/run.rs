@@ -38,7 +38,7 @@ pub(crate) struct UpOptions {
     /// Apply everything in one transaction, or nothing; refused if a pending migration cannot run in one
     #[arg(long)]
     pub(crate) atomic: bool,
-    /// Back up each service that has something to apply first, as `backup` does; if that fails, nothing is applied
+    /// Back up each service first, as `backup` does
     #[arg(long)]
     pub(crate) backup: bool,
 }
