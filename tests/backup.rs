@@ -157,7 +157,10 @@ fn a_backup_that_fails_leaves_nothing() {
         assert_eq!(files(&lab), [""; 0], "{}", ran.shown());
     };
     let backup = ["backup", "chat"];
-    fails(run(lab.command(&backup).env("DATABASE_URL", lab.url_of(&role))), 8, "permission denied");
+    let as_role = || run(lab.command(&backup).env("DATABASE_URL", lab.url_of(&role)));
+    fails(as_role(), 8, "permission denied for table messages");
+    lab.query(&format!("GRANT SELECT ON chat.messages TO {role}"));
+    fails(as_role(), 8, "not permitted: query failed: ERROR:  permission denied for sequence");
 
     // A limit of file sizes, as a disk that is full.
     let program = lab.command(&backup);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::adopted::{ASSESSMENTS, migrate};
+use crate::adopted::{ASSESSMENTS, BOOKREADER, BOOKREADER_OCTOBER, migrate};
 use crate::support::{Lab, ROWS, Session, run};
 
 /// Backs a service up and gives the archive.
@@ -119,6 +119,30 @@ fn a_service_that_was_taken_over_comes_back_from_head() {
     assert_eq!(digest(&lab, "public"), before);
     assessments(&["restore", "--drop-old", "assessments", "--allow-data-loss"]).exits(0);
     assert_eq!(digest(&lab, "public"), before);
+}
+
+/// Between expand and contract, with triggers and functions in the shared schema that the contract step drops.
+#[test]
+fn functions_of_a_shared_schema_come_back_with_their_tables() {
+    let lab = Lab::empty();
+    for script in [BOOKREADER, BOOKREADER_OCTOBER] {
+        lab.query(script);
+    }
+    let bookreader = |arguments: &[&str]| migrate(&lab, "bookreader", arguments).exits(0);
+    let accepted = ["--accept", "*.id", "--accept", "*_at", "--accept", "*.scroll_offset_percent"];
+    let adopt = ["adopt", "bookreader", "--from", "schema", "--without", "m20250824_*"];
+    bookreader(&[&adopt[..], &accepted].concat());
+    bookreader(&["up", "bookreader", "--quiet"]);
+    let before = digest(&lab, "public");
+    let made = bookreader(&["backup", "bookreader", "--verify", "--json"]).json();
+    let archive = made["backups"][0]["archive"].as_str().unwrap();
+    let to_head = ["up", "bookreader", "--contract", "--ignore-soak", "--allow-data-loss", "--quiet"];
+    bookreader(&to_head);
+    bookreader(&["restore", archive, "--allow-data-loss"]);
+    assert_eq!(digest(&lab, "public"), before);
+    bookreader(&["verify", "bookreader"]);
+    bookreader(&to_head);
+    bookreader(&["status", "bookreader", "--check"]);
 }
 
 /// Whatever does not fit is refused with its reason, and nothing is changed.

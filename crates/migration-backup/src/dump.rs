@@ -319,6 +319,9 @@ async fn run(
         Err(says) if says.contains("LOCK TABLE") && says.contains("timeout") => {
             Err(BackupError::Locked { service: service.clone(), says })
         }
+        Err(says) if says.contains("permission denied") => {
+            Err(BackupError::Forbidden { service: service.clone(), says })
+        }
         Err(says) => Err(failed(says)),
     }
 }

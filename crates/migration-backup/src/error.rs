@@ -70,6 +70,14 @@ pub enum BackupError {
         /// The service.
         service: ServiceName,
     },
+    /// The role may not read something.
+    #[error("`{service}`: not permitted: {says}")]
+    Forbidden {
+        /// The service.
+        service: ServiceName,
+        /// What `pg_dump` says.
+        says: String,
+    },
     /// A program failed.
     #[error("`{service}`: `{program}` failed: {says}")]
     Program {

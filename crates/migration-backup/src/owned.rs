@@ -92,7 +92,8 @@ impl Owned {
                LEFT JOIN pg_catalog.pg_policy y ON d.classid = 'pg_catalog.pg_policy'::regclass AND y.oid = d.objid \
                JOIN pg_catalog.pg_class c ON c.oid = coalesce(a.adrelid, k.conrelid, t.tgrelid, i.indrelid, w.ev_class, y.polrelid) \
                WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = p.oid \
-                 AND c.relnamespace = p.pronamespace AND c.relname IN ({tables})) \
+                 AND c.relnamespace = p.pronamespace AND c.relname IN ({tables})), \
+               coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) \
              FROM pg_catalog.pg_proc p WHERE p.pronamespace = {}::pg_catalog.regnamespace AND {}",
             literal(&quote_identifier(schema)),
             no_extension("pg_proc", "p.oid"),
@@ -100,7 +101,7 @@ impl Owned {
         let types = format!(
             "SELECT DISTINCT y.typname::text, EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c \
                ON c.oid = a.attrelid WHERE a.atttypid IN (y.oid, y.typarray) AND NOT a.attisdropped \
-               AND c.relnamespace = y.typnamespace AND c.relname IN ({tables})) \
+               AND c.relnamespace = y.typnamespace AND c.relname IN ({tables})), '' \
              FROM pg_catalog.pg_type y LEFT JOIN pg_catalog.pg_class k ON k.oid = y.typrelid \
              WHERE y.typnamespace = {}::pg_catalog.regnamespace AND (y.typtype IN ('e', 'd', 'r') OR k.relkind = 'c') AND {}",
             literal(&quote_identifier(schema)),
@@ -108,14 +109,16 @@ impl Owned {
         );
         let (mut named, mut present) = (Vec::new(), BTreeSet::new());
         for sql in [functions, types] {
-            let mut names = BTreeSet::new();
+            let (mut names, mut bodies) = (BTreeSet::new(), Vec::new());
             for row in rows(connection, &sql).await? {
                 let name: String = row.try_get(0)?;
                 if row.try_get(1)? || is_owned(schema, &name) {
                     names.insert(name.clone());
                 }
+                bodies.push((name.clone(), row.try_get::<String, _>(2)?));
                 present.insert(name);
             }
+            with_called(&mut names, &bodies);
             named.push(names);
         }
         let [functions, types] = <[_; 2]>::try_from(named).expect("there were two questions");
@@ -182,6 +185,24 @@ pub(crate) async fn surroundings(
     Ok((found, roles))
 }
 
+/// Adds the functions that these call: by their bodies, of which the catalogs know nothing.
+fn with_called(names: &mut BTreeSet<String>, bodies: &[(String, String)]) {
+    loop {
+        let calling = bodies.iter().filter(|(name, _)| names.contains(name));
+        let words: BTreeSet<&str> =
+            calling.flat_map(|(_, body)| body.split(|c: char| !c.is_alphanumeric() && c != '_')).collect();
+        let called: Vec<&String> = bodies
+            .iter()
+            .map(|(name, _)| name)
+            .filter(|name| words.contains(name.as_str()) && !names.contains(*name))
+            .collect();
+        if called.is_empty() {
+            return;
+        }
+        names.extend(called.into_iter().cloned());
+    }
+}
+
 /// That an object is not an extension's.
 fn no_extension(catalog: &str, oid: &str) -> String {
     format!(
@@ -194,4 +215,25 @@ fn no_extension(catalog: &str, oid: &str) -> String {
 pub(crate) fn list(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let texts: Vec<String> = texts.into_iter().map(|text| literal(text.as_ref())).collect();
     if texts.is_empty() { "NULL".to_owned() } else { texts.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::with_called;
+
+    #[test]
+    fn what_a_function_calls_goes_with_it() {
+        let bodies = [
+            ("keep", "NEW.x = public.carried(OLD.x)"),
+            ("carried", "SELECT one($1)"),
+            ("one", ""),
+            ("other", "keep"),
+        ];
+        let bodies = bodies.map(|(name, body)| (name.to_owned(), body.to_owned()));
+        let mut names = BTreeSet::from(["keep".to_owned()]);
+        with_called(&mut names, &bodies);
+        assert_eq!(names, ["carried", "keep", "one"].map(str::to_owned).into());
+    }
 }

@@ -32,6 +32,7 @@ fn of_backup(error: &BackupError) -> Class {
         BackupError::NoClients { .. } | BackupError::NotApart { .. } => Class::Usage,
         BackupError::Locked { .. } => Class::Busy,
         BackupError::Lost { .. }
+        | BackupError::Forbidden { .. }
         | BackupError::Read { .. }
         | BackupError::Schema { .. }
         | BackupError::Server { .. } => Class::Connection,
