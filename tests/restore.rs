@@ -91,6 +91,15 @@ fn a_service_is_restored_and_nobody_else_notices() {
     lab.migrate(&["restore", "--drop-old", "chat"]).exits(7);
     lab.migrate(&["restore", "--drop-old", "chat", "--allow-data-loss"]).exits(0);
     assert_eq!(lab.query("SELECT count(*) FROM pg_namespace WHERE nspname LIKE '%before_restore%'"), "0");
+
+    // Where nothing is there any more, and in another database, nobody has to agree to anything.
+    lab.query("DROP SCHEMA chat CASCADE");
+    lab.migrate(&["restore", archive]).exits(0);
+    assert_eq!(digest(&lab, "chat"), before);
+    let elsewhere = Lab::empty();
+    elsewhere.migrate(&["restore", archive, "--no-owner"]).exits(0);
+    assert_eq!(digest(&elsewhere, "chat"), before);
+    elsewhere.migrate(&["up", "chat", "--quiet"]).exits(0);
 }
 
 /// An earlier system's database: taken over, taken to head with what loses data, and back; in the schema that it shares.
