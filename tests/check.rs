@@ -23,11 +23,11 @@ fn what_is_sound_passes_and_what_is_stale_is_written() {
         .map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" "));
     assert_eq!(
         words.collect::<Vec<_>>(),
-        ["names", "files", "hazards", "round-trip", "alone", "interleaved"]
+        ["names", "files", "entities", "hazards", "round-trip", "alone", "interleaved"]
             .map(|check| format!("rag {check} passed"))
     );
     let report = fs::read_to_string(lab.directory.path().join("out.xml")).unwrap();
-    assert!(report.contains("<testsuite name=\"rag\" tests=\"6\" failures=\"0\">"), "{report}");
+    assert!(report.contains("<testsuite name=\"rag\" tests=\"7\" failures=\"0\">"), "{report}");
     assert!(report.contains("<testcase classname=\"rag\" name=\"round-trip\" time="), "{report}");
 
     let failed = check(&lab, &["--format", "github", "--junit", "out.xml", "--sarif", "out.sarif"]).exits(4);
@@ -38,7 +38,10 @@ fn what_is_sound_passes_and_what_is_stale_is_written() {
     let report = fs::read_to_string(lab.directory.path().join("out.xml")).unwrap();
     assert!(report.contains("failures=\"1\"") && report.contains("is stale"), "{report}");
 
-    let found = check(&lab, &["--update", "--json"]).exits(0).json();
+    let found =
+        check(&lab, &["--update", "--json", "--skip", "round-trip", "--skip", "alone"]).exits(0).json();
+    let checks = found["services"][0]["checks"].as_array().unwrap().iter().map(|one| one["check"].clone());
+    assert_eq!(checks.collect::<Vec<_>>(), ["names", "files", "entities", "hazards", "interleaved"]);
     let files = &found["services"][0]["checks"][1];
     assert_eq!((&files["check"], &files["passed"]), (&"files".into(), &true.into()));
     // What a migration does is said where its source is.
@@ -59,6 +62,8 @@ fn what_is_no_service_is_refused() {
     let lab = Lab::empty();
     let refused = lab.migrate(&["check", "ragg"]).exits(2).stderr;
     assert!(refused.contains("did you mean `rag`"), "{refused}");
+    let refused = check(&lab, &["--skip", "hazards"]).exits(2).stderr;
+    assert!(refused.contains("only `round-trip`, `alone`, `interleaved` can be left out"), "{refused}");
     let refused = lab.migrate(&["status", "--format", "github"]).exits(2).stderr;
     assert!(refused.contains("`--format github` is for `check`"), "{refused}");
 }

@@ -5,14 +5,14 @@
 /// What the long help of a program ends with.
 pub(crate) const PROGRAM: &str = "\
 Examples:
-  status                   show where every service stands
-  plan                     show what `up` would do
-  up                       bring every service up to date; the same as no command
-  up chat                  bring one service up to date
-  down chat@-1             revert its last migration
-  redo chat                revert it and apply it again
-  up --contract            also remove what old code reads, once its soak time has passed
-  psql chat -- -c '\\dt'    open psql in its schema
+  status                    show where every service stands
+  plan                      show what `up` would do
+  up                        bring every service up to date; the same as no command
+  up SERVICE                bring one service up to date
+  down SERVICE@-1           revert its last migration
+  redo SERVICE              revert it and apply it again
+  up --contract             also remove what old code reads, once its soak time has passed
+  psql SERVICE -- -c '\\dt'  open psql in its schema
 
 Environment, also read from `.env`:
   DATABASE_URL               postgres://user:password@host:5432/database; without it, an embedded PostgreSQL
@@ -39,51 +39,51 @@ Exit codes:
 pub(crate) const UP: &str = "\
 Examples:
   up                       bring every service up to date
-  up chat rag              only these, and what they require of others
-  up chat@+1               apply the next migration of one service
-  up chat@m20251017        apply up to this migration
+  up SERVICE OTHER         only these, and what they require of others
+  up SERVICE@+1            apply the next migration of one service
+  up SERVICE@m20251017     apply up to this migration
   up --contract            also remove what old code reads, once its soak time has passed
   up --wait 5m             wait longer for another run";
 
 pub(crate) const DOWN: &str = "\
 Examples:
-  down chat@-1             revert its last migration
-  down chat@m20251017      revert everything after this migration, which stays
-  down chat@base           revert everything";
+  down SERVICE@-1          revert its last migration
+  down SERVICE@m20251017   revert everything after this migration, which stays
+  down SERVICE@base        revert everything";
 
 pub(crate) const REDO: &str = "\
 Examples:
-  redo chat                revert its last migration and apply it again
-  redo chat@-2             its last two";
+  redo SERVICE             revert its last migration and apply it again
+  redo SERVICE@-2          its last two";
 
 pub(crate) const STATUS: &str = "\
 Examples:
-  status                   show every service
-  status chat --verbose    with rights, event triggers and settings that can surprise
-  status --check           exit with 3 if something is pending: for pipelines
-  status --json            for machines";
+  status                    show every service
+  status SERVICE --verbose  with rights, event triggers and settings that can surprise
+  status --check            exit with 3 if something is pending: for pipelines
+  status --json             for machines";
 
 pub(crate) const HISTORY: &str = "\
 Examples:
-  history chat             its migrations in order, and when each was applied
+  history SERVICE          its migrations in order, and when each was applied
   history --verbose        every run: when, by whom, how it ended";
 
 pub(crate) const PLAN: &str = "\
 Examples:
-  plan                     show what `up` would do
-  plan --contract          show what `up --contract` would do
-  plan --down chat@base    show what `down chat@base` would do
-  plan --out plan.json     write the plan for a review; `apply plan.json` carries it out";
+  plan                      show what `up` would do
+  plan --contract           show what `up --contract` would do
+  plan --down SERVICE@base  show what `down SERVICE@base` would do
+  plan --out plan.json      write the plan for a review; `apply plan.json` carries it out";
 
 pub(crate) const APPLY: &str = "\
 Examples:
-  apply plan.json                     carry out exactly what was planned, or nothing
-  apply plan.json --allow-data-loss   the same, where the plan says what is lost";
+  apply plan.json                    carry out exactly what was planned, or nothing
+  apply plan.json --allow-data-loss  the same, where the plan says what is lost";
 
 pub(crate) const VERIFY: &str = "\
 Examples:
   verify                   check all services
-  verify chat              check one";
+  verify SERVICE           check one";
 
 pub(crate) const LOCKS: &str = "\
 Example:
@@ -91,8 +91,8 @@ Example:
 
 pub(crate) const REJECTS: &str = "\
 Examples:
-  rejects profochatbot          list what could not be converted, and why
-  rejects profochatbot --count  count it by reason";
+  rejects SERVICE          list what could not be converted, and why
+  rejects SERVICE --count  count it by reason";
 
 pub(crate) const GRAPH: &str = "\
 Examples:
@@ -101,8 +101,8 @@ Examples:
 
 pub(crate) const SPACE: &str = "\
 Examples:
-  space chat                      show the size of its tables
-  space chat --reclaim messages   rewrite one compactly; nobody reads or writes it meanwhile";
+  space SERVICE                     show the size of its tables
+  space SERVICE --reclaim my_table  rewrite one compactly; nobody reads or writes it meanwhile";
 
 pub(crate) const BACKUP: &str = "\
 Examples:
@@ -130,8 +130,8 @@ Example:
 
 pub(crate) const PSQL: &str = "\
 Examples:
-  psql chat                open psql in the service's schema
-  psql chat -- -c '\\dt'    run one command";
+  psql SERVICE              open psql in the service's schema
+  psql SERVICE -- -c '\\dt'  run one command";
 
 pub(crate) const DB: &str = "\
 Examples:
@@ -142,23 +142,23 @@ Examples:
 pub(crate) const CHECK: &str = "\
 Examples:
   check --directory services                   check all services
-  check chat --directory services --update     check one, and write its lock and schema files
+  check SERVICE --directory services --update  check one, and write its lock and schema files
   check --directory services --junit out.xml --sarif out.sarif --format github   for CI";
 
 #[cfg(feature = "rehearsal")]
 pub(crate) const SQL: &str = "\
 Examples:
-  sql                      print everything that the database lacks, or an empty one if no address is set
-  sql chat@+1              print the next migration of one service
-  sql --out scripts        write one file per service
-  sql chat --down          print what reverts it
-  sql chat --from m20251016 --to m20251017   print a part of its migrations, without looking at a database";
+  sql                                          print everything that the database lacks, or an empty one if no address is set
+  sql SERVICE@+1                               print the next migration of one service
+  sql --out scripts                            write one file per service
+  sql SERVICE --down                           print what reverts it
+  sql SERVICE --from m20251016 --to m20251017  print a part of its migrations, without looking at a database";
 
 #[cfg(feature = "rehearsal")]
 pub(crate) const DRIFT: &str = "\
 Examples:
   drift                    compare all services; exit with 4 if something differs
-  drift chat --repair      print what would bring it back";
+  drift SERVICE --repair   print what would bring it back";
 
 #[cfg(feature = "rehearsal")]
 pub(crate) const ADOPT: &str = "\
@@ -167,23 +167,23 @@ claimed migrations were run on a private server and the schema there was found e
 same transaction moves the service's tables, types and functions into a schema of their own, and makes the old names views.
 
 Examples:
-  adopt chat --from alembic --dry-run         show what the revisions stand for, and what differs
-  adopt chat --from schema                    find the newest migration whose schema is the live one
-  adopt rag --from seaql --version-table public.my_migrations
-  adopt rag --from schema --accept user_knowledge.my_own_index
-  adopt chat --from alembic --into-schema     move it out of the schema that CHAT_DATABASE_SCHEMA names, into `chat`";
+  adopt SERVICE --from alembic --dry-run      show what the revisions stand for, and what differs
+  adopt SERVICE --from schema                 find the newest migration whose schema is the live one
+  adopt SERVICE --from seaql --version-table public.my_migrations
+  adopt SERVICE --from schema --accept my_table.my_own_index
+  adopt SERVICE --from alembic --into-schema  move it out of the schema that <SERVICE>_DATABASE_SCHEMA names, into one of its own";
 
 #[cfg(feature = "rehearsal")]
 pub(crate) const STAMP: &str = "\
 Examples:
-  stamp chat@head                             everything is there already
-  stamp chat@a1b2c3d4e5f6 --dry-run           up to the migration that replaces this id";
+  stamp SERVICE@head                    everything is there already
+  stamp SERVICE@a1b2c3d4e5f6 --dry-run  up to the migration that replaces this id";
 
 #[cfg(feature = "rehearsal")]
 pub(crate) const ARTIFACTS: &str = "\
 Examples:
-  artifacts --directory services     write the files of all services, `services/chat/migrations.lock` and so on
-  artifacts chat --check             check those of one in `./chat`; write nothing";
+  artifacts --directory services  write the files of all services, `services/SERVICE/migrations.lock` and so on
+  artifacts SERVICE --check       check those of one in `./SERVICE`; write nothing";
 
 pub(crate) const COMPLETIONS: &str = "\
 Examples, for the shell that you use now and for every new one:

@@ -12,9 +12,9 @@ use migration_plan::{KnownMigration, KnownService, MigrationId, MigrationName, N
 use sea_orm::DynIden;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
-use crate::Details;
 use crate::lock_file::{LockFile, LockFileError};
 use crate::sql::{self, SqlError, SqlMigration};
+use crate::{Details, EntityTable};
 
 /// Longest name of a migration, in bytes. It is a key in the version table and is printed in every table.
 const LONGEST_NAME: usize = 255;
@@ -70,6 +70,7 @@ pub struct Service {
     further_schemas: Vec<String>,
     stand_ins: Vec<StandIn>,
     extensions: Vec<String>,
+    entities: Vec<EntityTable>,
     version_table: String,
     lock_file: Option<Result<LockFile, LockFileError>>,
 }
@@ -233,6 +234,7 @@ impl Service {
             further_schemas: Vec::new(),
             stand_ins: Vec::new(),
             extensions: Vec::new(),
+            entities: Vec::new(),
             lock_file: None,
         };
         service.migrations.iter().try_for_each(|listed| service.check(&listed.name, &listed.details))?;
@@ -351,6 +353,13 @@ impl Service {
         self
     }
 
+    /// Declares the sea-orm entities by which the service's application sees its tables, for comparing them with the tables.
+    #[must_use]
+    pub fn with_entities(mut self, entities: impl IntoIterator<Item = EntityTable>) -> Self {
+        self.entities.extend(entities);
+        self
+    }
+
     /// Names the version table where an existing database has it under another name; the service's `MigratorTrait` then
     /// says the same.
     #[must_use]
@@ -413,6 +422,12 @@ impl Service {
     #[must_use]
     pub fn stand_ins(&self) -> &[StandIn] {
         &self.stand_ins
+    }
+
+    /// The sea-orm entities of its tables, where it declared them.
+    #[must_use]
+    pub fn entities(&self) -> &[EntityTable] {
+        &self.entities
     }
 
     /// Extensions of PostgreSQL that the service's migrations need.

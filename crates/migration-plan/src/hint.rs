@@ -99,7 +99,7 @@ impl fmt::Display for Offer {
             Self::AllowDataLoss => f.write_str("`RunOptions::with_data_loss`"),
             Self::Accept(_) => f.write_str("`RunOptions::with_accepted`"),
             Self::NewBeside => f.write_str("`RunOptions::with_new_beside`"),
-            Self::Atomic => f.write_str("`RunOptions::with_atomic`"),
+            Self::Atomic => f.write_str("`RunOptions::atomic`"),
             Self::WaitLonger => f.write_str("`RunOptions::with_wait`"),
             Self::OneAtATime => f.write_str("`RunOptions::with_jobs`"),
             Self::Address => f.write_str("its address"),

@@ -1,112 +1,107 @@
-//! Whether the sea-orm entities of a service have every column of its schema.
+//! Whether a service's sea-orm entities are the tables that its migrations make.
 //!
-//! Both are read as text: `schema.sql` as `pg_dump` writes it, the entities as sea-orm's derive macro takes them. A column that
-//! an entity has and the schema lacks fails the service's own tests at the first query, so it is not looked for here.
+//! The server makes the columns that the entities describe, beside those of the migrations, and says of both what types they
+//! have; so its spelling of types cancels out. Keys, defaults and relations are not compared: an entity need not have them.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::Path;
+use migration_kit::{EntityTable, Service, quote_identifier};
+use postgres_sandbox::Database;
+use postgres_schema::{Properties, Schema};
 
-use crate::{Artifacts, RehearsalError};
+use crate::RehearsalError;
+use crate::drift;
+use crate::sandbox::url;
 
-impl Artifacts {
-    /// Columns of the service's tables that their sea-orm entity in `DIRECTORY/src/entity` lacks, one sentence each. Tables
-    /// without an entity are passed over.
-    ///
-    /// # Errors
-    /// [`RehearsalError::File`] for a file that cannot be read.
-    pub fn lacking_columns(&self, directory: &Path) -> Result<Vec<String>, RehearsalError> {
-        lacking(directory, self)
+/// The schema in which the server makes the columns of the entities.
+const ENTITIES: &str = "entities of the service";
+
+/// How the entities of a service differ from its tables, which are in this schema of a database of the rehearsal's own, one
+/// sentence each:
+///
+/// - each column of an entity exists, with a type that is read and written in the same way, and takes null if the field does;
+/// - each column that takes no null and has no default is in the entity, which could not insert a row otherwise.
+///
+/// # Errors
+/// [`RehearsalError`]: the server does not make the columns, or cannot be asked.
+pub async fn differing_entities(
+    database: &Database,
+    service: &Service,
+    schema: &str,
+) -> Result<Vec<String>, RehearsalError> {
+    if service.entities().is_empty() {
+        return Ok(Vec::new());
     }
-}
-
-fn lacking(directory: &Path, artifacts: &Artifacts) -> Result<Vec<String>, RehearsalError> {
-    let directory = directory.join("src/entity");
-    let files = match fs::read_dir(&directory) {
-        Ok(files) => files,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(RehearsalError::reading(&directory)(error)),
+    let aside = quote_identifier(ENTITIES);
+    let columns: String =
+        service.entities().iter().map(|entity| format!("{};\n", entity.columns_in(ENTITIES))).collect();
+    database.psql(&format!(
+        "CREATE SCHEMA {aside}; SET search_path = {}, public, extensions;\n{columns}",
+        quote_identifier(schema)
+    ))?;
+    let database_url = url(database);
+    let described = drift::read(&database_url, service.name(), ENTITIES).await?;
+    let made = drift::read(&database_url, service.name(), schema).await?;
+    database.psql(&format!("SET client_min_messages = warning; DROP SCHEMA {aside} CASCADE"))?;
+    let of = |entity: &EntityTable| {
+        let table = entity.name().to_owned();
+        compare(&table, &described, &made).into_iter().map(move |says| format!("`{table}`: {says}"))
     };
-    let tables = tables(&artifacts.schema);
-    let mut lacking = Vec::new();
-    for file in files {
-        let path = file.map_err(RehearsalError::reading(&directory))?.path();
-        let text = fs::read_to_string(&path).map_err(RehearsalError::reading(&path))?;
-        let Some((table, fields)) = entity(&text) else { continue };
-        for column in tables.get(table).into_iter().flatten().filter(|column| !fields.contains(column)) {
-            let service = &artifacts.service;
-            lacking.push(format!("`{service}`: the entity of `{table}` lacks the column `{column}`"));
-        }
+    Ok(service.entities().iter().flat_map(of).collect())
+}
+
+/// What is wrong with the entity of a table, one sentence each.
+fn compare(table: &str, described: &Schema, made: &Schema) -> Vec<String> {
+    if made.columns(table).next().is_none() {
+        return vec!["there is no such table".to_owned()];
     }
-    lacking.sort();
-    Ok(lacking)
-}
-
-/// The tables of a dump, each with its columns.
-fn tables(schema: &str) -> BTreeMap<&str, Vec<&str>> {
-    let mut tables: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let mut current = None;
-    for line in schema.lines() {
-        if let Some(name) = line.strip_prefix("CREATE TABLE ") {
-            current = name.split_once('.').map(|(_, name)| name.trim_end_matches(" ("));
-        } else if line.starts_with(')') {
-            current = None;
-        } else if let (Some(table), Some(column)) = (current, line.split_whitespace().next())
-            && column != "CONSTRAINT"
-        {
-            tables.entry(table).or_default().push(column.trim_matches('"'));
-        }
-    }
-    tables
-}
-
-/// The table of an entity and the columns of its `Model`.
-fn entity(text: &str) -> Option<(&str, Vec<&str>)> {
-    let quoted = |attribute| text_after(text, attribute);
-    let table = quoted("table_name = \"")?;
-    let (_, model) = text.split_once("pub struct Model {")?;
-    let (model, _) = model.split_once("\n}")?;
-    let mut fields = Vec::new();
-    let mut renamed = None;
-    for line in model.lines().map(str::trim) {
-        renamed = renamed.or_else(|| text_after(line, "column_name = \""));
-        if let Some((field, _)) = line.strip_prefix("pub ").and_then(|field| field.split_once(':')) {
-            fields.push(renamed.take().unwrap_or_else(|| field.trim_start_matches("r#")));
-        }
-    }
-    Some((table, fields))
-}
-
-/// What follows the first occurrence, up to the closing quote.
-fn text_after<'t>(text: &'t str, opening: &str) -> Option<&'t str> {
-    text.split_once(opening)?.1.split_once('"').map(|(quoted, _)| quoted)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_column_that_the_entity_lacks_is_named() {
-        let service = std::env::temp_dir().join(format!("rehearsal-entities-{}", std::process::id()));
-        let directory = service.join("src/entity");
-        fs::create_dir_all(&directory).unwrap();
-        let entity = "#[sea_orm(table_name = \"item\")]\npub struct Model {\n    pub id: i32,\n    \
-                      #[sea_orm(column_name = \"order\")]\n    pub position: i32,\n    pub r#type: String,\n}\n";
-        fs::write(directory.join("item.rs"), entity).unwrap();
-        fs::write(directory.join("mod.rs"), "pub mod item;\n").unwrap();
-        let artifacts = Artifacts {
-            service: "small".parse().unwrap(),
-            lock_file: String::new(),
-            schema: "CREATE TABLE small.item (\n    id integer NOT NULL,\n    \"order\" integer,\n    type text,\n    note text,\n    \
-                     CONSTRAINT positive CHECK (id > 0)\n);\nCREATE TABLE small.other (\n    id integer\n);\n"
-                .to_owned(),
-            hazards: Vec::new(),
-            faults: Vec::new(),
+    let find = |schema: &Schema, name: &str| {
+        schema.columns(table).find(|(column, _)| *column == name).map(|(_, properties)| properties.clone())
+    };
+    let mut differences = Vec::new();
+    for (name, field) in described.columns(table) {
+        let Some(column) = find(made, name) else {
+            differences.push(format!("there is no column `{name}`"));
+            continue;
         };
-        let found = artifacts.lacking_columns(&service).unwrap();
-        assert_eq!(found, ["`small`: the entity of `item` lacks the column `note`"]);
-        fs::remove_dir_all(service).unwrap();
+        let (described, made) = (property(field, "type"), property(&column, "type"));
+        if kind(described) != kind(made) {
+            differences.push(format!("`{name}` is of type {made}, and its field of {described}"));
+        }
+        match (takes_null(field), takes_null(&column)) {
+            (true, false) => differences.push(format!("`{name}` takes no null, and its field does")),
+            (false, true) => differences.push(format!("`{name}` takes null, and its field does not")),
+            (true, true) | (false, false) => {}
+        }
     }
+    for (name, column) in made.columns(table) {
+        let is_filled =
+            ["default", "generated", "identity"].iter().any(|filled| column.contains_key(*filled));
+        if find(described, name).is_none() && !takes_null(column) && !is_filled {
+            differences.push(format!("`{name}` takes no null, has no default, and is no field"));
+        }
+    }
+    differences
+}
+
+fn property<'p>(column: &'p Properties, name: &str) -> &'p str {
+    column.get(name).map_or("", String::as_str)
+}
+
+fn takes_null(column: &Properties) -> bool {
+    !column.contains_key("not null")
+}
+
+/// A type without its length and its schema, and under one name where the driver reads and writes several in the same way.
+fn kind(written: &str) -> String {
+    let (element, array) = written.split_once("[]").map_or((written, ""), |(element, _)| (element, "[]"));
+    let mut name = element.to_owned();
+    if let (Some(from), Some(to)) = (element.find('('), element.find(')')) {
+        name.replace_range(from..=to, "");
+    }
+    let unqualified = name.rsplit_once('.').map_or(name.as_str(), |(_, name)| name);
+    let name = match unqualified {
+        "character varying" | "character" | "citext" | "name" => "text",
+        "jsonb" => "json",
+        other => other,
+    };
+    format!("{name}{array}")
 }

@@ -22,6 +22,8 @@ pub struct Artifacts {
     pub schema: String,
     /// What is wrong with its migrations, one sentence each.
     pub faults: Vec<String>,
+    /// How its entities differ from its tables, one sentence each.
+    pub differing_entities: Vec<String>,
     /// What its migrations do to applications, and do not accept.
     pub hazards: Vec<Hazard>,
 }
@@ -69,6 +71,7 @@ pub async fn artifacts(services: Vec<Service>) -> Result<Vec<Artifacts>, Rehears
             lock_file: LockFile::render(entries.iter().map(|(name, entry)| (*name, entry))),
             schema: schema(&seen, &service.name),
             faults,
+            differing_entities: entities(&seen, &service.name).to_vec(),
             hazards,
             service: service.name,
         });
@@ -139,6 +142,10 @@ fn locks(traced: &Traced, version_table: &str) -> Vec<RecordedLock> {
         .collect();
     let ordered = referenced_first(locks, &references);
     ordered.into_iter().map(|TableLock { relation, mode, .. }| RecordedLock { relation, mode }).collect()
+}
+
+fn entities<'s>(seen: &'s Rehearsal, service: &ServiceName) -> &'s [String] {
+    seen.differing_entities.iter().find(|(name, _)| name == service).map_or(&[], |(_, differ)| differ)
 }
 
 fn schema(seen: &Rehearsal, service: &ServiceName) -> String {

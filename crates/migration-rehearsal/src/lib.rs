@@ -23,9 +23,10 @@ mod sql;
 mod trace;
 
 pub use adopt::{Alike, claimed, newest_alike};
-pub use check::{Check, Checked, Finding, check};
+pub use check::{Check, Checked, Finding, Ground, Outcome, check, round_trips};
 pub use drift::{Drift, Renamed, drift};
 pub use dump::dump_schema;
+pub use entities::differing_entities;
 pub use error::RehearsalError;
 pub use facts::{Column, Facts, Shape, StatementFacts};
 pub use files::Stale;

@@ -13,7 +13,7 @@ use migration_plan::{ContractSteps, Selection, TargetPoint, UnknownApplied};
 use postgres_sandbox::{Cluster, Database};
 
 use crate::trace::{self, NOTE};
-use crate::{RehearsalError, Traced, dump_schema};
+use crate::{RehearsalError, Traced, differing_entities, dump_schema};
 
 /// Every statement goes to the log as JSON, in English, and nobody cleans up beside the migrations.
 const SETTINGS: [(&str, &str); 9] = [
@@ -39,6 +39,8 @@ pub struct Rehearsal {
     pub traced: Vec<Traced>,
     /// Each service and its schema after all migrations, as `pg_dump` writes it.
     pub schemas: Vec<(ServiceName, String)>,
+    /// Each service, and how its entities differ from its tables then, one sentence each.
+    pub differing_entities: Vec<(ServiceName, Vec<String>)>,
     /// Major version of the server.
     pub major: u32,
 }
@@ -52,13 +54,20 @@ pub async fn rehearse(services: Vec<Service>) -> Result<Rehearsal, RehearsalErro
     let deployment = place(services, &database)?;
 
     apply(&deployment, &database).await?;
-    let mut schemas = Vec::new();
+    let (mut schemas, mut entities) = (Vec::new(), Vec::new());
     for (service, schema, _) in deployment.services() {
         schemas.push((service.name().clone(), dump_schema(&database, schema, service.version_table())?));
+        let differing = differing_entities(&database, service, schema).await?;
+        entities.push((service.name().clone(), differing));
     }
     revert(&deployment).await?;
     let traced = trace::read(&log(&cluster, &database)?)?;
-    Ok(Rehearsal { traced, schemas, major: cluster.binaries().server_version().major })
+    Ok(Rehearsal {
+        traced,
+        schemas,
+        differing_entities: entities,
+        major: cluster.binaries().server_version().major,
+    })
 }
 
 /// A server that logs what it is sent, and an empty database on it.
@@ -145,7 +154,7 @@ pub(crate) fn options() -> RunOptions {
     RunOptions::new(Caller::new("migration-rehearsal"))
         .with_wait(Duration::ZERO)
         .with_jobs(4)
-        .with_data_loss(true)
+        .with_data_loss()
 }
 
 /// The log, once the server has written all of it: another process of the server collects and writes it.

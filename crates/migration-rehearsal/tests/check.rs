@@ -81,11 +81,15 @@ async fn found(make: Make) -> Vec<String> {
     };
     let services: &dyn Fn() -> Vec<Service> = Box::leak(Box::new(services));
     let shop: ServiceName = "shop".parse().unwrap();
-    let checked = check(services, &[shop]).await.unwrap();
-    assert_eq!(
-        checked.iter().map(|one| one.check).collect::<Vec<_>>(),
-        [Check::Names, Check::RoundTrip, Check::Alone, Check::Interleaved]
-    );
+    let checked = check(services, &[shop], &[]).await.unwrap();
+    // What fails alone is not tried in other orders.
+    let fails_alone = checked.iter().any(|one| {
+        one.check == Check::Alone
+            && one.findings.iter().any(|says| says.message.contains("cannot be applied"))
+    });
+    let all = [Check::Names, Check::RoundTrip, Check::Alone, Check::Interleaved];
+    let expected = &all[..if fails_alone { 3 } else { 4 }];
+    assert_eq!(checked.iter().map(|one| one.check).collect::<Vec<_>>(), expected);
     let lines = checked.iter().flat_map(|one| {
         one.findings.iter().map(move |finding| {
             let migration = finding.migration.as_ref().map_or("", |name| name.as_str());
@@ -103,7 +107,6 @@ async fn each_broken_promise_is_found_once() {
             || vec![Sends { down: &["SELECT 1"], ..SOUND }],
             &[
                 "round-trip m20250101_000001_create_t: the schema is another one after it was reverted: + table t",
-                "round-trip m20250101_000001_create_t: it cannot be applied again after it was reverted: ",
             ],
         ),
         (

@@ -1,12 +1,13 @@
 //! What the migrations of every service have to pass, whatever they do: one call in a service's tests.
 
-use migration_kit::{Listed, Service, quote_identifier};
-use migration_plan::ContractSteps;
+use migration_kit::{Listed, MigrationName, Service, quote_identifier};
+use migration_plan::{ContractSteps, Direction};
+use migration_rehearsal::{Finding, Ground, Outcome, RehearsalError, round_trips};
 use postgres_schema::Schema;
 use sea_orm_migration::MigratorTrait;
 
 use crate::interruption::Interrupter;
-use crate::{Scratch, fail, query};
+use crate::{Scratch, ScratchError, fail, query, reason};
 
 /// The target before the first migration.
 const BASE: &str = "base";
@@ -14,12 +15,14 @@ const BASE: &str = "base";
 /// Runs the migrations of a service in a database of its own, forwards and back, and compares schemas object by object:
 ///
 /// - conventional names are in the order of the list;
-/// - each migration is applied, and its promises hold; each is reverted, down to the schema of before, and applied again;
+/// - each migration is applied, and its promises hold; each is reverted, down to the schema of before;
 /// - each migration that does not run in a transaction is interrupted after what it commits, in both directions, and resumed, with
 ///   the same schemas; of things of one kind, such as indexes, after the first; and in the end it does its work twice;
-/// - all of them are reverted and applied again in one run, with the same schema, and a further run changes nothing.
+/// - all of them are applied again in one run, with the same schema.
 ///
 /// A migration that is declared irreversible is not reverted; those before it are, before it is applied.
+///
+/// The command `check` does the same without the interruptions.
 ///
 /// # Panics
 /// With the migration and the difference, if one does not hold.
@@ -31,71 +34,70 @@ pub async fn conformance(service: Service) {
         !is_conventional || names.is_sorted(),
         "the migrations are not in the order of their names: {names:?}"
     );
-
-    let mut interrupter = Interrupter::new(&scratch);
-    let mut section = Section { floor: BASE, schemas: vec![scratch.schema().await], steps: Vec::new() };
-    for listed in scratch.service().migrations() {
-        let name = listed.name().as_str();
-        let is_irreversible = listed.details().irreversible.is_some();
-        if is_irreversible {
-            section.there_and_back(&scratch, &mut interrupter).await;
-        }
-        if listed.is_transactional() {
-            scratch.up_to(name).await;
-        } else {
-            interrupter.up_to(listed).await;
-        }
-        scratch.verify().await;
-        let after = scratch.schema().await;
-        if is_irreversible {
-            section = Section { floor: name, schemas: vec![after], steps: Vec::new() };
-        } else {
-            section.steps.push(listed);
-            section.schemas.push(after);
-        }
-    }
-    section.there_and_back(&scratch, &mut interrupter).await;
-    scratch.down_to(section.floor).await;
-    same(&section.schemas[0], &scratch.schema().await, "after everything was reverted");
-    // It ends with a run that has nothing to do.
-    scratch.up_contract().await;
-    same(section.head(), &scratch.schema().await, "after everything was applied again");
-    scratch.verify().await;
+    let mut interrupted = Interrupted { scratch: &scratch, interrupter: Interrupter::new(&scratch) };
+    let findings = round_trips(&mut interrupted).await.unwrap_or_else(|error| fail(&error));
+    let line = |Finding { migration, message, .. }: &Finding| match migration {
+        Some(migration) => format!("`{migration}`: {message}"),
+        None => message.clone(),
+    };
+    assert!(findings.is_empty(), "{}", findings.iter().map(line).collect::<Vec<_>>().join("\n"));
 }
 
-/// Migrations after one another that can all be reverted.
-struct Section<'s> {
-    /// What they are reverted to.
-    floor: &'s str,
-    steps: Vec<&'s Listed>,
-    // Invariant: the schema at the floor, and the one after each step.
-    schemas: Vec<Schema>,
+/// A scratch database in which migrations in steps are interrupted.
+struct Interrupted<'s> {
+    scratch: &'s Scratch,
+    interrupter: Interrupter<'s>,
 }
 
-impl Section<'_> {
-    fn head(&self) -> &Schema {
-        self.schemas.last().expect("there is the schema at the floor")
+impl Ground for Interrupted<'_> {
+    fn service(&self) -> &Service {
+        self.scratch.service()
     }
 
-    /// Reverts the steps one by one, and applies them again in one run, without interruption.
-    async fn there_and_back(&self, scratch: &Scratch, interrupter: &mut Interrupter<'_>) {
-        let names: Vec<&str> = self.steps.iter().map(|listed| listed.name().as_str()).collect();
-        let Some(last) = names.last() else { return };
-        for (number, listed) in self.steps.iter().enumerate().rev() {
-            let name = names[number];
-            let before = if number == 0 { self.floor } else { names[number - 1] };
-            if listed.is_transactional() {
-                scratch.down_to(before).await;
-            } else {
-                interrupter.down(listed, before).await;
-            }
-            let reverted = format!("after `{name}` was reverted");
-            same(&self.schemas[number], &scratch.schema().await, &reverted);
+    async fn apply(&mut self, migration: &Listed) -> Outcome {
+        let name = migration.name().as_str();
+        if migration.is_transactional() {
+            outcome(self.scratch.try_up_to(name).await)
+        } else {
+            self.interrupter.interrupt(migration, Direction::Apply, name).await
         }
-        let applied = scratch.apply(Some(last), ContractSteps::Apply).await;
-        applied.unwrap_or_else(|error| fail(&error));
-        same(self.head(), &scratch.schema().await, "after what was reverted step by step was applied again");
     }
+
+    async fn revert(&mut self, migration: &Listed, before: Option<&MigrationName>) -> Outcome {
+        let before = before.map_or(BASE, MigrationName::as_str);
+        if migration.is_transactional() {
+            outcome(self.scratch.try_down_to(before).await)
+        } else {
+            self.interrupter.interrupt(migration, Direction::Revert, before).await
+        }
+    }
+
+    /// The last interruption is at the end.
+    async fn again(
+        &mut self,
+        _: &Listed,
+        _: Direction,
+        _: Option<&MigrationName>,
+    ) -> Result<Option<Outcome>, RehearsalError> {
+        Ok(None)
+    }
+
+    async fn apply_up_to(&mut self, migration: &MigrationName) -> Outcome {
+        outcome(self.scratch.apply(Some(migration.as_str()), ContractSteps::Apply).await)
+    }
+
+    async fn broken(&mut self) -> Vec<String> {
+        let failed = self.scratch.run_checks().await.err();
+        failed.map(|error| reason(&error)).into_iter().collect()
+    }
+
+    async fn schema(&mut self) -> Result<Schema, RehearsalError> {
+        Ok(self.scratch.schema().await)
+    }
+}
+
+fn outcome(result: Result<(), ScratchError>) -> Outcome {
+    result.map_err(|error| reason(&error))
 }
 
 /// Applies and reverts the same migrations with plain sea-orm, and compares the schemas with those of the coordinator.

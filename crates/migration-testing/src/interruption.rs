@@ -49,23 +49,13 @@ impl<'s> Interrupter<'s> {
         Self { scratch, relayed: scratch.through(&relay), relay, commits, cuts }
     }
 
-    /// Applies a migration.
-    ///
-    /// # Panics
-    /// If it fails, on its own or after an interruption.
-    pub(crate) async fn up_to(&mut self, listed: &Listed) {
-        self.interrupt(listed, Direction::Apply, listed.name().as_str()).await;
-    }
-
-    /// Reverts a migration, down to the one before it.
-    ///
-    /// # Panics
-    /// If it fails, on its own or after an interruption.
-    pub(crate) async fn down(&mut self, listed: &Listed, before: &str) {
-        self.interrupt(listed, Direction::Revert, before).await;
-    }
-
-    async fn interrupt(&mut self, listed: &Listed, direction: Direction, target: &str) {
+    /// Applies a migration, or reverts it down to the one before it, which is the target; with interruptions.
+    pub(crate) async fn interrupt(
+        &mut self,
+        listed: &Listed,
+        direction: Direction,
+        target: &str,
+    ) -> Result<(), String> {
         self.commits.watch(Watched::Yes);
         let first = go(&self.relayed, direction, target);
         let mut ended = or_cut(&mut self.cuts, Box::pin(first)).await;
@@ -80,12 +70,11 @@ impl<'s> Interrupter<'s> {
             self.scratch.end_other_sessions().await;
             ended = Some(go(self.scratch, direction, target).await);
         }
-        if let Some(Err(cause)) = ended {
-            match self.commits.state().last.take() {
-                Some(last) => panic!("`{}` cannot be resumed after\n{last}\n{cause}", listed.name()),
-                None => panic!("{cause}"),
-            }
-        }
+        let cause = ended.and_then(Result::err);
+        cause.map_or(Ok(()), |cause| match self.commits.state().last.take() {
+            Some(last) => Err(format!("it cannot be resumed after\n{last}\n{cause}")),
+            None => Err(cause),
+        })
     }
 }
 

@@ -29,7 +29,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 pub use application::{Application, application_finds_its_own_tables};
 pub use conformance::{conformance, conformance_under_sea_orm};
-pub use entities::{EntityTable, conformance_of_entities};
+pub use entities::conformance_of_entities;
 pub use migration_rehearsal::dump_schema;
 pub use run::ScratchError;
 

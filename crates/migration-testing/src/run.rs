@@ -60,8 +60,8 @@ impl Scratch {
             .with_wait(Duration::ZERO)
             .with_table_locks(table_lock::Policy::default().with_patience(PATIENCE))
             .with_jobs(4)
-            .with_data_loss(true)
-            .with_new_beside(true)
+            .with_data_loss()
+            .with_new_beside()
     }
 
     /// Applies; `target` names a migration of the service, none means all that is pending.

@@ -31,6 +31,7 @@ pub const NAME: &str = "assessments";
 pub fn service() -> Service {
     Service::new(NAME, migrations())
         .unwrap_or_else(|error| panic!("{error}"))
+        .with_entities(entity::all())
         .with_lock_file(include_str!("../migrations.lock"))
         .with_tables([
             "assessments",

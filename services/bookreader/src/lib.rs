@@ -47,6 +47,7 @@ pub fn service() -> Service {
         .unwrap_or_else(|error| panic!("{error}"))
         .with_tables(TABLES)
         .with_types(m20250823_000001_create_bookreader::TYPES.map(|(name, _)| name))
+        .with_entities(entity::all())
         .with_lock_file(include_str!("../migrations.lock"))
 }
 

@@ -4,7 +4,7 @@
 //! connection and decides nothing about when a migration runs: that is the coordinator's part, or plain sea-orm's, for
 //! which [`Migrator`] offers the same migrations.
 
-use migration_kit::Service;
+use migration_kit::{EntityTable, Service};
 use sea_orm::ConnectOptions;
 use sea_orm_migration::prelude::{DynIden, IntoIden};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -30,6 +30,7 @@ pub fn service() -> Service {
     Service::new(NAME, migrations())
         .unwrap_or_else(|error| panic!("{error}"))
         .with_tables(["messages"])
+        .with_entities([EntityTable::of(entity::messages::Entity)])
         .with_lock_file(include_str!("../migrations.lock"))
 }
 

@@ -72,6 +72,7 @@ pub fn service() -> Service {
         .unwrap_or_else(|error| panic!("{error}"))
         .with_tables(TENANT_TABLES)
         .with_tables(["account", "account_member", "bot", "course_deployment", "enrollment_token"])
+        .with_entities(entity::all())
         .with_lock_file(include_str!("../migrations.lock"))
 }
 

@@ -4,7 +4,7 @@
 //! of the AI manager are declared as external: their presence is reported, and a migration that changes one is
 //! refused. The service may live in a schema of its own (the default) or, adopted, in the shared `public`.
 
-use migration_kit::Service;
+use migration_kit::{EntityTable, Service};
 use sea_orm::ConnectOptions;
 use sea_orm_migration::prelude::{DynIden, IntoIden};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -28,6 +28,7 @@ pub fn service() -> Service {
     Service::new(NAME, migrations())
         .unwrap_or_else(|error| panic!("{error}"))
         .with_tables(["user_knowledge"])
+        .with_entities([EntityTable::of(entity::user_knowledge::Entity)])
         .with_lock_file(include_str!("../migrations.lock"))
         .with_external("public", "embeddings", "the AI manager")
         .with_external("public", "message_embeddings", "the AI manager")

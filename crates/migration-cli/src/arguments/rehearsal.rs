@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use migration_rehearsal::Check;
 
 /// What `check` understands.
 #[derive(Debug, Clone, Args)]
@@ -10,6 +11,9 @@ pub(crate) struct CheckOptions {
     /// Directory that has a directory of each service's name
     #[arg(long, value_name = "DIRECTORY", default_value = ".")]
     pub(crate) directory: PathBuf,
+    /// Leave a check out, by the name in the table; may be given several times
+    #[arg(long, value_name = "CHECK", value_parser = skippable)]
+    pub(crate) skip: Vec<Check>,
     /// Write lock and schema files that are not what the migrations do, instead of reporting them
     #[arg(long)]
     pub(crate) update: bool,
@@ -39,4 +43,11 @@ pub(crate) struct SqlOptions {
     /// Write one file per service into this directory; the names say in what order, where there is one
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) out: Option<PathBuf>,
+}
+
+/// A check that takes time and can be left out.
+fn skippable(name: &str) -> Result<Check, String> {
+    let all = [Check::RoundTrip, Check::Alone, Check::Interleaved];
+    let found = all.into_iter().find(|check| check.as_str() == name);
+    found.ok_or_else(|| format!("only {} can be left out", all.map(|check| format!("`{check}`")).join(", ")))
 }

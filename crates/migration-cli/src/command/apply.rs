@@ -18,11 +18,10 @@ pub(super) async fn apply(
 ) -> anyhow::Result<Answer> {
     let saved = SavedPlan::read(file, &context.program.services()?)?;
     let goal = saved.goal()?;
-    let run = run::run_options(&options.run, cancellation)
-        .with_atomic(options.atomic)
-        .with_data_loss(options.allow_data_loss)
-        .with_new_beside(options.new_beside)
-        .with_accepted(options.accept.clone())
-        .with_exactly(true);
+    let mut run =
+        run::run_options(&options.run, cancellation).with_accepted(options.accept.clone()).exactly();
+    run.atomic = options.atomic;
+    run.allow_data_loss = options.allow_data_loss;
+    run.new_beside = options.new_beside;
     run::perform(context, ("apply", false), &goal, &run, Some(&saved)).await
 }

@@ -106,7 +106,9 @@ fn of_service(
         return Err(Failure::usage(missing, DIRECTORY_HINT).into());
     }
     let mut faults = artifacts.faults.clone();
-    faults.extend(artifacts.lacking_columns(&directory)?);
+    let service = &artifacts.service;
+    let entities = artifacts.differing_entities.iter();
+    faults.extend(entities.map(|says| format!("`{service}`: the entity of {says}")));
     for fault in &faults {
         said.warn(fault);
     }

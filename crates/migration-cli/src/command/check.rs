@@ -67,7 +67,8 @@ pub(super) async fn check(
     let mut checked = files(artifacts, &wanted, options, &mut text)?;
     // They were made before; what makes them does so again.
     let make = || context.program.services().unwrap_or_default();
-    let tried = migration_rehearsal::check(&make, &wanted).with_subscriber(NoSubscriber::new());
+    let tried =
+        migration_rehearsal::check(&make, &wanted, &options.skip).with_subscriber(NoSubscriber::new());
     checked.extend(Box::pin(tried).await?);
     checked.sort_by_key(|checked| (wanted.iter().position(|name| *name == checked.service), checked.check));
     if let Some(file) = &options.junit {
@@ -117,7 +118,6 @@ fn files(
         let directory = options.directory.join(artifacts.service.as_str());
         let mut findings: Vec<Finding> =
             artifacts.faults.iter().map(|fault| Finding::new(None, fault)).collect();
-        findings.extend(artifacts.lacking_columns(&directory)?.iter().map(|says| Finding::new(None, says)));
         for stale in artifacts.stale(&directory)? {
             if let Some((theirs, ours)) = stale.of_two_servers() {
                 text.note(format!(
@@ -140,6 +140,8 @@ fn files(
             }
         }
         checked.push(of(&artifacts.service, Check::Files, findings));
+        let entities = artifacts.differing_entities.iter().map(|says| Finding::new(None, says));
+        checked.push(of(&artifacts.service, Check::Entities, entities.collect()));
         let hazards =
             artifacts.hazards.iter().map(|hazard| Finding::new(Some(hazard.migration.clone()), says(hazard)));
         checked.push(of(&artifacts.service, Check::Hazards, hazards.collect()));

@@ -40,11 +40,10 @@ pub(super) async fn up(
         contract: contract_steps(options.contract, options.ignore_soak),
         unknown: if options.allow_ahead { UnknownApplied::AllowAhead } else { UnknownApplied::Refuse },
     };
-    let run = run_options(&options.run, cancellation)
-        .with_atomic(options.atomic)
-        .with_data_loss(options.allow_data_loss)
-        .with_new_beside(options.new_beside)
-        .with_accepted(options.accept.clone());
+    let mut run = run_options(&options.run, cancellation).with_accepted(options.accept.clone());
+    run.atomic = options.atomic;
+    run.allow_data_loss = options.allow_data_loss;
+    run.new_beside = options.new_beside;
     perform(context, ("up", options.backup), &goal, &run, None).await
 }
 
@@ -64,7 +63,8 @@ pub(super) async fn down(
     allow_data_loss: bool,
     cancellation: &Cancellation,
 ) -> anyhow::Result<Answer> {
-    let options = run_options(options, cancellation).with_data_loss(allow_data_loss);
+    let mut options = run_options(options, cancellation);
+    options.allow_data_loss = allow_data_loss;
     perform(context, ("down", false), &Goal::Revert { selections }, &options, None).await
 }
 
@@ -75,7 +75,8 @@ pub(super) async fn redo(
     allow_data_loss: bool,
     cancellation: &Cancellation,
 ) -> anyhow::Result<Answer> {
-    let options = run_options(options, cancellation).with_data_loss(allow_data_loss);
+    let mut options = run_options(options, cancellation);
+    options.allow_data_loss = allow_data_loss;
     perform(context, ("redo", false), &Goal::Redo { selections }, &options, None).await
 }
 

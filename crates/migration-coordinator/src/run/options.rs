@@ -75,20 +75,20 @@ impl RunOptions {
 
     /// Does everything in one transaction, or nothing.
     #[must_use]
-    pub fn with_atomic(self, atomic: bool) -> Self {
-        Self { atomic, ..self }
+    pub fn atomic(self) -> Self {
+        Self { atomic: true, ..self }
     }
 
     /// Lets migrations lose what they declare as lost, or what reverting them loses.
     #[must_use]
-    pub fn with_data_loss(self, allow_data_loss: bool) -> Self {
-        Self { allow_data_loss, ..self }
+    pub fn with_data_loss(self) -> Self {
+        Self { allow_data_loss: true, ..self }
     }
 
     /// Makes empty services although an earlier system has left such tables elsewhere in the database.
     #[must_use]
-    pub fn with_new_beside(self, new_beside: bool) -> Self {
-        Self { new_beside, ..self }
+    pub fn with_new_beside(self) -> Self {
+        Self { new_beside: true, ..self }
     }
 
     /// Accepts that these are not as migrations make them, and records it.
@@ -99,8 +99,8 @@ impl RunOptions {
 
     /// Does exactly what was planned, or nothing.
     #[must_use]
-    pub fn with_exactly(self, exactly: bool) -> Self {
-        Self { exactly, ..self }
+    pub fn exactly(self) -> Self {
+        Self { exactly: true, ..self }
     }
 
     /// Ends early when it is cancelled.

@@ -11,7 +11,7 @@ const CREATE: &str = "m20250101_000001_create_item";
 const NEXT: &str = "m20250102_000001_add_row";
 
 async fn atomic(bench: &Bench, services: Vec<Service>) -> Result<Report, RunError> {
-    let options = options().with_atomic(true);
+    let options = options().atomic();
     run(&bench.deployment(services), &everything(), &options).await
 }
 

@@ -100,7 +100,8 @@ async fn a_migration_that_ends_its_own_transaction_is_not_taken_for_applied() {
         for atomic in [false, true] {
             let bench = Bench::new();
             bench.up_well(vec![service("shop", vec![create()])]).await;
-            let options = options().with_atomic(atomic);
+            let mut options = options();
+            options.atomic = atomic;
             let report = run(&bench.deployment(vec![ending(up)]), &everything(), &options).await.unwrap();
             assert!(
                 matches!(&report.failures[..], [RunError::Step(StepError::EndedItsTransaction { .. })]),

@@ -26,7 +26,8 @@ fn shop(kind: fn(Step) -> Step) -> Service {
 async fn interrupted(kind: fn(Step) -> Step, atomic: bool) -> Bench {
     let bench = Bench::new();
     let (stop, cancellation) = cancellation();
-    let options = options().with_cancellation(cancellation).with_atomic(atomic);
+    let mut options = options().with_cancellation(cancellation);
+    options.atomic = atomic;
     let deployment = bench.deployment(vec![shop(kind)]);
     let goal = everything();
     let stopper = async {

@@ -62,7 +62,8 @@ async fn data_is_not_lost_without_consent() {
     let drop = || step(NEXT).up("SELECT 1").details(|d| d.loses("the names"));
     bench.up_well(vec![service("shop", vec![step(CREATE)])]).await;
     let deployment = bench.deployment(vec![service("shop", vec![step(CREATE), drop()])]);
-    let careful = options().with_data_loss(false);
+    let mut careful = options();
+    careful.allow_data_loss = false;
     let error = run(&deployment, &everything(), &careful).await.unwrap_err();
     assert_eq!(error.to_string(), format!("migration `shop:{NEXT}` loses data for good: the names"));
     assert_eq!(bench.rows("SELECT count(*) FROM shop.seaql_migrations_shop").await, ["1"]);

@@ -86,7 +86,7 @@ async fn all_or_nothing_waits_for_table_locks_too() {
     let events = Events::collect();
     let deployment = bench.deployment(vec![shop()]);
     let goal = everything();
-    let atomic = options().with_atomic(true);
+    let atomic = options().atomic();
     let release = async {
         events.until("table_lock_waiting").await;
         reader.execute("COMMIT").await;

@@ -10,31 +10,35 @@ use migration_plan::{
     ApplyOptions, Catalog, ContractSteps, History, Plan, Selection, TargetPoint, UnknownApplied,
 };
 use postgres_sandbox::Cluster;
+use postgres_schema::Schema;
 
 use super::Finding;
 use super::trial::Trial;
 use crate::RehearsalError;
 
+/// What is found, and the schema of the service at its head.
 pub(super) async fn check(
     cluster: &Cluster,
     services: Vec<Service>,
     service: &ServiceName,
-) -> Result<Vec<Finding>, RehearsalError> {
+) -> Result<(Vec<Finding>, Option<Schema>), RehearsalError> {
     let trial = Trial::new(cluster, required(services, service)?)?;
     let before: BTreeSet<String> = outside(&trial, service)?.into_iter().collect();
     if let Err(says) = trial.apply(service, None).await {
-        return Ok(vec![Finding::general(format!(
-            "it cannot be applied beside only what it requires: {says}"
-        ))]);
+        let says = format!("it cannot be applied beside only what it requires: {says}");
+        return Ok((vec![Finding::general(says)], None));
     }
     let left = outside(&trial, service)?.into_iter().filter(|object| !before.contains(object));
-    Ok(left
-        .map(|object| Finding::general(format!("its migrations leave {object} outside of its schema")))
-        .collect())
+    let left =
+        left.map(|object| Finding::general(format!("its migrations leave {object} outside of its schema")));
+    Ok((left.collect(), Some(trial.schema(service).await?)))
 }
 
 /// The service, and of the others what it requires.
-fn required(services: Vec<Service>, service: &ServiceName) -> Result<Vec<Service>, RehearsalError> {
+pub(super) fn required(
+    services: Vec<Service>,
+    service: &ServiceName,
+) -> Result<Vec<Service>, RehearsalError> {
     let catalog =
         Catalog::new(services.iter().map(Service::known).collect()).map_err(DeploymentError::from)?;
     let head = [Selection { service: service.clone(), target: Some(TargetPoint::Head) }];

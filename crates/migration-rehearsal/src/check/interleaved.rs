@@ -1,35 +1,30 @@
 //! Orders in which a fleet may come to its head: services are released on their own, so any order may happen that the
-//! requirements allow. Some are tried, always the same ones for the same migrations; each has to lead to the same schemas.
+//! requirements allow. Some are tried, always the same ones for the same migrations; each has to lead to the schemas that the
+//! services have alone.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use migration_kit::{MigrationName, Service, ServiceName};
 use postgres_sandbox::Cluster;
+use postgres_schema::Schema;
 
 use super::trial::{Trial, differences};
 use super::{Check, Checked, Finding};
 use crate::RehearsalError;
 
-/// How many orders are tried beside that of the services.
+/// How many orders are tried.
 const N_ORDERS: u64 = 2;
 
+/// Tries orders of the services that have these schemas at their head alone. What fails alone has failed in another check.
 pub(super) async fn check(
     cluster: &Cluster,
     make: &dyn Fn() -> Vec<Service>,
-    wanted: &[ServiceName],
+    expected: &BTreeMap<&ServiceName, Schema>,
 ) -> Result<Vec<Checked>, RehearsalError> {
     let begun = Instant::now();
-    let trial = Trial::new(cluster, make())?;
-    let mut expected = BTreeMap::new();
     let mut findings: BTreeMap<&ServiceName, Vec<Finding>> =
-        wanted.iter().map(|name| (name, Vec::new())).collect();
-    for name in wanted {
-        // What fails here has failed in another check.
-        if trial.apply(name, None).await.is_ok() {
-            expected.insert(name, trial.schema(name).await?);
-        }
-    }
+        expected.keys().map(|name| (*name, Vec::new())).collect();
     for order in 1..=N_ORDERS {
         let trial = Trial::new(cluster, make())?;
         let steps = shuffled(&trial, expected.keys().copied(), order);
@@ -48,7 +43,7 @@ pub(super) async fn check(
             of_service.into_iter().for_each(|(_, findings)| findings.push(Finding::of(name, &*message)));
             continue;
         }
-        for (name, expected) in &expected {
+        for (name, expected) in expected {
             let differ = differences(expected, &trial.schema(name).await?);
             if !differ.is_empty() {
                 let message =

@@ -9,6 +9,7 @@ mod names;
 mod round_trip;
 mod trial;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,9 @@ use postgres_sandbox::Cluster;
 
 use crate::RehearsalError;
 
+pub use round_trip::{Ground, round_trips};
+pub use trial::Outcome;
+
 /// What is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -26,6 +30,8 @@ pub enum Check {
     Names,
     /// The committed lock file and schema are what the migrations do, and no published migration was edited.
     Files,
+    /// The entities that the service declares are the tables that its migrations make.
+    Entities,
     /// No migration does to applications what a rule is against, unless it accepts that with a reason.
     Hazards,
     /// Each migration is applied, reverted and applied again, with equal schemas; one outside a transaction twice.
@@ -65,6 +71,7 @@ impl Check {
         match self {
             Self::Names => "names",
             Self::Files => "files",
+            Self::Entities => "entities",
             Self::Hazards => "hazards",
             Self::RoundTrip => "round-trip",
             Self::Alone => "alone",
@@ -96,39 +103,54 @@ impl Finding {
 }
 
 /// Tries the migrations of these services out; `make` makes all services of the program, since one may require migrations of
-/// another.
+/// another. Checks that are skipped cost nothing.
 ///
 /// # Errors
 /// [`RehearsalError`]: there is no server, or it cannot be asked. What a migration does wrong is a finding.
 pub async fn check(
     make: &dyn Fn() -> Vec<Service>,
     wanted: &[ServiceName],
+    skipped: &[Check],
 ) -> Result<Vec<Checked>, RehearsalError> {
-    let cluster = Cluster::builder().start()?;
+    let is_wanted = &|check| !skipped.contains(&check);
+    let cluster = &Cluster::builder().start()?;
     let mut checked = Vec::new();
     for service in make().iter().filter(|service| wanted.contains(service.name())) {
-        checked.push(timed(service.name(), Check::Names, async { Ok(names::check(service)) }).await?);
+        let begun = Instant::now();
+        checked.push(Checked::since(begun, service.name(), Check::Names, names::check(service)));
     }
     // The server works on several at once; what waits for it here costs nothing.
-    let tried = wanted.iter().map(|name| async {
-        let round_trip = timed(name, Check::RoundTrip, round_trip::check(&cluster, make(), name)).await?;
-        let alone = timed(name, Check::Alone, alone::check(&cluster, make(), name)).await?;
-        Ok::<_, RehearsalError>([round_trip, alone])
+    let tried = wanted.iter().map(|name| async move {
+        let mut checked = Vec::new();
+        if is_wanted(Check::RoundTrip) {
+            let begun = Instant::now();
+            let found = Box::pin(round_trip::check(cluster, make(), name)).await?;
+            checked.push(Checked::since(begun, name, Check::RoundTrip, found));
+        }
+        if !is_wanted(Check::Alone) && !is_wanted(Check::Interleaved) {
+            return Ok::<_, RehearsalError>((name, checked, None));
+        }
+        let begun = Instant::now();
+        let (found, head) = Box::pin(alone::check(cluster, make(), name)).await?;
+        checked.push(Checked::since(begun, name, Check::Alone, found));
+        Ok((name, checked, head))
     });
+    let mut heads = BTreeMap::new();
     for tried in join_all(tried).await {
-        checked.extend(tried?);
+        let (name, found, head) = tried?;
+        checked.extend(found);
+        heads.extend(head.map(|head| (name, head)));
     }
-    checked.extend(interleaved::check(&cluster, make, wanted).await?);
+    if is_wanted(Check::Interleaved) {
+        checked.extend(interleaved::check(cluster, make, &heads).await?);
+    }
+    checked.retain(|checked| is_wanted(checked.check));
     checked.sort_by_key(|checked| (wanted.iter().position(|name| *name == checked.service), checked.check));
     Ok(checked)
 }
 
-async fn timed(
-    service: &ServiceName,
-    check: Check,
-    findings: impl Future<Output = Result<Vec<Finding>, RehearsalError>>,
-) -> Result<Checked, RehearsalError> {
-    let begun = Instant::now();
-    let findings = Box::pin(findings).await?;
-    Ok(Checked { service: service.clone(), check, findings, elapsed: begun.elapsed() })
+impl Checked {
+    fn since(begun: Instant, service: &ServiceName, check: Check, findings: Vec<Finding>) -> Self {
+        Self { service: service.clone(), check, findings, elapsed: begun.elapsed() }
+    }
 }

@@ -19,7 +19,7 @@ pub(super) struct Trial {
 }
 
 /// What was tried did not succeed: what the run says.
-pub(super) type Outcome = Result<(), String>;
+pub type Outcome = Result<(), String>;
 
 impl Trial {
     pub(super) fn new(cluster: &Cluster, services: Vec<Service>) -> Result<Self, RehearsalError> {
@@ -30,6 +30,13 @@ impl Trial {
             service: service.with_lock_file(""),
         });
         Ok(Self { deployment: Deployment::new(placed.collect())?, database })
+    }
+
+    /// Makes the schema in which a service lives, so that it can be read before the first migration.
+    pub(super) fn create_schema(&self, service: &ServiceName) -> Result<(), RehearsalError> {
+        let schema = quote_identifier(self.service(service).default_schema());
+        self.database.psql(&format!("CREATE SCHEMA IF NOT EXISTS {schema}"))?;
+        Ok(())
     }
 
     /// The service of this name.

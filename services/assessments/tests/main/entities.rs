@@ -1,28 +1,8 @@
 //! The entities describe the tables as they are at head.
 
-use assessments_migration::{entity, service};
-use migration_testing::{EntityTable, Scratch, conformance_of_entities};
+use assessments_migration::entity;
+use migration_testing::Scratch;
 use sea_orm::EntityTrait;
-
-#[tokio::test]
-async fn they_conform() {
-    let entities = [
-        EntityTable::of(entity::user::Entity),
-        EntityTable::of(entity::role::Entity),
-        EntityTable::of(entity::user_role::Entity),
-        EntityTable::of(entity::competency::Entity),
-        EntityTable::of(entity::direction::Entity),
-        EntityTable::of(entity::technology::Entity),
-        EntityTable::of(entity::direction_technology::Entity),
-        EntityTable::of(entity::direction_competency::Entity),
-        EntityTable::of(entity::technology_competency::Entity),
-        EntityTable::of(entity::assessment::Entity),
-        EntityTable::of(entity::competency_assessment::Entity),
-        EntityTable::of(entity::question::Entity),
-        EntityTable::of(entity::question_history::Entity),
-    ];
-    conformance_of_entities(service(), entities).await;
-}
 
 /// A row can be read: its fields have the types of the columns.
 async fn reads<E: EntityTrait>(scratch: &Scratch) {

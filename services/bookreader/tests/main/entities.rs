@@ -5,26 +5,11 @@ use bookreader_migration::entity::{
     reading_progress, subscription, user, user_preference,
 };
 use bookreader_migration::service;
-use migration_testing::{EntityTable, Scratch, conformance_of_entities};
+use migration_testing::Scratch;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbBackend, EntityTrait, ModelTrait, NotSet, Schema, TransactionTrait,
 };
-
-#[tokio::test]
-async fn they_conform() {
-    let entities = [
-        EntityTable::of(user::Entity),
-        EntityTable::of(user_preference::Entity),
-        EntityTable::of(subscription::Entity),
-        EntityTable::of(book::Entity),
-        EntityTable::of(reading_progress::Entity),
-        EntityTable::of(chapter::Entity),
-        EntityTable::of(description::Entity),
-        EntityTable::of(generated_image::Entity),
-    ];
-    conformance_of_entities(service(), entities).await;
-}
 
 /// The tables that the entities describe, created beside those of the migrations, have the same columns with the same
 /// types, nullability and defaults, and the same primary and foreign keys.

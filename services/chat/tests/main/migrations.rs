@@ -1,10 +1,7 @@
 //! The schema: what every service's migrations have to pass, and an index whose build was interrupted.
 
-use chat_migration::entity::prelude::Messages;
 use chat_migration::{Migrator, migrations, service};
-use migration_testing::{
-    EntityTable, Scratch, conformance, conformance_of_entities, conformance_under_sea_orm,
-};
+use migration_testing::{Scratch, conformance, conformance_under_sea_orm};
 use sea_orm_migration::{MigrationTrait, SchemaManager};
 
 #[tokio::test]
@@ -15,11 +12,6 @@ async fn they_conform() {
 #[tokio::test]
 async fn they_conform_under_plain_sea_orm() {
     conformance_under_sea_orm::<Migrator>(service()).await;
-}
-
-#[tokio::test]
-async fn the_entity_conforms() {
-    conformance_of_entities(service(), [EntityTable::of(Messages)]).await;
 }
 
 /// Runs one migration's `up` again, outside the coordinator: what a resumed run does.

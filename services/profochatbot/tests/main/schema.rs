@@ -1,6 +1,6 @@
 //! The schema at head: the names that were promised, and that the application's entities read it.
 
-use migration_testing::{EntityTable, conformance, conformance_of_entities};
+use migration_testing::conformance;
 use profochatbot_migration::{entity, service};
 use sea_orm::EntityTrait;
 
@@ -9,26 +9,6 @@ use crate::support::{base, dirty};
 #[tokio::test]
 async fn the_migrations_conform() {
     conformance(service()).await;
-}
-
-#[tokio::test]
-async fn the_entities_conform() {
-    let entities = [
-        EntityTable::of(entity::account::Entity),
-        EntityTable::of(entity::account_member::Entity),
-        EntityTable::of(entity::bannedparticipants::Entity),
-        EntityTable::of(entity::bot::Entity),
-        EntityTable::of(entity::conversation::Entity),
-        EntityTable::of(entity::course::Entity),
-        EntityTable::of(entity::course_deployment::Entity),
-        EntityTable::of(entity::course_element::Entity),
-        EntityTable::of(entity::courseparticipants::Entity),
-        EntityTable::of(entity::enrollment_token::Entity),
-        EntityTable::of(entity::gen_settings::Entity),
-        EntityTable::of(entity::run::Entity),
-        EntityTable::of(entity::waiting_element::Entity),
-    ];
-    conformance_of_entities(service(), entities).await;
 }
 
 #[tokio::test]

@@ -1,9 +1,6 @@
 //! The schema: what every service's migrations have to pass, and an index whose build or removal was interrupted.
 
-use migration_testing::{
-    EntityTable, Scratch, conformance, conformance_of_entities, conformance_under_sea_orm,
-};
-use rag_migration::entity::prelude::UserKnowledge;
+use migration_testing::{Scratch, conformance, conformance_under_sea_orm};
 use rag_migration::{Migrator, migrations, service};
 use sea_orm_migration::SchemaManager;
 
@@ -15,11 +12,6 @@ async fn they_conform() {
 #[tokio::test]
 async fn they_conform_under_plain_sea_orm() {
     conformance_under_sea_orm::<Migrator>(service()).await;
-}
-
-#[tokio::test]
-async fn the_entity_conforms() {
-    conformance_of_entities(service(), [EntityTable::of(UserKnowledge)]).await;
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(crate) fn options() -> RunOptions {
     RunOptions::new(Caller::new("coordinator-tests"))
         .with_table_locks(table_lock::Policy::default().with_patience(Duration::from_secs(60)))
         .with_jobs(4)
-        .with_data_loss(true)
+        .with_data_loss()
 }
 
 /// Everything that is pending, contract steps held back.
