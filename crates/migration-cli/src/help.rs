@@ -8,11 +8,11 @@ Examples:
   status                    show where every service stands
   plan                      show what `up` would do
   up                        bring every service up to date; the same as no command
-  up SERVICE                bring one service up to date
-  down SERVICE@-1           revert its last migration
-  redo SERVICE              revert it and apply it again
+  up billing                bring one service up to date
+  down billing@-1           revert its last migration
+  redo billing              revert it and apply it again
   up --contract             also remove what old code reads, once its soak time has passed
-  psql SERVICE -- -c '\\dt'  open psql in its schema
+  psql billing -- -c '\\dt'  open psql in its schema
 
 Environment, also read from `.env`:
   DATABASE_URL               postgres://user:password@host:5432/database; without it, an embedded PostgreSQL
@@ -39,40 +39,40 @@ Exit codes:
 pub(crate) const UP: &str = "\
 Examples:
   up                       bring every service up to date
-  up SERVICE OTHER         only these, and what they require of others
-  up SERVICE@+1            apply the next migration of one service
-  up SERVICE@m20251017     apply up to this migration
+  up billing shop          only these, and what they require of others
+  up billing@+1            apply the next migration of one service
+  up billing@m20251017     apply up to this migration
   up --contract            also remove what old code reads, once its soak time has passed
   up --wait 5m             wait longer for another run";
 
 pub(crate) const DOWN: &str = "\
 Examples:
-  down SERVICE@-1          revert its last migration
-  down SERVICE@m20251017   revert everything after this migration, which stays
-  down SERVICE@base        revert everything";
+  down billing@-1          revert its last migration
+  down billing@m20251017   revert everything after this migration, which stays
+  down billing@base        revert everything";
 
 pub(crate) const REDO: &str = "\
 Examples:
-  redo SERVICE             revert its last migration and apply it again
-  redo SERVICE@-2          its last two";
+  redo billing             revert its last migration and apply it again
+  redo billing@-2          its last two";
 
 pub(crate) const STATUS: &str = "\
 Examples:
   status                    show every service
-  status SERVICE --verbose  with rights, event triggers and settings that can surprise
+  status billing --verbose  with rights, event triggers and settings that can surprise
   status --check            exit with 3 if something is pending: for pipelines
   status --json             for machines";
 
 pub(crate) const HISTORY: &str = "\
 Examples:
-  history SERVICE          its migrations in order, and when each was applied
+  history billing          its migrations in order, and when each was applied
   history --verbose        every run: when, by whom, how it ended";
 
 pub(crate) const PLAN: &str = "\
 Examples:
   plan                      show what `up` would do
   plan --contract           show what `up --contract` would do
-  plan --down SERVICE@base  show what `down SERVICE@base` would do
+  plan --down billing@base  show what `down billing@base` would do
   plan --out plan.json      write the plan for a review; `apply plan.json` carries it out";
 
 pub(crate) const APPLY: &str = "\
@@ -83,7 +83,7 @@ Examples:
 pub(crate) const VERIFY: &str = "\
 Examples:
   verify                   check all services
-  verify SERVICE           check one";
+  verify billing           check one";
 
 pub(crate) const LOCKS: &str = "\
 Example:
@@ -91,8 +91,8 @@ Example:
 
 pub(crate) const REJECTS: &str = "\
 Examples:
-  rejects SERVICE          list what could not be converted, and why
-  rejects SERVICE --count  count it by reason";
+  rejects billing          list what could not be converted, and why
+  rejects billing --count  count it by reason";
 
 pub(crate) const GRAPH: &str = "\
 Examples:
@@ -101,8 +101,8 @@ Examples:
 
 pub(crate) const SPACE: &str = "\
 Examples:
-  space SERVICE                     show the size of its tables
-  space SERVICE --reclaim my_table  rewrite one compactly; nobody reads or writes it meanwhile";
+  space billing                     show the size of its tables
+  space billing --reclaim my_table  rewrite one compactly; nobody reads or writes it meanwhile";
 
 pub(crate) const BACKUP: &str = "\
 Examples:
@@ -130,8 +130,8 @@ Example:
 
 pub(crate) const PSQL: &str = "\
 Examples:
-  psql SERVICE              open psql in the service's schema
-  psql SERVICE -- -c '\\dt'  run one command";
+  psql billing              open psql in the service's schema
+  psql billing -- -c '\\dt'  run one command";
 
 pub(crate) const DB: &str = "\
 Examples:
@@ -142,23 +142,23 @@ Examples:
 pub(crate) const CHECK: &str = "\
 Examples:
   check --directory services                   check all services
-  check SERVICE --directory services --update  check one, and write its lock and schema files
+  check billing --directory services --update  check one, and write its lock and schema files
   check --directory services --junit out.xml --sarif out.sarif --format github   for CI";
 
 #[cfg(feature = "rehearsal")]
 pub(crate) const SQL: &str = "\
 Examples:
   sql                                          print everything that the database lacks, or an empty one if no address is set
-  sql SERVICE@+1                               print the next migration of one service
+  sql billing@+1                               print the next migration of one service
   sql --out scripts                            write one file per service
-  sql SERVICE --down                           print what reverts it
-  sql SERVICE --from m20251016 --to m20251017  print a part of its migrations, without looking at a database";
+  sql billing --down                           print what reverts it
+  sql billing --from m20251016 --to m20251017  print a part of its migrations, without looking at a database";
 
 #[cfg(feature = "rehearsal")]
 pub(crate) const DRIFT: &str = "\
 Examples:
   drift                    compare all services; exit with 4 if something differs
-  drift SERVICE --repair   print what would bring it back";
+  drift billing --repair   print what would bring it back";
 
 #[cfg(feature = "rehearsal")]
 pub(crate) const ADOPT: &str = "\
@@ -167,23 +167,23 @@ claimed migrations were run on a private server and the schema there was found e
 same transaction moves the service's tables, types and functions into a schema of their own, and makes the old names views.
 
 Examples:
-  adopt SERVICE --from alembic --dry-run      show what the revisions stand for, and what differs
-  adopt SERVICE --from schema                 find the newest migration whose schema is the live one
-  adopt SERVICE --from seaql --version-table public.my_migrations
-  adopt SERVICE --from schema --accept my_table.my_own_index
-  adopt SERVICE --from alembic --into-schema  move it out of the schema that <SERVICE>_DATABASE_SCHEMA names, into one of its own";
+  adopt billing --from alembic --dry-run      show what the revisions stand for, and what differs
+  adopt billing --from schema                 find the newest migration whose schema is the live one
+  adopt billing --from seaql --version-table public.my_migrations
+  adopt billing --from schema --accept my_table.my_own_index
+  adopt billing --from alembic --into-schema  move it out of the schema that <SERVICE>_DATABASE_SCHEMA names, into one of its own";
 
 #[cfg(feature = "rehearsal")]
 pub(crate) const STAMP: &str = "\
 Examples:
-  stamp SERVICE@head                    everything is there already
-  stamp SERVICE@a1b2c3d4e5f6 --dry-run  up to the migration that replaces this id";
+  stamp billing@head                    everything is there already
+  stamp billing@a1b2c3d4e5f6 --dry-run  up to the migration that replaces this id";
 
 #[cfg(feature = "rehearsal")]
 pub(crate) const ARTIFACTS: &str = "\
 Examples:
-  artifacts --directory services  write the files of all services, `services/SERVICE/migrations.lock` and so on
-  artifacts SERVICE --check       check those of one in `./SERVICE`; write nothing";
+  artifacts --directory services  write the files of all services, `services/billing/migrations.lock` and so on
+  artifacts billing --check       check those of one in `./billing`; write nothing";
 
 pub(crate) const COMPLETIONS: &str = "\
 Examples, for the shell that you use now and for every new one:
