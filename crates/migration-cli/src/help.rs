@@ -106,23 +106,23 @@ Examples:
 
 pub(crate) const BACKUP: &str = "\
 Examples:
-  backup                          back up every service into `backups`
-  backup chat --to /mnt/backups   one service, into another directory
-  backup --keep 7 --keep-days 30  then remove what is older than 30 days, but for the newest 7 of each service";
+  backup                            back up every service into `backups`
+  backup billing --to /mnt/backups  one service, into another directory
+  backup --keep 7 --keep-days 30    then remove what is older than 30 days, but for the newest 7 of each service";
 
 pub(crate) const BACKUPS: &str = "\
 Examples:
   backups                  list all backups, and whether each archive is as it was written
-  backups chat --json      those of one service, for machines";
+  backups billing --json   those of one service, for machines";
 
 pub(crate) const RESTORE: &str = "\
 What is there is renamed to `SERVICE_before_restore_TIME`; what the archive holds is made in its place and checked, in one transaction
 under the service's migration lock. In a schema that services share, the service's own tables are locked meanwhile.
 
 Examples:
-  restore backups/chat-20251120T184900Z.dump --dry-run           show rows before and after
-  restore backups/chat-20251120T184900Z.dump --allow-data-loss   replace what is there
-  restore --drop-old chat --allow-data-loss                      drop what was set aside";
+  restore backups/billing-20251120T184900Z.dump --dry-run          show rows before and after
+  restore backups/billing-20251120T184900Z.dump --allow-data-loss  replace what is there
+  restore --drop-old billing --allow-data-loss                     drop what was set aside";
 
 pub(crate) const TASK: &str = "\
 Example:
