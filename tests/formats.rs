@@ -36,6 +36,7 @@ fn every_command_has_a_document() {
         (vec!["plan", "--down", "chat@base"], 0),
         (vec!["verify"], 0),
         (vec!["locks"], 0),
+        (vec!["doctor"], 0),
         (vec!["rejects", "chat"], 0),
         (vec!["rejects", "chat", "--count"], 0),
         (vec!["graph"], 0),

@@ -13,6 +13,7 @@ mod artifacts;
 mod backup;
 mod check;
 mod contract;
+mod doctor;
 mod down;
 mod drift;
 mod embedded;

@@ -26,6 +26,7 @@ const COMMANDS: [&[&str]; 22] = [
     &["verify"],
     &["verify", "--json"],
     &["locks"],
+    &["doctor"],
     &["locks", "--json"],
     &["rejects", "chat"],
     &["space", "chat"],

@@ -237,6 +237,9 @@ pub(crate) enum Command {
         #[arg(value_name = "SERVICE")]
         services: Vec<String>,
     },
+    /// Look whether everything is as a run needs it: settings, servers, rights, what has surprised others; exit with 4 if not
+    #[command(after_help = help::DOCTOR)]
+    Doctor,
     /// Show which sessions hold the migration locks
     #[command(after_help = help::LOCKS)]
     Locks,

@@ -85,6 +85,10 @@ Examples:
   verify                   check all services
   verify billing           check one";
 
+pub(crate) const DOCTOR: &str = "\
+Example:
+  doctor                   before the first run on a server, or when something is odd";
+
 pub(crate) const LOCKS: &str = "\
 Example:
   locks                    show which session holds each migration lock, and since when";

@@ -9,6 +9,7 @@ mod adopt;
 mod bookkeeping;
 mod caller;
 mod cancel;
+mod checkup;
 mod database;
 mod deployment;
 mod embedding;
@@ -39,6 +40,7 @@ pub use adopt::{Claim, EarlierHistory, EarlierTool, earlier_histories, record, s
 pub use bookkeeping::Outcome;
 pub use caller::Caller;
 pub use cancel::{Cancellation, Stop, cancellation};
+pub use checkup::{Checkup, LongTransaction, Rights, checkups};
 pub use database::{DatabaseUrl, DatabaseUrlError, Defaults, LibpqEnvironment};
 pub use deployment::{Deployment, DeploymentError, Placement, unusable_schema};
 pub use embedding::{EmbedError, Guard, Standing, bring_to_head};

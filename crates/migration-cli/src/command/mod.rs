@@ -11,6 +11,7 @@ mod check;
 mod completions;
 mod databases;
 mod db;
+mod doctor;
 #[cfg(feature = "rehearsal")]
 mod drift;
 mod graph;
@@ -84,6 +85,7 @@ fn only_reads(command: &Command) -> bool {
             | Command::Plan { .. }
             | Command::Verify { .. }
             | Command::Locks
+            | Command::Doctor
             | Command::Backups { .. }
             | Command::Rejects { .. }
             | Command::Space { reclaim: None, .. }
@@ -116,6 +118,7 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         }
         Command::Apply { file, options } => apply::apply(context, &file, &options, cancellation).await,
         Command::Verify { services } => verify::verify(context, &services).await,
+        Command::Doctor => doctor::doctor(context).await,
         Command::Locks => locks::locks(context).await,
         Command::Rejects { service, count, limit } => rejects::rejects(context, &service, count, limit).await,
         Command::Graph { notation } => graph::graph(context, notation),

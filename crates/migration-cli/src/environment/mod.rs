@@ -59,6 +59,15 @@ pub(crate) struct Value<'e> {
     pub(crate) origin: String,
 }
 
+/// A variable as people are shown it.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Setting {
+    pub(crate) name: String,
+    /// Its value; of an address without the password, of a password nothing.
+    pub(crate) value: String,
+    pub(crate) origin: String,
+}
+
 impl<'e> Value<'e> {
     fn of(whole: &'e str, origin: String) -> Self {
         Self { text: whole.trim(), whole, origin }
@@ -267,6 +276,30 @@ impl Environment {
                 "write `allow` or `never`",
             )),
         }
+    }
+
+    /// The variables that are set and that these services read, without secrets.
+    pub(crate) fn settings(&self, services: &[&ServiceName]) -> Vec<Setting> {
+        let of_service = |service: &&ServiceName| {
+            [variable(service, "DATABASE_URL"), variable(service, "DATABASE_SCHEMA")]
+        };
+        let of_libpq = Defaults::VARIABLES.iter().map(|(_, variable)| *variable);
+        let shared = ["DATABASE_URL"].into_iter().chain(OURS).chain(of_libpq);
+        let shared = shared.chain(["PGPASSWORD", "PGPASSFILE"]).map(str::to_owned);
+        let names = shared.chain(services.iter().flat_map(of_service));
+        let shown = |name: String| {
+            let Value { text, origin, .. } = self.get(&name).ok()??;
+            let value = if name.ends_with("DATABASE_URL") {
+                let url = DatabaseUrl::parse(text, &self.defaults().ok()?);
+                url.map_or_else(|_| "not an address".to_owned(), |url| url.to_string())
+            } else if name == "PGPASSWORD" {
+                "(not shown)".to_owned()
+            } else {
+                text.to_owned()
+            };
+            Some(Setting { name, value, origin })
+        };
+        names.filter_map(shown).collect()
     }
 
     /// Notes the variables whose names are nearly one of ours.

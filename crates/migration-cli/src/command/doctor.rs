@@ -1,0 +1,290 @@
+//! `doctor`: whether everything is as a run needs it, and where each setting is from. Reads only; no secret is shown.
+
+use std::collections::BTreeSet;
+
+use migration_coordinator::{Checkup, Rights, Surroundings, checkups, surroundings};
+use migration_report::{Class, Diagnostic, Found};
+use serde::Serialize;
+
+use super::connect;
+use crate::context::Context;
+use crate::environment::Setting;
+use crate::exit::Failure;
+use crate::output::{Answer, Paint, Text};
+use crate::words::OurWords;
+
+/// What `doctor --json` prints.
+#[derive(Serialize)]
+struct Document {
+    /// The variables that are set and read, without secrets.
+    settings: Vec<Setting>,
+    findings: Vec<Finding>,
+}
+
+/// One thing that was looked at.
+#[derive(Serialize)]
+struct Finding {
+    verdict: Verdict,
+    /// The database, or the service, that it is about.
+    of: String,
+    message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    /// As a run needs it.
+    Good,
+    /// A run works, and somebody may be surprised.
+    Warning,
+    /// A run would be refused or fail.
+    Bad,
+    /// It could not be looked at.
+    Unknown,
+}
+
+/// Clocks that are further apart make soak times wrong by as much.
+const CLOCK_SECONDS: f64 = 30.0;
+
+/// What a run with the usual number of jobs needs, and who looks meanwhile.
+const CONNECTIONS: i64 = 10;
+
+/// A standby further behind is told.
+const LAG_SECONDS: f64 = 10.0;
+
+pub(super) async fn doctor(context: &Context) -> anyhow::Result<Answer> {
+    let connected = connect(context)?;
+    let deployment = &connected.deployment;
+    let services: Vec<_> = deployment.catalog().services().map(|service| &service.name).collect();
+    let settings = context.environment.settings(&services);
+    let mut findings = Vec::new();
+    let mut errors = Vec::new();
+    let mut majors = BTreeSet::new();
+    let around = surroundings(deployment, &[]).await;
+    for ((url, checkup), around) in deployment.databases().iter().zip(checkups(deployment).await).zip(around)
+    {
+        let of = url.to_string();
+        match checkup {
+            None => {}
+            Some(Ok(checkup)) => {
+                majors.extend(checkup.version.split('.').next().and_then(|major| major.parse::<u32>().ok()));
+                findings.extend(of_database(&of, &checkup));
+            }
+            Some(Err(error)) => {
+                let diagnostic = Diagnostic::of(error.as_ref(), &OurWords);
+                findings.push(Finding {
+                    verdict: Verdict::Unknown,
+                    of,
+                    message: "it could not be looked at".to_owned(),
+                    hint: None,
+                });
+                errors.push(diagnostic);
+                continue;
+            }
+        }
+        if let Some(Ok(around)) = around {
+            findings.extend(of_surroundings(&url.to_string(), &around));
+        }
+    }
+    findings.extend(of_machine(context, &majors)?);
+    let worst = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Unknown);
+    let class = match worst {
+        Verdict::Good | Verdict::Warning => Class::Done,
+        Verdict::Bad => Class::Integrity,
+        Verdict::Unknown => Class::Connection,
+    };
+    let class = Class::worst(errors.iter().map(|error| error.class).chain([class]));
+    let mut text = Text::default();
+    say(&settings, &findings, context.output.paint, &mut text);
+    errors.iter().cloned().for_each(|error| text.error(error));
+    Ok(Answer::of("doctor", Found { class, errors, body: Document { settings, findings } }, text)?)
+}
+
+/// The programs on this machine: this one, and those that back up a server of each of these major versions.
+fn of_machine(context: &Context, majors: &BTreeSet<u32>) -> Result<Vec<Finding>, Failure> {
+    let finding = |verdict, message, hint| Finding { verdict, of: "this machine".to_owned(), message, hint };
+    let mut found = vec![finding(
+        Verdict::Good,
+        format!("the program is of version {}", env!("CARGO_PKG_VERSION")),
+        None,
+    )];
+    for major in majors {
+        found.push(match context.environment.programs()?.only_present().clients(*major) {
+            Ok(clients) => {
+                let (version, path) = (clients.version(), clients.pg_dump());
+                finding(
+                    Verdict::Good,
+                    format!("`{}` {version} backs up PostgreSQL {major}", path.display()),
+                    None,
+                )
+            }
+            Err(missing) => {
+                let message = format!("no `pg_dump` for PostgreSQL {major}: `backup` fetches it, or fails");
+                finding(Verdict::Warning, message, Some(missing.hint()))
+            }
+        });
+    }
+    Ok(found)
+}
+
+/// What a database says of itself.
+fn of_database(of: &str, checkup: &Checkup) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut add = |verdict, message: String, hint: Option<&str>| {
+        found.push(Finding { verdict, of: of.to_owned(), message, hint: hint.map(str::to_owned) });
+    };
+    add(Verdict::Good, format!("PostgreSQL {}, as `{}`", checkup.version, checkup.role), None);
+    if checkup.is_standby {
+        add(
+            Verdict::Bad,
+            "it is a standby: nothing can be written".to_owned(),
+            Some("connect to the primary"),
+        );
+    } else if checkup.is_read_only {
+        let hint = "`default_transaction_read_only` is on for the role, the database or the server";
+        add(Verdict::Bad, "its sessions are read-only".to_owned(), Some(hint));
+    }
+    if !checkup.keeps_session {
+        let hint = "use an address that leads to the server itself: the migration lock belongs to a session";
+        add(Verdict::Bad, "a pooler gives each statement another session".to_owned(), Some(hint));
+    }
+    if !checkup.may_lock {
+        let hint = "GRANT EXECUTE ON FUNCTION pg_catalog.pg_try_advisory_lock(bigint)";
+        add(Verdict::Bad, "the role may not take advisory locks".to_owned(), Some(hint));
+    }
+    if checkup.clock_ahead.abs() > CLOCK_SECONDS {
+        let message = format!("its clock and this machine's are {:.0} s apart", checkup.clock_ahead.abs());
+        add(Verdict::Warning, message, Some("soak times are counted by the server's clock"));
+    }
+    let free = checkup.free_connections;
+    if free < CONNECTIONS {
+        let (verdict, hint) = (Verdict::Warning, "fewer `--jobs` need fewer sessions");
+        add(verdict, format!("{} more sessions are possible", free.max(0)), Some(hint));
+    } else {
+        add(Verdict::Good, format!("{free} more sessions are possible"), None);
+    }
+    for transaction in &checkup.long_transactions {
+        let idle = if transaction.is_idle { ", and does nothing" } else { "" };
+        let message = format!(
+            "process {} (`{}`) has had a transaction open for {:.0} s{idle}",
+            transaction.pid, transaction.application, transaction.seconds
+        );
+        add(Verdict::Warning, message, Some("a run waits for it wherever it needs a lock on the same table"));
+    }
+    if checkup.n_hidden_sessions > 0 {
+        let message = format!("what {} sessions of others do may not be seen", checkup.n_hidden_sessions);
+        add(
+            Verdict::Warning,
+            message,
+            Some("GRANT pg_read_all_stats shows it: who blocks a run is then named"),
+        );
+    }
+    for name in &checkup.prepared_transactions {
+        let message = format!("transaction `{name}` was prepared and not ended: it holds its locks");
+        add(Verdict::Warning, message, Some("COMMIT PREPARED or ROLLBACK PREPARED ends it"));
+    }
+    for (name, lag) in &checkup.standbys {
+        match lag {
+            Some(lag) if *lag > LAG_SECONDS => {
+                add(Verdict::Warning, format!("standby `{name}` is {lag:.0} s behind"), None);
+            }
+            _ => add(Verdict::Good, format!("standby `{name}` follows"), None),
+        }
+    }
+    found.extend(checkup.rights.iter().map(|rights| of_rights(rights, checkup)));
+    found
+}
+
+/// What the role may do with a service.
+fn of_rights(rights: &Rights, checkup: &Checkup) -> Finding {
+    let Rights { schema, of_others, .. } = rights;
+    let role = &checkup.role;
+    let (verdict, message, hint) = if !rights.exists && checkup.may_create_schemas {
+        (Verdict::Good, format!("schema `{schema}` is not there, and `{role}` may create it"), None)
+    } else if !rights.exists {
+        let hint = format!("GRANT CREATE ON DATABASE, or let somebody create `{schema}` for `{role}`");
+        (Verdict::Bad, format!("schema `{schema}` is not there, and `{role}` may not create it"), Some(hint))
+    } else if !of_others.is_empty() {
+        let tables = of_others.join("`, `");
+        let hint = format!("ALTER TABLE … OWNER TO, or GRANT their owner's role to `{role}`");
+        (
+            Verdict::Bad,
+            format!("`{tables}` in `{schema}` belong to others: `{role}` cannot alter them"),
+            Some(hint),
+        )
+    } else if rights.may_create {
+        (Verdict::Good, format!("`{role}` may create in `{schema}`, and alter what is there"), None)
+    } else {
+        let hint = format!("GRANT CREATE ON SCHEMA {schema}");
+        (Verdict::Bad, format!("`{role}` may not create anything in `{schema}`"), Some(hint))
+    };
+    Finding { verdict, of: rights.service.to_string(), message, hint }
+}
+
+/// What surrounds the services in a database.
+fn of_surroundings(of: &str, around: &Surroundings) -> Vec<Finding> {
+    let finding =
+        |verdict, message, hint: Option<String>| Finding { verdict, of: of.to_owned(), message, hint };
+    let mut found: Vec<Finding> = Vec::new();
+    for trigger in &around.event_triggers {
+        let message =
+            format!("event trigger `{}` calls `{}` at {}", trigger.name, trigger.function, trigger.event);
+        let hint = "a run is refused where it writes to what no service owns, unless MIGRATE_ALLOWED_OBJECTS names that";
+        found.push(finding(Verdict::Warning, message, Some(hint.to_owned())));
+    }
+    for setting in &around.overridden_settings {
+        let message = format!("{} sets `{}` to `{}`", setting.of, setting.name, setting.value);
+        let hint = format!("our sessions set `{}`: {}", setting.ours, setting.reason);
+        found.push(finding(Verdict::Warning, message, Some(hint)));
+    }
+    for table in &around.row_security {
+        let (verdict, hint) = if around.bypasses_row_security {
+            (Verdict::Good, None)
+        } else {
+            (Verdict::Warning, Some("a run stops where a policy would hide rows from it".to_owned()))
+        };
+        let message = format!("table `{}` of `{}` has row security", table.table, table.service);
+        found.push(finding(verdict, message, hint));
+    }
+    found
+}
+
+fn say(settings: &[Setting], findings: &[Finding], paint: Paint, text: &mut Text) {
+    text.line(paint.strong("Settings"));
+    if settings.is_empty() {
+        text.line("  no variable is set: a private server is used");
+    }
+    for setting in settings {
+        let Setting { name, value, origin } = setting;
+        text.line(format!("  {name}={value}  {}", paint.faint(&format!("from {origin}"))));
+    }
+    let mut last = None;
+    for finding in findings {
+        if last != Some(&finding.of) {
+            text.line(paint.strong(&finding.of));
+            last = Some(&finding.of);
+        }
+        let mark = match finding.verdict {
+            Verdict::Good => paint.good("✓"),
+            Verdict::Warning => paint.warn("!"),
+            Verdict::Bad => paint.bad("✗"),
+            Verdict::Unknown => paint.bad("?"),
+        };
+        text.line(format!("  {mark} {}", finding.message));
+        if let Some(hint) = &finding.hint {
+            text.line(format!("      {}", paint.faint(hint)));
+        }
+    }
+    let n = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
+    text.line(format!(
+        "{} as needed, {} to know of, {} that would stop a run, {} not known",
+        n(Verdict::Good),
+        n(Verdict::Warning),
+        n(Verdict::Bad),
+        n(Verdict::Unknown)
+    ));
+}

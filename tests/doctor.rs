@@ -1,0 +1,61 @@
+//! `doctor`: what would stop a run or surprise somebody is told beforehand, with the source of every setting and no secret.
+
+use crate::support::{Lab, run};
+
+#[test]
+fn what_would_stop_a_run_is_told_beforehand() {
+    let lab = Lab::migrated();
+    let well = lab.migrate(&["doctor"]).exits(0);
+    for said in [
+        "DATABASE_URL=",
+        "from the environment",
+        "may create in `chat`",
+        "pg_dump` 1",
+        " 0 that would stop a run, 0 not known",
+    ] {
+        assert!(well.stdout.contains(said), "{said}\n{}", well.shown());
+    }
+    let role = lab.role("PASSWORD 'hidden-word'");
+    lab.query(&format!(
+        "ALTER ROLE {role} SET standard_conforming_strings = off; \
+         ALTER TABLE rag.user_knowledge ENABLE ROW LEVEL SECURITY; DROP SCHEMA bookreader CASCADE; \
+         GRANT USAGE ON SCHEMA rag TO {role}; GRANT CREATE ON SCHEMA chat TO {role}; ALTER SCHEMA assessments OWNER TO {role}; \
+         CREATE FUNCTION public.noted() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; \
+         CREATE EVENT TRIGGER noted ON ddl_command_end EXECUTE FUNCTION public.noted()"
+    ));
+    let url = lab.url_of(&role).replacen('@', ":hidden-word@", 1);
+    let ask = |arguments: &[&str]| {
+        run(lab.command(arguments).env("DATABASE_URL", &url).env("PGPASSWORD", "hidden-word"))
+    };
+    let ill = ask(&["doctor"]).exits(4);
+    for said in [
+        "PGPASSWORD=(not shown)",
+        "sets `standard_conforming_strings` to `off`",
+        "event trigger `noted` calls `public.noted` at ddl_command_end",
+        "table `user_knowledge` of `rag` has row security",
+        "schema `bookreader` is not there, and",
+        "`messages`, `migration_journal_chat`, `seaql_migrations_chat` in `chat` belong to others",
+    ] {
+        assert!(ill.stdout.contains(said), "{said}\n{}", ill.shown());
+    }
+    let document = ask(&["doctor", "--json"]).exits(4).json();
+    let verdicts =
+        document["findings"].as_array().unwrap().iter().map(|finding| finding["verdict"].as_str().unwrap());
+    assert!(
+        verdicts.clone().any(|verdict| verdict == "bad") && verdicts.clone().any(|verdict| verdict == "good")
+    );
+    // Half of it unknown is not good.
+    let away = run(lab
+        .command(&["doctor"])
+        .env("CHAT_DATABASE_URL", "postgres://nobody:hidden-word@localhost:1/none"))
+    .exits(8);
+    assert!(
+        away.stdout.contains("it could not be looked at") && away.stdout.contains("may create in `rag`"),
+        "{}",
+        away.shown()
+    );
+    for ran in [&ill, &away] {
+        assert!(!ran.shown().contains("hidden-word"), "{}", ran.shown());
+    }
+    assert!(!document.to_string().contains("hidden-word"), "{document}");
+}
