@@ -9,7 +9,7 @@ use crate::support::{Lab, Ran, Running, run};
 const SECRET: &str = "s3cr3t-pass";
 
 /// Every command that asks a database, with what makes it do something.
-const COMMANDS: [&[&str]; 22] = [
+const COMMANDS: [&[&str]; 23] = [
     &["up", "rag"],
     &["up", "rag", "--json"],
     &["up", "rag", "--format", "ndjson"],
