@@ -34,7 +34,7 @@ fn what_would_stop_a_run_is_told_beforehand() {
         "event trigger `noted` calls `public.noted` at ddl_command_end",
         "table `user_knowledge` of `rag` has row security",
         "schema `bookreader` is not there, and",
-        "`messages`, `migration_journal_chat`, `seaql_migrations_chat` in `chat` belong to others",
+        "`messages`, `migration_journal_chat`, `migration_reject_chat` and 1 more in `chat` belong to others",
     ] {
         assert!(ill.stdout.contains(said), "{said}\n{}", ill.shown());
     }

@@ -1,5 +1,6 @@
 //! What a run needs of a server and finds there: rights, room, who could be waited for. Reads only, and judges nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -95,12 +96,14 @@ pub async fn checkups(deployment: &Deployment) -> Vec<Option<Result<Checkup, Arc
 
 async fn read(reading: &mut Reading<'_>, placed: &[&Placed]) -> Result<Checkup, sqlx::Error> {
     const PROCESS: &str = bookkeeping!("SELECT pg_catalog.pg_backend_pid()");
-    // Outside a transaction, where a pooler would give each question another session.
-    let first: i32 = one(reading, PROCESS).await?.try_get(0)?;
-    let mut keeps_session = true;
-    for _ in 0..3 {
-        keeps_session &= first == one(reading, PROCESS).await?.try_get::<i32, _>(0)?;
+    // A pooler of transactions may give each of them another session.
+    let mut processes = BTreeSet::new();
+    for _ in 0..4 {
+        reading.begin().await?;
+        processes.insert(one(reading, PROCESS).await?.try_get::<i32, _>(0)?);
+        reading.end().await;
     }
+    let keeps_session = processes.len() == 1;
     reading.begin().await?;
     let asked = SystemTime::now();
     let server = one(

@@ -73,6 +73,10 @@ pub(super) async fn doctor(context: &Context) -> anyhow::Result<Answer> {
             Some(Ok(checkup)) => {
                 majors.extend(checkup.version.split('.').next().and_then(|major| major.parse::<u32>().ok()));
                 findings.extend(of_database(&of, &checkup));
+                findings.extend(
+                    around.and_then(Result::ok).iter().flat_map(|around| of_surroundings(&of, around)),
+                );
+                findings.extend(checkup.rights.iter().map(|rights| of_rights(rights, &checkup)));
             }
             Some(Err(error)) => {
                 let diagnostic = Diagnostic::of(error.as_ref(), &OurWords);
@@ -83,11 +87,7 @@ pub(super) async fn doctor(context: &Context) -> anyhow::Result<Answer> {
                     hint: None,
                 });
                 errors.push(diagnostic);
-                continue;
             }
-        }
-        if let Some(Ok(around)) = around {
-            findings.extend(of_surroundings(&url.to_string(), &around));
         }
     }
     findings.extend(of_machine(context, &majors)?);
@@ -195,7 +195,6 @@ fn of_database(of: &str, checkup: &Checkup) -> Vec<Finding> {
             _ => add(Verdict::Good, format!("standby `{name}` follows"), None),
         }
     }
-    found.extend(checkup.rights.iter().map(|rights| of_rights(rights, checkup)));
     found
 }
 
@@ -209,11 +208,15 @@ fn of_rights(rights: &Rights, checkup: &Checkup) -> Finding {
         let hint = format!("GRANT CREATE ON DATABASE, or let somebody create `{schema}` for `{role}`");
         (Verdict::Bad, format!("schema `{schema}` is not there, and `{role}` may not create it"), Some(hint))
     } else if !of_others.is_empty() {
-        let tables = of_others.join("`, `");
+        const MOST: usize = 3;
+        let mut tables = format!("`{}`", of_others[..of_others.len().min(MOST)].join("`, `"));
+        if of_others.len() > MOST {
+            tables = format!("{tables} and {} more", of_others.len() - MOST);
+        }
         let hint = format!("ALTER TABLE … OWNER TO, or GRANT their owner's role to `{role}`");
         (
             Verdict::Bad,
-            format!("`{tables}` in `{schema}` belong to others: `{role}` cannot alter them"),
+            format!("{tables} in `{schema}` belong to others: `{role}` cannot alter them"),
             Some(hint),
         )
     } else if rights.may_create {
