@@ -53,7 +53,7 @@ const CLOCK_SECONDS: f64 = 30.0;
 /// What a run with the usual number of jobs needs, and who looks meanwhile.
 const CONNECTIONS: i64 = 10;
 
-/// A standby further behind is told.
+/// A standby further behind is a warning.
 const LAG_SECONDS: f64 = 10.0;
 
 pub(super) async fn doctor(context: &Context) -> anyhow::Result<Answer> {

@@ -1,4 +1,4 @@
-//! The environment: process variables, then `.env`. The only place that reads them.
+//! The environment: process variables, then `.env`. The only place that reads them, and as long as there are variables.
 
 mod dotenv;
 mod misspelt;
