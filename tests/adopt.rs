@@ -42,13 +42,13 @@ type Past<'p> = (&'p str, &'p [&'p str], Option<&'p str>, &'p [&'p str], usize);
 /// Each earlier system's database, with rows: how it is taken over, what is left after all migrations, and that it can go back.
 #[test]
 fn every_earlier_database_is_taken_over_and_goes_to_head() {
-    let spelt = ["--accept", "*.id", "--accept", "*_at"];
-    let scrolled = [&spelt[..], &["--accept", "*.scroll_offset_percent"]].concat();
+    let in_utc = ["--accept", "*_at"];
+    let scrolled = ["--accept", "*.id", "--accept", "*.scroll_offset_percent"];
     let without_august = [&scrolled[..], &["--without", "m20250824_*"]].concat();
     let other_spelling = ["--accept", "*.*"];
     let pasts: [Past; 6] = [
         ("chat", &[CHAT], Some("e65a515f830d"), &[], 1),
-        ("assessments", &[ASSESSMENTS], None, &spelt, 2),
+        ("assessments", &[ASSESSMENTS], None, &in_utc, 2),
         ("profochatbot", &[PROFOCHATBOT], None, &other_spelling, 1),
         ("bookreader", &[BOOKREADER, BOOKREADER_OCTOBER], Some("e94cab18247f"), &without_august, 3),
         ("bookreader", &[BOOKREADER, BOOKREADER_OCTOBER], None, &without_august, 3),
@@ -146,6 +146,34 @@ fn a_schema_that_differs_is_refused_object_by_object() {
     ");
     assert_eq!(lab.query("SELECT to_regclass('seaql_migrations_chat')"), "");
     accepting(&[]).exits(0);
+}
+
+/// Defaults that give the same are no difference, however an earlier tool wrote them; what gives something else is one.
+#[test]
+fn defaults_are_compared_by_what_they_give() {
+    let lab = lab(&[BOOKREADER, BOOKREADER_OCTOBER]);
+    alembic(&lab, "e94cab18247f");
+    for (table, column, default) in [
+        ("books", "created_at", "current_timestamp"),
+        ("users", "created_at", "transaction_timestamp()"),
+        ("chapters", "created_at", "clock_timestamp()"),
+        ("reading_progress", "scroll_offset_percent", "'0.00'"),
+        ("reading_progress", "current_page", "'1'::bigint"),
+    ] {
+        lab.query(&format!("ALTER TABLE {table} ALTER {column} SET DEFAULT {default}"));
+    }
+    let accepted = ["--accept", "*.id", "--accept", "*.scroll_offset_percent"];
+    let adopt =
+        ["adopt", "bookreader", "--from", "alembic", "--without", "m20250824_*", "--dry-run", "--json"];
+    let found = migrate(&lab, "bookreader", &[&adopt[..], &accepted].concat()).exits(4).json();
+    let differences = found["services"][0]["differences"].as_array().unwrap();
+    assert_eq!(
+        *differences,
+        [
+            "~ column chapters.created_at: default now() → clock_timestamp()",
+            "~ column reading_progress.current_page: default nothing → '1'::bigint"
+        ]
+    );
 }
 
 /// Version tables of all tools, by the names of their columns.

@@ -55,6 +55,6 @@ fn a_migration_in_a_transaction_names_its_statement_too() {
     error: migration `chat:m20251016_000001_create_messages` failed while applying
       because relation "messages" already exists (42P07)
            in CREATE TABLE messages ( id SERIAL CONSTRAINT messages_pkey PRIMARY KEY, user_id BIGINT NOT NULL, chat_id BIGINT NOT NULL, role VARCHAR(20) NOT NULL, content TEXT NOT NULL, message_length INTEGER NOT N…
-      hint nothing was changed; if what exists already is what this migration makes, record it as applied: insert `m20251016_000001_create_messages` into the version table, which `status chat` names, with a time in seconds since 1970 that is before those of later migrations, since they are reverted in the reverse of that order; if it is something else, put the service into another schema with `CHAT_DATABASE_SCHEMA`
+      hint nothing was changed; if an earlier system made what exists already, `adopt chat --from schema` compares it with what the migrations make and records them as applied; if it is something else, put the service into another schema with `CHAT_DATABASE_SCHEMA`
     "#);
 }

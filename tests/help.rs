@@ -54,6 +54,8 @@ fn words_of_other_tools_are_done_or_answered_with_the_exact_command() {
             "`cargo xtask migrate down chat@base rag@base assessments@base profochatbot@base bookreader@base`",
         ),
         (&["downgrade", "-1"], "`cargo xtask migrate down chat@-1`"),
+        (&["upgrade", "+1"], "`cargo xtask migrate up chat@+1`"),
+        (&["plan", "+2"], "`cargo xtask migrate plan chat@+2`"),
         (&["rollback"], "`cargo xtask migrate down SERVICE@-1`"),
         (&["showmigrations"], "`cargo xtask migrate history`"),
         (&["heads"], "`cargo xtask migrate history`"),

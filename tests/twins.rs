@@ -16,7 +16,9 @@ fn an_empty_service_beside_an_old_table_asks_for_a_decision() {
         refused.stderr
     );
     assert!(
-        refused.stderr.contains("hint to take a table over, place `chat` in the table's schema"),
+        refused.stderr.contains(
+            "hint to take it over, set `CHAT_DATABASE_SCHEMA=public` and run `adopt chat --from schema`"
+        ),
         "{}",
         refused.stderr
     );

@@ -93,4 +93,37 @@ fn a_table_that_a_migration_adopts_differs_as_far_as_it_was_accepted() {
     up(&["--accept", "rag:user_knowledge.name"]).exits(1);
     up(&["--accept", "rag:user_knowledge.name", "--accept", "rag:user_knowledge.short"]).exits(0);
     migrate(&lab, "rag", &["verify", "rag"]).exits(0);
+    // What was let pass is recorded too: drift is what comes later, until that is accepted by name.
+    let names = |found: &serde_json::Value, of: &str| {
+        let objects = found["services"][0][of].as_array().unwrap().iter();
+        objects.map(|object| object["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let drift = |code: i32| migrate(&lab, "rag", &["drift", "rag", "--json"]).exits(code).json();
+    let taken_over = drift(0);
+    let accepted = names(&taken_over, "accepted");
+    for object in ["my_own", "mood", "name", "file_path", "user_id", "short"] {
+        assert!(accepted.iter().any(|name| name == object), "{object}: {accepted:?}");
+    }
+    lab.query(
+        "CREATE INDEX by_hand ON user_knowledge (background); CREATE INDEX too ON user_knowledge (file_path)",
+    );
+    assert_eq!(names(&drift(4), "differences"), ["by_hand", "too"]);
+    up(&["--accept", "rag:user_knowledge.by_hand", "--accept", "rag:too"]).exits(0);
+    drift(0);
+    up(&["--accept", "rag:user_knowledge.nothing"]).exits(2);
+}
+
+/// What is missing altogether is no matter of taste: a base of which an earlier system has removed something as a later
+/// migration does is further than somebody recorded by hand.
+#[test]
+fn what_later_migrations_need_cannot_be_accepted_to_be_missing() {
+    let (service, scripts, _) = PASTS[7];
+    let lab = lab((service, scripts, &["m20250823_000001_create_bookreader"]));
+    let up = |arguments: &[&str]| migrate(&lab, service, &[&["up", service], arguments].concat());
+    let adopt = "`adopt bookreader --from schema`";
+    let refused = up(&[]).exits(7).stderr;
+    assert!(refused.contains("`users.reader_settings` is missing") && refused.contains(adopt), "{refused}");
+    assert!(!refused.contains("--accept bookreader:users.reader_settings"), "{refused}");
+    let refused = up(&["--accept", "bookreader:users.reader_settings"]).exits(7).stderr;
+    assert!(refused.contains("what is missing cannot be accepted") && refused.contains(adopt), "{refused}");
 }

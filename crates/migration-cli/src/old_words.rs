@@ -113,16 +113,27 @@ pub(crate) fn answer(error: &clap::Error, program: &Program) -> Option<Failure> 
         };
         return Some(Failure::usage(format!("there is no command `{word}`"), hint));
     }
-    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return None };
-    let is_count = word.strip_prefix('-').is_some_and(|count| count.parse::<u32>().is_ok());
-    let reverts = |argument: String| ["down", "downgrade", "revert", "redo"].contains(&argument.as_str());
-    if !is_count || !std::env::args().any(reverts) {
-        return None;
-    }
+    // `-1` looks like an option, `+1` like a target.
+    let count = |kind| match error.get(kind) {
+        Some(ContextValue::String(word))
+            if word.starts_with(['+', '-']) && word[1..].parse::<u32>().is_ok() =>
+        {
+            Some(word)
+        }
+        _ => None,
+    };
+    let word = [ContextKind::InvalidArg, ContextKind::InvalidValue].into_iter().find_map(count)?;
+    let command = std::env::args().find_map(|argument| match (argument.as_str(), word.starts_with('+')) {
+        ("up" | "upgrade", true) => Some("up"),
+        ("plan", true) => Some("plan"),
+        ("down" | "downgrade" | "revert", false) => Some("down"),
+        ("redo", false) => Some("redo"),
+        _ => None,
+    })?;
     let services = program.services().ok()?;
     let service = services.first()?.name();
     Some(Failure::usage(
         format!("`{word}` needs a service: each has a history of its own"),
-        format!("for example `{invocation} down {service}@{word}`"),
+        format!("for example `{invocation} {command} {service}@{word}`"),
     ))
 }

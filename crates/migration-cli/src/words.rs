@@ -77,12 +77,19 @@ impl Words for OurWords {
             Offer::AllowAhead => "`--allow-ahead`".to_owned(),
             Offer::AllowDataLoss => "`--allow-data-loss`".to_owned(),
             Offer::Accept(object) => format!("`--accept {object}`"),
+            Offer::Adopt(service) if cfg!(feature = "rehearsal") => {
+                format!("`adopt {service} --from schema`")
+            }
+            Offer::Adopt(service) => {
+                format!("`adopt {service} --from schema` of a build with the feature `rehearsal`")
+            }
             Offer::NewBeside => "`--new-beside`".to_owned(),
             Offer::Atomic => "`--atomic`".to_owned(),
             Offer::WaitLonger => "`--wait 10m`".to_owned(),
             Offer::OneAtATime => "`--jobs 1`".to_owned(),
             Offer::Address => "DATABASE_URL".to_owned(),
             Offer::Schema(service) => format!("`{}`", variable(service, "DATABASE_SCHEMA")),
+            Offer::PlaceIn(service, schema) => format!("`{}={schema}`", variable(service, "DATABASE_SCHEMA")),
             Offer::AllowedObjects => "`MIGRATE_ALLOWED_OBJECTS`".to_owned(),
             other => other.to_string(),
         }

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration_kit::table_lock::{PATIENCE_SETTING, TableLock};
-use migration_kit::{BOOKKEEPING, MigrationName, StandIn, driver_error, literal, quote_identifier};
+use migration_kit::{
+    BOOKKEEPING, MigrationName, StandIn, TOLERATED_SETTING, driver_error, literal, quote_identifier,
+};
 use migration_plan::Direction;
 use sea_orm::sqlx::Row;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, Value};
@@ -401,6 +403,18 @@ pub(crate) async fn record<C: ConnectionTrait>(
 ) -> Result<(), DbErr> {
     let sql = format!("{BOOKKEEPING}{}", line(site));
     connection.execute_raw(statement(&sql, values(caller, entry))).await.map(drop)
+}
+
+/// What the migration of this transaction has let pass of a table that it adopted, each as an object and how it differs. Asked
+/// again, it is nothing.
+pub(crate) async fn tolerated<C: ConnectionTrait>(tx: &C) -> Result<Vec<[String; 2]>, DbErr> {
+    let sql = format!(
+        "{BOOKKEEPING}SELECT pair ->> 0, pair ->> 1, pg_catalog.set_config('{TOLERATED_SETTING}', '', true) \
+         FROM json_array_elements(coalesce(nullif(pg_catalog.current_setting('{TOLERATED_SETTING}', true), ''), '[]')::json) \
+           AS said(pair)"
+    );
+    let rows = tx.query_all_raw(statement(&sql, [])).await?;
+    rows.iter().map(|row| Ok([row.try_get_by_index(0)?, row.try_get_by_index(1)?])).collect()
 }
 
 /// The statement that appends a line to the journal, of [`values`].

@@ -94,6 +94,12 @@ impl fmt::Display for Difference {
 }
 
 impl Difference {
+    /// Whether a table or a column is not there at all.
+    #[must_use]
+    pub fn is_absence(&self) -> bool {
+        self.difference == "is missing" || self.difference.starts_with("is missing, ")
+    }
+
     /// Reads a row of [`differing`].
     fn read(object: String, difference: String, (role, day): (Option<String>, Option<String>)) -> Self {
         let accepted = role.zip(day).map(|(role, day)| Acceptor { role, day });

@@ -39,7 +39,7 @@ pub use service::{
     External, Listed, Service, ServiceError, ServiceMigration, StandIn, panic_message, plain, version_table,
 };
 pub use session::{POLICY_HINT, driver_error, is_cut_by_policy, sqlstate};
-pub use shape::{Existing, current_schema, existing_table};
+pub use shape::{Existing, TOLERATED_SETTING, current_schema, existing_table};
 pub use table_lock::LockMode;
 
 #[doc(hidden)]

@@ -6,7 +6,8 @@
 //!
 //! Compared are the kind of the table, its columns, constraints, indexes and triggers, each by name. A text may be longer than
 //! wanted, and there may be more indexes that refuse no row, and more columns that a new row may leave out. What the journal says
-//! was accepted by name may differ. Deliberately left out:
+//! was accepted by name may differ. What is let pass is said in a setting of the transaction, so that it can be recorded.
+//! Deliberately left out:
 //! the order of columns, comments, privileges, rows, and which function a trigger calls (its name says little of what it
 //! does, and whoever adopts the table gives the trigger a function of its own).
 
@@ -65,16 +66,34 @@ pub async fn existing_table(
     let tx = db.begin().await?;
     let wanted = Shape::made_by(&tx, table, definition("pg_temp")).await;
     tx.rollback().await?;
-    let mut differences = wanted?.differences(&found);
+    let (tolerated, mut differences): (Vec<_>, Vec<_>) =
+        wanted?.differences(&found).into_iter().partition(Difference::is_harmless);
     if !differences.is_empty() {
         let accepted = accepted(db).await?;
         differences.retain(|difference| !accepted.contains(&difference.name(table)));
     }
     if differences.is_empty() {
+        tolerate(db, table, &tolerated).await?;
         return Ok(Existing::Same);
     }
     let listed = differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     Err(refusal(format!("table `{table}` exists with another shape, and was left as it is: {listed}")))
+}
+
+/// The setting in which a migration's transaction says what it let pass of a table that it adopts: a JSON list of pairs, the
+/// object as checks name it and how it differs. Whoever runs the migration may read and record it.
+pub const TOLERATED_SETTING: &str = "migrate.tolerated";
+
+/// Says what is let pass.
+async fn tolerate(db: &impl ConnectionTrait, table: &str, tolerated: &[Difference]) -> Result<(), DbErr> {
+    let pairs: Vec<[String; 2]> =
+        tolerated.iter().map(|difference| [difference.name(table), difference.to_string()]).collect();
+    let pairs = serde_json::to_string(&pairs).map_err(|error| DbErr::Json(error.to_string()))?;
+    let sql = format!(
+        "{BOOKKEEPING}SELECT pg_catalog.set_config('{TOLERATED_SETTING}', {}, true)",
+        literal(&pairs)
+    );
+    db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.map(drop)
 }
 
 /// Objects of which the journals in the current schema say that they were accepted, as checks name them. Services that share a
@@ -139,7 +158,7 @@ impl Shape {
                 wanted: self.0.get(object).cloned(),
                 found: found.0.get(object).cloned(),
             })
-            .filter(|difference| !difference.is_harmless())
+            .filter(|difference| difference.wanted != difference.found)
             .collect()
     }
 }

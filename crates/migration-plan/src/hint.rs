@@ -49,6 +49,8 @@ pub enum Offer {
     AllowDataLoss,
     /// The option that accepts that something of a service, as `service:object`, is not as its migrations make it.
     Accept(String),
+    /// Takes a service's existing database over: compares it and records what an earlier system has applied.
+    Adopt(ServiceName),
     /// The option that makes new tables beside those of an earlier system.
     NewBeside,
     /// The option for one transaction around all migrations.
@@ -61,6 +63,8 @@ pub enum Offer {
     Address,
     /// The setting that chooses the schema of a service.
     Schema(ServiceName),
+    /// The setting that chooses the schema of a service, with this value.
+    PlaceIn(ServiceName, String),
     /// The setting that names objects of others that any migration may touch.
     AllowedObjects,
 }
@@ -98,12 +102,14 @@ impl fmt::Display for Offer {
             Self::AllowAhead => f.write_str("`UnknownApplied::AllowAhead`"),
             Self::AllowDataLoss => f.write_str("`RunOptions::with_data_loss`"),
             Self::Accept(_) => f.write_str("`RunOptions::with_accepted`"),
+            Self::Adopt(service) => write!(f, "the adoption of `{service}`"),
             Self::NewBeside => f.write_str("`RunOptions::with_new_beside`"),
             Self::Atomic => f.write_str("`RunOptions::atomic`"),
             Self::WaitLonger => f.write_str("`RunOptions::with_wait`"),
             Self::OneAtATime => f.write_str("`RunOptions::with_jobs`"),
             Self::Address => f.write_str("its address"),
             Self::Schema(_) => f.write_str("`Placement::schema`"),
+            Self::PlaceIn(_, schema) => write!(f, "`{schema}` as its `Placement::schema`"),
             Self::AllowedObjects => f.write_str("`Deployment::allowing`"),
         }
     }

@@ -101,6 +101,7 @@ pub(crate) async fn of_service(
     };
     let live = read(&deployment.databases()[database], name, schema).await?;
     let expected = read(&made.databases()[aside], name, schema).await?;
+    let live = aligned(live, &expected, &made.databases()[aside], (name, schema)).await?;
     let mut drift = compare(deployment, (name, schema), live, expected, accepted);
     drift.n_migrations = service.migrations().count();
     Ok(Some(drift))
@@ -169,6 +170,22 @@ pub(crate) async fn read(
     let read = reading.ask(|connection| Schema::read_within(connection, schema)).await.map_err(failed)?;
     reading.close().await;
     Ok(read)
+}
+
+/// The live schema, with what only a server can tell to be the same value written as it is expected.
+async fn aligned(
+    live: Schema,
+    expected: &Schema,
+    aside: &DatabaseUrl,
+    (service, schema): (&ServiceName, &str),
+) -> Result<Schema, RehearsalError> {
+    let failed = |source| RehearsalError::Schema { service: service.clone(), source };
+    let mut reading = Reading::open(aside).await?;
+    reading.begin().await.map_err(|error| failed(error.into()))?;
+    let live =
+        reading.ask(|connection| live.aligned_with(expected, schema, connection)).await.map_err(failed)?;
+    reading.close().await;
+    Ok(live)
 }
 
 fn compare(

@@ -98,6 +98,7 @@ fn of_run(error: &RunError) -> Class {
         | RunError::RevertLoss { .. }
         | RunError::Twins { .. }
         | RunError::Base { .. }
+        | RunError::NotAcceptable { .. }
         | RunError::Atomic { .. }
         | RunError::Moved => Class::Refused,
         RunError::UnknownObject { .. } | RunError::NothingToAccept { .. } => Class::Usage,

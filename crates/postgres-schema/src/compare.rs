@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::{Object, Properties, Schema};
+use crate::{Object, Properties, Schema, meaning};
 
 /// An object that is not the same in both schemas.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,8 @@ pub struct PropertyChange {
 }
 
 impl Schema {
-    /// What has to change in this schema for it to become `other`. The order of columns is no difference.
+    /// What has to change in this schema for it to become `other`. The order of columns is no difference, nor is how a default
+    /// is spelt that gives the same.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<Difference> {
         let objects: BTreeSet<&Object> = self.objects.keys().chain(other.objects.keys()).collect();
@@ -64,8 +65,14 @@ fn changes(before: &Properties, after: &Properties) -> Vec<PropertyChange> {
         after: after.get(property).cloned(),
     };
     let is_one = |change: &PropertyChange| {
-        let [before, after] = [&change.before, &change.after].map(|value| value.as_deref().map(one_spelling));
-        before != after
+        let spelt = |properties: &Properties, value: &Option<String>| {
+            let type_ = properties.get("type").map_or("", String::as_str);
+            match (value.as_deref(), change.property.as_str()) {
+                (Some(value), "default") => meaning::of_default(value, type_),
+                (value, _) => value.map(one_spelling),
+            }
+        };
+        spelt(before, &change.before) != spelt(after, &change.after)
     };
     properties.into_iter().map(change).filter(is_one).collect()
 }

@@ -8,6 +8,8 @@
 //! extensions). Members of extensions are left out.
 
 mod compare;
+mod constants;
+mod meaning;
 mod read;
 mod repair;
 mod schema;

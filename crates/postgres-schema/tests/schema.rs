@@ -104,6 +104,45 @@ async fn every_change_is_a_difference_of_its_object() {
     assert_eq!(differences, ["+ column note.note"], "the order of columns is no difference");
 }
 
+/// What only the server can tell to be one value is no difference either; what it does not take is one.
+#[tokio::test]
+async fn constants_are_compared_by_the_server() {
+    let made = |values: [&str; 4]| {
+        let [age, tags, known, day] = values;
+        format!(
+            "CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE TABLE note (age interval DEFAULT '{age}', tags text[] DEFAULT '{tags}', \
+                 known jsonb DEFAULT '{known}', day date DEFAULT '{day}', mood mood DEFAULT 'good')"
+        )
+    };
+    let database = Cluster::shared().create_database().unwrap();
+    for (schema, values) in [
+        ("a", ["90 minutes", "{a,b}", r#"{"a": 1, "b": 2}"#, "2026-01-02"]),
+        ("b", ["01:30", r#"{"a", "b"}"#, r#"{"b": 2, "a": 1}"#, "2026-01-03"]),
+    ] {
+        database
+            .psql(&format!("CREATE SCHEMA {schema}; SET search_path = {schema}; {}", made(values)))
+            .unwrap();
+    }
+    database.psql("ALTER TYPE b.mood ADD VALUE 'mixed'").unwrap();
+    database.psql("ALTER TABLE b.note ALTER mood SET DEFAULT 'mixed'").unwrap();
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
+    let [a, b] = [
+        Schema::read(&mut connection, "a").await.unwrap(),
+        Schema::read(&mut connection, "b").await.unwrap(),
+    ];
+    let mut tx = connection.begin().await.unwrap();
+    let aligned = b.aligned_with(&a, "a", &mut tx).await.unwrap();
+    let differences: Vec<String> = a.differences(&aligned).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        differences,
+        [
+            "~ type mood: labels 'good', 'bad' → 'good', 'bad', 'mixed'",
+            "~ column note.day: default '2026-01-02'::date → '2026-01-03'::date",
+            "~ column note.mood: default 'good'::mood → 'mixed'::mood",
+        ]
+    );
+}
+
 #[tokio::test]
 async fn what_is_not_there_is_an_error_and_reading_changes_nothing() {
     let (_database, mut connection) = database(&["a"], "").await;

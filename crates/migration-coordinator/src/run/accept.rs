@@ -69,12 +69,20 @@ pub(super) async fn decide(
         let applied: HashSet<&MigrationName> = facts.applied.iter().map(|applied| &applied.name).collect();
         let pending = plan.steps_of(&service).filter(|step| step.direction == Direction::Apply);
         let pending: HashSet<&MigrationName> = pending.map(|step| &step.id.name).collect();
-        let of_object = |check: &&Check| check.objects().contains(&acceptance.object);
-        let is_known = |listed: &migration_kit::Listed| listed.details().checks.iter().any(|c| of_object(&c));
-        if !placed.service.migrations().any(is_known) {
-            if let Some(migration) = besides(deployment, placed, &pending, &acceptance.object).await? {
+        let all = applied.union(&pending).copied().collect();
+        let is_known = |object: &str| {
+            let mut checks = placed.service.migrations().flat_map(|listed| &listed.details().checks);
+            checks.any(|check| check.objects().iter().any(|known| known == object))
+        };
+        // An index may be named with its table, as a comparison writes it.
+        let without_table =
+            acceptance.object.split_once('.').map(|(_, name)| name).filter(|name| is_known(name));
+        let object =
+            if is_known(&acceptance.object) { Some(acceptance.object.as_str()) } else { without_table };
+        let Some(object) = object else {
+            if let Some((object, migration)) = besides(deployment, placed, &all, &acceptance.object).await? {
                 let difference = "is there, and no migration makes it".to_owned();
-                let acceptance = acceptance.clone();
+                let acceptance = Acceptance { service, object };
                 accepted.push(AcceptedDifference { acceptance, migration, difference });
                 continue;
             }
@@ -84,8 +92,9 @@ pub(super) async fn decide(
                 nearest: nearest(&acceptance.object, names).map(str::to_owned),
                 acceptance: acceptance.clone(),
             });
-        }
-        let all = applied.union(&pending).copied().collect();
+        };
+        let acceptance = Acceptance { service, object: object.to_owned() };
+        let of_object = |check: &&Check| check.objects().contains(&acceptance.object);
         let checks: Vec<(&MigrationName, &Check)> =
             verify::checks_of(placed, &all, &all).filter(|(_, check)| of_object(check)).collect();
         let differ = differing(deployment, placed, &checks, facts.installed).await?;
@@ -96,7 +105,10 @@ pub(super) async fn decide(
         });
         let differ: Vec<_> = differ.collect();
         if differ.is_empty() {
-            return Err(RunError::NothingToAccept { acceptance: acceptance.clone() });
+            return Err(RunError::NothingToAccept { acceptance });
+        }
+        if let Some((_, absent)) = differ.iter().find(|(_, found)| found.is_absence()) {
+            return Err(RunError::NotAcceptable { acceptance, difference: absent.difference.clone() });
         }
         let new = differ.into_iter().filter(|(_, found)| found.accepted.is_none());
         accepted.extend(new.map(|(migration, found)| AcceptedDifference {
@@ -108,28 +120,30 @@ pub(super) async fn decide(
     Ok(accepted)
 }
 
-/// The pending migration that may adopt the table to which an object belongs that no check knows, if both exist.
+/// Of an object that no check knows, if it exists: its name as checks write it, and the migration that makes its table, or may
+/// adopt that.
 async fn besides(
     deployment: &Deployment,
     placed: &Placed,
-    pending: &HashSet<&MigrationName>,
+    migrations: &HashSet<&MigrationName>,
     object: &str,
-) -> Result<Option<MigrationName>, RunError> {
+) -> Result<Option<(String, MigrationName)>, RunError> {
     let none = HashSet::new();
-    let checks = verify::checks_of(placed, pending, &none);
+    let checks = verify::checks_of(placed, migrations, &none);
     let tables: BTreeMap<&str, &MigrationName> = checks
         .flat_map(|(migration, check)| check.objects().iter().map(move |object| (object.as_str(), migration)))
         .collect();
     let sql = format!(
-        "{BOOKKEEPING}SELECT t.relname::text FROM pg_catalog.pg_class t \
+        "{BOOKKEEPING}SELECT t.relname::text, o.object FROM pg_catalog.pg_class t \
          JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace \
-         WHERE n.nspname = {} AND t.relkind IN ('r', 'p') AND {} IN (\
-           SELECT t.relname || '.' || attname FROM pg_catalog.pg_attribute \
+         CROSS JOIN LATERAL (\
+           SELECT t.relname || '.' || attname AS object, '' AS qualified FROM pg_catalog.pg_attribute \
            WHERE attrelid = t.oid AND attnum > 0 AND NOT attisdropped \
-           UNION ALL SELECT t.relname || '.' || conname FROM pg_catalog.pg_constraint WHERE conrelid = t.oid \
-           UNION ALL SELECT t.relname || '.' || tgname FROM pg_catalog.pg_trigger WHERE tgrelid = t.oid \
-           UNION ALL SELECT i.relname FROM pg_catalog.pg_index JOIN pg_catalog.pg_class i ON i.oid = indexrelid \
-           WHERE indrelid = t.oid)",
+           UNION ALL SELECT t.relname || '.' || conname, '' FROM pg_catalog.pg_constraint WHERE conrelid = t.oid \
+           UNION ALL SELECT t.relname || '.' || tgname, '' FROM pg_catalog.pg_trigger WHERE tgrelid = t.oid \
+           UNION ALL SELECT i.relname, t.relname || '.' || i.relname \
+           FROM pg_catalog.pg_index JOIN pg_catalog.pg_class i ON i.oid = indexrelid WHERE indrelid = t.oid) AS o \
+         WHERE n.nspname = {} AND t.relkind IN ('r', 'p') AND {} IN (o.object, o.qualified) ORDER BY o.qualified",
         literal(&placed.site.schema),
         literal(object)
     );
@@ -138,14 +152,17 @@ async fn besides(
     let found = async {
         reading.begin().await?;
         let rows = reading.rows(&sql).await?;
-        rows.iter().map(|row| row.try_get::<String, _>(0)).collect::<Result<Vec<_>, sqlx::Error>>()
+        let read =
+            |row: &sqlx::postgres::PgRow| Ok((row.try_get::<String, _>(0)?, row.try_get::<String, _>(1)?));
+        rows.iter().map(read).collect::<Result<Vec<_>, sqlx::Error>>()
     }
     .await;
     reading.close().await;
     let found = found.map_err(|source| {
         RunError::Survey(Arc::new(SurveyError::Query { database: url.to_string(), source }))
     })?;
-    Ok(found.iter().find_map(|table| tables.get(table.as_str())).map(|migration| (*migration).clone()))
+    let known = |(table, object): (String, String)| Some((object, (*tables.get(table.as_str())?).clone()));
+    Ok(found.into_iter().find_map(known))
 }
 
 /// What is not as these checks say, with the migration of each.

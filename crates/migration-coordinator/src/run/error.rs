@@ -10,7 +10,7 @@ use crate::lock::LockError;
 use crate::run::{Acceptance, RevertLoss};
 use crate::session::ConnectError;
 use crate::step::StepError;
-use crate::survey::{SurveyError, Twin};
+use crate::survey::{SurveyError, Twin, VERSION_TABLES};
 use crate::verify::Difference;
 
 /// Why a run did not begin, or ended early.
@@ -91,6 +91,16 @@ pub enum RunError {
     NothingToAccept {
         /// What is to be accepted.
         acceptance: Acceptance,
+    },
+    /// Something is to be accepted that is missing altogether: the application, and later migrations, rely on it.
+    #[error(
+        "`{acceptance}` {difference}, and what is missing cannot be accepted: later migrations and the application use it"
+    )]
+    NotAcceptable {
+        /// What is to be accepted.
+        acceptance: Acceptance,
+        /// How it differs.
+        difference: String,
     },
     /// What was accepted could not be recorded.
     #[error("that `{acceptance}` is accepted could not be recorded")]
@@ -180,18 +190,39 @@ impl RunError {
             Self::DataLoss { .. } | Self::RevertLoss { .. } => {
                 Hint::from("make a backup, then say ") + Offer::AllowDataLoss
             }
-            Self::Twins { service, .. } => {
-                Hint::from(format!(
-                    "to take a table over, place `{service}` in the table's schema; if it is another team's, "
-                )) + Offer::NewBeside
+            Self::Twins { service, twins, .. } => {
+                let mut places = twins.iter().filter_map(|twin| twin.table.split_once('.'));
+                let own = places.clone().find(|(_, table)| !VERSION_TABLES.contains(table));
+                let hint = match own.or_else(|| places.next()) {
+                    Some((schema, _)) => {
+                        Hint::from("to take it over, set ") + Offer::PlaceIn(service.clone(), schema.to_owned())
+                    }
+                    None => Hint::from("to take it over, set ") + Offer::Schema(service.clone()),
+                };
+                hint + " and run "
+                    + Offer::Adopt(service.clone())
+                    + "; if it is another team's, "
+                    + Offer::NewBeside
                     + " makes new tables"
             }
             Self::Base { service, differences } => {
-                let objects: BTreeSet<&str> = differences.iter().map(|found| found.object.as_str()).collect();
-                let first = objects.first().map_or_else(String::new, |object| format!("{service}:{object}"));
-                Hint::from("nothing was changed; make what is missing, or accept what does not matter by name with ")
-                    + Offer::Accept(first)
-                    + ", then run it again"
+                let hint = Hint::from("nothing was changed; if an earlier system made this database, ")
+                    + Offer::Adopt(service.clone())
+                    + " finds and records what it has applied; else make what is missing";
+                let acceptable = differences.iter().filter(|found| !found.is_absence());
+                let objects: BTreeSet<&str> = acceptable.map(|found| found.object.as_str()).collect();
+                match objects.first() {
+                    Some(object) => {
+                        hint + ", or accept what does not matter by name with "
+                            + Offer::Accept(format!("{service}:{object}"))
+                    }
+                    None => hint,
+                }
+            }
+            Self::NotAcceptable { acceptance, .. } => {
+                Hint::from("make it; or, if an earlier system has removed it as a later migration does, ")
+                    + Offer::Adopt(acceptance.service.clone())
+                    + " finds and records that"
             }
             Self::UnknownObject { acceptance, nearest: Some(nearest) } => {
                 format!("did you mean `{}:{nearest}`?", acceptance.service).into()

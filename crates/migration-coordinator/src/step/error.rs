@@ -334,12 +334,10 @@ impl StepError {
 
 /// What to do about something that exists under the name of what was to be made.
 fn there_already(id: &MigrationId) -> Hint {
-    Hint::from(format!(
-        "if what exists already is what this migration makes, record it as applied: insert `{}` into the version table, which ",
-        id.name
-    )) + Offer::status(&id.service)
-        + " names, with a time in seconds since 1970 that is before those of later migrations, since they are reverted in the \
-           reverse of that order; if it is something else, put the service into another schema with "
+    Hint::from("if an earlier system made what exists already, ")
+        + Offer::Adopt(id.service.clone())
+        + " compares it with what the migrations make and records them as applied; if it is something else, put the service into \
+           another schema with "
         + Offer::Schema(id.service.clone())
 }
 

@@ -288,11 +288,24 @@ impl Worker<'_> {
             return Err(StepError::Isolation { id, violations, event_triggers });
         }
         if step.direction == Direction::Apply {
+            self.record_tolerated(tx, step).await.map_err(failed)?;
             self.verify(tx, step, Remains::Nothing).await?;
         }
         let entry = self.entry(step, Outcome::Succeeded, begun.elapsed(), None);
         bookkeeping::finish(tx, &placed.site, &self.context.caller, entry).await.map_err(failed)?;
         Ok(Done::Here)
+    }
+
+    /// Records what the migration has let pass of a table that it adopted, as if somebody had accepted it by name: what `up`
+    /// found is told apart from what somebody changes later.
+    async fn record_tolerated(&self, tx: &DatabaseTransaction, step: &Step) -> Result<(), DbErr> {
+        for [object, difference] in bookkeeping::tolerated(tx).await? {
+            event::check_reported(&step.id.service, step.id.name.as_str(), "accepted as it is", &difference);
+            let mut entry = self.entry(step, Outcome::Accepted, Duration::ZERO, Some(difference));
+            entry.consent = Some(object);
+            bookkeeping::record(tx, &self.placed().site, &self.context.caller, entry).await?;
+        }
+        Ok(())
     }
 
     /// In a first install nobody was asked whether data may be lost, because there was none: refuses where some was
