@@ -260,7 +260,7 @@ fn what_cannot_be_adopted_says_why() {
       hint `history` shows which ids migrations replace; `--from schema` asks the schema instead
     ---
     error: which services the live schema is of is not known
-      hint name the services: `adopt chat --from schema`
+      hint name the services: `adopt SERVICE --from schema`
     ---
     error: service `caht` is not known
       hint did you mean `chat`?
