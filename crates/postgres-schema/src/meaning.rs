@@ -76,7 +76,7 @@ fn bare(sql: &str, may_go: impl Fn(&str) -> bool) -> &str {
         }
         match last_cast(bare) {
             // `'now'::text` is read when the default is needed, `'now'` when it is made.
-            Some((rest, _)) if rest == "'now'" => return bare,
+            Some(("'now'", _)) => return bare,
             Some((rest, cast)) if may_go(cast) => bare = rest,
             _ => return bare,
         }
