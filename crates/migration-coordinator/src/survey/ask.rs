@@ -1,8 +1,7 @@
 //! Asking one database: the order of the questions, and what becomes of a service whose tables do not answer.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::{join, join_all};
 use sea_orm::sqlx::postgres::PgRow;
@@ -159,7 +158,7 @@ async fn read_chunks(
     sites: &[&Site],
     found: &mut [Found],
 ) -> Result<(), sqlx::Error> {
-    let chunks = RefCell::new(sites.chunks(CHUNK).zip(found.chunks_mut(CHUNK)).collect::<VecDeque<_>>());
+    let chunks = Mutex::new(sites.chunks(CHUNK).zip(found.chunks_mut(CHUNK)).collect::<VecDeque<_>>());
     let helping = join_all(beside.iter_mut().map(|session| read_next_ones(session, &chunks)));
     let (read, _) = join(read_next_ones(asking, &chunks), helping).await;
     read?;
@@ -170,12 +169,12 @@ async fn read_chunks(
 /// Reads chunks until there are none. One that could not be read is put back.
 async fn read_next_ones(
     asking: &mut Asking<'_>,
-    chunks: &RefCell<VecDeque<Chunk<'_>>>,
+    chunks: &Mutex<VecDeque<Chunk<'_>>>,
 ) -> Result<(), sqlx::Error> {
     loop {
-        let Some((sites, found)) = chunks.borrow_mut().pop_front() else { return Ok(()) };
+        let Some((sites, found)) = chunks.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return Ok(()) };
         if let Err(error) = read_chunk(asking, sites, found).await {
-            chunks.borrow_mut().push_back((sites, found));
+            chunks.lock().unwrap_or_else(PoisonError::into_inner).push_back((sites, found));
             return Err(error);
         }
     }

@@ -1,0 +1,118 @@
+//! The routes, and what every answer has: what it may be embedded in, and that nobody keeps it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::net::TcpListener;
+
+use crate::health::{Health, Verdict};
+use crate::look::Look;
+use crate::metrics;
+use crate::readiness::Readiness;
+use crate::watch::Watch;
+
+/// The longest path and query that is looked at, in bytes.
+const LONGEST: usize = 2048;
+
+/// How long open connections may take to end once the server stops.
+const ENDING: Duration = Duration::from_secs(3);
+
+/// What browsers are to do with every answer.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
+    ),
+];
+
+/// What could not be asked in time.
+const NO_ANSWER: &str = "the databases did not answer in time";
+
+/// `/health/migrations`, `/healthz`, `/readyz` and `/metrics`. They take `GET` and `HEAD`, and change nothing.
+pub fn router(watch: Arc<Watch>) -> Router {
+    Router::new()
+        .route("/health/migrations", get(health))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(measured))
+        .fallback(async || (StatusCode::NOT_FOUND, "there is no such page\n"))
+        .layer(middleware::from_fn(guard))
+        .with_state(watch)
+}
+
+/// Serves a router until it is to stop; then requests that are being answered have three seconds to end.
+///
+/// # Errors
+/// What the socket says.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let (stopping, mut stopped) = tokio::sync::watch::channel(false);
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+        stop.await;
+        stopping.send_replace(true);
+    });
+    let too_long = async {
+        // It ends with the server at the latest.
+        if stopped.wait_for(|stopped| *stopped).await.is_ok() {
+            tokio::time::sleep(ENDING).await;
+        }
+    };
+    tokio::select! {
+        served = serving.into_future() => served,
+        () = too_long => Ok(()),
+    }
+}
+
+async fn guard(request: Request, next: Next) -> Response {
+    let length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    let mut response = if length > LONGEST {
+        (StatusCode::URI_TOO_LONG, "the address is too long\n").into_response()
+    } else {
+        next.run(request).await
+    };
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// 503 for what is wrong or not known, so that a probe need not read the document.
+async fn health(State(watch): State<Arc<Watch>>) -> Response {
+    let Some(look) = watch.look().await else { return no_answer() };
+    let health = Health::of(&look);
+    let code =
+        if health.status == Verdict::Error { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    (code, Json(health)).into_response()
+}
+
+async fn ready(State(watch): State<Arc<Watch>>) -> Response {
+    let Some(look) = watch.look().await else { return no_answer() };
+    let readiness = Readiness::of(&look);
+    let code = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(readiness)).into_response()
+}
+
+async fn measured(State(watch): State<Arc<Watch>>) -> Response {
+    let look: Option<Arc<Look>> = watch.look().await;
+    ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], metrics::metrics(look.as_deref())).into_response()
+}
+
+fn no_answer() -> Response {
+    let readiness = Readiness { ready: false, reasons: vec![NO_ANSWER.to_owned()] };
+    (StatusCode::SERVICE_UNAVAILABLE, Json(readiness)).into_response()
+}
