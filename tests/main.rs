@@ -37,6 +37,7 @@ mod renamed;
 mod restore;
 mod saved_plan;
 mod secrets;
+mod served;
 mod sessions;
 mod settings;
 mod sql;

@@ -2,6 +2,7 @@
 //!
 //! It is as long as the help, which is read as a whole.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -380,6 +381,26 @@ pub(crate) enum Command {
         #[command(flatten)]
         options: CheckOptions,
     },
+    /// Wait until nothing is pending that this build needs, and exit with 3 if that takes too long: for init containers
+    #[command(after_help = help::WAIT)]
+    Wait {
+        /// Services to wait for; all if none is named
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+        /// What to wait for
+        #[arg(long = "for", value_enum, value_name = "WHAT", default_value_t = WaitFor::Current)]
+        what: WaitFor,
+        /// How long to wait: `90s`, `5m`, `0`
+        #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+        timeout: Duration,
+    },
+    /// Serve health, readiness and metrics over HTTP; reads only, and for this machine only unless `--listen` says otherwise
+    #[command(after_help = help::SERVE)]
+    Serve {
+        /// Address and port to listen on; port 0 is any that is free
+        #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8710")]
+        listen: SocketAddr,
+    },
     /// Print a completion script for a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions {
@@ -403,6 +424,13 @@ pub(crate) enum DbCommand {
         #[arg(long)]
         yes: bool,
     },
+}
+
+/// What can be waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WaitFor {
+    /// Nothing is pending; contract steps that are held back do not count.
+    Current,
 }
 
 /// Notations of a graph.

@@ -28,7 +28,7 @@ Exit codes:
   0    done, or nothing to do
   1    failed and rolled back
   2    wrong usage or configuration
-  3    something is pending (`status --check`)
+  3    something is pending (`status --check`, `wait`)
   4    integrity: an applied migration was edited or is missing, or a check does not hold
   5    gave up waiting for a lock; nothing was changed
   6    stopped partway; run it again to continue
@@ -188,6 +188,19 @@ pub(crate) const ARTIFACTS: &str = "\
 Examples:
   artifacts --directory services  write the files of all services, `services/billing/migrations.lock` and so on
   artifacts billing --check       check those of one in `./billing`; write nothing";
+
+pub(crate) const WAIT: &str = "\
+Examples:
+  wait                     wait up to five minutes for every service
+  wait chat --timeout 1m   wait for one, and not so long
+  wait --for current       the same as without; what is diverged ends it at once";
+
+pub(crate) const SERVE: &str = "\
+Answers GET and HEAD: /health/migrations, /healthz, /readyz, /metrics. One survey per second at most, however many ask.
+
+Examples:
+  serve                          listen on 127.0.0.1:8710
+  serve --listen 0.0.0.0:8710    let other machines read it: nobody has to log in";
 
 pub(crate) const COMPLETIONS: &str = "\
 Examples, for the shell that you use now and for every new one:

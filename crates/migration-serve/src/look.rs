@@ -22,7 +22,7 @@ pub struct Look {
 
 impl Look {
     /// Asks all databases once, in `READ ONLY` transactions.
-    pub async fn take(deployment: &Deployment, words: &dyn Words) -> Self {
+    pub async fn take(deployment: &Deployment, words: &(dyn Words + Sync)) -> Self {
         Self::of(deployment, &Survey::take(deployment).await, words)
     }
 
@@ -61,9 +61,7 @@ impl Look {
     /// What could not be read, each once.
     #[must_use]
     pub fn errors(&self) -> Vec<Diagnostic> {
-        migration_report::each_once(
-            self.status.services.iter().filter_map(|service| service.error.clone()),
-        )
+        migration_report::each_once(self.status.services.iter().filter_map(|service| service.error.clone()))
     }
 }
 

@@ -2,8 +2,6 @@
 //!
 //! What is not known has no line, never a zero. There is no label per migration: names only ever grow.
 
-use std::fmt::Write;
-
 use migration_plan::ServiceState;
 
 use crate::look::{Look, running_seconds};
@@ -41,7 +39,11 @@ pub(crate) fn metrics(look: Option<&Look>) -> String {
     }
     text.head("migrate_held_back", "Pending migrations that `up` would leave out.");
     for service in services {
-        text.known("migrate_held_back", &service.name, service.held_back.as_ref().map(|all| count(all.len())));
+        text.known(
+            "migrate_held_back",
+            &service.name,
+            service.held_back.as_ref().map(|all| count(all.len())),
+        );
     }
     text.head("migrate_state", "The state of a service: 1 for the one it is in, 0 for the others.");
     for service in services {
@@ -50,12 +52,18 @@ pub(crate) fn metrics(look: Option<&Look>) -> String {
             text.line("migrate_state", &labels, i64::from(service.state == state));
         }
     }
-    text.head("migrate_last_applied_timestamp_seconds", "When a migration was applied last, in seconds since 1970.");
+    text.head(
+        "migrate_last_applied_timestamp_seconds",
+        "When a migration was applied last, in seconds since 1970.",
+    );
     for service in services {
         let last = look.last_applied.get(&service.name).copied().flatten();
         text.known("migrate_last_applied_timestamp_seconds", &service.name, last);
     }
-    text.head("migrate_running_seconds", "For how long the session that holds the migration lock has been connected.");
+    text.head(
+        "migrate_running_seconds",
+        "For how long the session that holds the migration lock has been connected.",
+    );
     for service in services {
         let running = service.lock.as_ref().map(|holder| running_seconds(holder, look.now));
         text.known("migrate_running_seconds", &service.name, running);
@@ -82,8 +90,7 @@ impl Metrics {
         let labels: Vec<String> =
             labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        // Writing to a text cannot fail.
-        drop(writeln!(self.0, "{name}{labels} {value}"));
+        self.0.push_str(&format!("{name}{labels} {value}\n"));
     }
 }
 

@@ -65,7 +65,9 @@ fn reason(service: &ServiceReport) -> Option<String> {
     match Ready::of(service) {
         Ready::Ready => None,
         Ready::Behind => Some(format!("`{name}` is behind: {} pending", n_pending(service).unwrap_or(0))),
-        Ready::Diverged => Some(format!("`{name}` has diverged: what is applied is not what this build knows")),
+        Ready::Diverged => {
+            Some(format!("`{name}` has diverged: what is applied is not what this build knows"))
+        }
         Ready::Unknown => Some(match &service.error {
             Some(error) => format!("`{name}` is not known: {}", error.message),
             None => format!("`{name}` is not known: it is {}", service.state),

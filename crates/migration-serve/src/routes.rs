@@ -47,7 +47,6 @@ pub fn router(watch: Arc<Watch>) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(measured))
-        .fallback(async || (StatusCode::NOT_FOUND, "there is no such page\n"))
         .layer(middleware::from_fn(guard))
         .with_state(watch)
 }
@@ -95,8 +94,7 @@ async fn guard(request: Request, next: Next) -> Response {
 async fn health(State(watch): State<Arc<Watch>>) -> Response {
     let Some(look) = watch.look().await else { return no_answer() };
     let health = Health::of(&look);
-    let code =
-        if health.status == Verdict::Error { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let code = if health.status == Verdict::Error { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     (code, Json(health)).into_response()
 }
 

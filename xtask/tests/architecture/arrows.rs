@@ -31,9 +31,11 @@ const ARROWS: [(&str, &[&str]); 10] = [
             "migration-plan",
             "migration-rehearsal",
             "migration-report",
+            "migration-serve",
             "postgres-sandbox",
         ],
     ),
+    ("migration-serve", &["migration-coordinator", "migration-plan", "migration-report"]),
     (
         "migration-testing",
         &[

@@ -22,19 +22,21 @@ mod psql;
 mod rejects;
 mod restore;
 mod run;
+mod serve;
 mod space;
 #[cfg(feature = "rehearsal")]
 mod sql;
 mod status;
 mod task;
 mod verify;
+mod wait;
 
 use migration_coordinator::Cancellation;
 use migration_kit::ServiceName;
 use migration_plan::{Catalog, NameError};
 use migration_report::Class;
 
-use crate::arguments::{Command, Format};
+use crate::arguments::{Command, Format, WaitFor};
 use crate::context::Context;
 use crate::database::{self, Connected};
 use crate::exit::Failure;
@@ -87,6 +89,7 @@ fn only_reads(command: &Command) -> bool {
             | Command::Locks
             | Command::Doctor
             | Command::Backups { .. }
+            | Command::Wait { .. }
             | Command::Rejects { .. }
             | Command::Space { reclaim: None, .. }
     )
@@ -119,6 +122,10 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         Command::Apply { file, options } => apply::apply(context, &file, &options, cancellation).await,
         Command::Verify { services } => verify::verify(context, &services).await,
         Command::Doctor => doctor::doctor(context).await,
+        Command::Wait { services, what: WaitFor::Current, timeout } => {
+            wait::wait(context, &services, timeout).await
+        }
+        Command::Serve { listen } => serve::serve(context, listen, cancellation).await,
         Command::Locks => locks::locks(context).await,
         Command::Rejects { service, count, limit } => rejects::rejects(context, &service, count, limit).await,
         Command::Graph { notation } => graph::graph(context, notation),

@@ -172,7 +172,9 @@ async fn read_next_ones(
     chunks: &Mutex<VecDeque<Chunk<'_>>>,
 ) -> Result<(), sqlx::Error> {
     loop {
-        let Some((sites, found)) = chunks.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return Ok(()) };
+        let Some((sites, found)) = chunks.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
+            return Ok(());
+        };
         if let Err(error) = read_chunk(asking, sites, found).await {
             chunks.lock().unwrap_or_else(PoisonError::into_inner).push_back((sites, found));
             return Err(error);
