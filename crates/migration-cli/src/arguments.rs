@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -21,8 +22,8 @@ pub(crate) use adopt::{AdoptFrom, AdoptOptions, Source};
 pub(crate) use backup::{BackupArguments, RestoreArguments};
 #[cfg(feature = "rehearsal")]
 pub(crate) use rehearsal::{CheckOptions, SqlOptions};
-use run::selection;
 pub(crate) use run::{ApplyOptions, RunArguments, UpOptions};
+use run::{duration, selection};
 
 use crate::database::Embedded;
 use crate::exit::Failure;

@@ -7,7 +7,7 @@ use cargo_metadata::{Dependency, DependencyKind, Metadata, MetadataCommand, Pack
 use crate::{nothing_wrong, read, relative, root, services};
 
 /// What each crate may depend on within the workspace, other than for its tests.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("migration-plan", &[]),
     ("postgres-sandbox", &[]),
     ("postgres-schema", &[]),
