@@ -120,6 +120,16 @@ fn probes_and_dashboards_see_where_the_services_are() {
     lab.query("DELETE FROM rag.seaql_migrations_rag WHERE version ~ '_of_'");
     serving.until("/readyz", |code, _| code == 200);
 
+    // Without the journal nobody knows what was edited or is half done.
+    let rename = |from: &str, to: &str| {
+        lab.query(&format!("ALTER TABLE chat.migration_journal_chat RENAME COLUMN {from} TO {to}"));
+    };
+    rename("checksum", "other");
+    let body = serving.until("/readyz", |code, _| code == 503);
+    assert!(body.contains("`chat` is not known"), "{body}");
+    rename("other", "checksum");
+    serving.until("/readyz", |code, _| code == 200);
+
     // A database that is away is not known, and comes back by itself.
     lab.query(&format!("ALTER ROLE {reader} NOLOGIN"));
     let body = serving.until("/health/migrations", |code, _| code == 503);

@@ -69,6 +69,21 @@ pub struct ServiceHealth {
 }
 
 impl Health {
+    /// Nothing was found, for this reason.
+    pub(crate) fn unknown(reason: &str) -> Self {
+        Self {
+            schema: "migrate/v1",
+            status: Verdict::Error,
+            message: reason.to_owned(),
+            current_revision: None,
+            latest_revision: None,
+            pending_migrations: None,
+            is_up_to_date: None,
+            asked_at: None,
+            services: Vec::new(),
+        }
+    }
+
     /// What was found, judged.
     #[must_use]
     pub fn of(look: &Look) -> Self {

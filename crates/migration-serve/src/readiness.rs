@@ -42,6 +42,8 @@ impl Ready {
             | ServiceState::Damaged
             | ServiceState::Unreachable => Self::Unknown,
             _ if is_diverged(service) => Self::Diverged,
+            // Its journal, for one: what was edited or is half done is not known without it.
+            _ if service.error.is_some() => Self::Unknown,
             // A run over what is in use: the application that was there before serves meanwhile.
             ServiceState::Running if service.applied != Some(0) => Self::Ready,
             _ if n_pending(service) == Some(0) => Self::Ready,

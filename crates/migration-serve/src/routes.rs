@@ -92,15 +92,15 @@ async fn guard(request: Request, next: Next) -> Response {
 
 /// 503 for what is wrong or not known, so that a probe need not read the document.
 async fn health(State(watch): State<Arc<Watch>>) -> Response {
-    let Some(look) = watch.look().await else { return no_answer() };
-    let health = Health::of(&look);
+    let look = watch.look().await;
+    let health = look.map_or_else(|| Health::unknown(NO_ANSWER), |look| Health::of(&look));
     let code = if health.status == Verdict::Error { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     (code, Json(health)).into_response()
 }
 
 async fn ready(State(watch): State<Arc<Watch>>) -> Response {
-    let Some(look) = watch.look().await else { return no_answer() };
-    let readiness = Readiness::of(&look);
+    let unknown = || Readiness { ready: false, reasons: vec![NO_ANSWER.to_owned()] };
+    let readiness = watch.look().await.map_or_else(unknown, |look| Readiness::of(&look));
     let code = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(readiness)).into_response()
 }
@@ -108,9 +108,4 @@ async fn ready(State(watch): State<Arc<Watch>>) -> Response {
 async fn measured(State(watch): State<Arc<Watch>>) -> Response {
     let look: Option<Arc<Look>> = watch.look().await;
     ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], metrics::metrics(look.as_deref())).into_response()
-}
-
-fn no_answer() -> Response {
-    let readiness = Readiness { ready: false, reasons: vec![NO_ANSWER.to_owned()] };
-    (StatusCode::SERVICE_UNAVAILABLE, Json(readiness)).into_response()
 }
