@@ -89,6 +89,21 @@ pub fn statuses(catalog: &Catalog, history: &History, now: i64) -> Vec<ServiceSt
 }
 
 impl ServiceState {
+    /// All states.
+    pub const ALL: [Self; 11] = [
+        Self::Current,
+        Self::Behind,
+        Self::Ahead,
+        Self::Diverged,
+        Self::Empty,
+        Self::Dirty,
+        Self::Running,
+        Self::Forbidden,
+        Self::Unreadable,
+        Self::Damaged,
+        Self::Unreachable,
+    ];
+
     /// The state as text, as JSON has it.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -6,21 +6,6 @@ use migration_plan::ServiceState;
 
 use crate::look::{Look, running_seconds};
 
-/// The states, each a series of 0 or 1.
-const STATES: [ServiceState; 11] = [
-    ServiceState::Current,
-    ServiceState::Behind,
-    ServiceState::Ahead,
-    ServiceState::Diverged,
-    ServiceState::Empty,
-    ServiceState::Dirty,
-    ServiceState::Running,
-    ServiceState::Forbidden,
-    ServiceState::Unreadable,
-    ServiceState::Damaged,
-    ServiceState::Unreachable,
-];
-
 /// The media type of the text format.
 pub(crate) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -47,7 +32,7 @@ pub(crate) fn metrics(look: Option<&Look>) -> String {
     }
     text.head("migrate_state", "The state of a service: 1 for the one it is in, 0 for the others.");
     for service in services {
-        for state in STATES {
+        for state in ServiceState::ALL {
             let labels = [("service", service.name.as_str()), ("state", state.as_str())];
             text.line("migrate_state", &labels, i64::from(service.state == state));
         }
