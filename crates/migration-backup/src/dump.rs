@@ -14,7 +14,6 @@ use migration_kit::{ServiceName, quote_identifier};
 use migration_plan::Utc;
 use postgres_sandbox::{Clients, Search};
 use postgres_schema::Schema;
-use sqlx::Row;
 
 use crate::BackupError;
 use crate::archive::{Temporary, fingerprint};
@@ -128,8 +127,8 @@ async fn of_database(
     let mut dumped = Vec::new();
     let work = async |moment: &mut Moment<'_>| {
         let first = &services[0];
-        let server = server(moment).await.map_err(read(first))?;
-        let major = major(&server.version);
+        let server = moment.ask(Server::read).await.map_err(read(first))?;
+        let major = server.major();
         let found = options.search.clone().clients(major);
         let clients =
             found.map_err(|missing| BackupError::NoClients { major, missing: Box::new(missing) })?;
@@ -289,9 +288,7 @@ fn pg_dump(clients: &Clients, snapshot: &str, owned: &Owned, wait: Duration, pat
         .arg(format!("--lock-wait-timeout={}", wait.as_millis().max(1)));
     command.args(owned.schemas.iter().map(|schema| format!("--schema={}", quote_identifier(schema))));
     let others = owned.relations.iter().filter(|relation| !relation.is_owned);
-    command.args(others.map(|relation| {
-        format!("--exclude-table={}.{}", quote_identifier(&relation.schema), quote_identifier(&relation.name))
-    }));
+    command.args(others.map(|relation| format!("--exclude-table={}", relation.qualified())));
     command.arg("--file").arg(path);
     command
 }
@@ -324,24 +321,6 @@ async fn run(
         }
         Err(says) => Err(failed(says)),
     }
-}
-
-async fn server(moment: &mut Moment<'_>) -> Result<Server, sqlx::Error> {
-    let rows = moment
-        .rows(
-            "SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system())::text, \
-             pg_catalog.split_part(pg_catalog.current_setting('server_version'), ' ', 1), \
-             pg_catalog.current_database()::text",
-        )
-        .await?;
-    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-    Ok(Server { identifier: row.try_get(0)?, version: row.try_get(1)?, database: row.try_get(2)? })
-}
-
-/// The major version of a server that says this of itself.
-pub(crate) fn major(version: &str) -> u32 {
-    let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().unwrap_or(0)
 }
 
 /// The last migration of the list that is applied.

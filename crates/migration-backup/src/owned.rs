@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use migration_coordinator::Deployment;
-use migration_kit::{BOOKKEEPING, ServiceName, literal, quote_identifier};
+use migration_kit::{BOOKKEEPING, ServiceName, literal, qualified, quote_identifier};
+use postgres_sandbox::ServerVersion;
 use postgres_schema::{Kind, Object, Schema};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
+use crate::manifest::Server;
 use crate::{Extension, TableRows};
 
 /// A relation of a schema.
@@ -42,6 +44,40 @@ pub(crate) struct Owned {
 /// Rows of one statement without parameters.
 pub(crate) async fn rows(connection: &mut PgConnection, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
     sqlx::raw_sql(AssertSqlSafe(format!("{BOOKKEEPING}{sql}"))).fetch_all(connection).await
+}
+
+/// How many rows a table has.
+pub(crate) async fn n_rows(
+    connection: &mut PgConnection,
+    schema: &str,
+    table: &str,
+) -> Result<i64, sqlx::Error> {
+    let sql = format!("SELECT count(*) FROM {}", qualified(schema, table));
+    rows(connection, &sql).await?.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)
+}
+
+impl Relation {
+    /// Its name with its schema, as SQL.
+    pub(crate) fn qualified(&self) -> String {
+        qualified(&self.schema, &self.name)
+    }
+}
+
+impl Server {
+    /// What the server of a connection says of itself.
+    pub(crate) async fn read(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        const SERVER: &str = "SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system())::text, \
+            pg_catalog.split_part(pg_catalog.current_setting('server_version'), ' ', 1), \
+            pg_catalog.current_database()::text";
+        let found = rows(connection, SERVER).await?;
+        let row = found.first().ok_or(sqlx::Error::RowNotFound)?;
+        Ok(Self { identifier: row.try_get(0)?, version: row.try_get(1)?, database: row.try_get(2)? })
+    }
+
+    /// Its major version.
+    pub(crate) fn major(&self) -> u32 {
+        ServerVersion::of_setting(&self.version).map_or(0, |version| version.major)
+    }
 }
 
 impl Owned {
@@ -141,9 +177,7 @@ impl Owned {
     pub(crate) async fn count(&self, connection: &mut PgConnection) -> Result<Vec<TableRows>, sqlx::Error> {
         let mut tables = Vec::new();
         for Relation { schema, name, .. } in self.own().filter(|relation| relation.kind == "r") {
-            let sql = format!("SELECT count(*) FROM {}.{}", quote_identifier(schema), quote_identifier(name));
-            let n_rows = rows(connection, &sql).await?.first().map(|row| row.try_get(0)).transpose()?;
-            let rows = n_rows.ok_or(sqlx::Error::RowNotFound)?;
+            let rows = n_rows(connection, schema, name).await?;
             tables.push(TableRows { schema: schema.clone(), name: name.clone(), rows });
         }
         Ok(tables)

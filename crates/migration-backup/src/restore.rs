@@ -15,8 +15,9 @@ use sqlx::{PgConnection, Row};
 mod replace;
 
 use self::replace::{Work, execute};
-use crate::dump::{major, now};
+use crate::dump::now;
 use crate::error::read;
+use crate::manifest::Server;
 use crate::owned::{Owned, Relation, list, rows};
 use crate::{BackupError, Manifest, TableRows, place};
 
@@ -100,8 +101,8 @@ pub async fn restore(
     let before = looking.await.map_err(&failed)?;
     reading.close().await;
     let n_rows: i64 = before.tables.iter().map(|table| table.rows).sum();
-    let is_elsewhere =
-        (&before.identifier, &before.database) != (&manifest.server.identifier, &manifest.server.database);
+    let is_elsewhere = (&before.server.identifier, &before.server.database)
+        != (&manifest.server.identifier, &manifest.server.database);
     if is_elsewhere && n_rows > 0 && !options.from_elsewhere {
         let from = manifest.server;
         return Err(BackupError::Elsewhere {
@@ -126,7 +127,7 @@ pub async fn restore(
     if n_rows > 0 && !options.replace {
         return Err(BackupError::WouldReplace { service: name.clone(), n_rows });
     }
-    let major = major(&before.version);
+    let major = before.server.major();
     let found = options.search.clone().clients(major);
     let clients = found.map_err(|missing| BackupError::NoClients { major, missing: Box::new(missing) })?;
     let work = Work { deployment, service: &name, file, restored: &restored, clients: &clients, options };
@@ -242,9 +243,7 @@ struct Before {
     owned: Option<Owned>,
     tables: Vec<TableRows>,
     dependants: Option<String>,
-    identifier: String,
-    version: String,
-    database: String,
+    server: Server,
 }
 
 async fn look(
@@ -260,12 +259,8 @@ async fn look(
         others = dependants(connection, &oids(&found)).await?;
         owned = Some(found);
     }
-    let server = "SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system())::text, \
-                  pg_catalog.current_setting('server_version'), pg_catalog.current_database()::text";
-    let found = rows(connection, server).await?;
-    let row = found.first().ok_or(sqlx::Error::RowNotFound)?;
-    let (identifier, version, database) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    Ok(Before { owned, tables, dependants: others, identifier, version, database })
+    let server = Server::read(connection).await?;
+    Ok(Before { owned, tables, dependants: others, server })
 }
 
 /// A query for the relations that are the service's.

@@ -11,7 +11,7 @@ use postgres_schema::Schema;
 
 use crate::archive;
 use crate::error::read;
-use crate::owned::{Owned, rows};
+use crate::owned::{Owned, n_rows};
 use crate::program::Running;
 use crate::{BackupError, Manifest, Verification};
 
@@ -113,12 +113,9 @@ impl Trial<'_> {
         let mut reading = Reading::open(&url).await?;
         reading.begin().await.map_err(&failed)?;
         for expected in &self.manifest.tables {
-            let (schema, table) = (quote_identifier(&expected.schema), quote_identifier(&expected.name));
-            let sql = format!("SELECT count(*) FROM {schema}.{table}");
-            let counted = reading.ask(|connection| rows(connection, &sql)).await.map_err(&failed)?;
-            let n_rows: Option<i64> = counted.first().and_then(|row| sqlx::Row::try_get(row, 0).ok());
-            if n_rows != Some(expected.rows) {
-                let n_rows = n_rows.unwrap_or_default();
+            let counting = reading.ask(|connection| n_rows(connection, &expected.schema, &expected.name));
+            let n_rows = counting.await.map_err(&failed)?;
+            if n_rows != expected.rows {
                 let why = format!("{n_rows} rows of `{}` came back, of {}", expected.name, expected.rows);
                 return Err(self.wrong(why));
             }

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use migration_kit::{BOOKKEEPING, MigrationName, ServiceName, literal};
+use migration_kit::{BOOKKEEPING, MigrationName, ServiceName, literal, qualified};
 use migration_plan::{Direction, KnownService};
 use sea_orm::sqlx::{self, Row};
 use sea_orm::{ConnectionTrait, TransactionTrait};
@@ -16,7 +16,6 @@ use crate::lock::LockedSession;
 use crate::reading::Reading;
 use crate::relocate::{Relocation, relocate};
 use crate::run::RunOptions;
-use crate::site::qualified;
 use crate::survey::{ServiceFacts, Survey};
 use crate::upkeep::{self, UpkeepError};
 

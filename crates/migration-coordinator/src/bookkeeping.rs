@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use migration_kit::table_lock::{PATIENCE_SETTING, TableLock};
 use migration_kit::{
-    BOOKKEEPING, MigrationName, StandIn, TOLERATED_SETTING, driver_error, literal, quote_identifier,
+    BOOKKEEPING, MigrationName, StandIn, TOLERATED_SETTING, driver_error, literal, qualified,
+    quote_identifier,
 };
 use migration_plan::Direction;
 use sea_orm::sqlx::Row;
@@ -19,7 +20,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, Value};
 
 use crate::caller::Caller;
 use crate::session::Writer;
-use crate::site::{Site, qualified};
+use crate::site::Site;
 
 /// How a migration ended, as the journal writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -368,7 +369,7 @@ async fn begin_backfills_anew<C: ConnectionTrait>(tx: &C, site: &Site, which: &s
     let cursors = qualified(&site.schema, &format!("migration_backfill_{}", site.name()));
     let exists = format!("{BOOKKEEPING}SELECT pg_catalog.to_regclass({}) IS NOT NULL", literal(&cursors));
     if query_one(tx, &exists, []).await?.try_get_by_index(0)? {
-        execute(tx, format!("DELETE FROM {cursors} WHERE {which}")).await?;
+        execute(tx, &format!("DELETE FROM {cursors} WHERE {which}")).await?;
     }
     Ok(())
 }
@@ -530,6 +531,7 @@ async fn query_one<C: ConnectionTrait>(
     row.ok_or_else(|| DbErr::RecordNotFound("a query of the bookkeeping returned no row".to_owned()))
 }
 
-async fn execute<C: ConnectionTrait>(connection: &C, sql: String) -> Result<(), DbErr> {
+/// Sends one statement, marked as ours.
+pub(crate) async fn execute<C: ConnectionTrait>(connection: &C, sql: &str) -> Result<(), DbErr> {
     connection.execute_unprepared(&format!("{BOOKKEEPING}{sql}")).await.map(drop)
 }

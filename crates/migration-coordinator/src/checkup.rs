@@ -9,7 +9,7 @@ use sea_orm::sqlx::{self, Row};
 
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
-use crate::site::Site;
+use crate::site::{Site, text_array};
 use crate::survey::SurveyError;
 
 /// What one database says of itself.
@@ -186,15 +186,15 @@ async fn read(reading: &mut Reading<'_>, placed: &[&Placed]) -> Result<Checkup, 
 }
 
 async fn rights_of(reading: &mut Reading<'_>, site: &Site) -> Result<Rights, sqlx::Error> {
-    let own: Vec<String> =
-        site.tables.iter().chain(&site.bookkeeping_tables()).map(|table| literal(table)).collect();
+    let bookkeeping = site.bookkeeping_tables();
+    let own = text_array(site.tables.iter().chain(&bookkeeping));
     let sql = format!(
         "{BOOKKEEPING}SELECT n.oid IS NOT NULL, coalesce(pg_catalog.has_schema_privilege(n.oid, 'CREATE'), false), \
            (SELECT pg_catalog.array_agg(c.relname::text ORDER BY c.relname) FROM pg_catalog.pg_class c \
-            WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p') AND c.relname = ANY (ARRAY[{}]::text[]) \
+            WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p') AND c.relname = ANY ({}) \
               AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')) \
          FROM (SELECT) AS one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = {}",
-        own.join(", "),
+        own,
         literal(&site.schema),
     );
     let row = one(reading, &sql).await?;

@@ -4,11 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use migration_kit::{LockFile, LockFileError, Service};
+use migration_kit::{LockFile, LockFileError, Service, qualified};
 use migration_plan::{Catalog, CatalogError, Hint, Offer, ServiceName};
 
 use crate::database::DatabaseUrl;
-use crate::site::{Site, qualified};
+use crate::site::Site;
 
 /// A service, the schema it lives in and the database that holds it.
 pub struct Placement {

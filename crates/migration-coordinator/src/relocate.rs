@@ -5,9 +5,10 @@ use migration_kit::{BOOKKEEPING, ServiceName, literal, quote_identifier};
 use sea_orm::sqlx::Row;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 
+use crate::bookkeeping::execute;
 use crate::deployment::Deployment;
 use crate::reading::Reading;
-use crate::site::Site;
+use crate::site::{Site, text_array};
 use crate::upkeep::{self, UpkeepError};
 
 /// What of a service is to move, and whereto.
@@ -101,16 +102,12 @@ struct Place {
 
 impl Place {
     fn new(site: &Site, relocation: &Relocation) -> Self {
-        let array = |names: &[String]| {
-            let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
-            format!("ARRAY[{}]::text[]", names.join(", "))
-        };
         Self {
             schemas: [literal(&site.schema), literal(&relocation.schema)],
-            relations: array(&relocation.relations),
-            bookkeeping: array(&site.bookkeeping_tables()),
-            types: array(&relocation.types),
-            routines: array(&relocation.routines),
+            relations: text_array(&relocation.relations),
+            bookkeeping: text_array(site.bookkeeping_tables()),
+            types: text_array(&relocation.types),
+            routines: text_array(&relocation.routines),
         }
     }
 
@@ -229,8 +226,4 @@ async fn texts<C: ConnectionTrait>(tx: &C, sql: &str) -> Result<Vec<String>, DbE
     let statement = Statement::from_string(DbBackend::Postgres, format!("{BOOKKEEPING}{sql}"));
     let rows: Vec<QueryResult> = tx.query_all_raw(statement).await?;
     rows.iter().map(|row| row.try_get_by_index(0)).collect()
-}
-
-async fn execute<C: ConnectionTrait>(tx: &C, sql: &str) -> Result<(), DbErr> {
-    tx.execute_unprepared(&format!("{BOOKKEEPING}{sql}")).await.map(drop)
 }

@@ -2,7 +2,9 @@
 //!
 //! All that reading needs. Whoever reads a database by it can be a program that contains no migration.
 
-use migration_kit::{External, MigrationName, Service, ServiceName, StandIn, literal, quote_identifier};
+use migration_kit::{
+    External, MigrationName, Service, ServiceName, StandIn, literal, qualified, quote_identifier,
+};
 
 /// Where a service is, and what its tables are called.
 #[derive(Debug, Clone)]
@@ -121,11 +123,6 @@ impl Site {
             None => format!("migrate {}", self.name),
         }
     }
-}
-
-/// Schema and name as one SQL identifier.
-pub(crate) fn qualified(schema: &str, name: &str) -> String {
-    format!("{}.{}", quote_identifier(schema), quote_identifier(name))
 }
 
 /// Texts as an SQL array.

@@ -23,7 +23,7 @@ pub mod sql;
 pub mod table_lock;
 
 pub use application::connect_options;
-pub use check::{Check, CheckKind, literal, quote_identifier};
+pub use check::{Check, CheckKind, literal, qualified, quote_identifier};
 pub use data::{Backfill, BackfillReport, MoveToRejects, rejects, space};
 pub use details::{Details, Preview};
 pub use entity::EntityTable;

@@ -59,7 +59,7 @@ pub async fn existing_table(
 ) -> Result<Existing, DbErr> {
     let db = manager.get_connection();
     let schema = current_schema(manager).await?;
-    let own = format!("{}.{}", quote_identifier(&schema), quote_identifier(table));
+    let own = crate::qualified(&schema, table);
     let Some(found) = Shape::read(db, &own).await? else {
         return Ok(Existing::Nothing);
     };

@@ -8,7 +8,7 @@ use migration_coordinator::{
     DatabaseUrl, Deployment, DeploymentError, Placement, Reading, ServiceFacts, Survey, VERSION_TABLES,
 };
 use migration_kit::{MigrationName, Service, ServiceName};
-use postgres_sandbox::{Cluster, Database, SandboxError, Search};
+use postgres_sandbox::{Cluster, Database, SandboxError, Search, ServerVersion};
 use postgres_schema::{Change, Difference, Kind, Object, Properties, Repair, Schema};
 
 use crate::RehearsalError;
@@ -100,8 +100,7 @@ pub(crate) async fn of_service(
         return Ok(None);
     };
     let live = read(&deployment.databases()[database], name, schema).await?;
-    let expected = read(&made.databases()[aside], name, schema).await?;
-    let live = aligned(live, &expected, &made.databases()[aside], (name, schema)).await?;
+    let (expected, live) = read_and_align(&made.databases()[aside], (name, schema), live).await?;
     let mut drift = compare(deployment, (name, schema), live, expected, accepted);
     drift.n_migrations = service.migrations().count();
     Ok(Some(drift))
@@ -120,7 +119,7 @@ impl Aside {
         for (index, _) in deployment.databases().iter().enumerate() {
             // What could not be read is not compared.
             let Some(Ok(server)) = survey.databases.get(index) else { continue };
-            let major = server.version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
+            let major = ServerVersion::of_setting(&server.version).map_or(0, |version| version.major);
             let cluster = match clusters.entry(major) {
                 Entry::Occupied(made) => made.into_mut(),
                 Entry::Vacant(none) => {
@@ -172,20 +171,20 @@ pub(crate) async fn read(
     Ok(read)
 }
 
-/// The live schema, with what only a server can tell to be the same value written as it is expected.
-async fn aligned(
-    live: Schema,
-    expected: &Schema,
+/// The schema aside, and the live one with what only a server can tell to be the same value written as it is there.
+async fn read_and_align(
     aside: &DatabaseUrl,
     (service, schema): (&ServiceName, &str),
-) -> Result<Schema, RehearsalError> {
+    live: Schema,
+) -> Result<(Schema, Schema), RehearsalError> {
     let failed = |source| RehearsalError::Schema { service: service.clone(), source };
     let mut reading = Reading::open(aside).await?;
     reading.begin().await.map_err(|error| failed(error.into()))?;
-    let live =
-        reading.ask(|connection| live.aligned_with(expected, schema, connection)).await.map_err(failed)?;
+    let expected = reading.ask(|connection| Schema::read_within(connection, schema)).await.map_err(failed)?;
+    let aligning = reading.ask(|connection| live.aligned_with(&expected, schema, connection));
+    let live = aligning.await.map_err(failed)?;
     reading.close().await;
-    Ok(live)
+    Ok((expected, live))
 }
 
 fn compare(

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use migration_coordinator::{Caller, DatabaseUrl, Deployment, Goal, Placement, Report, RunOptions, run};
-use migration_kit::{Phase, Service, ServiceName, quote_identifier};
+use migration_kit::{Phase, Service, ServiceName, qualified};
 use migration_plan::{ContractSteps, Selection, TargetPoint, UnknownApplied};
 use postgres_sandbox::{Cluster, Database};
 
@@ -111,7 +111,7 @@ fn let_soak(deployment: &Deployment, database: &Database) -> Result<(), Rehearsa
             Phase::Contract { soak } => soak.as_secs(),
             Phase::Expand => 0,
         });
-        let table = format!("{}.{}", quote_identifier(schema), quote_identifier(service.version_table()));
+        let table = qualified(schema, service.version_table());
         let soak = soaks.max().unwrap_or_default() + 1;
         database.psql(&format!("UPDATE {table} SET applied_at = applied_at - {soak}"))?;
     }

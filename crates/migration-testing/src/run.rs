@@ -6,7 +6,7 @@ use std::time::Duration;
 use migration_coordinator::{
     Caller, CheckResult, Goal, RunError, RunOptions, Scope, StepError, Survey, SurveyError, run, verify,
 };
-use migration_kit::{MigrationId, Phase, literal, quote_identifier, table_lock};
+use migration_kit::{MigrationId, Phase, literal, qualified, table_lock};
 use migration_plan::{ContractSteps, Selection, TargetPoint, UnknownApplied};
 use sea_orm::{ConnectionTrait, DbErr};
 
@@ -142,7 +142,7 @@ impl Scratch {
                 Phase::Expand => Duration::ZERO,
             };
             let longest = service.known().migrations.into_iter().map(|migration| soak(migration.phase)).max();
-            let table = format!("{}.{}", quote_identifier(schema), quote_identifier(service.version_table()));
+            let table = qualified(schema, service.version_table());
             // Nobody waits for a table that no run has made yet.
             let sql = format!(
                 "DO $$ BEGIN IF to_regclass({}) IS NOT NULL THEN UPDATE {table} SET applied_at = applied_at - {}; \

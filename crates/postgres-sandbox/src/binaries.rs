@@ -25,7 +25,13 @@ impl ServerVersion {
     /// Reads what `postgres --version` prints: `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let number = text.split_once("(PostgreSQL) ")?.1.split_whitespace().next()?;
+        Self::of_setting(text.split_once("(PostgreSQL) ")?.1)
+    }
+
+    /// Reads what a server says in its setting `server_version`: `15.18 (Debian 15.18-0+deb12u1)`, `18beta1`.
+    #[must_use]
+    pub fn of_setting(text: &str) -> Option<Self> {
+        let number = text.split_whitespace().next()?;
         let (major, minor) = number.split_once('.').unwrap_or((number, "0"));
         let digits = major.find(|c: char| !c.is_ascii_digit()).unwrap_or(major.len());
         Some(Self { major: major[..digits].parse().ok()?, minor: minor.parse().unwrap_or(0) })

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 use migration_coordinator::{Caller, Deployment};
-use migration_kit::{BOOKKEEPING, ServiceName, literal, quote_identifier};
+use migration_kit::{BOOKKEEPING, ServiceName, literal, qualified, quote_identifier};
 use postgres_sandbox::Clients;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::{RestoreOptions, Restored, comment, dependants, oids};
 use crate::error::read;
-use crate::owned::{Owned, Relation, rows};
+use crate::owned::{Owned, Relation, n_rows, rows};
 use crate::script::Script;
 use crate::{BackupError, TableRows, archive};
 
@@ -61,7 +61,7 @@ impl Work<'_> {
         let owned = Owned::read(connection, self.deployment, self.service).await.map_err(&failed)?;
         let tables =
             owned.own().filter(|relation| owned.stays && ["r", "p"].contains(&relation.kind.as_str()));
-        let tables: Vec<String> = tables.map(qualified).collect();
+        let tables: Vec<String> = tables.map(Relation::qualified).collect();
         if tables.is_empty() {
             return Ok(());
         }
@@ -122,7 +122,7 @@ impl Work<'_> {
                         "f" => "FOREIGN TABLE",
                         _ => "TABLE",
                     };
-                    format!("ALTER {kind} {} SET SCHEMA {new}", qualified(relation))
+                    format!("ALTER {kind} {} SET SCHEMA {new}", relation.qualified())
                 }));
             } else {
                 let sql = format!(
@@ -148,16 +148,13 @@ impl Work<'_> {
         let manifest = &self.restored.manifest;
         let damaged = |what| BackupError::Damaged { file: self.file.to_owned(), what };
         for TableRows { schema, name, rows: expected } in &manifest.tables {
-            let table = format!("{}.{}", quote_identifier(schema), quote_identifier(name));
-            let counted =
-                rows(connection, &format!("SELECT count(*) FROM {table}")).await.map_err(&failed)?;
-            let n_rows: i64 = counted.first().map_or(0, |row| row.get(0));
+            let n_rows = n_rows(connection, schema, name).await.map_err(&failed)?;
             if n_rows != *expected {
                 return Err(damaged(format!("{n_rows} rows of `{name}` came back, of {expected}")));
             }
         }
         let tables = self.deployment.bookkeeping_tables(self.service);
-        let versions = format!("{}.{}", quote_identifier(&manifest.schema), quote_identifier(&tables[0]));
+        let versions = qualified(&manifest.schema, &tables[0]);
         let sql = format!("SELECT version::text FROM {versions} WHERE applied_at >= 0");
         let there = if manifest.migrations.is_empty() {
             Vec::new()
@@ -177,7 +174,7 @@ impl Work<'_> {
         let failed = read(self.service);
         let manifest = &self.restored.manifest;
         let tables = self.deployment.bookkeeping_tables(self.service);
-        let journal = format!("{}.{}", quote_identifier(&manifest.schema), quote_identifier(&tables[1]));
+        let journal = qualified(&manifest.schema, &tables[1]);
         let exists = format!("SELECT pg_catalog.to_regclass({}) IS NOT NULL", literal(&journal));
         if !rows(connection, &exists).await.map_err(&failed)?.first().is_some_and(|row| row.get(0)) {
             return Ok(());
@@ -195,10 +192,6 @@ impl Work<'_> {
         );
         execute(connection, self.service, &sql).await
     }
-}
-
-fn qualified(relation: &Relation) -> String {
-    format!("{}.{}", quote_identifier(&relation.schema), quote_identifier(&relation.name))
 }
 
 pub(super) async fn execute(

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use migration_coordinator::{Checkup, Rights, Surroundings, checkups, surroundings};
 use migration_report::{Class, Diagnostic, Found};
+use postgres_sandbox::ServerVersion;
 use serde::Serialize;
 
 use super::connect;
@@ -71,7 +72,7 @@ pub(super) async fn doctor(context: &Context) -> anyhow::Result<Answer> {
         match checkup {
             None => {}
             Some(Ok(checkup)) => {
-                majors.extend(checkup.version.split('.').next().and_then(|major| major.parse::<u32>().ok()));
+                majors.extend(ServerVersion::of_setting(&checkup.version).map(|version| version.major));
                 findings.extend(of_database(&of, &checkup));
                 findings.extend(
                     around.and_then(Result::ok).iter().flat_map(|around| of_surroundings(&of, around)),

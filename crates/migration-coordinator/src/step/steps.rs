@@ -6,15 +6,14 @@
 
 use std::time::Instant;
 
-use migration_kit::sqlstate;
 use migration_kit::table_lock::Waiting;
+use migration_kit::{qualified, sqlstate};
 use migration_plan::{Direction, Step};
 use sea_orm::{DbErr, TransactionTrait};
 use sea_orm_migration::SchemaManager;
 
 use super::{Done, Remains, StepError, Worker};
 use crate::bookkeeping::{self, Beginning, Outcome};
-use crate::site::qualified;
 
 impl Worker<'_> {
     /// Runs all steps and reports meanwhile who blocks one.

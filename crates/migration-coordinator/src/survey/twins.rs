@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use migration_kit::{BOOKKEEPING, literal, quote_identifier};
+use migration_kit::{BOOKKEEPING, literal, qualified};
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
@@ -109,7 +109,7 @@ pub(super) fn filled(candidates: &[Candidate]) -> Option<String> {
     let readable = candidates.iter().enumerate().filter(|(_, candidate)| candidate.readable);
     let asked: Vec<String> = readable
         .map(|(number, Candidate { schema, table, .. })| {
-            let table = format!("{}.{}", quote_identifier(schema), quote_identifier(table));
+            let table = qualified(schema, table);
             format!("SELECT {number} AS number, EXISTS (SELECT FROM {table}) AS has_rows")
         })
         .collect();

@@ -310,7 +310,7 @@ pub(super) async fn exists(
 
 /// The quoted, schema-qualified name of a service's reject table.
 pub(super) fn qualified(schema: &str, service: &str) -> String {
-    format!("{}.{}", quote_identifier(schema), quote_identifier(&table_name(service)))
+    crate::qualified(schema, &table_name(service))
 }
 
 fn definition(schema: &str, service: &str) -> String {

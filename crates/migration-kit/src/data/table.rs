@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 use sea_orm::sqlx::{PgConnection, Row};
 
 use crate::session::{self, BOOKKEEPING, db_err, refusal};
-use crate::{literal, quote_identifier};
+use crate::{literal, qualified};
 
 /// A table that exists.
 #[derive(Debug, Clone)]
@@ -42,11 +42,7 @@ impl Table {
         let kind = session::value::<String>(connection, sql)
             .await?
             .ok_or_else(|| refusal(format!("there is no table `{schema}.{name}`")))?;
-        Ok(Self {
-            name: name.to_owned(),
-            qualified: format!("{}.{}", quote_identifier(schema), quote_identifier(name)),
-            is_partitioned: kind == "p",
-        })
+        Ok(Self { name: name.to_owned(), qualified: qualified(schema, name), is_partitioned: kind == "p" })
     }
 
     /// The columns of the primary key in its order; none if the table has no primary key.

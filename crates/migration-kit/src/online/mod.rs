@@ -37,7 +37,7 @@ pub use trigger::CreateTrigger;
 use crate::event::Origin;
 use crate::session::{self, BOOKKEEPING, refusal};
 use crate::table_lock::{self, LockMode, Locked, Policy, TableLock};
-use crate::{literal, quote_identifier};
+use crate::{literal, qualified};
 
 /// The online steps of one migration, over the pool that its [`SchemaManager`] uses.
 #[derive(Debug, Clone)]
@@ -121,7 +121,7 @@ impl Online {
 
     /// The quoted, schema-qualified name of an object in the service's schema.
     pub(crate) fn qualified(&self, name: &str) -> String {
-        format!("{}.{}", quote_identifier(&self.schema), quote_identifier(name))
+        qualified(&self.schema, name)
     }
 
     /// The object identifier of a relation as an SQL expression; null if there is none.

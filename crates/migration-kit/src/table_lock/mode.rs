@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::quote_identifier;
+use crate::qualified;
 use crate::session::BOOKKEEPING;
 
 /// A mode of `LOCK TABLE`, from the weakest to the strongest.
@@ -131,7 +131,7 @@ impl TableLock {
     /// The quoted, schema-qualified name of the table.
     #[must_use]
     pub fn qualified(&self) -> String {
-        format!("{}.{}", quote_identifier(&self.schema), quote_identifier(&self.relation))
+        qualified(&self.schema, &self.relation)
     }
 }
 

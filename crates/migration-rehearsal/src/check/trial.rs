@@ -4,7 +4,7 @@ use std::error::Error;
 use std::iter;
 
 use migration_coordinator::{Deployment, Goal, Placement, RunError, Scope, run, verify};
-use migration_kit::{MigrationName, Service, ServiceName, literal, quote_identifier};
+use migration_kit::{MigrationName, Service, ServiceName, literal, qualified, quote_identifier};
 use migration_plan::{Selection, TargetPoint};
 use postgres_sandbox::{Cluster, Database};
 use postgres_schema::Schema;
@@ -86,7 +86,7 @@ impl Trial {
     ) -> Result<(), RehearsalError> {
         let (service, schema, _) =
             self.deployment.service(service).expect("a trial is of one of its services");
-        let table = format!("{}.{}", quote_identifier(schema), quote_identifier(service.version_table()));
+        let table = qualified(schema, service.version_table());
         let name = literal(migration.as_str());
         self.database.psql(&if is_applied {
             format!("INSERT INTO {table} VALUES ({name}, extract(epoch FROM now()))")

@@ -1,7 +1,7 @@
 //! What `adopt` and `stamp` show.
 
 use migration_coordinator::{ServiceFacts, VERSION_TABLES};
-use migration_kit::quote_identifier;
+use migration_kit::qualified;
 use migration_rehearsal::{Drift, Kind, Object};
 use serde::Serialize;
 
@@ -73,11 +73,6 @@ impl Moving {
             views: drift.own.iter().filter(is_readable).map(view).collect(),
         }
     }
-}
-
-/// The name of an object with its schema, as SQL.
-fn qualified(schema: &str, name: &str) -> String {
-    format!("{}.{}", quote_identifier(schema), quote_identifier(name))
 }
 
 impl ServiceDocument {

@@ -49,7 +49,7 @@ impl Cursors {
     pub(super) fn new(schema: &str, origin: &Origin, backfilled: &str) -> Self {
         let name = format!("migration_backfill_{}", origin.service);
         Self {
-            table: format!("{}.{}", quote_identifier(schema), quote_identifier(&name)),
+            table: crate::qualified(schema, &name),
             name,
             origin: origin.clone(),
             backfilled: backfilled.to_owned(),
