@@ -201,6 +201,7 @@ impl Dump<'_> {
         }
         progress(Progress::Written(service, 0));
         let tables = moment.ask(|connection| owned.count(connection)).await.map_err(&failed)?;
+        moment.ask(|connection| owned.try_sequences(connection)).await.map_err(&failed)?;
         let around = moment.ask(|connection| surroundings(connection, &owned.schemas)).await;
         let (extensions, roles) = around.map_err(&failed)?;
         let mut schemas = Vec::new();

@@ -183,6 +183,15 @@ impl Owned {
         Ok(tables)
     }
 
+    /// Reads every sequence, so that one that may not be read is refused in the words of the server: those of `pg_dump` are
+    /// others in each version.
+    pub(crate) async fn try_sequences(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        for sequence in self.own().filter(|relation| relation.kind == "S") {
+            rows(connection, &format!("SELECT last_value FROM {}", sequence.qualified())).await?;
+        }
+        Ok(())
+    }
+
     /// Of a schema, what is the service's; nothing that another server does not have.
     pub(crate) fn of(&self, schema: Schema) -> Schema {
         let own: BTreeSet<&str> = self.own().map(|relation| relation.name.as_str()).collect();
