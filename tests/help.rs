@@ -60,7 +60,7 @@ fn words_of_other_tools_are_done_or_answered_with_the_exact_command() {
         (&["showmigrations"], "`cargo xtask migrate history`"),
         (&["heads"], "`cargo xtask migrate history`"),
         (&["validate"], "`cargo xtask migrate verify`"),
-        (&["revision", "-m", "add a column"], "a migration is a file in `src` of its service"),
+        (&["revision", "-m", "add a column"], "`cargo xtask migrate generate SERVICE NAME`"),
         (&["stamp", "head"], "cargo xtask migrate stamp chat@head rag@head"),
         (&["baseline"], "`cargo xtask migrate stamp SERVICE@TARGET`"),
         (&["up", "--jobs", "-1"], "unexpected argument '-1'"),

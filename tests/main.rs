@@ -22,6 +22,7 @@ mod failing;
 mod fetched;
 mod first_install;
 mod formats;
+mod generate;
 mod help;
 mod killed;
 mod locks;

@@ -14,6 +14,9 @@ fn each_command_of_the_readme_works() {
         let arguments: Vec<&str> = command.split_whitespace().collect();
         // Where everything is applied, nothing is left to go forward to.
         let lab = if command.contains("@+") { Lab::empty() } else { Lab::migrated() };
+        if arguments.first() == Some(&"generate") {
+            lab.directory.copy_source("chat");
+        }
         if arguments == ["serve"] {
             let mut serving = lab.start(&arguments);
             serving.says("serving http://127.0.0.1:8710/");

@@ -50,6 +50,16 @@ impl Directory {
         fs::write(self.path.join(name), text).unwrap();
     }
 
+    /// Puts the list of a service's migrations and its README below `services`, as in the source tree.
+    pub(crate) fn copy_source(&self, service: &str) {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services").join(service);
+        let to = self.path.join("services").join(service);
+        fs::create_dir_all(to.join("src")).unwrap();
+        for file in ["src/lib.rs", "README.md"] {
+            fs::copy(from.join(file), to.join(file)).unwrap();
+        }
+    }
+
     /// `migrate` with these arguments in this directory, and of the environment only what finds programs.
     pub(crate) fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = Command::new(self.program[0]);

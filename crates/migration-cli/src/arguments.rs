@@ -12,6 +12,8 @@ use migration_plan::Selection;
 
 #[cfg(feature = "rehearsal")]
 mod adopt;
+#[cfg(feature = "rehearsal")]
+mod author;
 mod backup;
 #[cfg(feature = "rehearsal")]
 mod rehearsal;
@@ -19,6 +21,8 @@ mod run;
 
 #[cfg(feature = "rehearsal")]
 pub(crate) use adopt::{AdoptFrom, AdoptOptions, Source};
+#[cfg(feature = "rehearsal")]
+pub(crate) use author::GenerateOptions;
 pub(crate) use backup::{BackupArguments, RestoreArguments};
 #[cfg(feature = "rehearsal")]
 pub(crate) use rehearsal::{CheckOptions, SqlOptions};
@@ -381,6 +385,17 @@ pub(crate) enum Command {
         services: Vec<String>,
         #[command(flatten)]
         options: CheckOptions,
+    },
+    /// Write the source of a new migration of a service and register it; its statements are left to you
+    #[cfg(feature = "rehearsal")]
+    #[command(after_help = help::GENERATE)]
+    Generate {
+        /// Service that gets the migration
+        service: String,
+        /// Its name without the time: `add_invoice_due`
+        name: String,
+        #[command(flatten)]
+        options: GenerateOptions,
     },
     /// Wait until nothing is pending that this build needs, and exit with 3 if that takes too long: for init containers
     #[command(after_help = help::WAIT)]

@@ -150,6 +150,13 @@ Examples:
   check --directory services --junit out.xml --sarif out.sarif --format github   for CI";
 
 #[cfg(feature = "rehearsal")]
+pub(crate) const GENERATE: &str = "\
+Examples:
+  generate billing create_invoices --directory services        a migration in a transaction
+  generate billing index_invoices --directory services --steps  outside of one, in steps
+  generate billing drop_drafts --directory services --contract --requires shop:m20251016_000001_create_orders";
+
+#[cfg(feature = "rehearsal")]
 pub(crate) const SQL: &str = "\
 Examples:
   sql                                          print everything that the database lacks, or an empty one if no address is set

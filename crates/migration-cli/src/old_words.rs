@@ -14,6 +14,9 @@ const COMMANDS: [(&[&str], Answer); 9] = [
     (&["pending"], Answer::Command("plan")),
     (&["branches"], Answer::Command("graph")),
     (&["validate"], Answer::Command("verify")),
+    #[cfg(feature = "rehearsal")]
+    (&["revision", "makemigrations", "create", "new", "add"], Answer::Command("generate SERVICE NAME")),
+    #[cfg(not(feature = "rehearsal"))]
     (
         &["revision", "makemigrations", "generate", "create", "new", "add"],
         Answer::Sentence(

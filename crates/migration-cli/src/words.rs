@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io::ErrorKind;
 
+#[cfg(feature = "rehearsal")]
+use migration_author::AuthorError;
 use migration_backup::BackupError;
 use migration_coordinator::Offer;
 use migration_report::{Class, OwnError, Words};
@@ -58,6 +60,22 @@ fn hint_of_backup(error: &BackupError) -> Option<String> {
     })
 }
 
+/// How writing source ended that wrote nothing, and what to do next.
+#[cfg(feature = "rehearsal")]
+fn of_author(error: &AuthorError) -> OwnError {
+    let (class, hint) = match error {
+        AuthorError::Name { .. } => (Class::Usage, Some("name it `verb_noun`, as in `add_invoice_due`")),
+        AuthorError::NoService { .. } => {
+            (Class::Usage, Some("`--directory` names the directory that has one of each service's name"))
+        }
+        AuthorError::Duplicate { .. } | AuthorError::Unfit { .. } | AuthorError::NotInSql { .. } => {
+            (Class::Usage, None)
+        }
+        _ => (Class::Failed, None),
+    };
+    OwnError { class, hint: hint.map(str::to_owned) }
+}
+
 /// The words of this command line.
 pub(crate) struct OurWords;
 
@@ -101,6 +119,10 @@ impl Words for OurWords {
         }
         if let Some(error) = error.downcast_ref::<BackupError>() {
             return Some(OwnError { class: of_backup(error), hint: hint_of_backup(error) });
+        }
+        #[cfg(feature = "rehearsal")]
+        if let Some(error) = error.downcast_ref::<AuthorError>() {
+            return Some(of_author(error));
         }
         let error = error.downcast_ref::<SandboxError>()?;
         let class = if is_of_directory(error) { Class::Usage } else { Class::Connection };

@@ -7,10 +7,11 @@ use cargo_metadata::{Dependency, DependencyKind, Metadata, MetadataCommand, Pack
 use crate::{nothing_wrong, read, relative, root, services};
 
 /// What each crate may depend on within the workspace, other than for its tests.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("migration-plan", &[]),
     ("postgres-sandbox", &[]),
     ("postgres-schema", &[]),
+    ("migration-author", &["migration-plan"]),
     ("migration-kit", &["migration-plan"]),
     ("migration-coordinator", &["migration-kit", "migration-plan"]),
     (
@@ -25,6 +26,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     (
         "migration-cli",
         &[
+            "migration-author",
             "migration-backup",
             "migration-coordinator",
             "migration-kit",

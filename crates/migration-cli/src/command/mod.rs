@@ -14,6 +14,8 @@ mod db;
 mod doctor;
 #[cfg(feature = "rehearsal")]
 mod drift;
+#[cfg(feature = "rehearsal")]
+mod generate;
 mod graph;
 mod history;
 mod locks;
@@ -161,6 +163,10 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         #[cfg(feature = "rehearsal")]
         Command::Artifacts { services, directory, check } => {
             artifacts::artifacts(context, &services, &directory, check).await
+        }
+        #[cfg(feature = "rehearsal")]
+        Command::Generate { service, name, options } => {
+            generate::generate(context, &service, &name, &options)
         }
         Command::Completions { shell } => completions::completions(context, shell),
     }
