@@ -10,9 +10,11 @@ mod bookkeeping;
 mod caller;
 mod cancel;
 mod checkup;
+mod connect_error;
 mod database;
 mod deployment;
 mod embedding;
+mod engine;
 mod event;
 mod fingerprint;
 mod history_sql;
@@ -41,6 +43,7 @@ pub use bookkeeping::Outcome;
 pub use caller::Caller;
 pub use cancel::{Cancellation, Stop, cancellation};
 pub use checkup::{Checkup, LongTransaction, Rights, checkups};
+pub use connect_error::ConnectError;
 pub use database::{DatabaseUrl, DatabaseUrlError, Defaults, LibpqEnvironment};
 pub use deployment::{Deployment, DeploymentError, Placement, unusable_schema};
 pub use embedding::{EmbedError, Guard, Standing, bring_to_head};
@@ -61,7 +64,6 @@ pub use run::{
     Acceptance, AcceptedDifference, DoneStep, Filled, Goal, Planned, Report, RevertLoss, RunError,
     RunOptions, edited_migrations, plan, run, unmet_promises,
 };
-pub use session::ConnectError;
 pub use state::service_state;
 pub use step::{FailedStatement, Remains, StepError};
 pub use surroundings::{EventTrigger, OverriddenSetting, SecuredTable, Surroundings, surroundings};

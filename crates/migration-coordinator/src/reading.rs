@@ -8,9 +8,10 @@ use migration_kit::bookkeeping;
 use sea_orm::sqlx::postgres::{PgConnection, PgRow};
 use sea_orm::sqlx::{self, Connection, Row};
 
+use crate::connect_error::ConnectError;
 use crate::database::DatabaseUrl;
 use crate::event::{self, Blocker};
-use crate::session::{self, ConnectError};
+use crate::session;
 use crate::watch::watched;
 
 /// A connection for reading: what it asks is asked in `READ ONLY` transactions, with every setting pinned that could change
@@ -25,8 +26,15 @@ impl<'u> Reading<'u> {
     /// Connects; nothing is read before [`Self::begin`].
     ///
     /// # Errors
-    /// [`ConnectError`] if there is no connection.
+    /// [`ConnectError`] if there is no connection, or not one to PostgreSQL.
     pub async fn open(url: &'u DatabaseUrl) -> Result<Self, ConnectError> {
+        let mut reading = Self::beside(url).await?;
+        session::judge_engine(url, &mut reading.connection).await?;
+        Ok(reading)
+    }
+
+    /// One more connection to the same server.
+    pub(crate) async fn beside(url: &'u DatabaseUrl) -> Result<Self, ConnectError> {
         Ok(Self { url, connection: session::connect_to_read(url).await?, pid: 0 })
     }
 

@@ -3,7 +3,6 @@
 //! A [`Session`] can take a migration lock, and runs migrations once it has; sea-orm wants a pool, so it gets one that can connect
 //! exactly once. A pool that replaced a lost connection would continue without the lock. Reading uses a plain connection.
 
-use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,14 +11,14 @@ use std::time::{Duration, Instant};
 use futures_timer::Delay;
 use log::LevelFilter;
 use migration_kit::{BOOKKEEPING, bookkeeping, driver_error, literal, settings};
-use migration_plan::{Hint, Offer};
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Postgres, Row};
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 
 use crate::cancel::within;
-use crate::database::{DatabaseUrl, tls};
+use crate::connect_error::{CANNOT_CONNECT_NOW, ConnectError, TOO_MANY_CONNECTIONS, code};
+use crate::database::DatabaseUrl;
 use crate::event;
 
 /// A directory in which no server listens.
@@ -73,120 +72,6 @@ pub(crate) fn in_plain_words(error: DbErr) -> DbErr {
     }
 }
 
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// Nothing answers at the address.
-    #[error("cannot reach `{database}`")]
-    Unreachable {
-        /// The database, without its password.
-        database: String,
-        /// What the driver says.
-        #[source]
-        source: sqlx::Error,
-    },
-    /// The server answers, and refuses: password, role, database or number of connections.
-    #[error("`{database}` refuses the connection")]
-    Refused {
-        /// The database, without its password.
-        database: String,
-        /// What the server says.
-        #[source]
-        source: sqlx::Error,
-    },
-    /// Something between us and the server shares or changes the session: a lock would not be ours.
-    #[error("`{database}` is behind a proxy that {does}: a migration lock taken there would not be ours")]
-    Proxied {
-        /// The database, without its password.
-        database: String,
-        /// What the proxy does.
-        does: &'static str,
-    },
-    /// The server is too old.
-    #[error("`{database}` is PostgreSQL {version}; version 15 or later is needed")]
-    TooOld {
-        /// The database, without its password.
-        database: String,
-        /// Its version, as it writes it.
-        version: String,
-    },
-}
-
-impl ConnectError {
-    /// What to do next.
-    #[must_use]
-    pub fn hint(&self) -> Hint {
-        if let Self::Unreachable { source, .. } | Self::Refused { source, .. } = self
-            && let Some(hint) = tls::hint(source)
-        {
-            return hint;
-        }
-        match self {
-            Self::Unreachable { .. } => {
-                Hint::from("check that the server runs and that host and port of ")
-                    + Offer::Address
-                    + " are right"
-            }
-            Self::Refused { source, .. } => match code(source).as_deref() {
-                Some(TOO_MANY_CONNECTIONS) => {
-                    Hint::from("the server or the role has no connection left: use ")
-                        + Offer::OneAtATime
-                        + ", or raise the limit"
-                }
-                Some(CANNOT_CONNECT_NOW) => {
-                    "the server is starting up or shutting down: try again in a moment".into()
-                }
-                Some("55000") => {
-                    "the database is set to accept no connections: `ALLOW_CONNECTIONS` of `ALTER DATABASE`"
-                        .into()
-                }
-                Some("42501") => "the role may not connect to the database: have `CONNECT` granted".into(),
-                _ => Hint::from("check user, password and database name of ") + Offer::Address,
-            },
-            Self::Proxied { .. } => {
-                "use a URL that leads directly to the server, not through PgBouncer or its like".into()
-            }
-            Self::TooOld { .. } => "upgrade the server".into(),
-        }
-    }
-
-    /// What PgBouncer says of a transaction if it pools statements; PostgreSQL itself has no reason to complain of it.
-    pub(crate) fn of_proxy(database: &DatabaseUrl, error: &sqlx::Error) -> Option<Self> {
-        let is_proxys = code(error).as_deref() == Some(PROTOCOL_VIOLATION);
-        is_proxys.then(|| Self::proxied(database, "pools statements and refuses transactions"))
-    }
-
-    fn proxied(database: &DatabaseUrl, does: &'static str) -> Self {
-        Self::Proxied { database: database.to_string(), does }
-    }
-
-    fn classify(url: &DatabaseUrl, source: sqlx::Error) -> Self {
-        let code = code(&source);
-        let database = url.to_string();
-        match code.as_deref() {
-            // `unsupported startup parameter: options`, PgBouncer's answer in every mode of pooling.
-            Some(PROTOCOL_VIOLATION) => Self::proxied(url, "refuses start-up options"),
-            Some(_) => Self::Refused { database, source },
-            None => Self::Unreachable { database, source },
-        }
-    }
-}
-
-/// SQLSTATE of `protocol_violation`, by which PgBouncer refuses what it does not do.
-const PROTOCOL_VIOLATION: &str = "08P01";
-
-/// SQLSTATE of `too_many_connections`. A connection of ours that was just closed may still count.
-const TOO_MANY_CONNECTIONS: &str = "53300";
-
-/// SQLSTATE of `cannot_connect_now`: the server is starting up or shutting down.
-const CANNOT_CONNECT_NOW: &str = "57P03";
-
-/// The SQLSTATE that the server gives.
-fn code(error: &sqlx::Error) -> Option<String> {
-    error.as_database_error()?.code().map(Cow::into_owned)
-}
-
 /// One dedicated connection, which only reads until it holds a lock: [`Writer`].
 pub(crate) struct Session {
     // Invariant: connects once; see the module.
@@ -229,8 +114,14 @@ impl Session {
             .connect_with(options.clone())
             .await;
         let pool = match pool {
-            Err(sqlx::Error::PoolTimedOut) => return Err(refused(url, &options).await),
-            pool => pool.map_err(|source| ConnectError::classify(url, source))?,
+            Ok(pool) => pool,
+            Err(error) => {
+                let error = match error {
+                    sqlx::Error::PoolTimedOut => refused(url, &options).await,
+                    error => ConnectError::classify(url, error),
+                };
+                return Err(of_other_engine(url, error).await);
+            }
         };
         // A lost connection is not replaced: there is nothing at this address.
         pool.set_connect_options(PgConnectOptions::new_without_pgpass().socket(NOWHERE));
@@ -246,12 +137,14 @@ impl Session {
     async fn prove(&self, url: &DatabaseUrl, marker: &str) -> Result<i32, ConnectError> {
         const ASK: &str = bookkeeping!(
             "SELECT pg_catalog.pg_backend_pid(), \
-                           coalesce(pg_catalog.current_setting('migration.session', true), '')"
+                           coalesce(pg_catalog.current_setting('migration.session', true), ''), \
+                           pg_catalog.version()"
         );
         let mut pids = Vec::new();
         for _ in 0..2 {
             let rows = self.rows(ASK).await.map_err(|source| ConnectError::classify(url, source))?;
             let row = rows.first().ok_or_else(|| ConnectError::proxied(url, "answers without rows"))?;
+            ConnectError::judge(url, &row.get::<String, _>(2))?;
             if row.get::<String, _>(1) != marker {
                 return Err(ConnectError::proxied(url, "drops start-up options"));
             }
@@ -336,6 +229,33 @@ impl<'a> Writer<'a> {
     pub(crate) async fn execute(self, sql: &str) -> Result<(), sqlx::Error> {
         self.session.rows(sql).await.map(drop)
     }
+}
+
+/// An engine that knows none of our start-up options refuses them before it can be asked what it is.
+async fn of_other_engine(url: &DatabaseUrl, error: ConnectError) -> ConnectError {
+    let ConnectError::Refused { source, .. } = &error else { return error };
+    let is_about_options = code(source).is_some_and(|code| ["0A", "22", "42"].contains(&&code[..2]));
+    if !is_about_options {
+        return error;
+    }
+    let Ok(mut connection) = connect_to_read(url).await else { return error };
+    match judge_engine(url, &mut connection).await {
+        Err(other @ ConnectError::OtherEngine { .. }) => other,
+        _ => error,
+    }
+}
+
+/// Asks the server what it is, and refuses it unless it is PostgreSQL of a supported version.
+pub(crate) async fn judge_engine(
+    url: &DatabaseUrl,
+    connection: &mut PgConnection,
+) -> Result<(), ConnectError> {
+    let said = rows(connection, bookkeeping!("SELECT pg_catalog.version()")).await;
+    let said = said.map_err(|source| {
+        ConnectError::of_proxy(url, &source).unwrap_or_else(|| ConnectError::classify(url, source))
+    })?;
+    let version = said.first().and_then(|row| row.try_get::<String, _>(0).ok()).unwrap_or_default();
+    ConnectError::judge(url, &version)
 }
 
 /// Connects for looking, and for as long as one question takes; without start-up options, which a proxy may refuse.

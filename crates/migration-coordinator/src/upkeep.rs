@@ -13,11 +13,12 @@ use sea_orm::sqlx::{self, Row};
 use sea_orm::{DatabaseConnection, DbErr};
 
 use crate::cancel::Cancellation;
+use crate::connect_error::ConnectError;
 use crate::deployment::{Deployment, Placed};
 use crate::interrupt::Ended;
 use crate::lock::{LockError, LockedSession};
 use crate::reading::Reading;
-use crate::session::{ConnectError, Session};
+use crate::session::Session;
 
 /// Why upkeep was not done.
 #[derive(Debug, thiserror::Error)]

@@ -299,6 +299,10 @@ fn options(
         (Some(certificate), Some(key)) => options.ssl_client_cert(certificate).ssl_client_key(key),
         _ => options,
     };
+    // Empty options would be sent too, and a proxy may refuse whatever is called so.
+    if settings.is_empty() {
+        return options;
+    }
     options.options(settings.iter().map(|(name, value)| (name, value)))
 }
 

@@ -6,9 +6,9 @@ use migration_kit::{MigrationId, MigrationName, ServiceName};
 use migration_plan::{Hint, Offer, PlanError};
 use sea_orm::{DbErr, sqlx};
 
+use crate::connect_error::ConnectError;
 use crate::lock::LockError;
 use crate::run::{Acceptance, RevertLoss};
-use crate::session::ConnectError;
 use crate::step::StepError;
 use crate::survey::{SurveyError, Twin, VERSION_TABLES};
 use crate::verify::Difference;

@@ -4,21 +4,19 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::{join, join_all};
+use sea_orm::sqlx;
 use sea_orm::sqlx::postgres::PgRow;
-use sea_orm::sqlx::{self, Row};
 
 use super::emptiness;
 use super::facts::{self, Found, Relation};
 use super::histories::{self, Part, Part::Journal, Part::VersionTable};
 use super::twins;
 use super::{Access, ServerFacts, ServiceFacts, SurveyError};
+use crate::connect_error::ConnectError;
 use crate::deployment::Deployment;
 use crate::reading::Reading;
-use crate::session::{ConnectError, Session};
+use crate::session::Session;
 use crate::site::Site;
-
-/// Oldest server that is supported, as `server_version_num`.
-const OLDEST: i32 = 150_000;
 
 /// How many services are read by one statement: the server plans a longer one in more than linear time.
 const CHUNK: usize = 25;
@@ -41,14 +39,11 @@ pub(super) async fn ask(
         None => SurveyError::Query { database: url.to_string(), source },
     };
     let mut asking = Asking::Alone(Reading::open(url).await?);
-    let (server, mut services, version_num) = read(&mut asking, sites).await.map_err(failed)?;
+    let (server, mut services) = read(&mut asking, sites).await.map_err(failed)?;
     Box::pin(look_for_twins(&mut asking, deployment, database, sites, &mut services))
         .await
         .map_err(failed)?;
     asking.close().await;
-    if version_num < OLDEST {
-        return Err(ConnectError::TooOld { database: url.to_string(), version: server.version }.into());
-    }
     Ok((server, services))
 }
 
@@ -83,7 +78,7 @@ async fn look_for_twins(
 
 /// Asks on a session that is in use: no transaction, no connection of its own.
 pub(super) async fn ask_on(session: &Session, sites: &[&Site]) -> Result<Vec<ServiceFacts>, sqlx::Error> {
-    let (_, services, _) = read(&mut Asking::Working(session), sites).await?;
+    let (_, services) = read(&mut Asking::Working(session), sites).await?;
     Ok(services)
 }
 
@@ -110,7 +105,7 @@ impl<'a> Asking<'a> {
         }
         let (url, snapshot) = (reading.url(), reading.export().await?);
         let open = || async {
-            let mut beside = Reading::open(url).await.ok()?;
+            let mut beside = Reading::beside(url).await.ok()?;
             beside.begin_at(Some(&snapshot)).await.ok()?;
             Some(Asking::Alone(beside))
         };
@@ -185,10 +180,9 @@ async fn read_next_ones(
 async fn read(
     asking: &mut Asking<'_>,
     sites: &[&Site],
-) -> Result<(ServerFacts, Vec<ServiceFacts>, i32), sqlx::Error> {
+) -> Result<(ServerFacts, Vec<ServiceFacts>), sqlx::Error> {
     asking.begin().await?;
     let (rows, mut beside) = asking.rows_and_sessions(&facts::query(sites), sites.len()).await?;
-    let version_num = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get("version_num")?;
     let (server, mut found) = facts::read(&rows, sites)?;
     for (site, found) in sites.iter().zip(&mut found) {
         found.judge(site, &server.user);
@@ -203,7 +197,7 @@ async fn read(
             emptiness::fill(sites, found, &asking.rows(&query).await?)?;
         }
     }
-    Ok((server, found.into_iter().map(|found| found.facts).collect(), version_num))
+    Ok((server, found.into_iter().map(|found| found.facts).collect()))
 }
 
 /// Reads the tables of some services together. If the server refuses that, each table is read by itself, so that an odd

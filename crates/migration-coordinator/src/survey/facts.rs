@@ -70,7 +70,6 @@ pub(super) fn query(sites: &[&Site]) -> String {
            WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
              AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) \
          SELECT s.ordinal, current_setting('server_version') AS version, \
-                current_setting('server_version_num')::int4 AS version_num, \
                 current_database()::text AS database, current_user::text AS \"user\", \
                 pg_catalog.pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS read_only, \
                 pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may_create_schema, \

@@ -19,9 +19,10 @@ use migration_plan::{AppliedMigration, Direction, Hint, History};
 use sea_orm::sqlx;
 
 use crate::bookkeeping;
+use crate::connect_error::ConnectError;
 use crate::deployment::Deployment;
 use crate::holder::Holder;
-use crate::session::{ConnectError, Session};
+use crate::session::Session;
 use crate::site::Site;
 
 pub use twins::{Twin, VERSION_TABLES};

@@ -1,6 +1,10 @@
 //! Who cannot connect is told why, and a proxy that pools transactions is found out.
 
-use migration_coordinator::{Access, ConnectError, RunError, Survey, SurveyError, run};
+use std::time::Duration;
+
+use migration_coordinator::{
+    Access, Cancellation, ConnectError, RunError, Survey, SurveyError, UpkeepError, checkups, run, under_lock,
+};
 use postgres_sandbox::Cluster;
 
 use crate::support::{Behaviour, Bench, Proxy, deployment_at, everything, options, service, step};
@@ -97,6 +101,26 @@ async fn a_proxy_is_found_out_by_what_it_does() {
             error.hint()
         );
         assert_eq!(bench.rows("SELECT to_regnamespace('shop') IS NULL").await, ["t"], "{does}");
+    }
+}
+
+#[tokio::test]
+async fn another_engine_is_refused_before_anything_else_is_asked() {
+    for version in ["CockroachDB CCL v24.3.0 (x86_64-pc-linux-gnu)", "PostgreSQL 17.1"] {
+        let proxy = Proxy::before(Cluster::shared(), Behaviour::Answer(version));
+        let url = format!("postgres://postgres@localhost/shop?host={}", proxy.directory().display());
+        let (_, error) = error_at(&url).await;
+        assert!(matches!(error, ConnectError::OtherEngine { .. }), "{version}: {error:?}");
+        let checked = checkups(&deployment_at(&url, vec![shop()])).await;
+        assert!(matches!(&checked[..], [Some(Err(_))]), "{version}: {checked:?}");
+        // What takes the lock without a look has start-up options, which such an engine refuses.
+        let (deployment, cancellation) = (deployment_at(&url, vec![shop()]), Cancellation::default());
+        let (service, wait) = ("shop".parse().unwrap(), Duration::from_secs(1));
+        let locked = under_lock(&deployment, &service, wait, &cancellation, async |_| ()).await;
+        assert!(
+            matches!(locked, Err(UpkeepError::Connect(ConnectError::OtherEngine { .. }))),
+            "{version}: {locked:?}"
+        );
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) enum Behaviour {
     RefuseOptions(Refusal),
     /// Refuses every query: PgBouncer with `pool_mode = statement`, since ours begin with a transaction.
     RefuseTransactions(Refusal),
+    /// Answers each query with this one text: another engine that says what it is.
+    Answer(&'static str),
     /// Refuses the first connections: a server that is starting up.
     RefuseFirst(usize, Refusal),
 }
@@ -80,7 +82,13 @@ fn serve(mut client: UnixStream, mut server: UnixStream, behaviour: Behaviour, n
     match behaviour {
         Behaviour::RefuseOptions(refusal) if has_options => return refuse(&mut client, refusal),
         Behaviour::RefuseFirst(n, refusal) if n_before < n => return refuse(&mut client, refusal),
-        Behaviour::RefuseTransactions(refusal) => return refuse_queries(&mut client, refusal),
+        Behaviour::RefuseTransactions(refusal) => {
+            return answer_queries(&mut client, |client| refuse(client, refusal));
+        }
+        Behaviour::Answer(_) if has_options => {
+            return refuse(&mut client, &[("C", "42704"), ("M", "unrecognized configuration parameter")]);
+        }
+        Behaviour::Answer(text) => return answer_queries(&mut client, |client| answer(client, text)),
         Behaviour::DropOptions => message = kept,
         Behaviour::RefuseOptions(_) | Behaviour::RefuseFirst(..) => {}
     }
@@ -92,8 +100,8 @@ fn serve(mut client: UnixStream, mut server: UnixStream, behaviour: Behaviour, n
     drop(std::io::copy(&mut server, &mut client));
 }
 
-/// Takes the connection, and answers each query with an error until the client leaves.
-fn refuse_queries(client: &mut UnixStream, refusal: Refusal) {
+/// Takes the connection, and answers each query so until the client leaves.
+fn answer_queries(client: &mut UnixStream, answer: impl Fn(&mut UnixStream)) {
     const READY: [u8; 6] = [b'Z', 0, 0, 0, 5, b'I'];
     client.write_all(&[b'R', 0, 0, 0, 8, 0, 0, 0, 0]).unwrap();
     client.write_all(&READY).unwrap();
@@ -101,7 +109,7 @@ fn refuse_queries(client: &mut UnixStream, refusal: Refusal) {
     while client.read_exact(&mut kind).is_ok() {
         start_up_message(client);
         if kind == *b"Q" {
-            refuse(client, refusal);
+            answer(client);
             client.write_all(&READY).unwrap();
         }
     }
@@ -116,6 +124,22 @@ fn refuse(client: &mut UnixStream, refusal: Refusal) {
     client.write_all(b"E").unwrap();
     client.write_all(&(u32::try_from(fields.len()).unwrap() + 4).to_be_bytes()).unwrap();
     client.write_all(&fields).unwrap();
+}
+
+/// One row of one text.
+fn answer(client: &mut UnixStream, text: &str) {
+    let mut column = vec![0, 1];
+    column.extend(b"version\0");
+    // Table and column that it is of, its type `text` with its size and modifier, as text.
+    column.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 25, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0]);
+    let mut row = vec![0, 1];
+    row.extend(u32::try_from(text.len()).unwrap().to_be_bytes());
+    row.extend(text.as_bytes());
+    for (kind, content) in [(b"T", column), (b"D", row), (b"C", b"SELECT 1\0".to_vec())] {
+        client.write_all(kind).unwrap();
+        client.write_all(&(u32::try_from(content.len()).unwrap() + 4).to_be_bytes()).unwrap();
+        client.write_all(&content).unwrap();
+    }
 }
 
 /// The code of the message with which a client asks for encryption.

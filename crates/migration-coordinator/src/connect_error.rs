@@ -1,0 +1,145 @@
+//! Why there is no connection, and what to do then. Who connects is another module's part.
+
+use std::borrow::Cow;
+
+use migration_plan::{Hint, Offer};
+use sea_orm::sqlx;
+
+use crate::database::{DatabaseUrl, tls};
+use crate::engine::{self, Unfit};
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// Nothing answers at the address.
+    #[error("cannot reach `{database}`")]
+    Unreachable {
+        /// The database, without its password.
+        database: String,
+        /// What the driver says.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The server answers, and refuses: password, role, database or number of connections.
+    #[error("`{database}` refuses the connection")]
+    Refused {
+        /// The database, without its password.
+        database: String,
+        /// What the server says.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// Something between us and the server shares or changes the session: a lock would not be ours.
+    #[error("`{database}` is behind a proxy that {does}: a migration lock taken there would not be ours")]
+    Proxied {
+        /// The database, without its password.
+        database: String,
+        /// What the proxy does.
+        does: &'static str,
+    },
+    /// The server is not PostgreSQL, although it speaks its protocol.
+    #[error("`{database}` is {engine}, where migrations cannot run: {reason}")]
+    OtherEngine {
+        /// The database, without its password.
+        database: String,
+        /// What it is.
+        engine: String,
+        /// What is missing there.
+        reason: &'static str,
+    },
+    /// The server is too old.
+    #[error("`{database}` is PostgreSQL {version}; version 15 or later is needed")]
+    TooOld {
+        /// The database, without its password.
+        database: String,
+        /// Its version, as it writes it.
+        version: String,
+    },
+}
+
+impl ConnectError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> Hint {
+        if let Self::Unreachable { source, .. } | Self::Refused { source, .. } = self
+            && let Some(hint) = tls::hint(source)
+        {
+            return hint;
+        }
+        match self {
+            Self::Unreachable { .. } => {
+                Hint::from("check that the server runs and that host and port of ")
+                    + Offer::Address
+                    + " are right"
+            }
+            Self::Refused { source, .. } => match code(source).as_deref() {
+                Some(TOO_MANY_CONNECTIONS) => {
+                    Hint::from("the server or the role has no connection left: use ")
+                        + Offer::OneAtATime
+                        + ", or raise the limit"
+                }
+                Some(CANNOT_CONNECT_NOW) => {
+                    "the server is starting up or shutting down: try again in a moment".into()
+                }
+                Some("55000") => {
+                    "the database is set to accept no connections: `ALLOW_CONNECTIONS` of `ALTER DATABASE`"
+                        .into()
+                }
+                Some("42501") => "the role may not connect to the database: have `CONNECT` granted".into(),
+                _ => Hint::from("check user, password and database name of ") + Offer::Address,
+            },
+            Self::Proxied { .. } => {
+                "use a URL that leads directly to the server, not through PgBouncer or its like".into()
+            }
+            Self::OtherEngine { .. } => {
+                "use a server of PostgreSQL itself, its own or one that is offered as a service".into()
+            }
+            Self::TooOld { .. } => "upgrade the server".into(),
+        }
+    }
+
+    /// What PgBouncer says of a transaction if it pools statements; PostgreSQL itself has no reason to complain of it.
+    pub(crate) fn of_proxy(database: &DatabaseUrl, error: &sqlx::Error) -> Option<Self> {
+        let is_proxys = code(error).as_deref() == Some(PROTOCOL_VIOLATION);
+        is_proxys.then(|| Self::proxied(database, "pools statements and refuses transactions"))
+    }
+
+    /// Refuses what is not PostgreSQL of a supported version, by what it says of itself.
+    pub(crate) fn judge(url: &DatabaseUrl, version: &str) -> Result<(), Self> {
+        let database = url.to_string();
+        engine::judge(&url.host(), version).map_err(|unfit| match unfit {
+            Unfit::Other { engine, reason } => Self::OtherEngine { database, engine, reason },
+            Unfit::TooOld { version } => Self::TooOld { database, version },
+        })
+    }
+
+    pub(crate) fn proxied(database: &DatabaseUrl, does: &'static str) -> Self {
+        Self::Proxied { database: database.to_string(), does }
+    }
+
+    pub(crate) fn classify(url: &DatabaseUrl, source: sqlx::Error) -> Self {
+        let code = code(&source);
+        let database = url.to_string();
+        match code.as_deref() {
+            // `unsupported startup parameter: options`, PgBouncer's answer in every mode of pooling.
+            Some(PROTOCOL_VIOLATION) => Self::proxied(url, "refuses start-up options"),
+            Some(_) => Self::Refused { database, source },
+            None => Self::Unreachable { database, source },
+        }
+    }
+}
+
+/// SQLSTATE of `protocol_violation`, by which PgBouncer refuses what it does not do.
+const PROTOCOL_VIOLATION: &str = "08P01";
+
+/// SQLSTATE of `too_many_connections`. A connection of ours that was just closed may still count.
+pub(crate) const TOO_MANY_CONNECTIONS: &str = "53300";
+
+/// SQLSTATE of `cannot_connect_now`: the server is starting up or shutting down.
+pub(crate) const CANNOT_CONNECT_NOW: &str = "57P03";
+
+/// The SQLSTATE that the server gives.
+pub(crate) fn code(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error()?.code().map(Cow::into_owned)
+}
