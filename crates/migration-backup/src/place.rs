@@ -140,3 +140,35 @@ pub fn prune(directory: &Path, service: &str, retention: Retention) -> Result<Ve
     }
     Ok(removed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The manifest of an archive that is not there.
+    const MANIFEST: &str = r#"{"format":"migrate-backup/v1","service":"chat","schema":"chat","further_schemas":[],"shared":false,"archive":"a.dump","size_bytes":1,"sha256":"","taken_at":"2026-01-01T00:00:00Z","newest":null,"migrations":[],"history":"","unfinished":[],"server":{"identifier":"1","version":"15.18","database":"d"},"tables":[{"schema":"chat","name":"messages","rows":9223372036854775807},{"schema":"chat","name":"b","rows":1}],"functions_and_types":[],"extensions":[],"roles":[],"verification":"restored","pg_dump":"15.18","tool":"t"}"#;
+
+    #[test]
+    fn a_manifest_that_was_edited_is_damaged_and_counts_what_it_can() {
+        let listed = of_manifest(Path::new("/nowhere"), Path::new("/nowhere/a.json"), MANIFEST);
+        assert!(matches!(listed.problem, Some(Problem::Damaged(_))), "{:?}", listed.problem);
+        assert_eq!(listed.manifest.unwrap().n_rows(), i64::MAX);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_manifest_or_is_damaged(
+            from in 0_usize..620, n_removed in 0_usize..60,
+            added in "(\\{|\\}|\\[|\\]|\"|:|,|null|true|-?[0-9]{1,30}|\\.\\./|/|\\\\u[0-9a-f]{4}|\\PC|\\p{Cc}){0,6}",
+        ) {
+            let mut text = MANIFEST.to_owned();
+            let from = from.min(text.len());
+            text.replace_range(from..(from + n_removed).min(text.len()), &added);
+            let listed = of_manifest(Path::new("/nowhere"), Path::new("/nowhere/a.json"), &text);
+            proptest::prop_assert!(listed.problem.is_some());
+            if let Some(manifest) = listed.manifest {
+                std::hint::black_box(manifest.n_rows());
+            }
+        }
+    }
+}

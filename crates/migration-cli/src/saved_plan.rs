@@ -78,15 +78,20 @@ impl SavedPlan {
 
     /// Reads one that this program made.
     pub(crate) fn read(file: &Path, services: &[Service]) -> Result<Self, Failure> {
-        let name = file.display();
-        let refused = |why: String| {
-            Failure::usage(format!("`{name}` {why}"), "make it anew with `plan --out` of this program")
-        };
+        let name = file.display().to_string();
         let text = fs::read_to_string(file).map_err(|error| {
             Failure::usage(format!("`{name}` cannot be read: {error}"), "name a file that `plan --out` wrote")
         })?;
+        Self::parse(&name, &text, services)
+    }
+
+    /// The plan of this text, which is that of a file of this name.
+    fn parse(name: &str, text: &str, services: &[Service]) -> Result<Self, Failure> {
+        let refused = |why: String| {
+            Failure::usage(format!("`{name}` {why}"), "make it anew with `plan --out` of this program")
+        };
         let value: Value =
-            serde_json::from_str(&text).map_err(|error| refused(format!("is not a saved plan: {error}")))?;
+            serde_json::from_str(text).map_err(|error| refused(format!("is not a saved plan: {error}")))?;
         match value.get("schema").and_then(Value::as_str) {
             Some(SCHEMA) => {}
             Some(other) => return Err(refused(format!("is `{other}`, not `{SCHEMA}`"))),
@@ -177,6 +182,47 @@ impl SavedGoal {
             },
             Goal::Revert { selections } | Goal::Redo { selections } => {
                 Self { down: true, targets: targets(selections), contract: false, ignore_soak: false }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plan that this version would take, of a program without services.
+    fn plan() -> String {
+        let version = env!("CARGO_PKG_VERSION");
+        format!(
+            r#"{{"schema":"migrate-plan/v1","program":{{"version":"{version}","services":[]}},"made_at":"2026-01-01T00:00:00Z","goal":{{"down":false,"targets":["chat@+1"],"contract":false,"ignore_soak":false}},"steps":[],"made_from":{{"services":{{}}}}}}"#
+        )
+    }
+
+    #[test]
+    fn a_plan_of_this_program_is_taken_and_one_of_another_is_not() {
+        assert!(SavedPlan::parse("p", &plan(), &[]).is_ok());
+        for (was, is) in [
+            ("migrate-plan/v1", "migrate-plan/v2"),
+            ("\"services\":[]", "\"services\":[\"chat\"]"),
+            ("\"steps\"", "\"more\""),
+        ] {
+            assert!(SavedPlan::parse("p", &plan().replacen(was, is, 1), &[]).is_err(), "{is}");
+        }
+        assert!(SavedPlan::parse("p", &"[".repeat(1 << 20), &[]).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_plan_or_is_refused(
+            from in 0_usize..300, n_removed in 0_usize..40,
+            added in "(\\{|\\}|\\[|\\]|\"|:|,|null|true|-?[0-9]{1,30}|\\\\u[0-9a-f]{4}|chat@|\\PC|\\p{Cc}){0,6}",
+        ) {
+            let mut text = plan();
+            let from = from.min(text.len());
+            text.replace_range(from..(from + n_removed).min(text.len()), &added);
+            if let Ok(plan) = SavedPlan::parse("p", &text, &[]) {
+                drop(plan.goal());
             }
         }
     }

@@ -5,3 +5,4 @@
 mod data;
 mod online;
 mod support;
+mod texts;

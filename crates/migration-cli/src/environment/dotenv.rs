@@ -343,5 +343,13 @@ mod tests {
                 }
             }
         }
+
+        #[test]
+        fn any_bytes_are_lines_or_faults(
+            text in "(DATABASE_URL|FROM_PROCESS|export |=|\\$|\\$\\{|\\}|'|\"|\\\\|#|\n|\r|:|\\PC|\\p{Cc}){0,30}",
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..4),
+        ) {
+            ask(&[text.as_bytes(), &bytes, text.as_bytes()].concat());
+        }
     }
 }

@@ -224,4 +224,16 @@ proptest::proptest! {
         let url: DatabaseUrl = format!("postgres://u:{encoded}@{host}/d{query}").parse().unwrap();
         proptest::prop_assert_eq!(url.password.as_deref(), Some(password.as_str()));
     }
+
+    #[test]
+    fn any_text_is_an_address_or_is_refused(
+        text in "(postgres(ql)?|jdbc:|://|:|@|/|\\?|&|=|#|%|%[0-9A-F]{2}|\\[|\\]|::1|,|localhost|[0-9]{1,6}|host|options|sslmode|-c a%3Db|\\PC|\\p{Cc}){0,14}",
+        prefix in "(postgres://|)",
+    ) {
+        match format!("{prefix}{text}").parse::<DatabaseUrl>() {
+            // What it shows of itself, and what an engine there may say, is text as well.
+            Ok(url) => drop((format!("{url:?} {:?}", url.notes()), crate::engine::judge(&url.host(), &text))),
+            Err(error) => drop(format!("{error} {error:?} {:?}", error.hint())),
+        }
+    }
 }

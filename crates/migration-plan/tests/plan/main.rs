@@ -10,3 +10,4 @@ mod properties;
 mod refusing;
 mod reverting;
 mod targets;
+mod texts;
