@@ -25,6 +25,8 @@ pub struct Checkup {
     pub is_read_only: bool,
     /// Whether one connection stays one session: behind a pooler of transactions it does not.
     pub keeps_session: bool,
+    /// The version of the extension `citus`, where it is there: tables may be on several nodes.
+    pub citus: Option<String>,
     /// Whether our role may take the migration lock.
     pub may_lock: bool,
     /// Whether our role may create schemas.
@@ -117,7 +119,8 @@ async fn read(reading: &mut Reading<'_>, placed: &[&Placed]) -> Result<Checkup, 
              pg_catalog.current_setting('max_connections')::int8 - (SELECT count(*) FROM pg_catalog.pg_stat_activity \
                WHERE backend_type = 'client backend') \
              - CASE WHEN (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN 0 \
-               ELSE pg_catalog.current_setting('superuser_reserved_connections')::int8 END"
+               ELSE pg_catalog.current_setting('superuser_reserved_connections')::int8 END, \
+             (SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'citus')"
         ),
     )
     .await?;
@@ -160,6 +163,7 @@ async fn read(reading: &mut Reading<'_>, placed: &[&Placed]) -> Result<Checkup, 
         is_standby: server.try_get(2)?,
         is_read_only: server.try_get(6)?,
         keeps_session,
+        citus: server.try_get(8)?,
         may_lock: server.try_get(3)?,
         may_create_schemas: server.try_get(4)?,
         clock_ahead: server.try_get::<f64, _>(5)? - ours,

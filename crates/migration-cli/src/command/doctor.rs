@@ -153,6 +153,12 @@ fn of_database(of: &str, checkup: &Checkup) -> Vec<Finding> {
         let hint = "use an address that leads to the server itself: the migration lock belongs to a session";
         add(Verdict::Bad, "a pooler gives each statement another session".to_owned(), Some(hint));
     }
+    if let Some(version) = &checkup.citus {
+        let message = format!(
+            "it has Citus {version}, which migrations do not know: they run as if there were one node"
+        );
+        add(Verdict::Warning, message, Some("what works there and what does not is in `docs/growing.md`"));
+    }
     if !checkup.may_lock {
         let hint = "GRANT EXECUTE ON FUNCTION pg_catalog.pg_try_advisory_lock(bigint)";
         add(Verdict::Bad, "the role may not take advisory locks".to_owned(), Some(hint));
