@@ -2,6 +2,7 @@
 //! about an address has its test.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io;
 use std::net::{Shutdown, TcpListener};
 use std::os::unix::ffi::OsStrExt;
@@ -126,10 +127,17 @@ fn a_variable_whose_name_is_nearly_one_of_ours_is_pointed_out() {
     }
     lab.directory.write(
         ".env",
-        "MIGRATE_EMBEDED=never\nDATABASE_URI=here\nAPP_DATABASE_URL=there\nBAG_DATABASE_URL=x\n",
+        "MIGRATE_EMBEDED=never\nDATABASE_URI=here\nAPP_DATABASE_URL=there\nBAG_DATABASE_URL=x\nCHAT-DATABASE_URL=x\n",
     );
     let shown = lab.migrate(&["status", "--no-embedded"]).exits(0).shown();
-    assert_snapshot!(shown.lines().filter(|line| line.starts_with("note")).collect::<Vec<_>>().join("\n"), @"note `MIGRATE_EMBEDED` from `[directory]/.env`, line 1, is not a variable of this program; did you mean `MIGRATE_EMBEDDED`?");
+    assert_snapshot!(shown.lines().filter(|line| line.starts_with("note")).collect::<Vec<_>>().join("\n"), @"
+    note `CHAT-DATABASE_URL` from `[directory]/.env`, line 5, is not a variable of this program; did you mean `CHAT_DATABASE_URL`?
+    note `MIGRATE_EMBEDED` from `[directory]/.env`, line 1, is not a variable of this program; did you mean `MIGRATE_EMBEDDED`?
+    ");
+    fs::remove_file(lab.directory.path().join(".env")).unwrap();
+    fs::create_dir(lab.directory.path().join(".env")).unwrap();
+    let shown = lab.migrate(&["status"]).exits(0).shown();
+    assert_snapshot!(shown.lines().filter(|line| line.starts_with("note")).collect::<Vec<_>>().join("\n"), @"note `[directory]/.env` is a directory, and no variable is read from it");
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn killed_in_an_index_build_the_leftover_is_built_again() {
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     ");
-    let verified = lab.migrate(&["verify", "chat"]).stdout;
+    let verified = lab.migrate(&["verify", "chat"]).exits(6).stdout;
     assert!(
         verified.contains("`m20251017_000001_add_message_source` was begun and not finished"),
         "{verified}"

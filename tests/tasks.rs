@@ -247,4 +247,7 @@ fn the_tasks_of_a_service_are_listed() {
     assert_eq!(tasks(&["chat"]), 0);
     assert_eq!(lab.migrate(&["task", "chat"]).exits(0).stdout, "service `chat` has no tasks\n");
     lab.migrate(&["task", "chatt"]).exits(2);
+    // Arguments that a task does not take are an answer of the format that was asked for.
+    let refused = lab.migrate(&["--json", "task", "profochatbot", "set-bot-token"]).exits(2).json();
+    assert_eq!(refused["exit_code"], 2, "{refused}");
 }

@@ -1,5 +1,7 @@
 //! Databases in which an earlier system has left its tables: no empty twin is made beside them without a word.
 
+use insta::assert_snapshot;
+
 use crate::support::{Lab, run};
 
 const OLD_MESSAGES: &str = "CREATE TABLE public.messages (id int); INSERT INTO public.messages VALUES (1)";
@@ -92,6 +94,43 @@ fn what_may_not_be_read_is_unknown_and_not_empty() {
     up(&["--new-beside"]).exits(0);
 }
 
+/// What is in a shared schema is somebody's: a declared table of others is not another service's of that name, and what is there
+/// of another program or of nobody is met before anything is made.
+#[test]
+fn names_in_a_shared_schema_are_known_before_they_are_made() {
+    let lab = Lab::empty();
+    let migrate = |schemas: &[&str], arguments: &[&str]| {
+        let mut command = lab.command(arguments);
+        command.envs(schemas.iter().map(|name| (format!("{name}_DATABASE_SCHEMA"), "public")));
+        run(&mut command)
+    };
+    lab.query("CREATE TABLE public.topics (id int); CREATE TABLE public.messages (id int)");
+    migrate(&["BOOKREADER"], &["up", "bookreader", "--quiet"]).exits(0);
+    let status = migrate(&["BOOKREADER", "CHAT"], &["status"]).exits(0);
+    let about =
+        |word: &str| status.stdout.lines().filter(|line| line.contains(word)).collect::<Vec<_>>().join("\n");
+    assert_snapshot!(about("the forum"), @"rag: tables of the forum that are not there: `public.users` (the one that is there belongs to bookreader)");
+    assert_snapshot!(about("taken"), @"chat: nothing is applied, and names that it makes are taken: table `messages` of role `postgres`: `up` refuses to begin");
+    let refused = migrate(&["CHAT"], &["up", "chat"]);
+    assert_snapshot!(refused.shown(), @"
+    exit 7
+    --- stdout
+    --- stderr
+    database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
+    error: `chat` has nothing applied in schema `public`, and names that it makes are taken there: table `messages` of role `postgres`; in this schema is also the journal of `bookreader`
+      hint nothing was changed; what an earlier system made for the service, `adopt chat --from schema` takes over; if it is somebody else's, set `CHAT_DATABASE_SCHEMA` to another schema
+    ");
+    assert_eq!(lab.query("SELECT to_regclass('public.seaql_migrations_chat') IS NULL"), "t");
+    let status = migrate(&["BOOKREADER", "CHAT"], &["status", "--json"]).exits(0).json();
+    let service = |name: &str| {
+        let mut services = status["services"].as_array().unwrap().iter();
+        services.find(|service| service["name"] == name).unwrap()
+    };
+    assert_eq!(service("chat")["taken"][0]["name"], "messages");
+    let users = &service("rag")["externals"][2];
+    assert_eq!((&users["present"], &users["taken_by"]), (&false.into(), &"bookreader".into()));
+}
+
 /// What each service's README says of a database that an earlier system made: it is taken over.
 #[test]
 fn a_base_that_exists_is_taken_over_as_the_readmes_say() {
@@ -105,7 +144,14 @@ fn a_base_that_exists_is_taken_over_as_the_readmes_say() {
         let migrate = |arguments: &[&str]| run(lab.command(arguments).env(&schema, "public"));
         migrate(&["up", &format!("{service}@+1")]).exits(0);
         lab.query(&format!("DROP TABLE seaql_migrations_{service}, migration_journal_{service}"));
-        migrate(&["up", service]).exits(1);
+        let refused = migrate(&["up", service]).exits(7).stderr;
+        let said = format!(
+            "`{service}` has nothing applied in schema `public`, and names that it makes are taken there: "
+        );
+        assert!(
+            refused.contains(&said) && refused.contains(&format!("`adopt {service} --from")),
+            "{refused}"
+        );
         lab.query(
             "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY); \
              INSERT INTO alembic_version VALUES ('e65a515f830d'), ('66ac03dc5ab6')",

@@ -75,6 +75,14 @@ pub fn refused(error: impl std::error::Error, hint: &str) -> anyhow::Error {
 }
 
 impl Failure {
+    /// What clap says of arguments, on one line.
+    pub(crate) fn of_arguments(error: &clap::Error, invocation: &str) -> Self {
+        let text = error.render().to_string();
+        let message = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
+        let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+        Self::usage(message, format!("`{invocation} --help` explains the arguments"))
+    }
+
     /// Wrong usage or configuration.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { class: Class::Usage, message: message.into(), hint: Some(hint.into()) }

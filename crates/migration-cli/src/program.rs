@@ -107,13 +107,9 @@ pub fn usage(program: &Program, error: &clap::Error) -> ExitCode {
             "set DATABASE_URL in the environment or in `.env`: others can see the arguments of a process",
         ))
     } else {
-        a_service(program, error).or_else(|| old_words::answer(error, program)).or_else(|| {
-            let text = error.render().to_string();
-            let message = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
-            let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-            let hint = format!("`{} --help` explains the arguments", program.invocation);
-            (format != Format::Human).then(|| Failure::usage(message, hint))
-        })
+        a_service(program, error)
+            .or_else(|| old_words::answer(error, program))
+            .or_else(|| (format != Format::Human).then(|| Failure::of_arguments(error, program.invocation)))
     };
     let exit = match failure {
         Some(failure) => of_errors(format).answer(Answer::failure(&failure)),

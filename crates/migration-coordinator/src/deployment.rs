@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use migration_kit::{LockFile, LockFileError, Service, qualified};
+use migration_kit::{LockFile, LockFileError, Made, Service, qualified};
 use migration_plan::{Catalog, CatalogError, Hint, Offer, ServiceName};
 
 use crate::database::DatabaseUrl;
@@ -22,7 +22,7 @@ pub struct Placement {
 
 /// All services of a program, placed.
 pub struct Deployment {
-    // Invariant: no two placements share a version table, claim one schema, or name one table in it; checked in `new`.
+    // Invariant: no two placements share a version table, claim one schema, or make one name in it; checked in `new`.
     placements: Vec<Placed>,
     // Invariant: where each service is in `placements`.
     places: HashMap<ServiceName, usize>,
@@ -70,17 +70,17 @@ pub enum DeploymentError {
         /// How it is claimed.
         why: &'static str,
     },
-    /// Two services of one schema name the same table.
-    #[error("`{first}` and `{second}` both have a table `{table}`, and share the schema `{schema}`")]
-    SharedTable {
+    /// Two services of one schema make something of the same name.
+    #[error("{}, and share the schema `{schema}`", both_have((first, &made.0), (second, &made.1)))]
+    SharedName {
         /// One service.
         first: ServiceName,
         /// The other.
         second: ServiceName,
         /// The schema.
         schema: String,
-        /// The table.
-        table: String,
+        /// What each of them makes.
+        made: Box<(Made, Made)>,
     },
     /// A service that shares its schema with another one does not say what is its own there.
     #[error("`{service}` shares the schema `{schema}` with `{other}` and names no tables of its own")]
@@ -120,7 +120,7 @@ impl DeploymentError {
         match self {
             Self::SharedVersionTable { second, .. }
             | Self::ClaimedSchema { second, .. }
-            | Self::SharedTable { second, .. } => Some(format!("give `{second}` a schema of its own").into()),
+            | Self::SharedName { second, .. } => Some(format!("give `{second}` a schema of its own").into()),
             Self::NoTables { service, .. } => {
                 let ways = format!(
                     "name its tables with `Service::with_tables`, or give `{service}` a schema of its own"
@@ -140,7 +140,7 @@ impl Deployment {
     ///
     /// # Errors
     /// [`DeploymentError`] if names or requirements do not fit, a schema cannot have its name, two services share a
-    /// version table, a schema that one of them claims, or a table's name, or a lock file is malformed.
+    /// version table, a schema that one of them claims, or a name in their schema, or a lock file is malformed.
     pub fn new(placements: Vec<Placement>) -> Result<Self, DeploymentError> {
         let catalog = Catalog::new(placements.iter().map(|p| p.service.known()).collect())?;
         let mut databases: Vec<DatabaseUrl> = Vec::new();
@@ -233,6 +233,17 @@ impl Deployment {
         owner == Some(service)
     }
 
+    /// The service that is placed into a schema away from its own and has a table there, if it names this one: what another
+    /// service declares as somebody else's table is then not what is there.
+    #[must_use]
+    pub fn newcomer(&self, database: usize, schema: &str, table: &str) -> Option<&ServiceName> {
+        let is_it = |p: &&Placed| {
+            let is_there = p.site.database == database && p.site.schema == schema;
+            is_there && p.service.default_schema() != schema && p.site.tables.iter().any(|own| own == table)
+        };
+        self.placements.iter().find(is_it).map(Placed::name)
+    }
+
     pub(crate) fn placements(&self) -> &[Placed] {
         &self.placements
     }
@@ -254,12 +265,12 @@ impl Deployment {
         if let Some(whole) = self.owner_of_whole_schema(database, schema) {
             return Some(whole);
         }
-        let begins = |table: &&String| {
-            name.strip_prefix(table.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
-        };
+        let begins =
+            |own: &&str| name.strip_prefix(*own).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
         let longest = |placed: &Placed| {
-            let names = placed.service.tables().iter().chain(placed.service.types());
-            names.filter(begins).map(String::len).max()
+            let names = placed.service.tables().iter().chain(placed.service.types()).map(String::as_str);
+            let functions = placed.service.functions().iter().filter_map(|whole| whole.split('(').next());
+            names.chain(functions).filter(begins).map(str::len).max()
         };
         there()
             .filter_map(|p| longest(p).map(|length| (length, p.name())))
@@ -328,14 +339,28 @@ fn side_by_side(a: &Placed, b: &Placed) -> Result<(), DeploymentError> {
             return Err(DeploymentError::NoTables { service, other, schema });
         }
     }
-    match a.service.tables().iter().find(|table| b.service.tables().contains(table)) {
-        Some(table) => Err(DeploymentError::SharedTable {
+    let (ours, theirs) = (&a.site.makes, &b.site.makes);
+    let both = ours.iter().find_map(|our| Some((our, theirs.iter().find(|their| our.excludes(their))?)));
+    match both {
+        Some((our, their)) => Err(DeploymentError::SharedName {
             first: a.name().clone(),
             second: b.name().clone(),
             schema: a.site.schema.clone(),
-            table: table.clone(),
+            made: Box::new((our.clone(), their.clone())),
         }),
         None => Ok(()),
+    }
+}
+
+/// Which name two services both make.
+fn both_have((first, our): (&ServiceName, &Made), (second, their): (&ServiceName, &Made)) -> String {
+    match (our.kind(), their.kind()) {
+        (kind, same) if kind == same => {
+            format!("`{first}` and `{second}` both have a {kind} `{}`", our.name())
+        }
+        (kind, other) => {
+            format!("`{first}` has a {kind} `{name}`, `{second}` has a {other} `{name}`", name = our.name())
+        }
     }
 }
 

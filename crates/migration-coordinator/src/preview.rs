@@ -1,5 +1,7 @@
 //! What planned migrations would decide about rows, asked before they are applied. Reads only.
 
+use std::collections::BTreeSet;
+
 use migration_kit::{BOOKKEEPING, MigrationId, Preview};
 use migration_plan::{Direction, Plan};
 use sea_orm::sqlx::{self, Row};
@@ -25,27 +27,26 @@ pub struct PreviewAnswer {
     pub rows: Result<(u64, Vec<String>), String>,
 }
 
-/// Asks what the migrations that a plan applies would decide. What a preview reads may be made by an earlier step of the plan; it
-/// is then told once that is applied.
+/// Asks what the migrations that a plan applies or holds back would decide. What a preview reads may be made by an earlier
+/// migration of the service that is pending too; it is then told once that is applied.
 pub async fn previews(deployment: &Deployment, survey: &Survey, plan: &Plan) -> Vec<PreviewAnswer> {
+    let applied = plan.steps().iter().filter(|step| step.direction == Direction::Apply);
+    let pending = applied.map(|step| &step.id).chain(plan.held_back().iter().map(|held| &held.id));
+    let mut seen = BTreeSet::new();
     let mut answers = Vec::new();
-    for step in plan.steps().iter().filter(|step| step.direction == Direction::Apply) {
-        let Some(placed) = deployment.placed(&step.id.service) else { continue };
-        let details = placed.service.migration(&step.id.name).map(migration_kit::Listed::details);
-        let Some(previews) = details.map(|details| &details.previews).filter(|all| !all.is_empty()) else {
+    for id in pending {
+        let is_first = seen.insert(&id.service);
+        let Some(placed) = deployment.placed(&id.service) else { continue };
+        let details = placed.service.migration(&id.name).map(migration_kit::Listed::details);
+        // Nothing is decided about rows that there are none of.
+        if survey.service(&id.service).is_some_and(|facts| facts.applied.is_empty()) {
             continue;
-        };
-        let is_first = plan.steps_of(&step.id.service).next().is_some_and(|first| first.id == step.id);
-        let is_empty = survey.service(&step.id.service).is_some_and(|facts| facts.applied.is_empty());
-        for preview in previews {
-            let rows = if is_empty {
-                Ok((0, Vec::new()))
-            } else {
-                let asked = ask(deployment, placed, preview).await;
-                // What it reads may be an earlier step's to make.
-                asked.map_err(|error| if is_first { error } else { LATER.to_owned() })
-            };
-            answers.push(PreviewAnswer { id: step.id.clone(), says: preview.says.clone(), rows });
+        }
+        for preview in details.iter().flat_map(|details| &details.previews) {
+            let asked = ask(deployment, placed, preview).await;
+            // What it reads may be an earlier migration's to make.
+            let rows = asked.map_err(|error| if is_first { error } else { LATER.to_owned() });
+            answers.push(PreviewAnswer { id: id.clone(), says: preview.says.clone(), rows });
         }
     }
     answers

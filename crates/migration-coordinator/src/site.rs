@@ -2,8 +2,10 @@
 //!
 //! All that reading needs. Whoever reads a database by it can be a program that contains no migration.
 
+use std::collections::BTreeSet;
+
 use migration_kit::{
-    External, MigrationName, Service, ServiceName, StandIn, literal, qualified, quote_identifier,
+    External, Made, MigrationName, Service, ServiceName, StandIn, literal, qualified, quote_identifier,
 };
 
 /// Where a service is, and what its tables are called.
@@ -15,6 +17,12 @@ pub(crate) struct Site {
     pub(crate) database: usize,
     pub(crate) version_table: String,
     pub(crate) tables: Vec<String>,
+    /// What the service makes, its tables among it.
+    pub(crate) makes: BTreeSet<Made>,
+    /// The tables of its entities: what its application needs when everything is applied.
+    pub(crate) entities: Vec<String>,
+    /// Its tables that a migration takes over where they are there.
+    pub(crate) adoptable: Vec<String>,
     pub(crate) externals: Vec<External>,
     pub(crate) stand_ins: Vec<StandIn>,
     further_schemas: Vec<String>,
@@ -34,6 +42,9 @@ impl Site {
             database,
             version_table: service.version_table().to_owned(),
             tables: service.tables().to_vec(),
+            makes: service.makes(),
+            entities: service.entities().iter().map(|entity| entity.name().to_owned()).collect(),
+            adoptable: service.adoptable().cloned().collect(),
             externals: service.externals().to_vec(),
             stand_ins: service.stand_ins().to_vec(),
             further_schemas: service.further_schemas().to_vec(),

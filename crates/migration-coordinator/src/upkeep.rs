@@ -117,6 +117,8 @@ pub async fn reject_counts(
 pub struct TableSpace {
     /// Its name.
     pub table: String,
+    /// Whether the service names it as its own, or names none: another program may have put a table into its schema.
+    pub is_own: bool,
     /// What it takes.
     pub size: TableSize,
     /// About how many bytes [`reclaim`] would give back; `None` where its rows may not be read.
@@ -140,16 +142,17 @@ pub async fn table_sizes(
         literal(&placed.site.schema)
     );
     let rows = reading.rows(&sql).await.map_err(driver).map_err(failed)?;
-    let names = rows
-        .iter()
-        .map(|row| row.get::<String, _>(0))
-        .filter(|name| !placed.site.shares_schema() || placed.service.tables().contains(name));
+    let named = placed.service.tables();
     let mut sizes = Vec::new();
-    for table in names {
+    for table in rows.iter().map(|row| row.get::<String, _>(0)) {
+        let is_own = named.contains(&table) || named.is_empty() && !placed.site.shares_schema();
+        if placed.site.shares_schema() && !is_own {
+            continue;
+        }
         let schema = &placed.site.schema;
         let size = reading.ask(|asked| space::table_size(asked, schema, &table)).await.map_err(failed)?;
         let reclaimable = reading.ask(|asked| space::reclaimable(asked, schema, &table)).await;
-        sizes.push(TableSpace { table, size, reclaimable_bytes: reclaimable.map_err(failed)? });
+        sizes.push(TableSpace { table, is_own, size, reclaimable_bytes: reclaimable.map_err(failed)? });
     }
     sizes.sort_by_key(|space| std::cmp::Reverse(space.size.total_bytes));
     Ok(sizes)

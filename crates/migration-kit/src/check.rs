@@ -11,6 +11,8 @@ use migration_plan::MigrationName;
 
 use column::{Wanted, differing};
 
+use crate::Made;
+
 /// What a check's query means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckKind {
@@ -33,6 +35,8 @@ pub struct Check {
     pub sql: String,
     /// Of a check that asks the catalogs about relations of the service, written by [`own`].
     of_catalog: Option<OfCatalog>,
+    /// What it promises that has to have a name of its own.
+    made: Option<Made>,
     /// Migration from which on the check no longer applies, because it removes what the check reads.
     pub until: Option<MigrationName>,
 }
@@ -147,6 +151,7 @@ impl Check {
             own(index),
         );
         Self::of_object(format!("index `{index}` is valid"), sql, index, "is missing or not valid")
+            .making(Made::Index(index.to_owned()))
     }
 
     /// The index does not exist.
@@ -189,6 +194,16 @@ impl Check {
     pub fn until(mut self, migration: &'static str) -> Self {
         self.until = Some(migration.parse().expect("the name of a migration is not empty"));
         self
+    }
+
+    /// Notes what has to have been made where it holds.
+    pub(crate) fn making(self, made: Made) -> Self {
+        Self { made: Some(made), ..self }
+    }
+
+    /// The index or function that has to have been made where it holds.
+    pub(crate) fn made(&self) -> Option<&Made> {
+        self.made.as_ref()
     }
 
     /// Whether it asks the catalogs alone: what there is, not what rows say. Such a check is answered at once.
@@ -236,7 +251,7 @@ impl Check {
     }
 
     fn new(kind: CheckKind, says: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { says: says.into(), kind, sql: sql.into(), of_catalog: None, until: None }
+        Self { says: says.into(), kind, sql: sql.into(), of_catalog: None, made: None, until: None }
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Details {
     pub checks: Vec<Check>,
     /// What it would decide, for who plans it.
     pub previews: Vec<Preview>,
+    /// The service's tables that it takes over where they are there already.
+    pub adopts: Vec<String>,
 }
 
 /// What a migration would decide about rows, asked before it is applied.
@@ -71,6 +73,7 @@ impl Details {
             guards: Vec::new(),
             checks: Vec::new(),
             previews: Vec::new(),
+            adopts: Vec::new(),
         }
     }
 
@@ -134,6 +137,14 @@ impl Details {
     #[must_use]
     pub fn verify(mut self, check: Check) -> Self {
         self.checks.push(check);
+        self
+    }
+
+    /// Says that it takes this table of the service over where it is there already, in place of making it. Without this, a
+    /// run is refused where a table of the service's name is in a shared schema before anything was applied.
+    #[must_use]
+    pub fn adopts(mut self, table: impl Into<String>) -> Self {
+        self.adopts.push(table.into());
         self
     }
 

@@ -13,6 +13,7 @@ mod details;
 mod entity;
 mod event;
 mod lock_file;
+mod makes;
 mod marker;
 mod online;
 mod service;
@@ -29,6 +30,7 @@ pub use details::{Details, Preview};
 pub use entity::EntityTable;
 pub use event::Origin;
 pub use lock_file::{LockEntry, LockFile, LockFileError, RecordedLock, RecordedPhase};
+pub use makes::Made;
 pub use marker::BOOKKEEPING;
 pub use migration_plan::{MigrationId, MigrationName, NameError, Phase, ServiceName};
 pub use online::{

@@ -66,6 +66,7 @@ pub struct Service {
     externals: Vec<External>,
     tables: Vec<String>,
     types: Vec<String>,
+    functions: Vec<String>,
     owns_its_schema: bool,
     further_schemas: Vec<String>,
     stand_ins: Vec<StandIn>,
@@ -230,6 +231,7 @@ impl Service {
             externals: Vec::new(),
             tables: Vec::new(),
             types: Vec::new(),
+            functions: Vec::new(),
             owns_its_schema: false,
             further_schemas: Vec::new(),
             stand_ins: Vec::new(),
@@ -306,6 +308,14 @@ impl Service {
     #[must_use]
     pub fn with_types(mut self, types: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.types.extend(types.into_iter().map(|name| name.as_ref().to_owned()));
+        self
+    }
+
+    /// Names the service's functions, each with the types of its arguments: `["bot_of(integer, text)"]`. In a schema that
+    /// it shares, a function of somebody else's by that name is then noticed before anything is applied.
+    #[must_use]
+    pub fn with_functions(mut self, functions: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.functions.extend(functions.into_iter().map(|function| function.as_ref().to_owned()));
         self
     }
 
@@ -398,6 +408,12 @@ impl Service {
     #[must_use]
     pub fn types(&self) -> &[String] {
         &self.types
+    }
+
+    /// The service's own functions, where it named them, with the types of their arguments.
+    #[must_use]
+    pub fn functions(&self) -> &[String] {
+        &self.functions
     }
 
     /// The service's own tables, where it named them.

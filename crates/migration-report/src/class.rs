@@ -97,6 +97,7 @@ fn of_run(error: &RunError) -> Class {
         RunError::DataLoss { .. }
         | RunError::RevertLoss { .. }
         | RunError::Twins { .. }
+        | RunError::Collisions { .. }
         | RunError::Base { .. }
         | RunError::NotAcceptable { .. }
         | RunError::Atomic { .. }
@@ -112,7 +113,7 @@ fn of_deployment(error: &DeploymentError) -> Class {
         DeploymentError::SchemaName { .. }
         | DeploymentError::SharedVersionTable { .. }
         | DeploymentError::ClaimedSchema { .. }
-        | DeploymentError::SharedTable { .. }
+        | DeploymentError::SharedName { .. }
         | DeploymentError::NoTables { .. } => Class::Usage,
         _ => Class::Integrity,
     }
@@ -161,7 +162,7 @@ fn of_step(error: &StepError) -> Class {
         | StepError::CommitUnknown { .. } => Class::Partial,
         StepError::Verify { .. } => Class::Integrity,
         StepError::DataLoss { .. } | StepError::Guard { .. } => Class::Refused,
-        StepError::TableLock { .. } => Class::Busy,
+        StepError::TableLock { .. } | StepError::Blocked { .. } => Class::Busy,
         StepError::Interrupted { .. } | StepError::Unanswered { .. } => Class::Interrupted,
         _ => Class::Failed,
     }

@@ -71,6 +71,9 @@ pub struct HeldBackReport {
     pub reason: String,
     /// When its soak time ends.
     pub until: Option<String>,
+    /// What it would decide about rows, where a plan was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub previews: Vec<PreviewReport>,
 }
 
 impl PlanReport {
@@ -83,14 +86,14 @@ impl PlanReport {
         }
     }
 
-    /// The plan with what its steps would decide about rows.
+    /// The plan with what its steps, and what it holds back, would decide about rows.
     #[must_use]
     pub fn with_previews(mut self, previews: &[PreviewAnswer]) -> Self {
         for step in self.steps.iter_mut().filter(|step| step.direction == Direction::Apply) {
-            let is_own = |answer: &&PreviewAnswer| {
-                answer.id.service.as_str() == step.service && answer.id.name.as_str() == step.migration
-            };
-            step.previews = previews.iter().filter(is_own).map(PreviewReport::of).collect();
+            step.previews = PreviewReport::all(previews, &step.service, &step.migration);
+        }
+        for held in &mut self.held_back {
+            held.previews = PreviewReport::all(previews, &held.service, &held.migration);
         }
         self
     }
@@ -119,6 +122,14 @@ impl StepReport {
 }
 
 impl PreviewReport {
+    /// Those of one migration.
+    fn all(previews: &[PreviewAnswer], service: &str, migration: &str) -> Vec<Self> {
+        let is_own = |answer: &&PreviewAnswer| {
+            answer.id.service.as_str() == service && answer.id.name.as_str() == migration
+        };
+        previews.iter().filter(is_own).map(Self::of).collect()
+    }
+
     fn of(answer: &PreviewAnswer) -> Self {
         let (n, rows, unanswered) = match &answer.rows {
             Ok((n, rows)) => (Some(*n), rows.clone(), None),
@@ -150,6 +161,7 @@ impl HeldBackReport {
                 HoldReason::Soaking { until } => Some(timestamp(until)),
                 HoldReason::ContractNotAsked | HoldReason::RequiresHeldBack { .. } => None,
             },
+            previews: Vec::new(),
         };
         held_back.iter().map(report).collect()
     }

@@ -42,13 +42,13 @@ pub struct Roomy {
 }
 
 impl Roomy {
-    /// Those of a service's tables of which a fifth, and at least a megabyte, could be given back.
+    /// Those of a service's own tables of which a fifth, and at least a megabyte, could be given back.
     #[must_use]
     pub fn of(service: &ServiceName, tables: &[TableSpace]) -> Vec<Self> {
         const WORTH_IT: u64 = 1024 * 1024;
         let roomy = |space: &TableSpace| {
             let (total_bytes, reclaimable_bytes) = (space.size.total_bytes, space.reclaimable_bytes?);
-            let is_worth_it = reclaimable_bytes >= WORTH_IT.max(total_bytes / 5);
+            let is_worth_it = space.is_own && reclaimable_bytes >= WORTH_IT.max(total_bytes / 5);
             let (service, table) = (service.to_string(), space.table.clone());
             is_worth_it.then_some(Self { service, table, reclaimable_bytes, total_bytes })
         };

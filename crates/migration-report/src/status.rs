@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use migration_coordinator::{
-    Deployment, Holder, Offer, ServiceFacts, ServiceVerification, Survey, Twin, edited_migrations,
+    Collision, Deployment, Holder, Offer, ServiceFacts, ServiceVerification, Survey, Twin, edited_migrations,
     service_state,
 };
 use migration_kit::{Listed, MigrationName, Service, ServiceName};
@@ -94,6 +94,11 @@ pub struct ServiceReport {
     pub externals: Vec<ExternalReport>,
     /// Of an empty service, tables elsewhere that an earlier system may have left.
     pub elsewhere: Vec<TwinReport>,
+    /// Of a service that has nothing applied, what is in its schema under names that it would make.
+    pub taken: Vec<TakenReport>,
+    /// The same in words.
+    #[serde(skip)]
+    pub taken_shown: Option<String>,
     /// What the applied migrations left in the schema and is not there any more, where that was asked.
     pub broken: Option<Vec<String>>,
     /// What could not be read, and why.
@@ -139,6 +144,21 @@ pub struct ExternalReport {
     pub owner: String,
     /// Whether it is there.
     pub present: Option<bool>,
+    /// The service whose table of this name is there instead.
+    pub taken_by: Option<String>,
+}
+
+/// Something that is there under a name that a service with nothing applied would make.
+#[derive(Debug, Clone, Serialize)]
+pub struct TakenReport {
+    /// What it is: `table`, `index`, `type`, `function`, `view`, `sequence`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// The service to which it belongs, if that is one of this program.
+    pub service: Option<String>,
+    /// The role to which it belongs.
+    pub role: String,
 }
 
 /// A table elsewhere that an empty service may have had before.
@@ -240,8 +260,10 @@ impl ServiceReport {
             edited: journal.then(|| texts(&edited_migrations(deployment, facts))),
             stopped_midway: journal.then(|| midway.collect()),
             lock: facts.holder.clone(),
-            externals: externals(service, facts),
+            externals: externals((deployment, survey), (service, database), facts),
             elsewhere: facts.twins.iter().map(TwinReport::of).collect(),
+            taken: facts.collisions.objects.iter().map(TakenReport::of).collect(),
+            taken_shown: (!facts.collisions.objects.is_empty()).then(|| facts.collisions.to_string()),
             broken: None,
             error: facts.unread.as_ref().map(|error| Diagnostic::of(error.as_ref(), words)),
         })
@@ -288,14 +310,36 @@ fn is_any(names: Option<&Vec<String>>) -> bool {
     names.is_some_and(|names| !names.is_empty())
 }
 
-fn externals(service: &Service, facts: &ServiceFacts) -> Vec<ExternalReport> {
-    let externals = service.externals().iter().zip(&facts.externals);
-    let report = |(external, present): (&migration_kit::External, &Option<bool>)| ExternalReport {
-        table: format!("{}.{}", external.schema, external.table),
-        owner: external.owner.clone(),
-        present: *present,
+/// The tables of others. What another service of the program has there by that name, away from its own schema, is not theirs.
+fn externals(
+    (deployment, survey): (&Deployment, &Survey),
+    (service, database): (&Service, usize),
+    facts: &ServiceFacts,
+) -> Vec<ExternalReport> {
+    let report = |(external, present): (&migration_kit::External, &Option<bool>)| {
+        let newcomer = deployment.newcomer(database, &external.schema, &external.table);
+        let is_applied =
+            |name: &&ServiceName| survey.service(name).is_some_and(|of_it| !of_it.applied.is_empty());
+        let taken_by = newcomer.filter(is_applied).filter(|_| *present == Some(true));
+        ExternalReport {
+            table: format!("{}.{}", external.schema, external.table),
+            owner: external.owner.clone(),
+            present: if taken_by.is_some() { Some(false) } else { *present },
+            taken_by: taken_by.map(ToString::to_string),
+        }
     };
-    externals.map(report).collect()
+    service.externals().iter().zip(&facts.externals).map(report).collect()
+}
+
+impl TakenReport {
+    fn of(collision: &Collision) -> Self {
+        Self {
+            kind: collision.kind.clone(),
+            name: collision.name.clone(),
+            service: collision.service.as_ref().map(ToString::to_string),
+            role: collision.role.clone(),
+        }
+    }
 }
 
 impl TwinReport {

@@ -68,6 +68,8 @@ impl ServiceChecks {
             None if self.checks.iter().any(|check| !check.answered) => Class::Connection,
             None if !self.unknown.is_empty() => Class::Integrity,
             None if self.checks.iter().any(|check| !check.holds) => Class::Integrity,
+            // What runs now has not stopped.
+            None if !self.begun.is_empty() && !self.running => Class::Partial,
             None => Class::Done,
         }
     }

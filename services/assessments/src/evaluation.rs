@@ -10,7 +10,7 @@
 //! writes into a column stands: no backfill replaces it, and a trigger only where an evaluation replaces another one and
 //! says something else of that very field, without that its writer, who did not know the column, named it.
 
-use migration_kit::{Backfill, Check, Function, Online, Trigger, literal};
+use migration_kit::{Backfill, Check, Details, Function, Online, Trigger, literal};
 use sea_orm_migration::prelude::DbErr;
 
 /// The migration under whose name rejects are listed, by its backfill and by the trigger.
@@ -263,18 +263,24 @@ pub(crate) fn counters() -> Check {
     )
 }
 
-/// The keys of evaluations that have no column, each with the number of rows that have it, for the reader. It can also be asked
-/// when the column is gone: `absent` then stands in for it.
+/// The keys of evaluations that have no column, each with the number of rows that have it, most frequent first. It can also be
+/// asked when the column is gone: `absent` then stands in for it.
+const LOST_KEYS: &str = "SELECT format('%s (%s)', key, count(*)) AS lost \
+    FROM (SELECT NULL::jsonb AS ai_evaluation) AS absent CROSS JOIN question_history \
+    CROSS JOIN LATERAL (SELECT (SELECT ai_evaluation FROM question_history AS same WHERE same.id = question_history.id)) \
+    AS old (evaluation) CROSS JOIN LATERAL jsonb_object_keys(CASE jsonb_typeof(old.evaluation) \
+    WHEN 'object' THEN old.evaluation ELSE '{}' END) AS key \
+    WHERE key NOT IN ('score', 'isCorrect', 'understandingDepth', 'feedback', 'knowledgeGaps') \
+    GROUP BY key ORDER BY count(*) DESC, key";
+
+/// The keys that are lost, for the reader.
 pub(crate) fn lost_keys(says: &str) -> Check {
-    Check::report(
-        says,
-        "SELECT coalesce(string_agg(format('%s (%s)', key, n_rows), ', ' ORDER BY n_rows DESC, key), 'none') \
-         FROM (SELECT key, count(*) AS n_rows FROM (SELECT NULL::jsonb AS ai_evaluation) AS absent CROSS JOIN question_history \
-         CROSS JOIN LATERAL (SELECT (SELECT ai_evaluation FROM question_history AS same WHERE same.id = question_history.id)) \
-         AS old (evaluation) CROSS JOIN LATERAL jsonb_object_keys(CASE jsonb_typeof(old.evaluation) \
-         WHEN 'object' THEN old.evaluation ELSE '{}' END) AS key \
-         WHERE key NOT IN ('score', 'isCorrect', 'understandingDepth', 'feedback', 'knowledgeGaps') GROUP BY key) AS lost",
-    )
+    Check::report(says, format!("SELECT coalesce(string_agg(lost, ', '), 'none') FROM ({LOST_KEYS}) AS keys"))
+}
+
+/// The keys that are lost, for who plans it.
+pub(crate) fn preview_lost_keys(details: Details) -> Details {
+    details.preview("keys of evaluations that it loses, and in how many rows", LOST_KEYS)
 }
 
 /// What cannot be carried over of `row`, given what the function says of it: `rejects`, and `says` of `is_correct`. An

@@ -33,6 +33,7 @@ pub fn service() -> Service {
         .unwrap_or_else(|error| panic!("{error}"))
         .with_entities(entity::all())
         .with_lock_file(include_str!("../migrations.lock"))
+        .with_functions(evaluation::FUNCTIONS.map(|function| function.dropped_as()))
         .with_tables([
             "assessments",
             "competencies",

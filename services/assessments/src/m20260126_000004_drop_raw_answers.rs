@@ -108,7 +108,7 @@ fn guard() -> Check {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        Details::contract(SOAK)
+        evaluation::preview_lost_keys(Details::contract(SOAK))
             .loses(
                 "transcripts, audio durations and transcription confidences; of each evaluation `nextDifficulty`, \
                  `reasoning`, `correctAnswer`, `expectedKeyPoints` and every other key without a column; which values \

@@ -46,6 +46,7 @@ pub fn service() -> Service {
     Service::new(NAME, migrations())
         .unwrap_or_else(|error| panic!("{error}"))
         .with_tables(TABLES)
+        .with_functions(reader_settings::FUNCTIONS.map(|function| function.dropped_as()))
         .with_types(m20250823_000001_create_bookreader::TYPES.map(|(name, _)| name))
         .with_entities(entity::all())
         .with_lock_file(include_str!("../migrations.lock"))

@@ -68,9 +68,8 @@ impl ServiceMigration for Migration {
                 .until(CONTRACT),
             )
             .verify(
-                Check::report(
+                reader_settings::lost_keys(
                     "settings that the contract step will lose, and how many users have them",
-                    reader_settings::LOST_KEYS,
                 )
                 .until(CONTRACT),
             )

@@ -99,7 +99,8 @@ impl ServiceMigration for Migration {
                 "the trigger that keeps preferences in step is there and enabled",
                 is_kept_in_step(),
             ))
-            .guard(Check::report("settings that are lost, and how many users have them", reader_settings::LOST_KEYS))
+            .guard(reader_settings::lost_keys("settings that are lost, and how many users have them"))
+            .preview("settings that it loses, and how many users have them", reader_settings::LOST_KEYS)
             .verify(Check::no_column("users", "reader_settings"))
             .verify(Check::holds(
                 "trigger and functions are gone",

@@ -15,7 +15,7 @@
 //! only when old code really changed that field in `reader_settings`: saving a user with the settings as they were
 //! leaves alone what new code wrote to `user_preferences`, and so does a change to the other two fields.
 
-use migration_kit::{Backfill, BackfillReport, Function, Online, Trigger};
+use migration_kit::{Backfill, BackfillReport, Check, Function, Online, Trigger};
 use sea_orm_migration::prelude::*;
 
 /// `<schema>.carried_preferences(json)`: the preferences in some settings, and what could not be carried over.
@@ -30,7 +30,7 @@ pub(crate) const TRIGGER: &str = "keep_preferences_in_step";
 /// The service's table of rejects.
 const REJECTS: &str = "migration_reject_bookreader";
 
-const FUNCTIONS: [Function; 2] = [
+pub(crate) const FUNCTIONS: [Function; 2] = [
     Function::new(
         "carried_preferences(json)",
         "carried_preferences(settings json, OUT theme text, OUT language text, OUT notifications_enabled boolean, \
@@ -173,24 +173,25 @@ const NOT_LISTED: &str = "NOT EXISTS (SELECT FROM migration_reject_bookreader AS
      WHERE listed.table_name = 'users' AND listed.row_key = jsonb_build_object('id', source.id) \
      AND listed.field = found.field)";
 
-/// Query that names each key without a column. Settings that are no object, or that cannot be read, are rejects and have
-/// no keys.
+/// Query that names each key without a column, and how many users have it, most frequent first. Settings that are no object,
+/// or that cannot be read, are rejects and have no keys.
 ///
 /// It also runs when an earlier try was stopped after the column was gone: `absent` then stands in for it.
-pub(crate) const LOST_KEYS: &str = r"SELECT coalesce(
-        string_agg(format('%s (%s)', key, n_users), ', ' ORDER BY n_users DESC, key), 'none')
-    FROM (
-        SELECT key, count(DISTINCT users.id) AS n_users
-        FROM (SELECT NULL::json AS reader_settings) AS absent CROSS JOIN users
-        CROSS JOIN LATERAL (SELECT (SELECT reader_settings FROM users AS same WHERE same.id = users.id)) AS old (settings)
-        CROSS JOIN LATERAL json_object_keys(CASE
-            WHEN json_typeof(old.settings) <> 'object' THEN '{}'
-            WHEN regexp_replace(old.settings::text, '\\ud[89ab]..\\ud[c-f]..', '', 'gi') ~* '\\u(0000|d[89a-f])' THEN '{}'
-            ELSE old.settings
-        END) AS key
-        WHERE key NOT IN ('theme', 'language', 'notifications', 'notifications_enabled')
-        GROUP BY key
-    ) AS lost";
+pub(crate) const LOST_KEYS: &str = r"SELECT format('%s (%s)', key, count(DISTINCT users.id)) AS lost
+    FROM (SELECT NULL::json AS reader_settings) AS absent CROSS JOIN users
+    CROSS JOIN LATERAL (SELECT (SELECT reader_settings FROM users AS same WHERE same.id = users.id)) AS old (settings)
+    CROSS JOIN LATERAL json_object_keys(CASE
+        WHEN json_typeof(old.settings) <> 'object' THEN '{}'
+        WHEN regexp_replace(old.settings::text, '\\ud[89ab]..\\ud[c-f]..', '', 'gi') ~* '\\u(0000|d[89a-f])' THEN '{}'
+        ELSE old.settings
+    END) AS key
+    WHERE key NOT IN ('theme', 'language', 'notifications', 'notifications_enabled')
+    GROUP BY key ORDER BY count(DISTINCT users.id) DESC, key";
+
+/// The keys of [`LOST_KEYS`], for the reader.
+pub(crate) fn lost_keys(says: &str) -> Check {
+    Check::report(says, format!("SELECT coalesce(string_agg(lost, ', '), 'none') FROM ({LOST_KEYS}) AS keys"))
+}
 
 /// The block has an exception handler because the type `json` stores escapes that no text can hold; whoever reads any
 /// key of such settings gets an error.

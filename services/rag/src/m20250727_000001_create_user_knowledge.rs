@@ -52,6 +52,7 @@ impl ServiceMigration for Migration {
                 "as in the tables that the application had before it had migrations",
             )
             .replaces("294d3841e2d5")
+            .adopts("user_knowledge")
             .loses_on_revert("everything known of every user")
             .verify(Check::table(
                 "user_knowledge",

@@ -53,6 +53,28 @@ fn the_readme_names_every_command() {
     nothing_wrong(&wrong);
 }
 
+/// Before, during, after and back: in its service's README an operator finds each with a command for that very service.
+#[test]
+fn each_service_tells_its_operator_the_way() {
+    let mut wrong = Vec::new();
+    for service in services() {
+        let readme = read(format!("services/{service}/README.md"));
+        let (_, way) = readme.split_once("\n## For its operator\n").unwrap_or_default();
+        let way = way.split("\n## ").next().unwrap_or_default();
+        for (place, command) in [("Before", "plan"), ("During", "up"), ("After", "verify"), ("Back", "down")]
+        {
+            let told = way.split("\n- **").find_map(|told| told.strip_prefix(&format!("{place}.** ")));
+            let named = format!("`cargo xtask migrate {command} {service}");
+            if !told
+                .is_some_and(|told| told.split_whitespace().collect::<Vec<_>>().join(" ").contains(&named))
+            {
+                wrong.push(format!("services/{service}/README.md: **{place}.** does not name {named}`"));
+            }
+        }
+    }
+    nothing_wrong(&wrong);
+}
+
 #[test]
 fn the_readme_names_every_exit_code() {
     let exits = read("crates/migration-cli/src/exit.rs");

@@ -43,13 +43,19 @@ pub(super) async fn plan(
     Ok(Answer::of("plan", Found::whole(report), text)?)
 }
 
-/// Says what an earlier system may have left elsewhere.
+/// Says what an earlier system may have left elsewhere, and which names are taken.
 fn twins(survey: &Survey, plan: &Plan, text: &mut Text) {
     for facts in survey.services.iter().filter(|facts| plan.services().contains(&&facts.service)) {
         for twin in &facts.twins {
             text.line(format!(
                 "{}: empty here, and elsewhere there is {twin}: `up` refuses to make new tables beside it without `--new-beside`",
                 facts.service
+            ));
+        }
+        if !facts.collisions.objects.is_empty() {
+            text.line(format!(
+                "{}: nothing is applied, and names that it makes are taken: {}: `up` refuses to begin",
+                facts.service, facts.collisions
             ));
         }
     }
@@ -88,23 +94,29 @@ fn text(report: &PlanReport, n_services: usize) -> Text {
         }
     }
     for step in &report.steps {
-        for PreviewReport { says, n, rows, unanswered } in &step.previews {
-            let about = format!("`{}:{}`: {says}", step.service, step.migration);
-            let n_rows = match (n, unanswered) {
-                (_, Some(why)) => why.clone(),
-                (Some(0) | None, None) => "none".to_owned(),
-                (Some(n), None) => n.to_string(),
-            };
-            text.line(format!("{about}: {n_rows}"));
-            rows.iter().for_each(|row| text.line(format!("  {row}")));
-            match n.unwrap_or(0).saturating_sub(rows.len() as u64) {
-                0 => {}
-                n_more => text.line(format!("  and {n_more} more")),
-            }
-        }
+        say_previews(&step.service, &step.migration, &step.previews, &mut text);
     }
     for held in &report.held_back {
         text.line(format!("`{}:{}` is held back: {}", held.service, held.migration, held.reason));
+        say_previews(&held.service, &held.migration, &held.previews, &mut text);
     }
     text
+}
+
+/// Says what a migration would decide about rows.
+fn say_previews(service: &str, migration: &str, previews: &[PreviewReport], text: &mut Text) {
+    for PreviewReport { says, n, rows, unanswered } in previews {
+        let about = format!("`{service}:{migration}`: {says}");
+        let n_rows = match (n, unanswered) {
+            (_, Some(why)) => why.clone(),
+            (Some(0) | None, None) => "none".to_owned(),
+            (Some(n), None) => n.to_string(),
+        };
+        text.line(format!("{about}: {n_rows}"));
+        rows.iter().for_each(|row| text.line(format!("  {row}")));
+        match n.unwrap_or(0).saturating_sub(rows.len() as u64) {
+            0 => {}
+            n_more => text.line(format!("  and {n_more} more")),
+        }
+    }
 }

@@ -217,17 +217,36 @@ fn summary(
     Diagnostic::of_failures(&report.failures, &OurWords).into_iter().for_each(|error| text.error(error));
     let statuses = statuses(connected.deployment.catalog(), &survey.history(), survey.now());
     let n_unread = survey.services.iter().filter(|facts| !facts.is_history_known()).count();
-    let mut line = vec![standing(&statuses, n_unread)];
+    let damaged = damaged(&statuses, survey);
+    for (service, absent) in &damaged {
+        let tables: Vec<String> = absent.iter().map(|table| format!("`{table}`")).collect();
+        text.note(format!(
+            "{}  `{service}`: everything is applied, and tables of its application are not there: {}; `verify {service}` shows \
+             what else is not as it was left",
+            paint.warn("note"),
+            tables.join(", ")
+        ));
+    }
+    let mut line = vec![standing(&statuses, damaged.len(), n_unread)];
     line.extend(held_back(&statuses));
     line.push(format!("{} in {}", did(report), duration(begun.elapsed())));
     let line = line.join(" · ");
     text.line(if report.failures.is_empty() { paint.strong(&line) } else { line });
 }
 
-/// How many services have nothing pending but what is held back, and how many could not be read.
-fn standing(statuses: &[ServiceStatus], n_unread: usize) -> String {
+/// Services that have nothing pending, and of whose entities tables are gone.
+fn damaged<'s>(statuses: &[ServiceStatus], survey: &'s Survey) -> Vec<(&'s ServiceName, &'s [String])> {
+    let current = statuses.iter().filter(|status| status.state == ServiceState::Current);
+    let facts = current.filter_map(|status| survey.service(&status.service));
+    let damaged = facts.filter(|facts| !facts.absent_tables.is_empty());
+    damaged.map(|facts| (&facts.service, facts.absent_tables.as_slice())).collect()
+}
+
+/// How many services have nothing pending but what is held back and are not damaged, and how many could not be read.
+fn standing(statuses: &[ServiceStatus], n_damaged: usize, n_unread: usize) -> String {
     let n_services = statuses.len();
     let up_to_date = statuses.iter().filter(|status| status.state == ServiceState::Current).count();
+    let up_to_date = up_to_date - n_damaged;
     let services = services(n_services);
     if n_unread > 0 {
         format!("{up_to_date} of {services} up to date, {n_unread} could not be read")

@@ -28,7 +28,7 @@ pub(super) async fn space(
         Some(table) => {
             let is_it = |space: &TableSpace| space.table == table;
             let sizes = table_sizes(&connected.deployment, &service).await?;
-            if !sizes.is_empty() && !sizes.iter().any(is_it) {
+            if !sizes.iter().any(is_it) {
                 let hint = format!("`space {service}` lists its tables");
                 return Err(Failure::usage(format!("`{service}` has no table `{table}`"), hint).into());
             }
@@ -50,7 +50,7 @@ pub(super) async fn space(
         None => {
             let found = table_sizes(&connected.deployment, &service).await?;
             roomy = Roomy::of(&service, &found);
-            let report = |TableSpace { table, size, reclaimable_bytes }| TableReport {
+            let report = |TableSpace { table, size, reclaimable_bytes, .. }| TableReport {
                 table,
                 before: None,
                 size,

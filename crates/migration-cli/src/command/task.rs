@@ -36,9 +36,12 @@ pub(super) async fn task(
         return Err(Failure::usage(format!("service `{service}` has no task `{task}`"), hint).into());
     };
     let bin_name = format!("{} task {service} {task}", context.program.invocation);
-    let command = (found.command)().bin_name(bin_name);
+    let command = (found.command)().bin_name(&bin_name);
     let arguments = match command.try_get_matches_from(std::iter::once(task).chain(words)) {
         Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() && !context.output.is_human() => {
+            return Err(Failure::of_arguments(&error, &bin_name).into());
+        }
         Err(error) => {
             // A closed pipe is the reader's choice.
             drop(error.print());

@@ -24,6 +24,8 @@ pub(super) struct Line {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fault {
     NoEquals,
+    /// Something stands before its name, or its name in quotes.
+    Before,
     NotUtf8,
     OpenQuote,
     AfterQuote,
@@ -49,6 +51,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoEquals => f.write_str("is not followed by `=`"),
+            Self::Before => f.write_str("has something else before it, or around it"),
             Self::NotUtf8 => f.write_str("has a value that is not UTF-8"),
             Self::OpenQuote => f.write_str("has a quote that is not closed"),
             Self::AfterQuote => f.write_str("has text after the closing quote"),
@@ -91,8 +94,12 @@ pub(super) fn read(
     let mut lines = Lines::new();
     let mut skip_to = 0;
     for (at, text) in texts.iter().enumerate() {
-        let Some((name, rest)) = named(text) else { continue };
         let inside = at < skip_to;
+        if let Some(name) = nearly_named(text).filter(|name| !inside && !lines.contains_key(*name)) {
+            let (number, value) = (at + 1, Err(Fault::Before));
+            lines.insert(name.to_owned(), Line { number, value });
+        }
+        let Some((name, rest)) = named(text) else { continue };
         if inside && !is_ours(name) {
             continue;
         }
@@ -138,6 +145,17 @@ fn named(line: &str) -> Option<(&str, Option<&str>)> {
         return None;
     }
     Some((name, rest.trim_start().strip_prefix('=')))
+}
+
+/// What a line sets that begins with no variable and `=`: the word before its `=`, such as `DATABASE-URL`, or `DATABASE_URL` behind
+/// a misspelt `export`. It may be meant for ours.
+fn nearly_named(line: &str) -> Option<&str> {
+    if line.trim_start().starts_with('#') || named(line).is_some_and(|(_, rest)| rest.is_some()) {
+        return None;
+    }
+    let word = line.split_once('=')?.0.split_whitespace().next_back()?;
+    let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    (!word.is_empty()).then_some(word)
 }
 
 /// How many lines a value takes: more than one if it opens a quote that a later line closes.
@@ -283,6 +301,11 @@ mod tests {
             ("DATABASE_URLS=a", "not set"),
             ("DATABASE_URL", "1 is not followed by `=`"),
             ("\nDATABASE_URL: a", "2 is not followed by `=`"),
+            ("exprt DATABASE_URL=a", "1 has something else before it, or around it"),
+            ("- DATABASE_URL=a", "1 has something else before it, or around it"),
+            ("\"DATABASE_URL\"=a", "1 has something else before it, or around it"),
+            ("exprt DATABASE_URL=a\nDATABASE_URL=b", "b"),
+            ("DATABASE-URL=a", "not set"),
             ("DATABASE_URL='a", "1 has a quote that is not closed"),
             ("DATABASE_URL=\"a\\\"", "1 has a quote that is not closed"),
             ("DATABASE_URL='a'b", "1 has text after the closing quote"),

@@ -107,7 +107,11 @@ impl Environment {
             };
             Dotenv { file, lines }
         });
-        let (notes, from_dotenv, shared) = Default::default();
+        let (notes, from_dotenv, shared): (RefCell<Vec<String>>, _, _) = Default::default();
+        let here = directory.join(".env");
+        if here.is_dir() {
+            add(&notes, format!("`{}` is a directory, and no variable is read from it", here.display()));
+        }
         Ok(Self { process, dotenv, directory, notes, from_dotenv, shared })
     }
 

@@ -10,7 +10,7 @@ use crate::connect_error::ConnectError;
 use crate::lock::LockError;
 use crate::run::{Acceptance, RevertLoss};
 use crate::step::StepError;
-use crate::survey::{SurveyError, Twin, VERSION_TABLES};
+use crate::survey::{Collisions, SurveyError, Twin, VERSION_TABLES};
 use crate::verify::Difference;
 
 /// Why a run did not begin, or ended early.
@@ -66,6 +66,18 @@ pub enum RunError {
         schema: String,
         /// The tables; at least one.
         twins: Vec<Twin>,
+    },
+    /// Names that a service would make are taken in its schema, and nothing of the service is applied.
+    #[error(
+        "`{service}` has nothing applied in schema `{schema}`, and names that it makes are taken there: {collisions}"
+    )]
+    Collisions {
+        /// The first such service.
+        service: ServiceName,
+        /// Its schema.
+        schema: String,
+        /// What is there; at least one object.
+        collisions: Collisions,
     },
     /// Migrations that are recorded as applied, and that this tool did not apply, are not what they promise.
     #[error(
@@ -204,6 +216,13 @@ impl RunError {
                     + "; if it is another team's, "
                     + Offer::NewBeside
                     + " makes new tables"
+            }
+            Self::Collisions { service, .. } => {
+                Hint::from("nothing was changed; what an earlier system made for the service, ")
+                    + Offer::Adopt(service.clone())
+                    + " takes over; if it is somebody else's, set "
+                    + Offer::Schema(service.clone())
+                    + " to another schema"
             }
             Self::Base { service, differences } => {
                 let hint = Hint::from("nothing was changed; if an earlier system made this database, ")

@@ -131,6 +131,7 @@ impl Planned<'_> {
             preflight::possible(deployment, survey, plan, options)?;
             preflight::consented(deployment, plan, &survey.history(), options)?;
             preflight::no_twins(deployment, survey, plan, options)?;
+            preflight::no_collisions(deployment, survey, plan)?;
             let sound = Box::pin(base::is_sound(deployment, survey, plan, &accepted));
             options.cancellation.unless_cancelled(sound).await.unwrap_or(Err(RunError::Interrupted))?;
             let consented = Box::pin(losses::consented(deployment, plan, options));

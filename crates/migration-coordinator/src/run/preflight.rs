@@ -125,6 +125,22 @@ pub(super) fn no_twins(
     Ok(())
 }
 
+/// Refuses to begin with a service where names that it would make are taken.
+pub(super) fn no_collisions(deployment: &Deployment, survey: &Survey, plan: &Plan) -> Result<(), RunError> {
+    let applies =
+        |service: &ServiceName| plan.steps_of(service).any(|step| step.direction == Direction::Apply);
+    let touched = plan.services().into_iter().filter(|service| applies(service));
+    for facts in touched.filter_map(|service| survey.service(service)) {
+        if let (false, Some(placed)) =
+            (facts.collisions.objects.is_empty(), deployment.placed(&facts.service))
+        {
+            let (service, schema) = (facts.service.clone(), placed.site.schema.clone());
+            return Err(RunError::Collisions { service, schema, collisions: facts.collisions.clone() });
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a plan that does not fit into one transaction.
 pub(super) fn atomic(deployment: &Deployment, plan: &Plan) -> Result<(), RunError> {
     if let Some(step) = plan.steps().iter().find(|step| !step.transactional) {

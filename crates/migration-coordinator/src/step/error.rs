@@ -104,6 +104,17 @@ pub enum StepError {
         #[source]
         source: TableLockError,
     },
+    /// A step could not acquire a table lock, and nothing was done before it.
+    #[error("migration `{id}` was not {}, and nothing was changed", participle(*direction))]
+    Blocked {
+        /// The migration.
+        id: MigrationId,
+        /// Apply or revert.
+        direction: Direction,
+        /// What blocked it.
+        #[source]
+        source: DbErr,
+    },
     /// The connection was lost while the migration was committed, and whether it was could not be found out.
     #[error("it is not known whether migration `{id}` was committed while {}", gerund(*direction))]
     CommitUnknown {
@@ -218,6 +229,10 @@ impl StepError {
         }
     }
 
+    pub(super) fn blocked(step: &Step, source: DbErr) -> Self {
+        Self::Blocked { id: step.id.clone(), direction: step.direction, source: plain(source) }
+    }
+
     pub(super) fn interrupted(step: &Step) -> Self {
         Self::Interrupted { id: step.id.clone(), direction: step.direction }
     }
@@ -306,7 +321,7 @@ impl StepError {
                     + Offer::status(&id.service)
             }
             Self::DataLoss { .. } => Hint::from("make a backup, then say ") + Offer::AllowDataLoss,
-            Self::TableLock { id, direction, .. } => {
+            Self::TableLock { id, direction, .. } | Self::Blocked { id, direction, .. } => {
                 Hint::from("try again when the blocker is gone: ") + again(id, *direction)
             }
             Self::Interrupted { id, direction } => {

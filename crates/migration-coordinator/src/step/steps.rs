@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use migration_kit::table_lock::Waiting;
+use migration_kit::table_lock::{Waiting, is_given_up};
 use migration_kit::{qualified, sqlstate};
 use migration_plan::{Direction, Step};
 use sea_orm::{DbErr, TransactionTrait};
@@ -133,7 +133,11 @@ impl Worker<'_> {
                 .await
                 .unwrap_or(false)
         {
-            StepError::rolled_back(step, source)
+            if is_given_up(&source) {
+                StepError::blocked(step, source)
+            } else {
+                StepError::rolled_back(step, source)
+            }
         } else {
             StepError::partial(step, source)
         }

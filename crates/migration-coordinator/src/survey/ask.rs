@@ -7,6 +7,7 @@ use futures_util::future::{join, join_all};
 use sea_orm::sqlx;
 use sea_orm::sqlx::postgres::PgRow;
 
+use super::collisions;
 use super::emptiness;
 use super::facts::{self, Found, Relation};
 use super::histories::{self, Part, Part::Journal, Part::VersionTable};
@@ -43,6 +44,8 @@ pub(super) async fn ask(
     Box::pin(look_for_twins(&mut asking, deployment, database, sites, &mut services))
         .await
         .map_err(failed)?;
+    let place = (deployment, database);
+    Box::pin(look_for_collisions(&mut asking, place, sites, &mut services)).await.map_err(failed)?;
     asking.close().await;
     Ok((server, services))
 }
@@ -71,6 +74,21 @@ async fn look_for_twins(
                 twins::fill(services, candidates, &[])?;
             }
             Err(lost) => return Err(lost),
+        }
+    }
+    Ok(())
+}
+
+/// Looks for what services that have nothing applied would collide with.
+async fn look_for_collisions(
+    asking: &mut Asking<'_>,
+    place: (&Deployment, usize),
+    sites: &[&Site],
+    services: &mut [ServiceFacts],
+) -> Result<(), sqlx::Error> {
+    for (sites, services) in sites.chunks(CHUNK).zip(services.chunks_mut(CHUNK)) {
+        if let Some(query) = collisions::query(sites, services) {
+            collisions::fill(place, sites, services, &asking.rows(&query).await?)?;
         }
     }
     Ok(())

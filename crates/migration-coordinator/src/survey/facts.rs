@@ -7,7 +7,7 @@ use migration_kit::{BOOKKEEPING, literal};
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
-use super::{Access, Holder, ServerFacts, ServiceFacts};
+use super::{Access, Collisions, Holder, ServerFacts, ServiceFacts};
 use crate::site::{Site, text_array};
 
 /// What the catalogs say of a service, before its tables are read.
@@ -53,7 +53,7 @@ pub(super) fn query(sites: &[&Site]) -> String {
         let externals = &p.externals;
         write!(
             values,
-            "{}({ordinal}, {}, {}, {}, {}, {}, {})",
+            "{}({ordinal}, {}, {}, {}, {}, {}, {}, {})",
             if ordinal == 0 { "" } else { ", " },
             literal(&p.schema),
             literal(&p.version_table),
@@ -61,6 +61,7 @@ pub(super) fn query(sites: &[&Site]) -> String {
             literal(&p.lock_key()),
             text_array(externals.iter().map(|external| &external.schema)),
             text_array(externals.iter().map(|external| &external.table)),
+            text_array(&p.entities),
         )
         .expect("writing to a string cannot fail");
     }
@@ -85,11 +86,14 @@ pub(super) fn query(sites: &[&Site]) -> String {
                              WHERE c.relname = x.table_name AND e.nspname = x.schema_name) \
                       FROM unnest(s.external_schemas, s.external_tables) WITH ORDINALITY AS x(schema_name, table_name, o) \
                       ORDER BY o) AS externals, \
+                ARRAY(SELECT e.name FROM unnest(s.entities) AS e(name) \
+                      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relname = e.name AND c.relnamespace = s.n)) \
+                  AS absent, \
                 h.pid, coalesce(a.application_name, '') AS application, \
                 coalesce(pg_catalog.host(a.client_addr), 'local socket') AS host, \
                 coalesce(extract(epoch FROM a.backend_start)::int8, 0) AS since \
          FROM (SELECT s.*, n.oid AS n, {version_table} AS v, {journal} AS j \
-               FROM (VALUES {values}) AS s(ordinal, schema_name, version_table, journal, lock_key, external_schemas, external_tables) \
+               FROM (VALUES {values}) AS s(ordinal, schema_name, version_table, journal, lock_key, external_schemas, external_tables, entities) \
                LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name OFFSET 0) AS s \
          LEFT JOIN held h ON h.key = pg_catalog.hashtextextended(s.lock_key, 0) \
          LEFT JOIN LATERAL pg_catalog.pg_stat_get_activity(h.pid) a ON h.pid IS NOT NULL \
@@ -146,9 +150,11 @@ pub(super) fn read(rows: &[PgRow], sites: &[&Site]) -> Result<(ServerFacts, Vec<
             installed: version != Relation::None && journal != Relation::None,
             first_install: false,
             twins: Vec::new(),
+            collisions: Collisions::default(),
             applied: Vec::new(),
             journal: HashMap::new(),
             holder,
+            absent_tables: row.try_get("absent")?,
             externals: row.try_get::<Vec<bool>, _>("externals")?.into_iter().map(Some).collect(),
         };
         services.push(Found { facts, version, journal });

@@ -5,6 +5,7 @@
 //! empty: a table that could not be read is reported with the reason, and only its own service is the worse for it.
 
 mod ask;
+mod collisions;
 mod emptiness;
 mod facts;
 mod histories;
@@ -25,6 +26,7 @@ use crate::holder::Holder;
 use crate::session::Session;
 use crate::site::Site;
 
+pub use collisions::{Collision, Collisions};
 pub use twins::{Twin, VERSION_TABLES};
 
 /// Why a database could not be read.
@@ -217,12 +219,16 @@ pub struct ServiceFacts {
     pub first_install: bool,
     /// What an earlier system may have left elsewhere in the database, where the service is empty.
     pub twins: Vec<Twin>,
+    /// What is in a shared schema under names that the service would make, where nothing of it is applied.
+    pub collisions: Collisions,
     /// What the version table says, in the order of application as far as it tells.
     pub applied: Vec<AppliedMigration>,
     /// What the journal says last of each migration that it knows.
     pub journal: HashMap<MigrationName, JournalFacts>,
     /// Who holds the migration lock.
     pub holder: Option<Holder>,
+    /// Tables of the service's entities that are not there.
+    pub absent_tables: Vec<String>,
     /// Which of the service's external tables exist, in the order in which it declares them; `None` if it is not known.
     pub externals: Vec<Option<bool>>,
 }
@@ -371,9 +377,11 @@ impl ServiceFacts {
             installed: false,
             first_install: false,
             twins: Vec::new(),
+            collisions: Collisions::default(),
             applied: Vec::new(),
             journal: HashMap::new(),
             holder: None,
+            absent_tables: Vec::new(),
             externals: vec![None; site.externals.len()],
         }
     }

@@ -1,7 +1,7 @@
 //! A service that shares its schema may change its own tables there, and what it makes, and nothing else.
 
 use migration_coordinator::{Deployment, DeploymentError, Placement, RunError, StepError};
-use migration_kit::Service;
+use migration_kit::{Check, Service};
 
 use crate::support::{Bench, Step, service, step};
 
@@ -142,6 +142,11 @@ fn services_that_cannot_share_a_schema_are_refused() {
             Some("`shop` and `crm` both have a table `users`, and share the schema `public`"),
         ),
         (
+            named("crm", &["client"]).with_types(["item"]),
+            Some("`shop` has a table `item`, `crm` has a type `item`, and share the schema `public`"),
+        ),
+        (named("crm", &["client"]).with_functions(["item()"]), None),
+        (
             named("crm", &[]),
             Some("`crm` shares the schema `public` with `shop` and names no tables of its own"),
         ),
@@ -165,6 +170,58 @@ fn services_that_cannot_share_a_schema_are_refused() {
     let says =
         "`shop` and `crm` cannot both have the schema `utils`: `with_schemas` names it as one service's own";
     assert_eq!(said(utils("shop"), utils("crm")).as_deref(), Some(says));
+}
+
+/// What is there under a name that a service would make is met before the first migration, whatever it is and whosever.
+#[tokio::test]
+async fn a_taken_name_is_refused_before_anything_is_made() {
+    let bench = Bench::new();
+    bench.execute("CREATE TABLE wiki (id integer)").await;
+    let shop = || {
+        let create = step(CREATE)
+            .up("CREATE TYPE size AS ENUM ('s')")
+            .up("CREATE TABLE item (id integer, size size)")
+            .up("CREATE INDEX item_by_size ON item (size)")
+            .up("CREATE FUNCTION stamp(integer) RETURNS integer LANGUAGE sql AS 'SELECT 1'")
+            .details(|details| details.verify(Check::index("item_by_size")));
+        let shop = service("shop", vec![create]).with_default_schema("public");
+        vec![shop.with_tables(["item"]).with_types(["size"]).with_functions(["stamp(integer)"])]
+    };
+    for (taken, is) in [
+        ("TABLE item (id integer)", "table `item`"),
+        ("VIEW item AS SELECT 1", "view `item`"),
+        ("MATERIALIZED VIEW item AS SELECT 1", "materialized view `item`"),
+        ("SEQUENCE item", "sequence `item`"),
+        ("INDEX item ON wiki (id)", "index `item`"),
+        ("TYPE item AS (id integer)", "type `item`"),
+        ("DOMAIN item AS integer", "type `item`"),
+        ("TYPE size AS ENUM ('l')", "type `size`"),
+        ("TABLE size (id integer)", "table `size`"),
+        ("VIEW size AS SELECT 1", "view `size`"),
+        ("INDEX item_by_size ON wiki (id)", "index `item_by_size`"),
+        ("TABLE item_by_size (id integer)", "table `item_by_size`"),
+        (
+            "FUNCTION stamp(n integer) RETURNS text LANGUAGE sql AS 'SELECT now()'",
+            "function `stamp(n integer)`",
+        ),
+        ("PROCEDURE stamp(integer) LANGUAGE sql AS 'SELECT 1'", "procedure `stamp(IN integer)`"),
+    ] {
+        bench.execute(&format!("CREATE {taken}")).await;
+        match bench.up(shop()).await {
+            Err(RunError::Collisions { collisions, .. }) => {
+                assert_eq!(collisions.to_string(), format!("{is} of role `postgres`"), "{taken}");
+            }
+            other => panic!("`{taken}`: {other:?}"),
+        }
+        let dropped =
+            is.replace("type `item`", if taken.starts_with("DOMAIN") { "domain item" } else { "type item" });
+        bench.execute(&format!("DROP {}", dropped.replace('`', ""))).await;
+    }
+    // What only looks alike is in nobody's way.
+    bench.execute("CREATE INDEX size ON wiki (id)").await;
+    bench.execute("CREATE FUNCTION stamp(text) RETURNS integer LANGUAGE sql AS 'SELECT 1'").await;
+    bench.execute("CREATE TYPE item_by_size AS ENUM ('s')").await;
+    bench.up_well(shop()).await;
 }
 
 /// A foreign chain at home in `public`, with a schema beside it and its old runner's version table.

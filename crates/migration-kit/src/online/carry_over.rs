@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use sea_orm::DbErr;
 
 use super::Online;
-use crate::{Check, literal, quote_identifier};
+use crate::{Check, Made, literal, quote_identifier};
 
 /// Stands in the body of a function or trigger for the service's schema, quoted: they run under their caller's
 /// `search_path`, and so name what they use with its schema.
@@ -118,6 +118,7 @@ impl From<&Function> for Check {
             format!("function `{}` exists", function.dropped_as),
             format!("SELECT to_regprocedure({}) IS NOT NULL", literal(function.dropped_as)),
         )
+        .making(Made::Function(function.dropped_as.to_owned()))
     }
 }
 
@@ -182,7 +183,7 @@ impl Trigger {
 /// The trigger exists and is enabled.
 impl From<&Trigger> for Check {
     fn from(trigger: &Trigger) -> Self {
-        Self::trigger(trigger.table, trigger.name)
+        Self::trigger(trigger.table, trigger.name).making(Made::Function(format!("{}()", trigger.name)))
     }
 }
 

@@ -25,4 +25,4 @@ use policy::Decision;
 pub use policy::{PATIENCE_SETTING, Policy};
 pub use take::references;
 pub(crate) use take::{Locked, policy_of_session, take_alone};
-pub use waiting::{TableLockError, Waiting, is_retryable};
+pub use waiting::{TableLockError, Waiting, is_given_up, is_retryable};

@@ -42,6 +42,14 @@ pub enum TableLockError {
     Query(#[source] DbErr),
 }
 
+/// Whether an error is that of a step that gave up: patience is over, and the lock is still blocked.
+#[must_use]
+pub fn is_given_up(error: &DbErr) -> bool {
+    // A migration's errors are those of plain sea-orm, which carry text.
+    let DbErr::Migration(text) = error else { return is_retryable(error) };
+    text.starts_with("no ") && text.contains(" lock on `") && text.contains("` within ")
+}
+
 /// Whether an error means that a lock could not be acquired this time: nothing was done, and a new attempt may succeed.
 #[must_use]
 pub fn is_retryable(error: &DbErr) -> bool {

@@ -98,6 +98,7 @@ fn next(services: &[ServiceReport]) -> Option<String> {
         service.error.is_some()
             || service.is_broken()
             || !service.elsewhere.is_empty()
+            || !service.taken.is_empty()
             || !is_well(service.state)
     };
     if services.iter().any(is_odd) {

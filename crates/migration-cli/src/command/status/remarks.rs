@@ -52,6 +52,11 @@ pub(super) fn remarks(service: &ServiceReport) -> Vec<String> {
     remarks.extend(service.elsewhere.iter().map(|twin| {
         format!("empty here, and elsewhere there is {}: `up` refuses to make new tables beside it without `--new-beside`", twin.shown)
     }));
+    if let Some(taken) = &service.taken_shown {
+        remarks.push(format!(
+            "nothing is applied, and names that it makes are taken: {taken}: `up` refuses to begin"
+        ));
+    }
     if let Some(broken) = service.broken.as_deref().filter(|broken| !broken.is_empty()) {
         let more = match broken.len().saturating_sub(SHOWN) {
             0 => String::new(),
@@ -75,7 +80,10 @@ pub(super) fn remarks(service: &ServiceReport) -> Vec<String> {
 fn absent(externals: &[ExternalReport]) -> Vec<String> {
     let mut owners: Vec<(&str, Vec<String>)> = Vec::new();
     for external in externals.iter().filter(|external| external.present == Some(false)) {
-        let table = format!("`{}`", external.table);
+        let table = match &external.taken_by {
+            None => format!("`{}`", external.table),
+            Some(service) => format!("`{}` (the one that is there belongs to {service})", external.table),
+        };
         match owners.iter_mut().find(|(owner, _)| *owner == external.owner) {
             Some((_, tables)) => tables.push(table),
             None => owners.push((&external.owner, vec![table])),

@@ -1,0 +1,149 @@
+//! What is in a shared schema under a name that a service would make, while nothing of the service is applied: of another
+//! service, of another program's, of an earlier system or of nobody. Without this, the first `CREATE` that meets it fails.
+
+use std::fmt;
+
+use migration_kit::{BOOKKEEPING, Made, ServiceName, literal};
+use sea_orm::sqlx::postgres::PgRow;
+use sea_orm::sqlx::{self, Row};
+
+use super::{Access, JournalFacts, ServiceFacts};
+use crate::deployment::Deployment;
+use crate::site::{Site, text_array};
+
+/// What is under names that a service would make.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Collisions {
+    /// The objects.
+    pub objects: Vec<Collision>,
+    /// Services that this deployment does not place in the schema and that have a journal there: the objects may be theirs.
+    pub strangers: Vec<String>,
+}
+
+/// An object whose name a service would make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collision {
+    /// What it is, as the server calls it: `table`, `view`, `index`.
+    pub kind: String,
+    /// Its name; of a function, with the types of its arguments.
+    pub name: String,
+    /// The service of the deployment to which it belongs.
+    pub service: Option<ServiceName>,
+    /// The role to which it belongs.
+    pub role: String,
+}
+
+impl fmt::Display for Collision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}` of ", self.kind, self.name)?;
+        match &self.service {
+            Some(service) => write!(f, "service `{service}`"),
+            None => write!(f, "role `{}`", self.role),
+        }
+    }
+}
+
+impl fmt::Display for Collisions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 5;
+        let shown: Vec<String> = self.objects.iter().take(SHOWN).map(ToString::to_string).collect();
+        write!(f, "{}", shown.join(", "))?;
+        if let n_more @ 1.. = self.objects.len().saturating_sub(SHOWN) {
+            write!(f, " and {n_more} more")?;
+        }
+        if !self.strangers.is_empty() && self.objects.iter().any(|object| object.service.is_none()) {
+            let strangers: Vec<String> = self.strangers.iter().map(|name| format!("`{name}`")).collect();
+            write!(f, "; in this schema is also the journal of {}", strangers.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// Asks what is there under the names of the services among these that have nothing applied and share a schema; `None` if there
+/// is no such service.
+pub(super) fn query(sites: &[&Site], facts: &[ServiceFacts]) -> Option<String> {
+    let nothing_is_done = |facts: &ServiceFacts| {
+        let is_known = matches!(facts.access, Access::Absent | Access::Read) && facts.unread.is_none();
+        let is_done = |journal: &JournalFacts| journal.begun || journal.is_applied();
+        is_known && facts.schema_exists && facts.applied.is_empty() && !facts.journal.values().any(is_done)
+    };
+    let asked = sites.iter().zip(facts).enumerate();
+    let asked = asked.filter(|(_, (site, facts))| site.shares_schema() && nothing_is_done(facts));
+    let values: Vec<String> = asked
+        .map(|(ordinal, (site, _))| {
+            let of = |is_it: fn(&Made) -> bool| {
+                text_array(site.makes.iter().filter(|made| is_it(made)).map(Made::name))
+            };
+            format!(
+                "({ordinal}, {}, {}, {}, {}, {}, {}, {})",
+                literal(&site.schema),
+                of(|made| matches!(made, Made::Table(_))),
+                of(|made| matches!(made, Made::Index(_))),
+                of(|made| matches!(made, Made::Type(_))),
+                of(|made| matches!(made, Made::Function(_))),
+                text_array(&site.adoptable),
+                literal(&site.journal_name()),
+            )
+        })
+        .collect();
+    if values.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "{BOOKKEEPING}SELECT s.ordinal, found.kind, found.name, pg_catalog.pg_get_userbyid(found.owner)::text AS role \
+         FROM (VALUES {}) AS s(ordinal, schema_name, tables, indexes, types, functions, adoptable, journal) \
+         JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name \
+         CROSS JOIN LATERAL (\
+           SELECT CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'v' THEN 'view' \
+                    WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table' WHEN 'S' THEN 'sequence' \
+                    WHEN 'c' THEN 'type' ELSE 'index' END AS kind, c.relname::text AS name, c.relowner AS owner \
+           FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid \
+           LEFT JOIN pg_catalog.pg_class t ON t.oid = i.indrelid \
+           WHERE c.relnamespace = n.oid \
+             AND (c.relname = ANY (s.tables) OR c.relname = ANY (s.indexes) AND c.relkind <> 'c' \
+                  OR c.relname = ANY (s.types) AND c.relkind NOT IN ('i', 'I', 'S')) \
+             AND NOT (c.relname = ANY (s.adoptable) AND c.relkind IN ('r', 'p')) \
+             AND NOT coalesce(t.relname = ANY (s.tables), false) \
+           UNION ALL \
+           SELECT 'type', t.typname::text, t.typowner FROM pg_catalog.pg_type t \
+           WHERE t.typnamespace = n.oid AND t.typrelid = 0 AND t.typcategory <> 'A' \
+             AND (t.typname = ANY (s.tables) OR t.typname = ANY (s.types)) \
+           UNION ALL \
+           SELECT CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END, \
+                  p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')', p.proowner \
+           FROM pg_catalog.unnest(s.functions) AS f(signature) \
+           JOIN pg_catalog.pg_proc p \
+             ON p.oid = pg_catalog.to_regprocedure(pg_catalog.quote_ident(s.schema_name) || '.' || f.signature) \
+           UNION ALL \
+           SELECT 'journal', pg_catalog.substr(c.relname, 19), c.relowner FROM pg_catalog.pg_class c \
+           WHERE c.relnamespace = n.oid AND c.relkind = 'r' AND c.relname LIKE 'migration\\_journal\\_%' AND c.relname <> s.journal\
+         ) AS found ORDER BY s.ordinal, found.kind, found.name",
+        values.join(", ")
+    ))
+}
+
+/// Puts the answers of [`query`] where they belong.
+pub(super) fn fill(
+    (deployment, database): (&Deployment, usize),
+    sites: &[&Site],
+    facts: &mut [ServiceFacts],
+    rows: &[PgRow],
+) -> Result<(), sqlx::Error> {
+    for row in rows {
+        let ordinal = usize::try_from(row.try_get::<i32, _>("ordinal")?).unwrap_or(usize::MAX);
+        let (Some(facts), Some(site)) = (facts.get_mut(ordinal), sites.get(ordinal)) else { continue };
+        let (kind, name): (String, String) = (row.try_get("kind")?, row.try_get("name")?);
+        if kind == "journal" {
+            let is_here = |other: &&Site| other.database == database && other.schema == site.schema;
+            if !deployment.sites().filter(is_here).any(|other| other.name().as_str() == name) {
+                facts.collisions.strangers.push(name);
+            }
+            continue;
+        }
+        let bare = name.split('(').next().unwrap_or(&name);
+        let owner = deployment.owner_of(database, &site.schema, bare);
+        let service = owner.filter(|owner| *owner != site.name()).cloned();
+        facts.collisions.objects.push(Collision { kind, name, service, role: row.try_get("role")? });
+    }
+    Ok(())
+}
