@@ -68,7 +68,11 @@ impl Server {
 
     /// A database that every service has used before there were migrations.
     pub(crate) fn database(&self) -> Database {
-        self.cluster.create_database_from(self.inherited.name()).unwrap()
+        let database = self.cluster.create_database_from(self.inherited.name()).unwrap();
+        // Until then a crash sets the sequences of a copy back to where the template's were: the numbers that these have in
+        // store are in no log of the copy.
+        database.psql("CHECKPOINT").unwrap();
+        database
     }
 
     /// What is in a database of a service.
