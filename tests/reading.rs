@@ -152,14 +152,14 @@ fn a_version_table_that_is_gone_is_not_an_empty_service() {
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     error: `chat`: version table `chat.seaql_migrations_chat` is missing, although the journal records applied migrations
-      hint restore the version table; only if the service's tables are gone too, `DROP TABLE "chat"."migration_journal_chat"` lets it start over
+      hint `repair chat` shows how to restore it from the journal; only if the service's tables are gone too, `DROP TABLE "chat"."migration_journal_chat"` lets it start over
     "#);
     assert_snapshot!(lab.migrate(&["up", "chat"]).shown(), @r#"
     exit 4
     --- stdout
     --- stderr
     error: `chat`: version table `chat.seaql_migrations_chat` is missing, although the journal records applied migrations
-      hint restore the version table; only if the service's tables are gone too, `DROP TABLE "chat"."migration_journal_chat"` lets it start over
+      hint `repair chat` shows how to restore it from the journal; only if the service's tables are gone too, `DROP TABLE "chat"."migration_journal_chat"` lets it start over
     "#);
     // Without a migration that ever succeeded there is nothing that could be lost.
     lab.query("UPDATE chat.migration_journal_chat SET outcome = 'failed'; DROP TABLE chat.messages");

@@ -203,7 +203,9 @@ fn what_does_not_fit_is_refused() {
     // Others that use what would be replaced, and those who are at work.
     lab.query("CREATE VIEW of_others AS SELECT id FROM chat.messages");
     refuses(7, "view `public.of_others` would still use what is replaced");
-    lab.query("DROP VIEW of_others");
+    lab.query("DROP VIEW of_others; CREATE TABLE of_others (message int REFERENCES chat.messages (id))");
+    refuses(7, "table `public.of_others` would still use what is replaced");
+    lab.query("DROP TABLE of_others");
     let mut session = lab.session();
     session.query("SELECT pg_advisory_lock(hashtextextended('migrate:chat.seaql_migrations_chat', 0))");
     let busy = ["restore", archive.to_str().unwrap(), "--allow-data-loss", "--wait", "100ms"];

@@ -117,6 +117,7 @@ fn check_tells_by_its_exit_code() {
     SERVICE  STATE     APPLIED  PENDING  HELD BACK  CURRENT                                        VERSION TABLE
     rag      diverged        2        0          0  m20261120_000001_drop_redundant_user_id_index  rag.seaql_migrations_rag
     rag: applied, and missing in this build: `m20260101_000000_of_another_branch`
+    rag: `repair rag` says what that means, and what mends it
     rag: tables of the AI manager that are not there: `public.embeddings`, `public.message_embeddings`
     rag: tables of the forum that are not there: `public.users`, `public.topics`, `public.messages`
     --- stderr
@@ -168,6 +169,7 @@ fn a_migration_that_was_renamed_is_not_applied_again() {
     SERVICE  STATE     APPLIED  PENDING  HELD BACK  CURRENT                                 VERSION TABLE
     chat     diverged        3        1          0  m20261120_000001_index_message_history  chat.seaql_migrations_chat
     chat: `m20261120_000002_2_checks` is applied, and is called `m20261120_000002_check_messages` in this build
+    chat: `repair chat` says what that means, and what mends it
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     ");
@@ -180,7 +182,7 @@ fn a_migration_that_was_renamed_is_not_applied_again() {
     --- stdout
     --- stderr
     error: migration `chat:m20261120_000002_2_checks` is applied, and is called `m20261120_000002_check_messages` here
-      hint name the file `m20261120_000002_2_checks` again; or, once every build calls it `m20261120_000002_check_messages`, rename its row in the version table
+      hint name the file `m20261120_000002_2_checks` again; or, once every build calls it `m20261120_000002_check_messages`, `repair chat` shows how to rename its row
     ");
     assert_eq!(rows(), before);
     assert!(lab.migrate(&["history", "chat"]).exits(0).stdout.contains("renamed"));

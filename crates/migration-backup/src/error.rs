@@ -8,6 +8,8 @@ use migration_kit::ServiceName;
 use postgres_sandbox::{NotFound, SandboxError};
 use postgres_schema::SchemaError;
 
+use crate::TableRows;
+
 /// Why a backup was not made or not restored. What was begun is taken back: no half-written file is left.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -160,6 +162,39 @@ pub enum BackupError {
         /// Where it is.
         schemas: Vec<String>,
     },
+    /// Others use what a reset would drop.
+    #[error("`{service}` cannot be reset: {}", by.iter().map(|by| format!("`{by}` uses what is its own")).collect::<Vec<_>>().join("; "))]
+    StillUsed {
+        /// The service.
+        service: ServiceName,
+        /// What uses it, in words; at least one.
+        by: Vec<String>,
+    },
+    /// Rows would be dropped, and nobody has agreed to that.
+    #[error("a reset of `{service}` loses for good: {}", tables.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    WouldLose {
+        /// The service.
+        service: ServiceName,
+        /// The tables that have rows; at least one.
+        tables: Vec<TableRows>,
+    },
+    /// Something is in the service's schema that is dropped by hand only.
+    #[error("`{service}` cannot be reset: there would be left in its schema: `{}`", what.join("`, `"))]
+    Remains {
+        /// The service.
+        service: ServiceName,
+        /// What it is, in words.
+        what: Vec<String>,
+    },
+    /// The database refused to drop something: nothing was changed.
+    #[error("`{service}` could not be reset, and nothing was changed")]
+    NotReset {
+        /// The service.
+        service: ServiceName,
+        /// What the server says.
+        #[source]
+        source: sqlx::Error,
+    },
     /// There is no private server to verify on.
     #[error("`{service}`: the backup could not be verified")]
     Server {
@@ -181,6 +216,8 @@ impl BackupError {
                 "name its tables with `Service::with_tables`, or move it to a schema of its own".to_owned(),
             ),
             Self::Locked { .. } => Some("try again when that transaction is over".to_owned()),
+            Self::StillUsed { .. } => Some("drop or revert that first; nothing was changed".to_owned()),
+            Self::Remains { .. } => Some("drop it first; nothing was changed".to_owned()),
             Self::Server { source, .. } => source.hint(),
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("make room, or name another directory".to_owned())

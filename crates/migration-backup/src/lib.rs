@@ -1,4 +1,4 @@
-//! Backs up single services of one database, proves that what was written can be restored, and restores it.
+//! Backs up single services of one database, proves that what was written can be restored, and restores it; drops what one owns.
 //!
 //! A backup is an archive of `pg_dump` and a manifest beside it, which is written last: an archive without one is half done.
 //! It prints nothing, and reads neither arguments nor the environment. Rows go through `pg_dump` and `pg_restore`; whole clusters,
@@ -11,6 +11,7 @@ mod manifest;
 mod owned;
 mod place;
 mod program;
+mod reset;
 mod restore;
 mod script;
 mod verify;
@@ -19,6 +20,7 @@ pub use dump::{Backup, BackupOptions, Made, Progress, backup};
 pub use error::BackupError;
 pub use manifest::{Extension, Manifest, Server, TableRows, Verification};
 pub use place::{Listed, Problem, Retention, list, prune};
+pub use reset::{Reset, ResetOptions, reset};
 pub use restore::{RestoreOptions, Restored, RestoredTable, drop_old, restore};
 pub use verify::Verify;
 

@@ -1,5 +1,7 @@
 //! What is said of a backup in a file beside it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -73,6 +75,13 @@ pub struct TableRows {
     pub name: String,
     /// How many rows it has.
     pub rows: i64,
+}
+
+impl fmt::Display for TableRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = if self.rows == 1 { "row" } else { "rows" };
+        write!(f, "{} {rows} of `{}.{}`", self.rows, self.schema, self.name)
+    }
 }
 
 /// An extension and where it is.

@@ -17,15 +17,19 @@ mod author;
 mod backup;
 #[cfg(feature = "rehearsal")]
 mod rehearsal;
+mod repair;
+mod roles;
 mod run;
 
 #[cfg(feature = "rehearsal")]
 pub(crate) use adopt::{AdoptFrom, AdoptOptions, Source};
 #[cfg(feature = "rehearsal")]
 pub(crate) use author::GenerateOptions;
-pub(crate) use backup::{BackupArguments, RestoreArguments};
+pub(crate) use backup::{BackupArguments, ResetArguments, RestoreArguments};
 #[cfg(feature = "rehearsal")]
 pub(crate) use rehearsal::{CheckOptions, SqlOptions};
+pub(crate) use repair::RepairArguments;
+pub(crate) use roles::RolesArguments;
 pub(crate) use run::{ApplyOptions, RunArguments, UpOptions};
 use run::{duration, selection};
 
@@ -300,6 +304,15 @@ pub(crate) enum Command {
     /// Restore one service from a backup: what is there is set aside, and replaced in one transaction
     #[command(after_help = help::RESTORE)]
     Restore(RestoreArguments),
+    /// Explain what is wrong with a service's history and what mends it; exit with 4 if something is. With an option, mend that
+    #[command(after_help = help::REPAIR)]
+    Repair(RepairArguments),
+    /// Drop what one service owns and nothing else, in one transaction; refused if others use it, or if it has rows
+    #[command(after_help = help::RESET)]
+    Reset(ResetArguments),
+    /// Make an owner role and an application role for services, as far as they are missing; `up` runs as the owner then
+    #[command(after_help = help::ROLES)]
+    Roles(RolesArguments),
     /// Run a task of a service that is not a migration
     #[command(after_help = help::TASK)]
     Task {

@@ -128,6 +128,37 @@ Examples:
   restore backups/billing-20251120T184900Z.dump --allow-data-loss  replace what is there
   restore --drop-old billing --allow-data-loss                     drop what was set aside";
 
+pub(crate) const REPAIR: &str = "\
+Without an option it only reads. Each option mends one thing that was found, under the service's migration lock, with a line in its
+journal; what it would change is shown with `--dry-run`.
+
+Examples:
+  repair                                          look at every service
+  repair billing                                  look at one
+  repair --drop-invalid-indexes billing           drop what interrupted index builds left behind
+  repair --renamed billing:m20251017_a=m20251017_b  rename a row after a file was renamed
+  repair --accept-edit billing:m20251017_a        accept that an applied migration was edited, as by a formatter
+  repair --forget billing:m20251017_a --dry-run   show what forgetting a migration that no build has would change";
+
+pub(crate) const RESET: &str = "\
+Its tables, views, sequences, functions and types are dropped; schema, version table and journal stay, and record it. In a schema
+that services share, that is what the service names. Afterwards `up` installs it as for the first time.
+
+Examples:
+  reset billing --dry-run          show what would be dropped, and what of others uses it
+  reset billing                    drop it, if no table has rows
+  reset billing --allow-data-loss  drop rows too; make a backup before";
+
+pub(crate) const ROLES: &str = "\
+`SERVICE_owner` owns everything that the service has, and its migrations run as this role where the one that is connected may become
+it: PostgreSQL itself refuses them what is not the service's. `SERVICE_app` reads and writes rows. Roles that owned tables until now
+get the application's, so that nothing that runs stops.
+
+Examples:
+  roles --dry-run                                      print what is missing, as SQL
+  roles billing --application billing_web              make them; `billing_web`, which exists, is the application's login
+  roles billing --migrator billing_deploy --prefix staging_";
+
 pub(crate) const TASK: &str = "\
 Example:
   task                     list the tasks of all services";

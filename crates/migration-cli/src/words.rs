@@ -42,6 +42,9 @@ fn of_backup(error: &BackupError) -> Class {
         BackupError::Unfit { .. }
         | BackupError::Elsewhere { .. }
         | BackupError::WouldReplace { .. }
+        | BackupError::WouldLose { .. }
+        | BackupError::StillUsed { .. }
+        | BackupError::Remains { .. }
         | BackupError::WouldDrop { .. } => Class::Refused,
         _ => Class::Failed,
     }
@@ -54,6 +57,7 @@ fn hint_of_backup(error: &BackupError) -> Option<String> {
             "`--dry-run` shows them table by table; `--allow-data-loss` sets them aside and restores"
                 .to_owned()
         }
+        BackupError::WouldLose { .. } => "make a backup, then say `--allow-data-loss`".to_owned(),
         BackupError::WouldDrop { .. } => "`--allow-data-loss` drops it for good".to_owned(),
         BackupError::Elsewhere { .. } => "`--from-elsewhere` restores it all the same".to_owned(),
         error => return error.hint(),
@@ -101,6 +105,7 @@ impl Words for OurWords {
             Offer::Adopt(service) => {
                 format!("`adopt {service} --from schema` of a build with the feature `rehearsal`")
             }
+            Offer::Repair(service) => format!("`repair {service}`"),
             Offer::NewBeside => "`--new-beside`".to_owned(),
             Offer::Atomic => "`--atomic`".to_owned(),
             Offer::WaitLonger => "`--wait 10m`".to_owned(),

@@ -24,9 +24,12 @@ mod isolation;
 mod journal;
 mod lock;
 mod moment;
+mod owner;
 mod preview;
 mod reading;
 mod relocate;
+mod repair;
+mod roles;
 mod run;
 mod session;
 mod site;
@@ -60,6 +63,8 @@ pub use moment::{Moment, at_one_moment};
 pub use preview::{PreviewAnswer, previews};
 pub use reading::Reading;
 pub use relocate::{Relocation, obstacles};
+pub use repair::{Change, Condition, Decision, Mended, Trouble, conditions, mend};
+pub use roles::{RoleOptions, RoleScript, provide_roles};
 pub use run::{
     Acceptance, AcceptedDifference, DoneStep, Filled, Goal, Planned, Report, RevertLoss, RunError,
     RunOptions, edited_migrations, plan, run, unmet_promises,

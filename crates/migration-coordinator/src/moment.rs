@@ -79,7 +79,7 @@ pub async fn at_one_moment<T>(
     let url = &deployment.databases()[first.site.database];
     let interrupted = || UpkeepError::Interrupted { service: first.name().clone() };
     let search_path = first.site.own_search_path();
-    let opening = Box::pin(Session::open(url, APPLICATION, &search_path));
+    let opening = Box::pin(Session::open(url, APPLICATION, &search_path, None));
     let session = cancellation.unless_cancelled(opening).await.ok_or_else(interrupted)??;
     let working = Box::pin(async {
         let holding = Box::pin(hold((&session, url), &placed, wait));

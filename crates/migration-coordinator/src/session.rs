@@ -82,11 +82,13 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Connects, and proves that nothing is between us and one server process.
+    /// Connects, as this role if one is given, and proves that nothing is between us and one server process. A role that is set
+    /// at the start is the one to which `RESET ROLE` returns.
     pub(crate) async fn open(
         url: &DatabaseUrl,
         application: &str,
         search_path: &str,
+        role: Option<&str>,
     ) -> Result<Self, ConnectError> {
         let marker = format!("{:032x}", fastrand::u128(..));
         let options = url
@@ -102,6 +104,7 @@ impl Session {
                 ("backend_flush_after", "256kB"),
                 ("migration.session", &marker),
             ])
+            .options(role.map(|role| ("role", role)))
             // `step/statement.rs` listens.
             .log_statements(LevelFilter::Trace)
             .log_slow_statements(LevelFilter::Off, Duration::MAX);

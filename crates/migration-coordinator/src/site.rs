@@ -68,6 +68,11 @@ impl Site {
         self.further_schemas.iter().any(|further| further == schema)
     }
 
+    /// Its schemas, the one in which it lives first.
+    pub(crate) fn schemas(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.schema).chain(&self.further_schemas)
+    }
+
     /// The version table as an SQL identifier.
     pub(crate) fn qualified_version_table(&self) -> String {
         qualified(&self.schema, &self.version_table)

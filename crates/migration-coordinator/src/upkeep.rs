@@ -19,6 +19,7 @@ use crate::interrupt::Ended;
 use crate::lock::{LockError, LockedSession};
 use crate::reading::Reading;
 use crate::session::Session;
+use crate::survey::SurveyError;
 
 /// Why upkeep was not done.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +61,25 @@ pub enum UpkeepError {
         #[source]
         source: DbErr,
     },
+    /// What was decided fits nothing that is wrong.
+    #[error("`{service}`: {message}")]
+    NothingToMend {
+        /// The service.
+        service: ServiceName,
+        /// Why it does not fit.
+        message: String,
+    },
+    /// Roles are not possible as they were asked for.
+    #[error("`{service}`: {message}")]
+    Roles {
+        /// The service.
+        service: ServiceName,
+        /// Why not.
+        message: String,
+    },
+    /// The history could not be read, so that nothing can be decided about it.
+    #[error("the history cannot be read")]
+    Unread(#[source] std::sync::Arc<SurveyError>),
     /// The history is not what it was when the decision was made.
     #[error("`{service}`: another run has changed its history meanwhile")]
     Moved {
@@ -211,7 +231,7 @@ pub(crate) async fn locked<T>(
     let application = placed.site.application(None);
     let interrupted = || UpkeepError::Interrupted { service: service.clone() };
     let search_path = placed.site.own_search_path();
-    let opening = Box::pin(Session::open(url, &application, &search_path));
+    let opening = Box::pin(Session::open(url, &application, &search_path, None));
     let session = cancellation.unless_cancelled(opening).await.ok_or_else(interrupted)??;
     let locked = async {
         let read_only = bookkeeping!("SELECT pg_catalog.current_setting('transaction_read_only') = 'on'");
@@ -243,10 +263,15 @@ impl UpkeepError {
             Self::Lock(LockError::Busy { .. }) => {
                 Some(Hint::from("see ") + Offer::Locks + ", and try again when the other run is over")
             }
+            Self::NothingToMend { service, .. } => {
+                Some(Hint::from(Offer::Repair(service.clone())) + " shows what is wrong, and what mends it")
+            }
+            Self::Unread(error) => error.hint(),
             Self::Lock(LockError::Query { .. })
             | Self::Read { .. }
             | Self::Database { .. }
-            | Self::Relocation { .. } => None,
+            | Self::Relocation { .. }
+            | Self::Roles { .. } => None,
             Self::Moved { .. } | Self::Interrupted { .. } => Some("run it again".into()),
         }
     }

@@ -51,6 +51,8 @@ pub enum Offer {
     Accept(String),
     /// Takes a service's existing database over: compares it and records what an earlier system has applied.
     Adopt(ServiceName),
+    /// Explains what is wrong with a service's history, and what mends it.
+    Repair(ServiceName),
     /// The option that makes new tables beside those of an earlier system.
     NewBeside,
     /// The option for one transaction around all migrations.
@@ -103,6 +105,7 @@ impl fmt::Display for Offer {
             Self::AllowDataLoss => f.write_str("`RunOptions::with_data_loss`"),
             Self::Accept(_) => f.write_str("`RunOptions::with_accepted`"),
             Self::Adopt(service) => write!(f, "the adoption of `{service}`"),
+            Self::Repair(service) => write!(f, "the repair of `{service}`"),
             Self::NewBeside => f.write_str("`RunOptions::with_new_beside`"),
             Self::Atomic => f.write_str("`RunOptions::atomic`"),
             Self::WaitLonger => f.write_str("`RunOptions::with_wait`"),

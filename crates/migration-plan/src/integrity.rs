@@ -3,7 +3,7 @@
 
 use crate::facts::Facts;
 use crate::renamed::Numbered;
-use crate::{Catalog, Hint, History, MigrationId, MigrationName, Offer, UnknownApplied};
+use crate::{Catalog, Hint, History, MigrationId, MigrationName, Offer, ServiceName, UnknownApplied};
 
 /// One way in which a version table does not fit the program.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,35 +53,51 @@ pub enum IntegrityError {
 }
 
 impl IntegrityError {
+    /// The service whose version table it is about.
+    #[must_use]
+    pub fn service(&self) -> &ServiceName {
+        match self {
+            Self::Missing { id }
+            | Self::Ahead { id }
+            | Self::Renamed { id, .. }
+            | Self::BeforeRequirement { id, .. }
+            | Self::BegunElsewhere { id }
+            | Self::Doubled { id } => &id.service,
+        }
+    }
+
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> Hint {
         match self {
             Self::Missing { id } => {
-                Hint::from(format!(
-                    "use the build that has `{id}`, or bring its file back; only if it was removed on purpose, delete its row \
-                     from the version table, which "
-                )) + Offer::status(&id.service)
-                    + " names"
+                let way = format!(
+                    "use the build that has `{id}`, or bring its file back; if it was removed on purpose, "
+                );
+                Hint::from(way) + Offer::Repair(id.service.clone()) + " shows how to go on"
             }
             Self::Ahead { id } => {
                 Hint::from(format!(
                     "use the build that applied `{id}`, or a newer one; if the older application runs on purpose, say "
                 )) + Offer::AllowAhead
             }
-            Self::Renamed { id, now } => format!(
-                "name the file `{}` again; or, once every build calls it `{now}`, rename its row in the version table",
-                id.name
-            )
-            .into(),
+            Self::Renamed { id, now } => {
+                let way =
+                    format!("name the file `{}` again; or, once every build calls it `{now}`, ", id.name);
+                Hint::from(way) + Offer::Repair(id.service.clone()) + " shows how to rename its row"
+            }
             Self::BeforeRequirement { requirement, .. } => {
                 Hint::from("apply the requirement alone: ") + Offer::apply_to(requirement)
             }
             Self::BegunElsewhere { id } => {
-                format!("finish or revert `{id}` with the build that began it").into()
+                let way = format!(
+                    "finish or revert `{id}` with the build that began it; if there is none any more, "
+                );
+                Hint::from(way) + Offer::Repair(id.service.clone()) + " shows how to go on"
             }
             Self::Doubled { .. } => {
-                "delete all of its rows but one, and give the version table its primary key on `version` back".into()
+                "delete all of its rows but one, and give the version table its primary key on `version` back"
+                    .into()
             }
         }
     }

@@ -125,15 +125,25 @@ fn of_survey(error: &SurveyError) -> Class {
 
 fn of_upkeep(error: &UpkeepError) -> Class {
     match error {
-        UpkeepError::UnknownService { .. } => Class::Usage,
+        UpkeepError::UnknownService { .. }
+        | UpkeepError::NothingToMend { .. }
+        | UpkeepError::Roles { .. } => Class::Usage,
+        UpkeepError::Unread(error) => of_survey(error),
         UpkeepError::Connect(_) | UpkeepError::ReadOnly { .. } | UpkeepError::Read { .. } => {
             Class::Connection
         }
         UpkeepError::Lock(error) => of_lock(error),
+        UpkeepError::Database { source, .. } if is_not_permitted(source) => Class::Connection,
         UpkeepError::Moved { .. } | UpkeepError::Relocation { .. } => Class::Refused,
         UpkeepError::Interrupted { .. } => Class::Interrupted,
         _ => Class::Failed,
     }
+}
+
+/// Whether the server says that the role lacks a right.
+fn is_not_permitted(error: &sea_orm::DbErr) -> bool {
+    let code = migration_kit::driver_error(error).and_then(|error| error.as_database_error()?.code());
+    code.is_some_and(|code| code == "42501")
 }
 
 fn of_lock(error: &LockError) -> Class {

@@ -1,4 +1,4 @@
-//! The arguments of `backup` and `restore`.
+//! The arguments of `backup`, `restore` and `reset`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,6 +51,22 @@ pub(crate) struct RestoreArguments {
     /// Instead of restoring, drop what was set aside when this service was restored
     #[arg(long, value_name = "SERVICE", conflicts_with_all = ["file", "from_elsewhere", "no_owner"])]
     pub(crate) drop_old: Option<String>,
+    /// How long to wait for another run's migration lock, and for tables that other transactions lock
+    #[arg(long, value_name = "DURATION", default_value = WAIT, value_parser = duration)]
+    pub(crate) wait: Duration,
+}
+
+/// What `reset` understands.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ResetArguments {
+    /// The service
+    pub(crate) service: String,
+    /// Show what would be dropped, with the number of rows, and what uses it; change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Allow dropping tables that have rows
+    #[arg(long)]
+    pub(crate) allow_data_loss: bool,
     /// How long to wait for another run's migration lock, and for tables that other transactions lock
     #[arg(long, value_name = "DURATION", default_value = WAIT, value_parser = duration)]
     pub(crate) wait: Duration,

@@ -87,6 +87,7 @@ fn of_journal(lines: &[JournalLine], n_services: usize, text: &mut Text) {
             _ => Paint::bad,
         };
         let did = match &line.consent {
+            Some(decided) if decided.starts_with("repair:") => decided.clone(),
             Some(object) if line.outcome == Outcome::Accepted => format!("--accept {object}"),
             Some(consent) => {
                 let options = consent.replace("data_loss", "--allow-data-loss");

@@ -22,7 +22,10 @@ mod locks;
 mod plan;
 mod psql;
 mod rejects;
+mod repair;
+mod reset;
 mod restore;
+mod roles;
 mod run;
 mod serve;
 mod space;
@@ -139,6 +142,9 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         }
         Command::Backups { services, directory } => backup::backups(context, &services, directory.as_deref()),
         Command::Restore(options) => restore::restore(context, &options, cancellation).await,
+        Command::Repair(asked) => repair::repair(context, &asked, cancellation).await,
+        Command::Reset(asked) => reset::reset(context, &asked, cancellation).await,
+        Command::Roles(asked) => roles::roles(context, &asked, cancellation).await,
         Command::Task { words } => task::task(context, words, cancellation).await,
         Command::Psql { service, arguments } => psql::psql(context, &service, &arguments),
         Command::Db(command) => db::db(context, &command),

@@ -1,6 +1,6 @@
 //! All or nothing: the whole plan in one transaction, on one session that holds every lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use migration_kit::ServiceName;
@@ -16,6 +16,7 @@ use crate::bookkeeping::Outcome;
 use crate::deployment::Placed;
 use crate::event;
 use crate::lock::LockedSession;
+use crate::owner;
 use crate::session::{Session, Writer};
 use crate::step::StepError;
 use crate::step::Worker;
@@ -44,6 +45,15 @@ impl Run<'_> {
         placed: &[&Placed],
         session: &Session,
     ) -> Result<Vec<DoneStep>, RunError> {
+        let mut owners = BTreeSet::new();
+        for placed in placed {
+            let owner = owner::of(session, &placed.site).await;
+            owners.insert(owner.map_err(|source| self.unread(placed, source))?);
+        }
+        if owners.len() > 1 {
+            let why = "the services have owner roles of their own, and a transaction has one".to_owned();
+            return Err(RunError::Atomic { why });
+        }
         let mut locks = Vec::with_capacity(placed.len());
         for placed in placed {
             locks.push(self.take_lock((*placed, session)).await?);

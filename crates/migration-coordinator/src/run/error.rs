@@ -196,8 +196,9 @@ impl RunError {
             Self::Lock(error) => return error.hint(),
             Self::Install { .. } | Self::Accept { .. } => return None,
             Self::Step(error) => error.hint(),
-            Self::Edited { .. } => {
-                "an applied migration is never edited: restore it, and put the change into a new one".into()
+            Self::Edited { service, .. } => {
+                let way = "an applied migration is never edited: restore it, and put the change into a new one; ";
+                Hint::from(way) + Offer::Repair(service.clone()) + " shows the ways on"
             }
             Self::DataLoss { .. } | Self::RevertLoss { .. } => {
                 Hint::from("make a backup, then say ") + Offer::AllowDataLoss

@@ -56,7 +56,7 @@ pub(super) async fn provide(
     }
     for (database, needed) in needed {
         let url = &deployment.databases()[database];
-        let opening = Box::pin(Session::open(url, "migrate extensions", "pg_catalog"));
+        let opening = Box::pin(Session::open(url, "migrate extensions", "pg_catalog", None));
         let opened = options.cancellation.unless_cancelled(opening).await;
         let session = opened.ok_or(RunError::Interrupted)??;
         let database = url.to_string();

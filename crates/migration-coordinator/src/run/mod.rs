@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use migration_kit::{MigrationId, ServiceName};
 use migration_plan::{History, Plan};
+use sea_orm::sqlx;
 
 use crate::bookkeeping::{self, Outcome};
 use crate::deployment::{Deployment, Placed};
@@ -30,6 +31,7 @@ use crate::event;
 use crate::interrupt::Ended;
 use crate::isolation::Outside;
 use crate::lock::LockedSession;
+use crate::owner;
 use crate::session::Session;
 use crate::step::{RunContext, Worker};
 use crate::survey::{ServiceFacts, Survey, SurveyError, history};
@@ -174,11 +176,18 @@ impl Run<'_> {
     async fn open(&self, placed: &Placed) -> Result<Session, RunError> {
         let url = &self.deployment.databases()[placed.site.database];
         let (application, search_path) = (placed.site.application(None), placed.site.own_search_path());
-        let opened = Box::pin(Session::open(url, &application, &search_path));
-        match self.options.cancellation.unless_cancelled(opened).await {
-            Some(session) => Ok(session?),
-            None => Err(RunError::Interrupted),
-        }
+        let opened = Box::pin(async {
+            let session = Session::open(url, &application, &search_path, None).await?;
+            let owner = owner::of(&session, &placed.site).await;
+            match owner.map_err(|source| self.unread(placed, source))? {
+                None => Ok(session),
+                Some(owner) => {
+                    session.close().await;
+                    Ok(Session::open(url, &application, &search_path, Some(&owner)).await?)
+                }
+            }
+        });
+        self.options.cancellation.unless_cancelled(opened).await.unwrap_or(Err(RunError::Interrupted))
     }
 
     async fn take_lock<'s>(&self, (placed, session): Place<'s>) -> Result<LockedSession<'s>, RunError> {
@@ -233,21 +242,23 @@ impl Run<'_> {
     /// Reads what there is of a service, and makes its bookkeeping where it has none.
     async fn read_and_install(&self, locked: &LockedSession<'_>) -> Result<ServiceFacts, RunError> {
         let placed = locked.placed();
-        let unread = |source| {
-            let database = self.deployment.databases()[placed.site.database].to_string();
-            RunError::Survey(Arc::new(SurveyError::Query { database, source }))
-        };
-        let facts = Survey::take_on(locked.session(), &[&placed.site]).await.map_err(unread)?.swap_remove(0);
+        let facts = Survey::take_on(locked.session(), &[&placed.site]).await;
+        let facts = facts.map_err(|source| self.unread(placed, source))?.swap_remove(0);
         if let Some(error) = facts.unread {
             return Err(RunError::Survey(error));
         }
         preflight::unedited(placed, &facts)?;
         if !facts.installed {
-            bookkeeping::install(locked.writer(), &placed.site, facts.schema_exists)
-                .await
-                .map_err(|source| RunError::Install { service: placed.name().clone(), source })?;
+            let failed = |source| RunError::Install { service: placed.name().clone(), source };
+            bookkeeping::install(locked.writer(), &placed.site, facts.schema_exists).await.map_err(failed)?;
+            owner::keep_history(locked.writer().db(), &placed.site).await.map_err(failed)?;
         }
         Ok(facts)
+    }
+
+    fn unread(&self, placed: &Placed, source: sqlx::Error) -> RunError {
+        let database = self.deployment.databases()[placed.site.database].to_string();
+        RunError::Survey(Arc::new(SurveyError::Query { database, source }))
     }
 
     fn worker<'w>(

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use migration_kit::{MigrationId, MigrationName, ServiceName};
-use migration_plan::{AppliedMigration, Direction, Hint, History};
+use migration_plan::{AppliedMigration, Direction, Hint, History, Offer};
 use sea_orm::sqlx;
 
 use crate::bookkeeping;
@@ -126,17 +126,16 @@ impl SurveyError {
                 Some(format!("move what is called `{table}` out of the way").into())
             }
             Self::Malformed { .. } => Some("correct the row".into()),
-            Self::Emptied { journal, .. } => {
-                let records =
-                    format!("restore its rows: {journal} records what was applied, in `migration`, and when");
-                Some(records.into())
-            }
-            Self::Lost { journal, .. } => {
-                let ways = format!(
-                    "restore the version table; only if the service's tables are gone too, `DROP TABLE {journal}` lets it \
-                     start over"
+            Self::Emptied { service, .. } => Some(
+                Hint::from(Offer::Repair(service.clone()))
+                    + " shows how to restore its rows from the journal",
+            ),
+            Self::Lost { service, journal, .. } => {
+                let start_over = format!(
+                    " shows how to restore it from the journal; only if the service's tables are gone too, `DROP TABLE \
+                     {journal}` lets it start over"
                 );
-                Some(ways.into())
+                Some(Hint::from(Offer::Repair(service.clone())) + start_over)
             }
         }
     }

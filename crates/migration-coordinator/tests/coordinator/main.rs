@@ -18,6 +18,7 @@ mod plain;
 mod quiet;
 mod reading;
 mod refusals;
+mod roles;
 mod shared_schema;
 mod support;
 mod table_locks;

@@ -134,7 +134,7 @@ fn integrity_judges_all_services() {
     let lines = errors.iter().map(|error: &IntegrityError| format!("{error}\n  {}\n", error.hint()));
     expect![[r#"
         migration `a:m2` is applied but missing here
-          use the build that has `a:m2`, or bring its file back; only if it was removed on purpose, delete its row from the version table, which the status of `a` names
+          use the build that has `a:m2`, or bring its file back; if it was removed on purpose, the repair of `a` shows how to go on
         migration `a:m9` is applied but newer than this build
           use the build that applied `a:m9`, or a newer one; if the older application runs on purpose, say `UnknownApplied::AllowAhead`
         migration `a:m3` is applied but `b:m1`, which it requires, is not

@@ -196,7 +196,7 @@ fn applied_migrations_that_are_missing_here() {
         "",
         &expect![[r#"
             error: migration `a:m2` is applied but missing here; migration `a:legacy` is applied but missing here
-            hint: use the build that has `a:m2`, or bring its file back; only if it was removed on purpose, delete its row from the version table, which the status of `a` names
+            hint: use the build that has `a:m2`, or bring its file back; if it was removed on purpose, the repair of `a` shows how to go on
         "#]],
     );
     check_apply(
@@ -205,7 +205,7 @@ fn applied_migrations_that_are_missing_here() {
         "--allow-ahead",
         &expect![[r#"
             error: migration `a:m2` is applied but missing here
-            hint: use the build that has `a:m2`, or bring its file back; only if it was removed on purpose, delete its row from the version table, which the status of `a` names
+            hint: use the build that has `a:m2`, or bring its file back; if it was removed on purpose, the repair of `a` shows how to go on
         "#]],
     );
 }
@@ -254,7 +254,7 @@ fn applied_migrations_that_were_renamed() {
         "--allow-ahead",
         &expect![[r#"
         error: migration `a:m2` is applied, and is called `m20250101_000002_new` here
-        hint: name the file `m2` again; or, once every build calls it `m20250101_000002_new`, rename its row in the version table
+        hint: name the file `m2` again; or, once every build calls it `m20250101_000002_new`, the repair of `a` shows how to rename its row
     "#]],
     );
 }
@@ -302,7 +302,7 @@ fn what_does_not_fit_in_a_service_that_is_pulled_in() {
         "a",
         &expect![[r#"
             error: migration `b:m1` is applied but missing here
-            hint: use the build that has `b:m1`, or bring its file back; only if it was removed on purpose, delete its row from the version table, which the status of `b` names
+            hint: use the build that has `b:m1`, or bring its file back; if it was removed on purpose, the repair of `b` shows how to go on
         "#]],
     );
 }
@@ -324,7 +324,7 @@ fn doubled_rows_and_what_others_began_are_refused() {
         "",
         &expect![[r#"
             error: migration `a:m9` was begun and not finished, and is missing here
-            hint: finish or revert `a:m9` with the build that began it
+            hint: finish or revert `a:m9` with the build that began it; if there is none any more, the repair of `a` shows how to go on
         "#]],
     );
     check_apply(

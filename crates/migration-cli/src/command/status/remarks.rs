@@ -38,6 +38,13 @@ pub(super) fn remarks(service: &ServiceReport) -> Vec<String> {
     remarks.extend(service.renamed.iter().flatten().map(|renamed| {
         format!("`{}` is applied, and is called `{}` in this build", renamed.applied, renamed.pending)
     }));
+    let is_any = |names: &Option<Vec<String>>| names.as_ref().is_some_and(|names| !names.is_empty());
+    if is_any(&service.missing)
+        || is_any(&service.edited)
+        || service.renamed.as_ref().is_some_and(|renamed| !renamed.is_empty())
+    {
+        remarks.push(format!("`repair {}` says what that means, and what mends it", service.name));
+    }
     remarks.extend(service.stopped_midway.iter().flatten().map(|begun| {
         let doing = if begun.direction == Direction::Apply { "applied" } else { "reverted" };
         format!(
