@@ -379,6 +379,13 @@ fn a_service_moves_into_its_own_schema() {
     assert_eq!(lab.query(said), format!("{rows} first second third"));
     lab.migrate(&["verify", "chat"]).exits(0);
     lab.migrate(&["status", "chat", "--check"]).exits(0);
+    // What is restored is found under the old names too.
+    let made = lab.migrate(&["backup", "chat", "--no-verify", "--json"]).exits(0).json();
+    speak("fourth");
+    let archive = made["backups"][0]["archive"].as_str().unwrap();
+    lab.migrate(&["restore", archive, "--allow-data-loss"]).exits(0);
+    speak("fifth");
+    assert_eq!(lab.query(said), format!("{rows} first second third fifth"));
     lab.query("DROP VIEW public.messages");
     lab.migrate(&["drift", "chat"]).exits(0);
 }

@@ -12,6 +12,7 @@ use migration_plan::Utc;
 use postgres_sandbox::Search;
 use sqlx::{PgConnection, Row};
 
+mod former_names;
 mod replace;
 
 use self::replace::{Work, execute};
@@ -166,7 +167,7 @@ pub async fn drop_old(
             "SELECT c.oid::int8 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname IN ({of})"
         );
-        if let Some(others) = dependants(&mut connection, &relations).await.map_err(read(service))? {
+        if let Some(others) = dependants(&mut connection, &relations, "true").await.map_err(read(service))? {
             let why = format!("{others} uses what was set aside");
             return Err(BackupError::Unfit { service: service.to_string(), why });
         }
@@ -256,7 +257,7 @@ async fn look(
     if is_there {
         let found = Owned::read(connection, deployment, service).await?;
         tables = found.count(connection).await?;
-        others = dependants(connection, &oids(&found)).await?;
+        others = dependants(connection, &oids(&found), former_names::IS_NONE).await?;
         owned = Some(found);
     }
     let server = Server::read(connection).await?;
@@ -275,8 +276,13 @@ fn oids(owned: &Owned) -> String {
     )
 }
 
-/// What depends on these relations and is none of them: views, foreign keys, defaults and functions of others.
-async fn dependants(connection: &mut PgConnection, relations: &str) -> Result<Option<String>, sqlx::Error> {
+/// What depends on these relations and is none of them, and of which a condition on `c` holds: views, foreign keys, defaults and
+/// functions of others.
+async fn dependants(
+    connection: &mut PgConnection,
+    relations: &str,
+    condition: &str,
+) -> Result<Option<String>, sqlx::Error> {
     let sql = format!(
         "WITH own AS ({relations}), users AS (\
            SELECT d.classid, d.objid, coalesce(w.ev_class, k.conrelid, a.adrelid, t.tgrelid, i.indrelid, d_class.oid) AS relation \
@@ -296,7 +302,7 @@ async fn dependants(connection: &mut PgConnection, relations: &str) -> Result<Op
          FROM users JOIN pg_catalog.pg_class c ON c.oid = users.relation \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE c.oid NOT IN (SELECT oid::oid FROM own) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' \
-         ORDER BY 1"
+           AND {condition} ORDER BY 1"
     );
     let names: Result<Vec<String>, _> =
         rows(connection, &sql).await?.iter().map(|row| row.try_get(0)).collect();

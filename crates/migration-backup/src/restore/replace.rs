@@ -10,7 +10,7 @@ use migration_kit::{BOOKKEEPING, ServiceName, literal, qualified, quote_identifi
 use postgres_sandbox::Clients;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-use super::{RestoreOptions, Restored, comment, dependants, oids};
+use super::{RestoreOptions, Restored, comment, dependants, former_names, oids};
 use crate::error::read;
 use crate::owned::{Owned, Relation, n_rows, rows};
 use crate::script::Script;
@@ -72,14 +72,20 @@ impl Work<'_> {
     async fn within(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
         let (service, manifest) = (self.service, &self.restored.manifest);
         let failed = read(service);
-        let mut present = BTreeSet::new();
+        let (mut present, mut former) = (BTreeSet::new(), Vec::new());
         if !self.restored.kept_in.is_empty() {
             let owned = Owned::read(connection, self.deployment, service).await.map_err(&failed)?;
-            let others = dependants(connection, &oids(&owned)).await.map_err(&failed)?;
+            let others =
+                dependants(connection, &oids(&owned), former_names::IS_NONE).await.map_err(&failed)?;
             if let Some(others) = others {
                 let why = format!("{others} would still use what is replaced");
                 return Err(BackupError::Unfit { service: service.to_string(), why });
             }
+            let views = former_names::read(connection, &oids(&owned)).await.map_err(&failed)?;
+            for view in &views {
+                execute(connection, service, &view.drop).await?;
+            }
+            former = views.into_iter().flat_map(|view| view.make).collect();
             for sql in self.set_aside(connection, &owned).await.map_err(&failed)? {
                 execute(connection, service, &sql).await?;
             }
@@ -99,6 +105,9 @@ impl Work<'_> {
         script.rows(connection).await?;
         script.definitions(connection, "post-data").await?;
         self.check(connection).await?;
+        for sql in &former {
+            execute(connection, service, sql).await?;
+        }
         self.write_down(connection).await
     }
 
