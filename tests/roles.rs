@@ -82,6 +82,8 @@ fn the_owner_migrates_and_the_application_writes() {
     Session::open(&lab.url_of(&application)).query(
         "INSERT INTO chat.messages (user_id, chat_id, role, content, message_length, created_at) VALUES (1, 1, 'user', 'new', 3, now())",
     );
+    // Rights on tables of rejects, which migrations make, are taken back by the next run.
+    lab.migrate(&roles).exits(0);
     assert_eq!(lab.migrate(&roles).exits(0).stdout, "");
 
     // What is not possible is said.
