@@ -15,7 +15,7 @@ pub(crate) struct RolesArguments {
     /// Print the statements that are missing; change nothing
     #[arg(long, visible_alias = "sql")]
     pub(crate) dry_run: bool,
-    /// What stands before the names of roles, `SERVICE_owner` and `SERVICE_app`, which all databases of a server share
+    /// Precedes the names of roles, `SERVICE_owner` and `SERVICE_app`, which all databases of a server share
     #[arg(long, value_name = "PREFIX", default_value = "")]
     pub(crate) prefix: String,
     /// A role that runs migrations beside the one that is connected: it may become the owner; repeatable

@@ -23,7 +23,7 @@ use crate::upkeep::{self, UpkeepError};
 /// What the roles of services are called, and who is a member.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RoleOptions {
-    /// What stands before `SERVICE_owner` and `SERVICE_app`: roles belong to all databases of a server.
+    /// What precedes `SERVICE_owner` and `SERVICE_app`: roles belong to all databases of a server.
     pub prefix: String,
     /// Roles that run migrations: they become members of the owner. The one that is connected does in any case.
     pub migrators: Vec<String>,
