@@ -51,8 +51,10 @@ fn a_server_is_made_and_its_data_kept() {
     assert_snapshot!(embedded.migrate(&["up", "rag"]).stdout, @"1 of 5 services up to date · nothing to do in [time]");
     let status = embedded.migrate(&["db", "status", "--json"]).exits(0).json();
     assert_eq!((&status["running"], &status["url"]), (&Value::Bool(false), &Value::Null));
-    let database = embedded.migrate(&["status", "--json"]).exits(0).json()["database"].clone();
-    assert_eq!(database["embedded"], true);
+    for command in [&["status", "--json"][..], &["wait", "rag", "--timeout", "0", "--json"]] {
+        let document = embedded.migrate(command).exits(0).json();
+        assert_eq!(document["databases"][0]["embedded"], true, "{command:?}");
+    }
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod locks;
 mod looking;
 mod lost;
 mod names;
+mod page;
 mod pipelines;
 mod reading;
 mod readme;

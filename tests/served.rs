@@ -9,13 +9,13 @@ use serde_json::Value;
 use crate::support::{Lab, Running, run};
 
 /// A server over a lab's database.
-struct Serving {
+pub(crate) struct Serving {
     running: Running,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Serving {
-    fn of(lab: &Lab, url: &str) -> Self {
+    pub(crate) fn of(lab: &Lab, url: &str) -> Self {
         let mut command = lab.command(&["serve", "--listen", "127.0.0.1:0"]);
         command.env("DATABASE_URL", url);
         let mut running = Running::start(command);
@@ -25,7 +25,7 @@ impl Serving {
     }
 
     /// Status, headers and body of a request.
-    fn ask(&self, method: &str, path: &str) -> (u16, String, String) {
+    pub(crate) fn ask(&self, method: &str, path: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
@@ -41,9 +41,15 @@ impl Serving {
         serde_json::from_str(&body).unwrap()
     }
 
+    /// Stops it, as an orchestrator does.
+    pub(crate) fn stop(self) {
+        self.running.signal("TERM");
+        self.running.finish().exits(0);
+    }
+
     /// Asks until the answer is as expected: one is good for a second.
     #[track_caller]
-    fn until(&self, path: &str, is_expected: impl Fn(u16, &str) -> bool) -> String {
+    pub(crate) fn until(&self, path: &str, is_expected: impl Fn(u16, &str) -> bool) -> String {
         let begun = Instant::now();
         loop {
             let (code, _, body) = self.ask("GET", path);
@@ -145,8 +151,7 @@ fn probes_and_dashboards_see_where_the_services_are() {
 
     let taken = lab.migrate(&["serve", "--listen", &serving.address]).exits(2);
     assert!(taken.stderr.contains("cannot listen on 127.0.0.1:"), "{}", taken.shown());
-    serving.running.signal("TERM");
-    serving.running.finish().exits(0);
+    serving.stop();
 }
 
 /// Whoever asks, and however many: a survey is a session, and there is one per second.

@@ -2,6 +2,7 @@
 //!
 //! It is as long as the help, which is read as a whole.
 
+#[cfg(feature = "serve")]
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -423,7 +424,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
         timeout: Duration,
     },
-    /// Serve health, readiness and metrics over HTTP; reads only, and for this machine only unless `--listen` says otherwise
+    /// Serve a status page, health, readiness and metrics over HTTP; reads only, and for this machine only unless `--listen` says otherwise
+    #[cfg(feature = "serve")]
     #[command(after_help = help::SERVE)]
     Serve {
         /// Address and port to listen on; port 0 is any that is free

@@ -233,8 +233,10 @@ Examples:
   wait chat --timeout 1m   wait for one, and not so long
   wait --for current       the same as without; what is diverged ends it at once";
 
+#[cfg(feature = "serve")]
 pub(crate) const SERVE: &str = "\
-Answers GET and HEAD: /health/migrations, /healthz, /readyz, /metrics. One survey per second at most, however many ask.
+Answers GET and HEAD: / (a page for people), /health/migrations, /healthz, /readyz, /metrics. One survey per second at most,
+however many ask.
 
 Examples:
   serve                          listen on 127.0.0.1:8710

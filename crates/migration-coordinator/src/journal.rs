@@ -73,7 +73,13 @@ pub async fn journal(deployment: &Deployment, services: &[ServiceName]) -> Journ
             }
         };
         for site in asked {
-            match journal_of(&mut reading, site).await {
+            let read = async {
+                reading.begin().await?;
+                journal_of(&mut reading, site, None).await
+            }
+            .await;
+            reading.end().await;
+            match read {
                 Ok(read) => {
                     journals.n_services += 1;
                     lines.extend(read);
@@ -93,32 +99,34 @@ pub async fn journal(deployment: &Deployment, services: &[ServiceName]) -> Journ
     journals
 }
 
-/// The lines of one journal, each with the time at which it was written.
-async fn journal_of(
+/// The lines of one journal (the latest ones, if so many are asked for), each with the time at which it was written, in the
+/// transaction that is open.
+pub(crate) async fn journal_of(
     reading: &mut Reading<'_>,
     site: &Site,
+    n_latest: Option<u32>,
 ) -> Result<Vec<(String, JournalLine)>, sqlx::Error> {
     let exists = format!(
         "{BOOKKEEPING}SELECT pg_catalog.to_regclass({}) IS NOT NULL",
         migration_kit::literal(&site.journal())
     );
+    if !reading.rows(&exists).await?.first().is_some_and(|row| row.get(0)) {
+        return Ok(Vec::new());
+    }
+    let latest = n_latest.map_or_else(String::new, |n| format!(" DESC LIMIT {n}"));
     let sql = format!(
         "{BOOKKEEPING}SELECT migration::text, run, direction, outcome, \
          to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), \
          (extract(epoch FROM finished_at - started_at) * 1000)::int8, role, host, tool, error, consent, \
-         to_char(coalesce(finished_at, started_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') FROM {} ORDER BY id",
+         to_char(coalesce(finished_at, started_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') FROM {} ORDER BY id{latest}",
         site.journal()
     );
-    let read = async {
-        reading.begin().await?;
-        if !reading.rows(&exists).await?.first().is_some_and(|row| row.get(0)) {
-            return Ok(Vec::new());
-        }
-        reading.rows(&sql).await?.iter().map(|row| line(site, row)).collect()
+    let mut lines: Vec<_> =
+        reading.rows(&sql).await?.iter().map(|row| line(site, row)).collect::<Result<_, _>>()?;
+    if n_latest.is_some() {
+        lines.reverse();
     }
-    .await;
-    reading.end().await;
-    read
+    Ok(lines)
 }
 
 /// The verb of a direction.

@@ -61,7 +61,7 @@ async fn watch(url: &DatabaseUrl, pid: i32, report: impl Fn(&Blocker, Duration))
 
 /// The oldest transaction that a session waits for, if it waits. A prepared transaction has no process: it is the one with
 /// the number 0, and one of those for whose end the session waits, or that hold a lock on the relation that it waits for.
-async fn blocker(beside: &mut PgConnection, pid: i32) -> Result<Option<Blocker>, sqlx::Error> {
+pub(crate) async fn blocker(beside: &mut PgConnection, pid: i32) -> Result<Option<Blocker>, sqlx::Error> {
     let sql = format!(
         "{BOOKKEEPING}SELECT b.pid, coalesce(a.application_name, p.name, ''), \
            coalesce((extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared)) * 1000)::int8, 0) \

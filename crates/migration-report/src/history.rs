@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use migration_coordinator::{Deployment, JournalLine, Journals, ServiceFacts, Survey, SurveyError};
+use migration_coordinator::{Deployment, JournalLine, Journals, Outcome, ServiceFacts, Survey, SurveyError};
 use migration_kit::ServiceName;
 use migration_plan::{HeldBack, Phase, ServiceStatus, statuses};
 use serde::Serialize;
@@ -115,6 +115,16 @@ impl Histories {
         };
         Found::despite(errors, body)
     }
+}
+
+/// Lines without those that say `running` of what the same run ended later: the journal is only ever appended to.
+#[must_use]
+pub fn settled(lines: &[JournalLine]) -> Vec<&JournalLine> {
+    let key = |line: &JournalLine| {
+        (line.run.clone(), line.service.clone(), line.migration.clone(), line.direction.as_str())
+    };
+    let ended: BTreeSet<_> = lines.iter().filter(|line| line.outcome != Outcome::Running).map(key).collect();
+    lines.iter().filter(|line| line.outcome != Outcome::Running || !ended.contains(&key(line))).collect()
 }
 
 fn of_service(deployment: &Deployment, status: &ServiceStatus, is_known: bool) -> Vec<MigrationReport> {

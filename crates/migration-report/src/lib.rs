@@ -26,7 +26,7 @@ pub use databases::DatabaseReport;
 pub use diagnostic::{Diagnostic, each_once};
 pub use document::{Document, Found};
 pub use graph::{Graph, GraphMigration, GraphRequirement, GraphService};
-pub use history::{Histories, MigrationReport, MigrationState};
+pub use history::{Histories, MigrationReport, MigrationState, settled};
 pub use locks::{LockReport, Locks};
 pub use moment::timestamp;
 pub use plan::{HeldBackReport, PlanReport, PreviewReport, StepReport};

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use migration_coordinator::{Deployment, Holder, Survey};
+use migration_coordinator::{DatabaseUrl, Deployment, Survey};
+#[cfg(feature = "http")]
+use migration_coordinator::{Holder, Progress, progress};
 use migration_plan::{ServiceState, statuses};
 use migration_report::{DatabaseReport, Diagnostic, ServiceReport, Status, Words};
 
@@ -17,23 +19,51 @@ pub struct Look {
     /// When the latest migration was applied that is newer than this build.
     pub(crate) ahead_since: HashMap<String, i64>,
     /// The clock of the servers, in seconds since 1970; 0 if none answered.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "judged and shown by the routes alone"))]
     pub(crate) now: i64,
+    /// What was found.
+    #[cfg(feature = "http")]
+    pub(crate) survey: Survey,
+    /// How far the runs have come that are under way.
+    #[cfg(feature = "http")]
+    pub(crate) progress: Vec<Progress>,
 }
 
 impl Look {
-    /// Asks all databases once, in `READ ONLY` transactions.
-    pub async fn take(deployment: &Deployment, words: &(dyn Words + Sync)) -> Self {
-        Self::of(deployment, &Survey::take(deployment).await, words)
+    /// Asks all databases once, in `READ ONLY` transactions; `embedded` says which are private servers of the program.
+    pub async fn take(
+        deployment: &Deployment,
+        embedded: impl Fn(&DatabaseUrl) -> bool,
+        words: &(dyn Words + Sync),
+    ) -> Self {
+        Self::of(deployment, Survey::take(deployment).await, embedded, words)
     }
 
-    fn of(deployment: &Deployment, survey: &Survey, words: &dyn Words) -> Self {
-        let databases = DatabaseReport::all(deployment, survey, |_| false, words);
-        let services = ServiceReport::all(deployment, survey, &[], words);
+    /// The same, with the progress of what runs.
+    #[cfg(feature = "http")]
+    pub(crate) async fn take_with_progress(deployment: &Deployment, words: &(dyn Words + Sync)) -> Self {
+        let survey = Survey::take(deployment).await;
+        let progress = progress(deployment, &survey).await;
+        Self { progress, ..Self::of(deployment, survey, |_| false, words) }
+    }
+
+    fn of(
+        deployment: &Deployment,
+        survey: Survey,
+        embedded: impl Fn(&DatabaseUrl) -> bool,
+        words: &dyn Words,
+    ) -> Self {
+        let databases = DatabaseReport::all(deployment, &survey, embedded, words);
+        let services = ServiceReport::all(deployment, &survey, &[], words);
         let mut look = Self {
             status: Status::of(databases, services),
             last_applied: HashMap::new(),
             ahead_since: HashMap::new(),
             now: survey.now(),
+            #[cfg(feature = "http")]
+            progress: Vec::new(),
+            #[cfg(feature = "http")]
+            survey: survey.clone(),
         };
         for status in statuses(deployment.catalog(), &survey.history(), survey.now()) {
             let Some(facts) = survey.service(&status.service) else { continue };
@@ -79,6 +109,7 @@ pub(crate) fn n_pending(service: &ServiceReport) -> Option<usize> {
     service.pending.as_ref().map(Vec::len)
 }
 
+#[cfg(feature = "http")]
 /// For how long a session has been connected that holds a migration lock, in seconds.
 pub(crate) fn running_seconds(holder: &Holder, now: i64) -> i64 {
     (now - holder.since).max(0)

@@ -1,6 +1,6 @@
 //! `/metrics`: the text format of Prometheus, written by hand: it is a line per value.
 //!
-//! What is not known has no line, never a zero. There is no label per migration: names only ever grow.
+//! What is not known has no line, never a zero. Only of what runs is the migration a label: names only ever grow.
 
 use migration_plan::ServiceState;
 
@@ -52,6 +52,23 @@ pub(crate) fn metrics(look: Option<&Look>) -> String {
     for service in services {
         let running = service.lock.as_ref().map(|holder| running_seconds(holder, look.now));
         text.known("migrate_running_seconds", &service.name, running);
+    }
+    text.head(
+        "migrate_backfill_rows",
+        "Rows of an open backfill: those it has looked at, and about how many there are.",
+    );
+    for of in &look.progress {
+        for open in &of.backfills {
+            for (rows, value) in [("done", Some(open.rows)), ("total", open.total)] {
+                let labels = [
+                    ("service", of.service.as_str()),
+                    ("migration", &open.migration),
+                    ("table", &open.table),
+                    ("rows", rows),
+                ];
+                value.into_iter().for_each(|value| text.line("migrate_backfill_rows", &labels, value));
+            }
+        }
     }
     text.0
 }

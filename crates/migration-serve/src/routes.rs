@@ -1,8 +1,6 @@
 //! The routes, and what every answer has: what it may be embedded in, and that nobody keeps it.
 
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -10,19 +8,14 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use tokio::net::TcpListener;
 
 use crate::health::{Health, Verdict};
-use crate::look::Look;
 use crate::metrics;
 use crate::readiness::Readiness;
 use crate::watch::Watch;
 
 /// The longest path and query that is looked at, in bytes.
 const LONGEST: usize = 2048;
-
-/// How long open connections may take to end once the server stops.
-const ENDING: Duration = Duration::from_secs(3);
 
 /// What browsers are to do with every answer.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -32,13 +25,13 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (header::X_FRAME_OPTIONS, "DENY"),
     (
         header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; \
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'",
     ),
 ];
 
 /// What could not be asked in time.
-const NO_ANSWER: &str = "the databases did not answer in time";
+pub(crate) const NO_ANSWER: &str = "the databases did not answer in time";
 
 /// `/health/migrations`, `/healthz`, `/readyz` and `/metrics`. They take `GET` and `HEAD`, and change nothing.
 pub fn router(watch: Arc<Watch>) -> Router {
@@ -51,33 +44,8 @@ pub fn router(watch: Arc<Watch>) -> Router {
         .with_state(watch)
 }
 
-/// Serves a router until it is to stop; then requests that are being answered have three seconds to end.
-///
-/// # Errors
-/// What the socket says.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let (stopping, mut stopped) = tokio::sync::watch::channel(false);
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
-        stop.await;
-        stopping.send_replace(true);
-    });
-    let too_long = async {
-        // It ends with the server at the latest.
-        if stopped.wait_for(|stopped| *stopped).await.is_ok() {
-            tokio::time::sleep(ENDING).await;
-        }
-    };
-    tokio::select! {
-        served = serving.into_future() => served,
-        () = too_long => Ok(()),
-    }
-}
-
-async fn guard(request: Request, next: Next) -> Response {
+/// Refuses what no route is meant for, and tells browsers how to treat every answer.
+pub(crate) async fn guard(request: Request, next: Next) -> Response {
     let length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
     let mut response = if length > LONGEST {
         (StatusCode::URI_TOO_LONG, "the address is too long\n").into_response()
@@ -93,19 +61,20 @@ async fn guard(request: Request, next: Next) -> Response {
 /// 503 for what is wrong or not known, so that a probe need not read the document.
 async fn health(State(watch): State<Arc<Watch>>) -> Response {
     let look = watch.look().await;
-    let health = look.map_or_else(|| Health::unknown(NO_ANSWER), |look| Health::of(&look));
+    let health = look.map_or_else(|| Health::unknown(NO_ANSWER), |seen| Health::of(&seen.look));
     let code = if health.status == Verdict::Error { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     (code, Json(health)).into_response()
 }
 
 async fn ready(State(watch): State<Arc<Watch>>) -> Response {
     let unknown = || Readiness { ready: false, reasons: vec![NO_ANSWER.to_owned()] };
-    let readiness = watch.look().await.map_or_else(unknown, |look| Readiness::of(&look));
+    let readiness = watch.look().await.map_or_else(unknown, |seen| Readiness::of(&seen.look));
     let code = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(readiness)).into_response()
 }
 
 async fn measured(State(watch): State<Arc<Watch>>) -> Response {
-    let look: Option<Arc<Look>> = watch.look().await;
-    ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], metrics::metrics(look.as_deref())).into_response()
+    let seen = watch.look().await;
+    let text = metrics::metrics(seen.as_ref().map(|seen| &seen.look));
+    ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response()
 }

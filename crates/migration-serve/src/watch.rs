@@ -8,9 +8,11 @@ use migration_report::{PlainWords, Words};
 use tokio::sync::Mutex;
 
 use crate::look::Look;
+use crate::pace::{Paces, Rates};
+use crate::page::Pages;
 
 /// How long a look is good for.
-const GOOD_FOR: Duration = Duration::from_secs(1);
+pub(crate) const GOOD_FOR: Duration = Duration::from_secs(1);
 
 /// How long whoever asks waits for a look. A connection attempt gives up after ten seconds by itself.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,7 +23,21 @@ pub struct Watch {
     deployment: Deployment,
     words: Box<dyn Words + Send + Sync>,
     // Invariant: held while a survey is taken, so that there is one at a time.
-    latest: Mutex<Option<(Instant, Arc<Look>)>>,
+    latest: Mutex<Latest>,
+    pub(crate) pages: Pages,
+}
+
+/// The latest look, and what is kept from one to the next.
+#[derive(Default)]
+struct Latest {
+    seen: Option<(Instant, Arc<Seen>)>,
+    paces: Paces,
+}
+
+/// A look, and how fast what it found advances.
+pub(crate) struct Seen {
+    pub(crate) look: Look,
+    pub(crate) rates: Rates,
 }
 
 impl Watch {
@@ -34,7 +50,8 @@ impl Watch {
     /// A watch over a deployment, in the words of a program.
     #[must_use]
     pub fn in_words(deployment: Deployment, words: impl Words + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { deployment, words: Box::new(words), latest: Mutex::new(None) })
+        let pages = Pages::default();
+        Arc::new(Self { deployment, words: Box::new(words), latest: Mutex::default(), pages })
     }
 
     /// The deployment.
@@ -43,19 +60,31 @@ impl Watch {
         &self.deployment
     }
 
+    /// Ends what would otherwise go on for as long as its reader: the streams of the page. For a server that stops.
+    pub fn close(&self) {
+        self.pages.close();
+    }
+
+    pub(crate) fn words(&self) -> &(dyn Words + Send + Sync) {
+        self.words.as_ref()
+    }
+
     /// What is found now, or was found within the last second; `None` if the servers do not answer in time.
-    pub async fn look(self: &Arc<Self>) -> Option<Arc<Look>> {
+    pub(crate) async fn look(self: &Arc<Self>) -> Option<Arc<Seen>> {
         let watch = Arc::clone(self);
         let looking = tokio::spawn(async move {
             let mut latest = watch.latest.lock().await;
-            if let Some((when, look)) = &*latest
+            if let Some((when, seen)) = &latest.seen
                 && when.elapsed() < GOOD_FOR
             {
-                return Arc::clone(look);
+                return Arc::clone(seen);
             }
-            let look = Arc::new(Look::take(&watch.deployment, watch.words.as_ref()).await);
-            *latest = Some((Instant::now(), Arc::clone(&look)));
-            look
+            let look = Look::take_with_progress(&watch.deployment, watch.words.as_ref()).await;
+            let now = Instant::now();
+            let rates = latest.paces.take_in(now, &look.progress);
+            let seen = Arc::new(Seen { look, rates });
+            latest.seen = Some((now, Arc::clone(&seen)));
+            seen
         });
         tokio::time::timeout(PATIENCE, looking).await.ok()?.ok()
     }

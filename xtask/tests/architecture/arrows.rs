@@ -259,10 +259,13 @@ fn xtask_has_no_logic_of_the_engine() {
 }
 
 #[test]
-fn a_command_line_contains_no_rehearsal_unless_it_asks_for_it() {
+fn a_command_line_contains_neither_rehearsal_nor_web_server_unless_it_asks_for_it() {
     for service in services() {
         let tree = tree(&["--package", &format!("{service}-migration")]);
-        assert!(contains(&tree, "migration-cli") && !contains(&tree, "migration-rehearsal"), "{tree}");
+        assert!(contains(&tree, "migration-cli"), "{tree}");
+        for name in ["migration-rehearsal", "axum", "hyper", "maud"] {
+            assert!(!contains(&tree, name), "`{service}` contains `{name}`:\n{tree}");
+        }
     }
 }
 

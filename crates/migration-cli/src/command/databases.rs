@@ -9,9 +9,13 @@ use crate::words::OurWords;
 
 /// The databases of a deployment and what they said.
 pub(super) fn databases(connected: &Connected, survey: &Survey) -> Vec<DatabaseReport> {
+    DatabaseReport::all(&connected.deployment, survey, is_embedded(connected), &OurWords)
+}
+
+/// Which databases are the private server's.
+pub(super) fn is_embedded(connected: &Connected) -> impl Fn(&DatabaseUrl) -> bool + use<> {
     let is_private = matches!(connected.source, Source::Embedded { .. });
-    let is_embedded = |url: &DatabaseUrl| is_private && url.host().starts_with('/');
-    DatabaseReport::all(&connected.deployment, survey, is_embedded, &OurWords)
+    move |url| is_private && url.host().starts_with('/')
 }
 
 /// Which database is used, or why it cannot be.

@@ -1,10 +1,8 @@
 //! `history`: each migration and what became of it; with `--verbose`, every run. Reads only.
 
-use std::collections::BTreeSet;
-
 use migration_coordinator::{JournalLine, Outcome, Survey, journal};
 use migration_plan::Phase;
-use migration_report::{Histories, MigrationReport, MigrationState};
+use migration_report::{Histories, MigrationReport, MigrationState, settled};
 
 use super::{connect, names, services};
 use crate::context::Context;
@@ -48,15 +46,6 @@ fn of_migrations(migrations: &[MigrationReport]) -> Table {
         ]);
     }
     table
-}
-
-/// Lines without those that say `running` of what the same run ended later: the journal is only ever appended to.
-fn settled(lines: &[JournalLine]) -> Vec<&JournalLine> {
-    let key = |line: &JournalLine| {
-        (line.run.clone(), line.service.clone(), line.migration.clone(), line.direction.as_str())
-    };
-    let ended: BTreeSet<_> = lines.iter().filter(|line| line.outcome != Outcome::Running).map(key).collect();
-    lines.iter().filter(|line| line.outcome != Outcome::Running || !ended.contains(&key(line))).collect()
 }
 
 fn of_journal(lines: &[JournalLine], n_services: usize, text: &mut Text) {

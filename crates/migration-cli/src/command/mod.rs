@@ -27,6 +27,7 @@ mod reset;
 mod restore;
 mod roles;
 mod run;
+#[cfg(feature = "serve")]
 mod serve;
 mod space;
 #[cfg(feature = "rehearsal")]
@@ -130,6 +131,7 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         Command::Wait { services, what: WaitFor::Current, timeout } => {
             wait::wait(context, &services, timeout).await
         }
+        #[cfg(feature = "serve")]
         Command::Serve { listen } => serve::serve(context, listen, cancellation).await,
         Command::Locks => locks::locks(context).await,
         Command::Rejects { service, count, limit } => rejects::rejects(context, &service, count, limit).await,

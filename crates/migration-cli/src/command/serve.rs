@@ -1,10 +1,11 @@
 //! `serve`: where each service is, over HTTP, until it is stopped. Reads only.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use migration_coordinator::Cancellation;
 use migration_report::Class;
-use migration_serve::{Watch, router};
+use migration_serve::{Watch, page, router};
 use tokio::net::TcpListener;
 
 use super::connect;
@@ -27,7 +28,7 @@ pub(super) async fn serve(
     let connected = connect(context)?;
     let address = listener.local_addr()?;
     let mut text = Text::default();
-    text.note(format!("serving http://{address}/health/migrations until it is stopped"));
+    text.note(format!("serving http://{address}/ until it is stopped"));
     if !address.ip().is_loopback() {
         let paint = context.output.paint;
         text.note(format!(
@@ -37,7 +38,12 @@ pub(super) async fn serve(
     }
     context.output.say(&text);
     let watch = Watch::in_words(connected.deployment, OurWords);
+    let routes = router(Arc::clone(&watch)).merge(page(Arc::clone(&watch)));
     let stop = cancellation.clone();
-    migration_serve::serve(listener, router(watch), async move { stop.cancelled().await }).await?;
+    let stopped = async move {
+        stop.cancelled().await;
+        watch.close();
+    };
+    migration_serve::serve(listener, routes, stopped).await?;
     Ok(Answer::silent(Class::Done))
 }

@@ -6,6 +6,7 @@ use migration_report::{Class, Found};
 use migration_serve::{Look, Readiness, Ready};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::databases::is_embedded;
 use super::{connect, names, services};
 use crate::context::Context;
 use crate::exit::Failure;
@@ -24,7 +25,7 @@ pub(super) async fn wait(context: &Context, chosen: &[String], timeout: Duration
     loop {
         let next = Instant::now() + LOOK_EVERY;
         // Once in any case: a time-out of 0 asks once.
-        let looking = Look::take(&connected.deployment, &OurWords);
+        let looking = Look::take(&connected.deployment, is_embedded(&connected), &OurWords);
         let look = if latest.is_none() { Some(looking.await) } else { timeout_at(end, looking).await.ok() };
         if let Some(look) = look.map(|look| look.narrowed(&chosen)) {
             if let Some(class) = ended(&look) {
