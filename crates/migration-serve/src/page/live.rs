@@ -1,6 +1,5 @@
 //! Keeping pages up to date: a stream of what changed, and a beat where nothing did.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use serde::Serialize;
+use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
 
@@ -31,15 +30,6 @@ struct Listener {
     says: Option<String>,
     heard: Instant,
     _place: OwnedSemaphorePermit,
-}
-
-/// What changed: the parts that are not as they were.
-#[derive(Serialize)]
-struct Change<'c> {
-    id: &'c str,
-    now: i64,
-    title: &'c str,
-    parts: BTreeMap<&'static str, &'c str>,
 }
 
 /// `/events`: what changed, as it does; `?since=` or `Last-Event-ID` names what the reader has. 503 where too many listen.
@@ -109,11 +99,12 @@ impl Listener {
     }
 }
 
+/// The parts that are not as they were.
 fn changed(has: Option<&Rendered>, page: &Rendered) -> Event {
+    let is_new = |(name, content): &&(&str, String)| has.and_then(|has| has.part(name)) != Some(content);
     let parts =
-        page.parts.iter().filter(|(name, content)| has.and_then(|has| has.part(name)) != Some(content));
-    let parts = parts.map(|(name, content)| (*name, content.as_str())).collect();
-    let change = Change { id: &page.id, now: page.now, title: &page.title, parts };
-    let json = serde_json::to_string(&change).unwrap_or_default();
-    Event::default().event("change").id(&page.id).data(json)
+        page.parts.iter().filter(is_new).map(|(name, content)| ((*name).to_owned(), content.clone().into()));
+    let parts: serde_json::Map<String, Value> = parts.collect();
+    let change = json!({"id": page.id, "now": page.now, "title": page.title, "parts": parts});
+    Event::default().event("change").id(&page.id).data(change.to_string())
 }
