@@ -36,7 +36,7 @@ impl Look {
         embedded: impl Fn(&DatabaseUrl) -> bool,
         words: &(dyn Words + Sync),
     ) -> Self {
-        Self::of(deployment, Survey::take(deployment).await, embedded, words)
+        Self::of(deployment, &Survey::take(deployment).await, embedded, words)
     }
 
     /// The same, with the progress of what runs.
@@ -44,17 +44,17 @@ impl Look {
     pub(crate) async fn take_with_progress(deployment: &Deployment, words: &(dyn Words + Sync)) -> Self {
         let survey = Survey::take(deployment).await;
         let progress = progress(deployment, &survey).await;
-        Self { progress, ..Self::of(deployment, survey, |_| false, words) }
+        Self { progress, ..Self::of(deployment, &survey, |_| false, words) }
     }
 
     fn of(
         deployment: &Deployment,
-        survey: Survey,
+        survey: &Survey,
         embedded: impl Fn(&DatabaseUrl) -> bool,
         words: &dyn Words,
     ) -> Self {
-        let databases = DatabaseReport::all(deployment, &survey, embedded, words);
-        let services = ServiceReport::all(deployment, &survey, &[], words);
+        let databases = DatabaseReport::all(deployment, survey, embedded, words);
+        let services = ServiceReport::all(deployment, survey, &[], words);
         let mut look = Self {
             status: Status::of(databases, services),
             last_applied: HashMap::new(),

@@ -34,6 +34,8 @@ struct Sign<'g> {
 
 /// Everything that is drawn.
 struct Drawing<'g> {
+    /// Services of which a session holds the migration lock: what they have begun, they are in.
+    running: HashSet<&'g str>,
     lanes: Vec<&'g str>,
     signs: Vec<Sign<'g>>,
     /// From one sign to another.
@@ -45,7 +47,9 @@ pub(super) fn of(view: &View<'_>) -> Markup {
     let requirements = &view.graph.requirements;
     let services = lanes(&view.graph.services, requirements);
     let n_left_out = view.graph.services.len() - services.len();
-    let drawing = Drawing::of(&services, requirements, &view.histories.migrations);
+    let mut drawing = Drawing::of(&services, requirements, &view.histories.migrations);
+    let running = view.look.status.services.iter().filter(|service| service.lock.is_some());
+    drawing.running = running.map(|service| service.name.as_str()).collect();
     html! {
         section aria-labelledby="h-graph" {
             h2 #h-graph { "Migrations and what they require" }
@@ -55,6 +59,7 @@ pub(super) fn of(view: &View<'_>) -> Markup {
                     li { (sample("applied", false)) "applied" }
                     li { (sample("pending", false)) "pending" }
                     li { (sample("held", false)) "held back" }
+                    li { (sample("run", false)) "under way" }
                     li { (sample("wrong", false)) "not as it should be" }
                     li { (sample("unknown", true)) "contract step" }
                 }
@@ -125,6 +130,7 @@ impl<'g> Drawing<'g> {
             .filter_map(|of| Some((place(&of.requires)?, place(&of.migration)?)))
             .collect();
         let mut drawing = Self {
+            running: HashSet::new(),
             lanes: services.iter().map(|service| service.name.as_str()).collect(),
             signs,
             lines,
@@ -190,7 +196,41 @@ impl<'g> Drawing<'g> {
                     @let (from, to) = (&self.signs[*required], &self.signs[*dependent]);
                     path.need d=(curve((x(from), y(from.lane)), (x(to), y(to.lane)))) marker-end="url(#arrow)" {}
                 }
-                @for sign in &self.signs { (drawn(sign, x(sign), y(sign.lane))) }
+                @for sign in &self.signs { (self.drawn(sign, x(sign), y(sign.lane))) }
+            }
+        }
+    }
+
+    fn drawn(&self, sign: &Sign<'_>, x: usize, y: usize) -> Markup {
+        let first = sign.migrations[0];
+        let is_running = self.running.contains(first.service.as_str());
+        let state = match first.state {
+            MigrationState::StoppedMidway if is_running => "under way".to_owned(),
+            state => state.to_string(),
+        };
+        let class = match first.state {
+            MigrationState::Applied => "applied",
+            MigrationState::Pending => "pending",
+            MigrationState::HeldBack => "held",
+            MigrationState::Ahead => "ahead",
+            MigrationState::StoppedMidway if is_running => "run",
+            MigrationState::Unknown => "unknown",
+            _ => "wrong",
+        };
+        html! {
+            g class={ "sign " (class) } {
+                title {
+                    @if let [one] = &sign.migrations[..] {
+                        (one.service) ":" (one.migration) " – " (state)
+                        @if let Some(says) = &one.description { ". " (says) }
+                    } @else {
+                        (counted(sign.migrations.len(), "migration", "migrations")) ", all applied"
+                    }
+                }
+                @if sign.migrations.len() > 1 {
+                    rect x=(x - 15) y=(y - 9) width="30" height="18" rx="9" {}
+                    text.folded x=(x) y=(y + 4) text-anchor="middle" { "+" (sign.migrations.len()) }
+                } @else { (shape(x, y, matches!(first.phase, Some(Phase::Contract { .. })))) }
             }
         }
     }
@@ -201,34 +241,6 @@ fn curve(from: (usize, usize), to: (usize, usize)) -> String {
     let (x1, x2) = (from.0 + 9, to.0 - 11);
     let middle = usize::midpoint(x1, x2);
     format!("M{x1} {} C{middle} {} {middle} {} {x2} {}", from.1, from.1, to.1, to.1)
-}
-
-fn drawn(sign: &Sign<'_>, x: usize, y: usize) -> Markup {
-    let first = sign.migrations[0];
-    let class = match first.state {
-        MigrationState::Applied => "applied",
-        MigrationState::Pending => "pending",
-        MigrationState::HeldBack => "held",
-        MigrationState::Ahead => "ahead",
-        MigrationState::Unknown => "unknown",
-        _ => "wrong",
-    };
-    html! {
-        g class={ "sign " (class) } {
-            title {
-                @if let [one] = &sign.migrations[..] {
-                    (one.service) ":" (one.migration) " – " (one.state)
-                    @if let Some(says) = &one.description { ". " (says) }
-                } @else {
-                    (counted(sign.migrations.len(), "migration", "migrations")) ", all applied"
-                }
-            }
-            @if sign.migrations.len() > 1 {
-                rect x=(x - 15) y=(y - 9) width="30" height="18" rx="9" {}
-                text.folded x=(x) y=(y + 4) text-anchor="middle" { "+" (sign.migrations.len()) }
-            } @else { (shape(x, y, matches!(first.phase, Some(Phase::Contract { .. })))) }
-        }
-    }
 }
 
 /// A circle; of a contract step, a diamond.

@@ -53,7 +53,7 @@ pub(super) fn of(view: &View<'_>) -> (String, Markup) {
             }
         }
     };
-    (format!("{sentence} · migrations"), banner(class, &sentence, more))
+    (format!("{sentence} · migrations"), banner(class, &sentence, &more))
 }
 
 /// How many there are of what people ask for first. What is not known is no number.
@@ -99,7 +99,7 @@ pub(super) fn unanswered(reason: &str, since: Option<i64>) -> Markup {
     banner(
         "error",
         reason,
-        html! {
+        &html! {
             @match since.filter(|since| *since > 0) {
                 Some(since) => { "what is below was found " (moment(&timestamp(since))) },
                 None => "nothing has been found yet",
@@ -108,7 +108,7 @@ pub(super) fn unanswered(reason: &str, since: Option<i64>) -> Markup {
     )
 }
 
-fn banner(class: &str, sentence: &str, more: Markup) -> Markup {
+fn banner(class: &str, sentence: &str, more: &Markup) -> Markup {
     let sign = match class {
         "healthy" => "✓",
         "running" => "▶",
