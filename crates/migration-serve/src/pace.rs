@@ -87,7 +87,7 @@ mod tests {
                 rates.values().next().map(|rate| format!("{rate:.0}"))
             },
         );
-        let expected = [None, Some("10"), Some("20"), Some("19"), Some("0"), None, None, None];
+        let expected = [None, Some("10"), Some("18"), Some("19"), Some("0"), None, None, None];
         assert_eq!(found.each_ref().map(Option::as_deref), expected);
     }
 }
