@@ -16,6 +16,7 @@ mod adopt;
 #[cfg(feature = "rehearsal")]
 mod author;
 mod backup;
+mod deploy;
 #[cfg(feature = "rehearsal")]
 mod rehearsal;
 mod repair;
@@ -27,11 +28,12 @@ pub(crate) use adopt::{AdoptFrom, AdoptOptions, Source};
 #[cfg(feature = "rehearsal")]
 pub(crate) use author::GenerateOptions;
 pub(crate) use backup::{BackupArguments, ResetArguments, RestoreArguments};
+pub(crate) use deploy::{DeployArguments, OnFailure};
 #[cfg(feature = "rehearsal")]
 pub(crate) use rehearsal::{CheckOptions, SqlOptions};
 pub(crate) use repair::RepairArguments;
 pub(crate) use roles::RolesArguments;
-pub(crate) use run::{ApplyOptions, RunArguments, UpOptions};
+pub(crate) use run::{ApplyOptions, Consent, RunArguments, UpOptions};
 use run::{duration, selection};
 
 use crate::database::Embedded;
@@ -314,6 +316,9 @@ pub(crate) enum Command {
     /// Make an owner role and an application role for services, as far as they are missing; `up` runs as the owner then
     #[command(after_help = help::ROLES)]
     Roles(RolesArguments),
+    /// Deploy: look at everything, back up, apply, verify, see that the application is healthy; on failure, the way back
+    #[command(after_help = help::DEPLOY)]
+    Deploy(Box<DeployArguments>),
     /// Run a task of a service that is not a migration
     #[command(after_help = help::TASK)]
     Task {

@@ -19,6 +19,7 @@ Environment, also read from `.env`:
   <SERVICE>_DATABASE_URL     moves one service to a database of its own
   <SERVICE>_DATABASE_SCHEMA  puts it into another schema than that of its name
   MIGRATE_BACKUP_DIR         where `backup` writes, if not into `backups`
+  MIGRATE_DEPLOY_DIR         where `deploy` keeps its record and its logs, if not in `deployments`
   MIGRATE_POSTGRES_DIR       where the embedded PostgreSQL keeps its data, if not in `.postgres`
   MIGRATE_ALLOWED_OBJECTS    what event triggers of the database write to: `audit.ddl_log,audit.other`
   MIGRATE_EMBEDDED           `never`: fail without an address (the default where CI is set); `allow`: use the embedded one
@@ -107,6 +108,16 @@ pub(crate) const SPACE: &str = "\
 Examples:
   space billing                     show the size of its tables
   space billing --reclaim my_table  rewrite one compactly; nobody reads or writes it meanwhile";
+
+pub(crate) const DEPLOY: &str = "\
+Examples:
+  deploy --dry-run         look at everything, and show what would be done
+  deploy --health-url http://127.0.0.1:8080/health --on-failure revert
+  deploy --stop-command 'systemctl stop app' --start-command 'systemctl start app' --contract --ignore-soak
+  deploy --resume          continue a deployment that was stopped or failed
+
+Steps, each on the screen and in a log file: prerequisites, stop, backup, apply, verify, start, health. The record and the
+log are in MIGRATE_DEPLOY_DIR, else `deployments`. What fails before `apply` has changed nothing in the database.";
 
 pub(crate) const BACKUP: &str = "\
 Examples:

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use migration_coordinator::Acceptance;
 use migration_plan::{NameError, Selection, SelectionError};
+use serde::{Deserialize, Serialize};
 
 /// The defaults of [`RunArguments`].
 pub(super) const WAIT: &str = "60s";
@@ -22,22 +23,11 @@ pub(crate) struct UpOptions {
     /// Do not wait for soak times: the application is stopped, or nobody runs old code any more
     #[arg(long, requires = "contract")]
     pub(crate) ignore_soak: bool,
-    /// Allow migrations that are declared to lose data
-    #[arg(long)]
-    pub(crate) allow_data_loss: bool,
     /// Apply even if the database has migrations that are newer than this build
     #[arg(long)]
     pub(crate) allow_ahead: bool,
-    /// Make the tables of services that are empty although an earlier system has left such tables elsewhere in the database
-    #[arg(long)]
-    pub(crate) new_beside: bool,
-    /// Accept that this column, constraint or index of an adopted table is not as the migrations make it, and record it in
-    /// the journal; repeatable
-    #[arg(long, value_name = "SERVICE:TABLE.COLUMN", value_parser = acceptance)]
-    pub(crate) accept: Vec<Acceptance>,
-    /// Apply everything in one transaction, or nothing; refused if a pending migration cannot run in one
-    #[arg(long)]
-    pub(crate) atomic: bool,
+    #[command(flatten)]
+    pub(crate) consent: Consent,
     /// Back up each service first, as `backup` does
     #[arg(long)]
     pub(crate) backup: bool,
@@ -48,22 +38,31 @@ pub(crate) struct UpOptions {
 pub(crate) struct ApplyOptions {
     #[command(flatten)]
     pub(crate) run: RunArguments,
-    /// Allow what the plan is declared to lose
+    #[command(flatten)]
+    pub(crate) consent: Consent,
+}
+
+/// What is agreed to when migrations are applied.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
+pub(crate) struct Consent {
+    /// Allow migrations that are declared to lose data
     #[arg(long)]
     pub(crate) allow_data_loss: bool,
-    /// As for `up`
+    /// Make the tables of services that are empty although an earlier system has left such tables elsewhere in the database
     #[arg(long)]
     pub(crate) new_beside: bool,
-    /// As for `up`
+    /// Accept that this column, constraint or index of an adopted table is not as the migrations make it, and record it in
+    /// the journal; repeatable
     #[arg(long, value_name = "SERVICE:TABLE.COLUMN", value_parser = acceptance)]
+    #[serde(with = "as_text")]
     pub(crate) accept: Vec<Acceptance>,
-    /// As for `up`
+    /// Apply everything in one transaction, or nothing; refused if a pending migration cannot run in one
     #[arg(long)]
     pub(crate) atomic: bool,
 }
 
 /// What every command understands that runs migrations.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize)]
 pub(crate) struct RunArguments {
     /// How long to wait for another run's migration lock: `90s`, `5m`, `0`
     #[arg(long, value_name = "DURATION", default_value = WAIT, value_parser = duration)]
@@ -99,6 +98,47 @@ fn acceptance(text: &str) -> Result<Acceptance, String> {
     }
     let service = service.parse().map_err(|error: NameError| error.to_string())?;
     Ok(Acceptance { service, object: object.to_owned() })
+}
+
+/// Values in a file as they are written on a command line.
+pub(super) mod as_text {
+    use std::fmt::Display;
+
+    use migration_coordinator::Acceptance;
+    use migration_plan::Selection;
+    use serde::de::{Deserializer, Error};
+    use serde::{Deserialize, Serializer};
+
+    /// What is read from one word.
+    pub(in crate::arguments) trait Word: Display + Sized {
+        fn read(word: &str) -> Result<Self, String>;
+    }
+
+    impl Word for Acceptance {
+        fn read(word: &str) -> Result<Self, String> {
+            super::acceptance(word)
+        }
+    }
+
+    impl Word for Selection {
+        fn read(word: &str) -> Result<Self, String> {
+            super::selection(word)
+        }
+    }
+
+    pub(in crate::arguments) fn serialize<W: Word, S: Serializer>(
+        words: &[W],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(words.iter().map(ToString::to_string))
+    }
+
+    pub(in crate::arguments) fn deserialize<'de, W: Word, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<W>, D::Error> {
+        let words = Vec::<String>::deserialize(deserializer)?;
+        words.iter().map(|word| W::read(word)).collect::<Result<_, _>>().map_err(D::Error::custom)
+    }
 }
 
 /// Reads `500ms`, `90s`, `5m`, `1h` or `0`.

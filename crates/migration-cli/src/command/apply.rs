@@ -18,10 +18,6 @@ pub(super) async fn apply(
 ) -> anyhow::Result<Answer> {
     let saved = SavedPlan::read(file, &context.program.services()?)?;
     let goal = saved.goal()?;
-    let mut run =
-        run::run_options(&options.run, cancellation).with_accepted(options.accept.clone()).exactly();
-    run.atomic = options.atomic;
-    run.allow_data_loss = options.allow_data_loss;
-    run.new_beside = options.new_beside;
+    let run = run::consented(run::run_options(&options.run, cancellation), &options.consent).exactly();
     run::perform(context, ("apply", false), &goal, &run, Some(&saved)).await
 }

@@ -180,10 +180,13 @@ pub(super) async fn before_a_run(
     connected: &Connected,
     services: &[ServiceName],
     cancellation: &Cancellation,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<PathBuf>> {
     let directory = directory(context, None)?;
     let made = make(context, connected, services, &how(context, &directory, cancellation)?).await;
-    made.failure.map_or(Ok(()), |error| Err(raised(error)))
+    match made.failure {
+        None => Ok(made.done.into_iter().map(|backup| backup.archive).collect()),
+        Some(error) => Err(raised(error)),
+    }
 }
 
 /// Makes backups, and says of each that it is there.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::connect;
 use crate::context::Context;
+use crate::database::Connected;
 use crate::environment::Setting;
 use crate::exit::Failure;
 use crate::output::{Answer, Paint, Text};
@@ -37,7 +38,7 @@ struct Finding {
 /// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Verdict {
+pub(super) enum Verdict {
     /// As a run needs it.
     Good,
     /// A run works, and somebody may be surprised.
@@ -57,19 +58,49 @@ const CONNECTIONS: i64 = 10;
 /// A standby further behind is a warning.
 const LAG_SECONDS: f64 = 10.0;
 
+/// What was looked at, and what could not be.
+pub(super) struct Examined {
+    findings: Vec<Finding>,
+    errors: Vec<Diagnostic>,
+}
+
 pub(super) async fn doctor(context: &Context) -> anyhow::Result<Answer> {
     let connected = connect(context)?;
-    let deployment = &connected.deployment;
-    let services: Vec<_> = deployment.catalog().services().map(|service| &service.name).collect();
+    let services: Vec<_> = connected.deployment.catalog().services().map(|service| &service.name).collect();
     let settings = context.environment.settings(&services);
+    let examined = examine(context, &connected, |_| true).await?;
+    let class = examined.class();
+    let paint = context.output.paint;
+    let mut text = Text::default();
+    text.line(paint.strong("Settings"));
+    if settings.is_empty() {
+        text.line("  no variable is set: a private server is used");
+    }
+    for Setting { name, value, origin } in &settings {
+        text.line(format!("  {name}={value}  {}", paint.faint(&format!("from {origin}"))));
+    }
+    examined.say(Verdict::Good, paint, &mut text);
+    text.line(examined.sum());
+    let Examined { findings, errors } = examined;
+    errors.iter().cloned().for_each(|error| text.error(error));
+    Ok(Answer::of("doctor", Found { class, errors, body: Document { settings, findings } }, text)?)
+}
+
+/// Looks at the databases with these numbers, at the services in them, and at this machine.
+pub(super) async fn examine(
+    context: &Context,
+    connected: &Connected,
+    is_asked: impl Fn(usize) -> bool,
+) -> anyhow::Result<Examined> {
+    let deployment = &connected.deployment;
     let mut findings = Vec::new();
     let mut errors = Vec::new();
     let mut majors = BTreeSet::new();
     let around = surroundings(deployment, &[]).await;
-    for ((url, checkup), around) in deployment.databases().iter().zip(checkups(deployment).await).zip(around)
-    {
+    let looked = deployment.databases().iter().zip(checkups(deployment).await).zip(around);
+    for (number, ((url, checkup), around)) in looked.enumerate() {
         let of = url.to_string();
-        match checkup {
+        match checkup.filter(|_| is_asked(number)) {
             None => {}
             Some(Ok(checkup)) => {
                 majors.extend(ServerVersion::of_setting(&checkup.version).map(|version| version.major));
@@ -92,17 +123,7 @@ pub(super) async fn doctor(context: &Context) -> anyhow::Result<Answer> {
         }
     }
     findings.extend(of_machine(context, &majors)?);
-    let worst = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Unknown);
-    let class = match worst {
-        Verdict::Good | Verdict::Warning => Class::Done,
-        Verdict::Bad => Class::Integrity,
-        Verdict::Unknown => Class::Connection,
-    };
-    let class = Class::worst(errors.iter().map(|error| error.class).chain([class]));
-    let mut text = Text::default();
-    say(&settings, &findings, context.output.paint, &mut text);
-    errors.iter().cloned().for_each(|error| text.error(error));
-    Ok(Answer::of("doctor", Found { class, errors, body: Document { settings, findings } }, text)?)
+    Ok(Examined { findings, errors })
 }
 
 /// The programs on this machine: this one, and those that back up a server of each of these major versions.
@@ -263,38 +284,59 @@ fn of_surroundings(of: &str, around: &Surroundings) -> Vec<Finding> {
     found
 }
 
-fn say(settings: &[Setting], findings: &[Finding], paint: Paint, text: &mut Text) {
-    text.line(paint.strong("Settings"));
-    if settings.is_empty() {
-        text.line("  no variable is set: a private server is used");
+impl Examined {
+    /// Adds what was looked at elsewhere.
+    pub(super) fn add(&mut self, of: &str, verdict: Verdict, message: String, hint: Option<&str>) {
+        let hint = hint.map(str::to_owned);
+        self.findings.push(Finding { verdict, of: of.to_owned(), message, hint });
     }
-    for setting in settings {
-        let Setting { name, value, origin } = setting;
-        text.line(format!("  {name}={value}  {}", paint.faint(&format!("from {origin}"))));
-    }
-    let mut last = None;
-    for finding in findings {
-        if last != Some(&finding.of) {
-            text.line(paint.strong(&finding.of));
-            last = Some(&finding.of);
-        }
-        let mark = match finding.verdict {
-            Verdict::Good => paint.good("✓"),
-            Verdict::Warning => paint.warn("!"),
-            Verdict::Bad => paint.bad("✗"),
-            Verdict::Unknown => paint.bad("?"),
+
+    /// Whether a run would work.
+    pub(super) fn class(&self) -> Class {
+        let worst = self.findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Unknown);
+        let class = match worst {
+            Verdict::Good | Verdict::Warning => Class::Done,
+            Verdict::Bad => Class::Integrity,
+            Verdict::Unknown => Class::Connection,
         };
-        text.line(format!("  {mark} {}", finding.message));
-        if let Some(hint) = &finding.hint {
-            text.line(format!("      {}", paint.faint(hint)));
+        Class::worst(self.errors.iter().map(|error| error.class).chain([class]))
+    }
+
+    /// What could not be looked at, and why.
+    pub(super) fn errors(&self) -> &[Diagnostic] {
+        &self.errors
+    }
+
+    /// What was found that is at least as bad.
+    pub(super) fn say(&self, least: Verdict, paint: Paint, text: &mut Text) {
+        let mut last = None;
+        for finding in self.findings.iter().filter(|finding| finding.verdict >= least) {
+            if last != Some(&finding.of) {
+                text.line(paint.strong(&finding.of));
+                last = Some(&finding.of);
+            }
+            let mark = match finding.verdict {
+                Verdict::Good => paint.good("✓"),
+                Verdict::Warning => paint.warn("!"),
+                Verdict::Bad => paint.bad("✗"),
+                Verdict::Unknown => paint.bad("?"),
+            };
+            text.line(format!("  {mark} {}", finding.message));
+            if let Some(hint) = &finding.hint {
+                text.line(format!("      {}", paint.faint(hint)));
+            }
         }
     }
-    let n = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
-    text.line(format!(
-        "{} as needed, {} to know of, {} that would stop a run, {} not known",
-        n(Verdict::Good),
-        n(Verdict::Warning),
-        n(Verdict::Bad),
-        n(Verdict::Unknown)
-    ));
+
+    /// How much of each.
+    pub(super) fn sum(&self) -> String {
+        let n = |verdict| self.findings.iter().filter(|finding| finding.verdict == verdict).count();
+        format!(
+            "{} as needed, {} to know of, {} that would stop a run, {} not known",
+            n(Verdict::Good),
+            n(Verdict::Warning),
+            n(Verdict::Bad),
+            n(Verdict::Unknown)
+        )
+    }
 }

@@ -11,6 +11,7 @@ mod check;
 mod completions;
 mod databases;
 mod db;
+mod deploy;
 mod doctor;
 #[cfg(feature = "rehearsal")]
 mod drift;
@@ -143,6 +144,7 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
             backup::backup(context, &services, &options, cancellation).await
         }
         Command::Backups { services, directory } => backup::backups(context, &services, directory.as_deref()),
+        Command::Deploy(arguments) => deploy::deploy(context, *arguments, cancellation).await,
         Command::Restore(options) => restore::restore(context, &options, cancellation).await,
         Command::Repair(asked) => repair::repair(context, &asked, cancellation).await,
         Command::Reset(asked) => reset::reset(context, &asked, cancellation).await,

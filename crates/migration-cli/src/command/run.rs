@@ -18,7 +18,7 @@ use migration_report::{Diagnostic, PlanReport, Roomy, RunReport, timestamp, why_
 use super::databases::{databases, introduce};
 use super::space::say_roomy;
 use super::{backup, connect, services};
-use crate::arguments::{RunArguments, UpOptions};
+use crate::arguments::{Consent, RunArguments, UpOptions};
 use crate::context::Context;
 use crate::database::Connected;
 use crate::output::{Answer, Paint, Text, duration};
@@ -40,11 +40,17 @@ pub(super) async fn up(
         contract: contract_steps(options.contract, options.ignore_soak),
         unknown: if options.allow_ahead { UnknownApplied::AllowAhead } else { UnknownApplied::Refuse },
     };
-    let mut run = run_options(&options.run, cancellation).with_accepted(options.accept.clone());
-    run.atomic = options.atomic;
-    run.allow_data_loss = options.allow_data_loss;
-    run.new_beside = options.new_beside;
+    let run = consented(run_options(&options.run, cancellation), &options.consent);
     perform(context, ("up", options.backup), &goal, &run, None).await
+}
+
+/// With what was agreed to.
+pub(super) fn consented(options: RunOptions, consent: &Consent) -> RunOptions {
+    let mut options = options.with_accepted(consent.accept.clone());
+    options.atomic = consent.atomic;
+    options.allow_data_loss = consent.allow_data_loss;
+    options.new_beside = consent.new_beside;
+    options
 }
 
 /// What becomes of contract steps with these options.
@@ -164,7 +170,7 @@ async fn roomy(connected: &Connected, planned: &Planned<'_>, report: &Report) ->
 }
 
 /// Says what reverting loses for good, before it is lost.
-fn losses(plan: &PlanReport, paint: Paint, text: &mut Text) {
+pub(super) fn losses(plan: &PlanReport, paint: Paint, text: &mut Text) {
     let note = paint.warn("note");
     for step in plan.steps.iter().filter(|step| step.direction == Direction::Revert) {
         if let Some(what) = &step.loses {
@@ -175,7 +181,7 @@ fn losses(plan: &PlanReport, paint: Paint, text: &mut Text) {
 }
 
 /// Says what was left out, the first few by name.
-fn say_held_back(held_back: &[HeldBack], paint: Paint, text: &mut Text) {
+pub(super) fn say_held_back(held_back: &[HeldBack], paint: Paint, text: &mut Text) {
     const SHOWN: usize = 3;
     let note = paint.warn("note");
     for held in held_back.iter().take(SHOWN) {
@@ -194,7 +200,7 @@ fn say_held_back(held_back: &[HeldBack], paint: Paint, text: &mut Text) {
 }
 
 /// Widths of the longest service name and of the longest migration name in a plan.
-fn width(plan: &Plan) -> (usize, usize) {
+pub(super) fn width(plan: &Plan) -> (usize, usize) {
     plan.steps().iter().fold((0, 0), |(service, migration), step| {
         (service.max(step.id.service.as_str().len()), migration.max(step.id.name.as_str().len()))
     })

@@ -31,7 +31,7 @@ fn n_checks(service: &ServiceChecks) -> usize {
     service.checks.iter().filter(|check| !check.report || !check.holds).count()
 }
 
-fn of_service(verification: &ServiceChecks, paint: Paint, text: &mut Text) {
+pub(super) fn of_service(verification: &ServiceChecks, paint: Paint, text: &mut Text) {
     let service = &verification.service;
     if verification.error.is_some() {
         text.line(format!("{service:<14}{}", paint.bad("could not be read")));

@@ -36,8 +36,9 @@ struct Dotenv {
 }
 
 /// The variables that are this program's alone. The last is read where PostgreSQL's programs are looked for.
-const OURS: [&str; 6] = [
+const OURS: [&str; 7] = [
     "MIGRATE_BACKUP_DIR",
+    "MIGRATE_DEPLOY_DIR",
     "MIGRATE_POSTGRES_DIR",
     "MIGRATE_EMBEDDED",
     "MIGRATE_POSTGRES_DOWNLOAD",
@@ -355,6 +356,17 @@ impl Environment {
         match self.get("MIGRATE_BACKUP_DIR")? {
             Some(value) => self.path("MIGRATE_BACKUP_DIR", &value),
             None => Ok(self.directory.join("backups")),
+        }
+    }
+
+    /// Directory of the record of a deployment and of its logs: `MIGRATE_DEPLOY_DIR`, else `deployments` in the working directory.
+    ///
+    /// # Errors
+    /// [`Failure`] if it begins with a `~` that stands for no known directory.
+    pub(crate) fn deploy_directory(&self) -> Result<PathBuf, Failure> {
+        match self.get("MIGRATE_DEPLOY_DIR")? {
+            Some(value) => self.path("MIGRATE_DEPLOY_DIR", &value),
+            None => Ok(self.directory.join("deployments")),
         }
     }
 

@@ -40,7 +40,7 @@ struct Rejected {
 
 impl HumanLayer {
     pub(super) fn new(output: Output) -> Self {
-        let visible = !output.quiet && output.terminal.bars;
+        let visible = !output.quiet && !output.silent && output.terminal.bars;
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
         Self { output, bars, running: Arc::new(Mutex::new(BTreeMap::new())) }

@@ -7,6 +7,7 @@ mod clock;
 mod error;
 mod fields;
 mod human;
+mod log;
 mod ndjson;
 mod style;
 mod table;
@@ -30,6 +31,7 @@ pub(crate) use answer::{Answer, Body, Text};
 #[cfg(feature = "rehearsal")]
 pub(crate) use ci::{Result as SarifResult, annotation, junit, sarif};
 pub(crate) use clock::duration;
+pub(crate) use log::{Log, now};
 pub(crate) use style::Paint;
 pub(crate) use table::Table;
 pub(crate) use terminal::Terminal;
@@ -42,11 +44,26 @@ pub(crate) struct Output {
     pub(crate) quiet: bool,
     width: Arc<OnceLock<(usize, usize)>>,
     terminal: Terminal,
+    /// Where everything is written that people are told.
+    log: Arc<OnceLock<Log>>,
+    /// Whether only the log gets it.
+    silent: bool,
 }
 
 impl Output {
     pub(crate) fn new(format: Format, terminal: Terminal, quiet: bool) -> Self {
-        Self { format, paint: Paint::new(terminal.ascii), quiet, width: Arc::default(), terminal }
+        let paint = Paint::new(terminal.ascii);
+        Self { format, paint, quiet, width: Arc::default(), terminal, log: Arc::default(), silent: false }
+    }
+
+    /// Writes everything that people are told into this file too, each line with its time.
+    pub(crate) fn log_to(&self, log: Log) {
+        self.log.get_or_init(|| log);
+    }
+
+    /// The same for the log alone, where machines get something else.
+    fn overheard(&self) -> Self {
+        Self { silent: !self.is_human(), ..self.clone() }
     }
 
     /// Prints an answer in the format that was asked for, and gives the exit that it stands for. The only place that does.
@@ -71,9 +88,7 @@ impl Output {
 
     /// Says something to people before the answer is there.
     pub(crate) fn say(&self, text: &Text) {
-        if self.is_human() {
-            self.print(text);
-        }
+        self.overheard().print(text);
     }
 
     fn print(&self, text: &Text) {
@@ -98,12 +113,28 @@ impl Output {
 
     /// A line of data, for people.
     fn line(&self, text: impl AsRef<str>) {
-        self.raw(&self.paint.line(text.as_ref(), self.terminal.stdout_coloured));
+        self.log(text.as_ref());
+        if !self.silent {
+            self.raw(&self.paint.line(text.as_ref(), self.terminal.stdout_coloured));
+        }
+    }
+
+    /// Lines for the log alone.
+    pub(crate) fn log_only(&self, lines: &[String]) {
+        lines.iter().for_each(|line| self.log(line));
+    }
+
+    fn log(&self, text: &str) {
+        if let Some(log) = self.log.get() {
+            log.write(&self.paint.line(text, false));
+        }
     }
 
     /// A line beside the data, for people; left out with `--quiet`.
     fn note(&self, text: impl AsRef<str>) {
-        if !self.quiet {
+        if self.quiet {
+            self.log(text.as_ref());
+        } else {
             self.aside(text.as_ref());
         }
     }
@@ -120,6 +151,10 @@ impl Output {
 
     /// A line beside the data that is shown also with `--quiet`.
     fn aside(&self, text: &str) {
+        self.log(text);
+        if self.silent {
+            return;
+        }
         let line = self.paint.line(text, self.terminal.stderr_coloured);
         // A closed pipe is the reader's choice.
         drop(io::stderr().write_all(line.as_bytes()));
@@ -144,14 +179,14 @@ impl Output {
     /// Begins to show what the coordinator and the kit report, until the program ends.
     pub(crate) fn follow(&self) -> anyhow::Result<()> {
         match self.format {
-            Format::Human | Format::Github => {
-                let layer = human::HumanLayer::new(self.clone());
+            // Where machines get a document, a log may be written.
+            Format::Human | Format::Github | Format::Json => {
+                let layer = human::HumanLayer::new(self.overheard());
                 tracing_subscriber::registry().with(layer).try_init()?;
             }
             Format::Ndjson => {
                 tracing_subscriber::registry().with(ndjson::NdjsonLayer::default()).try_init()?;
             }
-            Format::Json => {}
         }
         Ok(())
     }

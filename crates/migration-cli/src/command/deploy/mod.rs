@@ -1,0 +1,299 @@
+//! `deploy`: from looking at everything to a healthy application, and the way back where something fails.
+//!
+//! A deployment is a list of steps. Before each, its record says where it is; so one that was stopped or failed is continued,
+//! and none is begun beside it. What each step does is said on the screen and in a log.
+
+mod outside;
+mod record;
+mod steps;
+mod way_back;
+
+use std::time::Instant;
+
+use migration_coordinator::{Cancellation, Goal};
+use migration_plan::UnknownApplied;
+use migration_report::{Class, Diagnostic, Found, timestamp};
+use serde::{Deserialize, Serialize};
+
+use self::record::{Place, Record};
+use self::steps::Deploying;
+use self::way_back::WayBack;
+use super::{connect, old_words, run};
+use crate::arguments::DeployArguments;
+use crate::context::Context;
+use crate::exit::Failure;
+use crate::output::{Answer, Log, Text, duration, now};
+use crate::words::OurWords;
+
+/// The steps, in their order.
+const STEPS: [Step; 7] =
+    [Step::Prerequisites, Step::Stop, Step::Backup, Step::Apply, Step::Verify, Step::Start, Step::Health];
+
+/// A step of a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Step {
+    /// Whether everything is as a run needs it.
+    Prerequisites,
+    /// The application is stopped.
+    Stop,
+    /// What will be changed is backed up.
+    Backup,
+    /// Migrations are applied.
+    Apply,
+    /// What they promise is checked.
+    Verify,
+    /// The application is started.
+    Start,
+    /// The application is asked whether it is healthy.
+    Health,
+}
+
+impl Step {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Prerequisites => "prerequisites",
+            Self::Stop => "stop",
+            Self::Backup => "backup",
+            Self::Apply => "apply",
+            Self::Verify => "verify",
+            Self::Start => "start",
+            Self::Health => "health",
+        }
+    }
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    Done,
+    Failed,
+    /// It was done before, by the run that this one continues.
+    Before,
+    /// A dry run shows what it would do.
+    Planned,
+}
+
+/// A step, and what became of it.
+#[derive(Debug, Serialize)]
+struct StepReport {
+    step: Step,
+    outcome: Outcome,
+    elapsed_ms: u64,
+}
+
+/// What `deploy --json` prints.
+#[derive(Debug, Serialize)]
+struct Document {
+    dry_run: bool,
+    /// When it began; a resumed one, the first time.
+    begun_at: Option<String>,
+    steps: Vec<StepReport>,
+    /// Migrations that were applied, as `service:migration`; in a dry run, those that would be.
+    migrations: Vec<String>,
+    archives: Vec<String>,
+    way_back: Option<WayBack>,
+    /// Whether `--stop-command` stopped the application and nothing started it again.
+    application_stopped: bool,
+    /// Whether `deploy --resume` can continue it.
+    resumable: bool,
+    log: Option<String>,
+}
+
+/// Why a step failed.
+struct Failed {
+    class: Class,
+    errors: Vec<Diagnostic>,
+}
+
+impl From<anyhow::Error> for Failed {
+    fn from(error: anyhow::Error) -> Self {
+        let diagnostic = Diagnostic::of(error.as_ref(), &OurWords);
+        Self { class: diagnostic.class, errors: vec![diagnostic] }
+    }
+}
+
+pub(super) async fn deploy(
+    context: &Context,
+    arguments: DeployArguments,
+    cancellation: &Cancellation,
+) -> anyhow::Result<Answer> {
+    let directory = context.environment.deploy_directory()?;
+    if arguments.dry_run {
+        return dry_run(context, arguments, record::read(&directory)?.as_ref(), cancellation).await;
+    }
+    let place = Place::take(&directory)?;
+    let left = place.record()?;
+    let record = match (left, arguments.forget, arguments.resume) {
+        (None, true, _) | (None, _, true) => {
+            let hint = "`deploy` begins one";
+            return Err(Failure::usage("there is no deployment that is not over", hint).into());
+        }
+        (Some(record), true, _) => return forget(&place, &record),
+        (Some(record), _, true) => record,
+        (Some(record), _, false) => return Err(unfinished(&record).into()),
+        (None, false, false) => {
+            let begun_at = timestamp(now());
+            let log = place.log(&begun_at);
+            Record::new(begun_at, log, arguments)
+        }
+    };
+    let log = Log::open(&record.log).map_err(|error| {
+        anyhow::Error::from(error).context(format!("could not open `{}`", record.log.display()))
+    })?;
+    context.output.log_to(log);
+    let connected = connect(context)?;
+    let mut deploying = Deploying::new(context, cancellation, &connected, &place, record);
+    let begun = Instant::now();
+    let ended = deploying.all().await;
+    answer(context, deploying, ended, begun).await
+}
+
+/// Ends a deployment: it is over, or the way back is gone, or its record stays.
+async fn answer(
+    context: &Context,
+    mut deploying: Deploying<'_>,
+    ended: Result<(), Failed>,
+    begun: Instant,
+) -> anyhow::Result<Answer> {
+    let paint = context.output.paint;
+    let mut text = Text::default();
+    let (class, mut errors) = match ended {
+        Ok(()) => (Class::Done, Vec::new()),
+        Err(Failed { class, errors }) => (class, errors),
+    };
+    let mut way_back = None;
+    if !class.is_ok() {
+        // Told before anybody is asked what is to become of it.
+        let mut said = Text::of_errors(&errors);
+        said.line(paint.bad(&format!("`{}` failed", deploying.record.at.as_str())));
+        context.output.say(&said);
+        let gone = deploying.way_back(class).await;
+        errors.extend(gone.errors.iter().cloned());
+        Text::of_errors(&gone.errors).parts.into_iter().for_each(|part| text.parts.push(part));
+        way_back = gone.way;
+    }
+    let is_back = way_back.as_ref().is_some_and(WayBack::is_done);
+    let is_over = class.is_ok() || is_back;
+    if is_over {
+        deploying.place.end()?;
+    }
+    let record = &deploying.record;
+    let (is_stopped, at) = (record.is_stopped(), record.at.as_str());
+    let n = deploying.migrations.len();
+    let migrations = if n == 1 { "1 migration".to_owned() } else { format!("{n} migrations") };
+    let elapsed = duration(begun.elapsed());
+    text.line(match (class.is_ok(), is_back) {
+        (true, _) if n == 0 => paint.strong(&format!("deployed: nothing was pending · {elapsed}")),
+        (true, _) => paint.strong(&format!("deployed: {migrations} in {elapsed}")),
+        (false, true) => {
+            format!("not deployed: `{at}` failed, and everything is as it was before · {elapsed}")
+        }
+        (false, false) => format!("not deployed: it stopped at `{at}` · {elapsed}"),
+    });
+    let note = paint.warn("note");
+    if is_stopped {
+        text.note(format!("{note}  the application is stopped"));
+    }
+    if !is_over {
+        text.note(format!(
+            "{note}  `deploy --resume` continues it; `deploy --forget` leaves everything as it is"
+        ));
+    }
+    text.note(format!("{note}  the log is `{}`", context.environment.relative(&record.log)));
+    let body = Document {
+        dry_run: false,
+        begun_at: Some(record.begun_at.clone()),
+        migrations: std::mem::take(&mut deploying.migrations),
+        steps: std::mem::take(&mut deploying.steps),
+        archives: record.archives.iter().map(|archive| archive.display().to_string()).collect(),
+        way_back,
+        application_stopped: is_stopped,
+        resumable: !is_over,
+        log: Some(record.log.display().to_string()),
+    };
+    Ok(Answer::of("deploy", Found { class, errors, body }, text)?)
+}
+
+/// Looks at everything, and says what would be done.
+async fn dry_run(
+    context: &Context,
+    arguments: DeployArguments,
+    left: Option<&Record>,
+    cancellation: &Cancellation,
+) -> anyhow::Result<Answer> {
+    if let Some(record) = left {
+        return Err(unfinished(record).into());
+    }
+    let connected = connect(context)?;
+    let looked = steps::look(context, &connected, &arguments, cancellation).await;
+    let (class, errors, migrations, n_services) = match looked {
+        Ok(looked) => (looked.class, looked.errors, looked.migrations, looked.services.len()),
+        Err(error) => {
+            let Failed { class, errors } = error.into();
+            (class, errors, Vec::new(), 0)
+        }
+    };
+    let mut text = Text::of_errors(&errors);
+    let mut steps = Vec::new();
+    for step in STEPS {
+        let Some(says) = steps::would(step, &arguments, &migrations, n_services) else { continue };
+        text.line(format!("{:<14} {says}", step.as_str()));
+        steps.push(StepReport { step, outcome: Outcome::Planned, elapsed_ms: 0 });
+    }
+    text.line("nothing was changed: a dry run");
+    let body = Document {
+        dry_run: true,
+        begun_at: None,
+        steps,
+        migrations,
+        archives: Vec::new(),
+        way_back: None,
+        application_stopped: false,
+        resumable: false,
+        log: None,
+    };
+    Ok(Answer::of("deploy", Found { class, errors, body }, text)?)
+}
+
+fn forget(place: &Place, record: &Record) -> anyhow::Result<Answer> {
+    place.end()?;
+    let mut text = Text::default();
+    text.line(format!(
+        "forgotten: the deployment of {}, which stopped at `{}`; the database is as it was left",
+        record.begun_at,
+        record.at.as_str()
+    ));
+    let body = Document {
+        dry_run: false,
+        begun_at: Some(record.begun_at.clone()),
+        steps: Vec::new(),
+        migrations: Vec::new(),
+        archives: record.archives.iter().map(|archive| archive.display().to_string()).collect(),
+        way_back: None,
+        application_stopped: record.is_stopped(),
+        resumable: false,
+        log: Some(record.log.display().to_string()),
+    };
+    Ok(Answer::of("deploy", Found::whole(body), text)?)
+}
+
+/// Another deployment has to be over first.
+fn unfinished(record: &Record) -> Failure {
+    let (begun_at, at) = (&record.begun_at, record.at.as_str());
+    Failure {
+        class: Class::Refused,
+        message: format!("the deployment of {begun_at} is not over: it stopped at `{at}`"),
+        hint: Some("`deploy --resume` continues it; `deploy --forget` leaves everything as it is".to_owned()),
+    }
+}
+
+/// What is to be applied.
+fn goal(context: &Context, arguments: &DeployArguments) -> anyhow::Result<Goal> {
+    Ok(Goal::Apply {
+        selections: old_words::to_apply(arguments.targets.clone(), &context.program)?,
+        contract: run::contract_steps(arguments.contract, arguments.ignore_soak),
+        unknown: UnknownApplied::Refuse,
+    })
+}

@@ -1,0 +1,160 @@
+//! The record of a deployment that is not over: what was asked for, what is done, and what it takes to go back.
+//!
+//! It is a file, written anew after each step, beside the logs. One deployment at a time has the directory: a lock on a file
+//! of its own ends with the process, and the record stays, for `--resume`.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use migration_report::Class;
+use serde::{Deserialize, Serialize};
+
+use super::Step;
+use crate::arguments::DeployArguments;
+use crate::exit::Failure;
+
+/// What the file is called inside, with the version of what it means.
+const SCHEMA: &str = "migrate-deployment/v1";
+const RECORD: &str = "deployment.json";
+const LOCK: &str = "deployment.lock";
+/// A command may hold what is nobody else's business.
+const MODE: u32 = 0o600;
+
+/// A deployment that is not over.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record {
+    schema: String,
+    /// When it began, by this machine's clock.
+    pub(super) begun_at: String,
+    pub(super) log: PathBuf,
+    pub(super) arguments: DeployArguments,
+    /// Steps that need not be done again.
+    pub(super) done: Vec<Step>,
+    /// The step that it is at.
+    pub(super) at: Step,
+    /// The newest applied migration of each service that it changes, before it began.
+    pub(super) before: BTreeMap<String, Option<String>>,
+    /// The backups that it made.
+    pub(super) archives: Vec<PathBuf>,
+}
+
+/// The directory, for as long as it is this process's.
+pub(super) struct Place {
+    directory: PathBuf,
+    _lock: File,
+}
+
+impl Record {
+    pub(super) fn new(begun_at: String, log: PathBuf, arguments: DeployArguments) -> Self {
+        Self {
+            schema: SCHEMA.to_owned(),
+            begun_at,
+            log,
+            arguments,
+            done: Vec::new(),
+            at: Step::Prerequisites,
+            before: BTreeMap::new(),
+            archives: Vec::new(),
+        }
+    }
+
+    /// Whether the application was stopped and not started again.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.arguments.stop_command.is_some()
+            && self.done.contains(&Step::Stop)
+            && !self.done.contains(&Step::Start)
+    }
+}
+
+impl Place {
+    /// Takes the directory, which is made if it is missing.
+    ///
+    /// # Errors
+    /// Another deployment has it, or it cannot be made.
+    pub(super) fn take(directory: &Path) -> anyhow::Result<Self> {
+        let failed = || format!("could not make `{}`", directory.display());
+        fs::create_dir_all(directory).with_context(failed)?;
+        let path = directory.join(LOCK);
+        let lock = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .mode(MODE)
+            .open(&path)
+            .with_context(|| format!("could not open `{}`", path.display()))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { directory: directory.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(Failure {
+                class: Class::Busy,
+                message: format!("another deployment is running: it has `{}`", directory.display()),
+                hint: Some(
+                    "wait until it is over, or set `MIGRATE_DEPLOY_DIR` for a deployment of something else"
+                        .to_owned(),
+                ),
+            }
+            .into()),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("could not lock `{}`", path.display()))
+            }
+        }
+    }
+
+    /// The record of a deployment that is not over.
+    pub(super) fn record(&self) -> anyhow::Result<Option<Record>> {
+        read(&self.directory)
+    }
+
+    /// A log of this name.
+    pub(super) fn log(&self, begun_at: &str) -> PathBuf {
+        self.directory.join(format!("{}.log", begun_at.replace([':', '-'], "")))
+    }
+
+    /// Writes the record, or leaves what was there.
+    pub(super) fn write(&self, record: &Record) -> anyhow::Result<()> {
+        let path = self.directory.join(RECORD);
+        let failed = || format!("could not write `{}`", path.display());
+        let new = path.with_extension("json.new");
+        let text = serde_json::to_string_pretty(record)? + "\n";
+        let write = || {
+            let mut file =
+                OpenOptions::new().create(true).write(true).truncate(true).mode(MODE).open(&new)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&new, &path)
+        };
+        write().with_context(failed)
+    }
+
+    /// Removes the record: the deployment is over.
+    pub(super) fn end(&self) -> anyhow::Result<()> {
+        let path = self.directory.join(RECORD);
+        fs::remove_file(&path).with_context(|| format!("could not remove `{}`", path.display()))
+    }
+}
+
+/// The record in a directory; reads only.
+pub(super) fn read(directory: &Path) -> anyhow::Result<Option<Record>> {
+    let path = directory.join(RECORD);
+    let unreadable = |why: String| {
+        Failure::usage(
+            format!("`{}` {why}", path.display()),
+            "it says where a deployment stood: look at it, and at the log beside it, before you remove it",
+        )
+    };
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(format!("cannot be read: {error}")).into()),
+    };
+    let record: Record = serde_json::from_str(&text)
+        .map_err(|error| unreadable(format!("is no record of a deployment: {error}")))?;
+    if record.schema != SCHEMA {
+        return Err(unreadable(format!("is `{}`, not `{SCHEMA}`", record.schema)).into());
+    }
+    Ok(Some(record))
+}
