@@ -13,6 +13,7 @@ mod artifacts;
 mod backup;
 mod check;
 mod contract;
+mod deploy;
 mod doctor;
 mod down;
 mod drift;

@@ -9,7 +9,7 @@ use crate::support::{Lab, Ran, Running, run};
 const SECRET: &str = "s3cr3t-pass";
 
 /// Every command that asks a database, with what makes it do something.
-const COMMANDS: [&[&str]; 23] = [
+const COMMANDS: [&[&str]; 24] = [
     &["up", "rag"],
     &["up", "rag", "--json"],
     &["up", "rag", "--format", "ndjson"],
@@ -27,6 +27,7 @@ const COMMANDS: [&[&str]; 23] = [
     &["verify", "--json"],
     &["locks"],
     &["doctor"],
+    &["deploy", "rag", "--dry-run"],
     &["locks", "--json"],
     &["rejects", "chat"],
     &["space", "chat"],

@@ -4,7 +4,7 @@ use insta::Settings;
 use insta::internals::SettingsBindDropGuard;
 
 /// Regular expressions and what takes their place, in this order.
-const FILTERS: [(&str, &str); 13] = [
+const FILTERS: [(&str, &str); 14] = [
     // Where a migration begins; tested in `up.rs`.
     (r"(?m)^ *\w+ +m\w+ +(applying|reverting)\n", ""),
     (r"role_scratch_\w+", "[role]"),
@@ -13,6 +13,7 @@ const FILTERS: [(&str, &str); 13] = [
     (r"/[^\s:?=`]*/e2e_\d+_\d+", "[directory]"),
     (r" +\d+(\.\d+)? (ms|s|min \d+ s)\b", " [time]"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[timestamp]"),
+    (r"\d{8}T\d{6}Z", "[moment]"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "[timestamp]"),
     (r"(pid|process) \d+", "$1 [pid]"),
     (r"\b\d+ migrate ", "[pid] migrate "),

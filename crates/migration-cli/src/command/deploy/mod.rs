@@ -166,9 +166,7 @@ async fn answer(
     let mut way_back = None;
     if !class.is_ok() {
         // Told before anybody is asked what is to become of it.
-        let mut said = Text::of_errors(&errors);
-        said.line(paint.bad(&format!("`{}` failed", deploying.record.at.as_str())));
-        context.output.say(&said);
+        context.output.say(&Text::of_errors(&errors));
         let gone = deploying.way_back(class).await;
         errors.extend(gone.errors.iter().cloned());
         Text::of_errors(&gone.errors).parts.into_iter().for_each(|part| text.parts.push(part));

@@ -55,20 +55,31 @@ impl Deploying<'_> {
             }
             _ => self.choice().await,
         };
-        let gone = match chosen {
-            OnFailure::Keep => return Gone { way: Some(WayBack { chosen, done: false }), ..nothing },
-            OnFailure::Revert => Box::pin(self.revert()).await,
-            OnFailure::Restore => Box::pin(self.restore()).await,
-        };
-        let gone = match gone {
-            Ok(()) => self.start_again().await,
-            Err(failed) => Err(failed),
-        };
+        if chosen == OnFailure::Keep {
+            return Gone { way: Some(WayBack { chosen, done: false }), ..nothing };
+        }
+        let gone = self.go(chosen).await;
         let done = gone.is_ok();
         Gone {
             way: Some(WayBack { chosen, done }),
             errors: gone.err().map(|failed| failed.errors).unwrap_or_default(),
         }
+    }
+
+    /// Goes it, with the application stopped if it can be.
+    async fn go(&mut self, chosen: OnFailure) -> Result<(), Failed> {
+        let stop = self.record.arguments.stop_command.clone();
+        if stop.is_some() && !self.record.is_stopped() {
+            self.say(Step::Stop.as_str());
+            self.command(stop.as_deref()).await?;
+            self.record.done.retain(|step| *step != Step::Start);
+        }
+        match chosen {
+            OnFailure::Keep => return Ok(()),
+            OnFailure::Revert => Box::pin(self.revert()).await?,
+            OnFailure::Restore => Box::pin(self.restore()).await?,
+        }
+        self.start_again().await
     }
 
     /// What is to become of it: as the arguments say, or as a person at the terminal does.

@@ -1,0 +1,215 @@
+//! `deploy`: each step in its order, and whatever fails, somebody knows where it stood and how to go on.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::support::{Hanging, Lab, ROWS, Ran};
+
+/// An application that is healthy from the given question on, and counts the questions.
+struct Application {
+    url: String,
+    n_asked: Arc<AtomicUsize>,
+}
+
+impl Application {
+    fn healthy_from(question: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/health", listener.local_addr().unwrap());
+        let n_asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&n_asked);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut request = [0; 1024];
+                let _ = stream.read(&mut request);
+                let (status, body) = match count.fetch_add(1, Ordering::SeqCst) + 1 {
+                    n if n >= question => ("200 OK", r#"{"status":"healthy"}"#),
+                    _ => ("503 Service Unavailable", "starting"),
+                };
+                let length = body.len();
+                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+                let _ = stream.write_all((head + body).as_bytes());
+            }
+        });
+        Self { url, n_asked }
+    }
+
+    fn n_asked(&self) -> usize {
+        self.n_asked.load(Ordering::SeqCst)
+    }
+}
+
+/// `chat` with rows and without its later migrations.
+fn lab() -> Lab {
+    let lab = Lab::empty();
+    lab.migrate(&["up", "chat@+1", "--quiet"]).exits(0);
+    lab.query(ROWS[0].1);
+    lab
+}
+
+/// Commands that write down that they ran.
+const COMMANDS: [&str; 4] = ["--stop-command", "echo stop >> calls", "--start-command", "echo start >> calls"];
+
+fn calls(lab: &Lab) -> String {
+    fs::read_to_string(lab.directory.path().join("calls")).unwrap_or_default().replace('\n', " ")
+}
+
+fn deploy(lab: &Lab, more: &[&str]) -> Ran {
+    lab.migrate(&[&["deploy", "chat"], &COMMANDS[..], more].concat())
+}
+
+/// What the steps became.
+fn steps(document: &Value) -> String {
+    let steps = document["steps"].as_array().unwrap().iter();
+    let steps = steps.map(|step| format!("{} {}", step["step"].as_str().unwrap(), step["outcome"].as_str().unwrap()));
+    steps.collect::<Vec<_>>().join(", ")
+}
+
+/// The bytes that tell whether anything of the service is other than before.
+fn state(lab: &Lab) -> String {
+    lab.query(
+        "SELECT (SELECT json_agg(version ORDER BY version) FROM chat.seaql_migrations_chat), \
+                (SELECT json_agg(m ORDER BY to_json(m)::text) FROM chat.messages m), \
+                (SELECT count(*) FROM pg_indexes WHERE schemaname = 'chat' AND tablename = 'messages')",
+    )
+}
+
+#[test]
+fn every_step_is_done_in_its_order_and_is_in_the_log() {
+    let lab = lab();
+    let application = Application::healthy_from(2);
+    let dry = deploy(&lab, &["--dry-run", "--health-url", &application.url]).exits(0);
+    assert!(dry.stdout.contains("stop           would run `echo stop >> calls`"), "{}", dry.shown());
+    assert!(dry.stdout.contains("apply          would apply chat:m20251017"), "{}", dry.shown());
+    let left = fs::read_dir(lab.directory.path()).unwrap().count();
+    assert_eq!((left, application.n_asked()), (0, 0), "a dry run leaves nothing behind");
+
+    let health = ["--health-url", &application.url, "--health-body", "healthy", "--json"];
+    let document = deploy(&lab, &health).exits(0).json();
+    assert_eq!(
+        steps(&document),
+        "prerequisites done, stop done, backup done, apply done, verify done, start done, health done"
+    );
+    assert_eq!((calls(&lab).as_str(), application.n_asked()), ("stop start ", 2));
+    assert_eq!(document["migrations"][0], "chat:m20251017_000001_add_message_source");
+    let archive = document["archives"][0].as_str().unwrap();
+    assert!(lab.directory.path().join(archive).exists(), "{document}");
+    let log = fs::read_to_string(document["log"].as_str().unwrap()).unwrap();
+    for line in ["stop", "backup", "m20251017_000001_add_message_source", "checks hold", "is healthy, asked 2 times"] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
+    assert!(!lab.directory.path().join("deployments/deployment.json").exists());
+
+    // Nothing is pending: the application is not touched, and is looked at all the same.
+    let again = deploy(&lab, &health).exits(0).json();
+    assert_eq!(steps(&again), "prerequisites done, apply done, verify done, health done");
+    assert_eq!(calls(&lab), "stop start ");
+    let none = lab.migrate(&["deploy", "--resume"]).exits(2);
+    assert!(none.stderr.contains("there is no deployment that is not over"), "{}", none.shown());
+    lab.migrate(&["deploy", "--health-url", "http://me:secret@localhost/"]).exits(2);
+}
+
+#[test]
+fn an_application_that_does_not_come_up_goes_the_way_back_that_was_asked_for() {
+    let lab = lab();
+    let before = state(&lab);
+    let never = Application::healthy_from(usize::MAX);
+    let failing = ["--health-url", &never.url, "--health-timeout", "0", "--allow-data-loss", "--json"];
+
+    // Restored, and not healthy either: what was asked for is not all there, so that the record stays.
+    let document = deploy(&lab, &[&failing[..], &["--on-failure", "restore"]].concat()).exits(1).json();
+    assert_eq!(document["way_back"], json!({"chosen": "restore", "done": false}), "{document}");
+    assert_eq!(state(&lab), before);
+    assert_eq!(calls(&lab), "stop start stop start ");
+    assert!(document["errors"][0]["message"].as_str().unwrap().contains("answers 503"), "{document}");
+    let refused = deploy(&lab, &[]).exits(7);
+    assert!(refused.stderr.contains("is not over: it stopped at `health`"), "{}", refused.shown());
+    assert_eq!(deploy(&lab, &["--dry-run"]).code, 7);
+    lab.migrate(&["deploy", "--forget"]).exits(0);
+
+    // The old application is healthy again: all is over.
+    let back = Application::healthy_from(2);
+    let reverting = ["--health-url", &back.url, "--health-timeout", "0", "--allow-data-loss", "--no-backup"];
+    let document = deploy(&lab, &[&reverting[..], &["--on-failure", "revert", "--json"]].concat()).exits(1).json();
+    assert_eq!(document["way_back"], json!({"chosen": "revert", "done": true}), "{document}");
+    assert_eq!((&document["resumable"], state(&lab)), (&json!(false), before));
+    assert!(!lab.directory.path().join("deployments/deployment.json").exists());
+}
+
+#[test]
+fn what_stopped_midway_is_continued_and_nothing_is_done_twice() {
+    let lab = lab();
+    lab.query(
+        "CREATE FUNCTION public.deny() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not today''; END'; \
+         CREATE EVENT TRIGGER deny ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION public.deny()",
+    );
+    assert_snapshot!(deploy(&lab, &[]).exits(6).shown(), @r#"
+    exit 6
+    --- stdout
+    prerequisites
+    [database]@[socket]:5432
+      ! event trigger `deny` calls `public.deny` at ddl_command_start
+          a run is refused where it writes to what no service owns, unless MIGRATE_ALLOWED_OBJECTS names that
+      10 as needed, 1 to know of, 0 that would stop a run, 0 not known
+    stop
+    backup
+    chat  backups/chat-[moment].dump  4004 rows, 38 kB, restored on trial
+    apply
+    chat  m20251017_000001_add_message_source     failed [time]
+    not deployed: it stopped at `apply` · [time]
+    --- stderr
+    error: migration `chat:m20251017_000001_add_message_source` stopped midway while applying
+      because not today (P0001)
+           in CREATE INDEX CONCURRENTLY "idx_messages_source" ON "chat"."messages" USING btree (source)
+           at PL/pgSQL function public.deny() line 1 at RAISE
+           at PL/pgSQL function public.deny() line 1 at PERFORM
+      hint what was done is kept and can be done again: fix the cause and run `up chat` again, which resumes
+    note  the application is stopped
+    note  `deploy --resume` continues it; `deploy --forget` leaves everything as it is
+    note  the log is `deployments/[moment].log`
+    "#);
+    assert_eq!(calls(&lab), "stop ");
+    lab.query("DROP EVENT TRIGGER deny");
+    let document = lab.migrate(&["deploy", "--resume", "--json"]).exits(0).json();
+    assert_eq!(steps(&document), "prerequisites done, stop before, backup before, apply done, verify done, start done");
+    assert_eq!(calls(&lab), "stop start ");
+    assert_eq!(lab.migrate(&["status", "chat", "--check"]).code, 0);
+}
+
+#[test]
+fn a_command_that_fails_and_a_time_that_is_over_and_a_signal_leave_a_known_place() {
+    let lab = lab();
+    let before = state(&lab);
+    // Before anything is changed: the application is started again, and it is over.
+    let failing = ["deploy", "chat", "--stop-command", "echo no; exit 3", "--start-command", "echo start >> calls"];
+    let ran = lab.migrate(&failing).exits(1);
+    assert!(ran.stderr.contains("`echo no; exit 3` ended with exit status: 3"), "{}", ran.shown());
+    assert_eq!((calls(&lab), state(&lab)), (String::new(), before.clone()));
+
+    // A lock that nobody gives back, and a limit.
+    let mut holder = lab.session();
+    holder.query("BEGIN");
+    holder.query("LOCK TABLE chat.messages IN SHARE MODE");
+    let limited = ["--time-limit", "500ms", "--no-backup", "--json"];
+    let document = deploy(&lab, &limited).exits(1).json();
+    assert!(document["errors"][0].to_string().contains("the time limit of"), "{document}");
+    assert_eq!((&document["resumable"], &document["application_stopped"]), (&json!(true), &json!(true)));
+    holder.query("ROLLBACK");
+    lab.migrate(&["deploy", "--forget"]).exits(0);
+
+    let mut hanging = Hanging::in_a_transaction_of(&lab, |lab, _| lab.start(&["deploy", "bookreader"]));
+    let beside = deploy(&lab, &[]).exits(5);
+    assert!(beside.stderr.contains("another deployment is running"), "{}", beside.shown());
+    hanging.run.signal("TERM");
+    hanging.release();
+    let ran = hanging.run.finish().exits(143);
+    assert!(ran.stderr.contains("`deploy --resume` continues it"), "{}", ran.shown());
+    lab.migrate(&["deploy", "--resume"]).exits(0);
+}
