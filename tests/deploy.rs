@@ -34,7 +34,8 @@ impl Application {
                     _ => ("503 Service Unavailable", "starting"),
                 };
                 let length = body.len();
-                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+                let head =
+                    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
                 let _ = stream.write_all((head + body).as_bytes());
             }
         });
@@ -55,7 +56,8 @@ fn lab() -> Lab {
 }
 
 /// Commands that write down that they ran.
-const COMMANDS: [&str; 4] = ["--stop-command", "echo stop >> calls", "--start-command", "echo start >> calls"];
+const COMMANDS: [&str; 4] =
+    ["--stop-command", "echo stop >> calls", "--start-command", "echo start >> calls"];
 
 fn calls(lab: &Lab) -> String {
     fs::read_to_string(lab.directory.path().join("calls")).unwrap_or_default().replace('\n', " ")
@@ -68,7 +70,8 @@ fn deploy(lab: &Lab, more: &[&str]) -> Ran {
 /// What the steps became.
 fn steps(document: &Value) -> String {
     let steps = document["steps"].as_array().unwrap().iter();
-    let steps = steps.map(|step| format!("{} {}", step["step"].as_str().unwrap(), step["outcome"].as_str().unwrap()));
+    let steps =
+        steps.map(|step| format!("{} {}", step["step"].as_str().unwrap(), step["outcome"].as_str().unwrap()));
     steps.collect::<Vec<_>>().join(", ")
 }
 
@@ -102,7 +105,9 @@ fn every_step_is_done_in_its_order_and_is_in_the_log() {
     let archive = document["archives"][0].as_str().unwrap();
     assert!(lab.directory.path().join(archive).exists(), "{document}");
     let log = fs::read_to_string(document["log"].as_str().unwrap()).unwrap();
-    for line in ["stop", "backup", "m20251017_000001_add_message_source", "checks hold", "is healthy, asked 2 times"] {
+    for line in
+        ["stop", "backup", "m20251017_000001_add_message_source", "checks hold", "is healthy, asked 2 times"]
+    {
         assert!(log.contains(line), "{line}: {log}");
     }
     assert!(!lab.directory.path().join("deployments/deployment.json").exists());
@@ -137,7 +142,8 @@ fn an_application_that_does_not_come_up_goes_the_way_back_that_was_asked_for() {
     // The old application is healthy again: all is over.
     let back = Application::healthy_from(2);
     let reverting = ["--health-url", &back.url, "--health-timeout", "0", "--allow-data-loss", "--no-backup"];
-    let document = deploy(&lab, &[&reverting[..], &["--on-failure", "revert", "--json"]].concat()).exits(1).json();
+    let document =
+        deploy(&lab, &[&reverting[..], &["--on-failure", "revert", "--json"]].concat()).exits(1).json();
     assert_eq!(document["way_back"], json!({"chosen": "revert", "done": true}), "{document}");
     assert_eq!((&document["resumable"], state(&lab)), (&json!(false), before));
     assert!(!lab.directory.path().join("deployments/deployment.json").exists());
@@ -178,7 +184,10 @@ fn what_stopped_midway_is_continued_and_nothing_is_done_twice() {
     assert_eq!(calls(&lab), "stop ");
     lab.query("DROP EVENT TRIGGER deny");
     let document = lab.migrate(&["deploy", "--resume", "--json"]).exits(0).json();
-    assert_eq!(steps(&document), "prerequisites done, stop before, backup before, apply done, verify done, start done");
+    assert_eq!(
+        steps(&document),
+        "prerequisites done, stop before, backup before, apply done, verify done, start done"
+    );
     assert_eq!(calls(&lab), "stop start ");
     assert_eq!(lab.migrate(&["status", "chat", "--check"]).code, 0);
 }
@@ -188,7 +197,8 @@ fn a_command_that_fails_and_a_time_that_is_over_and_a_signal_leave_a_known_place
     let lab = lab();
     let before = state(&lab);
     // Before anything is changed: the application is started again, and it is over.
-    let failing = ["deploy", "chat", "--stop-command", "echo no; exit 3", "--start-command", "echo start >> calls"];
+    let failing =
+        ["deploy", "chat", "--stop-command", "echo no; exit 3", "--start-command", "echo start >> calls"];
     let ran = lab.migrate(&failing).exits(1);
     assert!(ran.stderr.contains("`echo no; exit 3` ended with exit status: 3"), "{}", ran.shown());
     assert_eq!((calls(&lab), state(&lab)), (String::new(), before.clone()));
