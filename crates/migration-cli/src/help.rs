@@ -113,7 +113,7 @@ pub(crate) const DEPLOY: &str = "\
 Examples:
   deploy --dry-run         look at everything, and show what would be done
   deploy --health-url http://127.0.0.1:8080/health --on-failure revert
-  deploy --stop-command 'systemctl stop app' --start-command 'systemctl start app' --contract --ignore-soak
+  deploy --stop-command ./stop.sh --start-command ./start.sh --contract --ignore-soak
   deploy --resume          continue a deployment that was stopped or failed
 
 Steps, each on the screen and in a log file: prerequisites, stop, backup, apply, verify, start, health. The record and the

@@ -76,6 +76,33 @@ fn each_service_tells_its_operator_the_way() {
 }
 
 #[test]
+fn the_runbook_has_every_exit_code_and_every_class() {
+    let exits = read("crates/migration-cli/src/exit.rs");
+    let (_, arms) = exits.split_once("Self::Ended(class) => match class {").unwrap();
+    let (arms, _) = arms.split_once("\n            },").unwrap();
+    let arms: Vec<(&str, &str)> = arms
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Class::")?.trim_end_matches(',').split_once(" => "))
+        .collect();
+    assert!(arms.len() > 8, "{arms:?}");
+    let runbook = read("docs/runbook.md");
+    let sections: Vec<&str> = runbook.split("\n## ").skip(1).collect();
+    let wrong: Vec<String> = arms
+        .iter()
+        .filter(|(class, code)| {
+            let section = sections.iter().find(|section| {
+                let (heading, _) = section.split_once(':').unwrap_or_default();
+                heading.split(" and ").any(|named| named == *code)
+            });
+            let named = format!("Class *{}*", class.to_lowercase());
+            *class != "Done" && !section.is_some_and(|section| section.contains(&named))
+        })
+        .map(|(class, code)| format!("docs/runbook.md: `## {code}: …` with `{class}` is missing"))
+        .collect();
+    nothing_wrong(&wrong);
+}
+
+#[test]
 fn the_readme_names_every_exit_code() {
     let exits = read("crates/migration-cli/src/exit.rs");
     let (_, codes) = exits.split_once("fn code(self)").unwrap();
