@@ -3,14 +3,17 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::support::{Hanging, Lab, ROWS, Ran};
+use crate::support::{Hanging, Lab, ROWS, Ran, run};
 
 /// An application that is healthy from the given question on, and counts the questions.
 struct Application {
@@ -65,6 +68,13 @@ fn calls(lab: &Lab) -> String {
 
 fn deploy(lab: &Lab, more: &[&str]) -> Ran {
     lab.migrate(&[&["deploy", "chat"], &COMMANDS[..], more].concat())
+}
+
+/// Waits for something that is about to happen.
+fn until(happens: impl Fn() -> bool) {
+    while !happens() {
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// What the steps became.
@@ -202,6 +212,29 @@ fn a_command_that_fails_and_a_time_that_is_over_and_a_signal_leave_a_known_place
     let ran = lab.migrate(&failing).exits(1);
     assert!(ran.stderr.contains("`echo no; exit 3` ended with exit status: 3"), "{}", ran.shown());
     assert_eq!((calls(&lab), state(&lab)), (String::new(), before.clone()));
+
+    // What a command leaves in the background is not waited for; one that hangs ends at the first signal.
+    let leaving =
+        ["deploy", "chat@+1", "--no-backup", "--start-command", "sleep 600 & echo $! > left", "--json"];
+    let document = lab.migrate(&leaving).exits(0).json();
+    assert_eq!(steps(&document), "prerequisites done, apply done, verify done, start done");
+    let pid = |name: &str| fs::read_to_string(lab.directory.path().join(name)).unwrap_or_default();
+    let is_running = |pid: &str| fs::read_link(Path::new("/proc").join(pid.trim()).join("exe")).is_ok();
+    assert!(is_running(&pid("left")));
+    run(Command::new("kill").arg(pid("left").trim()));
+    let mut hanging = lab.start(&[
+        "deploy",
+        "chat",
+        "--no-backup",
+        "--stop-command",
+        "sleep 600 & echo $! > sleeper; wait",
+    ]);
+    until(|| !pid("sleeper").trim().is_empty());
+    hanging.signal("TERM");
+    hanging.says("`deploy --resume` continues it");
+    assert_eq!(hanging.finish().code, 143);
+    until(|| !is_running(&pid("sleeper")));
+    lab.migrate(&["deploy", "--forget"]).exits(0);
 
     // A lock that nobody gives back, and a limit.
     let mut holder = lab.session();

@@ -47,7 +47,7 @@ fn start(program: Program, arguments: Arguments, output: Output) -> anyhow::Resu
     let context = Context { program, environment, output, embedded };
     // One thread: the work is the server's, and services side by side only wait side by side.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let (stop, cancellation) = cancellation();
         context.output.follow()?;
         let commanded = command::run(&context, command, &cancellation);
@@ -78,7 +78,10 @@ fn start(program: Program, arguments: Arguments, output: Output) -> anyhow::Resu
             now.note_signal();
             stop.now();
         }
-    })
+    });
+    // A question at the terminal that nobody answers is not waited for.
+    runtime.shutdown_background();
+    ended
 }
 
 /// After a connection that failed: where its address is from, if that is not the environment.

@@ -119,11 +119,6 @@ impl Output {
         }
     }
 
-    /// Lines for the log alone.
-    pub(crate) fn log_only(&self, lines: &[String]) {
-        lines.iter().for_each(|line| self.log(line));
-    }
-
     fn log(&self, text: &str) {
         if let Some(log) = self.log.get() {
             log.write(&self.paint.line(text, false));

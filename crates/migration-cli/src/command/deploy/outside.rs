@@ -1,13 +1,17 @@
 //! What a deployment asks of the world outside the database: commands of the shell, whether the application is healthy, and how
 //! much space is left.
 
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use migration_coordinator::Cancellation;
 use migration_report::Class;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::Command;
 
 use crate::exit::Failure;
 use crate::output::{Output, Text, duration};
@@ -21,32 +25,51 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The most that is read of an answer.
 const BODY: u64 = 64 * 1024;
 
-/// Runs a command of the shell to its end, and logs what it prints.
+/// Runs a command of the shell to its end. What it prints goes into the log; if it fails, its last lines are shown too. What it
+/// leaves running in the background is not waited for.
 ///
 /// # Errors
-/// It cannot be run, or does not end with 0. One that is cancelled is not waited for.
+/// It cannot be run, or does not end with 0. One that is cancelled is sent SIGTERM, with all that it has started.
 pub(super) async fn command(
     output: &Output,
+    log: &Path,
     command: &str,
     cancellation: &Cancellation,
 ) -> anyhow::Result<()> {
+    let failed_log = || format!("could not open `{}`", log.display());
+    let printed = OpenOptions::new().append(true).open(log).with_context(failed_log)?;
+    let begin = printed.metadata().with_context(failed_log)?.len();
     let mut shell = Command::new("sh");
-    shell.arg("-c").arg(command).stdin(Stdio::null());
-    let run = tokio::task::spawn_blocking(move || shell.output());
-    let Some(ran) = cancellation.unless_cancelled(run).await else { return Err(interrupted()) };
-    let ran = ran?.context("could not run `sh`")?;
-    let printed = [ran.stdout, ran.stderr].concat();
-    let printed = String::from_utf8_lossy(&printed);
-    let lines: Vec<String> = printed.lines().map(|line| format!("  {}", output.paint.safe(line))).collect();
-    let shown = if ran.status.success() { 0 } else { LINES };
-    let mut text = Text::default();
-    lines[lines.len().saturating_sub(shown)..].iter().for_each(|line| text.note(line));
-    output.log_only(&lines[..lines.len().saturating_sub(shown)]);
-    output.say(&text);
-    if ran.status.success() {
+    // No pipe: a program that is left in the background would keep it open.
+    shell.arg("-c").arg(command).stdin(Stdio::null()).process_group(0);
+    shell.stderr(printed.try_clone().with_context(failed_log)?).stdout(printed);
+    let mut shell = shell.spawn().context("could not run `sh`")?;
+    let Some(status) = cancellation.unless_cancelled(shell.wait()).await else {
+        let group = shell.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        // It fails where all of it is over.
+        let _ = group.map(|group| kill_process_group(group, Signal::TERM));
+        return Err(interrupted());
+    };
+    let status = status.context("could not wait for `sh`")?;
+    if status.success() {
         return Ok(());
     }
-    Err(failed(format!("`{command}` ended with {}", ran.status)))
+    let lines = lines_from(log, begin).with_context(|| format!("could not read `{}`", log.display()))?;
+    let mut text = Text::default();
+    for line in &lines[lines.len().saturating_sub(LINES)..] {
+        text.note(format!("  {}", output.paint.safe(line)));
+    }
+    output.say(&text);
+    Err(failed(format!("`{command}` ended with {status}")))
+}
+
+/// The lines of a file from this byte on.
+fn lines_from(file: &Path, begin: u64) -> io::Result<Vec<String>> {
+    let mut file = File::open(file)?;
+    file.seek(SeekFrom::Start(begin))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
 }
 
 /// Asks until the application is healthy: a status from 200 to 299, with this text in the body. Gives the number of questions.

@@ -145,7 +145,10 @@ impl<'c> Deploying<'c> {
 
     pub(super) async fn command(&self, command: Option<&str>) -> Result<(), Failed> {
         match command {
-            Some(command) => Ok(outside::command(&self.context.output, command, self.cancellation).await?),
+            Some(command) => {
+                let (output, log) = (&self.context.output, &self.record.log);
+                Ok(outside::command(output, log, command, self.cancellation).await?)
+            }
             None => Ok(()),
         }
     }
