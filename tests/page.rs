@@ -105,6 +105,7 @@ fn people_see_where_the_services_are_and_whom_a_run_waits_for() {
 }
 
 /// The page as a browser makes it: its script runs, and nothing is refused.
+#[expect(clippy::print_stderr, reason = "what was not looked at is said")]
 fn browse(address: &str, expected: &str) {
     let Ok(output) = Command::new("chromium")
         .args([

@@ -165,7 +165,7 @@ impl Found {
             if !row.try_get::<bool, _>(2)? {
                 return Ok(Err(format!("there is no role `{member}`: create it first, with `LOGIN`")));
             }
-            if !row.try_get::<bool, _>(3)? && !(member == us && is_super) {
+            if !(row.try_get::<bool, _>(3)? || member == us && is_super) {
                 missing.push(format!("GRANT {} TO {}", quote_identifier(&of), quote_identifier(&member)));
             }
         }
@@ -297,12 +297,11 @@ impl Object {
             }
         }
         match self.kind.as_str() {
-            "routine" | "type" => {}
             "S" if self.is_bookkeeping => {}
             "S" if !self.may_read => {
-                missing.push(format!("GRANT USAGE, SELECT ON SEQUENCE {object} TO {application}"))
+                missing.push(format!("GRANT USAGE, SELECT ON SEQUENCE {object} TO {application}"));
             }
-            "S" => {}
+            "routine" | "type" | "S" => {}
             _ if self.is_bookkeeping || self.kind == "m" => {
                 if self.may_write_some && self.is_bookkeeping {
                     missing.push(format!("REVOKE INSERT, UPDATE, DELETE ON {object} FROM {application}"));
