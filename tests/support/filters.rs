@@ -4,7 +4,7 @@ use insta::Settings;
 use insta::internals::SettingsBindDropGuard;
 
 /// Regular expressions and what takes their place, in this order.
-const FILTERS: [(&str, &str); 14] = [
+const FILTERS: [(&str, &str); 15] = [
     // Where a migration begins; tested in `up.rs`.
     (r"(?m)^ *\w+ +m\w+ +(applying|reverting)\n", ""),
     (r"role_scratch_\w+", "[role]"),
@@ -18,6 +18,7 @@ const FILTERS: [(&str, &str); 14] = [
     (r"(pid|process) \d+", "$1 [pid]"),
     (r"\b\d+ migrate ", "[pid] migrate "),
     (r"\d+ [kM]B of data", "[size] of data"),
+    (r"rows, \d+ [kM]B,", "rows, [size],"),
     (r"os error \d+", "os error [number]"),
     (r"PostgreSQL \d+\.\d+", "PostgreSQL [version]"),
 ];
