@@ -149,6 +149,33 @@ fn an_application_that_does_not_come_up_goes_the_way_back_that_was_asked_for() {
     assert_eq!(deploy(&lab, &["--dry-run"]).code, 7);
     lab.migrate(&["deploy", "--forget"]).exits(0);
 
+    // What was taken back is not taken for done by who continues it; what was never started is started.
+    let twice = [
+        "deploy",
+        "chat",
+        "--no-backup",
+        "--allow-data-loss",
+        "--on-failure",
+        "revert",
+        "--stop-command",
+        "true",
+    ];
+    let start = ["--start-command", "test -e ok && echo started >> calls", "--json"];
+    lab.migrate(&[&twice[..], &start].concat()).exits(1);
+    assert_eq!(state(&lab), before);
+    fs::remove_file(lab.directory.path().join("calls")).unwrap();
+    lab.directory.write("ok", "");
+    let document = lab.migrate(&["deploy", "--resume", "--json"]).exits(0).json();
+    assert_eq!(steps(&document), "prerequisites done, stop before, apply done, verify done, start done");
+    assert_eq!((calls(&lab).as_str(), lab.migrate(&["status", "chat", "--check"]).code), ("started ", 0));
+    lab.migrate(&["down", "chat@m20251016", "--allow-data-loss"]).exits(0);
+    fs::remove_file(lab.directory.path().join("ok")).unwrap();
+    lab.migrate(&[&["deploy", "chat", "--no-backup"], &start[..]].concat()).exits(1);
+    lab.directory.write("ok", "");
+    let document = lab.migrate(&["deploy", "--resume", "--json"]).exits(0).json();
+    assert_eq!(steps(&document), "prerequisites done, apply before, verify before, start done");
+    lab.migrate(&["down", "chat@m20251016", "--allow-data-loss"]).exits(0);
+
     // The old application is healthy again: all is over.
     let back = Application::healthy_from(2);
     let reverting = ["--health-url", &back.url, "--health-timeout", "0", "--allow-data-loss", "--no-backup"];

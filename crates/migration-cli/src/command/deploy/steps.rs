@@ -101,13 +101,13 @@ impl<'c> Deploying<'c> {
 
     fn is_wanted(&self, step: Step) -> bool {
         let arguments = &self.record.arguments;
-        // Where nothing is pending the application is left alone, unless it was stopped for what is done by now.
-        let is_idle = self.services.is_empty();
+        // Where nothing was pending when it began, the application is left alone.
+        let is_idle = self.record.before.is_empty();
         match step {
             Step::Prerequisites | Step::Apply | Step::Verify => true,
             Step::Stop => arguments.stop_command.is_some() && !is_idle,
             Step::Backup => !arguments.no_backup && !is_idle,
-            Step::Start => arguments.start_command.is_some() && (!is_idle || self.record.is_stopped()),
+            Step::Start => arguments.start_command.is_some() && !is_idle,
             Step::Health => arguments.health_url.is_some(),
         }
     }
@@ -279,6 +279,15 @@ async fn look_at_all(
     let number = |service: &ServiceName| deployment.service(service).map(|(_, _, database)| database);
     let databases: BTreeSet<usize> = services.iter().filter_map(number).collect();
     let mut found = examine(context, connected, |number| databases.contains(&number)).await?;
+    let facts = planned.survey().databases.iter().enumerate();
+    for facts in
+        facts.filter(|(number, _)| databases.contains(number)).filter_map(|(_, facts)| facts.as_ref().ok())
+    {
+        if !facts.may_create_temporary {
+            let message = format!("`{}` may not create temporary tables, which a run needs", facts.user);
+            found.add(&facts.database, Verdict::Bad, message, Some("GRANT TEMPORARY ON DATABASE"));
+        }
+    }
     if !arguments.no_backup && !services.is_empty() {
         let mut needed = 0;
         for service in &services {

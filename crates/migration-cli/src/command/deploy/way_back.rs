@@ -72,8 +72,10 @@ impl Deploying<'_> {
         if stop.is_some() && !self.record.is_stopped() {
             self.say(Step::Stop.as_str());
             self.command(stop.as_deref()).await?;
-            self.record.done.retain(|step| *step != Step::Start);
         }
+        // Whoever continues it from here on has everything to do again but this.
+        self.record.done.retain(|step| *step == Step::Stop);
+        self.place.write(&self.record)?;
         match chosen {
             OnFailure::Keep => return Ok(()),
             OnFailure::Revert => Box::pin(self.revert()).await?,
@@ -157,6 +159,7 @@ impl Deploying<'_> {
         }
         let was_empty = |(_, newest): &(&String, &Option<String>)| newest.is_none();
         if self.record.before.iter().any(|entry| was_empty(&entry)) {
+            let before = self.record.before.clone();
             self.record.before.retain(|_, newest| newest.is_none());
             let survey = Survey::take(&self.connected.deployment).await;
             let is_empty = |service: &str| {
@@ -164,9 +167,9 @@ impl Deploying<'_> {
                 survey.services.iter().all(|facts| !named(&facts.service) || facts.applied.is_empty())
             };
             self.record.before.retain(|service, _| !is_empty(service));
-            if !self.record.before.is_empty() {
-                Box::pin(self.revert()).await?;
-            }
+            let reverted = if self.record.before.is_empty() { Ok(()) } else { Box::pin(self.revert()).await };
+            self.record.before = before;
+            reverted?;
         }
         self.migrations.clear();
         Ok(())
@@ -179,7 +182,8 @@ impl Deploying<'_> {
         if start.is_some() {
             self.say(Step::Start.as_str());
             self.command(start.as_deref()).await?;
-            self.record.done.push(Step::Start);
+            self.record.done.clear();
+            self.place.write(&self.record)?;
         }
         if is_asked && self.record.at != Step::Prerequisites {
             self.say(Step::Health.as_str());
