@@ -253,7 +253,15 @@ pub(crate) async fn judge_engine(
     url: &DatabaseUrl,
     connection: &mut PgConnection,
 ) -> Result<(), ConnectError> {
-    let said = rows(connection, bookkeeping!("SELECT pg_catalog.version()")).await;
+    const QUESTION: &str = bookkeeping!("SELECT pg_catalog.version()");
+    let mut said = rows(connection, QUESTION).await;
+    // A standby does not answer where transactions are serializable by default; other engines may not know the rest.
+    if said.is_err() {
+        let apart = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {QUESTION}; ROLLBACK");
+        if let Ok(rows) = rows(connection, &apart).await {
+            said = Ok(rows);
+        }
+    }
     let said = said.map_err(|source| {
         ConnectError::of_proxy(url, &source).unwrap_or_else(|| ConnectError::classify(url, source))
     })?;
