@@ -118,6 +118,8 @@ fn something_to_do_is_refused_where_nothing_may_be_written() {
     error: `[database]` is read-only: a standby, or set so
       hint connect to the primary
     ");
+    let lab = Lab::migrated();
+    lab.query(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", lab.database.name()));
     let ran = lab.migrate(&["space", "chat", "--reclaim", "messages"]).exits(8);
     assert!(ran.stderr.contains(" is read-only: a standby, or set so"), "{}", ran.shown());
 }
