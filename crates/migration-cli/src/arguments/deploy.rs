@@ -8,6 +8,29 @@ use serde::{Deserialize, Serialize};
 
 use super::run::{Consent, RunArguments, as_text, duration, selection};
 
+/// What a deployment that is continued has in its record.
+const RECORDED: [&str; 19] = [
+    "targets",
+    "wait",
+    "lock_patience",
+    "jobs",
+    "contract",
+    "ignore_soak",
+    "allow_data_loss",
+    "new_beside",
+    "accept",
+    "atomic",
+    "no_backup",
+    "time_limit",
+    "stop_command",
+    "start_command",
+    "health_url",
+    "health_body",
+    "health_timeout",
+    "on_failure",
+    "dry_run",
+];
+
 /// What `deploy` understands.
 #[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize)]
 pub(crate) struct DeployArguments {
@@ -50,15 +73,15 @@ pub(crate) struct DeployArguments {
     #[arg(long, value_enum, value_name = "WAY")]
     pub(crate) on_failure: Option<OnFailure>,
     /// Look at everything and show what would be done; change nothing
-    #[arg(long, conflicts_with_all = ["resume", "forget"])]
+    #[arg(long)]
     #[serde(skip)]
     pub(crate) dry_run: bool,
     /// Continue the deployment that was stopped or failed, with the arguments it was given
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = RECORDED, conflicts_with = "forget")]
     #[serde(skip)]
     pub(crate) resume: bool,
     /// Forget that deployment; the database stays as it is
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = RECORDED)]
     #[serde(skip)]
     pub(crate) forget: bool,
 }
@@ -124,7 +147,8 @@ mod tests {
         for good in ["http://127.0.0.1:8080/health?full=1", "https://h"] {
             assert!(read(&["--health-url", good]).is_ok(), "{good}");
         }
-        assert!(read(&["--resume", "--contract"]).is_err());
+        assert!(read(&["--resume", "--contract"]).is_err() && read(&["--forget", "chat"]).is_err());
+        assert!(read(&["--resume", "--json", "-q"]).is_ok() && read(&["--resume", "--forget"]).is_err());
         assert!(read(&["--health-body", "ok"]).is_err());
     }
 }
