@@ -1,7 +1,9 @@
 //! What a service owns in its schemas, by the catalogs: what is dumped, counted, compared and moved aside.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
+use futures_timer::Delay;
 use migration_coordinator::Deployment;
 use migration_kit::{BOOKKEEPING, ServiceName, literal, qualified, quote_identifier};
 use postgres_sandbox::ServerVersion;
@@ -10,7 +12,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use crate::manifest::Server;
-use crate::{Extension, TableRows};
+use crate::{BackupError, Extension, TableRows};
 
 /// A relation of a schema.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +48,38 @@ pub(crate) async fn rows(connection: &mut PgConnection, sql: &str) -> Result<Vec
     sqlx::raw_sql(AssertSqlSafe(format!("{BOOKKEEPING}{sql}"))).fetch_all(connection).await
 }
 
+/// Sends one statement.
+pub(crate) async fn send(connection: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(format!("{BOOKKEEPING}{sql}"))).execute(connection).await.map(drop)
+}
+
+/// Begins a transaction that has the table locks it needs. It never waits for one: whoever came after it would wait too.
+///
+/// # Errors
+/// What `lock` says; where a table is locked, only after this time. There is no transaction then.
+pub(crate) async fn begin_locked<T>(
+    connection: &mut PgConnection,
+    wait: Duration,
+    failed: impl Fn(sqlx::Error) -> BackupError,
+    lock: impl AsyncFn(&mut PgConnection) -> Result<T, BackupError>,
+) -> Result<T, BackupError> {
+    const PAUSE: Duration = Duration::from_millis(200);
+    let begun = Instant::now();
+    loop {
+        send(connection, "BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(&failed)?;
+        let error = match lock(connection).await {
+            Ok(locked) => return Ok(locked),
+            Err(error) => error,
+        };
+        let rolled_back = send(connection, "ROLLBACK").await;
+        if !matches!(error, BackupError::Locked { .. }) || begun.elapsed() >= wait {
+            return Err(error);
+        }
+        rolled_back.map_err(&failed)?;
+        Delay::new(PAUSE).await;
+    }
+}
+
 /// How many rows a table has.
 pub(crate) async fn n_rows(
     connection: &mut PgConnection,
@@ -60,6 +94,17 @@ impl Relation {
     /// Its name with its schema, as SQL.
     pub(crate) fn qualified(&self) -> String {
         qualified(&self.schema, &self.name)
+    }
+
+    /// What statements call its kind.
+    pub(crate) fn keyword(&self) -> &'static str {
+        match self.kind.as_str() {
+            "v" => "VIEW",
+            "m" => "MATERIALIZED VIEW",
+            "S" => "SEQUENCE",
+            "f" => "FOREIGN TABLE",
+            _ => "TABLE",
+        }
     }
 }
 
@@ -171,6 +216,17 @@ impl Owned {
     /// The service's own relations.
     pub(crate) fn own(&self) -> impl Iterator<Item = &Relation> {
         self.relations.iter().filter(|relation| relation.is_owned)
+    }
+
+    /// Locks its tables, or fails at once.
+    pub(crate) async fn try_lock(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let tables = self.own().filter(|relation| ["r", "p"].contains(&relation.kind.as_str()));
+        let tables: Vec<String> = tables.map(Relation::qualified).collect();
+        if tables.is_empty() {
+            return Ok(());
+        }
+        let sql = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT", tables.join(", "));
+        rows(connection, &sql).await.map(drop)
     }
 
     /// Counts the rows of every table.

@@ -2,15 +2,14 @@
 //! as before its first migration.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures_timer::Delay;
 use migration_coordinator::{Caller, Cancellation, Deployment, Reading, RunError, Survey, under_lock};
-use migration_kit::{BOOKKEEPING, ServiceName, literal, qualified, quote_identifier};
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use migration_kit::{ServiceName, literal, qualified, quote_identifier};
+use sqlx::{PgConnection, Row};
 
 use crate::error::read;
-use crate::owned::{Owned, Relation, list, n_rows, rows};
+use crate::owned::{Owned, Relation, begin_locked, list, n_rows, rows, send};
 use crate::{BackupError, TableRows};
 
 /// How a service is reset.
@@ -82,7 +81,12 @@ pub async fn reset(
     let done = under_lock(deployment, service, options.wait, &options.cancellation, |db| async move {
         let pool = db.get_postgres_connection_pool();
         let mut connection = pool.acquire().await.map_err(read(service))?;
-        let owned = begin(&mut connection, deployment, service, options.wait).await?;
+        let owned = begin_locked(&mut connection, options.wait, not_reset(service), async |connection| {
+            let owned = Owned::read(connection, deployment, service).await.map_err(read(service))?;
+            owned.try_lock(connection).await.map_err(read(service))?;
+            Ok(owned)
+        });
+        let owned = owned.await?;
         let done = async {
             let found = look(&mut connection, deployment, service, &owned).await.map_err(read(service))?;
             permit(service, &looked_at(found.clone()), options)?;
@@ -274,38 +278,6 @@ async fn used_by(connection: &mut PgConnection, owned: &Owned) -> Result<Vec<Str
     rows(connection, &sql).await?.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// Begins a transaction in which nobody else has the service's tables. It never waits for one: whoever came after it would
-/// wait too.
-async fn begin(
-    connection: &mut PgConnection,
-    deployment: &Deployment,
-    service: &ServiceName,
-    wait: Duration,
-) -> Result<Owned, BackupError> {
-    const PAUSE: Duration = Duration::from_millis(200);
-    let begun = Instant::now();
-    loop {
-        execute(connection, service, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-        let owned = Owned::read(connection, deployment, service).await.map_err(read(service))?;
-        let tables = owned.own().filter(|relation| ["r", "p"].contains(&relation.kind.as_str()));
-        let tables: Vec<String> = tables.map(Relation::qualified).collect();
-        if tables.is_empty() {
-            return Ok(owned);
-        }
-        let sql = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT", tables.join(", "));
-        match rows(connection, &sql).await.map_err(read(service)) {
-            Ok(_) => return Ok(owned),
-            Err(error) => {
-                execute(connection, service, "ROLLBACK").await?;
-                if !matches!(error, BackupError::Locked { .. }) || begun.elapsed() >= wait {
-                    return Err(error);
-                }
-                Delay::new(PAUSE).await;
-            }
-        }
-    }
-}
-
 /// Drops it, and writes into the history that it is gone.
 async fn carry_out(
     connection: &mut PgConnection,
@@ -327,15 +299,8 @@ async fn carry_out(
     let statements = routines_and_types(connection, owned).await.map_err(read(service))?;
     let own = |relation: &&Relation| relation.schema == *schema && !relation.follows;
     for relation in going(owned, &kept).filter(own) {
-        let kind = match relation.kind.as_str() {
-            "v" => "VIEW",
-            "m" => "MATERIALIZED VIEW",
-            "S" => "SEQUENCE",
-            "f" => "FOREIGN TABLE",
-            _ => "TABLE",
-        };
-        execute(connection, service, &format!("DROP {kind} IF EXISTS {} CASCADE", relation.qualified()))
-            .await?;
+        let sql = format!("DROP {} IF EXISTS {} CASCADE", relation.keyword(), relation.qualified());
+        execute(connection, service, &sql).await?;
     }
     for (_, sql) in statements {
         execute(connection, service, &sql).await?;
@@ -394,7 +359,9 @@ async fn remains(
 }
 
 async fn execute(connection: &mut PgConnection, service: &ServiceName, sql: &str) -> Result<(), BackupError> {
-    let sql = AssertSqlSafe(format!("{BOOKKEEPING}{sql}"));
-    let sent = sqlx::raw_sql(sql).execute(connection).await;
-    sent.map(drop).map_err(|source| BackupError::NotReset { service: service.clone(), source })
+    send(connection, sql).await.map_err(not_reset(service))
+}
+
+fn not_reset(service: &ServiceName) -> impl Fn(sqlx::Error) -> BackupError {
+    move |source| BackupError::NotReset { service: service.clone(), source }
 }

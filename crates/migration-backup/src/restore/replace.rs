@@ -2,17 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use futures_timer::Delay;
 use migration_coordinator::{Caller, Deployment};
-use migration_kit::{BOOKKEEPING, ServiceName, literal, qualified, quote_identifier};
+use migration_kit::{ServiceName, literal, qualified, quote_identifier};
 use postgres_sandbox::Clients;
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::{PgConnection, Row};
 
 use super::{RestoreOptions, Restored, comment, dependants, former_names, oids};
 use crate::error::read;
-use crate::owned::{Owned, Relation, n_rows, rows};
+use crate::owned::{Owned, begin_locked, n_rows, rows, send};
 use crate::script::Script;
 use crate::{BackupError, TableRows, archive};
 
@@ -36,37 +34,17 @@ impl Work<'_> {
         done.and(ended)
     }
 
-    /// Begins the transaction with the locks that it needs. It never waits for one: whoever came after it would wait too.
+    /// Begins the transaction, with the tables locked that are to be moved.
     async fn begin(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
-        const PAUSE: Duration = Duration::from_millis(200);
-        let begun = Instant::now();
-        loop {
-            execute(connection, self.service, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-            match self.lock(connection).await {
-                Err(BackupError::Locked { .. }) if begun.elapsed() < self.options.wait => {
-                    execute(connection, self.service, "ROLLBACK").await?;
-                    Delay::new(PAUSE).await;
-                }
-                other => return other,
+        begin_locked(connection, self.options.wait, written(self.service), async |connection| {
+            if self.restored.kept_in.is_empty() {
+                return Ok(());
             }
-        }
-    }
-
-    /// Locks the tables that are to be moved.
-    async fn lock(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
-        let failed = read(self.service);
-        if self.restored.kept_in.is_empty() {
-            return Ok(());
-        }
-        let owned = Owned::read(connection, self.deployment, self.service).await.map_err(&failed)?;
-        let tables =
-            owned.own().filter(|relation| owned.stays && ["r", "p"].contains(&relation.kind.as_str()));
-        let tables: Vec<String> = tables.map(Relation::qualified).collect();
-        if tables.is_empty() {
-            return Ok(());
-        }
-        let sql = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT", tables.join(", "));
-        rows(connection, &sql).await.map(drop).map_err(failed)
+            let owned =
+                Owned::read(connection, self.deployment, self.service).await.map_err(read(self.service))?;
+            if owned.stays { owned.try_lock(connection).await.map_err(read(self.service)) } else { Ok(()) }
+        })
+        .await
     }
 
     async fn within(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
@@ -124,14 +102,7 @@ impl Work<'_> {
                 statements.push(format!("CREATE SCHEMA {new}"));
                 let moved = owned.own().filter(|relation| relation.schema == *schema && !relation.follows);
                 statements.extend(moved.map(|relation| {
-                    let kind = match relation.kind.as_str() {
-                        "v" => "VIEW",
-                        "m" => "MATERIALIZED VIEW",
-                        "S" => "SEQUENCE",
-                        "f" => "FOREIGN TABLE",
-                        _ => "TABLE",
-                    };
-                    format!("ALTER {kind} {} SET SCHEMA {new}", relation.qualified())
+                    format!("ALTER {} {} SET SCHEMA {new}", relation.keyword(), relation.qualified())
                 }));
             } else {
                 let sql = format!(
@@ -208,7 +179,9 @@ pub(super) async fn execute(
     service: &ServiceName,
     sql: &str,
 ) -> Result<(), BackupError> {
-    let sql = AssertSqlSafe(format!("{BOOKKEEPING}{sql}"));
-    let sent = sqlx::raw_sql(sql).execute(connection).await;
-    sent.map(drop).map_err(|source| BackupError::Write { service: service.clone(), source })
+    send(connection, sql).await.map_err(written(service))
+}
+
+fn written(service: &ServiceName) -> impl Fn(sqlx::Error) -> BackupError {
+    move |source| BackupError::Write { service: service.clone(), source }
 }
