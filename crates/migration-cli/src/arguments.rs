@@ -33,7 +33,7 @@ pub(crate) use deploy::{DeployArguments, OnFailure};
 pub(crate) use rehearsal::{CheckOptions, SqlOptions};
 pub(crate) use repair::RepairArguments;
 pub(crate) use roles::RolesArguments;
-pub(crate) use run::{ApplyOptions, Consent, RunArguments, UpOptions};
+pub(crate) use run::{ApplyOptions, Consent, Contract, RunArguments, UpOptions};
 use run::{duration, selection};
 
 use crate::database::Embedded;

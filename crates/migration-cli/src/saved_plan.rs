@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context as _;
 use migration_coordinator::{Fingerprint, Goal, Move, Planned, ServiceFacts};
 use migration_kit::Service;
 use migration_plan::{ContractSteps, Selection, UnknownApplied};
@@ -11,7 +10,9 @@ use migration_report::{Class, PlanReport, timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::arguments::Contract;
 use crate::exit::Failure;
+use crate::json_file;
 use crate::words::OurWords;
 
 /// What the file is called, with the version of what it means.
@@ -67,13 +68,7 @@ impl SavedPlan {
 
     /// Writes it, or leaves what was there.
     pub(crate) fn write(&self, file: &Path) -> anyhow::Result<()> {
-        let failed = || format!("could not write `{}`", file.display());
-        let new = file.with_extension("json.new");
-        fs::write(&new, serde_json::to_string_pretty(self)? + "\n").with_context(failed)?;
-        fs::rename(&new, file).or_else(|error| {
-            drop(fs::remove_file(&new));
-            Err(error).with_context(failed)
-        })
+        json_file::write(file, json_file::SHARED, self)
     }
 
     /// Reads one that this program made.
@@ -117,11 +112,7 @@ impl SavedPlan {
     pub(crate) fn goal(&self) -> anyhow::Result<Goal> {
         let SavedGoal { down, targets, contract, ignore_soak } = &self.goal;
         let selections = targets.iter().map(|text| text.parse()).collect::<Result<Vec<Selection>, _>>()?;
-        let contract = match (contract, ignore_soak) {
-            (false, _) => ContractSteps::FirstInstall,
-            (true, false) => ContractSteps::Apply,
-            (true, true) => ContractSteps::IgnoreSoak,
-        };
+        let contract = Contract { contract: *contract, ignore_soak: *ignore_soak }.steps();
         Ok(if *down {
             Goal::Revert { selections }
         } else {

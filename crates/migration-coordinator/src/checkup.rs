@@ -10,6 +10,7 @@ use sea_orm::sqlx::{self, Row};
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
 use crate::site::{Site, text_array};
+use crate::surroundings::each_database;
 use crate::survey::SurveyError;
 
 /// What one database says of itself.
@@ -75,25 +76,13 @@ pub struct Rights {
     pub of_others: Vec<String>,
 }
 
-/// Asks each database that has services what a run needs to know of it, in the order of the deployment; `None` where none lives.
-pub async fn checkups(deployment: &Deployment) -> Vec<Option<Result<Checkup, Arc<SurveyError>>>> {
-    let mut all = Vec::new();
-    for (index, url) in deployment.databases().iter().enumerate() {
-        let placed: Vec<&Placed> =
-            deployment.placements().iter().filter(|placed| placed.site.database == index).collect();
-        if placed.is_empty() {
-            all.push(None);
-            continue;
-        }
-        let read = async {
-            let mut reading = Reading::open(url).await?;
-            let read = read(&mut reading, &placed).await;
-            reading.close().await;
-            read.map_err(|source| SurveyError::Query { database: url.to_string(), source })
-        };
-        all.push(Some(read.await.map_err(Arc::new)));
-    }
-    all
+/// Asks each database what a run of these services needs to know of it, all if none is named, in the order of the deployment;
+/// `None` where none of them lives.
+pub async fn checkups(
+    deployment: &Deployment,
+    services: &[ServiceName],
+) -> Vec<Option<Result<Checkup, Arc<SurveyError>>>> {
+    each_database(deployment, services, read).await
 }
 
 async fn read(reading: &mut Reading<'_>, placed: &[&Placed]) -> Result<Checkup, sqlx::Error> {

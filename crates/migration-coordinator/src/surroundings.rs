@@ -70,6 +70,15 @@ pub async fn surroundings(
     deployment: &Deployment,
     services: &[ServiceName],
 ) -> Vec<Option<Result<Surroundings, Arc<SurveyError>>>> {
+    each_database(deployment, services, read).await
+}
+
+/// Asks each database that has any of these services, all if none is named; `None` where none lives.
+pub(crate) async fn each_database<T>(
+    deployment: &Deployment,
+    services: &[ServiceName],
+    ask: impl AsyncFn(&mut Reading<'_>, &[&Placed]) -> Result<T, sqlx::Error>,
+) -> Vec<Option<Result<T, Arc<SurveyError>>>> {
     let mut all = Vec::new();
     for (index, url) in deployment.databases().iter().enumerate() {
         let asked = |placed: &&Placed| {
@@ -82,7 +91,7 @@ pub async fn surroundings(
         }
         let read = async {
             let mut reading = Reading::open(url).await?;
-            let read = read(&mut reading, &asked).await;
+            let read = ask(&mut reading, &asked).await;
             reading.end().await;
             reading.close().await;
             read.map_err(|source| SurveyError::Query { database: url.to_string(), source })

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use migration_plan::Selection;
 use serde::{Deserialize, Serialize};
 
-use super::run::{Consent, RunArguments, as_text, duration, selection};
+use super::run::{Consent, Contract, RunArguments, as_text, duration, selection};
 
 /// What a deployment that is continued has in its record.
 const RECORDED: [&str; 19] = [
@@ -40,12 +40,8 @@ pub(crate) struct DeployArguments {
     pub(crate) targets: Vec<Selection>,
     #[command(flatten)]
     pub(crate) run: RunArguments,
-    /// Apply contract steps too, as far as their soak time has passed
-    #[arg(long)]
-    pub(crate) contract: bool,
-    /// Do not wait for soak times: the application is stopped, or nobody runs old code any more
-    #[arg(long, requires = "contract")]
-    pub(crate) ignore_soak: bool,
+    #[command(flatten)]
+    pub(crate) contract: Contract,
     #[command(flatten)]
     pub(crate) consent: Consent,
     /// Do not back up first; then there is nothing to restore
@@ -132,8 +128,7 @@ mod tests {
         let words = "chat@+1 rag --wait 5s --jobs 2 --contract --ignore-soak --allow-data-loss --accept chat:messages.role \
                      --time-limit 10m --stop-command stop --start-command start --health-url http://h/x --health-body ok \
                      --health-timeout 5s --on-failure restore";
-        let arguments =
-            read(&words.split_whitespace().filter(|word| *word != "\\").collect::<Vec<_>>()).unwrap();
+        let arguments = read(&words.split_whitespace().collect::<Vec<_>>()).unwrap();
         let kept = serde_json::to_string(&arguments).unwrap();
         assert_eq!(serde_json::from_str::<DeployArguments>(&kept).unwrap(), arguments);
         assert_eq!(arguments.targets.len(), 2);

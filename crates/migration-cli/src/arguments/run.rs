@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use migration_coordinator::Acceptance;
-use migration_plan::{NameError, Selection, SelectionError};
+use migration_plan::{ContractSteps, NameError, Selection, SelectionError};
 use serde::{Deserialize, Serialize};
 
 /// The defaults of [`RunArguments`].
@@ -17,12 +17,8 @@ const JOBS: u16 = 8;
 pub(crate) struct UpOptions {
     #[command(flatten)]
     pub(crate) run: RunArguments,
-    /// Apply contract steps too, as far as their soak time has passed
-    #[arg(long)]
-    pub(crate) contract: bool,
-    /// Do not wait for soak times: the application is stopped, or nobody runs old code any more
-    #[arg(long, requires = "contract")]
-    pub(crate) ignore_soak: bool,
+    #[command(flatten)]
+    pub(crate) contract: Contract,
     /// Apply even if the database has migrations that are newer than this build
     #[arg(long)]
     pub(crate) allow_ahead: bool,
@@ -31,6 +27,28 @@ pub(crate) struct UpOptions {
     /// Back up each service first, as `backup` does
     #[arg(long)]
     pub(crate) backup: bool,
+}
+
+/// What becomes of contract steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
+pub(crate) struct Contract {
+    /// Apply contract steps too, as far as their soak time has passed
+    #[arg(long)]
+    pub(crate) contract: bool,
+    /// Do not wait for soak times: the application is stopped, or nobody runs old code any more
+    #[arg(long, requires = "contract")]
+    pub(crate) ignore_soak: bool,
+}
+
+impl Contract {
+    /// The same for a plan.
+    pub(crate) fn steps(self) -> ContractSteps {
+        match (self.contract, self.ignore_soak) {
+            (false, _) => ContractSteps::FirstInstall,
+            (true, false) => ContractSteps::Apply,
+            (true, true) => ContractSteps::IgnoreSoak,
+        }
+    }
 }
 
 /// What `apply` understands: what is agreed to is said when it is done, not when it is planned.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use migration_coordinator::{Checkup, Rights, Surroundings, checkups, surroundings};
+use migration_kit::ServiceName;
 use migration_report::{Class, Diagnostic, Found};
 use postgres_sandbox::ServerVersion;
 use serde::Serialize;
@@ -68,7 +69,7 @@ pub(super) async fn doctor(context: &Context) -> anyhow::Result<Answer> {
     let connected = connect(context)?;
     let services: Vec<_> = connected.deployment.catalog().services().map(|service| &service.name).collect();
     let settings = context.environment.settings(&services);
-    let examined = examine(context, &connected, |_| true).await?;
+    let examined = examine(context, &connected, &[]).await?;
     let class = examined.class();
     let paint = context.output.paint;
     let mut text = Text::default();
@@ -86,21 +87,21 @@ pub(super) async fn doctor(context: &Context) -> anyhow::Result<Answer> {
     Ok(Answer::of("doctor", Found { class, errors, body: Document { settings, findings } }, text)?)
 }
 
-/// Looks at the databases with these numbers, at the services in them, and at this machine.
+/// Looks at these services, all if none is named, at their databases, and at this machine.
 pub(super) async fn examine(
     context: &Context,
     connected: &Connected,
-    is_asked: impl Fn(usize) -> bool,
+    services: &[ServiceName],
 ) -> anyhow::Result<Examined> {
     let deployment = &connected.deployment;
     let mut findings = Vec::new();
     let mut errors = Vec::new();
     let mut majors = BTreeSet::new();
-    let around = surroundings(deployment, &[]).await;
-    let looked = deployment.databases().iter().zip(checkups(deployment).await).zip(around);
-    for (number, ((url, checkup), around)) in looked.enumerate() {
+    let around = surroundings(deployment, services).await;
+    let looked = deployment.databases().iter().zip(checkups(deployment, services).await).zip(around);
+    for ((url, checkup), around) in looked {
         let of = url.to_string();
-        match checkup.filter(|_| is_asked(number)) {
+        match checkup {
             None => {}
             Some(Ok(checkup)) => {
                 majors.extend(ServerVersion::of_setting(&checkup.version).map(|version| version.major));

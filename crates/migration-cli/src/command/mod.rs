@@ -43,7 +43,7 @@ use migration_kit::ServiceName;
 use migration_plan::{Catalog, NameError};
 use migration_report::Class;
 
-use crate::arguments::{Command, Format, WaitFor};
+use crate::arguments::{Command, Contract, Format, WaitFor};
 use crate::context::Context;
 use crate::database::{self, Connected};
 use crate::exit::Failure;
@@ -123,7 +123,7 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         Command::Plan { targets, contract, ignore_soak, down, out } => {
             let of_direction = if down { old_words::to_revert } else { old_words::to_apply };
             let targets = of_direction(targets, &context.program)?;
-            let contract = run::contract_steps(contract, ignore_soak);
+            let contract = Contract { contract, ignore_soak }.steps();
             plan::plan(context, targets, contract, down, out.as_deref()).await
         }
         Command::Apply { file, options } => apply::apply(context, &file, &options, cancellation).await,
@@ -201,6 +201,11 @@ fn notes(context: &Context) {
 /// A number of services, in words.
 fn services(n_services: usize) -> String {
     format!("{n_services} {}", if n_services == 1 { "service" } else { "services" })
+}
+
+/// A number of migrations, in words.
+fn migrations(n_migrations: usize) -> String {
+    format!("{n_migrations} {}", if n_migrations == 1 { "migration" } else { "migrations" })
 }
 
 /// The services that were named, each of them known.

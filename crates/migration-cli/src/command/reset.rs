@@ -50,10 +50,11 @@ pub(super) async fn reset(
     for user in &used_by {
         text.note(format!("{warn}  `{user}` uses what would be dropped: a reset is refused"));
     }
-    let n_migrations = match migrations.len() {
-        1 => "1 migration is".to_owned(),
-        n => format!("{n} migrations are"),
-    };
+    let n_migrations = format!(
+        "{} {}",
+        super::migrations(migrations.len()),
+        if migrations.len() == 1 { "is" } else { "are" }
+    );
     text.line(match (done, tables.is_empty() && others.is_empty() && migrations.is_empty()) {
         (_, true) => format!("`{service}` has nothing to drop"),
         (true, _) => format!("dropped; {n_migrations} pending again"),

@@ -10,14 +10,14 @@ use migration_coordinator::{
 use migration_kit::ServiceName;
 use migration_kit::table_lock::Policy;
 use migration_plan::{
-    ContractSteps, Direction, HeldBack, HoldReason, Phase, Plan, Selection, ServiceState, ServiceStatus,
-    UnknownApplied, statuses,
+    Direction, HeldBack, HoldReason, Phase, Plan, Selection, ServiceState, ServiceStatus, UnknownApplied,
+    statuses,
 };
 use migration_report::{Diagnostic, PlanReport, Roomy, RunReport, timestamp, why_held_back};
 
 use super::databases::{databases, introduce};
 use super::space::say_roomy;
-use super::{backup, connect, services};
+use super::{backup, connect, migrations, services};
 use crate::arguments::{Consent, RunArguments, UpOptions};
 use crate::context::Context;
 use crate::database::Connected;
@@ -37,7 +37,7 @@ pub(super) async fn up(
 ) -> anyhow::Result<Answer> {
     let goal = Goal::Apply {
         selections,
-        contract: contract_steps(options.contract, options.ignore_soak),
+        contract: options.contract.steps(),
         unknown: if options.allow_ahead { UnknownApplied::AllowAhead } else { UnknownApplied::Refuse },
     };
     let run = consented(run_options(&options.run, cancellation), &options.consent);
@@ -51,15 +51,6 @@ pub(super) fn consented(options: RunOptions, consent: &Consent) -> RunOptions {
     options.allow_data_loss = consent.allow_data_loss;
     options.new_beside = consent.new_beside;
     options
-}
-
-/// What becomes of contract steps with these options.
-pub(super) fn contract_steps(contract: bool, ignore_soak: bool) -> ContractSteps {
-    match (contract, ignore_soak) {
-        (false, _) => ContractSteps::FirstInstall,
-        (true, false) => ContractSteps::Apply,
-        (true, true) => ContractSteps::IgnoreSoak,
-    }
 }
 
 pub(super) async fn down(
@@ -287,7 +278,6 @@ fn held_back(statuses: &[ServiceStatus]) -> Option<String> {
 
 fn did(report: &Report) -> String {
     let count = |direction| report.done.iter().filter(|done| done.direction == direction).count();
-    let migrations = |n: usize| if n == 1 { "1 migration".to_owned() } else { format!("{n} migrations") };
     match (count(Direction::Apply), count(Direction::Revert)) {
         (0, 0) if report.failures.is_empty() => "nothing to do".to_owned(),
         (0, 0) => "no migration was finished".to_owned(),

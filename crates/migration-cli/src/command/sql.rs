@@ -20,7 +20,7 @@ use serde::Serialize;
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
-use super::{connect, services};
+use super::{connect, migrations, services};
 use crate::arguments::SqlOptions;
 use crate::context::Context;
 use crate::exit::Failure;
@@ -281,8 +281,7 @@ fn say(scripts: &[Script], held_back: &[HeldBack], task: &Task, context: &Contex
     let named: BTreeSet<&ServiceName> = scripts.iter().map(|script| &script.service).collect();
     let what = match n_steps {
         0 => "nothing to do".to_owned(),
-        1 => format!("1 migration of {}", services(named.len())),
-        n => format!("{n} migrations of {}", services(named.len())),
+        n => format!("{} of {}", migrations(n), services(named.len())),
     };
     let on = if task.live {
         "what the database has is left out"

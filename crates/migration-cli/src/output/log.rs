@@ -9,8 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use migration_report::timestamp;
 
-/// Names of tables and messages of the server are nobody else's business.
-const MODE: u32 = 0o600;
+use crate::json_file::PRIVATE;
 
 /// A file that lines are added to.
 pub(crate) struct Log {
@@ -23,7 +22,7 @@ impl Log {
     /// # Errors
     /// What the system says.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).mode(MODE).open(path)?;
+        let file = OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path)?;
         Ok(Self { file: Mutex::new(file) })
     }
 

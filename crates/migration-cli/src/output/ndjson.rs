@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::sync::Mutex;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use migration_report::timestamp;
 use serde_json::{Map, Value};
@@ -10,6 +9,7 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
 use super::fields::{Fields, TARGET};
+use super::log::now;
 use super::text::safe_json;
 
 /// Writes each event as a line.
@@ -24,12 +24,11 @@ impl<S: Subscriber> Layer<S> for NdjsonLayer {
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let mut written = self.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *written += 1;
         let mut line = Map::new();
         line.insert("seq".to_owned(), Value::from(*written));
-        line.insert("ts".to_owned(), Value::from(timestamp(i64::try_from(now).unwrap_or(i64::MAX))));
+        line.insert("ts".to_owned(), Value::from(timestamp(now())));
         line.insert("level".to_owned(), Value::from(event.metadata().level().as_str().to_ascii_lowercase()));
         line.append(&mut Fields::of(event).into_map());
         let mut stdout = std::io::stdout().lock();

@@ -111,7 +111,7 @@ async fn another_engine_is_refused_before_anything_else_is_asked() {
         let url = format!("postgres://postgres@localhost/shop?host={}", proxy.directory().display());
         let (_, error) = error_at(&url).await;
         assert!(matches!(error, ConnectError::OtherEngine { .. }), "{version}: {error:?}");
-        let checked = checkups(&deployment_at(&url, vec![shop()])).await;
+        let checked = checkups(&deployment_at(&url, vec![shop()]), &[]).await;
         assert!(matches!(&checked[..], [Some(Err(_))]), "{version}: {checked:?}");
         // What takes the lock without a look has start-up options, which such an engine refuses.
         let (deployment, cancellation) = (deployment_at(&url, vec![shop()]), Cancellation::default());

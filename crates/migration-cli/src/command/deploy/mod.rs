@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use self::record::{Place, Record};
 use self::steps::Deploying;
 use self::way_back::WayBack;
-use super::{connect, old_words, run};
+use super::{connect, migrations, old_words};
 use crate::arguments::DeployArguments;
 use crate::context::Context;
 use crate::exit::Failure;
@@ -28,6 +28,9 @@ use crate::words::OurWords;
 /// The steps, in their order.
 const STEPS: [Step; 7] =
     [Step::Prerequisites, Step::Stop, Step::Backup, Step::Apply, Step::Verify, Step::Start, Step::Health];
+
+/// What can become of a deployment that is not over.
+const WAYS_ON: &str = "`deploy --resume` continues it; `deploy --forget` leaves everything as it is";
 
 /// A step of a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +87,7 @@ struct StepReport {
 }
 
 /// What `deploy --json` prints.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Document {
     dry_run: bool,
     /// When it began; a resumed one, the first time.
@@ -99,6 +102,19 @@ struct Document {
     /// Whether `deploy --resume` can continue it.
     resumable: bool,
     log: Option<String>,
+}
+
+impl Document {
+    /// What the record says.
+    fn of(record: &Record) -> Self {
+        Self {
+            begun_at: Some(record.begun_at.clone()),
+            archives: record.archives.iter().map(|archive| archive.display().to_string()).collect(),
+            application_stopped: record.is_stopped(),
+            log: Some(record.log.display().to_string()),
+            ..Self::default()
+        }
+    }
 }
 
 /// Why a step failed.
@@ -180,11 +196,10 @@ async fn answer(
     let record = &deploying.record;
     let (is_stopped, at) = (record.is_stopped(), record.at.as_str());
     let n = deploying.migrations.len();
-    let migrations = if n == 1 { "1 migration".to_owned() } else { format!("{n} migrations") };
     let elapsed = duration(begun.elapsed());
     text.line(match (class.is_ok(), is_back) {
         (true, _) if n == 0 => paint.strong(&format!("deployed: nothing was pending · {elapsed}")),
-        (true, _) => paint.strong(&format!("deployed: {migrations} in {elapsed}")),
+        (true, _) => paint.strong(&format!("deployed: {} in {elapsed}", migrations(n))),
         (false, true) => {
             format!("not deployed: `{at}` failed, and everything is as it was before · {elapsed}")
         }
@@ -195,21 +210,15 @@ async fn answer(
         text.note(format!("{note}  the application is stopped"));
     }
     if !is_over {
-        text.note(format!(
-            "{note}  `deploy --resume` continues it; `deploy --forget` leaves everything as it is"
-        ));
+        text.note(format!("{note}  {WAYS_ON}"));
     }
     text.note(format!("{note}  the log is `{}`", context.environment.relative(&record.log)));
     let body = Document {
-        dry_run: false,
-        begun_at: Some(record.begun_at.clone()),
-        migrations: std::mem::take(&mut deploying.migrations),
-        steps: std::mem::take(&mut deploying.steps),
-        archives: record.archives.iter().map(|archive| archive.display().to_string()).collect(),
         way_back,
-        application_stopped: is_stopped,
         resumable: !is_over,
-        log: Some(record.log.display().to_string()),
+        migrations: deploying.migrations,
+        steps: deploying.steps,
+        ..Document::of(record)
     };
     Ok(Answer::of("deploy", Found { class, errors, body }, text)?)
 }
@@ -241,17 +250,7 @@ async fn dry_run(
         steps.push(StepReport { step, outcome: Outcome::Planned, elapsed_ms: 0 });
     }
     text.line("nothing was changed: a dry run");
-    let body = Document {
-        dry_run: true,
-        begun_at: None,
-        steps,
-        migrations,
-        archives: Vec::new(),
-        way_back: None,
-        application_stopped: false,
-        resumable: false,
-        log: None,
-    };
+    let body = Document { dry_run: true, steps, migrations, ..Document::default() };
     Ok(Answer::of("deploy", Found { class, errors, body }, text)?)
 }
 
@@ -263,18 +262,7 @@ fn forget(place: &Place, record: &Record) -> anyhow::Result<Answer> {
         record.begun_at,
         record.at.as_str()
     ));
-    let body = Document {
-        dry_run: false,
-        begun_at: Some(record.begun_at.clone()),
-        steps: Vec::new(),
-        migrations: Vec::new(),
-        archives: record.archives.iter().map(|archive| archive.display().to_string()).collect(),
-        way_back: None,
-        application_stopped: record.is_stopped(),
-        resumable: false,
-        log: Some(record.log.display().to_string()),
-    };
-    Ok(Answer::of("deploy", Found::whole(body), text)?)
+    Ok(Answer::of("deploy", Found::whole(Document::of(record)), text)?)
 }
 
 /// Another deployment has to be over first.
@@ -283,7 +271,7 @@ fn unfinished(record: &Record) -> Failure {
     Failure {
         class: Class::Refused,
         message: format!("the deployment of {begun_at} is not over: it stopped at `{at}`"),
-        hint: Some("`deploy --resume` continues it; `deploy --forget` leaves everything as it is".to_owned()),
+        hint: Some(WAYS_ON.to_owned()),
     }
 }
 
@@ -291,7 +279,7 @@ fn unfinished(record: &Record) -> Failure {
 fn goal(context: &Context, arguments: &DeployArguments) -> anyhow::Result<Goal> {
     Ok(Goal::Apply {
         selections: old_words::to_apply(arguments.targets.clone(), &context.program)?,
-        contract: run::contract_steps(arguments.contract, arguments.ignore_soak),
+        contract: arguments.contract.steps(),
         unknown: UnknownApplied::Refuse,
     })
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -16,13 +16,12 @@ use serde::{Deserialize, Serialize};
 use super::Step;
 use crate::arguments::DeployArguments;
 use crate::exit::Failure;
+use crate::json_file;
 
 /// What the file is called inside, with the version of what it means.
 const SCHEMA: &str = "migrate-deployment/v1";
 const RECORD: &str = "deployment.json";
 const LOCK: &str = "deployment.lock";
-/// A command may hold what is nobody else's business.
-const MODE: u32 = 0o600;
 
 /// A deployment that is not over.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -84,7 +83,7 @@ impl Place {
             .create(true)
             .write(true)
             .truncate(false)
-            .mode(MODE)
+            .mode(json_file::PRIVATE)
             .open(&path)
             .with_context(|| format!("could not open `{}`", path.display()))?;
         match lock.try_lock() {
@@ -116,18 +115,7 @@ impl Place {
 
     /// Writes the record, or leaves what was there.
     pub(super) fn write(&self, record: &Record) -> anyhow::Result<()> {
-        let path = self.directory.join(RECORD);
-        let failed = || format!("could not write `{}`", path.display());
-        let new = path.with_extension("json.new");
-        let text = serde_json::to_string_pretty(record)? + "\n";
-        let write = || {
-            let mut file =
-                OpenOptions::new().create(true).write(true).truncate(true).mode(MODE).open(&new)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&new, &path)
-        };
-        write().with_context(failed)
+        json_file::write(&self.directory.join(RECORD), json_file::PRIVATE, record)
     }
 
     /// Removes the record: the deployment is over.

@@ -276,21 +276,34 @@ async fn look_at_all(
     let goal = goal(context, arguments)?;
     let planned = plan(deployment, &goal).await?;
     let services: Vec<ServiceName> = planned.plan().services().into_iter().cloned().collect();
+    let report = PlanReport::of(deployment, planned.plan(), &OurWords);
+    let mut looked = Looked {
+        class: Class::Done,
+        errors: Vec::new(),
+        migrations: report.steps.iter().map(|step| format!("{}:{}", step.service, step.migration)).collect(),
+        before: services.iter().map(|service| (service.to_string(), newest(&planned, service))).collect(),
+        services,
+    };
+    let services = &looked.services;
+    if services.is_empty() {
+        return Ok(looked);
+    }
     let number = |service: &ServiceName| deployment.service(service).map(|(_, _, database)| database);
     let databases: BTreeSet<usize> = services.iter().filter_map(number).collect();
-    let mut found = examine(context, connected, |number| databases.contains(&number)).await?;
-    let facts = planned.survey().databases.iter().enumerate();
-    for facts in
-        facts.filter(|(number, _)| databases.contains(number)).filter_map(|(_, facts)| facts.as_ref().ok())
-    {
+    let there = deployment.services().filter(|(_, _, database)| databases.contains(database));
+    let there: Vec<ServiceName> = there.map(|(service, ..)| service.name().clone()).collect();
+    let mut found = examine(context, connected, &there).await?;
+    let facts =
+        planned.survey().databases.iter().enumerate().filter(|(number, _)| databases.contains(number));
+    for facts in facts.filter_map(|(_, facts)| facts.as_ref().ok()) {
         if !facts.may_create_temporary {
             let message = format!("`{}` may not create temporary tables, which a run needs", facts.user);
             found.add(&facts.database, Verdict::Bad, message, Some("GRANT TEMPORARY ON DATABASE"));
         }
     }
-    if !arguments.no_backup && !services.is_empty() {
+    if !arguments.no_backup {
         let mut needed = 0;
-        for service in &services {
+        for service in services {
             let tables = table_sizes(deployment, service).await?;
             needed += tables.iter().map(|table| table.size.total_bytes).sum::<u64>();
         }
@@ -310,29 +323,17 @@ async fn look_at_all(
     found.say(Verdict::Warning, context.output.paint, &mut text);
     text.line(format!("  {}", found.sum()));
     context.output.say(&text);
-    let report = PlanReport::of(deployment, planned.plan(), &OurWords);
-    let mut class = found.class();
-    let mut errors = found.errors().to_vec();
-    if class == Class::Integrity && errors.is_empty() {
+    looked.class = found.class();
+    looked.errors = found.errors().to_vec();
+    if looked.class == Class::Integrity && looked.errors.is_empty() {
         let failure = Failure {
-            class,
+            class: looked.class,
             message: "something would stop the run".to_owned(),
             hint: Some("`doctor` shows it again; nothing was changed".to_owned()),
         };
-        errors.push(Diagnostic::of(&failure, &OurWords));
+        looked.errors.push(Diagnostic::of(&failure, &OurWords));
     }
-    if services.is_empty() {
-        // This machine's programs do not matter then.
-        class = Class::Done;
-        errors.clear();
-    }
-    Ok(Looked {
-        class,
-        errors,
-        migrations: report.steps.iter().map(|step| format!("{}:{}", step.service, step.migration)).collect(),
-        before: services.iter().map(|service| (service.to_string(), newest(&planned, service))).collect(),
-        services,
-    })
+    Ok(looked)
 }
 
 /// The migration of a service that was applied last.

@@ -6,6 +6,7 @@ use migration_plan::Direction;
 use migration_report::Words;
 use serde::Serialize;
 
+use crate::command::migrations;
 use crate::words::OurWords;
 
 /// Something that is wrong.
@@ -99,10 +100,7 @@ impl Trouble {
             Found::Squashed { migration, replaced } => {
                 let says = format!(
                     "`{migration}` replaces {} that are applied, and would be applied over what those made",
-                    match replaced.len() {
-                        1 => "1 migration".to_owned(),
-                        n => format!("{n} migrations"),
-                    }
+                    migrations(replaced.len())
                 );
                 let way = Way::run(
                     "record it as applied in their place",
