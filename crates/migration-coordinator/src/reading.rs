@@ -20,22 +20,35 @@ pub struct Reading<'u> {
     url: &'u DatabaseUrl,
     connection: PgConnection,
     pid: i32,
+    /// Whether the transaction in which it was asked what answers is open, and nothing else was asked in it.
+    is_begun: bool,
 }
 
 impl<'u> Reading<'u> {
-    /// Connects; nothing is read before [`Self::begin`].
+    /// Connects, and begins the transaction in which the server says what it is; [`Self::begin`] then continues it.
     ///
     /// # Errors
     /// [`ConnectError`] if there is no connection, or not one to PostgreSQL.
     pub async fn open(url: &'u DatabaseUrl) -> Result<Self, ConnectError> {
         let mut reading = Self::beside(url).await?;
-        session::judge_engine(url, &mut reading.connection).await?;
+        match reading.begin_at(None).await {
+            Ok(version) => {
+                ConnectError::judge(url, &version)?;
+                reading.is_begun = true;
+            }
+            // Another engine may not know our settings. Where it is PostgreSQL, whoever begins is told why that fails.
+            Err(_) => {
+                reading.end().await;
+                session::judge_engine(url, &mut reading.connection).await?;
+            }
+        }
         Ok(reading)
     }
 
     /// One more connection to the same server.
     pub(crate) async fn beside(url: &'u DatabaseUrl) -> Result<Self, ConnectError> {
-        Ok(Self { url, connection: session::connect_to_read(url).await?, pid: 0 })
+        let connection = session::connect_to_read(url).await?;
+        Ok(Self { url, connection, pid: 0, is_begun: false })
     }
 
     /// Where it is connected.
@@ -48,15 +61,17 @@ impl<'u> Reading<'u> {
     /// # Errors
     /// What the server says.
     pub async fn begin(&mut self) -> Result<(), sqlx::Error> {
-        self.begin_at(None).await
+        if std::mem::take(&mut self.is_begun) { Ok(()) } else { self.begin_at(None).await.map(drop) }
     }
 
-    /// Begins a transaction that sees what the one sees that exported this snapshot; that one has to be open still.
-    pub(crate) async fn begin_at(&mut self, snapshot: Option<&str>) -> Result<(), sqlx::Error> {
+    /// Begins a transaction that sees what the one sees that exported this snapshot; that one has to be open still. Gives what
+    /// the server says of its version.
+    pub(crate) async fn begin_at(&mut self, snapshot: Option<&str>) -> Result<String, sqlx::Error> {
         let begin = migration_kit::settings::begin_reading(snapshot);
         let rows = session::rows(&mut self.connection, &begin).await?;
-        self.pid = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
-        Ok(())
+        let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+        self.pid = row.try_get(0)?;
+        row.try_get(1)
     }
 
     /// Lets other sessions see what this one sees, for as long as its transaction is open.
@@ -68,6 +83,7 @@ impl<'u> Reading<'u> {
     /// Ends the transaction. Nothing was written, so how it ends changes nothing; a connection that is lost will say so at
     /// the next question.
     pub(crate) async fn end(&mut self) {
+        self.is_begun = false;
         drop(session::rows(&mut self.connection, bookkeeping!("ROLLBACK")).await);
     }
 

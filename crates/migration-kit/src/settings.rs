@@ -111,8 +111,8 @@ pub fn after_connecting() -> String {
 }
 
 /// Begins a transaction that reads, at one moment, with all of them. It needs no start-up option, so that reading works
-/// through a proxy too. Its row has one column, the number of the session's server process. With the id of a snapshot that
-/// another session exported, both see the same moment.
+/// through a proxy too. Its row begins with the number of the session's server process and what the server says of its version.
+/// With the id of a snapshot that another session exported, both see the same moment.
 #[must_use]
 pub fn begin_reading(snapshot: Option<&str>) -> String {
     let set = at_start().map(|(name, value)| set_locally(name, value)).collect::<Vec<_>>().join(", ");
@@ -120,7 +120,7 @@ pub fn begin_reading(snapshot: Option<&str>) -> String {
         .map_or_else(String::new, |id| format!("{BOOKKEEPING}SET TRANSACTION SNAPSHOT {}; ", literal(id)));
     format!(
         "{BOOKKEEPING}BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY NOT DEFERRABLE; {same_moment}\
-         {BOOKKEEPING}SELECT pg_catalog.pg_backend_pid(), {set}, {}, {}",
+         {BOOKKEEPING}SELECT pg_catalog.pg_backend_pid(), pg_catalog.version(), {set}, {}, {}",
         set_locally(NO_COMPILING.0, NO_COMPILING.1),
         where_different(true)
     )

@@ -12,7 +12,7 @@ use super::{Bench, process, server};
 /// Most memory that the program may take.
 const MEMORY_BYTES: u64 = 20_000_000;
 /// Most statements that it may send.
-const STATEMENTS: usize = 5;
+const STATEMENTS: usize = 3;
 
 pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()> {
     let database = bench.cluster.create_database()?;
