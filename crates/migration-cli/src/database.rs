@@ -1,5 +1,7 @@
 //! Where the database comes from: the environment, or else the embedded default, started for the command.
 
+use std::mem::ManuallyDrop;
+
 use anyhow::Context;
 use migration_coordinator::{DatabaseUrl, Deployment, Placement};
 use migration_kit::Service;
@@ -22,7 +24,8 @@ pub(crate) struct Embedded {
 
 /// The services placed, and the embedded cluster for as long as it is used.
 pub(crate) struct Connected {
-    pub(crate) deployment: Deployment,
+    /// Not taken apart at the end, when the process ends anyway: there may be ten thousand migrations.
+    pub(crate) deployment: ManuallyDrop<Deployment>,
     /// What is said of the database before anything runs.
     pub(crate) source: Source,
     /// Kept until the command is over: the server stops when its last user is gone.
@@ -72,7 +75,7 @@ pub(crate) fn connect(
         None => Source::Environment,
     };
     let deployment = Deployment::new(placements).context("the services cannot be coordinated together")?;
-    let deployment = deployment.allowing(environment.allowed_objects()?);
+    let deployment = ManuallyDrop::new(deployment.allowing(environment.allowed_objects()?));
     Ok(Connected { deployment, source, _cluster: cluster })
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use migration_kit::{
     External, Made, MigrationName, Service, ServiceName, StandIn, literal, qualified, quote_identifier,
 };
+use migration_plan::MigrationList;
 
 /// Where a service is, and what its tables are called.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub(crate) struct Site {
     /// Index of its database.
     pub(crate) database: usize,
     pub(crate) version_table: String,
+    /// The names of its migrations.
+    pub(crate) list: MigrationList,
     pub(crate) tables: Vec<String>,
     /// What the service makes, its tables among it.
     pub(crate) makes: BTreeSet<Made>,
@@ -41,6 +44,7 @@ impl Site {
             schema,
             database,
             version_table: service.version_table().to_owned(),
+            list: service.list().clone(),
             tables: service.tables().to_vec(),
             makes: service.makes(),
             entities: service.entities().iter().map(|entity| entity.name().to_owned()).collect(),

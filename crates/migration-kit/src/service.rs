@@ -3,12 +3,13 @@
 //! It is long because all that can be said of a service is said here, each with its sentence.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
 
-use migration_plan::{KnownMigration, KnownService, MigrationId, MigrationName, NameError, ServiceName};
+use migration_plan::{
+    KnownMigration, KnownService, MigrationId, MigrationList, MigrationName, NameError, ServiceName,
+};
 use sea_orm::DynIden;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -60,8 +61,8 @@ pub struct Service {
     // Invariant: these names are valid and distinct; checked in `of`.
     name: ServiceName,
     migrations: Vec<Listed>,
-    // Invariant: where each name is in `migrations`.
-    places: HashMap<MigrationName, usize>,
+    // Invariant: the names of `migrations`.
+    list: MigrationList,
     default_schema: String,
     externals: Vec<External>,
     tables: Vec<String>,
@@ -152,8 +153,7 @@ impl Service {
             })?;
             Ok((details, migration as Box<dyn MigrationTrait>))
         };
-        let migrations: Result<_, ServiceError> = migrations.into_iter().map(with_details).collect();
-        Self::of(name, version_table(name), migrations?)
+        Self::of(name, version_table(name), migrations.into_iter().map(with_details))
     }
 
     /// A service of any existing sea-orm migrator: its names in its order, its version table, each migration in a
@@ -162,9 +162,9 @@ impl Service {
     /// # Errors
     /// [`ServiceError`] if a name cannot be printed or is listed twice.
     pub fn from_migrator<M: MigratorTrait>(name: &str) -> Result<Self, ServiceError> {
-        let migrations = M::migrations().into_iter().map(|migration| (Details::expand(), migration));
+        let migrations = M::migrations().into_iter().map(|migration| Ok((Details::expand(), migration)));
         let table: DynIden = M::migration_table_name();
-        Self::of(name, table.to_string(), migrations.collect())
+        Self::of(name, table.to_string(), migrations)
     }
 
     /// A service of the SQL files in a folder, read now; [`crate::sql`] says which layouts are understood. All are
@@ -198,34 +198,38 @@ impl Service {
             } else {
                 Details::expand().irreversible("no file says how")
             };
-            (details, Box::new(migration) as Box<dyn MigrationTrait>)
+            Ok((details, Box::new(migration) as Box<dyn MigrationTrait>))
         };
-        Self::of(name, version_table(name), migrations.into_iter().map(with_details).collect())
+        Self::of(name, version_table(name), migrations.into_iter().map(with_details))
     }
 
     /// A service of these migrations, each with what is known of it.
     fn of(
         name: &str,
         version_table: String,
-        migrations: Vec<(Details, Box<dyn MigrationTrait>)>,
+        migrations: impl Iterator<Item = Result<(Details, Box<dyn MigrationTrait>), ServiceError>>,
     ) -> Result<Self, ServiceError> {
         let service: ServiceName = name.parse()?;
-        let mut places = HashMap::with_capacity(migrations.len());
-        let mut listed = Vec::with_capacity(migrations.len());
-        for (details, body) in migrations {
+        let mut listed = Vec::with_capacity(migrations.size_hint().0);
+        for migration in migrations {
+            let (details, body) = migration?;
             let name: MigrationName = body.name().parse()?;
-            if name.as_str().len() > LONGEST_NAME || name.as_str().chars().any(char::is_control) {
+            let is_plain = name.as_str().bytes().all(|byte| (b' '..=b'~').contains(&byte));
+            let is_printable = is_plain || !name.as_str().chars().any(char::is_control);
+            if name.as_str().len() > LONGEST_NAME || !is_printable {
                 return Err(ServiceError::Unprintable { service, migration: name.as_str().to_owned() });
-            }
-            if places.insert(name.clone(), listed.len()).is_some() {
-                return Err(ServiceError::Duplicate { service, migration: name });
             }
             listed.push(Listed { name, details, body: body.into() });
         }
+        let names = listed.iter().map(|listed: &Listed| listed.name.clone()).collect();
+        let list = MigrationList::new(names).map_err(|again| ServiceError::Duplicate {
+            service: service.clone(),
+            migration: listed[again].name.clone(),
+        })?;
         let service = Self {
             name: service,
             migrations: listed,
-            places,
+            list,
             default_schema: name.to_owned(),
             version_table,
             externals: Vec::new(),
@@ -252,8 +256,8 @@ impl Service {
     pub fn with_details(mut self, migration: &str, details: Details) -> Result<Self, ServiceError> {
         let name: MigrationName = migration.parse()?;
         self.check(&name, &details)?;
-        match self.places.get(&name) {
-            Some(&place) => self.migrations[place].details = details,
+        match self.list.place(name.as_str()) {
+            Some(place) => self.migrations[place].details = details,
             None => {
                 return Err(ServiceError::Unknown { service: self.name, migration: migration.to_owned() });
             }
@@ -267,7 +271,7 @@ impl Service {
             required.parse::<MigrationId>()?;
         }
         for until in details.checks.iter().filter_map(|check| check.until.as_ref()) {
-            if self.places.get(until) <= self.places.get(migration) {
+            if self.list.place(until.as_str()) <= self.list.place(migration.as_str()) {
                 return Err(ServiceError::NoLaterMigration {
                     service: self.name.clone(),
                     migration: migration.clone(),
@@ -283,8 +287,8 @@ impl Service {
     #[must_use]
     pub fn retain(mut self, is_kept: impl Fn(&MigrationName) -> bool) -> Self {
         self.migrations.retain(|listed| is_kept(&listed.name));
-        let places = self.migrations.iter().enumerate().map(|(place, listed)| (listed.name.clone(), place));
-        self.places = places.collect();
+        let names = self.migrations.iter().map(|listed| listed.name.clone()).collect();
+        self.list = MigrationList::new(names).expect("they were distinct before");
         self
     }
 
@@ -477,10 +481,16 @@ impl Service {
         self.migrations.iter()
     }
 
+    /// The names of the migrations.
+    #[must_use]
+    pub fn list(&self) -> &MigrationList {
+        &self.list
+    }
+
     /// The migration of this name, if the service has it.
     #[must_use]
     pub fn migration(&self, name: &MigrationName) -> Option<&Listed> {
-        self.places.get(name).map(|&place| &self.migrations[place])
+        self.list.place(name.as_str()).map(|place| &self.migrations[place])
     }
 
     /// What planning needs to know of the service.

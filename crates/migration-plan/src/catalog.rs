@@ -7,7 +7,9 @@
 use std::collections::HashMap;
 
 use crate::order::Graph;
-use crate::{KnownMigration, KnownService, MigrationId, MigrationName, PlanError, ServiceName, resolve};
+use crate::{
+    KnownMigration, KnownService, MigrationId, MigrationList, MigrationName, PlanError, ServiceName, resolve,
+};
 
 /// The services and migrations of the running program, and the one order in which they are applied.
 ///
@@ -17,7 +19,8 @@ pub struct Catalog {
     // Invariant: names are distinct and conventional, requirements known or outside, no cycles; checked in `new`.
     services: Vec<KnownService>,
     service_index: HashMap<ServiceName, usize>,
-    migration_index: Vec<HashMap<MigrationName, usize>>,
+    /// Per service, its names.
+    lists: Vec<MigrationList>,
     ids: Vec<MigrationId>,
     service_of: Vec<usize>,
     first_of: Vec<usize>,
@@ -92,7 +95,7 @@ impl Catalog {
         let mut catalog = Self {
             services: Vec::new(),
             service_index: HashMap::new(),
-            migration_index: Vec::new(),
+            lists: Vec::new(),
             ids: Vec::new(),
             service_of: Vec::new(),
             first_of: vec![0],
@@ -179,7 +182,19 @@ impl Catalog {
 
     /// Number of the migration of this name in a service.
     pub(crate) fn number_in(&self, service: usize, name: &MigrationName) -> Option<usize> {
-        self.migration_index[service].get(name).copied()
+        self.lists[service].place(name.as_str()).map(|place| self.first_of[service] + place)
+    }
+
+    /// The same, where that is expected to be this number.
+    pub(crate) fn number_expected(
+        &self,
+        service: usize,
+        expected: usize,
+        name: &MigrationName,
+    ) -> Option<usize> {
+        let first = self.first_of[service];
+        let place = self.lists[service].place_expected(expected - first, name.as_str());
+        place.map(|place| first + place)
     }
 
     /// Numbers of a service's migrations, in the order of its list.
@@ -237,17 +252,14 @@ impl Catalog {
         if self.service_index.insert(service.name.clone(), number).is_some() {
             return Err(CatalogError::DuplicateService { service: service.name });
         }
-        let mut index = HashMap::with_capacity(service.migrations.len());
-        for known in &service.migrations {
-            let id = MigrationId { service: service.name.clone(), name: known.name.clone() };
-            if index.insert(known.name.clone(), self.ids.len()).is_some() {
-                return Err(CatalogError::DuplicateMigration { id });
-            }
-            self.ids.push(id);
-            self.service_of.push(number);
-        }
+        let names = service.migrations.iter().map(|known| known.name.clone()).collect();
+        let id = |name: &MigrationName| MigrationId { service: service.name.clone(), name: name.clone() };
+        let list = MigrationList::new(names)
+            .map_err(|again| CatalogError::DuplicateMigration { id: id(&service.migrations[again].name) })?;
+        self.ids.extend(list.names().iter().map(id));
+        self.service_of.resize(self.ids.len(), number);
         self.first_of.push(self.ids.len());
-        self.migration_index.push(index);
+        self.lists.push(list);
         self.services.push(service);
         Ok(())
     }

@@ -37,13 +37,12 @@ impl<'a> Facts<'a> {
             facts.first_install[service] = history.is_first_install(name);
             let mut unknown = HashSet::new();
             // Mostly in the order of the list: then the next one is found without looking it up.
-            let mut next = catalog.numbers_of(service);
+            let mut next = catalog.numbers_of(service).start;
             for applied in history.applied(name) {
-                let expected = next.next().filter(|&migration| catalog.known(migration).name == applied.name);
-                match expected.or_else(|| catalog.number_in(service, &applied.name)) {
+                match catalog.number_expected(service, next, &applied.name) {
                     Some(migration) if facts.applied_at[migration].is_none() => {
                         facts.applied_at[migration] = Some(applied.applied_at);
-                        next = migration + 1..catalog.numbers_of(service).end;
+                        next = migration + 1;
                     }
                     None if unknown.insert(&applied.name) => facts.unknown[service].push(&applied.name),
                     Some(_) | None => facts.doubled[service].push(&applied.name),

@@ -1,5 +1,6 @@
 //! `serve`: where each service is, over HTTP, until it is stopped. Reads only.
 
+use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ pub(super) async fn serve(
         ));
     }
     context.output.say(&text);
-    let watch = Watch::in_words(connected.deployment, OurWords);
+    let watch = Watch::in_words(ManuallyDrop::into_inner(connected.deployment), OurWords);
     let routes = router(Arc::clone(&watch)).merge(page(Arc::clone(&watch)));
     let stop = cancellation.clone();
     let stopped = async move {

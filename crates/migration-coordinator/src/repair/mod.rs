@@ -158,9 +158,9 @@ fn of_history<'e>(
     let mut troubles = Vec::new();
     if facts.holder.is_none() {
         let begun = facts.begun().filter(|name| placed.service.migration(name).is_some());
-        troubles.extend(begun.map(|name| Trouble::StoppedMidway {
-            migration: name.clone(),
-            direction: facts.journal[name].direction,
+        troubles.extend(begun.filter_map(|name| {
+            let direction = facts.journal.get(name)?.direction;
+            Some(Trouble::StoppedMidway { migration: name.clone(), direction })
         }));
     }
     let edited = edited_migrations(deployment, facts).into_iter();

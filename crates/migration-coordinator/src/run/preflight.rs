@@ -47,11 +47,14 @@ pub(super) fn no_plan(error: PlanError, survey: &Survey) -> RunError {
 }
 
 fn edited(placed: &Placed, facts: &ServiceFacts) -> Vec<MigrationName> {
-    let differs = |name: &MigrationName| {
-        let then = facts.journal.get(name).and_then(|journal| journal.checksum.as_deref());
-        matches!((then, placed.lock_file.checksum(name)), (Some(then), Some(now)) if then != now)
+    let mut next = 0;
+    let mut differs = |name: &MigrationName| {
+        let then =
+            facts.journal.get_expected(&mut next, name).and_then(|journal| journal.checksum.as_deref());
+        then.is_some_and(|then| placed.lock_file.checksum(name).is_some_and(|now| now != then))
     };
-    facts.applied.iter().map(|applied| &applied.name).filter(|name| differs(name)).cloned().collect()
+    let applied = facts.applied.iter().map(|applied| &applied.name);
+    applied.filter(|name| differs(name)).cloned().collect()
 }
 
 /// Refuses what could only fail: no right to write, or no transaction for all.

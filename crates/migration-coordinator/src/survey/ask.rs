@@ -303,7 +303,7 @@ impl Found {
                 Relation::Forbidden => Access::Forbidden,
                 _ => Access::Unreadable,
             };
-        } else if self.facts.journal.values().any(|journal| journal.succeeded) {
+        } else if self.facts.journal.facts().any(|journal| journal.succeeded) {
             let (service, table) = VersionTable(0).names(&[site]);
             self.facts.access = Access::Lost;
             self.facts.unread = Some(Arc::new(SurveyError::Lost { service, table, journal: site.journal() }));

@@ -65,7 +65,7 @@ pub(super) fn query(sites: &[&Site], facts: &[ServiceFacts]) -> Option<String> {
     let nothing_is_done = |facts: &ServiceFacts| {
         let is_known = matches!(facts.access, Access::Absent | Access::Read) && facts.unread.is_none();
         let is_done = |journal: &JournalFacts| journal.begun || journal.is_applied();
-        is_known && facts.schema_exists && facts.applied.is_empty() && !facts.journal.values().any(is_done)
+        is_known && facts.schema_exists && facts.applied.is_empty() && !facts.journal.facts().any(is_done)
     };
     let asked = sites.iter().zip(facts).enumerate();
     let asked = asked.filter(|(_, (site, facts))| site.shares_schema() && nothing_is_done(facts));

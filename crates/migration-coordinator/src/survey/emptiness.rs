@@ -23,7 +23,7 @@ pub(super) fn query(sites: &[&Site], found: &mut [Found]) -> Option<String> {
         let is_known = facts.unread.is_none() && matches!(facts.access, Access::Absent | Access::Read);
         let named = &p.tables;
         let has_names = !p.shares_schema() || !named.is_empty();
-        let says_nothing = facts.journal.is_empty() || facts.journal.values().any(JournalFacts::is_applied);
+        let says_nothing = facts.journal.is_empty() || facts.journal.facts().any(JournalFacts::is_applied);
         if !is_known || !has_names || !facts.applied.is_empty() || !says_nothing {
             continue;
         }

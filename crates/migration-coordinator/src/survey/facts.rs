@@ -1,13 +1,12 @@
 //! The first question of a survey: what there is, by the catalogs alone, which every role may read.
 
-use std::collections::HashMap;
 use std::fmt::Write;
 
 use migration_kit::{BOOKKEEPING, literal};
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
-use super::{Access, Collisions, Holder, ServerFacts, ServiceFacts};
+use super::{Access, Collisions, Holder, Journal, ServerFacts, ServiceFacts};
 use crate::site::{Site, text_array};
 
 /// What the catalogs say of a service, before its tables are read.
@@ -152,7 +151,7 @@ pub(super) fn read(rows: &[PgRow], sites: &[&Site]) -> Result<(ServerFacts, Vec<
             twins: Vec::new(),
             collisions: Collisions::default(),
             applied: Vec::new(),
-            journal: HashMap::new(),
+            journal: Journal::of(p.list.clone()),
             holder,
             absent_tables: row.try_get("absent")?,
             externals: row.try_get::<Vec<bool>, _>("externals")?.into_iter().map(Some).collect(),

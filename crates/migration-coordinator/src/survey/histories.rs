@@ -5,16 +5,15 @@
 //! would take several times as long for either.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
 
 use migration_kit::{BOOKKEEPING, MigrationName, ServiceName};
-use migration_plan::{AppliedMigration, Direction};
+use migration_plan::{AppliedMigration, Direction, MigrationList};
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
 use super::facts::Found;
-use super::{JournalFacts, SurveyError};
+use super::{Journal, JournalFacts, SurveyError};
 use crate::bookkeeping::Outcome;
 use crate::site::Site;
 
@@ -90,13 +89,15 @@ pub(super) fn query(sites: &[&Site], parts: &[Part]) -> String {
 pub(super) fn fill(sites: &[&Site], found: &mut [Found], rows: &[PgRow]) -> Result<(), sqlx::Error> {
     for row in rows {
         let ordinal = usize::try_from(row.try_get::<i32, _>("ordinal")?).unwrap_or(usize::MAX);
-        let Some(found) = found.get_mut(ordinal) else { continue };
+        let (Some(found), Some(site)) = (found.get_mut(ordinal), sites.get(ordinal)) else { continue };
         let (part, answer) = if row.try_get("version")? {
-            let answer = VersionRows::read(row)?.applied().map(|applied| found.facts.applied = applied);
+            let answer =
+                VersionRows::read(row)?.applied(&site.list).map(|applied| found.facts.applied = applied);
             (Part::VersionTable(ordinal), answer)
         } else {
             found.facts.first_install = row.try_get::<Option<bool>, _>("first_install")?.unwrap_or(false);
-            let answer = JournalRows::read(row)?.facts().map(|journal| found.facts.journal = journal);
+            let answer =
+                JournalRows::read(row)?.facts(&site.list).map(|journal| found.facts.journal = journal);
             (Part::Journal(ordinal), answer)
         };
         if let Err(what) = answer {
@@ -130,15 +131,24 @@ impl<'r> VersionRows<'r> {
     }
 
     /// By time, then name; or what is wrong with one.
-    fn applied(&self) -> Result<Vec<AppliedMigration>, String> {
+    fn applied(&self, list: &MigrationList) -> Result<Vec<AppliedMigration>, String> {
         let names = names(self.names, self.n_rows)?;
         if let Some(name) = self.timeless {
             return Err(format!("the row of `{name}` has no `applied_at`"));
         }
         let times = column(self.times, self.n_rows)?;
-        let applied = names.into_iter().zip(times).map(|(name, time)| {
+        let mut next = 0;
+        let applied = names.zip(times).map(|(name, time)| {
             let applied_at = time.parse().map_err(|_| format!("the row of `{name}` has no `applied_at`"))?;
-            Ok(AppliedMigration { name: parse(name)?, applied_at })
+            let name = match list.place_expected(next, name) {
+                // Shared with the list, since there may be many.
+                Some(place) => {
+                    next = place + 1;
+                    list.names()[place].clone()
+                }
+                None => parse(name)?,
+            };
+            Ok(AppliedMigration { name, applied_at })
         });
         let mut applied = applied.collect::<Result<Vec<_>, String>>()?;
         applied.sort_by(|a, b| (a.applied_at, &a.name).cmp(&(b.applied_at, &b.name)));
@@ -169,40 +179,49 @@ impl<'r> JournalRows<'r> {
     }
 
     /// What it says of each migration; or what is wrong with a line.
-    fn facts(&self) -> Result<HashMap<MigrationName, JournalFacts>, String> {
+    fn facts(&self, list: &MigrationList) -> Result<Journal, String> {
         let names = names(self.names, self.n_rows)?;
         let [ids, directions, outcomes, checksums] =
             [self.ids, self.directions, self.outcomes, self.checksums].map(|list| column(list, self.n_rows));
-        let columns = ids?.into_iter().zip(directions?).zip(outcomes?).zip(checksums?);
-        let mut lines: HashMap<&str, Lines<'_>> = HashMap::with_capacity(names.len());
-        for (name, (((id, direction), outcome), checksum)) in names.into_iter().zip(columns) {
+        let columns = ids?.zip(directions?).zip(outcomes?).zip(checksums?);
+        let mut known: Vec<Option<Lines<'_>>> = vec![None; list.names().len()];
+        let mut others: BTreeMap<&str, Option<Lines<'_>>> = BTreeMap::new();
+        let mut next = 0;
+        for (name, (((id, direction), outcome), checksum)) in names.zip(columns) {
             let id = id.parse().map_err(|_| format!("a line of `{name}` has no number"))?;
             let direction = match direction {
                 "apply" => Direction::Apply,
                 "revert" => Direction::Revert,
                 _ => return Err(format!("a line of `{name}` has no direction")),
             };
-            match lines.entry(name) {
-                Entry::Occupied(mut lines) => lines.get_mut().take(id, direction, outcome, checksum),
-                Entry::Vacant(none) => {
-                    let mut first = Lines {
-                        last: id,
-                        direction,
-                        running: None,
-                        ended: None,
-                        succeeded: None,
-                        applied: None,
-                    };
-                    first.take(id, direction, outcome, checksum);
-                    none.insert(first);
+            let lines = match list.place_expected(next, name) {
+                Some(place) => {
+                    next = place + 1;
+                    &mut known[place]
                 }
+                None => others.entry(name).or_default(),
+            };
+            lines
+                .get_or_insert_with(|| Lines::beginning(id, direction))
+                .take(id, direction, outcome, checksum);
+        }
+        let mut journal = Journal::of(list.clone());
+        for (place, lines) in known.iter().enumerate() {
+            if let Some(lines) = lines {
+                *journal.place(place) = Some(lines.facts());
             }
         }
-        lines.into_iter().map(|(name, lines)| Ok((parse(name)?, lines.facts()))).collect()
+        for (name, lines) in others {
+            if let Some(lines) = lines {
+                journal.insert(parse(name)?, lines.facts());
+            }
+        }
+        Ok(journal)
     }
 }
 
 /// The lines of one migration, in whatever order they come: the last one, and the last one of some kinds, by number.
+#[derive(Clone, Copy)]
 struct Lines<'r> {
     last: i64,
     direction: Direction,
@@ -215,6 +234,11 @@ struct Lines<'r> {
 }
 
 impl<'r> Lines<'r> {
+    /// Before the first one is taken.
+    fn beginning(id: i64, direction: Direction) -> Self {
+        Self { last: id, direction, running: None, ended: None, succeeded: None, applied: None }
+    }
+
     fn take(&mut self, id: i64, direction: Direction, outcome: &str, checksum: &'r str) {
         if id > self.last {
             (self.last, self.direction) = (id, direction);
@@ -244,25 +268,103 @@ impl<'r> Lines<'r> {
 }
 
 /// The names in a list, one for each row.
-fn names(list: List<'_>, n_rows: i64) -> Result<Vec<&str>, String> {
-    let names: Vec<&str> = list.map_or_else(Vec::new, |list| list.split(SEPARATOR).collect());
-    match i64::try_from(names.len()).unwrap_or(i64::MAX).cmp(&n_rows) {
-        Ordering::Equal => Ok(names),
+fn names(list: List<'_>, n_rows: i64) -> Result<impl Iterator<Item = &str>, String> {
+    match count(list, SEPARATOR).cmp(&n_rows) {
+        Ordering::Equal => Ok(list.into_iter().flat_map(|list| list.split(SEPARATOR))),
         Ordering::Less => Err("a row has no name".to_owned()),
         Ordering::Greater => Err("a name has a control character".to_owned()),
     }
 }
 
 /// The values in a list that are no names, one for each row.
-fn column(list: List<'_>, n_rows: i64) -> Result<Vec<&str>, String> {
-    let values: Vec<&str> = list.map_or_else(Vec::new, |list| list.split(' ').collect());
-    if i64::try_from(values.len()) == Ok(n_rows) {
-        Ok(values)
+fn column(list: List<'_>, n_rows: i64) -> Result<impl Iterator<Item = &str>, String> {
+    const SPACE: char = ' ';
+    if count(list, SPACE) == n_rows {
+        Ok(list.into_iter().flat_map(|list| list.split(SPACE)))
     } else {
         Err("a row has no value, or an impossible one, in one of its columns".to_owned())
     }
 }
 
+/// How many values a list has.
+fn count(list: List<'_>, separator: char) -> i64 {
+    let n_values =
+        list.map_or(0, |list| list.bytes().filter(|&byte| char::from(byte) == separator).count() + 1);
+    i64::try_from(n_values).unwrap_or(i64::MAX)
+}
+
 fn parse(name: &str) -> Result<MigrationName, String> {
     name.parse().map_err(|_| format!("`{name}` is no name of a migration"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(names: &[&str]) -> MigrationList {
+        MigrationList::new(names.iter().map(|name| name.parse().unwrap()).collect()).unwrap()
+    }
+
+    #[test]
+    fn rows_are_understood_in_whatever_order_they_come() {
+        let known = list(&["b", "a", "c"]);
+        for (names, times, expected) in [
+            ("b\u{1}a\u{1}c", "1 2 3", "b1 a2 c3"),
+            ("c\u{1}unknown\u{1}a", "3 2 1", "a1 unknown2 c3"),
+            ("c\u{1}b\u{1}a\u{1}a", "1 1 1 0", "a0 a1 b1 c1"),
+        ] {
+            let n_rows = i64::try_from(names.split(SEPARATOR).count()).unwrap();
+            let rows = VersionRows { n_rows, names: Some(names), times: Some(times), timeless: None };
+            let applied = rows.applied(&known).unwrap();
+            let found: Vec<String> =
+                applied.iter().map(|row| format!("{}{}", row.name, row.applied_at)).collect();
+            assert_eq!(found.join(" "), expected);
+        }
+    }
+
+    #[test]
+    fn a_journal_says_the_same_of_a_migration_whether_the_program_knows_it_or_not() {
+        // Of `a` that it was reverted after all, of `b` that it stopped midway, of `c` that it was edited and applied again.
+        let lines = [
+            (5, "a", "revert", "succeeded", ""),
+            (1, "a", "apply", "succeeded", "one"),
+            (2, "b", "apply", "running", ""),
+            (3, "c", "apply", "succeeded", "two"),
+            (4, "c", "apply", "succeeded", "three"),
+        ];
+        let all = |of: fn(&(i32, &str, &str, &str, &str)) -> String, separator: &str| {
+            lines.iter().map(of).collect::<Vec<_>>().join(separator)
+        };
+        let names = all(|line| line.1.to_owned(), "\u{1}");
+        let [ids, directions, outcomes, checksums] = [
+            all(|line| line.0.to_string(), " "),
+            all(|line| line.2.to_owned(), " "),
+            all(|line| line.3.to_owned(), " "),
+            all(|line| line.4.to_owned(), " "),
+        ];
+        let rows = JournalRows {
+            n_rows: 5,
+            names: Some(&names),
+            ids: Some(&ids),
+            directions: Some(&directions),
+            outcomes: Some(&outcomes),
+            checksums: Some(&checksums),
+        };
+        for known in [&["a", "b", "c"][..], &["c", "a", "b"], &["b"], &["d"], &[]] {
+            let journal = rows.facts(&list(known)).unwrap();
+            let says = |name: &str| {
+                let JournalFacts { direction, checksum, begun, succeeded } =
+                    journal.get(&name.parse().unwrap()).unwrap();
+                let checksum = checksum.as_deref().unwrap_or("-");
+                format!("{} {checksum} begun={begun} succeeded={succeeded}", direction.as_str())
+            };
+            assert_eq!(says("a"), "revert one begun=false succeeded=true", "{known:?}");
+            assert_eq!(says("b"), "apply - begun=true succeeded=false", "{known:?}");
+            assert_eq!(says("c"), "apply three begun=false succeeded=true", "{known:?}");
+            assert_eq!(journal.get(&"d".parse().unwrap()), None, "{known:?}");
+            assert_eq!(journal.iter().count(), 3, "{known:?}");
+        }
+        let short = JournalRows { n_rows: 4, ..rows };
+        assert_eq!(short.facts(&list(&[])).err().unwrap(), "a name has a control character");
+    }
 }

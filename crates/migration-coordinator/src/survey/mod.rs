@@ -9,6 +9,7 @@ mod collisions;
 mod emptiness;
 mod facts;
 mod histories;
+mod journal;
 mod twins;
 
 use std::collections::{BTreeMap, HashMap};
@@ -27,6 +28,7 @@ use crate::session::Session;
 use crate::site::Site;
 
 pub use collisions::{Collision, Collisions};
+pub use journal::{Journal, JournalFacts};
 pub use twins::{Twin, VERSION_TABLES};
 
 /// Why a database could not be read.
@@ -223,33 +225,13 @@ pub struct ServiceFacts {
     /// What the version table says, in the order of application as far as it tells.
     pub applied: Vec<AppliedMigration>,
     /// What the journal says last of each migration that it knows.
-    pub journal: HashMap<MigrationName, JournalFacts>,
+    pub journal: Journal,
     /// Who holds the migration lock.
     pub holder: Option<Holder>,
     /// Tables of the service's entities that are not there.
     pub absent_tables: Vec<String>,
     /// Which of the service's external tables exist, in the order in which it declares them; `None` if it is not known.
     pub externals: Vec<Option<bool>>,
-}
-
-/// What the journal says last of one migration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JournalFacts {
-    /// In which direction it was done or tried last.
-    pub direction: Direction,
-    /// Checksum of the SQL when it was last applied with success.
-    pub checksum: Option<String>,
-    /// Whether it was begun since it last succeeded and what it did then is kept.
-    pub begun: bool,
-    /// Whether it ever succeeded, in either direction.
-    pub succeeded: bool,
-}
-
-impl JournalFacts {
-    /// Whether the last that it says is that the migration was applied.
-    pub(crate) fn is_applied(&self) -> bool {
-        self.direction == Direction::Apply && self.succeeded && !self.begun
-    }
 }
 
 impl Survey {
@@ -348,17 +330,15 @@ impl ServiceFacts {
 
     /// Rows that a transaction claimed and did not finish say that a migration was begun, not that it is applied.
     fn sort_claims_out(&mut self) {
-        let (claims, applied) =
-            std::mem::take(&mut self.applied).into_iter().partition(|row| row.applied_at < 0);
-        self.applied = applied;
+        let claims: Vec<AppliedMigration> = self.applied.extract_if(.., |row| row.applied_at < 0).collect();
         for AppliedMigration { name, applied_at } in claims {
             let is_revert = applied_at == bookkeeping::REVERT_CLAIMED;
             let direction = if is_revert { Direction::Revert } else { Direction::Apply };
-            let before = self.journal.remove(&name);
+            let before = self.journal.get(&name);
             let journal = JournalFacts {
                 direction,
-                succeeded: before.as_ref().is_some_and(|journal| journal.succeeded),
-                checksum: before.and_then(|journal| journal.checksum),
+                succeeded: before.is_some_and(|journal| journal.succeeded),
+                checksum: before.and_then(|journal| journal.checksum.clone()),
                 begun: true,
             };
             self.journal.insert(name, journal);
@@ -378,7 +358,7 @@ impl ServiceFacts {
             twins: Vec::new(),
             collisions: Collisions::default(),
             applied: Vec::new(),
-            journal: HashMap::new(),
+            journal: Journal::of(site.list.clone()),
             holder: None,
             absent_tables: Vec::new(),
             externals: vec![None; site.externals.len()],
