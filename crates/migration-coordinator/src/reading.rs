@@ -36,7 +36,7 @@ impl<'u> Reading<'u> {
                 ConnectError::judge(url, &version)?;
                 reading.is_begun = true;
             }
-            // Another engine may not know our settings. Where it is PostgreSQL, whoever begins is told why that fails.
+            // Another engine may not know our settings. Where it is PostgreSQL, beginning fails again, with the reason.
             Err(_) => {
                 reading.end().await;
                 session::judge_engine(url, &mut reading.connection).await?;

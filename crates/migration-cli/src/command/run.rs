@@ -10,8 +10,8 @@ use migration_coordinator::{
 use migration_kit::ServiceName;
 use migration_kit::table_lock::Policy;
 use migration_plan::{
-    Direction, HeldBack, HoldReason, Phase, Plan, Selection, ServiceState, ServiceStatus, UnknownApplied,
-    statuses,
+    Direction, HeldBack, History, HoldReason, Phase, Plan, Selection, ServiceState, ServiceStatus,
+    UnknownApplied, statuses,
 };
 use migration_report::{Diagnostic, PlanReport, Roomy, RunReport, timestamp, why_held_back};
 
@@ -136,7 +136,9 @@ pub(super) async fn perform(
             tokio::time::timeout(limit, now).await.ok()
         };
         say_roomy(&found.body.roomy, paint, &mut text);
-        summary(paint, &connected, now.as_ref().unwrap_or(planned.survey()), &report, begun, &mut text);
+        let later = now.as_ref().map(Survey::history);
+        let found = (now.as_ref().unwrap_or(planned.survey()), later.as_ref().unwrap_or(planned.history()));
+        summary(paint, &connected, found, &report, begun, &mut text);
     }
     Ok(Answer::of(command, found, text)?)
 }
@@ -200,7 +202,7 @@ pub(super) fn width(plan: &Plan) -> (usize, usize) {
 fn summary(
     paint: Paint,
     connected: &Connected,
-    survey: &Survey,
+    (survey, history): (&Survey, &History),
     report: &Report,
     begun: Instant,
     text: &mut Text,
@@ -212,7 +214,7 @@ fn summary(
         say_held_back(&report.held_back, paint, text);
     }
     Diagnostic::of_failures(&report.failures, &OurWords).into_iter().for_each(|error| text.error(error));
-    let statuses = statuses(connected.deployment.catalog(), &survey.history(), survey.now());
+    let statuses = statuses(connected.deployment.catalog(), history, survey.now());
     let n_unread = survey.services.iter().filter(|facts| !facts.is_history_known()).count();
     let damaged = damaged(&statuses, survey);
     for (service, absent) in &damaged {

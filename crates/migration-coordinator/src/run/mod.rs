@@ -51,6 +51,7 @@ pub struct Planned<'d> {
     deployment: &'d Deployment,
     goal: &'d Goal,
     survey: Survey,
+    history: History,
     plan: Plan,
 }
 
@@ -60,9 +61,9 @@ pub struct Planned<'d> {
 /// [`RunError`]: a service that the goal concerns and that cannot be read, no plan, an edited migration.
 pub async fn plan<'d>(deployment: &'d Deployment, goal: &'d Goal) -> Result<Planned<'d>, RunError> {
     let survey = Survey::take(deployment).await;
-    let plan = goal
-        .plan(deployment, &survey.history(), survey.now())
-        .map_err(|error| preflight::no_plan(error, &survey))?;
+    let history = survey.history();
+    let plan =
+        goal.plan(deployment, &history, survey.now()).map_err(|error| preflight::no_plan(error, &survey))?;
     let mut touched = goal.services(deployment);
     touched.extend(plan.services());
     preflight::readable(&survey, &touched)?;
@@ -71,7 +72,7 @@ pub async fn plan<'d>(deployment: &'d Deployment, goal: &'d Goal) -> Result<Plan
             preflight::unedited(placed, facts)?;
         }
     }
-    Ok(Planned { deployment, goal, survey, plan })
+    Ok(Planned { deployment, goal, survey, history, plan })
 }
 
 /// Reads, plans and does what the goal asks for.
@@ -88,6 +89,12 @@ impl Planned<'_> {
     #[must_use]
     pub fn survey(&self) -> &Survey {
         &self.survey
+    }
+
+    /// The history in what was read.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// What would be done.
@@ -108,7 +115,7 @@ impl Planned<'_> {
     /// [`RunError`] if the run did not begin, and nothing was changed. What went wrong later is in
     /// [`Report::failures`], beside what was done until then.
     pub async fn carry_out(&self, options: &RunOptions) -> Result<Report, RunError> {
-        let Self { deployment, goal, survey, plan } = self;
+        let Self { deployment, goal, survey, history, plan } = self;
         let begun = Instant::now();
         let mut report = Report {
             done: Vec::new(),
@@ -131,7 +138,7 @@ impl Planned<'_> {
             Run { deployment, goal, options, context: &context, survey, stop: AtomicBool::new(false) };
         if !plan.is_empty() {
             preflight::possible(deployment, survey, plan, options)?;
-            preflight::consented(deployment, plan, &survey.history(), options)?;
+            preflight::consented(deployment, plan, history, options)?;
             preflight::no_twins(deployment, survey, plan, options)?;
             preflight::no_collisions(deployment, survey, plan)?;
             let sound = Box::pin(base::is_sound(deployment, survey, plan, &accepted));
