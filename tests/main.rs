@@ -52,5 +52,6 @@ mod status;
 mod tasks;
 mod terminal;
 mod told;
+mod traces;
 mod twins;
 mod up;

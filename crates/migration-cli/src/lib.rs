@@ -15,6 +15,7 @@ mod old_words;
 mod output;
 mod program;
 mod saved_plan;
+mod traces;
 mod words;
 
 pub use arguments::Arguments;

@@ -7,6 +7,7 @@ use clap::{CommandFactory, FromArgMatches};
 use migration_coordinator::cancellation;
 use migration_report::Class;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::Instrument;
 
 use crate::arguments::{self, Alone, Arguments, Colour, Format};
 use crate::command;
@@ -15,6 +16,7 @@ use crate::environment::Environment;
 use crate::exit::{Exit, Failure};
 use crate::old_words;
 use crate::output::{self, Answer, Output, Terminal, Text};
+use crate::traces::Traces;
 use crate::words::OurWords;
 
 /// Runs a program of its own with these services: reads the process's arguments and gives its exit code.
@@ -47,10 +49,12 @@ fn start(program: Program, arguments: Arguments, output: Output) -> anyhow::Resu
     let context = Context { program, environment, output, embedded };
     // One thread: the work is the server's, and services side by side only wait side by side.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let traces = Traces::of(&context);
     let ended = runtime.block_on(async {
         let (stop, cancellation) = cancellation();
-        context.output.follow()?;
-        let commanded = command::run(&context, command, &cancellation);
+        context.output.follow(traces.layer())?;
+        let span = traces.command();
+        let commanded = command::run(&context, command, &cancellation).instrument(span.clone());
         tokio::pin!(commanded);
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
@@ -62,6 +66,9 @@ fn start(program: Program, arguments: Arguments, output: Output) -> anyhow::Resu
                         Ok(answer) => answer.class,
                         Err(failure) => Class::of(failure.as_ref(), &OurWords),
                     };
+                    if !matches!(class, Class::Done | Class::Pending) {
+                        span.record("otel.status_code", "ERROR");
+                    }
                     let result = result.map(|answer| context.output.answer(answer));
                     if class == Class::Connection {
                         say_origins(&context);
@@ -81,6 +88,7 @@ fn start(program: Program, arguments: Arguments, output: Output) -> anyhow::Resu
     });
     // A question at the terminal that nobody answers is not waited for.
     runtime.shutdown_background();
+    traces.end(&context);
     ended
 }
 

@@ -35,6 +35,7 @@ mod roles;
 mod run;
 mod session;
 mod site;
+mod span;
 mod state;
 mod step;
 mod surroundings;

@@ -1,9 +1,12 @@
-//! What the kit tells while it works, as `tracing` events: target `migration`, `kind` names the event, fields are typed.
+//! What the kit tells while it works, as `tracing` events and spans: target `migration`, `kind` names the event, fields are typed.
 //!
 //! One function per event, so that the names of the fields are in one place. Nothing here prints: the command line's
 //! layer draws from these events, and an application that embeds its service finds them in its own logs.
 
 use std::time::Duration;
+
+use tracing::Span;
+use tracing::field::Empty;
 
 /// Whose work an event reports: the service and its migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +77,18 @@ pub(crate) fn progress(
         rows_per_s,
         eta_ms = eta.map(milliseconds),
     );
+}
+
+/// One batch of a backfill, from the search for its rows to its commit, as a span; only for those who ask for details.
+pub(crate) fn batch(origin: &Origin, table: &str) -> Span {
+    tracing::debug_span!(
+        target: "migration",
+        "batch",
+        service = origin.service,
+        migration = origin.migration,
+        table,
+        n_rows = Empty,
+    )
 }
 
 /// Entries of a migration that have one reason.

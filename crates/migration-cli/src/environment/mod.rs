@@ -154,6 +154,12 @@ impl Environment {
         }
     }
 
+    /// A variable of the process alone that is text and not empty.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn of_process(&self, name: &str) -> Option<&str> {
+        self.process.get(name)?.to_str().map(str::trim).filter(|value| !value.is_empty())
+    }
+
     /// Schema of a service where it is not the default: `<SERVICE>_DATABASE_SCHEMA`.
     pub(crate) fn schema(&self, service: &ServiceName) -> Result<Option<&str>, Failure> {
         let name = variable(service, "DATABASE_SCHEMA");

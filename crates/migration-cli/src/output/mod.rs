@@ -21,6 +21,7 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
 
 use crate::arguments::Format;
 use crate::exit::Exit;
@@ -71,7 +72,7 @@ impl Output {
         let exit = Exit::from(answer.class);
         if self.format == Format::Ndjson {
             // It fails where events are shown already.
-            drop(self.follow());
+            drop(self.follow(None));
             answer.errors.iter().for_each(error::event);
             error::ended(exit);
             return exit;
@@ -171,21 +172,24 @@ impl Output {
         self.width.get_or_init(|| width);
     }
 
-    /// Begins to show what the coordinator and the kit report, until the program ends.
-    pub(crate) fn follow(&self) -> anyhow::Result<()> {
+    /// Begins to show what the coordinator and the kit report, until the program ends; another may listen too.
+    pub(crate) fn follow(&self, extra: Option<Extra>) -> anyhow::Result<()> {
         match self.format {
             // Where machines get a document, a log may be written.
             Format::Human | Format::Github | Format::Json => {
                 let layer = human::HumanLayer::new(self.overheard());
-                tracing_subscriber::registry().with(layer).try_init()?;
+                tracing_subscriber::registry().with(extra).with(layer).try_init()?;
             }
             Format::Ndjson => {
-                tracing_subscriber::registry().with(ndjson::NdjsonLayer::default()).try_init()?;
+                tracing_subscriber::registry().with(extra).with(ndjson::NdjsonLayer::default()).try_init()?;
             }
         }
         Ok(())
     }
 }
+
+/// Who else listens to events and spans.
+pub(crate) type Extra = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Why something could not be written to stdout, the first time.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use migration_kit::{MigrationId, ServiceName};
 use migration_plan::{History, Plan};
 use sea_orm::sqlx;
+use tracing::Instrument;
 
 use crate::bookkeeping::{self, Outcome};
 use crate::deployment::{Deployment, Placed};
@@ -33,6 +34,7 @@ use crate::isolation::Outside;
 use crate::lock::LockedSession;
 use crate::owner;
 use crate::session::Session;
+use crate::span;
 use crate::step::{RunContext, Worker};
 use crate::survey::{ServiceFacts, Survey, SurveyError, history};
 
@@ -151,14 +153,21 @@ impl Planned<'_> {
         Box::pin(running.record(&accepted)).await?;
         report.accepted = accepted;
         if !plan.is_empty() {
-            event::run_started(&context.run, plan.steps().len(), plan.services().len());
-            if options.atomic {
-                Box::pin(running.all_or_nothing(plan, &mut report)).await;
-            } else {
-                Box::pin(running.side_by_side(plan, &mut report)).await;
-            }
-            let outcome = if report.failures.is_empty() { Outcome::Succeeded } else { Outcome::Failed };
-            event::run_finished(&context.run, report.done.len(), begun.elapsed(), outcome.as_str());
+            let (n_steps, n_services) = (plan.steps().len(), plan.services().len());
+            let span = span::run(&context.run, n_steps, n_services);
+            let work = async {
+                event::run_started(&context.run, n_steps, n_services);
+                if options.atomic {
+                    Box::pin(running.all_or_nothing(plan, &mut report)).await;
+                } else {
+                    Box::pin(running.side_by_side(plan, &mut report)).await;
+                }
+                let outcome = if report.failures.is_empty() { Outcome::Succeeded } else { Outcome::Failed };
+                event::run_finished(&context.run, report.done.len(), begun.elapsed(), outcome.as_str());
+                outcome
+            };
+            let outcome = work.instrument(span.clone()).await;
+            span::ended(&span, outcome);
         }
         report.elapsed = begun.elapsed();
         Ok(report)
@@ -277,8 +286,8 @@ impl Run<'_> {
         let is_first = matches!(self.goal, Goal::Apply { .. }) && history.is_first_install(placed.name());
         let first_install =
             if is_first { plan.steps_of(placed.name()).last().map(|step| &step.id) } else { None };
-        let outside = Outside::default();
-        Worker { context: self.context, deployment: self.deployment, locked, outside, first_install }
+        let (outside, span) = (Outside::default(), span::service(placed.name()));
+        Worker { context: self.context, deployment: self.deployment, locked, outside, first_install, span }
     }
 
     /// Lets nothing new begin.

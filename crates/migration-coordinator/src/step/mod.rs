@@ -24,6 +24,7 @@ use migration_kit::{Check, Listed, MigrationId, Origin};
 use migration_plan::{Direction, Step};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
 use sea_orm_migration::SchemaManager;
+use tracing::{Instrument, Span};
 
 use crate::bookkeeping::{self, CREATION_RACES, Entry, Outcome};
 use crate::caller::Caller;
@@ -33,6 +34,7 @@ use crate::event;
 use crate::interrupt::Ended;
 use crate::isolation::{self, Outside, Seen};
 use crate::lock::LockedSession;
+use crate::span;
 use crate::verify::{self, CheckResult};
 
 use error::chain;
@@ -60,6 +62,8 @@ pub(crate) struct Worker<'a> {
     pub(crate) outside: Outside<'a>,
     /// In a first install of the service, the migration that ends it.
     pub(crate) first_install: Option<&'a MigrationId>,
+    /// Around all that it does.
+    pub(crate) span: Span,
 }
 
 /// Whether a migration was run, or had been by another tool.
@@ -88,17 +92,32 @@ impl Worker<'_> {
 
     /// Applies or reverts one migration, reports it and writes the journal, also if it fails.
     pub(crate) async fn perform(&self, step: &Step) -> Result<Done, StepError> {
-        event::migration_started(step);
-        let begun = Instant::now();
-        let result = if step.transactional {
-            self.cancellable(step, Box::pin(self.transactionally(step))).await
-        } else {
-            self.stepwise(step, begun).await
-        };
-        match &result {
-            Ok(done) => event::migration_finished(step, begun.elapsed(), *done == Done::Already),
-            Err(error) => self.failed(step, begun.elapsed(), error).await,
-        }
+        self.spanned(step, async {
+            event::migration_started(step);
+            let begun = Instant::now();
+            let result = if step.transactional {
+                self.cancellable(step, Box::pin(self.transactionally(step))).await
+            } else {
+                self.stepwise(step, begun).await
+            };
+            match &result {
+                Ok(done) => event::migration_finished(step, begun.elapsed(), *done == Done::Already),
+                Err(error) => self.failed(step, begun.elapsed(), error).await,
+            }
+            result
+        })
+        .await
+    }
+
+    /// Does work for a migration in a span of its own.
+    async fn spanned(
+        &self,
+        step: &Step,
+        work: impl Future<Output = Result<Done, StepError>>,
+    ) -> Result<Done, StepError> {
+        let span = span::migration(&self.span, step);
+        let result = work.instrument(span.clone()).await;
+        span::ended(&span, result.as_ref().map_or_else(StepError::outcome, |_| Outcome::Succeeded));
         result
     }
 
@@ -110,10 +129,13 @@ impl Worker<'_> {
         step: &Step,
         waiting: &Waiting,
     ) -> Result<Done, StepError> {
-        event::migration_started(step);
-        let begun = Instant::now();
-        let seen = isolation::seen(tx).await.map_err(|source| StepError::rolled_back(step, source))?;
-        self.cancellable(step, self.body(tx, step, waiting, begun, &seen)).await
+        self.spanned(step, async {
+            event::migration_started(step);
+            let begun = Instant::now();
+            let seen = isolation::seen(tx).await.map_err(|source| StepError::rolled_back(step, source))?;
+            self.cancellable(step, self.body(tx, step, waiting, begun, &seen)).await
+        })
+        .await
     }
 
     /// A wait for the step's table locks that has just begun.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use sea_orm::DbErr;
 use sea_orm::sqlx::PgConnection;
+use tracing::Instrument;
 
 use super::cursor::{Cursor, Cursors};
 use super::pace::Pace;
@@ -81,14 +82,21 @@ impl Batches<'_> {
         let mut n_tries = 0;
         loop {
             n_tries += 1;
-            match self.batch(n_tries > LOCK_AFTER && !self.shared.key.is_empty()).await {
+            let locks_first = n_tries > LOCK_AFTER && !self.shared.key.is_empty();
+            let span = event::batch(self.shared.online.origin(), &self.shared.table.name);
+            match self.batch(locks_first).instrument(span.clone()).await {
                 Err(error) if is_contention(&error) => {
                     self.ahead.clear();
                     self.pace.back_off();
                     let (origin, table) = (self.shared.online.origin(), &self.shared.table.name);
                     patience.wait(self.connection, origin, table, error).await?;
                 }
-                done => return done,
+                done => {
+                    if let Ok(Some(next)) = &done {
+                        span.record("n_rows", next.counted.rows - self.cursor.counted.rows);
+                    }
+                    return done;
+                }
             }
         }
     }
