@@ -30,6 +30,7 @@ mod locks;
 mod looking;
 mod lost;
 mod names;
+mod new_service;
 mod page;
 mod pipelines;
 mod reading;

@@ -17,6 +17,9 @@ fn each_command_of_the_readme_works() {
         if arguments.first() == Some(&"generate") {
             lab.directory.copy_source("chat");
         }
+        if arguments.first() == Some(&"new-service") {
+            lab.directory.copy_workspace();
+        }
         if arguments == ["serve"] {
             let mut serving = lab.start(&arguments);
             serving.says("serving http://127.0.0.1:8710/");

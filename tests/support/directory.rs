@@ -60,6 +60,28 @@ impl Directory {
         }
     }
 
+    /// Copies what of the workspace names or declares its packages, into the same places.
+    pub(crate) fn copy_workspace(&self) {
+        fn copy(from: &Path, to: &Path) {
+            fs::create_dir_all(to).unwrap();
+            for entry in fs::read_dir(from).unwrap() {
+                let (path, name) = (entry.as_ref().unwrap().path(), entry.unwrap().file_name());
+                if path.is_dir() {
+                    copy(&path, &to.join(name));
+                } else {
+                    fs::copy(&path, to.join(name)).unwrap();
+                }
+            }
+        }
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for directory in [".ci", ".gitlab", "crates", "services", "tests", "xtask"] {
+            copy(&root.join(directory), &self.path.join(directory));
+        }
+        for file in [".env.example", "Cargo.lock", "Cargo.toml", "rustfmt.toml"] {
+            fs::copy(root.join(file), self.path.join(file)).unwrap();
+        }
+    }
+
     /// `migrate` with these arguments in this directory, and of the environment only what finds programs.
     pub(crate) fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = Command::new(self.program[0]);

@@ -9,7 +9,7 @@ use crate::AuthorError;
 /// What will be written.
 #[derive(Debug)]
 pub struct Draft {
-    /// The migration.
+    /// The migration or service.
     name: String,
     edits: Vec<Edit>,
 }
@@ -34,7 +34,7 @@ impl Draft {
         Self { name, edits: Vec::new() }
     }
 
-    /// The migration that is written, with the time that its name begins with.
+    /// The migration that is written, with the time that its name begins with, or the service.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

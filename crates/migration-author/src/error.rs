@@ -15,6 +15,30 @@ pub enum AuthorError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// A name that no service should have.
+    #[error("`{name}` cannot be the name of a service: {why}")]
+    ServiceName {
+        /// As it was given.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Somebody else has the name of a new service.
+    #[error("`{name}` cannot be the name of a service: {what}")]
+    Taken {
+        /// As it was given.
+        name: String,
+        /// Who has it.
+        what: String,
+    },
+    /// A directory of services to which none can be added.
+    #[error("no service can be added in `{}`: {why}", path.display())]
+    NoWorkspace {
+        /// The directory.
+        path: PathBuf,
+        /// What is missing.
+        why: &'static str,
+    },
     /// Another migration of the service has this name.
     #[error("`{service}` has a migration of this name: `{there}`")]
     Duplicate {

@@ -1,4 +1,4 @@
-//! Lists in source: the migrations of a service. The parser says where a list ends; what is put in
+//! Lists in source: the migrations of a service, and the services of a workspace. The parser says where a list ends; what is put in
 //! there leaves everything else as it is.
 
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::ops::Range;
 use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{File, Ident, Item, Macro, MacroDelimiter, Token};
+use syn::{Expr, File, Ident, Item, Macro, MacroDelimiter, Stmt, Token};
 
 /// A list between delimiters, in a text.
 #[derive(Debug)]
@@ -32,6 +32,19 @@ pub(crate) fn migrations(text: &str) -> Result<List, String> {
         }
     }
     one(found, "`migrations! {}`")
+}
+
+/// The list that `fn services()` returns: its last expression, `vec![…]`.
+pub(crate) fn services(text: &str) -> Result<List, String> {
+    let mut found = Vec::new();
+    for item in &parse(text)?.items {
+        let Item::Fn(function) = item else { continue };
+        let Some(Stmt::Expr(Expr::Macro(last), None)) = function.block.stmts.last() else { continue };
+        if function.sig.ident == "services" && last.mac.path.is_ident("vec") {
+            found.push(list::<Expr>(text, &last.mac, Punctuated::parse_terminated)?);
+        }
+    }
+    one(found, "`fn services` that ends with `vec![]`")
 }
 
 /// Whether a file declares a constant of this name.
@@ -140,6 +153,26 @@ mod tests {
             assert_eq!(after, expected);
             let again = migrations(&after).unwrap().entries;
             assert_eq!(again, [&list.entries[..], &["c".to_owned()]].concat());
+        }
+    }
+
+    #[test]
+    fn a_service_is_added_and_everything_else_stays() {
+        for (text, expected) in [
+            (
+                "fn f() {}\nfn services() -> Vec<S> {\n    vec![\n        a::service(),\n        b::service(1), // b\n    ]\n}\n",
+                "fn f() {}\nfn services() -> Vec<S> {\n    vec![\n        a::service(),\n        b::service(1), // b\n        \
+                 c::service(),\n    ]\n}\n",
+            ),
+            (
+                "fn services() -> V { vec![a::service()] }\n",
+                "fn services() -> V { vec![a::service(), c::service()] }\n",
+            ),
+        ] {
+            assert_eq!(services(text).unwrap().with(text, "c::service()"), expected);
+        }
+        for text in ["fn f() {}", "fn services() -> V { other() }", "fn services() -> V { vec![a; 3] }"] {
+            services(text).unwrap_err();
         }
     }
 

@@ -2,10 +2,13 @@
 
 use migration_plan::Utc;
 
-use crate::AuthorError;
+use crate::{AuthorError, reserved};
 
 /// Longest name of a migration behind its time, in bytes: it is a file's name and printed in every table.
 const LONGEST: usize = 80;
+
+/// Longest name of a service, in bytes, as [`migration_plan::ServiceName`] has it.
+const LONGEST_OF_SERVICE: usize = 40;
 
 /// Whether a name can be part of a module's name and a file's: `add_invoice_due`.
 pub(crate) fn check(name: &str) -> Result<(), AuthorError> {
@@ -25,6 +28,26 @@ pub(crate) fn check(name: &str) -> Result<(), AuthorError> {
         return Ok(());
     };
     Err(AuthorError::Name { name: name.to_owned(), why })
+}
+
+/// Whether a name can be that of a service: of its directory, its package, its schema and its variables.
+pub(crate) fn check_service(name: &str) -> Result<(), AuthorError> {
+    let is_kebab = name.contains('-');
+    let why = if name.len() > LONGEST_OF_SERVICE {
+        "it is longer than 40 letters"
+    } else if is_kebab && name.contains('_') {
+        "it has both `_` and `-`"
+    } else if is_kebab && (name.ends_with('-') || name.contains("--")) {
+        "there is nothing beside a `-`"
+    } else if let Some(why) = reserved::why(name) {
+        why
+    } else {
+        return check(&name.replace('-', "_")).map_err(|error| match error {
+            AuthorError::Name { why, .. } => AuthorError::ServiceName { name: name.to_owned(), why },
+            error => error,
+        });
+    };
+    Err(AuthorError::ServiceName { name: name.to_owned(), why })
 }
 
 /// Date and time of a moment, as names have them: later than the last name of the list, whatever the clock says.
@@ -92,6 +115,38 @@ mod tests {
             ("mod", "it is a keyword"),
         ] {
             let error = check(bad).unwrap_err().to_string();
+            assert!(error.contains(why), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_a_service_means_nothing_else() {
+        for good in ["a", "order_history", "order-history", "billing2", "usage", "head_count"] {
+            assert!(check_service(good).is_ok(), "{good}");
+        }
+        let long = "a".repeat(41);
+        for (bad, why) in [
+            ("", "it is empty"),
+            (&long, "it is longer than 40"),
+            ("../a", "it does not begin"),
+            ("a/b", "it has something other"),
+            ("a.b", "it has something other"),
+            ("Shop", "it does not begin"),
+            ("größe", "it has something other"),
+            ("-a", "it does not begin"),
+            ("a-", "there is nothing beside a `-`"),
+            ("a--b", "there is nothing beside a `-`"),
+            ("a__b", "there is nothing beside a `_`"),
+            ("a-b_c", "it has both"),
+            ("mod", "it is a keyword of Rust"),
+            ("user", "it is a reserved word of PostgreSQL"),
+            ("current_date", "it is a reserved word of PostgreSQL"),
+            ("pg_shop", "PostgreSQL has schemas"),
+            ("public", "PostgreSQL has schemas"),
+            ("stages", "another meaning"),
+            ("head", "another meaning"),
+        ] {
+            let error = check_service(bad).unwrap_err().to_string();
             assert!(error.contains(why), "{bad}: {error}");
         }
     }

@@ -6,8 +6,12 @@ pub(crate) fn with_row(text: &str, migration: &str, cells: &[(&str, &str)]) -> O
     let is_row = |line: &str| {
         line.starts_with('|') && line.contains("_") && first_cell(line).is_some_and(is_migration)
     };
-    let last = lines.iter().rposition(|line| is_row(line))?;
-    let rule = lines[..last].iter().rposition(|line| line.starts_with("|-") || line.starts_with("| -"))?;
+    let is_header = |line: &str| line.starts_with("| migration |");
+    // The rule below the header of a table that has no row yet.
+    let empty =
+        || Some(lines.iter().position(|line| is_header(line))? + 1).filter(|rule| *rule < lines.len());
+    let last = lines.iter().rposition(|line| is_row(line)).or_else(empty)?;
+    let rule = lines[..=last].iter().rposition(|line| line.starts_with("|-") || line.starts_with("| -"))?;
     let header = lines[rule.checked_sub(1)?];
     let known = |column: &str| {
         let is_of = |(name, _): &&(&str, &str)| column.starts_with(name);
@@ -44,6 +48,9 @@ mod tests {
         let expected =
             text.replace("| none |\n", "| none |\n| `m20250102_000001_add_b` | expand | adds b | – |\n");
         assert_eq!(with_row(text, "m20250102_000001_add_b", &cells).as_deref(), Some(&*expected));
+        let empty = "# x\n\n| migration | does |\n|---|---|\n\n## Y\n";
+        let expected = empty.replace("|---|\n", "|---|\n| `m20250102_000001_add_b` | adds b |\n");
+        assert_eq!(with_row(empty, "m20250102_000001_add_b", &cells).as_deref(), Some(&*expected));
         assert_eq!(with_row("# x\n\n| a | b |\n|---|---|\n", "m20250102_000001_add_b", &cells), None);
     }
 }

@@ -416,6 +416,16 @@ pub(crate) enum Command {
         #[command(flatten)]
         options: GenerateOptions,
     },
+    /// Write the package of a new service, without migrations, and register it in its workspace
+    #[cfg(feature = "rehearsal")]
+    #[command(after_help = help::NEW_SERVICE)]
+    NewService {
+        /// Its name, which is also that of its schema: `billing`, `order_history`
+        name: String,
+        /// Directory that has a directory of each service's name
+        #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+        directory: PathBuf,
+    },
     /// Wait until nothing is pending that this build needs, and exit with 3 if that takes too long: for init containers
     #[command(after_help = help::WAIT)]
     Wait {

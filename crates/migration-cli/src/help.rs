@@ -199,6 +199,12 @@ Examples:
   generate billing drop_drafts --directory services --contract --requires shop:m20251016_000001_create_orders";
 
 #[cfg(feature = "rehearsal")]
+pub(crate) const NEW_SERVICE: &str = "\
+Examples:
+  new-service billing --directory services        its package, and its place in the workspace that `services` is in
+  new-service billing --directory services --json  the files that were made and changed, for programs";
+
+#[cfg(feature = "rehearsal")]
 pub(crate) const SQL: &str = "\
 Examples:
   sql                                          print everything that the database lacks, or an empty one if no address is set

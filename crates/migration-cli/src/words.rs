@@ -69,12 +69,23 @@ fn hint_of_backup(error: &BackupError) -> Option<String> {
 fn of_author(error: &AuthorError) -> OwnError {
     let (class, hint) = match error {
         AuthorError::Name { .. } => (Class::Usage, Some("name it `verb_noun`, as in `add_invoice_due`")),
+        AuthorError::ServiceName { .. } => (
+            Class::Usage,
+            Some("name it with lower-case letters, digits and `_`, as in `billing` or `order_history`"),
+        ),
+        AuthorError::NoWorkspace { .. } => (
+            Class::Usage,
+            Some(
+                "`--directory` names the directory of the services of a workspace that has an `xtask`; elsewhere a service is added by hand",
+            ),
+        ),
         AuthorError::NoService { .. } => {
             (Class::Usage, Some("`--directory` names the directory that has one of each service's name"))
         }
-        AuthorError::Duplicate { .. } | AuthorError::Unfit { .. } | AuthorError::NotInSql { .. } => {
-            (Class::Usage, None)
-        }
+        AuthorError::Duplicate { .. }
+        | AuthorError::Taken { .. }
+        | AuthorError::Unfit { .. }
+        | AuthorError::NotInSql { .. } => (Class::Usage, None),
         _ => (Class::Failed, None),
     };
     OwnError { class, hint: hint.map(str::to_owned) }

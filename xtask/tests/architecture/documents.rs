@@ -124,7 +124,7 @@ fn every_variable_stands_in_the_example() {
     for word in capitals(&read("crates/migration-cli/src/environment/mod.rs")) {
         match word.as_str() {
             "DATABASE_URL" | "DATABASE_SCHEMA" => {
-                let own = |service: &String| format!("{}_{word}", service.to_uppercase());
+                let own = |service: &String| format!("{}_{word}", service.to_uppercase().replace('-', "_"));
                 expected.extend(services().iter().map(own));
                 expected.extend((word == "DATABASE_URL").then_some(word));
             }

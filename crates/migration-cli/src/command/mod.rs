@@ -20,6 +20,8 @@ mod generate;
 mod graph;
 mod history;
 mod locks;
+#[cfg(feature = "rehearsal")]
+mod new_service;
 mod plan;
 mod psql;
 mod rejects;
@@ -178,6 +180,8 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         Command::Generate { service, name, options } => {
             generate::generate(context, &service, &name, &options)
         }
+        #[cfg(feature = "rehearsal")]
+        Command::NewService { name, directory } => new_service::new_service(context, &name, &directory),
         Command::Completions { shell } => completions::completions(context, shell),
     }
 }
