@@ -56,7 +56,12 @@ pub async fn rehearse(services: Vec<Service>) -> Result<Rehearsal, RehearsalErro
     apply(&deployment, &database).await?;
     let (mut schemas, mut entities) = (Vec::new(), Vec::new());
     for (service, schema, _) in deployment.services() {
-        schemas.push((service.name().clone(), dump_schema(&database, schema, service.version_table())?));
+        // Without migrations it has no schema either, which `pg_dump` would refuse.
+        let dump = match service.migrations().next() {
+            Some(_) => dump_schema(&database, schema, service.version_table())?,
+            None => String::new(),
+        };
+        schemas.push((service.name().clone(), dump));
         let differing = differing_entities(&database, service, schema).await?;
         entities.push((service.name().clone(), differing));
     }
@@ -111,8 +116,9 @@ fn let_soak(deployment: &Deployment, database: &Database) -> Result<(), Rehearsa
             Phase::Contract { soak } => soak.as_secs(),
             Phase::Expand => 0,
         });
-        let table = qualified(schema, service.version_table());
-        let soak = soaks.max().unwrap_or_default() + 1;
+        // A service without migrations has no version table.
+        let Some(soak) = soaks.max() else { continue };
+        let (table, soak) = (qualified(schema, service.version_table()), soak + 1);
         database.psql(&format!("UPDATE {table} SET applied_at = applied_at - {soak}"))?;
     }
     Ok(())
