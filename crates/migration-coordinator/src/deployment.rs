@@ -299,8 +299,20 @@ impl Deployment {
 
 /// Notes which services live in one schema, and refuses those that cannot.
 fn neighbours(placed: &mut [Placed]) -> Result<(), DeploymentError> {
-    for second in 1..placed.len() {
-        for first in 0..second {
+    // Each is compared with those that claim schemas and with those that live in its own: not with all of five hundred.
+    let mut claiming: Vec<usize> = Vec::new();
+    let mut living: HashMap<(usize, String), Vec<usize>> = HashMap::new();
+    for second in 0..placed.len() {
+        let site = &placed[second].site;
+        let beside = living.entry((site.database, site.schema.clone())).or_default();
+        let claims = !placed[second].service.further_schemas().is_empty();
+        let firsts: BTreeSet<usize> =
+            if claims { (0..second).collect() } else { beside.iter().chain(&claiming).copied().collect() };
+        beside.push(second);
+        if claims {
+            claiming.push(second);
+        }
+        for first in firsts {
             let (a, b) = (&placed[first], &placed[second]);
             if a.site.database != b.site.database {
                 continue;

@@ -22,8 +22,8 @@ pub(crate) struct Answer {
 
 /// What machines get.
 pub(crate) enum Body {
-    /// The document of this command.
-    Report(&'static str, Value),
+    /// The document of this command, made when it is needed.
+    Report(&'static str, Box<dyn FnOnce() -> serde_json::Result<Value>>),
     /// A document of a task's own.
     Task(Value),
     /// The document of a command that failed before it found anything out.
@@ -60,8 +60,15 @@ impl Answer {
         text: Text,
     ) -> serde_json::Result<Self> {
         let Found { class, errors, body } = found;
-        let body = Body::Report(command, serde_json::to_value(body)?);
-        Ok(Self { class, errors, text: Some(text), body })
+        let body = serde_json::to_value(body)?;
+        Ok(Self::later(command, Found { class, errors, body }, text))
+    }
+
+    /// The same of what may be long: people are not kept waiting for a document that they do not get.
+    pub(crate) fn later<B: Serialize + 'static>(command: &'static str, found: Found<B>, text: Text) -> Self {
+        let Found { class, errors, body } = found;
+        let body = Body::Report(command, Box::new(move || serde_json::to_value(body)));
+        Self { class, errors, text: Some(text), body }
     }
 
     /// A script or a drawing, which is the same for people and machines.
@@ -87,6 +94,7 @@ impl Answer {
         let Self { class, errors, body, .. } = self;
         match body {
             Body::Report(command, body) => {
+                let body = body()?;
                 let document = Document::of(command, Found { class, errors, body });
                 serde_json::to_value(document.with_exit_code(exit_code))
             }
