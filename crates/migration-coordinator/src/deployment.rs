@@ -1,6 +1,7 @@
 //! Which service lives where: the services of a program, each with its schema and its database.
 //!
-//! Decided before anything is connected. Reading addresses from the environment is the caller's part.
+//! Decided before anything is connected. Reading addresses from the environment is the caller's part. It is long because each way in
+//! which services cannot live together has its error here, with its sentence.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
