@@ -17,6 +17,7 @@ mod deploy;
 mod doctor;
 mod down;
 mod drift;
+mod drill;
 mod embedded;
 mod environment;
 mod failing;

@@ -15,7 +15,7 @@ pub(crate) const CHAT_SOURCE: &str = include_str!("chat_source.sql");
 pub(crate) const ASSESSMENTS: &str = include_str!("assessments.sql");
 const ASSESSMENTS_OPTIMIZED: &str = include_str!("assessments_optimized.sql");
 pub(crate) const PROFOCHATBOT: &str = include_str!("profochatbot.sql");
-const RAG: &str = include_str!("rag.sql");
+pub(crate) const RAG: &str = include_str!("rag.sql");
 
 /// A service, the scripts that its earlier system has run, and the migrations that those stand for.
 type Past = (&'static str, &'static [&'static str], &'static [&'static str]);

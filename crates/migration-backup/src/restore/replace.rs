@@ -104,6 +104,18 @@ impl Work<'_> {
                 statements.extend(moved.map(|relation| {
                     format!("ALTER {} {} SET SCHEMA {new}", relation.keyword(), relation.qualified())
                 }));
+                // They do not follow their tables, and their names would be taken.
+                let statistics = format!(
+                    "SELECT stxname::text FROM pg_catalog.pg_statistic_ext \
+                     WHERE stxnamespace = {}::pg_catalog.regnamespace AND stxrelid IN (SELECT oid::oid FROM ({}) AS own) \
+                     ORDER BY 1",
+                    literal(&old),
+                    oids(owned),
+                );
+                let found = rows(connection, &statistics).await?;
+                statements.extend(found.iter().map(|row| {
+                    format!("ALTER STATISTICS {} SET SCHEMA {new}", qualified(schema, row.get(0)))
+                }));
             } else {
                 let sql = format!(
                     "SELECT pg_catalog.pg_get_userbyid(nspowner)::text, nspowner = current_user::pg_catalog.regrole \
