@@ -264,3 +264,40 @@ fn tasks_are_listed_and_unknown_ones_refused() {
       hint `status` lists the services
     ");
 }
+
+#[test]
+fn every_command_that_waits_for_a_table_lock_while_it_reads_ends_at_the_first_signal() {
+    let lab = Lab::migrated();
+    let archive = lab.migrate(&["backup", "rag", "--no-verify", "--json"]).exits(0).json();
+    let archive = archive["backups"][0]["archive"].as_str().unwrap();
+    let mut in_the_way = lab.session();
+    in_the_way.query("BEGIN");
+    in_the_way
+        .query("LOCK TABLE rag.seaql_migrations_rag, rag.migration_journal_rag IN ACCESS EXCLUSIVE MODE");
+    let mut watch = lab.session();
+    let commands: [&[&str]; 14] = [
+        &["status"],
+        &["history"],
+        &["plan"],
+        &["up"],
+        &["down", "rag@-1"],
+        &["verify"],
+        &["drift", "rag"],
+        &["adopt", "rag", "--from", "schema"],
+        &["stamp", "rag@head"],
+        &["repair"],
+        &["repair", "--restore-rows", "rag"],
+        &["reset", "rag", "--dry-run"],
+        &["backup", "rag"],
+        &["restore", archive, "--dry-run"],
+    ];
+    for command in commands {
+        let running = lab.start(command);
+        let waiting = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        watch.until(waiting, "t");
+        running.signal("INT");
+        let ran = running.finish();
+        assert_eq!(ran.code, 130, "{command:?}\n{}", ran.shown());
+        watch.until(waiting, "f");
+    }
+}

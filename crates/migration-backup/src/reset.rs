@@ -52,7 +52,8 @@ pub async fn reset(
     service: &ServiceName,
     options: &ResetOptions,
 ) -> Result<Reset, BackupError> {
-    let survey = Survey::take(deployment).await;
+    let survey = options.cancellation.unless_cancelled(Survey::take(deployment)).await;
+    let survey = survey.ok_or(RunError::Interrupted)?;
     let required_by = required_by(deployment, &survey, service)?;
     let Some(facts) = survey.service(service).filter(|facts| facts.schema_exists) else {
         return Ok(Reset::default());
@@ -71,7 +72,8 @@ pub async fn reset(
         let owned = Owned::read(connection, deployment, service).await?;
         look(connection, deployment, service, &owned).await
     });
-    let before = looked_at(looking.await.map_err(read(service))?);
+    let looked = options.cancellation.unless_cancelled(looking).await.ok_or(RunError::Interrupted)?;
+    let before = looked_at(looked.map_err(read(service))?);
     reading.close().await;
     if options.dry_run {
         return Ok(before);

@@ -91,7 +91,8 @@ pub async fn restore(
     if schema != manifest.schema || placed.further_schemas() != manifest.further_schemas {
         return Err(unfit(format!("it lives in `{schema}`, and the backup is of `{}`", manifest.schema)));
     }
-    let survey = Survey::take(deployment).await;
+    let survey = options.cancellation.unless_cancelled(Survey::take(deployment)).await;
+    let survey = survey.ok_or(RunError::Interrupted)?;
     let pending_again = fits(deployment, &survey, &name, &manifest).map_err(unfit)??;
     let url = &deployment.databases()[database];
     let failed = read(&name);
@@ -99,7 +100,8 @@ pub async fn restore(
     reading.begin().await.map_err(&failed)?;
     let is_there = survey.service(&name).is_some_and(|facts| facts.schema_exists);
     let looking = reading.ask(|connection| look(connection, deployment, &name, is_there));
-    let before = looking.await.map_err(&failed)?;
+    let looked = options.cancellation.unless_cancelled(looking).await.ok_or(RunError::Interrupted)?;
+    let before = looked.map_err(&failed)?;
     reading.close().await;
     let n_rows: i64 = before.tables.iter().map(|table| table.rows).sum();
     let is_elsewhere = (&before.server.identifier, &before.server.database)

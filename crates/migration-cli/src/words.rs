@@ -31,6 +31,9 @@ fn is_of_directory(error: &SandboxError) -> bool {
 /// How a backup ended that was not made, or not restored.
 fn of_backup(error: &BackupError) -> Class {
     match error {
+        BackupError::Upkeep(error) => Class::of(error, &OurWords),
+        BackupError::Run(error) => Class::of(error, &OurWords),
+        BackupError::Connect(error) => Class::of(error, &OurWords),
         BackupError::NoClients { .. } | BackupError::NotApart { .. } => Class::Usage,
         BackupError::Locked { .. } => Class::Busy,
         BackupError::Lost { .. }

@@ -24,7 +24,7 @@ pub(super) struct Seen {
 pub(super) fn build() -> anyhow::Result<PathBuf> {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has a workspace")?;
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--quiet", "-p", "xtask"])
+        .args(["build", "--release", "--quiet", "-p", "xtask", "--bin", "xtask"])
         .current_dir(root)
         .status()?;
     ensure!(status.success(), "the release build failed");

@@ -46,9 +46,13 @@ pub(super) async fn adopt(
     let connected = connect(context)?;
     let wanted = names(&connected, services)?;
     let table = from.version_table.as_deref();
-    let survey = Survey::take(&connected.deployment).await;
+    let survey = cancellation.unless_cancelled(Survey::take(&connected.deployment)).await;
+    let survey = survey.ok_or(RunError::Interrupted)?;
     let claims = match from.source.tool() {
-        Some(tool) => of_table(&connected, &wanted, tool, table).await?,
+        Some(tool) => {
+            let read = cancellation.unless_cancelled(of_table(&connected, &wanted, tool, table)).await;
+            read.unwrap_or_else(|| Err(RunError::Interrupted.into()))?
+        }
         None if table.is_some() => {
             let hint = "name the tool whose table it is with `--from`";
             return Err(Failure::usage("a schema has no version table", hint).into());
@@ -91,7 +95,8 @@ pub(super) async fn stamp(
         contract: ContractSteps::IgnoreSoak,
         unknown: UnknownApplied::Refuse,
     };
-    let planned = plan(&connected.deployment, &goal).await?;
+    let planned = cancellation.unless_cancelled(plan(&connected.deployment, &goal)).await;
+    let planned = planned.unwrap_or(Err(RunError::Interrupted))?;
     let claim = |service: ServiceName| {
         let steps = planned.plan().steps_of(&service).map(|step| step.id.name.clone()).collect();
         (service, (steps, "target".to_owned()))

@@ -1,7 +1,9 @@
 //! `repair`: what is wrong with the history of each service, in plain words, and the ways on; and mending one thing that
 //! somebody decided.
 
-use migration_coordinator::{Cancellation, Condition, Decision, Mended, RunOptions, conditions, mend};
+use migration_coordinator::{
+    Cancellation, Condition, Decision, Mended, RunError, RunOptions, conditions, mend,
+};
 use migration_report::{Class, Diagnostic, Found, each_once};
 use serde::Serialize;
 
@@ -44,7 +46,10 @@ pub(super) async fn repair(
     let chosen = names(&connected, &asked.services)?;
     let paint = context.output.paint;
     match decided(&connected, asked)? {
-        None => explain(&connected, &chosen, paint).await,
+        None => {
+            let explained = cancellation.unless_cancelled(explain(&connected, &chosen, paint)).await;
+            explained.unwrap_or_else(|| Err(RunError::Interrupted.into()))
+        }
         Some((service, decision)) => {
             let options =
                 RunOptions::new(caller()).with_wait(asked.wait).with_cancellation(cancellation.clone());
