@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use migration_coordinator::{Caller, Cancellation, Deployment, Reading, RunError, Survey, under_lock};
 use migration_kit::{ServiceName, literal, quote_identifier};
@@ -316,11 +316,13 @@ fn comment(service: &ServiceName) -> String {
     format!("what {service} had before it was restored")
 }
 
-/// The schemas for what is set aside, one for each schema that there is.
+/// The schemas for what is set aside, one for each schema that there is; of another restore in the same second, others.
 fn kept_in(manifest: &Manifest, owned: Option<&Owned>) -> Vec<String> {
     /// `NAMEDATALEN` less one.
     const LONGEST: usize = 63;
-    let time: String = Utc(now()).rfc3339().chars().filter(char::is_ascii_digit).collect();
+    let milliseconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_millis();
+    let seconds: String = Utc(now()).rfc3339().chars().filter(char::is_ascii_digit).collect();
+    let time = format!("{seconds}{milliseconds:03}");
     let Some(owned) = owned else { return Vec::new() };
     let names = (0..owned.schemas.len()).map(|place| {
         let rest =

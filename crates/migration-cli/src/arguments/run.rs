@@ -85,8 +85,9 @@ pub(crate) struct RunArguments {
     /// How long to wait for another run's migration lock: `90s`, `5m`, `0`
     #[arg(long, value_name = "DURATION", default_value = WAIT, value_parser = duration)]
     pub(crate) wait: Duration,
-    /// How long to keep trying for a table lock that other transactions block; a concurrent index build waits for old transactions
-    /// as long as they last
+    /// How long to keep trying for a table lock that other transactions block
+    ///
+    /// A concurrent index build waits for old transactions for as long as they last.
     #[arg(long, value_name = "DURATION", default_value = LOCK_PATIENCE, value_parser = duration)]
     pub(crate) lock_patience: Duration,
     /// How many services to migrate at the same time
