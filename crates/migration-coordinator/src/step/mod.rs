@@ -431,7 +431,8 @@ impl Worker<'_> {
     /// Locks the tables of the bookkeeping that are written next, or fails at once, so that a wait for them is patient, and
     /// reported, as for any other table.
     async fn lock_bookkeeping<C: ConnectionTrait>(&self, tx: &C, waiting: &Waiting) -> Result<(), DbErr> {
-        let statements = waiting.lock_statements(&self.bookkeeping_locks());
+        // In one message: nothing of an application waits for these tables.
+        let statements: Vec<String> = waiting.lock_statements(&self.bookkeeping_locks()).collect();
         tx.execute_unprepared(&statements.join("; ")).await.map(drop)
     }
 

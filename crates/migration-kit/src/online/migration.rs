@@ -32,15 +32,15 @@ pub trait OnlineMigration: MigrationName {
 ///
 /// pub struct Migration;
 ///
-/// online_migration!("chat", Migration);
+/// online_migration!("shop", Migration);
 ///
 /// impl OnlineMigration for Migration {
 ///     async fn up(&self, online: &Online) -> Result<(), DbErr> {
-///         online.create_index("idx_messages_source", "messages", ["source"]).run().await
+///         online.create_index("idx_orders_source", "orders", ["source"]).run().await
 ///     }
 ///
 ///     async fn down(&self, online: &Online) -> Result<(), DbErr> {
-///         online.drop_index("idx_messages_source").await
+///         online.drop_index("idx_orders_source").await
 ///     }
 /// }
 /// # impl MigrationName for Migration { fn name(&self) -> &str { "m20251017_000001_index_source" } }

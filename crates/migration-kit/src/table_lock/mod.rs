@@ -3,8 +3,8 @@
 //! A statement that *waits* for a strong lock makes every later statement on that table wait behind it, so the outage
 //! lasts as long as the oldest transaction. Hence: ask with `NOWAIT`, which never queues; behind an old transaction only
 //! ask again; queue briefly among transactions that are about to end, or so that the next ones soon will. What to do next
-//! is decided in `policy`, without any IO, by what `lives` learnt; `holders` reads what blocks it; `take` does it for
-//! the kit's own steps.
+//! is decided in `policy`, without any IO, by what `lives` learnt; `herding` says when queueing brings overlapping readers
+//! closer to ending together; `holders` reads what blocks it; `take` does it for the kit's own steps.
 //!
 //! A coordinator that runs a transactional migration uses the pieces in a loop of its own: it begins, executes
 //! [`Waiting::lock_statements`], runs the migration's body and commits; on a retryable error it rolls back, calls
@@ -12,6 +12,8 @@
 //!
 //! It cancels nobody's work but an autovacuum's, which starts again by itself.
 
+mod autovacuum;
+mod herding;
 mod holders;
 mod lives;
 mod mode;

@@ -6,12 +6,10 @@
 
 use std::time::Duration;
 
-use super::{Holder, HolderKind};
+use super::{Holder, HolderKind, herding};
 
 /// How much longer than expected a queued attempt waits.
 const SPARE: Duration = Duration::from_millis(10);
-/// How long before a transaction ends we queue to hold up the next one of its session.
-const LEAD: Duration = Duration::from_millis(8);
 
 /// How patient and how intrusive the acquisition of table locks is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,32 +154,15 @@ impl Policy {
         }
         // Just when it will fit the budget, so that the moment is not missed between two probes.
         let mut after = last - budget;
-        if is_gentle && let Some(first) = self.first_to_hold_up(&observed) {
-            if first <= LEAD {
+        if is_gentle
+            && let Some(until) = herding::until_queueing(observed.holders, observed.rests, self.gentle_budget)
+        {
+            if until.is_zero() {
                 return Decision::Queue { lock_timeout: self.gentle_budget };
             }
-            after = after.min(first - LEAD);
+            after = after.min(until);
         }
         Decision::Probe { after: after.max(Duration::from_millis(5)).min(self.probe_every) }
-    }
-
-    /// The herding of overlapping readers: the time until the first of these transactions ends, if briefly delaying the next
-    /// one of its session would bring the end times closer together.
-    ///
-    /// Sessions that read without a pause, each beginning its next transaction when the last one ended, never all end at
-    /// once by themselves. But the next transaction of a session that meets us in the queue begins later, and so closer
-    /// to those of the others: when that has happened often enough, all end within one gentle attempt. The session is
-    /// delayed whose end the others follow most closely; delaying another would undo the gain.
-    fn first_to_hold_up(&self, observed: &Observed<'_>) -> Option<Duration> {
-        let lives = observed.holders.iter().map(|holder| holder.age).zip(observed.rests.iter().copied());
-        let mut long: Vec<(Duration, Duration)> =
-            lives.filter(|(age, rest)| *age + *rest > self.gentle_budget).collect();
-        long.sort_unstable_by_key(|(_, rest)| *rest);
-        let (first, youngest) = (long.first()?.1, long.iter().map(|(age, _)| *age).min()?);
-        // The youngest began when the one before the first ended.
-        let since_the_one_before = youngest + first;
-        let widest = long.windows(2).map(|pair| pair[1].1 - pair[0].1).max()?;
-        (since_the_one_before >= widest).then_some(first)
     }
 
     /// Whether nothing is known of the end of this holder's transaction.

@@ -53,17 +53,17 @@ impl Locked {
     async fn attempt(
         &self,
         connection: &mut PgConnection,
-        lock_statements: Vec<String>,
+        lock_statements: impl Iterator<Item = String> + Send,
     ) -> Result<(), DbErr> {
         // The locks are held until the commit is answered, so that it does not wait for the disk: a step that a crash took
         // back is done again.
         let limits = Limits { statement: self.limit, durable: Durable::Soon, ..Limits::default() };
         let mut tx = session::begin(connection, limits).await?;
-        for sql in lock_statements.iter().chain(&self.statements) {
+        for sql in lock_statements.chain(self.statements.iter().cloned()) {
             let started = Instant::now();
-            if let Err(error) = session::execute(&mut tx, sql).await {
+            if let Err(error) = session::execute(&mut tx, sql.as_str()).await {
                 tx.rollback().await.map_err(db_err)?;
-                return Err(self.explained(error, sql, started.elapsed()));
+                return Err(self.explained(error, &sql, started.elapsed()));
             }
         }
         tx.commit().await.map_err(db_err)

@@ -8,9 +8,9 @@ use sea_orm::sqlx::PgConnection;
 use super::lives::Lives;
 use super::mode::{lock_statement, queueing_lock_statement};
 use super::policy::Observed;
-use super::{Decision, Holder, HolderKind, LockMode, Policy, TableLock, holders};
+use super::{Decision, Holder, HolderKind, LockMode, Policy, TableLock, autovacuum, holders};
 use crate::event::{self, Origin};
-use crate::session::{self, BOOKKEEPING, DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, Limits, sqlstate};
+use crate::session::{self, BOOKKEEPING, DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate};
 
 /// How long a wait stays untold.
 const FIRST_EVENT_AFTER: Duration = Duration::from_millis(200);
@@ -100,22 +100,25 @@ impl Waiting {
 
     /// The statements with which the next attempt takes the locks, in this order, right after `BEGIN`. What follows
     /// them waits at most the stall budget for a lock that was not known beforehand.
-    #[must_use]
-    pub fn lock_statements(&self, locks: &[TableLock]) -> Vec<String> {
+    ///
+    /// Each is made when it is asked for, so ask for it when the one before has been executed: `lock_timeout` counts for each
+    /// lock anew, and who queues for several lets all of them together take as long as was decided.
+    pub fn lock_statements(&self, locks: &[TableLock]) -> impl Iterator<Item = String> {
         let limit =
-            |lock: Duration| format!("{BOOKKEEPING}SET LOCAL lock_timeout = {}", lock.as_millis().max(1));
-        let mut statements = Vec::with_capacity(locks.len() + 2);
-        if let Some(Queueing { lock_timeout, tables, .. }) = &self.queue {
-            // `lock_timeout` counts for each lock anew.
-            let n_queued = u32::try_from(tables.len().max(1)).unwrap_or(u32::MAX);
-            statements.push(limit(*lock_timeout / n_queued));
-        }
-        for lock in locks {
-            let queues = self.queue.as_ref().is_some_and(|queueing| queueing.tables.contains(lock));
-            statements.push(if queues { queueing_lock_statement(lock) } else { lock_statement(lock) });
-        }
-        statements.push(limit(self.policy.stall_budget));
-        statements
+            |limit: Duration| format!("{BOOKKEEPING}SET LOCAL lock_timeout = {}", limit.as_millis().max(1));
+        let mut began: Option<Instant> = None;
+        let statements = locks.iter().flat_map(move |lock| {
+            match self.queue.as_ref().filter(|queueing| queueing.tables.contains(lock)) {
+                None => vec![lock_statement(lock)],
+                Some(queueing) => {
+                    let waited = began.map_or(Duration::ZERO, |began| began.elapsed());
+                    began.get_or_insert_with(Instant::now);
+                    let left = queueing.lock_timeout.saturating_sub(waited);
+                    vec![limit(left), queueing_lock_statement(lock)]
+                }
+            }
+        });
+        statements.chain(std::iter::once_with(move || limit(self.policy.stall_budget)))
     }
 
     /// How long the next attempt waits for its lock, where it cannot ask with `NOWAIT`: a probe as short as can be said.
@@ -176,18 +179,14 @@ impl Waiting {
                 session::pause(connection, after).await.map_err(TableLockError::Query)?;
             }
             Decision::Queue { lock_timeout } => {
-                let contended = |lock: &&TableLock| {
-                    observed
-                        .iter()
-                        .any(|holder| holder.schema == lock.schema && holder.relation == lock.relation)
-                };
+                let contended = |lock: &&TableLock| observed.iter().any(|holder| is_on(holder, lock));
                 let tables = locks.iter().filter(contended).cloned().collect();
                 self.queue =
                     Some(Queueing { from: waited, until: waited + lock_timeout, lock_timeout, tables });
             }
             Decision::DislodgeAutovacuum { lock_timeout } => {
                 for holder in &observed {
-                    dislodge_autovacuum(connection, holder, lock_timeout)
+                    autovacuum::dislodge(connection, holder, lock_timeout)
                         .await
                         .map_err(TableLockError::Query)?;
                 }
@@ -229,25 +228,6 @@ fn gave_up(waited: Duration, locks: &[TableLock], observed: Vec<Holder>) -> Tabl
         mode: lock.map_or(LockMode::AccessExclusive, |lock| lock.mode),
         waited,
         blocker: blocker.map(Box::new),
-    }
-}
-
-/// Makes the server cancel an autovacuum, without anybody else noticing.
-///
-/// The server cancels an autovacuum (unless it prevents wraparound) for a session that has queued behind it for
-/// `deadlock_timeout`, 1 s by default. Queueing that long for a strong mode would stall the application, so this queues
-/// for `SHARE UPDATE EXCLUSIVE`: it conflicts with vacuum, with itself and with stronger modes, but with no statement
-/// that reads or writes. No privilege beyond owning the table is needed, unlike for `pg_cancel_backend`.
-async fn dislodge_autovacuum(
-    connection: &mut PgConnection,
-    holder: &Holder,
-    lock_timeout: Duration,
-) -> Result<(), DbErr> {
-    let lock = TableLock::new(&holder.schema, &holder.relation, LockMode::ShareUpdateExclusive);
-    let mut tx = session::begin(connection, Limits { lock: Some(lock_timeout), ..Limits::default() }).await?;
-    match session::execute(&mut tx, queueing_lock_statement(&lock)).await {
-        Err(error) if !is_retryable(&error) => Err(error),
-        _ => tx.rollback().await.map_err(session::db_err),
     }
 }
 
@@ -381,6 +361,29 @@ mod tests {
                 "{lives:?}: after {had_after} ms, queued for {longest} ms"
             );
         }
+    }
+
+    #[test]
+    fn who_queues_for_several_locks_gives_the_next_what_the_first_left() {
+        let locks =
+            ["a", "b", "c"].map(|relation| TableLock::new("s", relation, LockMode::ShareRowExclusive));
+        let origin = Origin { service: "s".to_owned(), migration: "m".to_owned() };
+        let mut waiting = Waiting::new(Policy::default(), origin);
+        let (lock_timeout, passed) = (Duration::from_millis(200), Duration::from_millis(20));
+        let tables = vec![locks[0].clone(), locks[2].clone()];
+        waiting.queue = Some(Queueing { from: Duration::ZERO, until: lock_timeout, lock_timeout, tables });
+        let mut statements = waiting.lock_statements(&locks).map(|sql| sql.replace(BOOKKEEPING, ""));
+        // Whoever holds the first often holds the others too, so it may take all of the time.
+        assert_eq!(statements.next().unwrap(), "SET LOCAL lock_timeout = 200");
+        let begun = Instant::now();
+        while begun.elapsed() < passed {
+            std::hint::spin_loop();
+        }
+        let then: Vec<String> = statements.collect();
+        assert!(then[0].ends_with(" MODE") && then[1].ends_with(" MODE NOWAIT"), "{then:?}");
+        let left: u128 = then[2].strip_prefix("SET LOCAL lock_timeout = ").unwrap().parse().unwrap();
+        assert!(left <= (lock_timeout - passed).as_millis(), "{then:?}");
+        assert_eq!(then[4], "SET LOCAL lock_timeout = 250");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod events;
 mod helpers;
 mod index;
 mod lists;
+mod stall;
 mod table_lock;
 mod trigger;
 mod waits;

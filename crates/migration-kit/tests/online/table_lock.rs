@@ -123,44 +123,6 @@ async fn a_migration_gets_through_when_the_old_transaction_ends() {
     assert_eq!(scratch.psql("SELECT count(*) FROM pg_locks WHERE relation = 'item'::regclass"), "0");
 }
 
-/// Two readers whose transactions overlap: there is never a moment without one, so only queueing gets through. No reader waits
-/// behind it for much longer than the policy's stall budget of 250 ms, or its own `lock_timeout` ends the test.
-#[tokio::test]
-async fn overlapping_short_transactions_do_not_starve_a_migration() {
-    let scratch = Scratch::with(TABLE).await;
-    let (mut first, mut second) = (session(&scratch).await, session(&scratch).await);
-    assert_eq!(Policy::default().stall_budget, Duration::from_millis(250));
-    for reader in [&mut first, &mut second] {
-        execute(reader, "SET lock_timeout = '400ms'").await.unwrap();
-    }
-    let online = steps(&scratch).await;
-    let done = std::cell::Cell::new(false);
-    let migration = async {
-        let result = online.add_column("item", "price", "int").run().await;
-        done.set(true);
-        result
-    };
-    let readers = async {
-        let (mut last, mut next) = (&mut first, &mut second);
-        execute(last, "BEGIN").await.unwrap();
-        execute(last, "SELECT count(*) FROM item").await.unwrap();
-        while !done.get() {
-            execute(next, "BEGIN").await.unwrap();
-            let end = async {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                execute(last, "COMMIT").await
-            };
-            let (read, ended) = tokio::join!(execute(next, "SELECT count(*) FROM item"), end);
-            read.unwrap();
-            ended.unwrap();
-            std::mem::swap(&mut last, &mut next);
-        }
-        execute(last, "COMMIT").await.unwrap();
-    };
-    let (added, ()) = tokio::join!(migration, readers);
-    added.unwrap();
-}
-
 #[tokio::test]
 async fn an_autovacuum_gives_way_and_no_reader_waits() {
     let cluster = Cluster::builder().setting("autovacuum_naptime", "1s").start().unwrap();
