@@ -337,7 +337,7 @@ pub(crate) fn now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(0)
 }
 
-/// `chat-20251120T184900Z`, with a number behind it if there is one of that name.
+/// `billing-20251120T184900Z`, with a number behind it if there is one of that name.
 fn free_name(directory: &Path, service: &ServiceName, taken_at: i64) -> String {
     let time = Utc(taken_at).rfc3339().replace(['-', ':'], "");
     let names =

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     /// The manifest of an archive that is not there.
-    const MANIFEST: &str = r#"{"format":"migrate-backup/v1","service":"chat","schema":"chat","further_schemas":[],"shared":false,"archive":"a.dump","size_bytes":1,"sha256":"","taken_at":"2026-01-01T00:00:00Z","newest":null,"migrations":[],"history":"","unfinished":[],"server":{"identifier":"1","version":"15.18","database":"d"},"tables":[{"schema":"chat","name":"messages","rows":9223372036854775807},{"schema":"chat","name":"b","rows":1}],"functions_and_types":[],"extensions":[],"roles":[],"verification":"restored","pg_dump":"15.18","tool":"t"}"#;
+    const MANIFEST: &str = r#"{"format":"migrate-backup/v1","service":"shop","schema":"shop","further_schemas":[],"shared":false,"archive":"a.dump","size_bytes":1,"sha256":"","taken_at":"2026-01-01T00:00:00Z","newest":null,"migrations":[],"history":"","unfinished":[],"server":{"identifier":"1","version":"15.18","database":"d"},"tables":[{"schema":"shop","name":"messages","rows":9223372036854775807},{"schema":"shop","name":"b","rows":1}],"functions_and_types":[],"extensions":[],"roles":[],"verification":"restored","pg_dump":"15.18","tool":"t"}"#;
 
     #[test]
     fn a_manifest_that_was_edited_is_damaged_and_counts_what_it_can() {

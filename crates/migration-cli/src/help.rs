@@ -247,7 +247,7 @@ Examples:
 pub(crate) const WAIT: &str = "\
 Examples:
   wait                     wait up to five minutes for every service
-  wait chat --timeout 1m   wait for one, and not so long
+  wait billing --timeout 1m   wait for one, and not so long
   wait --for current       the same as without; what is diverged ends it at once";
 
 #[cfg(feature = "serve")]

@@ -186,7 +186,7 @@ mod tests {
     fn plan() -> String {
         let version = env!("CARGO_PKG_VERSION");
         format!(
-            r#"{{"schema":"migrate-plan/v1","program":{{"version":"{version}","services":[]}},"made_at":"2026-01-01T00:00:00Z","goal":{{"down":false,"targets":["chat@+1"],"contract":false,"ignore_soak":false}},"steps":[],"made_from":{{"services":{{}}}}}}"#
+            r#"{{"schema":"migrate-plan/v1","program":{{"version":"{version}","services":[]}},"made_at":"2026-01-01T00:00:00Z","goal":{{"down":false,"targets":["shop@+1"],"contract":false,"ignore_soak":false}},"steps":[],"made_from":{{"services":{{}}}}}}"#
         )
     }
 
@@ -195,7 +195,7 @@ mod tests {
         assert!(SavedPlan::parse("p", &plan(), &[]).is_ok());
         for (was, is) in [
             ("migrate-plan/v1", "migrate-plan/v2"),
-            ("\"services\":[]", "\"services\":[\"chat\"]"),
+            ("\"services\":[]", "\"services\":[\"shop\"]"),
             ("\"steps\"", "\"more\""),
         ] {
             assert!(SavedPlan::parse("p", &plan().replacen(was, is, 1), &[]).is_err(), "{is}");
@@ -207,7 +207,7 @@ mod tests {
         #[test]
         fn any_text_is_a_plan_or_is_refused(
             from in 0_usize..300, n_removed in 0_usize..40,
-            added in "(\\{|\\}|\\[|\\]|\"|:|,|null|true|-?[0-9]{1,30}|\\\\u[0-9a-f]{4}|chat@|\\PC|\\p{Cc}){0,6}",
+            added in "(\\{|\\}|\\[|\\]|\"|:|,|null|true|-?[0-9]{1,30}|\\\\u[0-9a-f]{4}|shop@|\\PC|\\p{Cc}){0,6}",
         ) {
             let mut text = plan();
             let from = from.min(text.len());

@@ -109,7 +109,7 @@ mod tests {
     fn values_are_escaped_and_without_a_look_there_is_only_the_error() {
         let mut text = Metrics::default();
         text.line("m", &[("a", "x\"\\\n"), ("b", "y")], 3);
-        text.known("m", "chat", None);
+        text.known("m", "shop", None);
         assert_eq!(text.0, "m{a=\"x\\\"\\\\\\n\",b=\"y\"} 3\n");
         assert!(metrics(None).ends_with("migrate_scrape_error 1\n"));
     }

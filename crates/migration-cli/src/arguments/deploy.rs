@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_record_keeps_every_argument() {
-        let words = "chat@+1 rag --wait 5s --jobs 2 --contract --ignore-soak --allow-data-loss --accept chat:messages.role \
+        let words = "billing@+1 shop --wait 5s --jobs 2 --contract --ignore-soak --allow-data-loss --accept billing:invoices.role \
                      --time-limit 10m --stop-command stop --start-command start --health-url http://h/x --health-body ok \
                      --health-timeout 5s --on-failure restore";
         let arguments = read(&words.split_whitespace().collect::<Vec<_>>()).unwrap();
@@ -142,7 +142,7 @@ mod tests {
         for good in ["http://127.0.0.1:8080/health?full=1", "https://h"] {
             assert!(read(&["--health-url", good]).is_ok(), "{good}");
         }
-        assert!(read(&["--resume", "--contract"]).is_err() && read(&["--forget", "chat"]).is_err());
+        assert!(read(&["--resume", "--contract"]).is_err() && read(&["--forget", "billing"]).is_err());
         assert!(read(&["--resume", "--json", "-q"]).is_ok() && read(&["--resume", "--forget"]).is_err());
         assert!(read(&["--health-body", "ok"]).is_err());
     }

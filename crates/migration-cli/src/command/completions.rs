@@ -118,8 +118,8 @@ mod tests {
             ("cargo xtask migrate", &["cargo", "xtask", "migr"], &["migrate"]),
             ("cargo xtask migrate", &["cargo", "bui"], &["older", "bui"]),
             ("cargo xtask migrate", &["cargo", "xtask", "bench", "x"], &["older", "x"]),
-            ("chat-migration", &["chat-migration", "verif"], &["verify"]),
-            ("chat-migration", &["chat-migration", "db", "st"], &["start", "stop", "status"]),
+            ("shop-migration", &["shop-migration", "verif"], &["verify"]),
+            ("shop-migration", &["shop-migration", "db", "st"], &["start", "stop", "status"]),
             ("migrate", &["migrate", "status", "--che"], &["--check"]),
         ] {
             assert_eq!(offered(invocation, line), offers, "{line:?}");
@@ -132,7 +132,7 @@ mod tests {
             [(Shell::Zsh, "compdef _cargo_xtask_migrate cargo"), (Shell::Fish, "complete -c cargo -n")]
         {
             assert!(script("cargo xtask migrate", shell).unwrap().contains(line), "{shell}");
-            assert!(!script("chat-migration", shell).unwrap().contains("cargo"), "{shell}");
+            assert!(!script("shop-migration", shell).unwrap().contains("cargo"), "{shell}");
         }
     }
 }

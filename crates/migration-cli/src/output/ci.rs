@@ -129,13 +129,13 @@ mod tests {
     fn what_xml_reserves_is_written_as_text() {
         let (none, two) = (Vec::new(), vec!["a < \"b\" & c\u{1b}[2J".to_owned(), "d\ne".to_owned()]);
         let checks =
-            [("chat", "names", Duration::ZERO, none), ("chat", "alone", Duration::from_millis(1500), two)];
+            [("shop", "names", Duration::ZERO, none), ("shop", "alone", Duration::from_millis(1500), two)];
         insta::assert_snapshot!(junit(checks.into_iter()), @r#"
         <?xml version="1.0" encoding="UTF-8"?>
         <testsuites name="migrate check">
-          <testsuite name="chat" tests="2" failures="1">
-            <testcase classname="chat" name="names" time="0.000"></testcase>
-            <testcase classname="chat" name="alone" time="1.500"><failure message="a &lt; &quot;b&quot; &amp; c[2J&#10;d&#10;e" type="finding"/></testcase>
+          <testsuite name="shop" tests="2" failures="1">
+            <testcase classname="shop" name="names" time="0.000"></testcase>
+            <testcase classname="shop" name="alone" time="1.500"><failure message="a &lt; &quot;b&quot; &amp; c[2J&#10;d&#10;e" type="finding"/></testcase>
           </testsuite>
         </testsuites>
         "#);
@@ -148,23 +148,23 @@ mod tests {
             why: "w",
             instead: "i",
             message: "m".to_owned(),
-            file: "services/chat/src/m1.rs".to_owned(),
-            migration: "chat:m1".to_owned(),
+            file: "services/shop/src/m1.rs".to_owned(),
+            migration: "shop:m1".to_owned(),
             object,
         };
         let report = sarif(&[result("a.id"), result("b.id")]);
         let run = &report["runs"][0];
         assert_eq!(run["tool"]["driver"]["rules"].as_array().unwrap().len(), 1);
-        assert_eq!(run["results"][1]["partialFingerprints"]["hazard/v1"], "serial chat:m1 b.id");
+        assert_eq!(run["results"][1]["partialFingerprints"]["hazard/v1"], "serial shop:m1 b.id");
         assert_eq!(run["results"][0]["locations"][0]["physicalLocation"]["region"]["startLine"], 1);
     }
 
     #[test]
     fn an_annotation_is_one_line() {
-        let line = annotation("services/a,b.rs", "chat: names", "50 %\nof it: all, of it");
+        let line = annotation("services/a,b.rs", "shop: names", "50 %\nof it: all, of it");
         assert_eq!(
             line,
-            "::error file=services/a%2Cb.rs,line=1,title=chat%3A names::50 %25%0Aof it: all, of it\n"
+            "::error file=services/a%2Cb.rs,line=1,title=shop%3A names::50 %25%0Aof it: all, of it\n"
         );
     }
 }

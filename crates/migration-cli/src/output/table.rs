@@ -154,7 +154,7 @@ mod tests {
 
     fn table() -> Table {
         let mut table = Table::new(&["SERVICE", "N", "NAME", "NOTE"]).right(&["N"]).spared(&["NOTE"]);
-        table.row(["chat", "7", "m20251017_000001_create_users_and_messages", "none"].map(str::to_owned));
+        table.row(["shop", "7", "m20251017_000001_create_users_and_messages", "none"].map(str::to_owned));
         table.row(["größe 日本", "12", "a\u{1b}[2Jb", "a note"].map(str::to_owned));
         table
     }
@@ -168,7 +168,7 @@ mod tests {
     fn a_table_is_as_wide_as_its_widest_cells() {
         insta::assert_snapshot!(shown(false, None), @r"
         SERVICE      N  NAME                                        NOTE
-        chat         7  m20251017_000001_create_users_and_messages  none
+        shop         7  m20251017_000001_create_users_and_messages  none
         größe 日本  12  a\u{1b}[2Jb                                 a note
         ");
     }
@@ -182,7 +182,7 @@ mod tests {
         }
         insta::assert_snapshot!(shown(true, Some(46)), @r"
         SERVICE                N  NAME
-        chat                   7  m20251017_~_messages
+        shop                   7  m20251017_~_messages
         gr\u{f6}\u~}\u{672c}  12  a\u{1b}[2Jb
         ");
     }
