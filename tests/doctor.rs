@@ -2,6 +2,56 @@
 
 use crate::support::{Lab, run};
 
+/// Each is said by `doctor`, with the exit code that `up` has for it.
+#[test]
+fn what_is_applied_and_does_not_fit_is_told() {
+    let unknown = |name: &str| format!("INSERT INTO rag.seaql_migrations_rag VALUES ('{name}', 4070908800)");
+    let cases = [
+        (
+            unknown("m20260101_000000_of_another_branch"),
+            "`rag:m20260101_000000_of_another_branch` is applied",
+        ),
+        (unknown("m20990101_000000_of_tomorrow"), "is applied but newer than this build"),
+        (
+            "UPDATE chat.migration_journal_chat SET checksum = 'another'".to_owned(),
+            "was edited after it was applied",
+        ),
+        ("DROP TABLE rag.seaql_migrations_rag".to_owned(), "rag.seaql_migrations_rag"),
+        (
+            "UPDATE chat.seaql_migrations_chat SET version = 'm20261120_000002_2_checks' \
+             WHERE version = 'm20261120_000002_check_messages'"
+                .to_owned(),
+            "m20261120_000002_2_checks",
+        ),
+    ];
+    for (damage, said) in cases {
+        let lab = Lab::migrated();
+        lab.query(&damage);
+        let ran = lab.migrate(&["doctor"]);
+        let is_told = ran.stdout.contains(said) && !ran.stdout.contains(" 0 that would stop a run");
+        assert!(ran.code == 4 && is_told, "{damage}\n{}", ran.shown());
+    }
+}
+
+#[test]
+fn a_missing_right_on_the_database_is_told_wherever_it_is_looked_at() {
+    let lab = Lab::empty();
+    let role = lab.role("");
+    let database = lab.database.name();
+    lab.query(&format!(
+        "GRANT CREATE ON DATABASE {database} TO {role}; REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC"
+    ));
+    let said = format!("`{role}` may not create temporary tables, which migrations in steps need");
+    for (arguments, code) in
+        [(&["doctor"][..], 4), (&["deploy", "--dry-run", "--no-backup"], 4), (&["status", "--verbose"], 0)]
+    {
+        let ran = run(lab.command(arguments).env("DATABASE_URL", lab.url_of(&role))).exits(code);
+        assert!(ran.shown().contains(&said), "{arguments:?}\n{}", ran.shown());
+    }
+    let status = run(lab.command(&["status", "--verbose", "--json"]).env("DATABASE_URL", lab.url_of(&role)));
+    assert_eq!(status.json()["database"]["surroundings"]["may_create_temporary"], false);
+}
+
 #[test]
 fn what_would_stop_a_run_is_told_beforehand() {
     let lab = Lab::migrated();

@@ -28,6 +28,7 @@ mod generate;
 mod help;
 mod killed;
 mod locks;
+mod long_lists;
 mod looking;
 mod lost;
 mod names;

@@ -19,6 +19,8 @@ pub struct Surroundings {
     pub superuser: bool,
     /// Whether our role sees all rows, whatever row-level security says.
     pub bypasses_row_security: bool,
+    /// Whether our role may create temporary tables, which migrations in steps need.
+    pub may_create_temporary: bool,
     /// Event triggers that are enabled.
     pub event_triggers: Vec<EventTrigger>,
     /// Settings of role or database that our sessions override.
@@ -103,8 +105,9 @@ pub(crate) async fn each_database<T>(
 
 async fn read(reading: &mut Reading<'_>, placed: &[&Placed]) -> Result<Surroundings, sqlx::Error> {
     const ROLE: &str = bookkeeping!(
-        "SELECT rolsuper, rolsuper OR rolbypassrls FROM pg_catalog.pg_roles \
-                        WHERE rolname = current_user"
+        "SELECT rolsuper, rolsuper OR rolbypassrls, \
+        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMPORARY') \
+        FROM pg_catalog.pg_roles WHERE rolname = current_user"
     );
     const EVENT_TRIGGERS: &str = bookkeeping!(
         "SELECT e.evtname::text, e.evtevent::text, \
@@ -126,6 +129,7 @@ async fn read(reading: &mut Reading<'_>, placed: &[&Placed]) -> Result<Surroundi
     Ok(Surroundings {
         superuser: role.try_get(0)?,
         bypasses_row_security: role.try_get(1)?,
+        may_create_temporary: role.try_get(2)?,
         event_triggers: event_triggers.collect::<Result<_, sqlx::Error>>()?,
         row_security: tables.collect::<Result<_, sqlx::Error>>()?,
         overridden_settings: overridden_settings(reading).await?,

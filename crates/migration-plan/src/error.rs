@@ -1,5 +1,6 @@
 //! Why there is no plan. What to do next is in `hints`.
 
+use crate::few::{few_sentences, few_words};
 use crate::{HoldReason, IntegrityError, MigrationId, MigrationName, ServiceName, TargetPoint};
 
 /// Why a plan was refused. Nothing was done and nothing has changed.
@@ -177,20 +178,10 @@ pub enum PlanError {
 
 /// Names for one line: a handful, and how many more there are.
 fn some_of<T: std::fmt::Display>(names: &[T]) -> String {
-    const SHOWN: usize = 5;
-    let shown: Vec<_> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        n_more => format!("{} and {n_more} more", shown.join(", ")),
-    }
+    few_words(names.iter().map(|name| format!("`{name}`")), 5)
 }
 
 /// What is wrong, on one line: the first ten, and how many more there are.
 fn joined(errors: &[IntegrityError]) -> String {
-    const SHOWN: usize = 10;
-    let shown = errors.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    match errors.len().saturating_sub(SHOWN) {
-        0 => shown,
-        n_more => format!("{shown}; and {n_more} more"),
-    }
+    few_sentences(errors, 10)
 }

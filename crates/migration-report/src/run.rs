@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use migration_coordinator::{AcceptedDifference, Report, RunError, StepError};
-use migration_plan::Direction;
+use migration_plan::{Direction, few_words};
 use serde::Serialize;
 
 use crate::{DatabaseReport, Diagnostic, Found, HeldBackReport, Roomy, Words, each_once, text};
@@ -115,9 +115,8 @@ impl Diagnostic {
             (_, n) => {
                 let mut diagnostic = Self::of(&RunError::Interrupted, words);
                 if n > 0 {
-                    let more = if n > SHOWN { format!(" and {} more", n - SHOWN) } else { String::new() };
-                    let shown = stopped[..n.min(SHOWN)].join(", ");
-                    diagnostic.message = format!("{}; stopped: {shown}{more}", diagnostic.message);
+                    let stopped = few_words(stopped, SHOWN);
+                    diagnostic.message = format!("{}; stopped: {stopped}", diagnostic.message);
                 }
                 all.push(diagnostic);
             }

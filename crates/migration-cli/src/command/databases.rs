@@ -26,11 +26,17 @@ pub(super) fn introduce(database: &DatabaseReport, connected: &Connected, paint:
     }
 }
 
+/// That a role lacks a right on the database which many do not know to be one.
+pub(super) fn no_temporary(role: &str) -> String {
+    format!("`{role}` may not create temporary tables, which migrations in steps need")
+}
+
 /// What was found around the services, a line each.
 pub(super) fn surroundings(report: &DatabaseReport) -> Vec<String> {
     let Some(Surroundings {
         superuser,
         bypasses_row_security,
+        may_create_temporary,
         event_triggers,
         overridden_settings,
         row_security,
@@ -45,6 +51,9 @@ pub(super) fn surroundings(report: &DatabaseReport) -> Vec<String> {
         (false, false) => "is subject to row security, and stops where a policy would hide rows",
     };
     let mut lines = vec![format!("`{database}`: role `{}` {role}", report.user)];
+    if !may_create_temporary {
+        lines.push(format!("`{database}`: {}", no_temporary(&report.user)));
+    }
     lines.extend(event_triggers.iter().map(|trigger| {
         format!(
             "`{database}`: event trigger `{}` calls `{}` at {}",

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use migration_coordinator::{Checkup, Rights, Surroundings, checkups, surroundings};
+use migration_coordinator::{
+    Access, Checkup, Deployment, Rights, RunError, Surroundings, Survey, checkups, edited_migrations,
+    surroundings,
+};
 use migration_kit::ServiceName;
-use migration_report::{Class, Diagnostic, Found};
+use migration_plan::{and_more, few_words, integrity};
+use migration_report::{Class, Diagnostic, Found, Words};
 use postgres_sandbox::ServerVersion;
 use serde::Serialize;
 
 use super::connect;
+use super::databases::no_temporary;
 use crate::context::Context;
 use crate::database::Connected;
 use crate::environment::Setting;
@@ -59,6 +64,9 @@ const CONNECTIONS: i64 = 10;
 /// A standby further behind is a warning.
 const LAG_SECONDS: f64 = 10.0;
 
+/// How much is shown to people of each database and service; JSON has all.
+const SHOWN: usize = 10;
+
 /// What was looked at, and what could not be.
 pub(super) struct Examined {
     findings: Vec<Finding>,
@@ -69,7 +77,9 @@ pub(super) async fn doctor(context: &Context) -> anyhow::Result<Answer> {
     let connected = connect(context)?;
     let services: Vec<_> = connected.deployment.catalog().services().map(|service| &service.name).collect();
     let settings = context.environment.settings(&services);
-    let examined = examine(context, &connected, &[]).await?;
+    let mut examined = examine(context, &connected, &[]).await?;
+    let survey = Survey::take(&connected.deployment).await;
+    examined.findings.extend(of_histories(&connected.deployment, &survey));
     let class = examined.class();
     let paint = context.output.paint;
     let mut text = Text::default();
@@ -101,25 +111,18 @@ pub(super) async fn examine(
     let looked = deployment.databases().iter().zip(checkups(deployment, services).await).zip(around);
     for ((url, checkup), around) in looked {
         let of = url.to_string();
-        match checkup {
-            None => {}
-            Some(Ok(checkup)) => {
+        let (Some(checkup), Some(around)) = (checkup, around) else { continue };
+        match checkup.and_then(|checkup| Ok((checkup, around?))) {
+            Ok((checkup, around)) => {
                 majors.extend(ServerVersion::of_setting(&checkup.version).map(|version| version.major));
                 findings.extend(of_database(&of, &checkup));
-                findings.extend(
-                    around.and_then(Result::ok).iter().flat_map(|around| of_surroundings(&of, around)),
-                );
+                findings.extend(of_surroundings(&of, &checkup.role, &around));
                 findings.extend(checkup.rights.iter().map(|rights| of_rights(rights, &checkup)));
             }
-            Some(Err(error)) => {
-                let diagnostic = Diagnostic::of(error.as_ref(), &OurWords);
-                findings.push(Finding {
-                    verdict: Verdict::Unknown,
-                    of,
-                    message: "it could not be looked at".to_owned(),
-                    hint: None,
-                });
-                errors.push(diagnostic);
+            Err(error) => {
+                let message = "it could not be looked at".to_owned();
+                findings.push(Finding { verdict: Verdict::Unknown, of, message, hint: None });
+                errors.push(Diagnostic::of(error.as_ref(), &OurWords));
             }
         }
     }
@@ -152,6 +155,36 @@ fn of_machine(context: &Context, majors: &BTreeSet<u32>) -> Result<Vec<Finding>,
         });
     }
     Ok(found)
+}
+
+/// What is applied and does not fit this build, and histories that cannot be read: runs are refused there.
+fn of_histories(deployment: &Deployment, survey: &Survey) -> Vec<Finding> {
+    let bad = |service: &ServiceName, message, hint| Finding {
+        verdict: Verdict::Bad,
+        of: service.to_string(),
+        message,
+        hint,
+    };
+    let unfit = integrity(deployment.catalog(), &survey.history());
+    let mut found: Vec<Finding> = unfit
+        .iter()
+        .map(|error| {
+            let hint = error.hint().worded(|offer| OurWords.offer(offer));
+            bad(error.service(), error.to_string(), Some(hint))
+        })
+        .collect();
+    for facts in &survey.services {
+        let service = &facts.service;
+        // Of a database that does not answer, that was said.
+        let unread = facts.unread.iter().filter(|_| facts.access != Access::Unreachable);
+        let unread = unread.map(|error| Diagnostic::of(error.as_ref(), &OurWords));
+        let edited = edited_migrations(deployment, facts);
+        let edited = (!edited.is_empty())
+            .then(|| RunError::Edited { service: service.clone(), migrations: edited })
+            .map(|error| Diagnostic::of(&error, &OurWords));
+        found.extend(unread.chain(edited).map(|found| bad(service, found.on_one_line(), found.hint)));
+    }
+    found
 }
 
 /// What a database says of itself.
@@ -237,11 +270,7 @@ fn of_rights(rights: &Rights, checkup: &Checkup) -> Finding {
         let hint = format!("GRANT CREATE ON DATABASE, or let somebody create `{schema}` for `{role}`");
         (Verdict::Bad, format!("schema `{schema}` is not there, and `{role}` may not create it"), Some(hint))
     } else if !of_others.is_empty() {
-        const MOST: usize = 3;
-        let mut tables = format!("`{}`", of_others[..of_others.len().min(MOST)].join("`, `"));
-        if of_others.len() > MOST {
-            tables = format!("{tables} and {} more", of_others.len() - MOST);
-        }
+        let tables = few_words(of_others.iter().map(|table| format!("`{table}`")), 3);
         let hint = format!("ALTER TABLE … OWNER TO, or GRANT their owner's role to `{role}`");
         (
             Verdict::Bad,
@@ -258,10 +287,14 @@ fn of_rights(rights: &Rights, checkup: &Checkup) -> Finding {
 }
 
 /// What surrounds the services in a database.
-fn of_surroundings(of: &str, around: &Surroundings) -> Vec<Finding> {
+fn of_surroundings(of: &str, role: &str, around: &Surroundings) -> Vec<Finding> {
     let finding =
         |verdict, message, hint: Option<String>| Finding { verdict, of: of.to_owned(), message, hint };
     let mut found: Vec<Finding> = Vec::new();
+    if !around.may_create_temporary {
+        let hint = format!("GRANT TEMPORARY ON DATABASE … TO {role}");
+        found.push(finding(Verdict::Bad, no_temporary(role), Some(hint)));
+    }
     for trigger in &around.event_triggers {
         let message =
             format!("event trigger `{}` calls `{}` at {}", trigger.name, trigger.function, trigger.event);
@@ -310,22 +343,22 @@ impl Examined {
 
     /// What was found that is at least as bad.
     pub(super) fn say(&self, least: Verdict, paint: Paint, text: &mut Text) {
-        let mut last = None;
-        for finding in self.findings.iter().filter(|finding| finding.verdict >= least) {
-            if last != Some(&finding.of) {
-                text.line(paint.strong(&finding.of));
-                last = Some(&finding.of);
+        let shown: Vec<&Finding> = self.findings.iter().filter(|finding| finding.verdict >= least).collect();
+        for alike in shown.chunk_by(|one, next| one.of == next.of) {
+            text.line(paint.strong(&alike[0].of));
+            for finding in alike.iter().take(SHOWN) {
+                let mark = match finding.verdict {
+                    Verdict::Good => paint.good("✓"),
+                    Verdict::Warning => paint.warn("!"),
+                    Verdict::Bad => paint.bad("✗"),
+                    Verdict::Unknown => paint.bad("?"),
+                };
+                text.line(format!("  {mark} {}", finding.message));
+                if let Some(hint) = &finding.hint {
+                    text.line(format!("      {}", paint.faint(hint)));
+                }
             }
-            let mark = match finding.verdict {
-                Verdict::Good => paint.good("✓"),
-                Verdict::Warning => paint.warn("!"),
-                Verdict::Bad => paint.bad("✗"),
-                Verdict::Unknown => paint.bad("?"),
-            };
-            text.line(format!("  {mark} {}", finding.message));
-            if let Some(hint) = &finding.hint {
-                text.line(format!("      {}", paint.faint(hint)));
-            }
+            and_more(alike.len(), SHOWN).into_iter().for_each(|more| text.line(format!("    {more}")));
         }
     }
 

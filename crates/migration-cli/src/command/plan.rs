@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use migration_coordinator::{Goal, Survey, plan as plan_now, previews};
-use migration_plan::{ContractSteps, Direction, Plan, Selection, UnknownApplied};
+use migration_plan::{ContractSteps, Direction, Plan, Selection, UnknownApplied, and_more};
 use migration_report::{Found, PlanReport, PreviewReport};
 
 use super::{connect, services};
@@ -114,9 +114,7 @@ fn say_previews(service: &str, migration: &str, previews: &[PreviewReport], text
         };
         text.line(format!("{about}: {n_rows}"));
         rows.iter().for_each(|row| text.line(format!("  {row}")));
-        match n.unwrap_or(0).saturating_sub(rows.len() as u64) {
-            0 => {}
-            n_more => text.line(format!("  and {n_more} more")),
-        }
+        let n_all = n.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+        and_more(n_all, rows.len()).into_iter().for_each(|more| text.line(format!("  {more}")));
     }
 }

@@ -4,6 +4,7 @@
 use migration_coordinator::{
     Cancellation, Condition, Decision, Mended, RunError, RunOptions, conditions, mend,
 };
+use migration_plan::and_more;
 use migration_report::{Class, Diagnostic, Found, each_once};
 use serde::Serialize;
 
@@ -19,6 +20,9 @@ use crate::words::OurWords;
 mod explained;
 
 use self::explained::Trouble;
+
+/// How much that is wrong with one service is said to people; JSON has all.
+const SHOWN: usize = 10;
 
 /// What was found, or mended.
 #[derive(Debug, Clone, Serialize)]
@@ -140,7 +144,7 @@ impl Patient {
         if condition.unread.is_some() && self.troubles.is_empty() {
             text.line(format!("{}: {}", self.service, paint.bad("could not be read")));
         }
-        for trouble in &self.troubles {
+        for trouble in self.troubles.iter().take(SHOWN) {
             text.line(format!("{}: {}", paint.bad(&self.service), trouble.says));
             for way in &trouble.ways {
                 text.line(match &way.command {
@@ -148,6 +152,9 @@ impl Patient {
                     None => format!("    {}", way.does),
                 });
             }
+        }
+        if let Some(more) = and_more(self.troubles.len(), SHOWN) {
+            text.line(format!("{}: {more}", paint.bad(&self.service)));
         }
     }
 }

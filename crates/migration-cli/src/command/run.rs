@@ -11,7 +11,7 @@ use migration_kit::ServiceName;
 use migration_kit::table_lock::Policy;
 use migration_plan::{
     Direction, HeldBack, History, HoldReason, Phase, Plan, Selection, ServiceState, ServiceStatus,
-    UnknownApplied, statuses,
+    UnknownApplied, and_more, statuses,
 };
 use migration_report::{Diagnostic, PlanReport, Roomy, RunReport, timestamp, why_held_back};
 
@@ -186,9 +186,8 @@ pub(super) fn say_held_back(held_back: &[HeldBack], paint: Paint, text: &mut Tex
             why_held_back(&held.reason, &OurWords)
         ));
     }
-    if held_back.len() > SHOWN {
-        let n_more = held_back.len() - SHOWN;
-        text.note(format!("{note}  {n_more} more are held back; `plan` lists them"));
+    if let Some(more) = and_more(held_back.len(), SHOWN) {
+        text.note(format!("{note}  {more} are held back; `plan` lists them"));
     }
 }
 

@@ -1,6 +1,7 @@
 //! `verify`: whether everything that applied migrations promised still holds. Reads only.
 
 use migration_coordinator::{CheckResult, Scope, verify as verify_now};
+use migration_plan::few_lines;
 use migration_report::{ServiceChecks, Verifications};
 
 use super::locks::held;
@@ -8,6 +9,9 @@ use super::{connect, names, services};
 use crate::context::Context;
 use crate::output::{Answer, Paint, Text};
 use crate::words::OurWords;
+
+/// How many migrations of one kind are named to people; JSON has all.
+const SHOWN: usize = 10;
 
 pub(super) async fn verify(context: &Context, services: &[String]) -> anyhow::Result<Answer> {
     let connected = connect(context)?;
@@ -71,12 +75,17 @@ pub(super) fn of_service(verification: &ServiceChecks, paint: Paint, text: &mut 
         let line = format!("{}: what it has not finished may not hold yet", held(holder));
         text.line(format!("  {} {line}", paint.warn("·")));
     }
-    for name in verification.begun.iter().filter(|_| verification.holder.is_none()) {
+    let begun = verification.begun.iter().filter(|_| verification.holder.is_none());
+    let begun = begun.map(|name| {
         let line = format!("`{name}` was begun and not finished: what it changes may not hold until it is");
-        text.line(format!("  {} {line}", paint.warn("·")));
-    }
-    for name in &verification.unknown {
-        text.line(format!("  {} not checked: `{name}` is applied and not known here", paint.bad("?")));
+        format!("{} {line}", paint.warn("·"))
+    });
+    let unknown = verification
+        .unknown
+        .iter()
+        .map(|name| format!("{} not checked: `{name}` is applied and not known here", paint.bad("?")));
+    for line in few_lines(begun, SHOWN).into_iter().chain(few_lines(unknown, SHOWN)) {
+        text.line(format!("  {line}"));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use migration_kit::{MigrationId, MigrationName, ServiceName};
-use migration_plan::{Hint, Offer, PlanError};
+use migration_plan::{Hint, Offer, PlanError, few_words};
 use sea_orm::{DbErr, sqlx};
 
 use crate::connect_error::ConnectError;
@@ -272,14 +272,9 @@ impl RunError {
 }
 
 fn names(migrations: &[MigrationName]) -> String {
-    migrations.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    few_words(migrations.iter().map(|name| format!("`{name}`")), 10)
 }
 
 fn tables(twins: &[Twin]) -> String {
-    const SHOWN: usize = 5;
-    let shown: Vec<String> = twins.iter().take(SHOWN).map(ToString::to_string).collect();
-    match twins.len().saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        n_more => format!("{} and {n_more} more", shown.join(", ")),
-    }
+    few_words(twins, 5)
 }

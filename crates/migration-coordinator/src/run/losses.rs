@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use migration_kit::table_lock::LockMode;
 use migration_kit::{BOOKKEEPING, MigrationId, literal, quote_identifier};
-use migration_plan::{Direction, Plan, Step};
+use migration_plan::{Direction, Plan, Step, few_words};
 use sea_orm::sqlx::{self, Row};
 
 use super::{RunError, RunOptions};
@@ -145,14 +145,9 @@ async fn filled(reading: &mut Reading<'_>, placed: &Placed) -> Result<BTreeMap<S
 impl fmt::Display for RevertLoss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 3;
-        write!(f, "reverting `{}` loses for good: {} (", self.id, self.what)?;
-        for (place, table) in self.tables.iter().take(SHOWN).enumerate() {
-            write!(f, "{}{table}", if place == 0 { "" } else { ", " })?;
-        }
-        match self.tables.len().saturating_sub(SHOWN) {
-            0 => f.write_str(")"),
-            n_more => write!(f, " and {n_more} more tables)"),
-        }
+        let tables = few_words(&self.tables, SHOWN);
+        let more = if self.tables.len() > SHOWN { " tables" } else { "" };
+        write!(f, "reverting `{}` loses for good: {} ({tables}{more})", self.id, self.what)
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use migration_kit::table_lock::TableLockError;
 use migration_kit::{MigrationId, POLICY_HINT, driver_error, is_cut_by_policy, sqlstate};
-use migration_plan::{Direction, Hint, Offer, Step};
+use migration_plan::{Direction, Hint, Offer, Step, few_sentences};
 use sea_orm::DbErr;
 
 use crate::bookkeeping::{Outcome, is_creation_race, is_undefined};
@@ -398,12 +398,7 @@ fn list<T: std::fmt::Display>(items: &[T]) -> String {
 fn sorted(violations: &[Violation]) -> String {
     const SHOWN: usize = 10;
     let violations: BTreeSet<String> = violations.iter().map(ToString::to_string).collect();
-    let shown: Vec<&str> = violations.iter().take(SHOWN).map(String::as_str).collect();
-    let more = match violations.len().saturating_sub(SHOWN) {
-        0 => String::new(),
-        n_more => format!("; and {n_more} more"),
-    };
-    format!("{}{more}", shown.join("; "))
+    few_sentences(violations, SHOWN)
 }
 
 /// An error with its causes, each once, on one line.

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use migration_kit::{BOOKKEEPING, Made, ServiceName, literal};
+use migration_plan::few_words;
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
@@ -46,14 +47,10 @@ impl fmt::Display for Collision {
 impl fmt::Display for Collisions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 5;
-        let shown: Vec<String> = self.objects.iter().take(SHOWN).map(ToString::to_string).collect();
-        write!(f, "{}", shown.join(", "))?;
-        if let n_more @ 1.. = self.objects.len().saturating_sub(SHOWN) {
-            write!(f, " and {n_more} more")?;
-        }
+        f.write_str(&few_words(&self.objects, SHOWN))?;
         if !self.strangers.is_empty() && self.objects.iter().any(|object| object.service.is_none()) {
-            let strangers: Vec<String> = self.strangers.iter().map(|name| format!("`{name}`")).collect();
-            write!(f, "; in this schema is also the journal of {}", strangers.join(", "))?;
+            let strangers = few_words(self.strangers.iter().map(|name| format!("`{name}`")), SHOWN);
+            write!(f, "; in this schema is also the journal of {strangers}")?;
         }
         Ok(())
     }

@@ -293,14 +293,6 @@ async fn look_at_all(
     let there = deployment.services().filter(|(_, _, database)| databases.contains(database));
     let there: Vec<ServiceName> = there.map(|(service, ..)| service.name().clone()).collect();
     let mut found = examine(context, connected, &there).await?;
-    let facts =
-        planned.survey().databases.iter().enumerate().filter(|(number, _)| databases.contains(number));
-    for facts in facts.filter_map(|(_, facts)| facts.as_ref().ok()) {
-        if !facts.may_create_temporary {
-            let message = format!("`{}` may not create temporary tables, which a run needs", facts.user);
-            found.add(&facts.database, Verdict::Bad, message, Some("GRANT TEMPORARY ON DATABASE"));
-        }
-    }
     if !arguments.no_backup {
         let mut needed = 0;
         for service in services {

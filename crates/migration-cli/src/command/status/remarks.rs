@@ -1,6 +1,6 @@
 //! What is reported to people of one service that the table has no column for.
 
-use migration_plan::{Direction, ServiceState};
+use migration_plan::{Direction, ServiceState, few_lines, few_sentences, few_words};
 use migration_report::{ExternalReport, ServiceReport};
 
 use crate::command::locks;
@@ -10,21 +10,10 @@ const SHOWN: usize = 10;
 
 /// What the table has no column for.
 pub(super) fn remarks(service: &ServiceReport) -> Vec<String> {
-    let mut remarks = Vec::new();
-    remarks.extend(
-        service
-            .held_back
-            .iter()
-            .flatten()
-            .map(|held| format!("`{}` is held back: {}", held.migration, held.reason)),
-    );
-    let list = |names: &[String]| {
-        let shown: Vec<_> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
-        match names.len().saturating_sub(SHOWN) {
-            0 => shown.join(", "),
-            n_more => format!("{} and {n_more} more", shown.join(", ")),
-        }
-    };
+    let held_back = service.held_back.iter().flatten();
+    let held_back = held_back.map(|held| format!("`{}` is held back: {}", held.migration, held.reason));
+    let mut remarks = few_lines(held_back, SHOWN);
+    let list = |names: &[String]| few_words(names.iter().map(|name| format!("`{name}`")), SHOWN);
     for (what, names) in [
         ("applied, and missing in this build", &service.missing),
         ("applied, and newer than this build", &service.ahead),
@@ -35,9 +24,10 @@ pub(super) fn remarks(service: &ServiceReport) -> Vec<String> {
             remarks.push(format!("{what}: {}", list(names)));
         }
     }
-    remarks.extend(service.renamed.iter().flatten().map(|renamed| {
+    let renamed = service.renamed.iter().flatten().map(|renamed| {
         format!("`{}` is applied, and is called `{}` in this build", renamed.applied, renamed.pending)
-    }));
+    });
+    remarks.extend(few_lines(renamed, SHOWN));
     let is_any = |names: &Option<Vec<String>>| names.as_ref().is_some_and(|names| !names.is_empty());
     if is_any(&service.missing)
         || is_any(&service.edited)
@@ -65,12 +55,8 @@ pub(super) fn remarks(service: &ServiceReport) -> Vec<String> {
         ));
     }
     if let Some(broken) = service.broken.as_deref().filter(|broken| !broken.is_empty()) {
-        let more = match broken.len().saturating_sub(SHOWN) {
-            0 => String::new(),
-            n_more => format!("; and {n_more} more"),
-        };
-        let shown = broken[..broken.len().min(SHOWN)].join("; ");
-        remarks.push(format!("no longer as applied migrations left it: {shown}{more}"));
+        let shown = few_sentences(broken, SHOWN);
+        remarks.push(format!("no longer as applied migrations left it: {shown}"));
         remarks.push(format!(
             "`verify {}` shows what was found; to take migrations back, use `down`",
             service.name
@@ -98,6 +84,6 @@ fn absent(externals: &[ExternalReport]) -> Vec<String> {
     }
     owners
         .into_iter()
-        .map(|(owner, tables)| format!("tables of {owner} that are not there: {}", tables.join(", ")))
+        .map(|(owner, tables)| format!("tables of {owner} that are not there: {}", few_words(tables, SHOWN)))
         .collect()
 }
