@@ -262,7 +262,8 @@ pub(crate) async fn begin<C: ConnectionTrait>(
         let migration = literal(entry.migration.as_str());
         let after_a_revert = format!(
             "migration = {migration} AND 'revert' = \
-             (SELECT direction FROM {} WHERE migration = {migration} ORDER BY id DESC LIMIT 1)",
+             (SELECT direction FROM {} WHERE migration = {migration} AND outcome IN ('running', 'succeeded') \
+              ORDER BY id DESC LIMIT 1)",
             site.journal()
         );
         begin_backfills_anew(tx, site, &after_a_revert).await?;

@@ -283,11 +283,13 @@ impl Run<'_> {
         (plan, history): &'w (Plan, History),
     ) -> Worker<'w> {
         let placed = locked.placed();
-        let is_first = matches!(self.goal, Goal::Apply { .. }) && history.is_first_install(placed.name());
+        let was_first_install = history.is_first_install(placed.name());
+        let is_first = matches!(self.goal, Goal::Apply { .. }) && was_first_install;
         let first_install =
             if is_first { plan.steps_of(placed.name()).last().map(|step| &step.id) } else { None };
         let (outside, span) = (Outside::default(), span::service(placed.name()));
-        Worker { context: self.context, deployment: self.deployment, locked, outside, first_install, span }
+        let (context, deployment) = (self.context, self.deployment);
+        Worker { context, deployment, locked, outside, first_install, was_first_install, span }
     }
 
     /// Lets nothing new begin.

@@ -62,6 +62,8 @@ pub(crate) struct Worker<'a> {
     pub(crate) outside: Outside<'a>,
     /// In a first install of the service, the migration that ends it.
     pub(crate) first_install: Option<&'a MigrationId>,
+    /// Whether a first install of the service was under way before. Until a revert has succeeded, it still is.
+    pub(crate) was_first_install: bool,
     /// Around all that it does.
     pub(crate) span: Span,
 }
@@ -398,9 +400,10 @@ impl Worker<'_> {
             elapsed,
             checksum: self.placed().lock_file.checksum(&step.id.name),
             error,
-            first_install: self
-                .first_install
-                .is_some_and(|last| outcome != Outcome::Succeeded || step.id != *last),
+            first_install: match self.first_install {
+                Some(last) => outcome != Outcome::Succeeded || step.id != *last,
+                None => self.was_first_install && outcome != Outcome::Succeeded,
+            },
             consent: self.consent(step),
         }
     }

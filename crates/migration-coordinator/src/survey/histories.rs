@@ -225,10 +225,10 @@ impl<'r> JournalRows<'r> {
 struct Lines<'r> {
     last: i64,
     direction: Direction,
-    running: Option<i64>,
+    running: Option<(i64, Direction)>,
     /// After which nothing is left of what was begun.
     ended: Option<i64>,
-    succeeded: Option<i64>,
+    succeeded: Option<(i64, Direction)>,
     /// That of an apply, with its checksum.
     applied: Option<(i64, &'r str)>,
 }
@@ -244,12 +244,12 @@ impl<'r> Lines<'r> {
             (self.last, self.direction) = (id, direction);
         }
         if outcome == Outcome::Running.as_str() {
-            self.running = self.running.max(Some(id));
+            latest(&mut self.running, id, direction);
         } else if outcome == Outcome::Unchanged.as_str() {
             self.ended = self.ended.max(Some(id));
         } else if outcome == Outcome::Succeeded.as_str() {
             self.ended = self.ended.max(Some(id));
-            self.succeeded = self.succeeded.max(Some(id));
+            latest(&mut self.succeeded, id, direction);
             if direction == Direction::Apply {
                 self.applied = self.applied.max(Some((id, checksum)));
             }
@@ -258,12 +258,21 @@ impl<'r> Lines<'r> {
 
     fn facts(&self) -> JournalFacts {
         let checksum = self.applied.map(|(_, checksum)| checksum).filter(|checksum| !checksum.is_empty());
+        let begun = self.running.filter(|(id, _)| Some(*id) > self.ended);
         JournalFacts {
-            direction: self.direction,
+            // What was refused, or taken back, has changed nothing.
+            direction: begun.or(self.succeeded).map_or(self.direction, |(_, direction)| direction),
             checksum: checksum.map(str::to_owned),
-            begun: self.running > self.ended,
+            begun: begun.is_some(),
             succeeded: self.succeeded.is_some(),
         }
+    }
+}
+
+/// Keeps the later one.
+fn latest(line: &mut Option<(i64, Direction)>, id: i64, direction: Direction) {
+    if line.is_none_or(|(before, _)| before < id) {
+        *line = Some((id, direction));
     }
 }
 
@@ -324,13 +333,18 @@ mod tests {
 
     #[test]
     fn a_journal_says_the_same_of_a_migration_whether_the_program_knows_it_or_not() {
-        // Of `a` that it was reverted after all, of `b` that it stopped midway, of `c` that it was edited and applied again.
+        // Of `a` that it was reverted after all, of `b` that it stopped midway and what was refused since, of `c` that it was
+        // edited and applied again, and that its revert was taken back.
         let lines = [
             (5, "a", "revert", "succeeded", ""),
             (1, "a", "apply", "succeeded", "one"),
             (2, "b", "apply", "running", ""),
+            (9, "b", "revert", "failed", ""),
             (3, "c", "apply", "succeeded", "two"),
             (4, "c", "apply", "succeeded", "three"),
+            (6, "c", "revert", "running", ""),
+            (7, "c", "revert", "unchanged", ""),
+            (8, "c", "revert", "failed", ""),
         ];
         let all = |of: fn(&(i32, &str, &str, &str, &str)) -> String, separator: &str| {
             lines.iter().map(of).collect::<Vec<_>>().join(separator)
@@ -343,7 +357,7 @@ mod tests {
             all(|line| line.4.to_owned(), " "),
         ];
         let rows = JournalRows {
-            n_rows: 5,
+            n_rows: 9,
             names: Some(&names),
             ids: Some(&ids),
             directions: Some(&directions),
@@ -364,7 +378,7 @@ mod tests {
             assert_eq!(journal.get(&"d".parse().unwrap()), None, "{known:?}");
             assert_eq!(journal.iter().count(), 3, "{known:?}");
         }
-        let short = JournalRows { n_rows: 4, ..rows };
+        let short = JournalRows { n_rows: 8, ..rows };
         assert_eq!(short.facts(&list(&[])).err().unwrap(), "a name has a control character");
     }
 }

@@ -8,7 +8,7 @@ use migration_plan::{Direction, MigrationList};
 /// What the journal says last of one migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalFacts {
-    /// In which direction it was done or tried last.
+    /// In which direction it was begun or done last; if never, tried last. What was refused changed nothing.
     pub direction: Direction,
     /// Checksum of the SQL when it was last applied with success.
     pub checksum: Option<String>,

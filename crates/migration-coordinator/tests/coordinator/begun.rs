@@ -1,10 +1,13 @@
 //! What was begun and not finished, in both directions: each run deals with it first, and nothing calls it done.
 
+use std::time::Duration;
+
 use migration_coordinator::{Goal, RunError, StepError, run};
-use migration_kit::Service;
+use migration_kit::table_lock::Policy;
+use migration_kit::{Check, Service};
 use migration_plan::ServiceState;
 
-use crate::support::{Bench, Step, done, everything, options, service, step};
+use crate::support::{Bench, Step, done, everything, options, revert, service, step};
 
 const CREATE: &str = "m20250101_000001_create_item";
 const NEXT: &str = "m20250102_000001_create_more";
@@ -142,5 +145,52 @@ async fn a_claim_that_outlived_its_transaction_is_no_application() {
         bench.execute(&claimed).await;
         assert_eq!(bench.down_well(vec![shop()], "shop@-1").await, [format!("-shop:{NEXT}")]);
         assert_eq!(bench.rows(ROWS).await, [format!("{CREATE} true")]);
+    }
+}
+
+/// What is refused writes its line in the journal, and is no step in its direction.
+#[tokio::test]
+async fn a_refused_command_does_not_change_what_is_said_of_what_was_interrupted() {
+    let guarded = |guard: &'static str| {
+        let next = step(NEXT).stepwise().up("CREATE TABLE IF NOT EXISTS more ()").up("SELECT 1 / 0");
+        let next = next.details(|details| details.guard(Check::none("nothing is in the way", guard)));
+        service("shop", vec![create(), next.down("SELECT 1 / 0")])
+    };
+    let well = || guarded("SELECT 1 WHERE false");
+    // What was interrupted; what is refused, and whether because of a lock on the version table or a guard.
+    for (interrupted, refused, in_the_way) in [
+        ("apply", "apply", "lock"),
+        ("apply", "revert", "lock"),
+        ("apply", "apply", "guard"),
+        ("revert", "apply", "lock"),
+        ("revert", "revert", "lock"),
+        ("revert", "apply", "guard"),
+    ] {
+        let bench = Bench::new();
+        bench.up_badly(vec![well()]).await;
+        if interrupted == "revert" {
+            bench.down_badly(vec![well()], "shop@-1").await;
+        }
+        let first_install = |survey: migration_coordinator::Survey| survey.services[0].first_install;
+        let before = (bench.state(well()).await, first_install(bench.survey(vec![well()]).await));
+        assert_eq!(before.0, (ServiceState::Dirty, vec![format!("{interrupted} {NEXT}")]));
+        let mut holder = bench.session().await;
+        holder.execute("BEGIN").await;
+        let services = if in_the_way == "guard" {
+            vec![guarded("SELECT 1")]
+        } else {
+            holder.execute("LOCK TABLE shop.seaql_migrations_shop IN SHARE MODE").await;
+            vec![well()]
+        };
+        let goal = if refused == "apply" { everything() } else { revert("shop@-1") };
+        let options = options().with_table_locks(Policy::default().with_patience(Duration::from_millis(100)));
+        let n_lines = bench.journal(well()).await.len();
+        let report = run(&bench.deployment(services), &goal, &options).await.unwrap();
+        holder.execute("ROLLBACK").await;
+        let case = format!("{refused} refused by a {in_the_way} after an interrupted {interrupted}");
+        assert_eq!(report.failures.len(), 1, "{case}: {report:?}");
+        assert_eq!(bench.journal(well()).await.len(), n_lines + 1, "{case}: {report:?}");
+        let after = (bench.state(well()).await, first_install(bench.survey(vec![well()]).await));
+        assert_eq!(after, before, "{case}");
     }
 }
