@@ -44,6 +44,7 @@ mod repair;
 mod reset;
 mod restore;
 mod roles;
+mod run_time;
 mod saved_plan;
 mod secrets;
 mod served;

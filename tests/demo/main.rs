@@ -2,11 +2,24 @@
 //!
 //! The end-to-end tests of what every program does are written against it, where the words of a real service would not help.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use migration_cli::{Program, main_of};
+use clap::Parser;
+use migration_cli::{Arguments, Program};
 use migration_kit::{Check, Details, Service};
+
+/// Its arguments: those of every program, and one of its own.
+#[derive(Debug, Parser)]
+#[command(name = "demo", version)]
+struct Demo {
+    /// Take the service's migrations from this directory of SQL files
+    #[arg(long, global = true, value_name = "DIRECTORY")]
+    migrations: Option<PathBuf>,
+    #[command(flatten)]
+    arguments: Arguments,
+}
 
 /// Its migrations as files.
 const FILES: [(&str, &str); 6] = [
@@ -36,7 +49,9 @@ fn demo() -> Service {
     let drop_drafts = Details::contract(SOAK).loses("what was not published");
     let indexed =
         Check::holds("notes are found by their text", "SELECT to_regclass('note_text') IS NOT NULL");
+    let create_notes = Details::expand().loses_on_revert("every note");
     Service::from_sql_files("demo", files)
+        .and_then(|service| service.with_details("m20260101_000001_create_notes", create_notes))
         .and_then(|service| {
             service.with_details("m20260102_000001_index_notes", Details::expand().verify(indexed))
         })
@@ -44,6 +59,19 @@ fn demo() -> Service {
         .expect("the files are migrations")
 }
 
+/// The program over the files of a directory that is known only now, or over the service that is compiled in.
+fn program(directory: Option<PathBuf>) -> Program {
+    Program::new("demo", move || match &directory {
+        Some(directory) => {
+            vec![Service::from_sql_directory("demo", directory).unwrap_or_else(|error| panic!("{error}"))]
+        }
+        None => vec![demo()],
+    })
+}
+
 fn main() -> ExitCode {
-    main_of(Program { invocation: "demo", services: || vec![demo()], tasks: Vec::new() })
+    match Demo::try_parse() {
+        Ok(demo) => migration_cli::execute(program(demo.migrations), demo.arguments),
+        Err(error) => migration_cli::usage(&program(None), &error),
+    }
 }

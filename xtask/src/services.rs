@@ -5,7 +5,7 @@ use migration_kit::Service;
 
 /// The command line over all services, under the words that its user types.
 pub(crate) fn program_called(invocation: &'static str) -> Program {
-    Program { invocation, services, tasks: profochatbot_migration::commands::tasks() }
+    Program::new(invocation, services).with_tasks(profochatbot_migration::commands::tasks())
 }
 
 /// All services of the workspace, in the order in which they are shown.

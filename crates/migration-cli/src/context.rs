@@ -1,7 +1,7 @@
 //! What a program is: its services and their tasks; and what all commands share.
 
 use std::future::Future;
-use std::panic;
+use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 
 use migration_kit::Service;
@@ -14,12 +14,10 @@ use crate::output::Output;
 
 /// The services of a program and their tasks, in the order in which they are shown.
 pub struct Program {
-    /// How the program is called by its user, for help and hints: `cargo xtask migrate`.
-    pub invocation: &'static str,
-    /// Makes the services.
-    pub services: fn() -> Vec<Service>,
-    /// Tasks of the services that are not migrations.
-    pub tasks: Vec<Task>,
+    pub(crate) invocation: &'static str,
+    pub(crate) tasks: Vec<Task>,
+    /// Makes the services, anew each time: a command may need them more than once.
+    make: Box<dyn Fn() -> Vec<Service> + Send + Sync>,
 }
 
 /// Something that a service can do to its data and that is not a migration.
@@ -44,34 +42,47 @@ pub struct TaskContext {
 pub type TaskFuture = Pin<Box<dyn Future<Output = anyhow::Result<serde_json::Value>> + Send>>;
 
 impl Program {
-    /// Makes the services.
+    /// A program over these services. `invocation` is how its user calls it, for help and hints: `cargo xtask migrate`.
+    ///
+    /// The services are made by a function, which a command may call more than once. It may hold what is known only at run
+    /// time, such as a directory of SQL files. Where it panics, a command says so and ends with exit code 2.
+    #[must_use]
+    pub fn new(
+        invocation: &'static str,
+        services: impl Fn() -> Vec<Service> + Send + Sync + 'static,
+    ) -> Self {
+        Self { invocation, tasks: Vec::new(), make: Box::new(services) }
+    }
+
+    /// Adds tasks of the services that are not migrations.
+    #[must_use]
+    pub fn with_tasks(self, tasks: Vec<Task>) -> Self {
+        Self { tasks, ..self }
+    }
+
+    /// Makes the services. What makes them panics where a list of migrations is no service (a malformed name or requirement, a
+    /// check that ends with no later migration): for whoever runs the program, that is an error like any other.
+    ///
+    /// # Errors
+    /// A usage error with what the panic says, or where there are none.
     pub(crate) fn services(&self) -> anyhow::Result<Vec<Service>> {
-        let services = services(self.services)?;
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(|_| {}));
+        let made = panic::catch_unwind(AssertUnwindSafe(&self.make));
+        panic::set_hook(hook);
+        let services = made.map_err(|payload| {
+            let text = payload.downcast_ref::<String>().map(String::as_str);
+            let says = text
+                .or_else(|| payload.downcast_ref::<&str>().copied())
+                .unwrap_or("the services could not be made");
+            Failure::usage(says, "correct the migrations' list, their names or their `details()`")
+        })?;
         if services.is_empty() {
-            let hint = "whoever builds it lists its services in `Program::services`";
+            let hint = "whoever builds it lists its services in `Program::new`";
             return Err(Failure::usage("this program has no services", hint).into());
         }
         Ok(services)
     }
-}
-
-/// Makes services. What makes them panics where a list of migrations is no service (a malformed name or requirement, a check
-/// that ends with no later migration): for whoever runs the program, that is an error like any other.
-///
-/// # Errors
-/// A usage error with what the panic says.
-pub fn services(make: fn() -> Vec<Service>) -> anyhow::Result<Vec<Service>> {
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let made = panic::catch_unwind(make);
-    panic::set_hook(hook);
-    made.map_err(|payload| {
-        let text = payload.downcast_ref::<String>().map(String::as_str);
-        let says = text
-            .or_else(|| payload.downcast_ref::<&str>().copied())
-            .unwrap_or("the services could not be made");
-        Failure::usage(says, "correct the migrations' list, their names or their `details()`").into()
-    })
 }
 
 /// What all commands share.

@@ -19,7 +19,7 @@ mod traces;
 mod words;
 
 pub use arguments::Arguments;
-pub use context::{Program, Task, TaskContext, TaskFuture, services};
+pub use context::{Program, Task, TaskContext, TaskFuture};
 pub use exit::refused;
 pub use program::{execute, main_of, usage};
 

@@ -170,15 +170,15 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::context::services;
 
     #[test]
     fn services_that_cannot_be_made_are_an_ordinary_error() {
-        let error = services(|| panic!("`shop`: migration `{}` is listed twice", "m1")).err().unwrap();
+        let twice = Program::new("shop", || panic!("`shop`: migration `{}` is listed twice", "m1"));
+        let error = twice.services().err().unwrap();
         assert_eq!(error.to_string(), "`shop`: migration `m1` is listed twice");
         assert_eq!(Class::of(error.as_ref(), &OurWords), Class::Usage);
-        let broken = Program { invocation: "shop", services: || panic!("no service"), tasks: Vec::new() };
-        let empty = Program { invocation: "shop", services: Vec::new, tasks: Vec::new() };
+        let broken = Program::new("shop", || panic!("no service"));
+        let empty = Program::new("shop", Vec::new);
         let error = empty.services().err().unwrap();
         assert_eq!(error.to_string(), "this program has no services");
         assert_eq!(Class::of(error.as_ref(), &OurWords), Class::Usage);

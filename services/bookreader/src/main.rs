@@ -5,9 +5,5 @@ use std::process::ExitCode;
 use migration_cli::{Program, main_of};
 
 fn main() -> ExitCode {
-    main_of(Program {
-        invocation: "bookreader-migration",
-        services: || vec![bookreader_migration::service()],
-        tasks: Vec::new(),
-    })
+    main_of(Program::new("bookreader-migration", || vec![bookreader_migration::service()]))
 }

@@ -5,9 +5,6 @@ use std::process::ExitCode;
 use migration_cli::{Program, main_of};
 
 fn main() -> ExitCode {
-    main_of(Program {
-        invocation: "profochatbot-migration",
-        services: || vec![profochatbot_migration::service()],
-        tasks: profochatbot_migration::commands::tasks(),
-    })
+    let program = Program::new("profochatbot-migration", || vec![profochatbot_migration::service()]);
+    main_of(program.with_tasks(profochatbot_migration::commands::tasks()))
 }

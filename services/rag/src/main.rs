@@ -5,9 +5,5 @@ use std::process::ExitCode;
 use migration_cli::{Program, main_of};
 
 fn main() -> ExitCode {
-    main_of(Program {
-        invocation: "rag-migration",
-        services: || vec![rag_migration::service()],
-        tasks: Vec::new(),
-    })
+    main_of(Program::new("rag-migration", || vec![rag_migration::service()]))
 }

@@ -62,7 +62,7 @@ impl SyntheticArguments {
             Size::S100M20 => services::<100, 20>,
             Size::S500M20 => services::<500, 20>,
         };
-        let program = Program { invocation: "cargo xtask synthetic", services, tasks: Vec::new() };
+        let program = Program::new("cargo xtask synthetic", services);
         (program, *self.arguments)
     }
 }
