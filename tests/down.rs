@@ -37,13 +37,13 @@ fn down_to_base_and_up_again_touches_nothing_of_others() {
 
 #[test]
 fn a_target_must_be_named() {
-    let lab = Lab::migrated();
-    assert_snapshot!(lab.migrate(&["down", "chat"]).shown(), @"
+    let lab = Lab::demo();
+    assert_snapshot!(lab.migrate(&["down", "demo"]).shown(), @"
     exit 2
     --- stdout
     --- stderr
-    error: reverting `chat` needs a target
-      hint `chat@-1` reverts the last one, `chat@NAME` all after that one, `chat@base` all
+    error: reverting `demo` needs a target
+      hint `demo@-1` reverts the last one, `demo@NAME` all after that one, `demo@base` all
     ");
     assert_snapshot!(lab.migrate(&["down"]).shown(), @"
     exit 2
@@ -52,7 +52,7 @@ fn a_target_must_be_named() {
     error: the following required arguments were not provided:
       <SERVICE@TARGET>...
 
-    Usage: cargo xtask migrate down <SERVICE@TARGET>...
+    Usage: demo down <SERVICE@TARGET>...
 
     For more information, try '--help'.
     ");
@@ -60,66 +60,65 @@ fn a_target_must_be_named() {
 
 #[test]
 fn steps_back_are_counted() {
-    let lab = Lab::migrated();
-    assert_snapshot!(lab.migrate(&["down", "chat@-1"]).exits(0).stdout, @"
-    chat  m20261120_000002_check_messages  reverted [time]
-    4 of 5 services up to date · 8 contract steps held back, the first until [timestamp] · 1 migration reverted in [time]
+    let lab = Lab::demo();
+    assert_snapshot!(lab.migrate(&["down", "demo@-1"]).exits(0).stdout, @"
+    demo  m20260102_000001_index_notes  reverted [time]
+    0 of 1 service up to date · 1 migration reverted in [time]
     ");
-    assert_snapshot!(lab.migrate(&["down", "chat@-9"]).shown(), @"
+    assert_snapshot!(lab.migrate(&["down", "demo@-9"]).shown(), @"
     exit 2
     --- stdout
     --- stderr
-    error: `chat` has fewer than 9 applied migrations: 3
-      hint to revert all, use `down chat@base`
+    error: `demo` has fewer than 9 applied migrations: 1
+      hint to revert all, use `down demo@base`
     ");
 }
 
 #[test]
 fn a_prefix_names_the_migration_to_stay_at() {
-    let lab = Lab::migrated();
-    assert_snapshot!(lab.migrate(&["down", "chat@m20251017"]).exits(0).stdout, @"
-    chat  m20261120_000002_check_messages         reverted [time]
-    chat  m20261120_000001_index_message_history  reverted [time]
-    4 of 5 services up to date · 8 contract steps held back, the first until [timestamp] · 2 migrations reverted in [time]
+    let lab = Lab::demo();
+    assert_snapshot!(lab.migrate(&["down", "demo@m20260101"]).exits(0).stdout, @"
+    demo  m20260102_000001_index_notes  reverted [time]
+    0 of 1 service up to date · 1 migration reverted in [time]
     ");
-    assert_snapshot!(lab.migrate(&["down", "chat@m2025"]).shown(), @"
+    assert_snapshot!(lab.migrate(&["down", "demo@m2026"]).shown(), @"
     exit 2
     --- stdout
     --- stderr
-    error: several migrations of `chat` begin with `m2025`: `m20251016_000001_create_messages`, `m20251017_000001_add_message_source`
+    error: several migrations of `demo` begin with `m2026`: `m20260101_000001_create_notes`, `m20260102_000001_index_notes`, `m20260103_000001_drop_drafts`
       hint give more of the name
     ");
-    assert_snapshot!(lab.migrate(&["down", "chat@m1999"]).shown(), @"
+    assert_snapshot!(lab.migrate(&["down", "demo@m1999"]).shown(), @"
     exit 2
     --- stdout
     --- stderr
-    error: no migration of `chat` is or begins with `m1999`
-      hint `history chat` lists its migrations
+    error: no migration of `demo` is or begins with `m1999`
+      hint `history demo` lists its migrations
     ");
 }
 
 #[test]
 fn an_unknown_service_is_told_with_a_suggestion() {
-    let lab = Lab::migrated();
-    assert_snapshot!(lab.migrate(&["down", "chta@base"]).shown(), @"
+    let lab = Lab::demo();
+    assert_snapshot!(lab.migrate(&["down", "dmeo@base"]).shown(), @"
     exit 2
     --- stdout
     --- stderr
-    error: service `chta` is not known
-      hint did you mean `chat`?
+    error: service `dmeo` is not known
+      hint did you mean `demo`?
     ");
-    assert_snapshot!(lab.migrate(&["status", "chta"]).shown(), @"
+    assert_snapshot!(lab.migrate(&["status", "dmeo"]).shown(), @"
     exit 2
     --- stdout
     --- stderr
-    error: service `chta` is not known
-      hint did you mean `chat`?
+    error: service `dmeo` is not known
+      hint did you mean `demo`?
     ");
-    assert_snapshot!(lab.migrate(&["up", "Chat!"]).shown(), @"
+    assert_snapshot!(lab.migrate(&["up", "Demo!"]).shown(), @"
     exit 2
     --- stdout
     --- stderr
-    error: invalid value 'Chat!' for '[SERVICE[@TARGET]]...': `Chat!` is not a service name: a lower-case letter, then lower-case letters, digits, `_`, `-` or `.`, at most 40 bytes
+    error: invalid value 'Demo!' for '[SERVICE[@TARGET]]...': `Demo!` is not a service name: a lower-case letter, then lower-case letters, digits, `_`, `-` or `.`, at most 40 bytes
 
     For more information, try '--help'.
     ");
@@ -127,27 +126,25 @@ fn an_unknown_service_is_told_with_a_suggestion() {
 
 #[test]
 fn redo_reverts_the_last_migration_and_applies_it_again() {
-    let lab = Lab::migrated();
-    assert_snapshot!(lab.migrate(&["redo", "chat"]).shown(), @"
+    let lab = Lab::demo();
+    assert_snapshot!(lab.migrate(&["redo", "demo"]).shown(), @"
     exit 0
     --- stdout
-    chat  m20261120_000002_check_messages  reverted [time]
-    chat  m20261120_000002_check_messages  ok [time]
-    5 services up to date · 8 contract steps held back, the first until [timestamp] · 1 migration reverted, 1 applied in [time]
+    demo  m20260102_000001_index_notes  reverted [time]
+    demo  m20260102_000001_index_notes  ok [time]
+    1 service up to date · 1 contract step held back, until [timestamp] · 1 migration reverted, 1 applied in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
-      · `chat`: state of `messages_role_check`: validated
-      · `chat`: state of `messages_message_length_check`: validated
     ");
     lab.migrate(&["status", "--check"]).exits(0);
 }
 
 #[test]
 fn what_a_revert_loses_is_said_to_machines_too() {
-    let lab = Lab::migrated();
-    let plan = lab.migrate(&["plan", "--down", "chat@base", "--json"]).exits(0).json();
+    let lab = Lab::demo();
+    let plan = lab.migrate(&["plan", "--down", "demo@base", "--json"]).exits(0).json();
     let step = plan["steps"].as_array().unwrap().last().unwrap();
-    assert_eq!(step["loses"], "every message");
+    assert_eq!(step["loses"], "every note");
     assert_eq!(step["direction"], "revert");
 }
 

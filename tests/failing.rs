@@ -16,45 +16,45 @@ fn deny(lab: &Lab, tag: &str) {
 
 #[test]
 fn the_statement_its_place_and_the_function_are_named() {
-    let lab = Lab::empty();
-    lab.migrate(&["up", "chat@+1", "--quiet"]).exits(0);
+    let lab = Lab::empty_demo();
+    lab.migrate(&["up", "demo@+1", "--quiet"]).exits(0);
     deny(&lab, "CREATE INDEX");
-    assert_snapshot!(lab.migrate(&["up", "chat"]).exits(6).shown(), @r#"
-    exit 6
+    assert_snapshot!(lab.migrate(&["up"]).exits(1).shown(), @r#"
+    exit 1
     --- stdout
-    chat  m20251017_000001_add_message_source     failed [time]
-    0 of 5 services up to date · no migration was finished in [time]
+    demo  m20260102_000001_index_notes  failed [time]
+    0 of 1 service up to date · no migration was finished in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
-    error: migration `chat:m20251017_000001_add_message_source` stopped midway while applying
+    error: migration `demo:m20260102_000001_index_notes` failed while applying
       because not today (P0001)
-           in CREATE INDEX CONCURRENTLY "idx_messages_source" ON "chat"."messages" USING btree (source)
+           in CREATE INDEX CONCURRENTLY note_text ON note (text)
            at PL/pgSQL function public.judge() line 1 at RAISE
            at PL/pgSQL function public.deny() line 1 at PERFORM
-      hint what was done is kept and can be done again: fix the cause and run `up chat` again, which resumes
+      hint nothing was changed; fix it and run `up demo` again
     "#);
-    let document = lab.migrate(&["up", "chat", "--json"]).exits(6).json();
+    let document = lab.migrate(&["up", "--json"]).exits(1).json();
     let error = &document["errors"][0];
     assert!(error["statement"].as_str().unwrap().starts_with("CREATE INDEX CONCURRENTLY"), "{error}");
     assert_eq!(error["context"][0], "PL/pgSQL function public.judge() line 1 at RAISE", "{error}");
-    let events = lab.migrate(&["up", "chat", "--format", "ndjson"]).exits(6).stdout;
+    let events = lab.migrate(&["up", "--format", "ndjson"]).exits(1).stdout;
     assert!(events.contains(r#""statement":"CREATE INDEX CONCURRENTLY"#), "{events}");
 }
 
 #[test]
 fn a_migration_in_a_transaction_names_its_statement_too() {
-    let lab = Lab::empty();
-    lab.query("CREATE SCHEMA chat; CREATE TABLE chat.messages (id integer)");
-    assert_snapshot!(lab.migrate(&["up", "chat"]).exits(1).shown(), @r#"
+    let lab = Lab::empty_demo();
+    lab.query("CREATE SCHEMA demo; CREATE TABLE demo.note (id integer)");
+    assert_snapshot!(lab.migrate(&["up"]).exits(1).shown(), @r#"
     exit 1
     --- stdout
-    chat  m20251016_000001_create_messages        failed [time]
-    0 of 5 services up to date · no migration was finished in [time]
+    demo  m20260101_000001_create_notes  failed [time]
+    0 of 1 service up to date · no migration was finished in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
-    error: migration `chat:m20251016_000001_create_messages` failed while applying
-      because relation "messages" already exists (42P07)
-           in CREATE TABLE messages ( id SERIAL CONSTRAINT messages_pkey PRIMARY KEY, user_id BIGINT NOT NULL, chat_id BIGINT NOT NULL, role VARCHAR(20) NOT NULL, content TEXT NOT NULL, message_length INTEGER NOT N…
-      hint nothing was changed; if an earlier system made what exists already, `adopt chat --from schema` compares it with what the migrations make and records them as applied; if it is something else, put the service into another schema with `CHAT_DATABASE_SCHEMA`
+    error: migration `demo:m20260101_000001_create_notes` failed while applying
+      because relation "note" already exists (42P07)
+           in CREATE TABLE note (id bigint CONSTRAINT note_pkey PRIMARY KEY, text text NOT NULL, draft text)
+      hint nothing was changed; if an earlier system made what exists already, `adopt demo --from schema` compares it with what the migrations make and records them as applied; if it is something else, put the service into another schema with `DEMO_DATABASE_SCHEMA`
     "#);
 }

@@ -30,20 +30,21 @@ fn two_runs_at_once_on_an_empty_database_apply_each_migration_once() {
 
 #[test]
 fn who_waits_says_for_whom_and_goes_on() {
-    let lab = Lab::empty();
-    let mut first = Hanging::in_an_index_build(&lab);
-    let mut second = lab.start(&["up", "chat"]);
-    assert_snapshot!(second.says("waiting"), @"waiting for the migration lock of `chat` · held by pid [pid] (migrate chat:m20251017_000001_add_message_source, local socket) · waiting for [time]");
+    let lab = Lab::empty_demo();
+    let mut first = Hanging::in_an_index_build_of_demo(&lab);
+    let mut second = lab.start(&["up", "demo"]);
+    assert_snapshot!(second.says("waiting"), @"waiting for the migration lock of `demo` · held by pid [pid] (migrate demo:m20260102_000001_index_notes, local socket) · waiting for [time]");
     first.release();
     first.run.finish().exits(0);
     assert_snapshot!(second.finish().exits(0).shown(), @"
     exit 0
     --- stdout
-    1 of 5 services up to date · nothing to do in [time]
+    1 service up to date · 1 contract step held back, until [timestamp] · nothing to do in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
-    waiting for the migration lock of `chat` · held by pid [pid] (migrate chat:m20251017_000001_add_message_source, local socket) · waiting for [time]
-    got the migration lock of `chat` after [time]
+    waiting for the migration lock of `demo` · held by pid [pid] (migrate demo:m20260102_000001_index_notes, local socket) · waiting for [time]
+    got the migration lock of `demo` after [time]
+    note  `demo:m20260103_000001_drop_drafts` is held back: it waits until [timestamp], then `up --contract` applies it
     ");
 }
 
@@ -68,27 +69,28 @@ fn who_does_not_want_to_wait_is_told_who_holds_the_lock() {
 
 #[test]
 fn a_held_lock_is_shown() {
-    let lab = Lab::empty();
-    let mut first = Hanging::in_an_index_build(&lab);
+    let lab = Lab::empty_demo();
+    let mut first = Hanging::in_an_index_build_of_demo(&lab);
     assert_snapshot!(words(&lab.migrate(&["locks"]).exits(0).stdout), @"
     SERVICE PID APPLICATION HOST SINCE
-    chat [pid] migrate chat:m20251017_000001_add_message_source local socket [timestamp]
+    demo [pid] migrate demo:m20260102_000001_index_notes local socket [timestamp]
     ");
     let lock = lab.migrate(&["locks", "--json"]).exits(0).json()["locks"][0].clone();
-    assert_eq!(lock["service"], "chat");
-    assert_eq!(lock["application"], "migrate chat:m20251017_000001_add_message_source");
-    assert_snapshot!(lab.migrate(&["status", "chat"]).exits(0).stdout, @"
-    SERVICE  STATE    APPLIED  PENDING  HELD BACK  CURRENT                           VERSION TABLE
-    chat     running        1        3          0  m20251016_000001_create_messages  chat.seaql_migrations_chat
-    chat: the migration lock is held by pid [pid] (migrate chat:m20251017_000001_add_message_source, local socket) since [timestamp]
+    assert_eq!(lock["service"], "demo");
+    assert_eq!(lock["application"], "migrate demo:m20260102_000001_index_notes");
+    assert_snapshot!(lab.migrate(&["status", "demo"]).exits(0).stdout, @"
+    SERVICE  STATE    APPLIED  PENDING  HELD BACK  CURRENT                        VERSION TABLE
+    demo     running        1        1          1  m20260101_000001_create_notes  demo.seaql_migrations_demo
+    demo: `m20260103_000001_drop_drafts` is held back: its soak time begins when what is pending is applied
+    demo: the migration lock is held by pid [pid] (migrate demo:m20260102_000001_index_notes, local socket) since [timestamp]
     ");
-    let verified = lab.migrate(&["verify", "chat"]).stdout;
+    let verified = lab.migrate(&["verify", "demo"]).stdout;
     assert!(verified.contains("· the migration lock is held by pid "), "{verified}");
-    assert_eq!(lab.migrate(&["verify", "chat", "--json"]).json()["services"][0]["running"], true);
+    assert_eq!(lab.migrate(&["verify", "demo", "--json"]).json()["services"][0]["running"], true);
     first.release();
     first.run.finish().exits(0);
     first.watch.until(SESSIONS, "0");
-    assert_snapshot!(lab.migrate(&["locks"]).exits(0).stdout, @"no migration lock is held (5 services asked)");
+    assert_snapshot!(lab.migrate(&["locks"]).exits(0).stdout, @"no migration lock is held (1 service asked)");
 }
 
 #[test]
@@ -120,13 +122,13 @@ fn who_is_in_the_way_of_a_table_lock_is_named() {
 
 #[test]
 fn who_verifies_beside_a_run_is_told_of_it() {
-    let lab = Lab::empty();
-    let mut hanging = Hanging::in_an_index_build(&lab);
-    let verified = lab.migrate(&["verify", "chat"]).exits(0);
+    let lab = Lab::empty_demo();
+    let mut hanging = Hanging::in_an_index_build_of_demo(&lab);
+    let verified = lab.migrate(&["verify", "demo"]).exits(0);
     assert!(verified.stdout.contains("the migration lock is held by pid"), "{}", verified.shown());
     assert!(verified.stdout.contains("what it has not finished may not hold yet"), "{}", verified.shown());
     hanging.release();
     hanging.run.finish().exits(0);
-    let verified = lab.migrate(&["verify", "chat"]).exits(0);
+    let verified = lab.migrate(&["verify", "demo"]).exits(0);
     assert!(!verified.stdout.contains("may not hold"), "{}", verified.shown());
 }

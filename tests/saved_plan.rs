@@ -6,45 +6,42 @@ use crate::support::Lab;
 
 #[test]
 fn a_saved_plan_is_carried_out_as_it_is() {
-    let lab = Lab::empty();
-    lab.migrate(&["up", "chat@+1", "--quiet"]).exits(0);
-    let planned = lab.migrate(&["plan", "chat", "rag", "--out", "plan.json"]).exits(0);
+    let lab = Lab::empty_demo();
+    lab.migrate(&["up", "demo@+1", "--quiet"]).exits(0);
+    let planned = lab.migrate(&["plan", "demo", "--out", "plan.json"]).exits(0);
     assert!(planned.stderr.contains("wrote `plan.json`"), "{}", planned.stderr);
     let applied = lab.migrate(&["apply", "plan.json", "--json"]).exits(0).json();
-    assert_eq!(applied["done"].as_array().unwrap().len(), 5);
-    lab.migrate(&["status", "chat", "rag", "--check"]).exits(0);
+    assert_eq!(applied["done"].as_array().unwrap().len(), 1);
+    lab.migrate(&["status", "--check"]).exits(0);
     // Consent is given when it is done.
-    lab.migrate(&["plan", "--down", "rag@base", "--out", "down.json"]).exits(0);
-    lab.query("INSERT INTO rag.user_knowledge (user_id, name) VALUES ('1', 'n')");
+    lab.migrate(&["plan", "--down", "demo@base", "--out", "down.json"]).exits(0);
+    lab.query("INSERT INTO demo.note VALUES (1, 'n')");
     lab.migrate(&["apply", "down.json"]).exits(7);
     lab.migrate(&["apply", "down.json", "--allow-data-loss"]).exits(0);
-    assert_eq!(lab.query("SELECT count(*) FROM rag.seaql_migrations_rag"), "0");
+    assert_eq!(lab.query("SELECT count(*) FROM demo.seaql_migrations_demo"), "0");
     // Once.
     lab.migrate(&["apply", "down.json"]).exits(7);
 }
 
 #[test]
 fn a_plan_is_refused_once_something_moved() {
-    let lab = Lab::empty();
-    lab.migrate(&["up", "chat@+1", "--quiet"]).exits(0);
-    let plan = |lab: &Lab| drop(lab.migrate(&["plan", "chat", "--out", "plan.json"]).exits(0));
+    let lab = Lab::empty_demo();
+    lab.migrate(&["up", "demo@+1", "--quiet"]).exits(0);
+    let plan = |lab: &Lab| drop(lab.migrate(&["plan", "--out", "plan.json"]).exits(0));
     let refused = |lab: &Lab, says: &str| {
-        let before = lab.query("SELECT count(*) FROM chat.migration_journal_chat");
+        let before = lab.query("SELECT count(*) FROM demo.migration_journal_demo");
         let ran = lab.migrate(&["apply", "plan.json"]).exits(7);
         assert!(ran.stderr.contains(says), "{}", ran.shown());
-        assert_eq!(lab.query("SELECT count(*) FROM chat.migration_journal_chat"), before);
+        assert_eq!(lab.query("SELECT count(*) FROM demo.migration_journal_demo"), before);
     };
     for (change, says) in [
-        ("CREATE INDEX by_hand ON chat.messages (content)", "the schema of `chat` was changed since"),
+        ("CREATE INDEX by_hand ON demo.note (draft)", "the schema of `demo` was changed since"),
+        ("ALTER TABLE demo.note ALTER COLUMN draft SET DEFAULT ''", "the schema of `demo` was changed since"),
+        ("CREATE TYPE demo.mood AS ENUM ('good')", "the schema of `demo` was changed since"),
+        ("ALTER TYPE demo.mood ADD VALUE 'bad'", "the schema of `demo` was changed since"),
         (
-            "ALTER TABLE chat.messages ALTER COLUMN content SET DEFAULT ''",
-            "the schema of `chat` was changed since",
-        ),
-        ("CREATE TYPE chat.mood AS ENUM ('good')", "the schema of `chat` was changed since"),
-        ("ALTER TYPE chat.mood ADD VALUE 'bad'", "the schema of `chat` was changed since"),
-        (
-            "UPDATE chat.seaql_migrations_chat SET applied_at = applied_at - 1",
-            "other migrations of `chat` are applied now",
+            "UPDATE demo.seaql_migrations_demo SET applied_at = applied_at - 1",
+            "other migrations of `demo` are applied now",
         ),
     ] {
         plan(&lab);
@@ -53,20 +50,22 @@ fn a_plan_is_refused_once_something_moved() {
     }
     plan(&lab);
     // Work of applications and of the server moves nothing.
-    lab.query("INSERT INTO chat.messages (user_id, chat_id, role, content, message_length) SELECT i, i, 'user', 'c', 1 FROM generate_series(1, 1000) i; VACUUM ANALYZE chat.messages");
-    let elsewhere =
-        Lab::with(postgres_sandbox::Cluster::shared().create_database_from(lab.database.name()).unwrap());
+    lab.query(
+        "INSERT INTO demo.note SELECT i, 'text' FROM generate_series(1, 1000) i; VACUUM ANALYZE demo.note",
+    );
+    let database = postgres_sandbox::Cluster::shared().create_database_from(lab.database.name()).unwrap();
+    let elsewhere = Lab::demo_with(database);
     let plan_file = std::fs::read_to_string(lab.directory.path().join("plan.json")).unwrap();
     elsewhere.directory.write("plan.json", &plan_file);
-    refused(&elsewhere, "it was made for another database of `chat`");
+    refused(&elsewhere, "it was made for another database of `demo`");
     lab.migrate(&["apply", "plan.json"]).exits(0);
-    refused(&lab, "other migrations of `chat` are applied now");
+    refused(&lab, "other migrations of `demo` are applied now");
 }
 
 #[test]
 fn what_is_no_plan_of_this_program_is_refused() {
-    let lab = Lab::empty();
-    lab.migrate(&["plan", "chat", "--out", "plan.json"]).exits(0);
+    let lab = Lab::empty_demo();
+    lab.migrate(&["plan", "--out", "plan.json"]).exits(0);
     let plan = std::fs::read_to_string(lab.directory.path().join("plan.json")).unwrap();
     assert!(!plan.contains("postgres://"), "{plan}");
     let of = |change: &dyn Fn(&mut serde_json::Value)| {
@@ -99,7 +98,7 @@ fn what_is_no_plan_of_this_program_is_refused() {
     error: `missing.json` cannot be read: No such file or directory (os error [number])
       hint name a file that `plan --out` wrote
     ");
-    let written = lab.migrate(&["plan", "chat", "--out", "no/plan.json"]).exits(1);
+    let written = lab.migrate(&["plan", "--out", "no/plan.json"]).exits(1);
     assert!(written.stderr.contains("could not write `no/plan.json`"), "{}", written.stderr);
     // Leaving a step out of the review is noticed.
     lab.directory.write("other.json", &of(&|plan| drop(plan["steps"].as_array_mut().unwrap().pop())));

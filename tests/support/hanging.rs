@@ -35,13 +35,23 @@ impl Hanging {
         Self::in_an_index_build_of(lab, Lab::start)
     }
 
-    /// The same of a run that is started otherwise.
+    /// The same of `up demo`.
+    pub(crate) fn in_an_index_build_of_demo(lab: &Lab) -> Self {
+        Self::in_the_second("demo", lab, Lab::start)
+    }
+
+    /// `up chat` so, of a run that is started otherwise.
     pub(crate) fn in_an_index_build_of(lab: &Lab, start: impl FnOnce(&Lab, &[&str]) -> Running) -> Self {
-        lab.migrate(&["up", "chat@m20251016"]).exits(0);
+        Self::in_the_second("chat", lab, start)
+    }
+
+    /// In the second migration of a service, which builds an index.
+    fn in_the_second(service: &str, lab: &Lab, start: impl FnOnce(&Lab, &[&str]) -> Running) -> Self {
+        lab.migrate(&["up", &format!("{service}@+1")]).exits(0);
         let mut in_the_way = lab.session();
         in_the_way.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
         in_the_way.query("SELECT 1");
-        Self::waiting(lab, start(lab, &["up", "chat"]), in_the_way, "virtualxid")
+        Self::waiting(lab, start(lab, &["up", service]), in_the_way, "virtualxid")
     }
 
     fn waiting(lab: &Lab, run: Running, in_the_way: Session, wait_event: &str) -> Self {

@@ -88,7 +88,12 @@ impl Lab {
 
     /// With an empty database, where commands are the demo's.
     pub(crate) fn empty_demo() -> Self {
-        Self { directory: Directory::of_demo(), ..Self::empty() }
+        Self::demo_with(Cluster::shared().create_database().unwrap())
+    }
+
+    /// With this database, where commands are the demo's.
+    pub(crate) fn demo_with(database: Database) -> Self {
+        Self { directory: Directory::of_demo(), ..Self::with(database) }
     }
 
     /// Where commands are the demo's, with a database that has a past: the first migration was applied, then `up` was run,
