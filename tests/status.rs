@@ -1,4 +1,4 @@
-//! `status`: where each service stands, for people and for machines, without changing anything.
+//! `status`: the state of each service, for people and for machines, without changing anything.
 
 use insta::{assert_json_snapshot, assert_snapshot};
 use serde_json::Value;

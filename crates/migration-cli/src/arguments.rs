@@ -190,7 +190,7 @@ pub(crate) enum Command {
         #[arg(long)]
         allow_data_loss: bool,
     },
-    /// Show where each service stands; changes nothing
+    /// Show the state of each service; changes nothing
     #[command(visible_aliases = ["current", "info"])]
     #[command(after_help = help::STATUS)]
     Status {

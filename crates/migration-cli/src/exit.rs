@@ -68,9 +68,9 @@ pub(crate) struct Failure {
     pub(crate) hint: Option<String>,
 }
 
-/// A task's refusal of what it was given, with the next step to take.
+/// A task's answer to arguments or a configuration that it cannot use (exit code 2), with the next step to take.
 #[must_use]
-pub fn refused(error: impl std::error::Error, hint: &str) -> anyhow::Error {
+pub fn wrong_usage(error: impl std::error::Error, hint: &str) -> anyhow::Error {
     Failure::usage(error.to_string(), hint).into()
 }
 

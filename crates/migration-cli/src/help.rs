@@ -5,7 +5,7 @@
 /// What the long help of a program ends with.
 pub(crate) const PROGRAM: &str = "\
 Examples:
-  status                    show where every service stands
+  status                    show the state of every service
   plan                      show what `up` would do
   up                        bring every service up to date; the same as no command
   up billing                bring one service up to date

@@ -20,7 +20,7 @@ mod words;
 
 pub use arguments::Arguments;
 pub use context::{Program, Task, TaskContext, TaskFuture};
-pub use exit::refused;
+pub use exit::wrong_usage;
 pub use program::{execute, main_of, usage};
 
 /// The examples of the README, compiled as tests.

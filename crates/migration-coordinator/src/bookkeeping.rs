@@ -363,9 +363,9 @@ async fn give_up_row<C: ConnectionTrait>(
     Ok(deleted.rows_affected() > 0)
 }
 
-/// Forgets how far open backfills have come: a revert may take away what a later migration, stopped midway, had carried
-/// over already; and what is applied after a revert that stopped midway does not continue where that one stood. A row that
-/// is carried over twice is the same as one that is carried over once.
+/// Resets the cursors of open backfills: a revert can undo rows that a half-finished later migration had already filled, and
+/// what is applied after a revert that stopped midway does not continue where that one was. Filling a row twice is
+/// harmless.
 async fn begin_backfills_anew<C: ConnectionTrait>(tx: &C, site: &Site, which: &str) -> Result<(), DbErr> {
     let cursors = qualified(&site.schema, &format!("migration_backfill_{}", site.name()));
     let exists = format!("{BOOKKEEPING}SELECT pg_catalog.to_regclass({}) IS NOT NULL", literal(&cursors));

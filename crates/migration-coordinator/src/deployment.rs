@@ -259,7 +259,7 @@ impl Deployment {
     }
 
     /// The service to which an object belongs: the one whose schema this is; in a schema that services share, the one
-    /// that names the table or type, or another name with which the object's begins, the longest one first.
+    /// that declares the table or type, or else the one with the longest declared name that the object's begins with.
     pub(crate) fn owner_of(&self, database: usize, schema: &str, name: &str) -> Option<&ServiceName> {
         let there =
             || self.placements.iter().filter(|p| p.site.database == database && p.site.schema == schema);

@@ -63,8 +63,8 @@ impl Session {
         Ended::Unanswered
     }
 
-    /// Sends a signal to the session's server process from beside it, and returns whether it was sent or is in vain because
-    /// the process is gone.
+    /// Sends a signal to the session's server process from another one, and returns whether it was sent, or was not needed
+    /// because the process is gone.
     async fn signal(&self, url: &DatabaseUrl, function: &str) -> bool {
         let Ok(mut beside) = session::connect_to_read(url).await else { return false };
         let sql = format!("{BOOKKEEPING}SELECT pg_catalog.{function}({})", self.pid());

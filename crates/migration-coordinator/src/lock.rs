@@ -1,7 +1,7 @@
 //! The migration lock: one run at a time, per service.
 //!
-//! A session-level advisory lock on the very session that runs the migrations: when that session's process is gone, so
-//! are lock and statement, in this order never. It is asked for, never waited for inside PostgreSQL: a session that
+//! A session-level advisory lock on the very session that runs the migrations: the lock ends with that session's
+//! process, and so never before the statement it protects. It is tried, never waited for inside PostgreSQL: a session that
 //! waits in `pg_advisory_lock` holds a snapshot, and `CREATE INDEX CONCURRENTLY` waits for that snapshot for ever.
 
 use std::time::{Duration, Instant};

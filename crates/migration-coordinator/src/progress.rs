@@ -1,5 +1,5 @@
-//! Looking from beside at a run of another process: which migration it is in, how far it has come, whom it waits for, and when
-//! it did something last, so that stuck differs from slow.
+//! Watches a run of another process from a second connection: which migration it is in, how far it has come, which session
+//! it waits for, and when it last did something, so that stuck differs from slow.
 //!
 //! All of it is read from what the server shows to our role: what it does not show is `None`, and never zero.
 

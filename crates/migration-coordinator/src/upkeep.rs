@@ -53,7 +53,7 @@ pub enum UpkeepError {
         source: DbErr,
     },
     /// The database refused something.
-    #[error("`{service}`: the database could not do it")]
+    #[error("`{service}`: the database rejected the statement")]
     Database {
         /// The service.
         service: ServiceName,

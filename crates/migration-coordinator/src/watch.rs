@@ -1,4 +1,4 @@
-//! Looking from beside at a statement that runs: who blocks it, if it waits. Its own connection is too busy to say so.
+//! Watches a running statement from a second connection, and reports what blocks it. Its own connection is busy.
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -130,7 +130,7 @@ pub(crate) fn notice(origin: &Origin, message: &str) {
     );
 }
 
-/// Something that wants eyes.
+/// A warning that somebody should look at.
 pub(crate) fn warning(origin: &Origin, message: &str) {
     tracing::warn!(
         target: "migration",

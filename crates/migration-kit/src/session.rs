@@ -1,8 +1,9 @@
 //! One connection of the pool for one piece of work: acquiring it, transactions with their settings, statements, errors.
 //!
 //! Under the coordinator the pool is a single connection that also holds the migration lock, so nobody here keeps a
-//! connection while asking for another: a step acquires, works and releases. Statements travel by the simple protocol,
-//! one a message: results are text, and no prepared plan outlives a change of a table.
+//! connection while asking for another: a step acquires, works and releases. Statements are sent by the
+//! simple protocol: results are text, and no prepared plan outlives a change of a table. A transaction begins in one message
+//! with its settings; every other statement has a message of its own.
 //!
 //! It decides nothing: which locks to take and when to try again is `table_lock`'s part.
 
@@ -95,13 +96,13 @@ pub(crate) struct Limits {
     pub(crate) isolation: Isolation,
 }
 
-/// What the statements of a transaction see of what others commit meanwhile.
+/// Which commits of other sessions the statements of a transaction see.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Isolation {
-    /// Each what was committed before it began.
+    /// Each statement sees what was committed before it began.
     #[default]
     ReadCommitted,
-    /// All what was committed before the first began: they meet the same rows. A row that somebody changed since cannot
+    /// All statements see what was committed before the first one began. A row that another session changed since cannot
     /// be changed; the transaction then fails with `serialization_failure` and has to be tried again.
     RepeatableRead,
 }
@@ -112,7 +113,7 @@ pub(crate) enum Durable {
     /// Before it is answered, as the server is set.
     #[default]
     AtOnce,
-    /// With the next commit of anybody that does, or within a second.
+    /// With the next commit of any session that flushes the log, or within a second.
     ///
     /// Only for a transaction that may be lost, with all later ones, and is then simply done again. The log is written in
     /// one order: if the migration's own commit is on disk, or that of an application that saw these rows, so is this one.

@@ -15,8 +15,8 @@ pub(crate) enum Hold {
 
 /// For each migration why it is held back, if it is pending and held back.
 ///
-/// Beside its own reason a migration is held back by what it requires and by any earlier expand step of its service, a
-/// contract step also by any earlier contract step. One that was begun and not finished is held back by what it requires
+/// A migration is also held back if one of its requirements or an earlier expand step of its service is; a contract step,
+/// if an earlier contract step is. One that was begun and not finished is held back by what it requires
 /// only: it was asked for before, and half of it serves neither the old application nor the new one.
 ///
 /// In a first install there is no old code that a contract step could break, so none is held back for its own reason.

@@ -9,7 +9,7 @@ use std::io::Read;
 
 use anyhow::Context;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
-use migration_cli::{Task, TaskContext, TaskFuture, refused};
+use migration_cli::{Task, TaskContext, TaskFuture, wrong_usage};
 use serde_json::{Value, json};
 
 use crate::NAME;
@@ -205,13 +205,13 @@ fn secret(variable: Option<&str>) -> anyhow::Result<String> {
 /// A refusal of what was given, without it.
 fn withheld(error: SecretError) -> anyhow::Error {
     let hint = error.hint();
-    refused(error, hint)
+    wrong_usage(error, hint)
 }
 
 /// A task's error with its hint. One of the database keeps its own causes.
 fn told(error: TaskError) -> anyhow::Error {
     match error.hint() {
-        Some(hint) => refused(error, hint),
+        Some(hint) => wrong_usage(error, hint),
         None => error.into(),
     }
 }

@@ -1,5 +1,7 @@
 //! Words that a stranger would stumble over, in what programs print and in comments.
 
+use std::path::PathBuf;
+
 use crate::{below, nothing_wrong, read, relative, root};
 
 /// What is not written, and what is.
@@ -38,13 +40,19 @@ fn is_printed(line: &str, is_of_arguments: bool) -> bool {
 
 /// Each line of the crates' sources that this takes, with what is not written there.
 fn unidiomatic(is_read: impl Fn(&str, &str) -> bool, words: &[(&str, &str)]) -> Vec<String> {
+    let sources = below(&root().join("crates"), "rs").into_iter();
+    unidiomatic_in(sources.filter(|path| relative(path).contains("/src/")), is_read, words)
+}
+
+/// Each line of these files that this takes, with what is not written there.
+fn unidiomatic_in(
+    files: impl Iterator<Item = PathBuf>,
+    is_read: impl Fn(&str, &str) -> bool,
+    words: &[(&str, &str)],
+) -> Vec<String> {
     let mut wrong = Vec::new();
-    for path in below(&root().join("crates"), "rs") {
-        let name = relative(&path);
-        if !name.contains("/src/") {
-            continue;
-        }
-        let text = read(&path);
+    for path in files {
+        let (name, text) = (relative(&path), read(&path));
         for (index, line) in text.lines().enumerate().filter(|(_, line)| is_read(&name, line)) {
             for (found, instead) in words.iter().filter(|(words, _)| line.contains(words)) {
                 wrong.push(format!("{name}:{}: not `{}`: {instead}", index + 1, found.trim()));
@@ -64,4 +72,10 @@ fn errors_and_help_are_idiomatic() {
 fn comments_are_idiomatic() {
     let is_comment = |_: &str, line: &str| line.trim_start().starts_with("//");
     nothing_wrong(&unidiomatic(is_comment, &UNIDIOMATIC_IN_COMMENTS));
+}
+
+#[test]
+fn documents_are_idiomatic() {
+    let documents = below(root(), "md").into_iter();
+    nothing_wrong(&unidiomatic_in(documents, |_, _| true, &UNIDIOMATIC_IN_COMMENTS));
 }

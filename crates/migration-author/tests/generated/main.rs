@@ -118,9 +118,10 @@ fn a_folder_of_sql_files_gets_two_more() {
     let draft = mail("add_a", Form::Steps, false).draft(&tree.0).unwrap();
     draft.write().unwrap();
     assert_eq!(draft.name(), "20251120184900_add_a");
-    for refused in [mail("more", Form::Sql, false), mail("add_b", Form::Sql, true)] {
-        refused.draft(&tree.0).unwrap_err();
-    }
+    let twice = mail("more", Form::Sql, false).draft(&tree.0);
+    assert!(matches!(twice, Err(AuthorError::Duplicate { .. })), "{:?}", twice.err());
+    let contract = mail("add_b", Form::Sql, true).draft(&tree.0);
+    assert!(matches!(contract, Err(AuthorError::NotInSql { .. })), "{:?}", contract.err());
     // A folder without files is no migration.
     fs::remove_dir(tree.0.join("mail/sql/0002_more")).unwrap();
     let service = Service::from_sql_directory("mail", tree.0.join("mail/sql")).unwrap();
@@ -133,11 +134,12 @@ fn what_is_refused_changes_nothing() {
     let tree = Tree::new("refused");
     new("create_notes", Form::Transaction, false).draft(&tree.0).unwrap().write().unwrap();
     let before = tree.files();
-    for name in
-        ["", "..", "../add_tags", "Add", "add.tags", "add/tags", "mod", "create_notes", &"a".repeat(81)]
-    {
-        assert!(new(name, Form::Steps, false).draft(&tree.0).is_err(), "{name}");
+    for name in ["", "..", "../add_tags", "Add", "add.tags", "add/tags", "mod", &"a".repeat(81)] {
+        let refused = new(name, Form::Steps, false).draft(&tree.0);
+        assert!(matches!(refused, Err(AuthorError::Name { .. })), "{name}: {:?}", refused.err());
     }
+    let twice = new("create_notes", Form::Steps, false).draft(&tree.0);
+    assert!(matches!(twice, Err(AuthorError::Duplicate { .. })), "{:?}", twice.err());
     let other = NewMigration { service: "other".parse().unwrap(), ..new("a", Form::Sql, false) };
     assert!(matches!(other.draft(&tree.0), Err(AuthorError::NoService { .. })));
     // Made by somebody else, or changed, after it was decided.

@@ -1,4 +1,5 @@
-//! The environment: process variables, then `.env`. The only place that reads them, and as long as there are variables.
+//! The environment: process variables, then `.env`. The only place that reads more than colours from them, and as long as there
+//! are variables.
 
 mod dotenv;
 mod misspelt;

@@ -34,7 +34,7 @@ impl Paint {
         self.with(GOOD, text)
     }
 
-    /// It wants eyes.
+    /// Somebody should look at it.
     pub(crate) fn warn(self, text: &str) -> String {
         self.with(WARN, text)
     }

@@ -151,9 +151,9 @@ impl Object {
     }
 }
 
-/// Looks objects up from outside, where they stand as they were before the migration until it commits: those that are
-/// gone, to name them; those in a schema that the service shares, and extensions, to tell what it made itself, which is
-/// not there yet, and what it renamed.
+/// Looks objects up from a second session, which sees the state before the migration until it commits. This names objects
+/// that were dropped; in a schema that the service shares, and for extensions, it tells what the migration created from
+/// what it renamed.
 async fn seen_from_outside<'d>(
     objects: Vec<Object>,
     deployment: &'d Deployment,

@@ -83,8 +83,8 @@ const STRONGER: &str = "NOT IN ('AccessShareLock', 'RowShareLock', 'ShareLock')"
 const MINE: &str = "SELECT pg_current_xact_id()::text::int8 AS top";
 
 /// Whether the transaction touched anything outside of this schema, which must be the service's own; sets `search_path`.
-/// It may say yes in vain (a table that was dropped, a function of its own), never no: most migrations need no more than
-/// this, at a fifth of the price of [`inside`]. No row if there is no such schema.
+/// It may give a false positive (a table that was dropped, a function of its own), never a false negative: most migrations
+/// need no more than this, at a fifth of the price of [`inside`]. No row if there is no such schema.
 ///
 /// Without parameters, so that the server plans it once a session; with some it would do so five times.
 pub(super) fn suspicion(schema: &str, search_path: &str) -> String {

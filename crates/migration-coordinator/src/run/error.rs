@@ -21,7 +21,7 @@ pub enum RunError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// A database could not be read.
-    #[error("the services cannot be read")]
+    #[error("cannot read the version tables")]
     Survey(#[source] std::sync::Arc<SurveyError>),
     /// There is no plan.
     #[error(transparent)]

@@ -111,7 +111,7 @@ impl Planned<'_> {
         self.deployment
     }
 
-    /// Does what was planned: takes the locks, plans once more from what is recorded then, and works that off.
+    /// Does what was planned: takes the locks, plans again from the history as it is then, and executes that plan.
     ///
     /// # Errors
     /// [`RunError`] if the run did not begin, and nothing was changed. What went wrong later is in

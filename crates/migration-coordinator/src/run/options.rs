@@ -18,7 +18,7 @@ pub struct RunOptions {
     pub wait: Duration,
     /// How table locks are waited for.
     pub table_locks: Policy,
-    /// Most services that are worked on at once.
+    /// Maximum number of services to migrate at once.
     pub jobs: usize,
     /// Everything in one transaction, or nothing.
     pub atomic: bool,

@@ -145,8 +145,9 @@ impl Online {
         Box::pin(locked.run(&mut *self.acquire().await?, self.policy, &self.origin)).await
     }
 
-    /// Runs one statement that takes no stronger lock than `SHARE UPDATE EXCLUSIVE`, as long as it takes: who waits in
-    /// that mode makes no reader and no writer wait.
+    /// Runs one statement that takes no stronger lock than `SHARE UPDATE EXCLUSIVE`, as long as it takes: waiting in that
+    /// mode blocks no reader and no writer. The coordinator reports what blocks it, from a second connection; under plain
+    /// sea-orm nothing does.
     async fn unhurried(&self, sql: String) -> Result<(), DbErr> {
         let mut connection = self.acquire().await?;
         let mut tx = session::begin(&mut connection, session::Limits::default()).await?;

@@ -9,7 +9,7 @@ use super::Holder;
 
 /// How many ended transactions are remembered.
 const REMEMBERED: usize = 64;
-/// How many of them count for their session: one that took long for once is soon forgotten.
+/// How many of them count for their session, so that one slow outlier is soon forgotten.
 const COUNTED: usize = 5;
 
 /// What was learnt so far.
@@ -59,7 +59,7 @@ impl Lives {
         self.present.retain(|transaction, life| {
             let is_present = observed.iter().any(|holder| holder.transaction == *transaction);
             if !is_present && life.age < old_after {
-                // It lived on for a while after that; guessed too short, the next guess is better, but not the other way.
+                // It may have lived slightly longer. An underestimate corrects itself; an overestimate would not.
                 ended.push_back((life.pid, life.age));
             }
             is_present

@@ -102,7 +102,7 @@ impl Waiting {
     /// them waits at most the stall budget for a lock that was not known beforehand.
     ///
     /// Each is made when it is asked for, so ask for it when the one before has been executed: `lock_timeout` counts for each
-    /// lock anew, and who queues for several lets all of them together take as long as was decided.
+    /// lock anew, and an attempt that queues for several may take as long as was decided for all of them together.
     pub fn lock_statements(&self, locks: &[TableLock]) -> impl Iterator<Item = String> {
         let limit =
             |limit: Duration| format!("{BOOKKEEPING}SET LOCAL lock_timeout = {}", limit.as_millis().max(1));

@@ -112,8 +112,9 @@ async fn statistics_of_the_key_choose_the_walk() {
              (SELECT FROM pass) THEN 0 ELSE 1 END) WHERE {batch} AND source.n <> 1";
         let fill = || tens(&online, statement).unfinished("source.n <> 1").run();
 
-        fill().await.unwrap_err();
+        let stopped = fill().await.unwrap_err().to_string();
 
+        assert!(stopped.contains("division by zero"), "{stopped}");
         let after = "SELECT jsonb_object_keys(cursor->'after') FROM migration_backfill_shop";
         assert_eq!(scratch.texts(after).await, [walk], "{order}");
         scratch.execute("INSERT INTO pass VALUES (1)").await;

@@ -169,6 +169,14 @@ async fn a_foreign_key_to_its_own_table_and_odd_names_work() {
         online.add_check("Odd Table", "Odd Check", "\"Id\" > 0").run().await.unwrap();
         online.add_unique("Odd Table", "Odd Unique", ["The Parent", "Id"]).await.unwrap();
     }
+    assert_eq!(
+        scratch.psql("SELECT conname, convalidated FROM pg_constraint WHERE conrelid = '\"Odd Table\"'::regclass AND contype <> 'n' ORDER BY conname COLLATE \"C\""),
+        "Odd Check|t\nOdd Table_pkey|t\nOdd Unique|t\nthe \"key\"|t"
+    );
+    assert_eq!(
+        scratch.psql("SELECT indisvalid FROM pg_index WHERE indexrelid = '\"odd USING index\"'::regclass"),
+        "t"
+    );
 }
 
 #[tokio::test]

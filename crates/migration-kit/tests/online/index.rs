@@ -100,6 +100,8 @@ async fn limits_of_the_session_do_not_reach_a_build() {
     let (built, released) = tokio::join!(by_name(&online), release);
     built.unwrap();
     released.unwrap();
+    let valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'item_name'::regclass";
+    assert_eq!(scratch.psql(valid), "t", "the first attempt succeeded, and left nothing invalid");
     for (setting, value) in [("lock_timeout", "1ms"), ("statement_timeout", "5s")] {
         let after = online.query_text(&format!("SELECT current_setting('{setting}')")).await.unwrap();
         assert_eq!(after.as_deref(), Some(value));
@@ -120,6 +122,8 @@ async fn a_build_waits_for_a_snapshot_instead_of_failing() {
     let (built, released) = tokio::join!(by_name(&online), release);
     built.unwrap();
     released.unwrap();
+    let valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'item_name'::regclass";
+    assert_eq!(scratch.psql(valid), "t", "the first attempt succeeded, and left nothing invalid");
 }
 
 #[tokio::test]
@@ -149,6 +153,8 @@ async fn a_build_of_another_session_is_waited_for() {
     ours.unwrap();
     released.unwrap();
     assert_eq!(notices(), ["another session is building index `item_price`"]);
+    let built = "SELECT indexrelid::regclass, indisvalid FROM pg_index WHERE indrelid = 'item'::regclass AND NOT indisprimary";
+    assert_eq!(scratch.psql(built), "item_price|t");
 }
 
 #[tokio::test]

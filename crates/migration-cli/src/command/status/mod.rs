@@ -1,4 +1,4 @@
-//! `status`: where each service stands. Reads only.
+//! `status`: the state of each service. Reads only.
 
 mod remarks;
 

@@ -267,8 +267,8 @@ impl<'a> Backfill<'a> {
         walk: &Walk,
         work: String,
     ) -> Result<Place, DbErr> {
-        // By key it ends where there are no more rows; by block, where the table ends now, and then once more at what was
-        // added behind meanwhile, the rows that the backfill itself moved there among it. Where unfinished rows are looked
+        // By key it ends where there are no more rows; by block, where the table ends now, and then it covers what was
+        // appended meanwhile, including rows that the backfill itself moved. Where unfinished rows are looked
         // for at the end, those behind are found then.
         let until = match walk {
             Walk::Keys(_) => None,
