@@ -247,7 +247,38 @@ fn the_tasks_of_a_service_are_listed() {
     assert_eq!(tasks(&["chat"]), 0);
     assert_eq!(lab.migrate(&["task", "chat"]).exits(0).stdout, "service `chat` has no tasks\n");
     lab.migrate(&["task", "chatt"]).exits(2);
-    // Arguments that a task does not take are an answer of the format that was asked for.
-    let refused = lab.migrate(&["--json", "task", "profochatbot", "set-bot-token"]).exits(2).json();
-    assert_eq!(refused["exit_code"], 2, "{refused}");
+}
+
+/// Whatever is wrong with the words, and wherever the format was asked for.
+#[test]
+fn arguments_that_a_task_does_not_take_are_an_answer_of_the_format_that_was_asked_for() {
+    let lab = Lab::migrated();
+    let listed = lab.migrate(&["task", "--json"]).exits(0).json();
+    let listed = listed["tasks"].as_array().unwrap();
+    let tasks = listed.iter().map(|task| ["service", "name"].map(|field| task[field].as_str().unwrap()));
+    let wrong: [&[&str]; 4] =
+        [&["--no-such-option"], &["--="], &["\u{1b}[31m", "one", "two", "many"], &[""; 9]];
+    let mut cases: Vec<Vec<&str>> =
+        tasks.flat_map(|task| wrong.map(|words| [&task[..], words].concat())).collect();
+    cases.extend([vec!["chat", "dance"], vec!["nobody", "dance"], vec!["", ""], vec!["profochatbot", ""]]);
+    for words in cases {
+        for (before, behind) in [
+            (&["--json", "task"][..], &[][..]),
+            (&["task", "--json"], &[]),
+            (&["task"], &["--json"]),
+            (&["task"], &["--format", "json"]),
+            (&["task"], &["--format=json"]),
+        ] {
+            let ran = lab.migrate(&[before, &words, behind].concat());
+            let document = ran.json();
+            assert!(ran.code == 2 && document["exit_code"] == 2, "{words:?} {behind:?}\n{}", ran.shown());
+            assert!(!document["errors"][0]["message"].as_str().unwrap().contains('\u{1b}'), "{document}");
+        }
+    }
+    let done = document(&lab.migrate(&["task", "profochatbot", "issue-tokens", "--json"]).exits(0));
+    assert_eq!(done["task"], "issue-tokens");
+    assert!(lab.migrate(&["task", "profochatbot", "--json"]).exits(0).json()["tasks"].is_array());
+    // Behind `--` it is a word of the task.
+    let ran = lab.migrate(&["task", "profochatbot", "issue-tokens", "--", "--json"]).exits(2);
+    assert!(ran.stderr.starts_with("error: "), "{}", ran.shown());
 }

@@ -36,6 +36,7 @@ pub(crate) use roles::RolesArguments;
 pub(crate) use run::{ApplyOptions, Consent, Contract, RunArguments, UpOptions};
 use run::{duration, selection};
 
+use crate::context::Task;
 use crate::database::Embedded;
 use crate::exit::Failure;
 use crate::help;
@@ -68,6 +69,21 @@ impl Arguments {
             ));
         }
         Ok(command)
+    }
+
+    /// Takes the format from behind the words of a task, where it is not an option of the task's own.
+    pub(crate) fn take_format(&mut self, tasks: &[Task]) {
+        let Some(Command::Task { words }) = &mut self.command else { return };
+        let named = tasks.iter().filter(|task| words.first().is_some_and(|word| word == task.service));
+        let mut named = named.map(|task| (task.command)());
+        let own = named.find(|task| words.get(1).is_some_and(|word| word == task.get_name()));
+        let is_own = |long: Option<&str>| matches!(long, Some("json" | "format"));
+        if own.is_some_and(|task| task.get_arguments().any(|argument| is_own(argument.get_long()))) {
+            return;
+        }
+        if let Some(format) = take_format(words) {
+            (self.global.json, self.global.format) = (false, Some(format));
+        }
     }
 }
 
@@ -492,18 +508,28 @@ pub(crate) enum GraphFormat {
 
 /// The format that arguments ask for which clap could not read as a whole.
 pub(crate) fn format_of(arguments: &[String]) -> Format {
-    let mut format = Format::Human;
-    let mut words = arguments.iter().map(String::as_str).take_while(|word| *word != "--");
-    while let Some(word) = words.next() {
-        let named = match word.strip_prefix("--format") {
-            Some("") => words.next(),
-            Some(rest) => rest.strip_prefix('='),
-            None => None,
+    take_format(&mut arguments.to_vec()).unwrap_or(Format::Human)
+}
+
+/// Takes the options for the format out of arguments, and gives the last one. What is behind `--` is something else.
+fn take_format(arguments: &mut Vec<String>) -> Option<Format> {
+    let mut format = None;
+    let mut next = 0;
+    while let Some(word) = arguments.get(next).filter(|word| *word != "--") {
+        let (named, n_words) = match word.strip_prefix("--format") {
+            Some("") => (arguments.get(next + 1).map(String::as_str), 2),
+            Some(rest) => (rest.strip_prefix('='), 1),
+            None => (None, 1),
         };
-        if word == "--json" {
-            format = Format::Json;
-        } else if let Some(named) = named.and_then(|named| Format::from_str(named, true).ok()) {
-            format = named;
+        let found = match named.and_then(|named| Format::from_str(named, true).ok()) {
+            None if word == "--json" => Some(Format::Json),
+            found => found,
+        };
+        if found.is_some() {
+            arguments.drain(next..next + n_words);
+            format = found;
+        } else {
+            next += 1;
         }
     }
     format

@@ -31,7 +31,8 @@ pub fn main_of(program: Program) -> ExitCode {
 
 /// Runs a command whose arguments are read already.
 #[must_use]
-pub fn execute(program: Program, arguments: Arguments) -> ExitCode {
+pub fn execute(program: Program, mut arguments: Arguments) -> ExitCode {
+    arguments.take_format(&program.tasks);
     let format = arguments.global.format();
     let terminal = Terminal::of_process(arguments.global.color, arguments.global.wide);
     let output = Output::new(format, terminal, arguments.global.quiet);
