@@ -1,5 +1,8 @@
 //! What people look at: history, plan, verify, space, the graph, psql, completions.
 
+use std::thread;
+use std::time::Duration;
+
 use insta::assert_snapshot;
 use postgres_sandbox::Cluster;
 
@@ -275,9 +278,17 @@ fn every_command_that_waits_for_a_table_lock_while_it_reads_ends_at_the_first_si
     in_the_way
         .query("LOCK TABLE rag.seaql_migrations_rag, rag.migration_journal_rag IN ACCESS EXCLUSIVE MODE");
     let mut watch = lab.session();
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 23] = [
         &["status"],
+        &["status", "--check", "--verbose"],
         &["history"],
+        &["history", "--verbose", "rag"],
+        &["doctor"],
+        &["wait", "--for", "current", "rag"],
+        &["sql", "rag"],
+        &["redo", "rag"],
+        &["deploy", "rag", "--dry-run"],
+        &["deploy", "rag"],
         &["plan"],
         &["up"],
         &["down", "rag@-1"],
@@ -287,6 +298,7 @@ fn every_command_that_waits_for_a_table_lock_while_it_reads_ends_at_the_first_si
         &["stamp", "rag@head"],
         &["repair"],
         &["repair", "--restore-rows", "rag"],
+        &["repair", "--forget", "rag:m20260101_000000_of_another_branch"],
         &["reset", "rag", "--dry-run"],
         &["backup", "rag"],
         &["restore", archive, "--dry-run"],
@@ -299,5 +311,33 @@ fn every_command_that_waits_for_a_table_lock_while_it_reads_ends_at_the_first_si
         let ran = running.finish();
         assert_eq!(ran.code, 130, "{command:?}\n{}", ran.shown());
         watch.until(waiting, "f");
+    }
+}
+
+/// The way back looks at the histories once more.
+#[test]
+fn a_way_back_that_waits_for_a_table_lock_ends_at_the_first_signal() {
+    for way in ["revert", "restore"] {
+        let lab = Lab::empty();
+        let start = "touch here; while [ ! -e go ]; do sleep 0.02; done; exit 1";
+        let running = lab.start(&["deploy", "rag", "--start-command", start, "--on-failure", way]);
+        let mut watch = lab.session();
+        while !lab.directory.path().join("here").exists() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        let mut in_the_way = lab.session();
+        in_the_way.query("BEGIN");
+        in_the_way.query("LOCK TABLE rag.seaql_migrations_rag IN ACCESS EXCLUSIVE MODE");
+        lab.directory.write("go", "");
+        let waiting = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        watch.until(waiting, "t");
+        running.signal("INT");
+        let ran = running.finish();
+        assert_eq!(ran.code, 130, "{way}\n{}", ran.shown());
+        watch.until(waiting, "f");
+        in_the_way.query("ROLLBACK");
+        // It is known where it stood.
+        lab.migrate(&["deploy", "--resume", "--json"]).exits(1);
+        assert_eq!(lab.query("SELECT count(*) FROM rag.seaql_migrations_rag"), "0", "{way}");
     }
 }

@@ -106,7 +106,8 @@ impl Deploying<'_> {
             Some(Selection { service, target: Some(target) })
         });
         let goal = Goal::Revert { selections: selections.collect() };
-        let planned = plan(&self.connected.deployment, &goal).await.map_err(anyhow::Error::from)?;
+        let planned = self.cancellation.unless_cancelled(plan(&self.connected.deployment, &goal)).await;
+        let planned = planned.unwrap_or(Err(RunError::Interrupted)).map_err(anyhow::Error::from)?;
         let arguments = &self.record.arguments;
         let mut options = run::run_options(&arguments.run, self.cancellation);
         // Until the application is started, nobody but the migrations has written to what they made.
@@ -161,7 +162,8 @@ impl Deploying<'_> {
         if self.record.before.iter().any(|entry| was_empty(&entry)) {
             let before = self.record.before.clone();
             self.record.before.retain(|_, newest| newest.is_none());
-            let survey = Survey::take(&self.connected.deployment).await;
+            let survey = self.cancellation.unless_cancelled(Survey::take(&self.connected.deployment)).await;
+            let survey = survey.ok_or_else(outside::interrupted)?;
             let is_empty = |service: &str| {
                 let named = |name: &ServiceName| name.as_str() == service;
                 survey.services.iter().all(|facts| !named(&facts.service) || facts.applied.is_empty())
