@@ -396,6 +396,12 @@ pub(crate) async fn settle(
     query_one(writer.db(), &sql, values).await.map(drop)
 }
 
+/// Lets each statement of a transaction wait at most so long for a lock.
+pub(crate) async fn wait_at_most<C: ConnectionTrait>(tx: &C, limit: Duration) -> Result<(), DbErr> {
+    let limit = limit.as_millis().max(1);
+    execute(tx, &format!("SELECT pg_catalog.set_config('lock_timeout', '{limit}', true)")).await
+}
+
 /// Appends a line to the journal.
 pub(crate) async fn record<C: ConnectionTrait>(
     connection: &C,

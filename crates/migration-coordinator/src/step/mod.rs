@@ -40,7 +40,8 @@ use crate::verify::{self, CheckResult};
 use error::chain;
 pub use error::{FailedStatement, Remains, StepError};
 
-/// How long a run that was stopped waits for the journal to take its last line; another waits as long as it is patient.
+/// How long the journal may take for the last line of a run, beside the wait for a lock on it. A run that was stopped waits no
+/// longer for that either; another one as long as it is patient.
 const LAST_WORD: Duration = Duration::from_secs(5);
 
 /// What all migrations of a run share.
@@ -181,17 +182,24 @@ impl Worker<'_> {
         // the journal's last line says what is true: `running`, or nothing where nothing remains.
         let recording = Box::pin(async {
             for _ in 0..3 {
-                if self.record_failure(step, elapsed, error, &message).await.is_ok() {
-                    break;
+                match self.record_failure(step, elapsed, error, &message).await {
+                    // It waited as long as it may.
+                    Err(error) if is_retryable(&error) => break,
+                    Err(_) => {}
+                    Ok(()) => break,
                 }
             }
         });
         if self.locked.session().is_given_up() {
             return;
         }
-        let is_stopped = self.context.cancellation.is_cancelled();
-        within(if is_stopped { LAST_WORD } else { self.context.policy.patience.max(LAST_WORD) }, recording)
-            .await;
+        within(self.patience_at_the_end() + LAST_WORD, recording).await;
+    }
+
+    /// How long the last line of the journal may wait for a lock.
+    fn patience_at_the_end(&self) -> Duration {
+        let patience = self.context.policy.patience;
+        if self.context.cancellation.is_cancelled() { patience.min(LAST_WORD) } else { patience }
     }
 
     async fn record_failure(
@@ -208,14 +216,15 @@ impl Worker<'_> {
             _ => error.outcome(),
         };
         let entry = self.entry(step, outcome, elapsed, Some(message.to_owned()));
-        if !matches!(error, StepError::EndedItsTransaction { .. }) {
-            return bookkeeping::record(db, &placed.site, caller, entry).await;
-        }
-        // It ended its own transaction. What the claim stood for until now, a line does from now on.
+        // The server ends the wait, so that no statement is left behind that the session's end would have to wait for.
         let tx = db.begin().await?;
-        bookkeeping::give_up_claim(&tx, &placed.site, &step.id.name).await?;
-        let running = self.entry(step, Outcome::Running, elapsed, None);
-        bookkeeping::record(&tx, &placed.site, caller, running).await?;
+        bookkeeping::wait_at_most(&tx, self.patience_at_the_end()).await?;
+        if matches!(error, StepError::EndedItsTransaction { .. }) {
+            // What the claim stood for until now, a line does from now on.
+            bookkeeping::give_up_claim(&tx, &placed.site, &step.id.name).await?;
+            let running = self.entry(step, Outcome::Running, elapsed, None);
+            bookkeeping::record(&tx, &placed.site, caller, running).await?;
+        }
         bookkeeping::record(&tx, &placed.site, caller, entry).await?;
         tx.commit().await
     }

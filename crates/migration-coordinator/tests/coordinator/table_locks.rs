@@ -139,6 +139,40 @@ async fn who_blocks_the_bookkeeping_is_named() {
     }
 }
 
+/// The failure itself is a line of the journal, and waits no longer: the server ends the wait, and nobody has to end the session.
+#[tokio::test]
+async fn the_last_line_of_the_journal_waits_as_long_as_the_run_is_patient() {
+    let builder = Cluster::builder().setting("log_line_prefix", "%a|").setting("autovacuum", "off");
+    let cluster = builder.start().unwrap();
+    let create = || step(CREATE).up("CREATE TABLE item (id integer)");
+    for stepwise in [false, true] {
+        let bench = Bench::on(&cluster);
+        bench.up_well(vec![service("shop", vec![create()])]).await;
+        let mut other = bench.session().await;
+        other.execute("BEGIN").await;
+        other.execute("LOCK TABLE shop.migration_journal_shop IN SHARE MODE").await;
+        let impatient =
+            options().with_table_locks(Policy::default().with_patience(Duration::from_millis(100)));
+        let add = step(ADD).up("ALTER TABLE item ADD COLUMN note text");
+        let shop = service("shop", vec![create(), if stepwise { add.stepwise() } else { add }]);
+        let already = std::fs::read_to_string(cluster.log_file()).unwrap().len();
+        let report = run(&bench.deployment(vec![shop]), &everything(), &impatient).await.unwrap();
+        assert!(
+            matches!(&report.failures[..], [RunError::Step(StepError::TableLock { source, .. })]
+                if source.to_string().contains(" ms: process ")),
+            "{:?}",
+            report.failures
+        );
+        let log = std::fs::read_to_string(cluster.log_file()).unwrap().split_off(already);
+        let line = "INSERT INTO \"shop\".\"migration_journal_shop\"";
+        assert!(log.contains("canceling statement due to lock timeout") && log.contains(line), "{log}");
+        for ended in ["due to user request", "terminating connection"] {
+            assert!(!log.contains(ended), "{log}");
+        }
+        other.execute("ROLLBACK").await;
+    }
+}
+
 #[tokio::test]
 async fn a_prepared_transaction_that_blocks_is_called_by_its_name() {
     let cluster = Cluster::builder().setting("max_prepared_transactions", "2").start().unwrap();

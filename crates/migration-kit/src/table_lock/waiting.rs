@@ -23,8 +23,8 @@ const EVENT_EVERY: Duration = Duration::from_secs(1);
 pub enum TableLockError {
     /// Patience is over, and the lock is still blocked.
     #[error(
-        "no {mode} lock on `{relation}` within {} s: {}",
-        .waited.as_secs(),
+        "no {mode} lock on `{relation}` within {}: {}",
+        in_words(*.waited),
         .blocker.as_deref().map_or_else(|| "each attempt met somebody else".to_owned(), describe)
     )]
     GaveUp {
@@ -40,6 +40,15 @@ pub enum TableLockError {
     /// The server could not be asked what blocks it.
     #[error("cannot read which sessions block a table lock")]
     Query(#[source] DbErr),
+}
+
+/// A time in whole seconds; a shorter one in milliseconds.
+fn in_words(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else {
+        format!("{} s", time.as_secs())
+    }
 }
 
 /// Whether an error is that of a step that gave up: patience is over, and the lock is still blocked.
