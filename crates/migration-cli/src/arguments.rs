@@ -36,7 +36,6 @@ pub(crate) use roles::RolesArguments;
 pub(crate) use run::{ApplyOptions, Consent, Contract, RunArguments, UpOptions};
 use run::{duration, selection};
 
-use crate::context::Task;
 use crate::database::Embedded;
 use crate::exit::Failure;
 use crate::help;
@@ -69,21 +68,6 @@ impl Arguments {
             ));
         }
         Ok(command)
-    }
-
-    /// Takes the format from behind the words of a task, where it is not an option of the task's own.
-    pub(crate) fn take_format(&mut self, tasks: &[Task]) {
-        let Some(Command::Task { words }) = &mut self.command else { return };
-        let named = tasks.iter().filter(|task| words.first().is_some_and(|word| word == task.service));
-        let mut named = named.map(|task| (task.command)());
-        let own = named.find(|task| words.get(1).is_some_and(|word| word == task.get_name()));
-        let is_own = |long: Option<&str>| matches!(long, Some("json" | "format"));
-        if own.is_some_and(|task| task.get_arguments().any(|argument| is_own(argument.get_long()))) {
-            return;
-        }
-        if let Some(format) = take_format(words) {
-            (self.global.json, self.global.format) = (false, Some(format));
-        }
     }
 }
 
@@ -512,7 +496,7 @@ pub(crate) fn format_of(arguments: &[String]) -> Format {
 }
 
 /// Takes the options for the format out of arguments, and gives the last one. What is behind `--` is something else.
-fn take_format(arguments: &mut Vec<String>) -> Option<Format> {
+pub(crate) fn take_format(arguments: &mut Vec<String>) -> Option<Format> {
     let mut format = None;
     let mut next = 0;
     while let Some(word) = arguments.get(next).filter(|word| *word != "--") {

@@ -9,7 +9,7 @@ use migration_report::Class;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Instrument;
 
-use crate::arguments::{self, Alone, Arguments, Colour, Format};
+use crate::arguments::{self, Alone, Arguments, Colour, Command, Format};
 use crate::command;
 use crate::context::{Context, Program};
 use crate::environment::Environment;
@@ -32,7 +32,7 @@ pub fn main_of(program: Program) -> ExitCode {
 /// Runs a command whose arguments are read already.
 #[must_use]
 pub fn execute(program: Program, mut arguments: Arguments) -> ExitCode {
-    arguments.take_format(&program.tasks);
+    take_format(&program, &mut arguments);
     let format = arguments.global.format();
     let terminal = Terminal::of_process(arguments.global.color, arguments.global.wide);
     let output = Output::new(format, terminal, arguments.global.quiet);
@@ -41,6 +41,21 @@ pub fn execute(program: Program, mut arguments: Arguments) -> ExitCode {
         Err(failure) => output.answer(Answer::failure(failure.as_ref())),
     };
     ended(exit)
+}
+
+/// Takes the format from behind the words of a task, where it is not an option of the task's own.
+fn take_format(program: &Program, arguments: &mut Arguments) {
+    let Some(Command::Task { words }) = &mut arguments.command else { return };
+    let named = program.tasks.iter().filter(|task| words.first().is_some_and(|word| word == task.service));
+    let mut named = named.map(|task| (task.command)());
+    let own = named.find(|task| words.get(1).is_some_and(|word| word == task.get_name()));
+    let is_own = |long: Option<&str>| matches!(long, Some("json" | "format"));
+    if own.is_some_and(|task| task.get_arguments().any(|argument| is_own(argument.get_long()))) {
+        return;
+    }
+    if let Some(format) = arguments::take_format(words) {
+        (arguments.global.json, arguments.global.format) = (false, Some(format));
+    }
 }
 
 fn start(program: Program, arguments: Arguments, output: Output) -> anyhow::Result<Exit> {

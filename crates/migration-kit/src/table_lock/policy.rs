@@ -61,6 +61,15 @@ impl Default for Policy {
     }
 }
 
+/// A time in whole seconds; a shorter one in milliseconds.
+pub(super) fn in_words(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else {
+        format!("{} s", time.as_secs())
+    }
+}
+
 /// What is known at one failed attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Observed<'a> {

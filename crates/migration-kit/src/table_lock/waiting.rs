@@ -7,7 +7,7 @@ use sea_orm::sqlx::PgConnection;
 
 use super::lives::Lives;
 use super::mode::{lock_statement, queueing_lock_statement};
-use super::policy::Observed;
+use super::policy::{Observed, in_words};
 use super::{Decision, Holder, HolderKind, LockMode, Policy, TableLock, autovacuum, holders};
 use crate::event::{self, Origin};
 use crate::session::{self, BOOKKEEPING, DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate};
@@ -40,15 +40,6 @@ pub enum TableLockError {
     /// The server could not be asked what blocks it.
     #[error("cannot read which sessions block a table lock")]
     Query(#[source] DbErr),
-}
-
-/// A time in whole seconds; a shorter one in milliseconds.
-fn in_words(time: Duration) -> String {
-    if time < Duration::from_secs(1) {
-        format!("{} ms", time.as_millis())
-    } else {
-        format!("{} s", time.as_secs())
-    }
 }
 
 /// Whether an error is that of a step that gave up: patience is over, and the lock is still blocked.
