@@ -26,6 +26,7 @@ mod first_install;
 mod formats;
 mod generate;
 mod help;
+mod hostile_names;
 mod killed;
 mod locks;
 mod long_lists;

@@ -110,6 +110,24 @@ fn colour_is_for_terminals_that_know_it() {
     }
 }
 
+/// An argument may be what somebody was sent to paste.
+#[test]
+#[cfg(target_os = "linux")]
+fn arguments_that_are_refused_do_not_steer_the_terminal() {
+    let lab = Lab::empty();
+    for arguments in [
+        &["up", HOSTILE][..],
+        &["up", "chat", HOSTILE],
+        &["status", "--", HOSTILE],
+        &[HOSTILE],
+        &["graph", "--notation", HOSTILE],
+        &["task", "profochatbot", "set-bot-token", "bot", "token", HOSTILE],
+    ] {
+        let ran = on_a_terminal(&lab, arguments, &[("NO_COLOR", "1")]).exits(2);
+        assert!(hostile(&ran.stdout).is_none(), "{arguments:?}\n{ran:?}");
+    }
+}
+
 #[test]
 fn tables_are_as_wide_as_the_terminal() {
     let lab = Lab::inherited();

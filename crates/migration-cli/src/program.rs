@@ -141,7 +141,7 @@ pub fn usage(program: &Program, error: &clap::Error) -> ExitCode {
     let exit = match failure {
         Some(failure) => of_errors(format).answer(Answer::failure(&failure)),
         None => {
-            output::wrote(error.print());
+            output::wrote(output::say_usage(error, &arguments));
             Class::Usage.into()
         }
     };

@@ -8,6 +8,7 @@ use migration_backup::{
 };
 use migration_coordinator::Cancellation;
 use migration_kit::ServiceName;
+use migration_plan::NameError;
 use migration_report::{Class, Diagnostic, Found};
 use serde::Serialize;
 
@@ -17,6 +18,7 @@ use super::{connect, names};
 use crate::arguments::BackupArguments;
 use crate::context::Context;
 use crate::database::Connected;
+use crate::exit::Failure;
 use crate::output::{Answer, Paint, Table, Text};
 use crate::words::OurWords;
 
@@ -129,6 +131,10 @@ pub(super) fn backups(
     named: Option<&Path>,
 ) -> anyhow::Result<Answer> {
     let directory = directory(context, named)?;
+    // It may be one that this build does not know.
+    let named_services: Result<Vec<ServiceName>, NameError> =
+        services.iter().map(|name| name.parse()).collect();
+    named_services.map_err(|error| Failure::usage(error.to_string(), "`status` lists the services"))?;
     // Where nobody has named one, none was made yet.
     let is_missing = named.is_none() && matches!(directory.try_exists(), Ok(false));
     let mut listed = if is_missing { Vec::new() } else { list(&directory).map_err(raised)? };

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{connect, known, name};
 use crate::context::{Context, Task, TaskContext};
 use crate::exit::Failure;
-use crate::output::{Answer, Body, Table, Text};
+use crate::output::{Answer, Body, Table, Text, say_usage};
 
 /// How long to wait for another run's migration lock.
 const WAIT: Duration = Duration::from_secs(60);
@@ -37,14 +37,15 @@ pub(super) async fn task(
     };
     let bin_name = format!("{} task {service} {task}", context.program.invocation);
     let command = (found.command)().bin_name(&bin_name);
-    let arguments = match command.try_get_matches_from(std::iter::once(task).chain(words)) {
+    let words: Vec<String> = std::iter::once(task).chain(words).collect();
+    let arguments = match command.try_get_matches_from(&words) {
         Ok(arguments) => arguments,
         Err(error) if error.use_stderr() && !context.output.is_human() => {
             return Err(Failure::of_arguments(&error, &bin_name).into());
         }
         Err(error) => {
             // A closed pipe is the reader's choice.
-            drop(error.print());
+            drop(say_usage(&error, &words));
             return Ok(Answer::silent(if error.use_stderr() { Class::Usage } else { Class::Done }));
         }
     };

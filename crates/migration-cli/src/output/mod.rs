@@ -204,6 +204,24 @@ pub(crate) fn wrote(result: io::Result<()>) {
     }
 }
 
+/// Prints what clap says of arguments. It repeats them, so that where one could steer a terminal, hide or look like a line of
+/// ours, the words are printed without clap's colours and with that written out.
+pub(crate) fn say_usage(error: &clap::Error, given: &[String]) -> io::Result<()> {
+    let is_harmless = |word: &String| text::safe(word, false) == *word;
+    if given.iter().all(is_harmless) {
+        return error.print();
+    }
+    let mut said = error.render().to_string();
+    // A part of it may be named alone, as the service in `SERVICE@TARGET`.
+    let parts =
+        given.iter().flat_map(|word| std::iter::once(word.as_str()).chain(word.split(['@', ':', '=', ','])));
+    for part in parts.filter(|part| part.contains('\n')) {
+        said = said.replace(part, &text::safe(part, false));
+    }
+    let mut stderr = io::stderr().lock();
+    said.lines().try_for_each(|line| writeln!(stderr, "{}", text::safe(line, false)))
+}
+
 /// Why something could not be written to stdout.
 pub(crate) fn unwritten() -> Option<&'static io::Error> {
     UNWRITTEN.get()
