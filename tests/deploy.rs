@@ -282,3 +282,79 @@ fn a_command_that_fails_and_a_time_that_is_over_and_a_signal_leave_a_known_place
     assert!(ran.stderr.contains("`deploy --resume` continues it"), "{}", ran.shown());
     lab.migrate(&["deploy", "--resume"]).exits(0);
 }
+
+/// Each asks until there is no time left, and says what it met.
+#[test]
+fn an_application_that_answers_badly_is_not_healthy() {
+    let garbage: &[u8] = b"\0\x01\x1b[31m\r\n\r\n";
+    let answers: [(&str, &[u8], bool); 6] = [
+        ("nothing", b"", false),
+        ("a head that does not end", b"HTTP/1.1 200 OK\r\nX: ", true),
+        ("a body that does not end", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", true),
+        ("garbage", garbage, false),
+        (
+            "itself again",
+            b"HTTP/1.1 302 Found\r\nLocation: /health\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            false,
+        ),
+        ("too much", &[b'x'; 200_000], false),
+    ];
+    let lab = lab();
+    for (what, answer, drips) in answers {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/health", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                thread::spawn(move || {
+                    let _ = stream.read(&mut [0; 1024]);
+                    let mut sent = stream.write_all(answer);
+                    while sent.is_ok() && drips {
+                        thread::sleep(Duration::from_millis(50));
+                        sent = stream.write_all(b"x");
+                    }
+                });
+            }
+        });
+        let health = ["--health-url", &url, "--health-body", "healthy", "--health-timeout", "1s"];
+        let ran =
+            lab.migrate(&[&["deploy", "chat", "--no-backup", "--on-failure", "keep"], &health[..]].concat());
+        assert!(
+            ran.code == 1 && ran.stderr.contains("the application is not healthy after"),
+            "{what}\n{}",
+            ran.shown()
+        );
+        assert!(!ran.shown().contains('\u{1b}'), "{what}\n{}", ran.shown());
+        lab.migrate(&["deploy", "--forget"]).exits(0);
+    }
+}
+
+/// What a crash, an editor or another program left in place of the record, and the record of a deployment of something else.
+#[test]
+fn a_record_that_is_not_one_of_this_deployment_is_never_followed() {
+    let lab = lab();
+    let failing = ["deploy", "chat", "--no-backup", "--start-command", "exit 1", "--on-failure", "keep"];
+    lab.migrate(&failing).exits(1);
+    let before = state(&lab);
+    let record = lab.directory.path().join("deployments/deployment.json");
+    let whole = fs::read_to_string(&record).unwrap();
+    let cut = &whole[..whole.len() / 2];
+    let foreign = whole.replace("migrate-deployment/v1", "migrate-deployment/v9");
+    let richer = whole.replacen('{', "{ \"another\": 1,", 1);
+    let deep = "[".repeat(100_000);
+    for text in ["", "null", "[]", "{}", "\u{0}\u{1b}[31m", &deep, cut, &foreign, &richer] {
+        fs::write(&record, text).unwrap();
+        for arguments in [&["--resume"][..], &["--forget"], &["chat"], &["chat", "--dry-run"]] {
+            let ran = lab.migrate(&[&["deploy"], arguments].concat()).exits(2);
+            assert!(ran.stderr.contains("deployment.json` is"), "{}", ran.shown());
+            assert!(!ran.shown().contains('\u{1b}'), "{}", ran.shown());
+        }
+        assert_eq!(fs::read_to_string(&record).unwrap(), text);
+    }
+    fs::write(&record, &whole).unwrap();
+    let elsewhere = Lab::empty();
+    let ran =
+        run(lab.command(&["deploy", "--resume"]).env("DATABASE_URL", elsewhere.database.url())).exits(7);
+    assert!(ran.stderr.contains("is for "), "{}", ran.shown());
+    assert_eq!(state(&lab), before);
+    assert_eq!(elsewhere.query("SELECT to_regnamespace('chat') IS NULL"), "t");
+}

@@ -11,7 +11,7 @@ mod way_back;
 use std::time::Instant;
 
 use migration_coordinator::{Cancellation, Goal};
-use migration_plan::UnknownApplied;
+use migration_plan::{UnknownApplied, few_words};
 use migration_report::{Class, Diagnostic, Found, timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -141,7 +141,7 @@ pub(super) async fn deploy(
     }
     let place = Place::take(&directory)?;
     let left = place.record()?;
-    let record = match (left, arguments.forget, arguments.resume) {
+    let mut record = match (left, arguments.forget, arguments.resume) {
         (None, true, _) | (None, _, true) => {
             let hint = "`deploy` begins one";
             return Err(Failure::usage("there is no deployment that is not over", hint).into());
@@ -160,6 +160,12 @@ pub(super) async fn deploy(
     })?;
     context.output.log_to(log);
     let connected = connect(context)?;
+    let databases: Vec<String> = connected.deployment.databases().iter().map(ToString::to_string).collect();
+    if record.databases.is_empty() {
+        record.databases = databases;
+    } else if record.databases != databases {
+        return Err(of_another(&record, &databases).into());
+    }
     let mut deploying = Deploying::new(context, cancellation, &connected, &place, record);
     let begun = Instant::now();
     let ended = deploying.all().await;
@@ -272,6 +278,20 @@ fn unfinished(record: &Record) -> Failure {
         class: Class::Refused,
         message: format!("the deployment of {begun_at} is not over: it stopped at `{at}`"),
         hint: Some(WAYS_ON.to_owned()),
+    }
+}
+
+/// It is to be continued where it was begun.
+fn of_another(record: &Record, databases: &[String]) -> Failure {
+    Failure {
+        class: Class::Refused,
+        message: format!(
+            "the deployment of {} is for {}, not for {}",
+            record.begun_at,
+            few_words(&record.databases, 3),
+            few_words(databases, 3)
+        ),
+        hint: Some("continue it with the address that it was begun with, or `deploy --forget` it".to_owned()),
     }
 }
 

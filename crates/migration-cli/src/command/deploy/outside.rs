@@ -18,7 +18,7 @@ use crate::output::{Output, Text, duration};
 
 /// Lines of a failed command that are shown; the log has them all.
 const LINES: usize = 20;
-/// How long one question to the application may take.
+/// How long one question to the application may take at most.
 const ANSWER: Duration = Duration::from_secs(5);
 /// The time between two questions.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -87,7 +87,9 @@ pub(super) async fn health(
     loop {
         n_asked += 1;
         let (question, wanted) = (url.to_owned(), body.map(str::to_owned));
-        let asked = tokio::task::spawn_blocking(move || ask(&question, wanted.as_deref()));
+        // One that hangs does not take longer than there is time.
+        let limit = timeout.saturating_sub(begun.elapsed()).clamp(PAUSE, ANSWER);
+        let asked = tokio::task::spawn_blocking(move || ask(&question, wanted.as_deref(), limit));
         let asked = cancellation.unless_cancelled(asked).await.ok_or_else(interrupted)??;
         let Err(why) = asked else { return Ok(n_asked) };
         if begun.elapsed() + PAUSE > timeout {
@@ -100,9 +102,9 @@ pub(super) async fn health(
 }
 
 /// Asks once.
-fn ask(url: &str, wanted: Option<&str>) -> Result<(), String> {
+fn ask(url: &str, wanted: Option<&str>, limit: Duration) -> Result<(), String> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(ANSWER))
+        .timeout_global(Some(limit))
         .http_status_as_error(false)
         .proxy(None)
         .build()

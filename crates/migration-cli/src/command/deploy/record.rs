@@ -40,6 +40,9 @@ pub(super) struct Record {
     pub(super) before: BTreeMap<String, Option<String>>,
     /// The backups that it made.
     pub(super) archives: Vec<PathBuf>,
+    /// The databases that it is for, without secrets; none in a record that an older program wrote.
+    #[serde(default)]
+    pub(super) databases: Vec<String>,
 }
 
 /// The directory, for as long as it is this process's.
@@ -59,6 +62,7 @@ impl Record {
             at: Step::Prerequisites,
             before: BTreeMap::new(),
             archives: Vec::new(),
+            databases: Vec::new(),
         }
     }
 
