@@ -344,3 +344,41 @@ fn what_was_dropped_behind_its_back_is_not_green() {
         "`assessments`: everything is applied, and tables of its application are not there: `questions`";
     assert!(up.stderr.contains(said), "{}", up.stderr);
 }
+
+/// The way that leads out of such a script is named, and leads out.
+#[test]
+fn what_was_dropped_behind_its_back_is_brought_back() {
+    const ROLLBACK: &str = "SET search_path = profochatbot; \
+        ALTER TABLE conversation DROP COLUMN IF EXISTS account_id CASCADE; \
+        ALTER TABLE run DROP COLUMN IF EXISTS account_id CASCADE, DROP COLUMN IF EXISTS bot_id CASCADE, \
+          DROP COLUMN IF EXISTS deployment_id CASCADE; \
+        DROP TABLE IF EXISTS enrollment_token, course_deployment, bot, account_member, account CASCADE";
+    let lab = Lab::inherited();
+    let bots = "SELECT string_agg(bot_name, ' ' ORDER BY bot_name) FROM profochatbot.bot";
+    let before = lab.query(bots);
+    lab.query(ROLLBACK);
+    let repair = "`drift profochatbot --repair`";
+    let up = lab.migrate(&["up", "profochatbot"]).exits(0);
+    assert!(up.stderr.contains(repair), "{}", up.stderr);
+    let (_, down) = up.stderr.split_once("; if `verify` fails then, `").unwrap();
+    let (down, _) = down.split_once('`').unwrap();
+    assert_eq!(down, "down profochatbot@m20240101_000001_create_profochatbot --allow-data-loss");
+    let down: Vec<&str> = down.split(' ').collect();
+    // What is gone cannot be reverted: that is said before anything is, with what helps.
+    let refused = lab.migrate(&down).exits(7).stderr;
+    assert!(refused.contains("`account` is missing") && refused.contains(repair), "{refused}");
+    let status = lab.migrate(&["status", "profochatbot", "--check"]).exits(4).stdout;
+    assert!(status.contains(repair), "{status}");
+
+    let script = lab.migrate(&["drift", "profochatbot", "--repair"]).exits(4).stdout;
+    lab.query(&script);
+    lab.migrate(&["verify", "profochatbot"]).exits(4);
+    lab.migrate(&down).exits(0);
+    lab.migrate(&["up", "profochatbot"]).exits(0);
+    for looking in
+        [&["verify", "profochatbot"][..], &["drift", "profochatbot"], &["status", "profochatbot", "--check"]]
+    {
+        lab.migrate(looking).exits(0);
+    }
+    assert_eq!(lab.query(bots), before);
+}

@@ -1,5 +1,5 @@
 //! Databases that each service's earlier system made with its own scripts: taken over, and taken to head. A base that lacks
-//! what later migrations rely on is refused before anything is applied.
+//! what later migrations rely on, whether it never had it or lost it, is refused before anything is applied.
 
 mod accepted;
 
@@ -115,10 +115,10 @@ fn defaults_that_were_added_go_with_their_migration() {
 
 /// What is taken away, as a query for statements and the names of what they take: every fourth column of all tables, then at
 /// once all that is of one kind.
-fn losses(service: &str) -> Vec<String> {
+fn losses() -> Vec<String> {
     let table = format!(
         "pg_class AS t JOIN pg_namespace AS n ON n.oid = relnamespace AND nspname = 'public' AND relkind = 'r' \
-         AND relname <> 'seaql_migrations_{service}'"
+         AND relname !~ '^(seaql_migrations|migration_journal)_'"
     );
     let column = format!("{table} JOIN pg_attribute ON attrelid = t.oid AND attnum > 0");
     let alter = "'ALTER TABLE %I ALTER COLUMN %I ";
@@ -151,26 +151,80 @@ fn losses(service: &str) -> Vec<String> {
     losses
 }
 
+/// Takes away from copies of a database what its base has, one kind after the other, and expects to hear of all of it.
+fn lacks_nothing_in_silence(template: &Lab, service: &str) {
+    let n_applied = template.query(&format!("SELECT count(*) FROM seaql_migrations_{service}"));
+    let journal = format!("SELECT to_regclass('migration_journal_{service}')");
+    let journal_before = template.query(&journal);
+    for loss in losses() {
+        let found = template.query(&loss);
+        let taken: Vec<(&str, &str)> = found.lines().map(|row| row.split_once('|').unwrap()).collect();
+        if taken.is_empty() {
+            continue;
+        }
+        let lab = Lab::with(Cluster::shared().create_database_from(template.database.name()).unwrap());
+        lab.query(&taken.iter().map(|(statement, _)| *statement).collect::<Vec<_>>().join("; "));
+        let refused = migrate(&lab, service, &["up", service]).exits(7);
+        let unnamed = |object: &&str| !refused.stderr.contains(&format!("`{object}` "));
+        let unnamed: Vec<&str> = taken.iter().map(|(_, object)| *object).filter(unnamed).collect();
+        assert!(unnamed.is_empty(), "{service}, {loss}\n{unnamed:?} of\n{}", refused.stderr);
+        let applied = lab.query(&format!("SELECT count(*) FROM seaql_migrations_{service}"));
+        assert_eq!(
+            (applied, lab.query(&journal)),
+            (n_applied.clone(), journal_before.clone()),
+            "{service}, {loss}"
+        );
+    }
+}
+
 #[test]
 fn a_base_that_lacks_anything_is_refused_naming_it() {
     for past in [PASTS[0], PASTS[3], PASTS[5], PASTS[6]] {
-        let (template, service) = (lab(past), past.0);
-        for loss in losses(service) {
-            let found = template.query(&loss);
-            let taken: Vec<(&str, &str)> = found.lines().map(|row| row.split_once('|').unwrap()).collect();
-            if taken.is_empty() {
-                continue;
-            }
-            let lab = Lab::with(Cluster::shared().create_database_from(template.database.name()).unwrap());
-            lab.query(&taken.iter().map(|(statement, _)| *statement).collect::<Vec<_>>().join("; "));
-            let refused = migrate(&lab, service, &["up", service]).exits(7);
-            let unnamed = |object: &&str| !refused.stderr.contains(&format!("`{object}` "));
-            let unnamed: Vec<&str> = taken.iter().map(|(_, object)| *object).filter(unnamed).collect();
-            assert!(unnamed.is_empty(), "{service}, {loss}\n{unnamed:?} of\n{}", refused.stderr);
-            let applied = lab.query(&format!(
-                "SELECT count(*), to_regclass('migration_journal_{service}') FROM seaql_migrations_{service}"
-            ));
-            assert_eq!(applied, format!("{}|", past.2.len()), "{service}, {loss}");
+        lacks_nothing_in_silence(&lab(past), past.0);
+    }
+}
+
+/// Whoever has recorded it, `adopt` or `up` itself: what was lost since is not built upon.
+#[test]
+fn what_was_lost_since_is_refused_naming_it() {
+    for (service, script, accept) in [
+        ("chat", CHAT, &[][..]),
+        ("assessments", ASSESSMENTS, &[]),
+        ("profochatbot", PROFOCHATBOT, &[]),
+        ("bookreader", BOOKREADER, &["--accept", "*.id"]),
+    ] {
+        let adopted = Lab::empty();
+        adopted.query(script);
+        migrate(&adopted, service, &[&["adopt", service, "--from", "schema"], accept].concat()).exits(0);
+        lacks_nothing_in_silence(&adopted, service);
+        let ours = Lab::empty();
+        migrate(&ours, service, &["up", &format!("{service}@+1")]).exits(0);
+        lacks_nothing_in_silence(&ours, service);
+    }
+}
+
+/// What is lost is made again as the refusal says, or by reverting first what made it, or it is accepted.
+#[test]
+fn what_was_lost_since_is_brought_back_or_accepted() {
+    let lab = Lab::empty();
+    lab.migrate(&["up", "chat@m20251017_000001"]).exits(0);
+    let copy = || Lab::with(Cluster::shared().create_database_from(lab.database.name()).unwrap());
+    let lost = "DROP INDEX chat.idx_messages_source";
+    for way in ["repair", "redo", "accept"] {
+        let lab = copy();
+        lab.query(lost);
+        let refused = lab.migrate(&["up", "chat"]).exits(7).stderr;
+        assert!(
+            refused.contains("`idx_messages_source` is missing") && refused.contains("`drift chat --repair`"),
+            "{refused}"
+        );
+        let mut up = vec!["up", "chat"];
+        match way {
+            "repair" => drop(lab.query(&lab.migrate(&["drift", "chat", "--repair"]).exits(4).stdout)),
+            "redo" => drop(lab.migrate(&["redo", "chat"]).exits(0)),
+            _ => up.extend(["--accept", "chat:idx_messages_source"]),
         }
+        lab.migrate(&up).exits(0);
+        lab.migrate(&["verify", "chat"]).exits(0);
     }
 }

@@ -120,6 +120,12 @@ impl Words for OurWords {
                 format!("`adopt {service} --from schema` of a build with the feature `rehearsal`")
             }
             Offer::Repair(service) => format!("`repair {service}`"),
+            Offer::RepairSchema(service) if cfg!(feature = "rehearsal") => {
+                format!("`drift {service} --repair`")
+            }
+            Offer::RepairSchema(service) => {
+                format!("`drift {service} --repair` of a build with the feature `rehearsal`")
+            }
             Offer::NewBeside => "`--new-beside`".to_owned(),
             Offer::Atomic => "`--atomic`".to_owned(),
             Offer::WaitLonger => "`--wait 10m`".to_owned(),

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use migration_kit::{LockFile, LockFileError, Made, Service, qualified};
+use migration_kit::{Check, LockFile, LockFileError, Made, MigrationId, Service, qualified};
 use migration_plan::{Catalog, CatalogError, Hint, Offer, ServiceName};
 
 use crate::database::DatabaseUrl;
@@ -232,6 +232,19 @@ impl Deployment {
     pub fn owns(&self, service: &ServiceName, object: &str) -> bool {
         let owner = self.placed(service).and_then(|p| self.owner_of(p.site.database, &p.site.schema, object));
         owner == Some(service)
+    }
+
+    /// The migration after which the first of a service's own that makes one of these tables comes; `None` if that is its first
+    /// one, or none does.
+    #[must_use]
+    pub fn migration_before(&self, service: &ServiceName, tables: &[String]) -> Option<MigrationId> {
+        let migrations: Vec<_> = self.placed(service)?.service.migrations().collect();
+        let first = migrations.iter().position(|listed| {
+            let mut objects = listed.details().checks.iter().flat_map(Check::objects);
+            objects.any(|object| tables.contains(object))
+        });
+        let before = migrations[first?.checked_sub(1)?].name().clone();
+        Some(MigrationId { service: service.clone(), name: before })
     }
 
     /// The service that is placed into a schema away from its own and has a table there, if it names this one: what another

@@ -100,6 +100,11 @@ impl Difference {
         self.difference == "is missing" || self.difference.starts_with("is missing, ")
     }
 
+    /// Whether it is a whole table that is not there.
+    pub(crate) fn is_lost_table(&self) -> bool {
+        self.difference == "is missing" && !self.object.contains('.')
+    }
+
     /// Reads a row of [`differing`].
     fn read(object: String, difference: String, (role, day): (Option<String>, Option<String>)) -> Self {
         let accepted = role.zip(day).map(|(role, day)| Acceptor { role, day });

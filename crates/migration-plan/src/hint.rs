@@ -53,6 +53,8 @@ pub enum Offer {
     Adopt(ServiceName),
     /// Explains what is wrong with a service's history, and what mends it.
     Repair(ServiceName),
+    /// Prints the statements that bring a service's schema back to what its applied migrations make.
+    RepairSchema(ServiceName),
     /// The option that makes new tables beside those of an earlier system.
     NewBeside,
     /// The option for one transaction around all migrations.
@@ -106,6 +108,7 @@ impl fmt::Display for Offer {
             Self::Accept(_) => f.write_str("`RunOptions::with_accepted`"),
             Self::Adopt(service) => write!(f, "the adoption of `{service}`"),
             Self::Repair(service) => write!(f, "the repair of `{service}`"),
+            Self::RepairSchema(service) => write!(f, "the repair of the schema of `{service}`"),
             Self::NewBeside => f.write_str("`RunOptions::with_new_beside`"),
             Self::Atomic => f.write_str("`RunOptions::atomic`"),
             Self::WaitLonger => f.write_str("`RunOptions::with_wait`"),

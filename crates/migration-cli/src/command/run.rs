@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use migration_coordinator::{
-    AcceptedDifference, Caller, Cancellation, DoneStep, Goal, Planned, Report, RunError, RunOptions, Survey,
-    plan, table_sizes,
+    AcceptedDifference, Caller, Cancellation, DoneStep, Goal, Offer, Planned, Report, RunError, RunOptions,
+    Survey, plan, table_sizes,
 };
 use migration_kit::ServiceName;
 use migration_kit::table_lock::Policy;
@@ -13,7 +13,7 @@ use migration_plan::{
     Direction, HeldBack, History, HoldReason, Phase, Plan, Selection, ServiceState, ServiceStatus,
     UnknownApplied, and_more, statuses,
 };
-use migration_report::{Diagnostic, PlanReport, Roomy, RunReport, timestamp, why_held_back};
+use migration_report::{Diagnostic, PlanReport, Roomy, RunReport, Words, timestamp, why_held_back};
 
 use super::databases::{databases, introduce};
 use super::space::say_roomy;
@@ -220,9 +220,10 @@ fn summary(
         let tables: Vec<String> = absent.iter().map(|table| format!("`{table}`")).collect();
         text.note(format!(
             "{}  `{service}`: everything is applied, and tables of its application are not there: {}; `verify {service}` shows \
-             what else is not as it was left",
+             what else is not as it was left. {}",
             paint.warn("note"),
-            tables.join(", ")
+            tables.join(", "),
+            way_back(connected, service, absent)
         ));
     }
     let mut line = vec![standing(&statuses, damaged.len(), n_unread)];
@@ -230,6 +231,21 @@ fn summary(
     line.push(format!("{} in {}", did(report), duration(begun.elapsed())));
     let line = line.join(" · ");
     text.line(if report.failures.is_empty() { paint.strong(&line) } else { line });
+}
+
+/// What brings tables back that somebody dropped.
+fn way_back(connected: &Connected, service: &ServiceName, absent: &[String]) -> String {
+    let repair = OurWords.offer(&Offer::RepairSchema(service.clone()));
+    let way =
+        format!("`restore` brings back what a backup has; without one, run in `psql` what {repair} prints");
+    match connected.deployment.migration_before(service, absent) {
+        Some(before) => format!(
+            "{way}; if `verify` fails then, `down {service}@{} --allow-data-loss` and `up {service}` make anew what follows from the \
+             other tables",
+            before.name
+        ),
+        None => way,
+    }
 }
 
 /// Services that have nothing pending, and of whose entities tables are gone.

@@ -1,5 +1,6 @@
-//! What a service's later migrations rely on where nobody here made it: migrations that were recorded by hand, or applied by
-//! another tool, are asked for the columns, defaults and keys that they promise before anything is built on them.
+//! What a service's later migrations rely on: before anything is built on applied migrations, they are asked for the columns,
+//! defaults, keys, indexes and triggers that they promise. Somebody may have recorded them by hand, another tool applied them,
+//! or somebody taken away since what they made. Before migrations are reverted, whether the tables are there that they name.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,40 +8,101 @@ use std::sync::Arc;
 use migration_kit::MigrationName;
 use migration_plan::{Direction, Plan};
 
-use super::RunError;
 use super::accept::AcceptedDifference;
+use super::{Run, RunError};
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
-use crate::survey::{JournalFacts, ServiceFacts, Survey, SurveyError};
+use crate::survey::{ServiceFacts, Survey, SurveyError};
 use crate::verify::{self, Difference};
 
-/// Refuses to apply migrations on top of some that the journal does not know and that are not what they promise.
-///
-/// # Errors
-/// [`RunError::Base`] with everything that is missing in the first such service; [`RunError::Survey`] if it could not be
-/// asked.
-pub(super) async fn is_sound(
-    deployment: &Deployment,
-    survey: &Survey,
-    plan: &Plan,
-    accepted: &[AcceptedDifference],
-) -> Result<(), RunError> {
-    let applies =
-        |facts: &&ServiceFacts| plan.steps_of(&facts.service).any(|step| step.direction == Direction::Apply);
-    for facts in survey.services.iter().filter(applies) {
-        let Some(placed) = deployment.placed(&facts.service) else { continue };
-        let mut differences = of_service(deployment, placed, facts).await?;
+impl Run<'_> {
+    /// Refuses to apply migrations on top of some that are not what they promise, and to begin to revert some whose tables are
+    /// gone.
+    ///
+    /// # Errors
+    /// [`RunError::Base`] with everything that is not as it should be in the first such service; [`RunError::Survey`] if it
+    /// could not be asked, [`RunError::Lock`] if another run is at work.
+    pub(super) async fn base_is_sound(
+        &self,
+        plan: &Plan,
+        accepted: &[AcceptedDifference],
+    ) -> Result<(), RunError> {
+        for service in plan.services() {
+            let (Some(placed), Some(facts)) = (self.deployment.placed(service), self.survey.service(service))
+            else {
+                continue;
+            };
+            let mut differences = self.unmet_by(placed, facts, plan, accepted).await?;
+            if !differences.is_empty() {
+                // What another run is removing at this moment is not lost.
+                let facts = self.read_under_lock(placed).await?;
+                differences = self.unmet_by(placed, &facts, plan, accepted).await?;
+            }
+            if !differences.is_empty() {
+                return Err(RunError::Base { service: service.clone(), differences });
+            }
+        }
+        Ok(())
+    }
+
+    /// What is not as the applied migrations of a service promise: tables that those name which are to be reverted; and, where
+    /// something is to be applied, all that was not accepted and is not reverted first.
+    async fn unmet_by(
+        &self,
+        placed: &Placed,
+        facts: &ServiceFacts,
+        plan: &Plan,
+        accepted: &[AcceptedDifference],
+    ) -> Result<Vec<Difference>, RunError> {
+        let steps = || plan.steps_of(&facts.service);
+        let applies = steps().any(|step| step.direction == Direction::Apply);
+        let reverted = steps().filter(|step| step.direction == Direction::Revert);
+        let reverted: HashSet<&MigrationName> = reverted.map(|step| &step.id.name).collect();
+        let applied: HashSet<&MigrationName> = facts.applied.iter().map(|applied| &applied.name).collect();
+        // One that was begun and not finished may have removed already what it removes.
+        let ended = applied.iter().copied().chain(facts.begun()).collect();
+        let mut gone = Vec::new();
+        if !reverted.is_empty() {
+            gone = unmet(self.deployment, (placed, facts.installed), &applied, &ended).await?;
+            gone.retain(|found| found.is_lost_table() && names(placed, &reverted, &found.object));
+        }
+        if !gone.is_empty() || !applies {
+            return Ok(gone);
+        }
+        // What is reverted first makes its things anew.
+        let asked: HashSet<&MigrationName> = applied.difference(&reverted).copied().collect();
+        let mut differences = unmet(self.deployment, (placed, facts.installed), &asked, &ended).await?;
         differences.retain(|found| {
             let is_it = |accepted: &AcceptedDifference| {
                 accepted.acceptance.service == facts.service && accepted.acceptance.object == found.object
             };
             found.accepted.is_none() && !accepted.iter().any(is_it)
         });
-        if !differences.is_empty() {
-            return Err(RunError::Base { service: facts.service.clone(), differences });
-        }
+        Ok(differences)
     }
-    Ok(())
+
+    /// What is recorded of a service while no other run is at work on it.
+    async fn read_under_lock(&self, placed: &Placed) -> Result<ServiceFacts, RunError> {
+        let session = self.open(placed).await?;
+        let read = async {
+            let locked = self.take_lock((placed, &session)).await?;
+            let facts = Survey::take_on(locked.session(), &[&placed.site]).await;
+            let facts = facts.map_err(|source| self.unread(placed, source))?.swap_remove(0);
+            facts.unread.clone().map_or(Ok(facts), |error| Err(RunError::Survey(error)))
+        }
+        .await;
+        session.close().await;
+        read
+    }
+}
+
+/// Whether a check of these migrations names a table, or something of it.
+fn names(placed: &Placed, migrations: &HashSet<&MigrationName>, table: &str) -> bool {
+    let is_of = |object: &String| {
+        object.strip_prefix(table).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let none = HashSet::new();
+    verify::checks_of(placed, migrations, &none).any(|(_, check)| check.objects().iter().any(is_of))
 }
 
 /// What is not as these migrations of a service promise: those that somebody claims to be applied, beside what is.
@@ -58,18 +120,6 @@ pub async fn unmet_promises(
     let mut unmet = unmet(deployment, (placed, facts.installed), &asked, &applied).await?;
     unmet.retain(|found| found.accepted.is_none());
     Ok(unmet)
-}
-
-/// What is not as the recorded migrations of a service promise.
-async fn of_service(
-    deployment: &Deployment,
-    placed: &Placed,
-    facts: &ServiceFacts,
-) -> Result<Vec<Difference>, RunError> {
-    let is_ours = |name: &MigrationName| facts.journal.get(name).is_some_and(JournalFacts::is_applied);
-    let applied: HashSet<&MigrationName> = facts.applied.iter().map(|applied| &applied.name).collect();
-    let recorded: HashSet<&MigrationName> = applied.iter().copied().filter(|name| !is_ours(name)).collect();
-    unmet(deployment, (placed, facts.installed), &recorded, &applied).await
 }
 
 /// What is not as these migrations promise where all of `applied` are.

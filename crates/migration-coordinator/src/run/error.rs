@@ -79,9 +79,10 @@ pub enum RunError {
         /// What is there; at least one object.
         collisions: Collisions,
     },
-    /// Migrations that are recorded as applied, and that this tool did not apply, are not what they promise.
+    /// Migrations that are recorded as applied are not what they promise: they were recorded by hand, or what they made was
+    /// taken away.
     #[error(
-        "`{service}` is recorded as being at a migration whose tables are not here as it makes them: {}",
+        "`{service}` is not as its applied migrations make it: {}",
         differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     )]
     Base {
@@ -226,14 +227,16 @@ impl RunError {
                     + " to another schema"
             }
             Self::Base { service, differences } => {
-                let hint = Hint::from("nothing was changed; if an earlier system made this database, ")
+                let hint = Hint::from("nothing was changed; ")
+                    + Offer::RepairSchema(service.clone())
+                    + " prints the statements that make what is missing; if an earlier system made this database, "
                     + Offer::Adopt(service.clone())
-                    + " finds and records what it has applied; else make what is missing";
+                    + " finds and records what it has applied";
                 let acceptable = differences.iter().filter(|found| !found.is_absence());
                 let objects: BTreeSet<&str> = acceptable.map(|found| found.object.as_str()).collect();
                 match objects.first() {
                     Some(object) => {
-                        hint + ", or accept what does not matter by name with "
+                        hint + "; what does not matter is accepted by name with "
                             + Offer::Accept(format!("{service}:{object}"))
                     }
                     None => hint,

@@ -143,7 +143,7 @@ impl Planned<'_> {
             preflight::consented(deployment, plan, history, options)?;
             preflight::no_twins(deployment, survey, plan, options)?;
             preflight::no_collisions(deployment, survey, plan)?;
-            let sound = Box::pin(base::is_sound(deployment, survey, plan, &accepted));
+            let sound = Box::pin(running.base_is_sound(plan, &accepted));
             options.cancellation.unless_cancelled(sound).await.unwrap_or(Err(RunError::Interrupted))?;
             let consented = Box::pin(losses::consented(deployment, plan, options));
             let consented = options.cancellation.unless_cancelled(consented).await;

@@ -276,6 +276,9 @@ impl StepError {
             Self::Partial { id, direction: Direction::Apply, source, .. } if is_there_already(source) => {
                 Hint::from("what was done is kept; ") + there_already(id)
             }
+            Self::RolledBack { id, direction: Direction::Revert, source, .. } if is_gone(source) => {
+                Hint::from("nothing was changed; ") + made_again(id)
+            }
             Self::RolledBack { id, direction, .. } => {
                 Hint::from("nothing was changed; fix it and run ") + again(id, *direction) + " again"
             }
@@ -354,6 +357,21 @@ fn there_already(id: &MigrationId) -> Hint {
         + " compares it with what the migrations make and records them as applied; if it is something else, put the service into \
            another schema with "
         + Offer::Schema(id.service.clone())
+}
+
+/// What to do where something is gone that was to be reverted.
+fn made_again(id: &MigrationId) -> Hint {
+    Hint::from("somebody dropped what it reverts: ")
+        + Offer::RepairSchema(id.service.clone())
+        + " prints the statements that make it again, empty; run them, and then "
+        + again(id, Direction::Revert)
+}
+
+/// Whether a table, column, function, type, index or constraint is gone, as the server or the kit says.
+fn is_gone(source: &DbErr) -> bool {
+    let states = ["42P01", "42703", "42883", "42704"];
+    sqlstate(source).is_some_and(|state| states.contains(&state.as_str()))
+        || source.to_string().contains("there is no table `")
 }
 
 /// Whether the server refused a query of which a policy would have hidden rows.

@@ -26,10 +26,17 @@ impl Draft<'_> {
                 }
                 Some((Phase::AddColumn, sql))
             }
-            Kind::Constraint => {
-                let phase = if is_foreign_key(p) { Phase::AddForeignKey } else { Phase::AddConstraint };
-                p.get("definition").map(|definition| (phase, constraint(object, p, definition)))
-            }
+            Kind::Constraint => p.get("definition").map(|definition| {
+                let sql = constraint(object, p, definition);
+                if !is_foreign_key(p) {
+                    (Phase::AddConstraint, sql)
+                } else if self.may_be_validated_later(object, p) {
+                    self.does(Phase::ValidateForeignKey, validation(object));
+                    (Phase::AddForeignKey, format!("{sql} NOT VALID"))
+                } else {
+                    (Phase::AddForeignKey, sql)
+                }
+            }),
             Kind::Index => {
                 let view = Object {
                     kind: Kind::View,
@@ -75,6 +82,28 @@ impl Draft<'_> {
             }
         }
     }
+}
+
+impl Draft<'_> {
+    /// Whether a foreign key can be made first and validated afterwards, and is to be validated at all.
+    fn may_be_validated_later(&self, object: &Object, p: &Properties) -> bool {
+        let name = object.parent.clone().unwrap_or_default();
+        let table = self.to.get(&Object { kind: Kind::Table, parent: None, name });
+        let is_partitioned = table.is_some_and(|table| table.contains_key("partition key"));
+        let is_enforced = p.get("definition").is_some_and(|definition| !definition.contains("NOT ENFORCED"));
+        let is_validated = p.get("validated").is_none_or(|value| value != "no");
+        !is_partitioned && is_enforced && is_validated
+    }
+}
+
+/// Validates a foreign key where rows allow it. Rows that refer to what a table has lost are named in a warning, and kept.
+fn validation(object: &Object) -> String {
+    format!(
+        "DO $repair$ BEGIN ALTER TABLE {} VALIDATE CONSTRAINT {}; \
+         EXCEPTION WHEN foreign_key_violation THEN RAISE WARNING '%, and is not validated', SQLERRM; END $repair$",
+        parent(object),
+        ident(&object.name)
+    )
 }
 
 pub(super) fn parent(object: &Object) -> String {

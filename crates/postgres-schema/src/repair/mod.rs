@@ -48,6 +48,8 @@ enum Phase {
     CreateIndex,
     AddConstraint,
     AddForeignKey,
+    /// When all of them are there: rows that break one keep no other from being made.
+    ValidateForeignKey,
     CreateView,
     CreateIndexOfView,
     CreateTrigger,
@@ -74,7 +76,8 @@ impl Schema {
     /// The statements that turn this schema into `other`, in the order in which they can run with the schema first in
     /// `search_path`. Names are written without their schema.
     ///
-    /// A statement may fail on rows that break what it demands, and none of them is made for a busy table.
+    /// A statement may fail on rows that break what it demands, and none of them is made for a busy table. A foreign key that
+    /// rows break is made all the same, not validated, with a warning.
     #[must_use]
     pub fn repair(&self, other: &Self) -> Vec<Repair> {
         let mut draft = Draft { from: self, to: other, repairs: Vec::new() };

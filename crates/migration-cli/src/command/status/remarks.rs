@@ -58,8 +58,8 @@ pub(super) fn remarks(service: &ServiceReport) -> Vec<String> {
         let shown = few_sentences(broken, SHOWN);
         remarks.push(format!("no longer as applied migrations left it: {shown}"));
         remarks.push(format!(
-            "`verify {}` shows what was found; to take migrations back, use `down`",
-            service.name
+            "`verify {name}` shows what was found; `drift {name} --repair` prints what brings it back; to take migrations back, use `down`",
+            name = service.name
         ));
     }
     remarks.extend(absent(&service.externals));
