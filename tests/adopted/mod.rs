@@ -189,7 +189,7 @@ fn a_base_that_lacks_anything_is_refused_naming_it() {
 fn what_was_lost_since_is_refused_naming_it() {
     for (service, script, accept) in [
         ("chat", CHAT, &[][..]),
-        ("assessments", ASSESSMENTS, &[]),
+        ("assessments", ASSESSMENTS, &["--accept", "*_at"]),
         ("profochatbot", PROFOCHATBOT, &[]),
         ("bookreader", BOOKREADER, &["--accept", "*.id"]),
     ] {
