@@ -116,10 +116,8 @@ fn defaults_that_were_added_go_with_their_migration() {
 /// What is taken away, as a query for statements and the names of what they take: every fourth column of all tables, then at
 /// once all that is of one kind.
 fn losses() -> Vec<String> {
-    let table = format!(
-        "pg_class AS t JOIN pg_namespace AS n ON n.oid = relnamespace AND nspname = 'public' AND relkind = 'r' \
-         AND relname !~ '^(seaql_migrations|migration_journal)_'"
-    );
+    let table = "pg_class AS t JOIN pg_namespace AS n ON n.oid = relnamespace AND nspname = 'public' AND relkind = 'r' \
+                 AND relname !~ '^(seaql_migrations|migration_journal)_'";
     let column = format!("{table} JOIN pg_attribute ON attrelid = t.oid AND attnum > 0");
     let alter = "'ALTER TABLE %I ALTER COLUMN %I ";
     let mut losses: Vec<String> = (0..4)
