@@ -2,8 +2,7 @@
 
 use std::process::Command;
 
-use cargo_metadata::{Dependency, DependencyKind, Metadata, MetadataCommand, Package};
-
+use crate::metadata::{Dependency, Metadata, Package, metadata};
 use crate::{nothing_wrong, read, relative, root, services};
 
 /// What each crate may depend on within the workspace, other than for its tests.
@@ -64,21 +63,17 @@ const XTASK: [&str; 3] = ["migration-cli", "migration-kit", "postgres-sandbox"];
 /// What draws and reads a command line.
 const TERMINAL: [&str; 5] = ["anstream", "anstyle", "clap", "clap_complete", "indicatif"];
 
-fn metadata() -> Metadata {
-    MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap()
-}
-
 fn package<'m>(metadata: &'m Metadata, name: &str) -> &'m Package {
-    metadata.packages.iter().find(|package| *package.name == name).unwrap()
+    metadata.packages.iter().find(|package| package.name == name).unwrap()
 }
 
 fn is_service(metadata: &Metadata, name: &str) -> bool {
-    let of = |package: &Package| relative(package.manifest_path.as_std_path()).starts_with("services/");
-    metadata.packages.iter().any(|package| *package.name == name && of(package))
+    let of = |package: &Package| relative(&package.manifest_path).starts_with("services/");
+    metadata.packages.iter().any(|package| package.name == name && of(package))
 }
 
 fn is_for_tests(dependency: &Dependency) -> bool {
-    dependency.kind == DependencyKind::Development
+    dependency.kind.as_deref() == Some("dev")
 }
 
 #[test]
@@ -86,8 +81,8 @@ fn crates_depend_on_what_their_part_allows() {
     let metadata = metadata();
     let mut wrong = Vec::new();
     for package in &metadata.packages {
-        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == *package.name) else {
-            let outside = relative(package.manifest_path.as_std_path());
+        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| **name == package.name) else {
+            let outside = relative(&package.manifest_path);
             if outside.starts_with("crates/") {
                 wrong.push(format!("{}: what may it depend on? say so in `ARROWS`", package.name));
             }
@@ -164,7 +159,7 @@ fn only_the_command_line_prints_and_reads_arguments() {
 fn every_crate_can_be_published() {
     let mut wrong = Vec::new();
     for package in &metadata().packages {
-        let manifest = relative(package.manifest_path.as_std_path());
+        let manifest = relative(&package.manifest_path);
         let Some(directory) = manifest.strip_suffix("/Cargo.toml").filter(|path| path.starts_with("crates/"))
         else {
             if package.publish.is_none() {
@@ -189,8 +184,7 @@ fn every_crate_can_be_published() {
                 wrong.push(format!("{manifest}: {what} is missing"));
             }
         }
-        let unversioned =
-            |dependency: &&Dependency| dependency.path.is_some() && dependency.req.to_string() == "*";
+        let unversioned = |dependency: &&Dependency| dependency.path.is_some() && dependency.req == "*";
         let unversioned = package.dependencies.iter().filter(unversioned);
         wrong.extend(
             unversioned.map(|dependency| format!("{manifest}: `{}` needs a version", dependency.name)),
@@ -203,7 +197,7 @@ fn every_crate_can_be_published() {
 fn every_dependency_and_every_lint_is_inherited() {
     let mut wrong = Vec::new();
     for package in &metadata().packages {
-        let manifest = relative(package.manifest_path.as_std_path());
+        let manifest = relative(&package.manifest_path);
         let text = read(&manifest);
         if !text.contains("[lints]\nworkspace = true\n") {
             wrong.push(format!("{manifest}: the lints are not the workspace's"));
@@ -262,11 +256,14 @@ fn xtask_has_no_logic_of_the_engine() {
 #[test]
 fn a_command_line_contains_neither_rehearsal_nor_web_server_unless_it_asks_for_it() {
     for service in services() {
-        let tree = tree(&["--package", &format!("{service}-migration")]);
-        assert!(contains(&tree, "migration-cli"), "{tree}");
+        let package = format!("{service}-migration");
+        let own = tree(&["--package", &package]);
+        assert!(contains(&own, "migration-cli"), "{own}");
         for name in ["migration-rehearsal", "axum", "hyper", "maud"] {
-            assert!(!contains(&tree, name), "`{service}` contains `{name}`:\n{tree}");
+            assert!(!contains(&own, name), "`{service}` contains `{name}`:\n{own}");
         }
+        let asked_for = tree(&["--package", &package, "--features", "migration-cli/serve"]);
+        assert!(contains(&asked_for, "axum"), "`{service}` has no `serve`:\n{asked_for}");
     }
 }
 

@@ -10,6 +10,7 @@ mod circles;
 mod commands;
 mod documents;
 mod files;
+mod metadata;
 mod prose;
 
 use std::fs;
