@@ -1,14 +1,16 @@
 # The command line over all services, as an image: `docker run --env DATABASE_URL … migrate status`.
-# With `--build-arg SERVICE=chat`, over this service alone. In both the program is called `migrate`.
+# With `--build-arg SERVICE=chat`, over this service alone: without `serve`, unless `--build-arg FEATURES=migration-cli/serve` asks
+# for it. In all of them the program is called `migrate`.
 FROM rust:1.95-slim-trixie AS build
 ARG SERVICE=""
+ARG FEATURES=""
 WORKDIR /workspace
 COPY . .
 # What was compiled once is in the caches, dependencies above all.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/workspace/target \
     package="${SERVICE:+$SERVICE-migration}" \
- && cargo build --locked --release --package "${package:-xtask}" --bin "${package:-migrate}" \
+ && cargo build --locked --release --package "${package:-xtask}" --bin "${package:-migrate}" --features "$FEATURES" \
  && cp "target/release/${package:-migrate}" /usr/local/bin/migrate
 
 FROM debian:trixie-slim
