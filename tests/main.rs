@@ -35,6 +35,7 @@ mod lost;
 mod names;
 mod new_service;
 mod page;
+mod pgbouncer;
 mod pipelines;
 mod reading;
 mod readme;

@@ -1,20 +1,22 @@
 //! What a run needs of a server and finds there: rights, room, who could be waited for. Reads only, and judges nothing.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use migration_kit::{BOOKKEEPING, ServiceName, bookkeeping, literal};
 use sea_orm::sqlx::{self, Row};
 
+use crate::connect_error::ConnectError;
+use crate::database::DatabaseUrl;
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
+use crate::session::Session;
 use crate::site::{Site, text_array};
 use crate::surroundings::each_database;
 use crate::survey::SurveyError;
 
 /// What one database says of itself.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Checkup {
     /// The server's version.
     pub version: String,
@@ -24,8 +26,8 @@ pub struct Checkup {
     pub is_standby: bool,
     /// Whether our sessions cannot write, for whatever reason.
     pub is_read_only: bool,
-    /// Whether one connection stays one session: behind a pooler of transactions it does not.
-    pub keeps_session: bool,
+    /// Why the session of a run would not be opened: a proxy may allow reading and still be in between.
+    pub refused: Option<Arc<ConnectError>>,
     /// The version of the extension `citus`, where it is there: tables may be on several nodes.
     pub citus: Option<String>,
     /// Whether our role may take the migration lock.
@@ -82,19 +84,23 @@ pub async fn checkups(
     deployment: &Deployment,
     services: &[ServiceName],
 ) -> Vec<Option<Result<Checkup, Arc<SurveyError>>>> {
-    each_database(deployment, services, read).await
+    let mut found = each_database(deployment, services, read).await;
+    for (url, found) in deployment.databases().iter().zip(&mut found) {
+        if let Some(Ok(checkup)) = found {
+            checkup.refused = try_session(url).await.err().map(Arc::new);
+        }
+    }
+    found
+}
+
+/// Opens the session that a run would have, which proves that it leads to one server process, and ends it.
+async fn try_session(url: &DatabaseUrl) -> Result<(), ConnectError> {
+    let session = Session::open(url, "migrate", "pg_catalog", None).await?;
+    session.close().await;
+    Ok(())
 }
 
 async fn read(reading: &mut Reading<'_>, placed: &[&Placed]) -> Result<Checkup, sqlx::Error> {
-    const PROCESS: &str = bookkeeping!("SELECT pg_catalog.pg_backend_pid()");
-    // A pooler of transactions may give each of them another session.
-    let mut processes = BTreeSet::new();
-    for _ in 0..4 {
-        reading.begin().await?;
-        processes.insert(one(reading, PROCESS).await?.try_get::<i32, _>(0)?);
-        reading.end().await;
-    }
-    let keeps_session = processes.len() == 1;
     reading.begin().await?;
     let asked = SystemTime::now();
     let server = one(
@@ -151,7 +157,7 @@ async fn read(reading: &mut Reading<'_>, placed: &[&Placed]) -> Result<Checkup, 
         role: server.try_get(1)?,
         is_standby: server.try_get(2)?,
         is_read_only: server.try_get(6)?,
-        keeps_session,
+        refused: None,
         citus: server.try_get(8)?,
         may_lock: server.try_get(3)?,
         may_create_schemas: server.try_get(4)?,

@@ -36,8 +36,12 @@ impl<'u> Reading<'u> {
                 ConnectError::judge(url, &version)?;
                 reading.is_begun = true;
             }
-            // Another engine may not know our settings. Where it is PostgreSQL, beginning fails again, with the reason.
-            Err(_) => {
+            Err(error) => {
+                // A pooler of statements ends the connection after it has said so: nothing more can be asked.
+                if let Some(proxied) = ConnectError::of_proxy(url, &error) {
+                    return Err(proxied);
+                }
+                // Another engine may not know our settings. Where it is PostgreSQL, beginning fails again, with the reason.
                 reading.end().await;
                 session::judge_engine(url, &mut reading.connection).await?;
             }

@@ -131,7 +131,7 @@ impl Session {
         let db = DatabaseConnection::from(pool.clone());
         let mut session = Self { pool, db, pid: 0, given_up: AtomicBool::new(false) };
         session.pid = session.prove(url, &marker).await?;
-        let failed = |source| ConnectError::classify(url, source);
+        let failed = |source| of_proxy_or(url, source);
         session.rows(&settings::after_connecting()).await.map_err(failed)?;
         Ok(session)
     }
@@ -145,7 +145,7 @@ impl Session {
         );
         let mut pids = Vec::new();
         for _ in 0..2 {
-            let rows = self.rows(ASK).await.map_err(|source| ConnectError::classify(url, source))?;
+            let rows = self.rows(ASK).await.map_err(|source| of_proxy_or(url, source))?;
             let row = rows.first().ok_or_else(|| ConnectError::proxied(url, "answers without rows"))?;
             ConnectError::judge(url, &row.get::<String, _>(2))?;
             if row.get::<String, _>(1) != marker {
@@ -248,6 +248,11 @@ async fn of_other_engine(url: &DatabaseUrl, error: ConnectError) -> ConnectError
     }
 }
 
+/// Why a question that every server answers was not answered.
+fn of_proxy_or(url: &DatabaseUrl, source: sqlx::Error) -> ConnectError {
+    ConnectError::of_proxy(url, &source).unwrap_or_else(|| ConnectError::classify(url, source))
+}
+
 /// Asks the server what it is, and refuses it unless it is PostgreSQL of a supported version.
 pub(crate) async fn judge_engine(
     url: &DatabaseUrl,
@@ -262,9 +267,7 @@ pub(crate) async fn judge_engine(
             said = Ok(rows);
         }
     }
-    let said = said.map_err(|source| {
-        ConnectError::of_proxy(url, &source).unwrap_or_else(|| ConnectError::classify(url, source))
-    })?;
+    let said = said.map_err(|source| of_proxy_or(url, source))?;
     let version = said.first().and_then(|row| row.try_get::<String, _>(0).ok()).unwrap_or_default();
     ConnectError::judge(url, &version)
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use migration_coordinator::{
-    Access, Checkup, Deployment, Rights, RunError, Surroundings, Survey, checkups, edited_migrations,
-    surroundings,
+    Access, Checkup, ConnectError, Deployment, Rights, RunError, Surroundings, Survey, checkups,
+    edited_migrations, surroundings,
 };
 use migration_kit::ServiceName;
 use migration_plan::{and_more, few_words, integrity};
@@ -204,9 +204,14 @@ fn of_database(of: &str, checkup: &Checkup) -> Vec<Finding> {
         let hint = "`default_transaction_read_only` is on for the role, the database or the server";
         add(Verdict::Bad, "its sessions are read-only".to_owned(), Some(hint));
     }
-    if !checkup.keeps_session {
-        let hint = "use an address that leads to the server itself: the migration lock belongs to a session";
-        add(Verdict::Bad, "a pooler gives each statement another session".to_owned(), Some(hint));
+    match checkup.refused.as_deref() {
+        Some(ConnectError::Proxied { does, .. }) => {
+            let hint =
+                "use an address that leads to the server itself: the migration lock belongs to a session";
+            add(Verdict::Bad, format!("it is behind a proxy that {does}"), Some(hint));
+        }
+        Some(error) => add(Verdict::Bad, format!("a run could not connect: {error}"), None),
+        None => {}
     }
     if let Some(version) = &checkup.citus {
         let message = format!(

@@ -18,7 +18,7 @@ pub(crate) enum Behaviour {
     DropOptions,
     /// Refuses connections that have options: PgBouncer.
     RefuseOptions(Refusal),
-    /// Refuses every query: PgBouncer with `pool_mode = statement`, since ours begin with a transaction.
+    /// Refuses the first query and hangs up: PgBouncer with `pool_mode = statement`, since ours begin with a transaction.
     RefuseTransactions(Refusal),
     /// Answers each query with this one text: another engine that says what it is.
     Answer(&'static str),
@@ -83,12 +83,20 @@ fn serve(mut client: UnixStream, mut server: UnixStream, behaviour: Behaviour, n
         Behaviour::RefuseOptions(refusal) if has_options => return refuse(&mut client, refusal),
         Behaviour::RefuseFirst(n, refusal) if n_before < n => return refuse(&mut client, refusal),
         Behaviour::RefuseTransactions(refusal) => {
-            return answer_queries(&mut client, |client| refuse(client, refusal));
+            return answer_queries(&mut client, |client| {
+                refuse(client, refusal);
+                After::HangUp
+            });
         }
         Behaviour::Answer(_) if has_options => {
             return refuse(&mut client, &[("C", "42704"), ("M", "unrecognized configuration parameter")]);
         }
-        Behaviour::Answer(text) => return answer_queries(&mut client, |client| answer(client, text)),
+        Behaviour::Answer(text) => {
+            return answer_queries(&mut client, |client| {
+                answer(client, text);
+                After::Listen
+            });
+        }
         Behaviour::DropOptions => message = kept,
         Behaviour::RefuseOptions(_) | Behaviour::RefuseFirst(..) => {}
     }
@@ -100,8 +108,15 @@ fn serve(mut client: UnixStream, mut server: UnixStream, behaviour: Behaviour, n
     drop(std::io::copy(&mut server, &mut client));
 }
 
-/// Takes the connection, and answers each query so until the client leaves.
-fn answer_queries(client: &mut UnixStream, answer: impl Fn(&mut UnixStream)) {
+/// What follows an answer.
+#[derive(PartialEq)]
+enum After {
+    Listen,
+    HangUp,
+}
+
+/// Takes the connection, and answers each query so until either side leaves.
+fn answer_queries(client: &mut UnixStream, answer: impl Fn(&mut UnixStream) -> After) {
     const READY: [u8; 6] = [b'Z', 0, 0, 0, 5, b'I'];
     client.write_all(&[b'R', 0, 0, 0, 8, 0, 0, 0, 0]).unwrap();
     client.write_all(&READY).unwrap();
@@ -109,7 +124,9 @@ fn answer_queries(client: &mut UnixStream, answer: impl Fn(&mut UnixStream)) {
     while client.read_exact(&mut kind).is_ok() {
         start_up_message(client);
         if kind == *b"Q" {
-            answer(client);
+            if answer(client) == After::HangUp {
+                return;
+            }
             client.write_all(&READY).unwrap();
         }
     }
