@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Lab, Running, run};
+use crate::support::{BOOKREADER_ROWS, Lab, Running, run};
 
 /// A server over a lab's database.
 pub(crate) struct Serving {
@@ -16,7 +16,12 @@ pub(crate) struct Serving {
 
 impl Serving {
     pub(crate) fn of(lab: &Lab, url: &str) -> Self {
-        let mut command = lab.command(&["serve", "--listen", "127.0.0.1:0"]);
+        Self::with(lab, url, &[])
+    }
+
+    /// With more options.
+    fn with(lab: &Lab, url: &str, options: &[&str]) -> Self {
+        let mut command = lab.command(&[&["serve", "--listen", "127.0.0.1:0"], options].concat());
         command.env("DATABASE_URL", url);
         let mut running = Running::start(command);
         let line = running.says("serving http://");
@@ -60,6 +65,56 @@ impl Serving {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+#[test]
+fn an_open_backfill_is_measured() {
+    let lab = Lab::empty();
+    lab.migrate(&["up", "bookreader@m20250824_154500", "--quiet"]).exits(0);
+    lab.query(BOOKREADER_ROWS);
+    lab.query("ANALYZE bookreader.users");
+    // The last row that the backfill comes to is being written by the application.
+    let mut application = lab.session();
+    application.query(
+        "BEGIN; INSERT INTO bookreader.user_preferences (id, user_id, theme, language, notifications_enabled) \
+         SELECT gen_random_uuid(), id, 'dark', 'en', true FROM bookreader.users ORDER BY ctid DESC LIMIT 1",
+    );
+    let running = lab.start(&["up", "bookreader@+1", "--lock-patience", "5m", "--quiet"]);
+    let serving = Serving::of(&lab, lab.database.url());
+    let labels =
+        "service=\"bookreader\",migration=\"m20250824_154501_backfill_user_preferences\",table=\"users\"";
+    let value = |text: &str, rows: &str| {
+        let line = format!("migrate_backfill_rows{{{labels},rows=\"{rows}\"}} ");
+        text.lines().find_map(|found| found.strip_prefix(&line)?.parse().ok())
+    };
+    serving.until("/metrics", |_, text| {
+        value(text, "done").is_some_and(|n| (1..4_000).contains(&n)) && value(text, "total") == Some(4_000)
+    });
+    application.query("ROLLBACK");
+    running.finish().exits(0);
+    serving.until("/metrics", |_, text| !text.contains("migrate_backfill_rows{"));
+    serving.stop();
+}
+
+#[test]
+fn drift_is_shown_where_it_is_asked_for() {
+    let lab = Lab::migrated();
+    lab.query("ALTER TABLE chat.messages ADD COLUMN by_hand int; DROP SCHEMA rag CASCADE");
+    let silent = Serving::of(&lab, lab.database.url());
+    let serving = Serving::with(&lab, lab.database.url(), &["--drift-every", "1h"]);
+    let page = serving.until("/", |_, page| page.contains("Compared with what the applied migrations make"));
+    for text in ["1 difference", "column messages.by_hand", "as migrated", "nothing is applied"] {
+        assert!(page.contains(text), "{text} is not in\n{page}");
+    }
+    let metrics = serving.ask("GET", "/metrics").2;
+    for line in ["migrate_drift{service=\"chat\"} 1", "migrate_drift{service=\"bookreader\"} 0"] {
+        assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
+    }
+    assert!(!metrics.contains("migrate_drift{service=\"rag\"}"), "{metrics}");
+    // Whoever does not ask for it is told nothing of it.
+    assert!(!silent.ask("GET", "/metrics").2.contains("migrate_drift"));
+    assert!(!silent.ask("GET", "/").2.contains("Drift"));
+    serving.stop();
 }
 
 #[test]

@@ -2,8 +2,6 @@
 //!
 //! It is as long as the help, which is read as a whole.
 
-#[cfg(feature = "serve")]
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +20,8 @@ mod rehearsal;
 mod repair;
 mod roles;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 
 #[cfg(feature = "rehearsal")]
 pub(crate) use adopt::{AdoptFrom, AdoptOptions, Source};
@@ -35,6 +35,8 @@ pub(crate) use repair::RepairArguments;
 pub(crate) use roles::RolesArguments;
 pub(crate) use run::{ApplyOptions, Consent, Contract, RunArguments, UpOptions};
 use run::{duration, selection};
+#[cfg(feature = "serve")]
+pub(crate) use serve::ServeArguments;
 
 use crate::database::Embedded;
 use crate::exit::Failure;
@@ -442,11 +444,7 @@ pub(crate) enum Command {
     /// Serve a status page, health, readiness and metrics over HTTP; reads only, and for this machine only unless `--listen` says otherwise
     #[cfg(feature = "serve")]
     #[command(after_help = help::SERVE)]
-    Serve {
-        /// Address and port to listen on; port 0 is any that is free
-        #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8710")]
-        listen: SocketAddr,
-    },
+    Serve(ServeArguments),
     /// Print a completion script for a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions {

@@ -257,7 +257,8 @@ however many ask.
 
 Examples:
   serve                          listen on 127.0.0.1:8710
-  serve --listen 0.0.0.0:8710    let other machines read it: nobody has to log in";
+  serve --listen 0.0.0.0:8710    let other machines read it: nobody has to log in
+  serve --drift-every 6h         show also how live schemas differ from what their migrations make";
 
 pub(crate) const COMPLETIONS: &str = "\
 Examples, for the shell that you use now and for every new one:

@@ -9,6 +9,8 @@ mod look;
 mod readiness;
 
 #[cfg(feature = "http")]
+mod drift;
+#[cfg(feature = "http")]
 mod health;
 #[cfg(feature = "http")]
 mod metrics;
@@ -23,6 +25,8 @@ mod server;
 #[cfg(feature = "http")]
 mod watch;
 
+#[cfg(feature = "http")]
+pub use drift::{Compared, SchemaDrift};
 #[cfg(feature = "http")]
 pub use health::{Health, ServiceHealth, Verdict};
 pub use look::Look;

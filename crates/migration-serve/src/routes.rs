@@ -75,6 +75,7 @@ async fn ready(State(watch): State<Arc<Watch>>) -> Response {
 
 async fn measured(State(watch): State<Arc<Watch>>) -> Response {
     let seen = watch.look().await;
-    let text = metrics::metrics(seen.as_ref().map(|seen| &seen.look));
+    let drift = watch.drift.get();
+    let text = metrics::metrics(seen.as_ref().map(|seen| &seen.look), drift.as_ref());
     ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response()
 }

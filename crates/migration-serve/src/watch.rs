@@ -7,6 +7,7 @@ use migration_coordinator::Deployment;
 use migration_report::{PlainWords, Words};
 use tokio::sync::Mutex;
 
+use crate::drift::{LatestDrift, SchemaDrift};
 use crate::look::Look;
 use crate::pace::{Paces, Rates};
 use crate::page::Pages;
@@ -25,6 +26,7 @@ pub struct Watch {
     // Invariant: held while a survey is taken, so that there is one at a time.
     latest: Mutex<Latest>,
     pub(crate) pages: Pages,
+    pub(crate) drift: LatestDrift,
 }
 
 /// The latest look, and what is kept from one to the next.
@@ -50,14 +52,25 @@ impl Watch {
     /// A watch over a deployment, in the words of a program.
     #[must_use]
     pub fn in_words(deployment: Deployment, words: impl Words + Send + Sync + 'static) -> Arc<Self> {
-        let pages = Pages::default();
-        Arc::new(Self { deployment, words: Box::new(words), latest: Mutex::default(), pages })
+        Arc::new(Self {
+            deployment,
+            words: Box::new(words),
+            latest: Mutex::default(),
+            pages: Pages::default(),
+            drift: LatestDrift::default(),
+        })
     }
 
     /// The deployment.
     #[must_use]
     pub fn deployment(&self) -> &Deployment {
         &self.deployment
+    }
+
+    /// Shows from now on what a comparison of the live schemas with what their migrations make has found. Without one, the page
+    /// and the metrics say nothing of drift.
+    pub fn compared(&self, drift: Vec<SchemaDrift>) {
+        self.drift.set(drift);
     }
 
     /// Ends what would otherwise go on for as long as its reader: the streams of the page. For a server that stops.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use migration_coordinator::{Deployment, Outcome, RunError, Survey, journal};
-use migration_kit::ServiceName;
+use migration_kit::{Service, ServiceName};
 use migration_plan::statuses;
 use migration_rehearsal::{Change, Difference, Drift, RehearsalError, Repair};
 use migration_report::{Class, Diagnostic, Found};
@@ -63,12 +63,43 @@ struct RenamedDocument {
 
 pub(super) async fn drift(context: &Context, services: &[String], repair: bool) -> anyhow::Result<Answer> {
     let connected = connect(context)?;
-    let mut wanted = names(&connected, services)?;
-    if wanted.is_empty() {
-        wanted = connected.deployment.services().map(|(service, ..)| service.name().clone()).collect();
+    let wanted = names(&connected, services)?;
+    let Comparison { classes, errors, services } =
+        compare(&connected.deployment, &wanted, context.program.services()?).await?;
+    let class = Class::worst(classes);
+    let mut text = Text::default();
+    if repair {
+        services
+            .iter()
+            .filter_map(|service| service.repair.as_ref())
+            .for_each(|script| text.raw(script.clone()));
+    } else {
+        say(&services, context.output.paint, &mut text);
     }
-    let survey = Survey::take(&connected.deployment).await;
-    let statuses = statuses(connected.deployment.catalog(), &survey.history(), survey.now());
+    errors.iter().cloned().for_each(|error| text.error(error));
+    Ok(Answer::of("drift", Found { class, errors, body: Document { services } }, text)?)
+}
+
+/// What came of comparing the schemas of several services.
+struct Comparison {
+    classes: Vec<Class>,
+    errors: Vec<Diagnostic>,
+    services: Vec<ServiceDocument>,
+}
+
+/// Compares the live schemas of these services, of all if none is named, with what their applied migrations make. `all` are the
+/// services of the program, once more: their migrations run in the rehearsal.
+async fn compare(
+    deployment: &Deployment,
+    wanted: &[ServiceName],
+    all: Vec<Service>,
+) -> anyhow::Result<Comparison> {
+    let mut wanted = wanted.to_vec();
+    if wanted.is_empty() {
+        wanted = deployment.services().map(|(service, ..)| service.name().clone()).collect();
+    }
+    let survey = Survey::take(deployment).await;
+    let statuses = statuses(deployment.catalog(), &survey.history(), survey.now());
     let mut errors = Vec::new();
     let mut found: Vec<ServiceDocument> = Vec::new();
     let mut classes = Vec::new();
@@ -108,9 +139,8 @@ pub(super) async fn drift(context: &Context, services: &[String], repair: bool) 
     }
     if !compared.is_empty() {
         // What happens in the rehearsal's own databases is nobody's news.
-        let all = context.program.services()?;
-        let accepted = accepted(&connected.deployment, &compared).await?;
-        let asked = migration_rehearsal::drift(&connected.deployment, &survey, all, &compared, &accepted)
+        let accepted = accepted(deployment, &compared).await?;
+        let asked = migration_rehearsal::drift(deployment, &survey, all, &compared, &accepted)
             .with_subscriber(NoSubscriber::new());
         match Box::pin(asked).await {
             Ok(drifts) => {
@@ -133,18 +163,39 @@ pub(super) async fn drift(context: &Context, services: &[String], repair: bool) 
         }
     }
     found.sort_by_key(|document| wanted.iter().position(|name| name.as_str() == document.service));
-    let class = Class::worst(classes);
-    let mut text = Text::default();
-    if repair {
-        found
-            .iter()
-            .filter_map(|service| service.repair.as_ref())
-            .for_each(|script| text.raw(script.clone()));
-    } else {
-        say(&found, context.output.paint, &mut text);
+    Ok(Comparison { classes, errors, services: found })
+}
+
+/// The same for the status page.
+#[cfg(feature = "serve")]
+pub(super) async fn compare_for_page(
+    deployment: &Deployment,
+    all: Vec<Service>,
+) -> Vec<migration_serve::SchemaDrift> {
+    use migration_serve::{Compared, SchemaDrift};
+
+    let of = |service: ServiceDocument| SchemaDrift {
+        compared: match (service.unknown, service.schema) {
+            (Some(why), _) => Compared::Unknown(why),
+            (None, None) => Compared::NothingApplied,
+            (None, Some(_)) => Compared::Done {
+                n_objects: service.objects,
+                differences: service.differences.into_iter().map(|difference| difference.says).collect(),
+            },
+        },
+        service: service.service,
+    };
+    match compare(deployment, &[], all).await {
+        Ok(found) => found.services.into_iter().map(of).collect(),
+        Err(error) => {
+            let why = Diagnostic::of(error.as_ref(), &OurWords).on_one_line();
+            let unknown = |service: &Service| SchemaDrift {
+                service: service.name().to_string(),
+                compared: Compared::Unknown(why.clone()),
+            };
+            deployment.services().map(|(service, ..)| unknown(service)).collect()
+        }
     }
-    errors.iter().cloned().for_each(|error| text.error(error));
-    Ok(Answer::of("drift", Found { class, errors, body: Document { services: found } }, text)?)
 }
 
 /// The objects whose differences were accepted, when a service's database was adopted or by a later run.

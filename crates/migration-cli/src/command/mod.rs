@@ -135,7 +135,7 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
             wait::wait(context, &services, timeout).await
         }
         #[cfg(feature = "serve")]
-        Command::Serve { listen } => serve::serve(context, listen, cancellation).await,
+        Command::Serve(arguments) => serve::serve(context, &arguments, cancellation).await,
         Command::Locks => locks::locks(context).await,
         Command::Rejects { service, count, limit } => rejects::rejects(context, &service, count, limit).await,
         Command::Graph { notation } => graph::graph(context, notation),

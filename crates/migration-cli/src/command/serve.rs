@@ -1,15 +1,21 @@
 //! `serve`: where each service is, over HTTP, until it is stopped. Reads only.
 
 use std::mem::ManuallyDrop;
-use std::net::SocketAddr;
 use std::sync::Arc;
+#[cfg(feature = "rehearsal")]
+use std::thread;
+#[cfg(feature = "rehearsal")]
+use std::time::Duration;
 
 use migration_coordinator::Cancellation;
+#[cfg(feature = "rehearsal")]
+use migration_kit::Service;
 use migration_report::Class;
 use migration_serve::{Watch, page, router};
 use tokio::net::TcpListener;
 
 use super::connect;
+use crate::arguments::ServeArguments;
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::output::{Answer, Text};
@@ -17,9 +23,10 @@ use crate::words::OurWords;
 
 pub(super) async fn serve(
     context: &Context,
-    listen: SocketAddr,
+    arguments: &ServeArguments,
     cancellation: &Cancellation,
 ) -> anyhow::Result<Answer> {
+    let listen = arguments.listen;
     let refused = |error| {
         let hint = "name an address of this machine and a free port with `--listen`";
         Failure::usage(format!("cannot listen on {listen}: {error}"), hint)
@@ -39,6 +46,10 @@ pub(super) async fn serve(
     }
     context.output.say(&text);
     let watch = Watch::in_words(ManuallyDrop::into_inner(connected.deployment), OurWords);
+    #[cfg(feature = "rehearsal")]
+    if let Some(every) = arguments.drift_every {
+        compare_every(every, &watch, context.program.services);
+    }
     let routes = router(Arc::clone(&watch)).merge(page(Arc::clone(&watch)));
     let stop = cancellation.clone();
     let stopped = async move {
@@ -47,4 +58,21 @@ pub(super) async fn serve(
     };
     migration_serve::serve(listener, routes, stopped).await?;
     Ok(Answer::silent(Class::Done))
+}
+
+/// Compares the schemas again and again, in a thread of its own: starting the other server takes seconds in which the page has to
+/// answer. The thread ends with the process, and that server with it.
+#[cfg(feature = "rehearsal")]
+fn compare_every(every: Duration, watch: &Arc<Watch>, services: fn() -> Vec<Service>) {
+    let watch = Arc::downgrade(watch);
+    thread::spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        loop {
+            let Some(watch) = watch.upgrade() else { return };
+            let found = super::drift::compare_for_page(watch.deployment(), services());
+            watch.compared(runtime.block_on(found));
+            drop(watch);
+            thread::sleep(every.max(Duration::from_secs(1)));
+        }
+    });
 }

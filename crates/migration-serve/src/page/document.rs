@@ -6,7 +6,8 @@ use migration_report::timestamp;
 use super::{Rendered, headline};
 
 /// The parts, in their order.
-const PARTS: [&str; 7] = [headline::PART, "figures", "run", "services", "graph", "rejects", "history"];
+const PARTS: [&str; 8] =
+    [headline::PART, "figures", "run", "services", "drift", "graph", "rejects", "history"];
 
 /// The whole page. `base` leads to what it loads.
 pub(super) fn of(page: &Rendered, base: &str) -> Markup {

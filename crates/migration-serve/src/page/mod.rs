@@ -4,6 +4,7 @@
 //! many look at is asked and written once per second.
 
 mod document;
+mod drift;
 mod graph;
 mod headline;
 mod live;
@@ -27,6 +28,7 @@ use migration_coordinator::{Recent, Scope, ServiceVerification, recent, verify_s
 use migration_report::{Graph, Histories};
 use tokio::sync::{Mutex, Semaphore, watch};
 
+use crate::drift::SchemaDrift;
 use crate::look::Look;
 use crate::pace::Rates;
 use crate::routes::{NO_ANSWER, guard};
@@ -93,6 +95,8 @@ struct View<'v> {
     promises: &'v [ServiceVerification],
     histories: Histories,
     graph: Graph,
+    /// The latest comparison of schemas, and when it was made.
+    drift: Option<(i64, Vec<SchemaDrift>)>,
 }
 
 /// The pages of a watch: the latest one, what is read only now and then, and who listens.
@@ -190,6 +194,7 @@ async fn write(watch: &Arc<Watch>, state: &mut Written) -> Option<Arc<Rendered>>
         promises: &kept.promises,
         histories: Histories::of(watch.deployment(), &look.survey, None, &[], watch.words()).body,
         graph: Graph::of(watch.deployment().catalog()),
+        drift: watch.drift.get(),
     };
     Some(Arc::new(view.rendered()))
 }
@@ -202,6 +207,7 @@ impl View<'_> {
             ("figures", headline::figures(self)),
             ("run", under_way::of(self)),
             ("services", services::of(self)),
+            ("drift", drift::of(self)),
             ("graph", graph::of(self)),
             ("rejects", records::rejects(self)),
             ("history", records::history(self)),
