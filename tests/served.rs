@@ -111,6 +111,9 @@ fn drift_is_shown_where_it_is_asked_for() {
         assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
     }
     assert!(!metrics.contains("migrate_drift{service=\"rag\"}"), "{metrics}");
+    lab.migrate(&["up", "rag", "--quiet"]).exits(0);
+    serving
+        .until("/", |_, page| page.contains("The live schema of chat differs from what its migrations make"));
     // Whoever does not ask for it is told nothing of it.
     assert!(!silent.ask("GET", "/metrics").2.contains("migrate_drift"));
     assert!(!silent.ask("GET", "/").2.contains("Drift"));

@@ -21,6 +21,9 @@ pub(super) fn of(view: &View<'_>) -> (String, Markup) {
     };
     let not_well: Vec<&str> =
         health.services.iter().filter(|of| !is_well(of)).map(|of| of.name.as_str()).collect();
+    let drift = view.drift.iter().flat_map(|(_, drift)| drift);
+    let drifted: Vec<&str> =
+        drift.filter(|of| of.n_differences().is_some_and(|n| n > 0)).map(|of| of.service.as_str()).collect();
     let summary = &view.look.status.summary;
     let (class, sentence) = match health.status {
         Verdict::Error if summary.unknown == all.len() => {
@@ -35,6 +38,7 @@ pub(super) fn of(view: &View<'_>) -> (String, Markup) {
             ("warning", format!("{} pending", counted(summary.pending, "migration is", "migrations are")))
         }
         Verdict::Warning | Verdict::Error => ("warning", health.message.clone()),
+        Verdict::Healthy if !drifted.is_empty() => ("warning", differ(&drifted)),
         Verdict::Healthy => match all.len() {
             1 => ("healthy", "The service is up to date".to_owned()),
             n => ("healthy", format!("All {n} services are up to date")),
@@ -54,6 +58,13 @@ pub(super) fn of(view: &View<'_>) -> (String, Markup) {
         }
     };
     (format!("{sentence} · migrations"), banner(class, &sentence, &more))
+}
+
+fn differ(drifted: &[&str]) -> String {
+    match drifted {
+        [one] => format!("The live schema of {one} differs from what its migrations make"),
+        many => format!("The live schemas of {} differ from what their migrations make", many.join(", ")),
+    }
 }
 
 /// How many there are of what people ask for first. What is not known is no number.
