@@ -11,37 +11,37 @@ use serde::Deserialize;
 use crate::root;
 
 #[derive(Deserialize)]
-pub struct Metadata {
+pub(crate) struct Metadata {
     /// The members of the workspace.
-    pub packages: Vec<Package>,
+    pub(crate) packages: Vec<Package>,
 }
 
 #[derive(Deserialize)]
-pub struct Package {
-    pub name: String,
-    pub manifest_path: PathBuf,
-    pub dependencies: Vec<Dependency>,
-    pub description: Option<String>,
-    pub license: Option<String>,
-    pub readme: Option<PathBuf>,
-    pub keywords: Vec<String>,
-    pub categories: Vec<String>,
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) manifest_path: PathBuf,
+    pub(crate) dependencies: Vec<Dependency>,
+    pub(crate) description: Option<String>,
+    pub(crate) license: Option<String>,
+    pub(crate) readme: Option<PathBuf>,
+    pub(crate) keywords: Vec<String>,
+    pub(crate) categories: Vec<String>,
     /// The registries it may be published to: any where there is no list.
-    pub publish: Option<Vec<String>>,
+    pub(crate) publish: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
-pub struct Dependency {
-    pub name: String,
+pub(crate) struct Dependency {
+    pub(crate) name: String,
     /// `dev`, `build`, or none for an ordinary one.
-    pub kind: Option<String>,
-    pub optional: bool,
+    pub(crate) kind: Option<String>,
+    pub(crate) optional: bool,
     /// Where it is, if it is a member of the workspace.
-    pub path: Option<PathBuf>,
-    pub req: String,
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) req: String,
 }
 
-pub fn metadata() -> Metadata {
+pub(crate) fn metadata() -> Metadata {
     let mut command = Command::new(env!("CARGO"));
     command.args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(root());
     let output = command.output().unwrap();
