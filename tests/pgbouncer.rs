@@ -81,7 +81,6 @@ fn is_there(program: &str) -> bool {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "what was not looked at is said")]
 fn a_pooler_is_named_and_nothing_is_done_through_it() {
     let Some(program) = PLACES.into_iter().find(|program| is_there(program)) else {
         eprintln!("there is no `pgbouncer` here: what a real one does was not looked at");
