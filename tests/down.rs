@@ -155,11 +155,13 @@ fn reverting_what_loses_rows_asks_for_consent() {
         "INSERT INTO chat.messages (user_id, chat_id, role, content, message_length) \
          SELECT 1, 2, 'user', 'hello', 5 FROM generate_series(1, 3)",
     );
-    // What loses nothing is not asked about.
-    lab.migrate(&["down", "chat@-2"]).exits(0);
-    let error = "error: reverting `chat:m20251017_000001_add_message_source` loses for good: the source of every message \
-                 (3 rows of `chat.messages`); reverting `chat:m20251016_000001_create_messages` loses for good: every \
-                 message (3 rows of `chat.messages`)\n  hint make a backup, then say `--allow-data-loss`";
+    // What loses nothing is not asked about: these came through the channel that a column's default names.
+    lab.migrate(&["down", "chat@-3"]).exits(0);
+    lab.migrate(&["up", "chat@+1"]).exits(0);
+    lab.query("UPDATE chat.messages SET source = 'web' WHERE id = 1");
+    let error = "error: reverting `chat:m20251017_000001_add_message_source` loses for good: the source of each message that did \
+                 not come from Telegram (1 row of `chat.messages`); reverting `chat:m20251016_000001_create_messages` loses \
+                 for good: every message (3 rows of `chat.messages`)\n  hint make a backup, then say `--allow-data-loss`";
     for command in ["down", "redo"] {
         let refused = lab.migrate(&[command, "chat@base"]).exits(7).stderr;
         assert!(refused.trim_end().ends_with(error), "{command}: {refused}");
@@ -170,7 +172,12 @@ fn reverting_what_loses_rows_asks_for_consent() {
     assert!(agreed.contains("create_messages` loses for good: every message"), "{agreed}");
     let history = lab.migrate(&["history", "chat", "--verbose"]).exits(0).stdout;
     assert!(history.contains("revert --allow-data-loss"), "{history}");
-    // Empty tables lose nothing.
+    // Empty tables lose nothing, nor do rows that the migrations made themselves.
     lab.migrate(&["up", "chat"]).exits(0);
     lab.migrate(&["redo", "chat@base"]).exits(0);
+    lab.migrate(&["redo", "profochatbot@base"]).exits(0);
+    lab.query("INSERT INTO profochatbot.account (name, slug) VALUES ('Second', 'second')");
+    let refused = lab.migrate(&["down", "profochatbot@base"]).exits(7).stderr;
+    let account = "the accounts: their names, plans and settings (1 row of `profochatbot.account`)";
+    assert!(refused.contains(account), "{refused}");
 }

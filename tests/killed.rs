@@ -83,7 +83,7 @@ fn killed_in_an_index_build_down_takes_the_leftover_away() {
     --- stdout
        SERVICE  MIGRATION                            DOES    PHASE   HOW              NOTES                  DESCRIPTION
     1  chat     m20251017_000001_add_message_source  revert  expand  resumable steps  stopped midway before  Adds `messages.source`, the channel that a message came through, and its index
-    reverting `chat:m20251017_000001_add_message_source` loses for good: the source of every message
+    reverting `chat:m20251017_000001_add_message_source` loses for good: the source of each message that did not come from Telegram
     --- stderr
     ");
     assert_snapshot!(lab.migrate(&["down", "chat@-1"]).exits(0).stdout, @"

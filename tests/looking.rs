@@ -87,7 +87,7 @@ fn plan_tells_what_down_would_lose() {
     2  chat     m20261120_000001_index_message_history  revert  expand  resumable steps  Adds the index that serves the history of a dialogue in its order: newest first, `id` where two messages of one transaction share their time, deleted ones left out
     3  chat     m20251017_000001_add_message_source     revert  expand  resumable steps  Adds `messages.source`, the channel that a message came through, and its index
     4  chat     m20251016_000001_create_messages        revert  expand  one transaction  Creates `messages`, the dialogue history, with soft delete
-    reverting `chat:m20251017_000001_add_message_source` loses for good: the source of every message
+    reverting `chat:m20251017_000001_add_message_source` loses for good: the source of each message that did not come from Telegram
     reverting `chat:m20251016_000001_create_messages` loses for good: every message
     ");
     let step = lab.migrate(&["plan", "--down", "chat@base", "--json"]).exits(0).json()["steps"][3].clone();

@@ -22,6 +22,8 @@ pub struct Details {
     pub loses: Option<String>,
     /// What reverting it loses for good, if anything: said before it is reverted.
     pub loses_on_revert: Option<String>,
+    /// The rows that reverting it loses something of; where none are named, those of the tables that it locks against readers.
+    pub lost_rows: Vec<LostRows>,
     /// Objects outside the service's schema that it may change, as `schema.name`.
     pub touches: Vec<String>,
     /// Hazards that it accepts: the rule, and why.
@@ -34,6 +36,15 @@ pub struct Details {
     pub previews: Vec<Preview>,
     /// The service's tables that it takes over where they are there already.
     pub adopts: Vec<String>,
+}
+
+/// Rows of which reverting a migration loses something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostRows {
+    /// The service's table.
+    pub table: String,
+    /// The condition, in SQL, on the table's columns. Where a column is not there, all rows of the table count.
+    pub condition: String,
 }
 
 /// What a migration would decide about rows, asked before it is applied.
@@ -68,6 +79,7 @@ impl Details {
             irreversible: None,
             loses: None,
             loses_on_revert: None,
+            lost_rows: Vec::new(),
             touches: Vec::new(),
             accepted: Vec::new(),
             guards: Vec::new(),
@@ -109,6 +121,14 @@ impl Details {
     #[must_use]
     pub fn loses_on_revert(mut self, what: impl Into<String>) -> Self {
         self.loses_on_revert = Some(what.into());
+        self
+    }
+
+    /// Names rows of a table, by a condition in SQL, of which reverting it loses something: consent is asked for if there are any,
+    /// and for these alone. Say before what it is, by [`Self::loses_on_revert`].
+    #[must_use]
+    pub fn lost_rows(mut self, table: impl Into<String>, condition: impl Into<String>) -> Self {
+        self.lost_rows.push(LostRows { table: table.into(), condition: condition.into() });
         self
     }
 

@@ -26,7 +26,7 @@ pub mod table_lock;
 pub use application::connect_options;
 pub use check::{Check, CheckKind, literal, qualified, quote_identifier};
 pub use data::{Backfill, BackfillReport, MoveToRejects, rejects, space};
-pub use details::{Details, Preview};
+pub use details::{Details, LostRows, Preview};
 pub use entity::EntityTable;
 pub use event::Origin;
 pub use lock_file::{LockEntry, LockFile, LockFileError, RecordedLock, RecordedPhase};

@@ -58,6 +58,10 @@ impl ServiceMigration for Migration {
             .loses_on_revert(
                 "what the application wrote into the four columns without writing `ai_evaluation`",
             )
+            .lost_rows(
+                "question_history",
+                "ai_evaluation IS NULL AND num_nonnulls(score, understanding_depth, feedback, knowledge_gaps) > 0",
+            )
             .verify(evaluation::size().until("m20260126_000002_backfill_evaluations"))
             .verify_all(&COLUMNS)
             .verify_all(CHECKS.map(|[check, _]| Check::constraint("question_history", check)))

@@ -35,6 +35,7 @@ impl ServiceMigration for Migration {
         Details::expand()
             .replaces("abc123def456")
             .loses_on_revert("the ratings of books")
+            .lost_rows("books", "rating IS NOT NULL")
             .verify(Check::column("books", "rating", "double precision"))
             .verify(Check::index("idx_books_rating"))
             .verify(Check::index("idx_books_high_rating"))

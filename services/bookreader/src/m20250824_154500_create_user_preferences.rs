@@ -47,6 +47,7 @@ impl ServiceMigration for Migration {
         Details::expand()
             .replaces("def456ghi789")
             .loses_on_revert("preferences that new application code wrote")
+            .lost_rows("user_preferences", "TRUE")
             .verify(Check::table(
                 "user_preferences",
                 &[

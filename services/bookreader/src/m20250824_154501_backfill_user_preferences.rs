@@ -45,6 +45,7 @@ impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::expand()
             .loses_on_revert("preferences changed by new code; `reader_settings` says what old code last wrote")
+            .lost_rows("user_preferences", "TRUE")
             .verify(Check::trigger("users", reader_settings::TRIGGER).until(CONTRACT))
             .verify(Check::none("every user has preferences", reader_settings::WITHOUT_PREFERENCES).until(CONTRACT))
             .verify(

@@ -44,6 +44,7 @@ impl ServiceMigration for Migration {
         Details::expand()
             .replaces("8ca7de033db9")
             .loses_on_revert("the exact reading positions; chapter, page and position stay")
+            .lost_rows("reading_progress", "reading_location_cfi IS NOT NULL")
             .verify(Check::column("reading_progress", "reading_location_cfi", "character varying(500)"))
             .verify(Check::index("idx_reading_progress_cfi"))
     }

@@ -49,6 +49,7 @@ impl ServiceMigration for Migration {
         Details::expand()
             .replaces("e94cab18247f")
             .loses_on_revert("the scroll offsets")
+            .lost_rows("reading_progress", "scroll_offset_percent <> 0")
             .verify(Check::column("reading_progress", "scroll_offset_percent", "double precision not null"))
             // So that older application code can insert without naming it.
             .verify(Check::default_of("reading_progress", "scroll_offset_percent", "0.0"))

@@ -35,7 +35,8 @@ impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::expand()
             .replaces("a1b2c3d4e5f6")
-            .loses_on_revert("the source of every message")
+            .loses_on_revert("the source of each message that did not come from Telegram")
+            .lost_rows("messages", "source <> 'telegram'")
             .verify(Check::column("messages", "source", "character varying(20) not null"))
             // A message that names no source came from there.
             .verify(Check::default_of("messages", "source", "telegram"))

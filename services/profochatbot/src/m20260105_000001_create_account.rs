@@ -49,6 +49,12 @@ impl ServiceMigration for Migration {
                 "as in the older tables, with which the application compares them",
             )
             .loses_on_revert("the accounts: their names, plans and settings")
+            // All but what the migration itself has made.
+            .lost_rows(
+                "account",
+                "settings IS NOT NULL OR (account_id, name, slug, plan, is_active) \
+                 <> (1, 'Default Account', 'default', 'free', TRUE)",
+            )
             .verify(Check::table(
                 "account",
                 &[

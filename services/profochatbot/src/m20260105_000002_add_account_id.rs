@@ -36,7 +36,9 @@ impl ServiceMigration for Migration {
         TENANT_TABLES
             .iter()
             .fold(Details::expand().loses_on_revert("which account each row belongs to"), |details, table| {
-                details.verify(Check::column(table, "account_id", "integer not null"))
+                details
+                    .lost_rows(*table, "account_id <> 1")
+                    .verify(Check::column(table, "account_id", "integer not null"))
             })
     }
 }

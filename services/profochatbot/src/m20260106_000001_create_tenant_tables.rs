@@ -97,6 +97,10 @@ impl ServiceMigration for Migration {
             .loses_on_revert(
                 "the accounts' members, the bots' tokens, the deployments and the enrollment tokens",
             )
+            .lost_rows("account_member", "TRUE")
+            .lost_rows("bot", "bot_token IS NOT NULL")
+            .lost_rows("course_deployment", "TRUE")
+            .lost_rows("enrollment_token", "TRUE")
             .verify(Check::constraint("account_member", "account_member_account_id_telegram_user_id_key"))
             .verify(Check::constraint("bot", "bot_account_id_bot_name_key"))
             .verify(Check::constraint("bot", "bot_bot_token_key"))

@@ -8,15 +8,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use migration_kit::table_lock::LockMode;
-use migration_kit::{BOOKKEEPING, MigrationId, literal, quote_identifier};
+use migration_kit::{BOOKKEEPING, LostRows, MigrationId, literal, quote_identifier};
 use migration_plan::{Direction, Plan, Step, few_words};
 use sea_orm::sqlx::{self, Row};
 
 use super::{RunError, RunOptions};
+use crate::connect_error::code;
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
 use crate::site::text_array;
 use crate::survey::SurveyError;
+
+/// SQLSTATE of a column that is not there.
+const UNDEFINED_COLUMN: &str = "42703";
 
 /// Rows are counted up to this many.
 const COUNTED: i64 = 1_000_000;
@@ -75,7 +79,7 @@ fn says(placed: &Placed, step: &Step) -> Option<String> {
     declared.or_else(|| is_unknown().then(|| "whatever it drops, which nobody has declared".to_owned()))
 }
 
-/// The steps of a service that concern tables with rows.
+/// The steps of a service that concern rows.
 async fn of_service(
     deployment: &Deployment,
     placed: &Placed,
@@ -83,30 +87,74 @@ async fn of_service(
 ) -> Result<Vec<RevertLoss>, RunError> {
     let url = &deployment.databases()[placed.site.database];
     let mut reading = Reading::open(url).await?;
-    let filled = filled(&mut reading, placed).await;
+    let losses = losses(&mut reading, placed, steps).await;
     reading.close().await;
-    let filled = filled.map_err(|source| {
+    losses.map_err(|source| {
         RunError::Survey(Arc::new(SurveyError::Query { database: url.to_string(), source }))
-    })?;
-    let loss = |(step, what): &(&Step, String)| {
-        let altered: BTreeSet<&str> = placed
-            .lock_file
-            .locks(&step.id.name, Direction::Revert)
-            .iter()
-            .filter(|lock| lock.mode == LockMode::AccessExclusive)
-            .map(|lock| lock.relation.as_str())
-            .collect();
-        let concerned =
-            filled.iter().filter(|(table, _)| altered.is_empty() || altered.contains(table.as_str()));
-        let tables = concerned
-            .map(|(table, n_rows)| Filled {
+    })
+}
+
+async fn losses(
+    reading: &mut Reading<'_>,
+    placed: &Placed,
+    steps: &[(&Step, String)],
+) -> Result<Vec<RevertLoss>, sqlx::Error> {
+    let filled = filled(reading, placed).await?;
+    let mut losses = Vec::new();
+    for (step, what) in steps {
+        let named = placed.service.migration(&step.id.name).map(|migration| migration.details());
+        let named = named.map_or(&[][..], |details| details.lost_rows.as_slice());
+        let mut tables = Vec::new();
+        for rows in named {
+            let Some(&n_rows) = filled.get(&rows.table) else { continue };
+            let n_rows = lost(reading, placed, rows).await?.unwrap_or(n_rows);
+            if n_rows > 0 {
+                tables.push(Filled { table: format!("{}.{}", placed.site.schema, rows.table), n_rows });
+            }
+        }
+        if named.is_empty() {
+            let altered: BTreeSet<&str> = placed
+                .lock_file
+                .locks(&step.id.name, Direction::Revert)
+                .iter()
+                .filter(|lock| lock.mode == LockMode::AccessExclusive)
+                .map(|lock| lock.relation.as_str())
+                .collect();
+            let concerned =
+                filled.iter().filter(|(table, _)| altered.is_empty() || altered.contains(table.as_str()));
+            tables.extend(concerned.map(|(table, n_rows)| Filled {
                 table: format!("{}.{table}", placed.site.schema),
                 n_rows: *n_rows,
-            })
-            .collect::<Vec<_>>();
-        (!tables.is_empty()).then(|| RevertLoss { id: step.id.clone(), what: what.clone(), tables })
-    };
-    Ok(steps.iter().filter_map(loss).collect())
+            }));
+        }
+        if !tables.is_empty() {
+            losses.push(RevertLoss { id: step.id.clone(), what: what.clone(), tables });
+        }
+    }
+    Ok(losses)
+}
+
+/// How many of these rows there are, if their condition can be asked: what it names may be gone already, or come back only
+/// while later migrations are reverted.
+async fn lost(
+    reading: &mut Reading<'_>,
+    placed: &Placed,
+    rows: &LostRows,
+) -> Result<Option<i64>, sqlx::Error> {
+    let count = format!(
+        "{BOOKKEEPING}SELECT count(*) FROM (SELECT FROM {}.{} WHERE {} LIMIT {COUNTED} + 1) AS counted",
+        quote_identifier(&placed.site.schema),
+        quote_identifier(&rows.table),
+        rows.condition,
+    );
+    reading.begin().await?;
+    let counted = reading.rows(&count).await;
+    reading.end().await;
+    match counted {
+        Ok(found) => found.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0).map(Some),
+        Err(error) if code(&error).as_deref() == Some(UNDEFINED_COLUMN) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The service's tables that have rows, with their number.

@@ -11,14 +11,19 @@
 //!
 //! It decides no reasons and puts no rows back.
 
+use std::time::Duration;
+
 use sea_orm::sqlx::{PgConnection, Row};
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 use sea_orm_migration::SchemaManager;
 use serde::Serialize;
 
 use crate::event::{self, Origin};
-use crate::session::{self, BOOKKEEPING, db_err, refusal};
+use crate::session::{self, BOOKKEEPING, LOCK_NOT_AVAILABLE, db_err, refusal, sqlstate};
 use crate::{literal, quote_identifier};
+
+/// How long statistics wait for whoever maintains the reject table.
+const STATISTICS: Duration = Duration::from_secs(1);
 
 /// One entry of a reject table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -306,6 +311,31 @@ pub(super) async fn exists(
     let sql =
         format!("{BOOKKEEPING}SELECT to_regclass({}) IS NOT NULL", literal(&qualified(schema, service)));
     Ok(session::value::<bool>(connection, sql).await? == Some(true))
+}
+
+/// Gathers statistics of the reject table if it has many rows of which the server does not know, `n_new` beside those that it has
+/// counted. Otherwise it expects a handful, and a statement that looks for the rejects of a row reads all of them, for each row.
+pub(super) async fn gather_statistics(
+    connection: &mut PgConnection,
+    schema: &str,
+    service: &str,
+    n_new: u64,
+) -> Result<(), DbErr> {
+    let table = qualified(schema, service);
+    let are_old = format!(
+        "{BOOKKEEPING}SELECT c.reltuples < 0 OR pg_catalog.pg_stat_get_mod_since_analyze(c.oid) + {n_new} > c.reltuples / 10 + 50 \
+         FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass({})",
+        literal(&table)
+    );
+    if session::value::<bool>(connection, are_old).await? != Some(true) {
+        return Ok(());
+    }
+    let gather = format!("{BOOKKEEPING}ANALYZE {table}");
+    match session::execute_waiting(connection, Some(STATISTICS), gather).await {
+        // Somebody maintains the table: it is slower without, and nothing else.
+        Err(error) if sqlstate(&error).as_deref() == Some(LOCK_NOT_AVAILABLE) => Ok(()),
+        gathered => gathered,
+    }
 }
 
 /// The quoted, schema-qualified name of a service's reject table.

@@ -27,6 +27,17 @@ async fn a_reject_is_recorded_once_however_often_the_backfill_runs() {
     assert_eq!(scratch.text("SELECT count(*) FROM migration_reject_shop").await, "5");
 }
 
+/// Without statistics, whatever looks for the rejects of a row would read all of them for each row.
+#[tokio::test]
+async fn the_server_knows_how_many_rejects_there_are() {
+    let scratch = with_answers().await;
+    scratch.execute("INSERT INTO answer (id, score) SELECT n, 'none' FROM generate_series(21, 120) n").await;
+    let online = scratch.online("m1").await;
+    carry_over(&online).run().await.unwrap();
+    let known = "SELECT reltuples::int8::text FROM pg_class WHERE relname = 'migration_reject_shop'";
+    assert_eq!(scratch.text(known).await, "105");
+}
+
 #[tokio::test]
 async fn rejects_can_be_listed_and_counted() {
     let scratch = with_answers().await;

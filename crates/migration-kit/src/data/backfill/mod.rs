@@ -189,6 +189,8 @@ impl<'a> Backfill<'a> {
         if self.steps.iter().any(|step| matches!(step, Step::Reject(_) | Step::Note(_))) {
             rejects::install_in(&mut connection, online.schema(), &online.origin().service).await?;
         }
+        let (schema, service) = (online.schema(), &online.origin().service);
+        rejects::gather_statistics(&mut connection, schema, service, 0).await?;
         let steps = self.steps.iter().map(|step| step.complete(online, &self.table)).collect::<Vec<_>>();
 
         // A run that was begun is continued by its walk, whatever the statistics say by now.
@@ -235,6 +237,7 @@ impl<'a> Backfill<'a> {
         }
         cursors.finish(&mut connection).await?;
         progress.finish();
+        rejects::gather_statistics(&mut connection, schema, service, done.counted.rejected).await?;
         drop(connection);
         online.tell_rejected(&self.table, done.counted.rejected).await?;
         Ok(done.counted)
