@@ -33,12 +33,15 @@ impl OnlineMigration for Migration {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        TENANT_TABLES
-            .iter()
-            .fold(Details::expand().loses_on_revert("which account each row belongs to"), |details, table| {
-                details
-                    .lost_rows(*table, "account_id <> 1")
-                    .verify(Check::column(table, "account_id", "integer not null"))
-            })
+        TENANT_TABLES.iter().fold(
+            Details::expand().loses_on_revert("which account each row belongs to"),
+            |details, table| {
+                details.lost_rows(*table, "account_id <> 1").verify(Check::column(
+                    table,
+                    "account_id",
+                    "integer not null",
+                ))
+            },
+        )
     }
 }
