@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use migration_kit::table_lock::LockMode;
-use migration_kit::{BOOKKEEPING, LostRows, MigrationId, literal, quote_identifier};
+use migration_kit::{BOOKKEEPING, Listed, LostRows, MigrationId, literal, quote_identifier};
 use migration_plan::{Direction, Plan, Step, few_words};
 use sea_orm::sqlx::{self, Row};
 
@@ -102,7 +102,7 @@ async fn losses(
     let filled = filled(reading, placed).await?;
     let mut losses = Vec::new();
     for (step, what) in steps {
-        let named = placed.service.migration(&step.id.name).map(|migration| migration.details());
+        let named = placed.service.migration(&step.id.name).map(Listed::details);
         let named = named.map_or(&[][..], |details| details.lost_rows.as_slice());
         let mut tables = Vec::new();
         for rows in named {
