@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
+use std::sync::Arc;
 
 use migration_kit::Service;
 use sea_orm::DatabaseConnection;
@@ -17,7 +18,7 @@ pub struct Program {
     pub(crate) invocation: &'static str,
     pub(crate) tasks: Vec<Task>,
     /// Makes the services, anew each time: a command may need them more than once.
-    make: Box<dyn Fn() -> Vec<Service> + Send + Sync>,
+    make: Arc<dyn Fn() -> Vec<Service> + Send + Sync>,
 }
 
 /// Something that a service can do to its data and that is not a migration.
@@ -51,13 +52,19 @@ impl Program {
         invocation: &'static str,
         services: impl Fn() -> Vec<Service> + Send + Sync + 'static,
     ) -> Self {
-        Self { invocation, tasks: Vec::new(), make: Box::new(services) }
+        Self { invocation, tasks: Vec::new(), make: Arc::new(services) }
     }
 
     /// Adds tasks of the services that are not migrations.
     #[must_use]
     pub fn with_tasks(self, tasks: Vec<Task>) -> Self {
         Self { tasks, ..self }
+    }
+
+    /// What makes the services, for a thread that outlives a command's borrow.
+    #[cfg(all(feature = "rehearsal", feature = "serve"))]
+    pub(crate) fn maker(&self) -> Arc<dyn Fn() -> Vec<Service> + Send + Sync> {
+        Arc::clone(&self.make)
     }
 
     /// Makes the services. What makes them panics where a list of migrations is no service (a malformed name or requirement, a

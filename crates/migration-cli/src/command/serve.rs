@@ -48,7 +48,7 @@ pub(super) async fn serve(
     let watch = Watch::in_words(ManuallyDrop::into_inner(connected.deployment), OurWords);
     #[cfg(feature = "rehearsal")]
     if let Some(every) = arguments.drift_every {
-        compare_every(every, &watch, context.program.services);
+        compare_every(every, &watch, context.program.maker());
     }
     let routes = router(Arc::clone(&watch)).merge(page(Arc::clone(&watch)));
     let stop = cancellation.clone();
@@ -63,7 +63,7 @@ pub(super) async fn serve(
 /// Compares the schemas again and again, in a thread of its own: starting the other server takes seconds in which the page has to
 /// answer. The thread ends with the process, and that server with it.
 #[cfg(feature = "rehearsal")]
-fn compare_every(every: Duration, watch: &Arc<Watch>, services: fn() -> Vec<Service>) {
+fn compare_every(every: Duration, watch: &Arc<Watch>, services: Arc<dyn Fn() -> Vec<Service> + Send + Sync>) {
     let watch = Arc::downgrade(watch);
     thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
