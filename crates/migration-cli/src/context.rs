@@ -75,7 +75,7 @@ impl Program {
     pub(crate) fn services(&self) -> anyhow::Result<Vec<Service>> {
         let hook = panic::take_hook();
         panic::set_hook(Box::new(|_| {}));
-        let made = panic::catch_unwind(AssertUnwindSafe(&self.make));
+        let made = panic::catch_unwind(AssertUnwindSafe(|| (self.make)()));
         panic::set_hook(hook);
         let services = made.map_err(|payload| {
             let text = payload.downcast_ref::<String>().map(String::as_str);
