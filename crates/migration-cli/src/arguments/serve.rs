@@ -9,7 +9,7 @@ use clap::Args;
 #[cfg(feature = "rehearsal")]
 use super::run::duration;
 
-/// What `serve` is told.
+/// The options of `serve`.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
     /// Address and port to listen on; port 0 is any that is free
