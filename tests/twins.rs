@@ -1,8 +1,10 @@
 //! Databases in which an earlier system has left its tables: no empty twin is made beside them without a word.
 
 use insta::assert_snapshot;
+use serde_json::Value;
 
-use crate::support::{Lab, run};
+use crate::adopted::{ASSESSMENTS, BOOKREADER, BOOKREADER_OCTOBER, CHAT, PROFOCHATBOT, RAG, migrate};
+use crate::support::{Lab, ROWS, run};
 
 const OLD_MESSAGES: &str = "CREATE TABLE public.messages (id int); INSERT INTO public.messages VALUES (1)";
 
@@ -36,9 +38,29 @@ fn an_empty_service_beside_an_old_table_asks_for_a_decision() {
     let status = lab.migrate(&["status", "--json"]).exits(0).json();
     assert_eq!(status["services"][0]["elsewhere"][0]["table"], "public.messages");
     assert_eq!(status["services"][0]["elsewhere"][0]["has_rows"], true);
+    // Whoever looks beforehand is told what `up` would say.
+    let same = |hint: &Value| refused.stderr.contains(&format!("hint {}", hint.as_str().unwrap()));
+    let plan = lab.migrate(&["plan", "--json"]).exits(0).json();
+    assert!(plan["refused"].as_array().unwrap().len() == 1 && same(&plan["refused"][0]["hint"]), "{plan}");
+    let doctor = lab.migrate(&["doctor", "--json"]).exits(4).json();
+    let findings = doctor["findings"].as_array().unwrap();
+    let bad: Vec<_> = findings.iter().filter(|finding| finding["verdict"] == "bad").collect();
+    assert!(bad.len() == 1 && bad[0]["of"] == "chat" && same(&bad[0]["hint"]), "{doctor}");
+    let deploy = ["deploy", "--dry-run", "--no-backup"];
+    let deployed = lab.migrate(&deploy).exits(7);
+    assert!(
+        deployed.stderr.contains(said) && !deployed.stdout.contains("0 that would stop"),
+        "{}",
+        deployed.shown()
+    );
+    lab.migrate(&["deploy", "--no-backup", "--stop-command", "touch stopped"]).exits(7);
+    assert!(!lab.directory.path().join("stopped").exists());
+    lab.migrate(&[&deploy[..], &["--new-beside"]].concat()).exits(0);
     // Other services are not concerned, and an empty table is no twin.
+    lab.migrate(&["deploy", "rag", "--dry-run", "--no-backup"]).exits(0);
     lab.migrate(&["up", "bookreader"]).exits(0);
     lab.query("DELETE FROM public.messages");
+    lab.migrate(&["doctor"]).exits(0);
     lab.migrate(&["up", "chat@+1"]).exits(0);
     // What has begun is not asked about again.
     lab.query("INSERT INTO public.messages VALUES (1)");
@@ -94,6 +116,71 @@ fn what_may_not_be_read_is_unknown_and_not_empty() {
     up(&["--new-beside"]).exits(0);
 }
 
+/// What an earlier system has left, by its scripts and the revision in `alembic_version`, the way that the hint names, and what
+/// has to be accepted on it. Whoever follows the hint arrives.
+#[test]
+fn the_hint_is_the_way_that_works_for_the_service() {
+    let schema: &[&str] = &["--accept", "*.*"];
+    let bookreader: &[&str] =
+        &["--accept", "*.id", "--accept", "*.scroll_offset_percent", "--without", "m20250824_*"];
+    let cases: [(&str, &[&str], Option<&str>, &str, &[&str]); 8] = [
+        ("chat", &[CHAT], Some("e65a515f830d"), "adopt chat --from alembic", &[]),
+        ("chat", &[CHAT], None, "adopt chat --from schema", &[]),
+        ("rag", &[RAG], None, "up rag", &[]),
+        ("rag", &[RAG], Some("294d3841e2d5"), "up rag", &[]),
+        ("assessments", &[ASSESSMENTS], None, "adopt assessments --from schema", &["--accept", "*_at"]),
+        ("profochatbot", &[PROFOCHATBOT], None, "adopt profochatbot --from schema", schema),
+        ("profochatbot", &[PROFOCHATBOT], Some("a"), "adopt profochatbot --from schema", schema),
+        (
+            "bookreader",
+            &[BOOKREADER, BOOKREADER_OCTOBER],
+            Some("e94cab18247f"),
+            "adopt bookreader --from alembic",
+            bookreader,
+        ),
+    ];
+    for (service, scripts, revision, way, accepted) in cases {
+        let lab = Lab::empty();
+        scripts.iter().for_each(|script| drop(lab.query(script)));
+        let (_, rows) = ROWS.iter().find(|(of, _)| *of == service).unwrap();
+        lab.query(&rows.replace(&format!("INTO {service}."), "INTO public."));
+        if let Some(revision) = revision {
+            lab.query(&format!(
+                "CREATE TABLE alembic_version (version_num varchar(32)); INSERT INTO alembic_version VALUES ('{revision}')"
+            ));
+        }
+        let refused = lab.migrate(&["up", service]).exits(7).stderr;
+        let schema = format!("{}_DATABASE_SCHEMA=public", service.to_uppercase());
+        assert!(
+            refused.contains(&format!("set `{schema}` and run `{way}`")),
+            "{service} {revision:?}\n{refused}"
+        );
+        let way: Vec<&str> = way.split(' ').chain(accepted.iter().copied()).collect();
+        migrate(&lab, service, &way).exits(0);
+        migrate(&lab, service, &["up", service]).exits(0);
+        migrate(&lab, service, &["verify", service]).exits(0);
+    }
+    // Whoever adopts where the migrations do it by themselves is told so.
+    let lab = Lab::empty();
+    lab.query(RAG);
+    let by_itself =
+        "its migrations adopt `user_knowledge` where it is, with what they change of it: run `up rag`";
+    let adopt = ["adopt", "rag", "--from", "schema"];
+    for adopted in [lab.migrate(&adopt), migrate(&lab, "rag", &adopt)] {
+        let adopted = adopted.exits(4).stderr;
+        assert!(adopted.contains(by_itself), "{adopted}");
+    }
+    // A version table alone is nothing to take over.
+    let lab = Lab::empty();
+    lab.query("CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('1')");
+    let refused = lab.migrate(&["up", "rag"]).exits(7).stderr;
+    assert!(
+        refused
+            .contains("hint tables of its names are not beside it; if it is another team's, `--new-beside`"),
+        "{refused}"
+    );
+}
+
 /// What is in a shared schema is somebody's: a declared table of others is not another service's of that name, and what is there
 /// of another program or of nobody is met before anything is made.
 #[test]
@@ -121,6 +208,10 @@ fn names_in_a_shared_schema_are_known_before_they_are_made() {
       hint nothing was changed; what an earlier system made for the service, `adopt chat --from schema` takes over; if it is somebody else's, set `CHAT_DATABASE_SCHEMA` to another schema
     ");
     assert_eq!(lab.query("SELECT to_regclass('public.seaql_migrations_chat') IS NULL"), "t");
+    for arguments in [&["plan", "chat", "--json"][..], &["doctor", "--json"]] {
+        let told = migrate(&["BOOKREADER", "CHAT"], arguments).json().to_string();
+        assert!(told.contains("names that it makes are taken there: table `messages`"), "{told}");
+    }
     let status = migrate(&["BOOKREADER", "CHAT"], &["status", "--json"]).exits(0).json();
     let service = |name: &str| {
         let mut services = status["services"].as_array().unwrap().iter();

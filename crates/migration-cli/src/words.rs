@@ -10,6 +10,8 @@ use migration_coordinator::Offer;
 use migration_report::{Class, OwnError, Words};
 use postgres_sandbox::SandboxError;
 
+#[cfg(feature = "rehearsal")]
+use crate::arguments::Source;
 use crate::environment::variable;
 use crate::exit::Failure;
 
@@ -119,6 +121,13 @@ impl Words for OurWords {
             Offer::Adopt(service) => {
                 format!("`adopt {service} --from schema` of a build with the feature `rehearsal`")
             }
+            #[cfg(feature = "rehearsal")]
+            Offer::AdoptFrom(service, table) => match Source::of_table(table) {
+                Some(source) => format!("`adopt {service} --from {source}`"),
+                None => self.offer(&Offer::Adopt(service.clone())),
+            },
+            #[cfg(not(feature = "rehearsal"))]
+            Offer::AdoptFrom(service, _) => self.offer(&Offer::Adopt(service.clone())),
             Offer::Repair(service) => format!("`repair {service}`"),
             Offer::RepairSchema(service) if cfg!(feature = "rehearsal") => {
                 format!("`drift {service} --repair`")

@@ -12,59 +12,13 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 
 use crate::bookkeeping::{self, Entry, Outcome};
 use crate::deployment::{Deployment, Placed};
+use crate::earlier_tool::EarlierTool;
 use crate::lock::LockedSession;
 use crate::reading::Reading;
 use crate::relocate::{Relocation, relocate};
 use crate::run::RunOptions;
 use crate::survey::{ServiceFacts, Survey};
 use crate::upkeep::{self, UpkeepError};
-
-/// A tool that keeps the ids of applied migrations in a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EarlierTool {
-    /// Alembic: its table has the newest revision of each branch only.
-    Alembic,
-    /// sea-orm-migration, or sea-orm-cli.
-    SeaOrm,
-    /// diesel.
-    Diesel,
-    /// sqlx.
-    Sqlx,
-    /// Flyway.
-    Flyway,
-    /// Django; an id is `app.name`.
-    Django,
-    /// Prisma.
-    Prisma,
-}
-
-impl EarlierTool {
-    /// What its table is called unless somebody renamed it.
-    #[must_use]
-    pub fn table(self) -> &'static str {
-        match self {
-            Self::Alembic => "alembic_version",
-            Self::SeaOrm => "seaql_migrations",
-            Self::Diesel => "__diesel_schema_migrations",
-            Self::Sqlx => "_sqlx_migrations",
-            Self::Flyway => "flyway_schema_history",
-            Self::Django => "django_migrations",
-            Self::Prisma => "_prisma_migrations",
-        }
-    }
-
-    /// The ids of what was applied, and stayed so, as columns and condition of a query.
-    fn ids(self) -> [&'static str; 2] {
-        match self {
-            Self::Alembic => ["version_num", "true"],
-            Self::SeaOrm | Self::Diesel => ["version", "true"],
-            Self::Sqlx => ["version", "success"],
-            Self::Flyway => ["version", "success AND version IS NOT NULL"],
-            Self::Django => ["app || '.' || name", "true"],
-            Self::Prisma => ["migration_name", "finished_at IS NOT NULL AND rolled_back_at IS NULL"],
-        }
-    }
-}
 
 /// What the version table of an earlier tool holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

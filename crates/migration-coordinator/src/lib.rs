@@ -13,6 +13,7 @@ mod checkup;
 mod connect_error;
 mod database;
 mod deployment;
+mod earlier_tool;
 mod embedding;
 mod engine;
 mod event;
@@ -44,7 +45,7 @@ mod upkeep;
 mod verify;
 mod watch;
 
-pub use adopt::{Claim, EarlierHistory, EarlierTool, earlier_histories, record, stands_for};
+pub use adopt::{Claim, EarlierHistory, earlier_histories, record, stands_for};
 pub use bookkeeping::Outcome;
 pub use caller::Caller;
 pub use cancel::{Cancellation, Stop, cancellation};
@@ -52,6 +53,7 @@ pub use checkup::{Checkup, LongTransaction, Rights, checkups};
 pub use connect_error::ConnectError;
 pub use database::{DatabaseUrl, DatabaseUrlError, Defaults, LibpqEnvironment};
 pub use deployment::{Deployment, DeploymentError, Placement, unusable_schema};
+pub use earlier_tool::EarlierTool;
 pub use embedding::{EmbedError, Guard, Standing, bring_to_head};
 pub use fingerprint::{Fingerprint, Move, ServiceFingerprint};
 pub use history_sql::HistorySql;
@@ -72,7 +74,7 @@ pub use repair::{Change, Condition, Decision, Mended, Trouble, conditions, mend}
 pub use roles::{RoleOptions, RoleScript, provide_roles};
 pub use run::{
     Acceptance, AcceptedDifference, DoneStep, Filled, Goal, Planned, Report, RevertLoss, RunError,
-    RunOptions, edited_migrations, plan, run, unmet_promises,
+    RunOptions, TakeOver, edited_migrations, obstructions, plan, run, unmet_promises,
 };
 pub use state::service_state;
 pub use step::{FailedStatement, Remains, StepError};

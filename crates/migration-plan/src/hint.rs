@@ -51,6 +51,8 @@ pub enum Offer {
     Accept(String),
     /// Takes a service's existing database over: compares it and records what an earlier system has applied.
     Adopt(ServiceName),
+    /// Takes a service's existing database over by this version table of an earlier tool.
+    AdoptFrom(ServiceName, String),
     /// Explains what is wrong with a service's history, and what mends it.
     Repair(ServiceName),
     /// Prints the statements that bring a service's schema back to what its applied migrations make.
@@ -107,6 +109,7 @@ impl fmt::Display for Offer {
             Self::AllowDataLoss => f.write_str("`RunOptions::with_data_loss`"),
             Self::Accept(_) => f.write_str("`RunOptions::with_accepted`"),
             Self::Adopt(service) => write!(f, "the adoption of `{service}`"),
+            Self::AdoptFrom(service, table) => write!(f, "the adoption of `{service}` by `{table}`"),
             Self::Repair(service) => write!(f, "the repair of `{service}`"),
             Self::RepairSchema(service) => write!(f, "the repair of the schema of `{service}`"),
             Self::NewBeside => f.write_str("`RunOptions::with_new_beside`"),

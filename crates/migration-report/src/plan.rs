@@ -4,7 +4,7 @@ use migration_coordinator::{Deployment, PreviewAnswer};
 use migration_plan::{Direction, HeldBack, HoldReason, Phase, Plan, Step};
 use serde::Serialize;
 
-use crate::{Words, text, timestamp, why_held_back};
+use crate::{Diagnostic, Words, text, timestamp, why_held_back};
 
 /// A plan.
 #[derive(Debug, Clone, Serialize)]
@@ -13,6 +13,9 @@ pub struct PlanReport {
     pub steps: Vec<StepReport>,
     /// Pending migrations that would be left out.
     pub held_back: Vec<HeldBackReport>,
+    /// What applying it would be refused for now: tables of an earlier system elsewhere, names that are taken. It is asked where
+    /// a plan was asked for.
+    pub refused: Vec<Diagnostic>,
 }
 
 /// One step of a plan.
@@ -83,6 +86,7 @@ impl PlanReport {
         Self {
             steps: plan.steps().iter().map(|step| StepReport::of(deployment, step)).collect(),
             held_back: HeldBackReport::all(plan.held_back(), words),
+            refused: Vec::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use clap::ValueEnum;
 use migration_coordinator::{
     Cancellation, Claim, ContractSteps, EarlierTool, Goal, RunError, RunOptions, Selection, ServiceFacts,
     Survey, UnknownApplied, earlier_histories, obstacles, plan, record, stands_for, unmet_promises,
@@ -108,6 +109,13 @@ pub(super) async fn stamp(
 }
 
 impl Source {
+    /// How the option names the tool that keeps this version table.
+    pub(crate) fn of_table(table: &str) -> Option<String> {
+        let tool = EarlierTool::of_table(table)?;
+        let source = Self::value_variants().iter().find(|source| source.tool() == Some(tool))?;
+        Some(source.to_possible_value()?.get_name().to_owned())
+    }
+
     fn tool(self) -> Option<EarlierTool> {
         Some(match self {
             Self::Alembic => EarlierTool::Alembic,
@@ -215,7 +223,7 @@ impl Adoption<'_> {
         say(&found, options, self.context.output.paint, &mut text);
         for document in found.iter().filter(|document| !document.differences.is_empty()) {
             let facts = self.survey.services.iter().find(|facts| facts.service.as_str() == document.service);
-            text.note(hint(facts));
+            text.note(hint(&self.connected.deployment, facts));
         }
         errors.iter().cloned().for_each(|error| text.error(error));
         let body = Document { dry_run: options.dry_run, services: found };
@@ -238,7 +246,10 @@ impl Adoption<'_> {
             let schema =
                 deployment.service(name).map_or_else(String::new, |(_, schema, _)| schema.to_owned());
             let (message, hint) = if !facts.schema_exists {
-                (format!("`{name}`: there is no schema `{schema}` in its database"), elsewhere(facts))
+                (
+                    format!("`{name}`: there is no schema `{schema}` in its database"),
+                    elsewhere(deployment, facts),
+                )
             } else if statuses.iter().any(|status| status.service == *name && !status.begun.is_empty()) {
                 let message = format!("`{name}`: a migration was begun and not finished");
                 (message, Some(format!("finish it first: `up {name}`")))

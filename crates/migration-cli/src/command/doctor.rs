@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use migration_coordinator::{
     Access, Checkup, ConnectError, Deployment, Rights, RunError, Surroundings, Survey, checkups,
-    edited_migrations, surroundings,
+    edited_migrations, obstructions, surroundings,
 };
 use migration_kit::ServiceName;
 use migration_plan::{and_more, few_words, integrity};
@@ -157,7 +157,8 @@ fn of_machine(context: &Context, majors: &BTreeSet<u32>) -> Result<Vec<Finding>,
     Ok(found)
 }
 
-/// What is applied and does not fit this build, and histories that cannot be read: runs are refused there.
+/// What is applied and does not fit this build, histories that cannot be read, and what is where an empty service would begin:
+/// runs are refused there.
 fn of_histories(deployment: &Deployment, survey: &Survey) -> Vec<Finding> {
     let bad = |service: &ServiceName, message, hint| Finding {
         verdict: Verdict::Bad,
@@ -182,7 +183,14 @@ fn of_histories(deployment: &Deployment, survey: &Survey) -> Vec<Finding> {
         let edited = (!edited.is_empty())
             .then(|| RunError::Edited { service: service.clone(), migrations: edited })
             .map(|error| Diagnostic::of(&error, &OurWords));
-        found.extend(unread.chain(edited).map(|found| bad(service, found.on_one_line(), found.hint)));
+        let obstructions = obstructions(deployment, facts);
+        let obstructions = obstructions.iter().map(|error| Diagnostic::of(error, &OurWords));
+        found.extend(
+            unread
+                .chain(edited)
+                .chain(obstructions)
+                .map(|found| bad(service, found.on_one_line(), found.hint)),
+        );
     }
     found
 }

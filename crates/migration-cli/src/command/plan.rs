@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use migration_coordinator::{Goal, Survey, plan as plan_now, previews};
-use migration_plan::{ContractSteps, Direction, Plan, Selection, UnknownApplied, and_more};
-use migration_report::{Found, PlanReport, PreviewReport};
+use migration_coordinator::{Goal, Planned, plan as plan_now, previews};
+use migration_plan::{ContractSteps, Direction, Selection, UnknownApplied, and_more};
+use migration_report::{Diagnostic, Found, PlanReport, PreviewReport};
 
 use super::{connect, services};
 use crate::context::Context;
@@ -33,9 +33,11 @@ pub(super) async fn plan(
     };
     let planned = plan_now(&connected.deployment, &goal).await?;
     let previews = previews(&connected.deployment, planned.survey(), planned.plan()).await;
-    let report = PlanReport::of(&connected.deployment, planned.plan(), &OurWords).with_previews(&previews);
+    let mut report =
+        PlanReport::of(&connected.deployment, planned.plan(), &OurWords).with_previews(&previews);
+    report.refused = planned.obstructions().iter().map(|error| Diagnostic::of(error, &OurWords)).collect();
     let mut text = text(&report, n_services);
-    twins(planned.survey(), planned.plan(), &mut text);
+    refused(&planned, &report, &mut text);
     if let Some(file) = out {
         SavedPlan::of(&planned, &goal).await?.write(file)?;
         text.note(format!("{} wrote `{}`", context.output.paint.warn("note"), file.display()));
@@ -43,9 +45,13 @@ pub(super) async fn plan(
     Ok(Answer::of("plan", Found::whole(report), text)?)
 }
 
-/// Says what an earlier system may have left elsewhere, and which names are taken.
-fn twins(survey: &Survey, plan: &Plan, text: &mut Text) {
-    for facts in survey.services.iter().filter(|facts| plan.services().contains(&&facts.service)) {
+/// Says what an earlier system may have left elsewhere, which names are taken, and what to do.
+fn refused(planned: &Planned<'_>, report: &PlanReport, text: &mut Text) {
+    if report.refused.is_empty() {
+        return;
+    }
+    let services = planned.plan().services();
+    for facts in planned.survey().services.iter().filter(|facts| services.contains(&&facts.service)) {
         for twin in &facts.twins {
             text.line(format!(
                 "{}: empty here, and elsewhere there is {twin}: `up` refuses to make new tables beside it without `--new-beside`",
@@ -59,6 +65,8 @@ fn twins(survey: &Survey, plan: &Plan, text: &mut Text) {
             ));
         }
     }
+    let hints = report.refused.iter().filter_map(|refused| refused.hint.as_ref());
+    hints.for_each(|hint| text.note(format!("hint: {hint}")));
 }
 
 fn text(report: &PlanReport, n_services: usize) -> Text {

@@ -8,9 +8,9 @@ use sea_orm::{DbErr, sqlx};
 
 use crate::connect_error::ConnectError;
 use crate::lock::LockError;
-use crate::run::{Acceptance, RevertLoss};
+use crate::run::{Acceptance, RevertLoss, TakeOver};
 use crate::step::StepError;
-use crate::survey::{Collisions, SurveyError, Twin, VERSION_TABLES};
+use crate::survey::{Collisions, SurveyError, Twin};
 use crate::verify::Difference;
 
 /// Why a run did not begin, or ended early.
@@ -66,6 +66,8 @@ pub enum RunError {
         schema: String,
         /// The tables; at least one.
         twins: Vec<Twin>,
+        /// How they are taken over.
+        take_over: TakeOver,
     },
     /// Names that a service would make are taken in its schema, and nothing of the service is applied.
     #[error(
@@ -204,20 +206,23 @@ impl RunError {
             Self::DataLoss { .. } | Self::RevertLoss { .. } => {
                 Hint::from("make a backup, then say ") + Offer::AllowDataLoss
             }
-            Self::Twins { service, twins, .. } => {
-                let mut places = twins.iter().filter_map(|twin| twin.table.split_once('.'));
-                let own = places.clone().find(|(_, table)| !VERSION_TABLES.contains(table));
-                let hint = match own.or_else(|| places.next()) {
-                    Some((schema, _)) => {
-                        Hint::from("to take it over, set ") + Offer::PlaceIn(service.clone(), schema.to_owned())
-                    }
-                    None => Hint::from("to take it over, set ") + Offer::Schema(service.clone()),
+            Self::Twins { service, take_over, .. } => {
+                let set = |schema: &String| {
+                    Hint::from("to take it over, set ")
+                        + Offer::PlaceIn(service.clone(), schema.clone())
+                        + " and run "
                 };
-                hint + " and run "
-                    + Offer::Adopt(service.clone())
-                    + "; if it is another team's, "
-                    + Offer::NewBeside
-                    + " makes new tables"
+                let way = match take_over {
+                    TakeOver::ByItself { schema } => set(schema) + Offer::apply(service) + ", which adopts it; ",
+                    TakeOver::Compared { schema, version_table: Some(table) } => {
+                        set(schema) + Offer::AdoptFrom(service.clone(), table.clone()) + "; "
+                    }
+                    TakeOver::Compared { schema, version_table: None } => {
+                        set(schema) + Offer::Adopt(service.clone()) + "; "
+                    }
+                    TakeOver::Nothing => Hint::from("tables of its names are not beside it; "),
+                };
+                way + "if it is another team's, " + Offer::NewBeside + " makes new tables"
             }
             Self::Collisions { service, .. } => {
                 Hint::from("nothing was changed; what an earlier system made for the service, ")

@@ -15,6 +15,7 @@ mod options;
 mod preflight;
 mod report;
 mod side_by_side;
+mod take_over;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -44,8 +45,9 @@ pub use error::RunError;
 pub use goal::Goal;
 pub use losses::{Filled, RevertLoss};
 pub use options::RunOptions;
-pub use preflight::edited_migrations;
+pub use preflight::{edited_migrations, obstructions};
 pub use report::{DoneStep, Report};
+pub use take_over::TakeOver;
 
 /// What a goal comes to, from what is recorded in the databases at one moment: what [`plan`] gives, and what can be carried out.
 pub struct Planned<'d> {
@@ -111,13 +113,48 @@ impl Planned<'_> {
         self.deployment
     }
 
+    /// What keeps this from beginning with services that are empty.
+    #[must_use]
+    pub fn obstructions(&self) -> Vec<RunError> {
+        let facts = preflight::applied_on(&self.survey, &self.plan);
+        facts.flat_map(|facts| obstructions(self.deployment, facts)).collect()
+    }
+
+    /// Whether [`carry_out`](Self::carry_out) would refuse to begin: the same questions, and what it would accept. Writes nothing; where
+    /// something is missing it takes the migration lock to look again.
+    ///
+    /// # Errors
+    /// [`RunError`], with which it would refuse.
+    pub async fn check(&self, options: &RunOptions) -> Result<Vec<AcceptedDifference>, RunError> {
+        let Self { deployment, goal, survey, history, plan } = self;
+        let accepted = Box::pin(accept::decide(deployment, survey, plan, options));
+        let accepted = options.cancellation.unless_cancelled(accepted).await;
+        let accepted = accepted.unwrap_or(Err(RunError::Interrupted))?;
+        if plan.is_empty() {
+            return Ok(accepted);
+        }
+        preflight::possible(deployment, survey, plan, options)?;
+        preflight::consented(deployment, plan, history, options)?;
+        preflight::no_twins(deployment, survey, plan, options)?;
+        preflight::no_collisions(deployment, survey, plan)?;
+        let context = run_context(options);
+        let stop = AtomicBool::new(false);
+        let running = Run { deployment, goal, options, context: &context, survey, stop };
+        let sound = Box::pin(running.base_is_sound(plan, &accepted));
+        options.cancellation.unless_cancelled(sound).await.unwrap_or(Err(RunError::Interrupted))?;
+        let consented = Box::pin(losses::consented(deployment, plan, options));
+        let consented = options.cancellation.unless_cancelled(consented).await;
+        consented.unwrap_or(Err(RunError::Interrupted))?;
+        Ok(accepted)
+    }
+
     /// Does what was planned: takes the locks, plans again from the history as it is then, and executes that plan.
     ///
     /// # Errors
     /// [`RunError`] if the run did not begin, and nothing was changed. What went wrong later is in
     /// [`Report::failures`], beside what was done until then.
     pub async fn carry_out(&self, options: &RunOptions) -> Result<Report, RunError> {
-        let Self { deployment, goal, survey, history, plan } = self;
+        let Self { deployment, goal, survey, plan, .. } = self;
         let begun = Instant::now();
         let mut report = Report {
             done: Vec::new(),
@@ -126,28 +163,11 @@ impl Planned<'_> {
             failures: Vec::new(),
             elapsed: Duration::ZERO,
         };
-        let accepted = Box::pin(accept::decide(deployment, survey, plan, options));
-        let accepted = options.cancellation.unless_cancelled(accepted).await;
-        let accepted = accepted.unwrap_or(Err(RunError::Interrupted))?;
-        let context = RunContext {
-            run: format!("{:016x}", fastrand::u64(..)),
-            caller: options.caller.clone(),
-            policy: options.table_locks,
-            cancellation: options.cancellation.clone(),
-            allow_data_loss: options.allow_data_loss,
-        };
+        let accepted = self.check(options).await?;
+        let context = run_context(options);
         let running =
             Run { deployment, goal, options, context: &context, survey, stop: AtomicBool::new(false) };
         if !plan.is_empty() {
-            preflight::possible(deployment, survey, plan, options)?;
-            preflight::consented(deployment, plan, history, options)?;
-            preflight::no_twins(deployment, survey, plan, options)?;
-            preflight::no_collisions(deployment, survey, plan)?;
-            let sound = Box::pin(running.base_is_sound(plan, &accepted));
-            options.cancellation.unless_cancelled(sound).await.unwrap_or(Err(RunError::Interrupted))?;
-            let consented = Box::pin(losses::consented(deployment, plan, options));
-            let consented = options.cancellation.unless_cancelled(consented).await;
-            consented.unwrap_or(Err(RunError::Interrupted))?;
             extensions::provide(deployment, plan, options).await?;
         }
         Box::pin(running.record(&accepted)).await?;
@@ -171,6 +191,17 @@ impl Planned<'_> {
         }
         report.elapsed = begun.elapsed();
         Ok(report)
+    }
+}
+
+/// What the steps of a run know of it, under a name of its own.
+fn run_context(options: &RunOptions) -> RunContext {
+    RunContext {
+        run: format!("{:016x}", fastrand::u64(..)),
+        caller: options.caller.clone(),
+        policy: options.table_locks,
+        cancellation: options.cancellation.clone(),
+        allow_data_loss: options.allow_data_loss,
     }
 }
 

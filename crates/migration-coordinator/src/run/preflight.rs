@@ -6,7 +6,7 @@ use migration_kit::{MigrationName, ServiceName};
 use migration_plan::{Direction, History, Plan, PlanError};
 
 use super::RunError;
-use super::RunOptions;
+use super::{RunOptions, TakeOver};
 use crate::deployment::{Deployment, Placed};
 use crate::survey::{ServerFacts, ServiceFacts, Survey};
 
@@ -106,6 +106,36 @@ pub(super) fn consented(
     Ok(())
 }
 
+/// What keeps a run from beginning with a service that is empty: tables of an earlier system elsewhere, unless new ones
+/// beside them are wanted, and names that are taken.
+#[must_use]
+pub fn obstructions(deployment: &Deployment, facts: &ServiceFacts) -> Vec<RunError> {
+    twins(deployment, facts).into_iter().chain(collisions(deployment, facts)).collect()
+}
+
+fn twins(deployment: &Deployment, facts: &ServiceFacts) -> Option<RunError> {
+    let placed = deployment.placed(&facts.service).filter(|_| !facts.twins.is_empty())?;
+    Some(RunError::Twins {
+        service: facts.service.clone(),
+        schema: placed.site.schema.clone(),
+        twins: facts.twins.clone(),
+        take_over: TakeOver::of(placed, &facts.twins),
+    })
+}
+
+fn collisions(deployment: &Deployment, facts: &ServiceFacts) -> Option<RunError> {
+    let placed = deployment.placed(&facts.service).filter(|_| !facts.collisions.objects.is_empty())?;
+    let (service, schema) = (facts.service.clone(), placed.site.schema.clone());
+    Some(RunError::Collisions { service, schema, collisions: facts.collisions.clone() })
+}
+
+/// What was read of the services on which something is to be applied.
+pub(super) fn applied_on<'s>(survey: &'s Survey, plan: &'s Plan) -> impl Iterator<Item = &'s ServiceFacts> {
+    let applies =
+        |service: &&ServiceName| plan.steps_of(service).any(|step| step.direction == Direction::Apply);
+    plan.services().into_iter().filter(applies).filter_map(|service| survey.service(service))
+}
+
 /// Refuses to make empty tables beside those of an earlier system, unless that is wanted.
 pub(super) fn no_twins(
     deployment: &Deployment,
@@ -116,32 +146,12 @@ pub(super) fn no_twins(
     if options.new_beside {
         return Ok(());
     }
-    let applies =
-        |service: &ServiceName| plan.steps_of(service).any(|step| step.direction == Direction::Apply);
-    let touched = plan.services().into_iter().filter(|service| applies(service));
-    for facts in touched.filter_map(|service| survey.service(service)) {
-        if let (false, Some(placed)) = (facts.twins.is_empty(), deployment.placed(&facts.service)) {
-            let (service, schema) = (facts.service.clone(), placed.site.schema.clone());
-            return Err(RunError::Twins { service, schema, twins: facts.twins.clone() });
-        }
-    }
-    Ok(())
+    applied_on(survey, plan).find_map(|facts| twins(deployment, facts)).map_or(Ok(()), Err)
 }
 
 /// Refuses to begin with a service where names that it would make are taken.
 pub(super) fn no_collisions(deployment: &Deployment, survey: &Survey, plan: &Plan) -> Result<(), RunError> {
-    let applies =
-        |service: &ServiceName| plan.steps_of(service).any(|step| step.direction == Direction::Apply);
-    let touched = plan.services().into_iter().filter(|service| applies(service));
-    for facts in touched.filter_map(|service| survey.service(service)) {
-        if let (false, Some(placed)) =
-            (facts.collisions.objects.is_empty(), deployment.placed(&facts.service))
-        {
-            let (service, schema) = (facts.service.clone(), placed.site.schema.clone());
-            return Err(RunError::Collisions { service, schema, collisions: facts.collisions.clone() });
-        }
-    }
-    Ok(())
+    applied_on(survey, plan).find_map(|facts| collisions(deployment, facts)).map_or(Ok(()), Err)
 }
 
 /// Refuses a plan that does not fit into one transaction.

@@ -1,6 +1,6 @@
 //! What `adopt` and `stamp` show.
 
-use migration_coordinator::{ServiceFacts, VERSION_TABLES};
+use migration_coordinator::{Deployment, ServiceFacts, VERSION_TABLES};
 use migration_kit::qualified;
 use migration_rehearsal::{Drift, Kind, Object};
 use serde::Serialize;
@@ -162,8 +162,9 @@ pub(super) fn say(found: &[ServiceDocument], asked: &AdoptOptions, paint: Paint,
 }
 
 /// What to do about differences.
-pub(super) fn hint(facts: Option<&ServiceFacts>) -> String {
-    let elsewhere = facts.and_then(elsewhere);
+pub(super) fn hint(deployment: &Deployment, facts: Option<&ServiceFacts>) -> String {
+    let elsewhere =
+        facts.and_then(|facts| elsewhere(deployment, facts).or_else(|| by_itself(deployment, facts)));
     let hint = elsewhere.unwrap_or_else(|| {
         "`--without MIGRATION` leaves out what the earlier system never had; `--accept OBJECT` accepts a difference, \
          `--accept 'TABLE.*'` all of a table; `--json` has the statements that close them"
@@ -173,9 +174,23 @@ pub(super) fn hint(facts: Option<&ServiceFacts>) -> String {
 }
 
 /// Where the tables of a service are, if they are in another schema than it.
-pub(super) fn elsewhere(facts: &ServiceFacts) -> Option<String> {
+pub(super) fn elsewhere(deployment: &Deployment, facts: &ServiceFacts) -> Option<String> {
     let mut places = facts.twins.iter().filter_map(|twin| twin.table.split_once('.'));
     let (schema, _) = places.find(|(_, table)| !VERSION_TABLES.contains(table))?;
     let variable = variable(&facts.service, "DATABASE_SCHEMA");
-    Some(format!("tables of its names are in `{schema}`: if they are its own, set {variable}={schema}"))
+    let hint = format!("tables of its names are in `{schema}`: if they are its own, set {variable}={schema}");
+    Some(match by_itself(deployment, facts) {
+        Some(by_itself) => format!("{hint}; {by_itself}"),
+        None => hint,
+    })
+}
+
+/// What is not recorded but done: a service of which nothing is applied, and whose migrations take its tables over by themselves.
+fn by_itself(deployment: &Deployment, facts: &ServiceFacts) -> Option<String> {
+    let service = &facts.service;
+    let (known, ..) = deployment.service(service)?;
+    let table = known.adoptable().next().filter(|_| facts.applied.is_empty())?;
+    Some(format!(
+        "its migrations adopt `{table}` where it is, with what they change of it: run `up {service}`"
+    ))
 }

@@ -263,7 +263,7 @@ pub(super) async fn look(
     arguments: &DeployArguments,
     cancellation: &Cancellation,
 ) -> anyhow::Result<Looked> {
-    let looking = look_at_all(context, connected, arguments);
+    let looking = look_at_all(context, connected, arguments, cancellation);
     cancellation.unless_cancelled(looking).await.unwrap_or_else(|| Err(outside::interrupted()))
 }
 
@@ -271,6 +271,7 @@ async fn look_at_all(
     context: &Context,
     connected: &Connected,
     arguments: &DeployArguments,
+    cancellation: &Cancellation,
 ) -> anyhow::Result<Looked> {
     let deployment = &connected.deployment;
     let goal = goal(context, arguments)?;
@@ -311,10 +312,21 @@ async fn look_at_all(
             found.add(of, Verdict::Bad, message, Some(hint));
         }
     }
+    // What `up` would refuse is refused before anything is stopped or backed up.
+    let options = run::consented(run::run_options(&arguments.run, cancellation), &arguments.consent);
+    let refused = match found.class().is_ok() {
+        true => planned.check(&options).await.err().map(|error| Failed::from(anyhow::Error::from(error))),
+        false => None,
+    };
     let mut text = Text::default();
     found.say(Verdict::Warning, context.output.paint, &mut text);
-    text.line(format!("  {}", found.sum()));
+    if refused.is_none() {
+        text.line(format!("  {}", found.sum()));
+    }
     context.output.say(&text);
+    if let Some(Failed { class, errors }) = refused {
+        return Ok(Looked { class, errors, ..looked });
+    }
     looked.class = found.class();
     looked.errors = found.errors().to_vec();
     if looked.class == Class::Integrity && looked.errors.is_empty() {
