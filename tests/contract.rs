@@ -32,7 +32,7 @@ fn it_is_held_back_while_nobody_asks_for_it() {
     1 service up to date · 1 contract step held back, due now with `--contract` · nothing to do in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
-    note  `demo:m20260103_000001_drop_drafts` is held back: it is a contract step, and those were not asked for; `--contract` applies it
+    note  `demo:m20260103_000001_drop_drafts` is held back: due now: `up --contract` applies it
     ");
     assert_snapshot!(lab.migrate(&["plan", "--contract"]).shown(), @"
     exit 0
@@ -42,6 +42,28 @@ fn it_is_held_back_while_nobody_asks_for_it() {
     applying `demo:m20260103_000001_drop_drafts` loses for good: what was not published
     --- stderr
     ");
+}
+
+/// A run that takes its time: what it applies is recorded later than it began, and the soak time is counted from then.
+#[test]
+fn one_run_names_one_end_of_the_soak() {
+    let lab = Lab::demo();
+    lab.migrate(&["down", "demo@-1", "--allow-data-loss"]).exits(0);
+    lab.query(
+        "CREATE FUNCTION demo.later() RETURNS trigger LANGUAGE plpgsql AS \
+         'BEGIN NEW.applied_at = NEW.applied_at + 1000; RETURN NEW; END'; \
+         CREATE TRIGGER later BEFORE INSERT ON demo.seaql_migrations_demo FOR EACH ROW EXECUTE FUNCTION demo.later()",
+    );
+    let run = lab.migrate(&["up"]).exits(0);
+    let status = lab.migrate(&["status", "--json"]).exits(0).json();
+    let until = status["services"][0]["held_back"][0]["until"].as_str().unwrap();
+    assert!(run.stdout.contains(&format!("until {until}")), "{until}\n{}", run.shown());
+    let spelled = until.replace('T', " ").replace('Z', " UTC");
+    assert!(run.stderr.contains(&format!("it waits until {spelled}")), "{until}\n{}", run.shown());
+    lab.migrate(&["down", "demo@-1", "--allow-data-loss"]).exits(0);
+    let document = lab.migrate(&["up", "--json"]).exits(0).json();
+    let status = lab.migrate(&["status", "--json"]).exits(0).json();
+    assert_eq!(document["held_back"][0]["until"], status["services"][0]["held_back"][0]["until"]);
 }
 
 #[test]

@@ -63,10 +63,30 @@ fn words_of_other_tools_are_done_or_answered_with_the_exact_command() {
         (&["revision", "-m", "add a column"], "`cargo xtask migrate generate SERVICE NAME`"),
         (&["stamp", "head"], "cargo xtask migrate stamp chat@head rag@head"),
         (&["baseline"], "`cargo xtask migrate stamp SERVICE@TARGET`"),
+        (&["upgrade", "e65a515f830d"], "`cargo xtask migrate up chat@e65a515f830d`"),
+        (&["up", "294d3841e2d5", "--json"], "`cargo xtask migrate up rag@294d3841e2d5`"),
+        (&["downgrade", "e65a"], "`cargo xtask migrate down chat@e65a`"),
+        (&["redo", "m20251017_000001"], "`cargo xtask migrate redo chat@m20251017_000001`"),
+        (&["plan", "--down", "e65a515f830d"], "`cargo xtask migrate plan --down chat@e65a515f830d`"),
+        (&["stamp", "e65a515f830d"], "`cargo xtask migrate stamp chat@e65a515f830d`"),
+        (
+            &["up", "m20261120"],
+            "chat@m20261120` or `cargo xtask migrate up rag@m20261120` or `cargo xtask migrate up bookreader@m20261120`",
+        ),
+        (&["upgrade", "deadbeef"], "service `deadbeef` is not known"),
+        (&["upgrade", "0123456789"], "invalid value '0123456789'"),
+        (&["upgrade", "head", "--sql"], "`cargo xtask migrate sql`"),
+        (&["downgrade", "base", "--sql"], "`cargo xtask migrate sql --down SERVICE@TARGET`"),
+        (&["up", "--dry-run"], "`cargo xtask migrate plan`"),
+        (&["migrate", "--fake"], "`cargo xtask migrate up`"),
+        (&["up", "chat", "--fake"], "`cargo xtask migrate stamp SERVICE@TARGET`"),
+        (&["revert"], "for example `cargo xtask migrate down chat@-1`"),
+        (&["redo"], "for example `cargo xtask migrate redo chat`"),
+        (&["stamp"], "for example `cargo xtask migrate stamp chat@head`"),
         (&["up", "--jobs", "-1"], "unexpected argument '-1'"),
         (&["fresh"], "nothing here drops a whole database"),
     ] {
-        let refused = lab.migrate(arguments).exits(2).stderr;
+        let refused = lab.migrate(arguments).exits(2).shown();
         assert!(refused.contains(answer), "{arguments:?}: {refused}");
     }
     lab.migrate(&["current"]).exits(0);

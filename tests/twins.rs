@@ -197,6 +197,12 @@ fn names_in_a_shared_schema_are_known_before_they_are_made() {
     let about =
         |word: &str| status.stdout.lines().filter(|line| line.contains(word)).collect::<Vec<_>>().join("\n");
     assert_snapshot!(about("the forum"), @"rag: tables of the forum that are not there: `public.users` (the one that is there belongs to bookreader)");
+    let there = "rag: tables of the forum that are there: `public.topics`, `public.messages`";
+    assert!(!status.stdout.contains("that are there"), "{}", status.stdout);
+    for arguments in [&["status", "rag"][..], &["status", "--verbose"]] {
+        let asked = migrate(&["BOOKREADER"], arguments).exits(0).stdout;
+        assert!(asked.contains(there), "{asked}");
+    }
     assert_snapshot!(about("taken"), @"chat: nothing is applied, and names that it makes are taken: table `messages` of role `postgres`: `up` refuses to begin");
     let refused = migrate(&["CHAT"], &["up", "chat"]);
     assert_snapshot!(refused.shown(), @"

@@ -1,7 +1,7 @@
 //! What an adopted table has otherwise is accepted by name: recorded in the journal, and honoured from then on.
 
 use super::{PASTS, Past, RAG, lab, migrate};
-use crate::support::Ran;
+use crate::support::{Ran, run};
 
 const NARROW: &str = "bookreader:books.title";
 const MISSING: &str = "bookreader:ix_books_author";
@@ -111,6 +111,27 @@ fn a_table_that_a_migration_adopts_differs_as_far_as_it_was_accepted() {
     up(&["--accept", "rag:user_knowledge.by_hand", "--accept", "rag:too"]).exits(0);
     drift(0);
     up(&["--accept", "rag:user_knowledge.nothing"]).exits(2);
+}
+
+#[test]
+fn what_an_adopted_table_lacks_is_named_and_cannot_be_accepted() {
+    let lab = lab(("rag", &[RAG, "ALTER TABLE user_knowledge DROP preferences"], &[]));
+    let up = |arguments: &[&str]| migrate(&lab, "rag", &[&["up", "rag"], arguments].concat());
+    assert!(up(&[]).exits(1).stderr.contains("column preferences is missing"));
+    let refused = up(&["--accept", "rag:user_knowledge.preferences"]).exits(7).stderr;
+    assert!(
+        refused.contains("`rag:user_knowledge.preferences` is missing")
+            && refused.contains("what is missing cannot be accepted"),
+        "{refused}"
+    );
+    // What is as it should be, and what is not made yet, is nothing to accept.
+    for (arguments, schema) in
+        [("rag:user_knowledge.background", "public"), ("rag:user_knowledge.background", "rag")]
+    {
+        let mut command = lab.command(&["up", "rag", "--new-beside", "--accept", arguments]);
+        let refused = run(command.env("RAG_DATABASE_SCHEMA", schema)).exits(2).stderr;
+        assert!(refused.contains("nothing to accept"), "{refused}");
+    }
 }
 
 /// What is missing altogether is no matter of taste: a base of which an earlier system has removed something as a later

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use migration_coordinator::{
-    Collision, Deployment, Holder, Offer, ServiceFacts, ServiceVerification, Survey, Twin, edited_migrations,
+    Collision, Deployment, Holder, ServiceFacts, ServiceVerification, Survey, Twin, edited_migrations,
     service_state,
 };
 use migration_kit::{Listed, MigrationName, Service, ServiceName};
@@ -367,10 +367,9 @@ impl HeldReport {
             HoldReason::Soaking { .. } => {
                 ("its soak time begins when what is pending is applied".to_owned(), None)
             }
-            HoldReason::ContractNotAsked => {
-                (format!("due now: {} applies it", words.offer(&Offer::ApplyContractSteps)), None)
+            HoldReason::ContractNotAsked | HoldReason::RequiresHeldBack { .. } => {
+                (why_held_back(&held.reason, words), None)
             }
-            HoldReason::RequiresHeldBack { .. } => (held.reason.to_string(), None),
         };
         Self { migration: held.id.name.to_string(), reason, until }
     }

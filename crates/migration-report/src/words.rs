@@ -47,6 +47,9 @@ pub fn why_held_back(reason: &HoldReason, words: &dyn Words) -> String {
         HoldReason::Soaking { .. } => {
             format!("{reason}, then {} applies it", words.offer(&Offer::ApplyContractSteps))
         }
-        HoldReason::ContractNotAsked | HoldReason::RequiresHeldBack { .. } => reason.to_string(),
+        HoldReason::ContractNotAsked => {
+            format!("due now: {} applies it", words.offer(&Offer::ApplyContractSteps))
+        }
+        HoldReason::RequiresHeldBack { .. } => reason.to_string(),
     }
 }

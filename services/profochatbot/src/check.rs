@@ -23,13 +23,15 @@ pub(crate) fn named_bots(table: &str, key: &str, name_column: &str) -> Check {
     )
 }
 
-/// Which bots have no token yet, and what sets it: a reminder.
+/// Which bots have no token yet, and what sets it: a reminder. A name that two accounts use is told with its account.
 pub(crate) fn bots_without_token() -> Check {
     Check::report(
         "bots without a token",
         "SELECT CASE WHEN count(*) = 0 THEN 'every bot has its token' \
          ELSE count(*) || ' without a token, which the task set-bot-token sets: ' \
-         || string_agg(bot_name, ', ' ORDER BY account_id, bot_name) END FROM bot WHERE bot_token IS NULL",
+         || string_agg(bot_name || CASE WHEN EXISTS (SELECT FROM bot AS other WHERE other.bot_name = bot.bot_name \
+         AND other.account_id <> bot.account_id) THEN ' (account ' || account_id || ')' ELSE '' END, \
+         ', ' ORDER BY account_id, bot_name) END FROM bot WHERE bot_token IS NULL",
     )
 }
 

@@ -178,13 +178,8 @@ pub(super) fn say_held_back(held_back: &[HeldBack], paint: Paint, text: &mut Tex
     const SHOWN: usize = 3;
     let note = paint.warn("note");
     for held in held_back.iter().take(SHOWN) {
-        let way_out =
-            if held.reason == HoldReason::ContractNotAsked { "; `--contract` applies it" } else { "" };
-        text.note(format!(
-            "{note}  `{}` is held back: {}{way_out}",
-            held.id,
-            why_held_back(&held.reason, &OurWords)
-        ));
+        let why = why_held_back(&held.reason, &OurWords);
+        text.note(format!("{note}  `{}` is held back: {why}", held.id));
     }
     if let Some(more) = and_more(held_back.len(), SHOWN) {
         text.note(format!("{note}  {more} are held back; `plan` lists them"));

@@ -9,14 +9,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use migration_kit::{BOOKKEEPING, Check, MigrationName, ServiceName, literal};
+use migration_kit::{BOOKKEEPING, Check, Listed, MigrationName, ServiceName, literal};
 use migration_plan::{Direction, Plan, nearest};
+use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
 use super::{Run, RunError, RunOptions};
 use crate::bookkeeping::{self, Entry, Outcome};
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
+use crate::site::text_array;
 use crate::survey::{Survey, SurveyError};
 use crate::verify;
 
@@ -98,10 +100,11 @@ pub(super) async fn decide(
         let checks: Vec<(&MigrationName, &Check)> =
             verify::checks_of(placed, &all, &all).filter(|(_, check)| of_object(check)).collect();
         let differ = differing(deployment, placed, &checks, facts.installed).await?;
-        // What a pending migration has yet to make is not accepted to be missing.
+        // What a pending migration has yet to make is not accepted to be missing; but what it adopts is made.
+        let adopting = if differ.is_empty() { HashSet::new() } else { adopting(deployment, placed).await? };
         let differ = differ.into_iter().filter(|(migration, found)| {
-            found.object == acceptance.object
-                && (applied.contains(migration) || !found.difference.starts_with("is missing"))
+            let is_made = applied.contains(migration) || adopting.contains(migration);
+            found.object == acceptance.object && (is_made || !found.difference.starts_with("is missing"))
         });
         let differ: Vec<_> = differ.collect();
         if differ.is_empty() {
@@ -147,22 +150,55 @@ async fn besides(
         literal(&placed.site.schema),
         literal(object)
     );
-    let url = &deployment.databases()[placed.site.database];
-    let mut reading = Reading::open(url).await?;
-    let found = async {
+    let rows = read(deployment, placed, &sql).await?;
+    let texts = |row: &PgRow| Ok((row.try_get::<String, _>(0)?, row.try_get::<String, _>(1)?));
+    let found = rows.iter().map(texts).collect::<Result<Vec<_>, sqlx::Error>>();
+    let found = found.map_err(|source| unread(deployment, placed, source))?;
+    let known = |(table, object): (String, String)| Some((object, (*tables.get(table.as_str())?).clone()));
+    Ok(found.into_iter().find_map(known))
+}
+
+/// The migrations that would adopt a table that is there.
+async fn adopting<'p>(
+    deployment: &Deployment,
+    placed: &'p Placed,
+) -> Result<HashSet<&'p MigrationName>, RunError> {
+    let tables: BTreeSet<&str> = placed.service.adoptable().map(String::as_str).collect();
+    if tables.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let sql = format!(
+        "{BOOKKEEPING}SELECT c.relname::text FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = {} AND c.relname = ANY ({}) AND c.relkind IN ('r', 'p')",
+        literal(&placed.site.schema),
+        text_array(tables)
+    );
+    let there: Vec<String> = read(deployment, placed, &sql)
+        .await?
+        .iter()
+        .map(|row| row.try_get(0))
+        .collect::<Result<_, _>>()
+        .map_err(|source| unread(deployment, placed, source))?;
+    let adopts = |listed: &&Listed| listed.details().adopts.iter().any(|table| there.contains(table));
+    Ok(placed.service.migrations().filter(adopts).map(Listed::name).collect())
+}
+
+/// The rows of a query, in a transaction of its own.
+async fn read(deployment: &Deployment, placed: &Placed, sql: &str) -> Result<Vec<PgRow>, RunError> {
+    let mut reading = Reading::open(&deployment.databases()[placed.site.database]).await?;
+    let rows = async {
         reading.begin().await?;
-        let rows = reading.rows(&sql).await?;
-        let read =
-            |row: &sqlx::postgres::PgRow| Ok((row.try_get::<String, _>(0)?, row.try_get::<String, _>(1)?));
-        rows.iter().map(read).collect::<Result<Vec<_>, sqlx::Error>>()
+        reading.rows(sql).await
     }
     .await;
     reading.close().await;
-    let found = found.map_err(|source| {
-        RunError::Survey(Arc::new(SurveyError::Query { database: url.to_string(), source }))
-    })?;
-    let known = |(table, object): (String, String)| Some((object, (*tables.get(table.as_str())?).clone()));
-    Ok(found.into_iter().find_map(known))
+    rows.map_err(|source| unread(deployment, placed, source))
+}
+
+fn unread(deployment: &Deployment, placed: &Placed, source: sqlx::Error) -> RunError {
+    let database = deployment.databases()[placed.site.database].to_string();
+    RunError::Survey(Arc::new(SurveyError::Query { database, source }))
 }
 
 /// What is not as these checks say, with the migration of each.

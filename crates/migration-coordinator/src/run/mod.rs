@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use migration_kit::{MigrationId, ServiceName};
-use migration_plan::{History, Plan};
+use migration_plan::{HeldBack, History, HoldReason, Plan, statuses};
 use sea_orm::sqlx;
 use tracing::Instrument;
 
@@ -189,8 +189,29 @@ impl Planned<'_> {
             let outcome = work.instrument(span.clone()).await;
             span::ended(&span, outcome);
         }
+        if report.failures.is_empty() && !report.done.is_empty() {
+            Box::pin(self.count_soaks_again(&mut report.held_back, options)).await;
+        }
         report.elapsed = begun.elapsed();
         Ok(report)
+    }
+
+    /// Counts soak times from what is applied now: they begin with what this run has applied. What cannot be read stays as it was
+    /// planned.
+    async fn count_soaks_again(&self, held_back: &mut [HeldBack], options: &RunOptions) {
+        let is_soaking = |held: &HeldBack| matches!(held.reason, HoldReason::Soaking { .. });
+        if !held_back.iter().any(is_soaking) {
+            return;
+        }
+        let survey = options.cancellation.unless_cancelled(Survey::take(self.deployment)).await;
+        let Some(survey) = survey else { return };
+        let statuses = statuses(self.deployment.catalog(), &survey.history(), survey.now());
+        let now: Vec<HeldBack> = statuses.into_iter().flat_map(|status| status.held_back).collect();
+        for held in held_back.iter_mut().filter(|held| is_soaking(held)) {
+            if let Some(found) = now.iter().find(|found| found.id == held.id) {
+                held.reason = found.reason.clone();
+            }
+        }
     }
 }
 

@@ -44,18 +44,19 @@ pub(super) async fn status(context: &Context, services: &[String], asked: Asked)
         introduce(database, &connected, context.output.paint, &mut text);
     }
     let status = Status::of(databases, services);
-    for_people(&status, context.output.paint, &mut text);
+    let is_asked_for = asked.verbose || !chosen.is_empty();
+    for_people(&status, is_asked_for, context.output.paint, &mut text);
     let judged = if asked.check { Judged::Findings } else { Judged::Access };
     Ok(Answer::later("status", status.found(judged), text))
 }
 
-fn for_people(status: &Status, paint: Paint, text: &mut Text) {
+fn for_people(status: &Status, is_asked_for: bool, paint: Paint, text: &mut Text) {
     text.table(table(&status.services));
     // Why a database was not reached was said above.
     let reached = status.services.iter().filter(|service| service.state != ServiceState::Unreachable);
     reached.filter_map(|service| service.error.clone()).for_each(|error| text.error(error));
     for service in &status.services {
-        for line in remarks::remarks(service) {
+        for line in remarks::remarks(service, is_asked_for) {
             text.line(format!("{}: {line}", service.name));
         }
     }

@@ -8,8 +8,8 @@ use crate::command::locks;
 /// How many migrations of one kind are named to people; JSON has all.
 const SHOWN: usize = 10;
 
-/// What the table has no column for.
-pub(super) fn remarks(service: &ServiceReport) -> Vec<String> {
+/// What the table has no column for; of a service that was asked for by name, also what is as it should be.
+pub(super) fn remarks(service: &ServiceReport, is_asked_for: bool) -> Vec<String> {
     let held_back = service.held_back.iter().flatten();
     let held_back = held_back.map(|held| format!("`{}` is held back: {}", held.migration, held.reason));
     let mut remarks = few_lines(held_back, SHOWN);
@@ -62,17 +62,20 @@ pub(super) fn remarks(service: &ServiceReport) -> Vec<String> {
             name = service.name
         ));
     }
-    remarks.extend(absent(&service.externals));
+    remarks.extend(externals(&service.externals, false));
+    if is_asked_for {
+        remarks.extend(externals(&service.externals, true));
+    }
     if service.state != ServiceState::Unreachable && service.applied.is_some() && service.error.is_some() {
         remarks.push("whether a migration was edited or stopped midway is not known".to_owned());
     }
     remarks
 }
 
-/// The tables of others that are not there, a line for each owner.
-fn absent(externals: &[ExternalReport]) -> Vec<String> {
+/// The tables of others that are there, or are not, a line for each owner.
+fn externals(externals: &[ExternalReport], present: bool) -> Vec<String> {
     let mut owners: Vec<(&str, Vec<String>)> = Vec::new();
-    for external in externals.iter().filter(|external| external.present == Some(false)) {
+    for external in externals.iter().filter(|external| external.present == Some(present)) {
         let table = match &external.taken_by {
             None => format!("`{}`", external.table),
             Some(service) => format!("`{}` (the one that is there belongs to {service})", external.table),
@@ -82,8 +85,9 @@ fn absent(externals: &[ExternalReport]) -> Vec<String> {
             None => owners.push((&external.owner, vec![table])),
         }
     }
+    let are = if present { "are there" } else { "are not there" };
     owners
         .into_iter()
-        .map(|(owner, tables)| format!("tables of {owner} that are not there: {}", few_words(tables, SHOWN)))
+        .map(|(owner, tables)| format!("tables of {owner} that {are}: {}", few_words(tables, SHOWN)))
         .collect()
 }
