@@ -117,13 +117,17 @@ fn what_may_not_be_read_is_unknown_and_not_empty() {
 }
 
 /// What an earlier system has left, by its scripts and the revision in `alembic_version`, the way that the hint names, and what
-/// has to be accepted on it. Whoever follows the hint arrives.
+/// has to be accepted on it.
+type Left =
+    (&'static str, &'static [&'static str], Option<&'static str>, &'static str, &'static [&'static str]);
+
+/// Whoever follows the hint arrives.
 #[test]
 fn the_hint_is_the_way_that_works_for_the_service() {
     let schema: &[&str] = &["--accept", "*.*"];
     let bookreader: &[&str] =
         &["--accept", "*.id", "--accept", "*.scroll_offset_percent", "--without", "m20250824_*"];
-    let cases: [(&str, &[&str], Option<&str>, &str, &[&str]); 8] = [
+    let cases: [Left; 8] = [
         ("chat", &[CHAT], Some("e65a515f830d"), "adopt chat --from alembic", &[]),
         ("chat", &[CHAT], None, "adopt chat --from schema", &[]),
         ("rag", &[RAG], None, "up rag", &[]),
