@@ -49,12 +49,8 @@ fn a_target_must_be_named() {
     exit 2
     --- stdout
     --- stderr
-    error: the following required arguments were not provided:
-      <SERVICE@TARGET>...
-
-    Usage: demo down <SERVICE@TARGET>...
-
-    For more information, try '--help'.
+    error: `down` needs a service: each has a history of its own
+      hint for example `demo down demo@-1`; `status` lists the services
     ");
 }
 

@@ -59,8 +59,10 @@ impl Run<'_> {
         let reverted = steps().filter(|step| step.direction == Direction::Revert);
         let reverted: HashSet<&MigrationName> = reverted.map(|step| &step.id.name).collect();
         let applied: HashSet<&MigrationName> = facts.applied.iter().map(|applied| &applied.name).collect();
-        // One that was begun and not finished may have removed already what it removes.
-        let ended = applied.iter().copied().chain(facts.begun()).collect();
+        // One that was begun, or is applied once more after a run that was killed at its end, may have removed already what it
+        // removes.
+        let to_apply = steps().filter(|step| step.direction == Direction::Apply).map(|step| &step.id.name);
+        let ended = applied.iter().copied().chain(facts.begun()).chain(to_apply).collect();
         let mut gone = Vec::new();
         if !reverted.is_empty() {
             gone = unmet(self.deployment, (placed, facts.installed), &applied, &ended).await?;
