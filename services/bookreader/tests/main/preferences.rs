@@ -224,7 +224,7 @@ async fn a_contract_step_that_was_stopped_goes_on() {
             "DROP TRIGGER keep_preferences_in_step ON users; ALTER TABLE users DROP COLUMN reader_settings",
         )
         .await;
-    scratch.up_contract().await;
+    scratch.up_to(CONTRACT).await;
     scratch.verify().await;
     assert_eq!(scratch.rows("SELECT theme FROM user_preferences").await, ["dark"]);
 }
