@@ -6,7 +6,7 @@ use std::time::Duration;
 use insta::assert_snapshot;
 use postgres_sandbox::Cluster;
 
-use crate::support::{Lab, ROWS, Ran};
+use crate::support::{Lab, ROWS, Ran, Running, Session};
 
 #[test]
 fn history_tells_what_became_of_each_migration() {
@@ -305,13 +305,20 @@ fn every_command_that_waits_for_a_table_lock_while_it_reads_ends_at_the_first_si
     ];
     for command in commands {
         let running = lab.start(command);
-        let waiting = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        watch.until(waiting, "t");
-        running.signal("INT");
-        let ran = running.finish();
-        assert_eq!(ran.code, 130, "{command:?}\n{}", ran.shown());
-        watch.until(waiting, "f");
+        ends_at_the_first_signal(running, &mut watch, &format!("{command:?}"));
     }
+}
+
+/// Waits until it waits for a lock, and interrupts it: it ends, and nothing of it waits any longer.
+#[track_caller]
+fn ends_at_the_first_signal(running: Running, watch: &mut Session, what: &str) {
+    const WAITING: &str = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() \
+                           AND wait_event_type = 'Lock'";
+    watch.until(WAITING, "t");
+    running.signal("INT");
+    let ran = running.finish();
+    assert_eq!(ran.code, 130, "{what}\n{}", ran.shown());
+    watch.until(WAITING, "f");
 }
 
 /// The way back looks at the histories once more.
@@ -329,12 +336,7 @@ fn a_way_back_that_waits_for_a_table_lock_ends_at_the_first_signal() {
         in_the_way.query("BEGIN");
         in_the_way.query("LOCK TABLE rag.seaql_migrations_rag IN ACCESS EXCLUSIVE MODE");
         lab.directory.write("go", "");
-        let waiting = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        watch.until(waiting, "t");
-        running.signal("INT");
-        let ran = running.finish();
-        assert_eq!(ran.code, 130, "{way}\n{}", ran.shown());
-        watch.until(waiting, "f");
+        ends_at_the_first_signal(running, &mut watch, way);
         in_the_way.query("ROLLBACK");
         // It is known where it stood.
         lab.migrate(&["deploy", "--resume", "--json"]).exits(1);

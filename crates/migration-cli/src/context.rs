@@ -17,9 +17,11 @@ use crate::output::Output;
 pub struct Program {
     pub(crate) invocation: &'static str,
     pub(crate) tasks: Vec<Task>,
-    /// Makes the services, anew each time: a command may need them more than once.
-    make: Arc<dyn Fn() -> Vec<Service> + Send + Sync>,
+    make: MakeServices,
 }
+
+/// Makes the services, anew each time: a command may need them more than once.
+pub(crate) type MakeServices = Arc<dyn Fn() -> Vec<Service> + Send + Sync>;
 
 /// Something that a service can do to its data and that is not a migration.
 pub struct Task {
@@ -63,7 +65,7 @@ impl Program {
 
     /// What makes the services, for a thread that outlives a command's borrow.
     #[cfg(all(feature = "rehearsal", feature = "serve"))]
-    pub(crate) fn maker(&self) -> Arc<dyn Fn() -> Vec<Service> + Send + Sync> {
+    pub(crate) fn maker(&self) -> MakeServices {
         Arc::clone(&self.make)
     }
 

@@ -246,9 +246,9 @@ Examples:
 
 pub(crate) const WAIT: &str = "\
 Examples:
-  wait                     wait up to five minutes for every service
+  wait                        wait up to five minutes for every service
   wait billing --timeout 1m   wait for one, and not so long
-  wait --for current       the same as without; what is diverged ends it at once";
+  wait --for current          the same as without; what is diverged ends it at once";
 
 #[cfg(feature = "serve")]
 pub(crate) const SERVE: &str = "\

@@ -10,6 +10,7 @@ mod database;
 mod environment;
 mod exit;
 mod help;
+mod http;
 mod json_file;
 mod old_words;
 mod output;

@@ -99,6 +99,12 @@ fn of_author(error: &AuthorError) -> OwnError {
 /// The words of this command line.
 pub(crate) struct OurWords;
 
+/// A command that only some builds have.
+fn rehearsing(command: &str) -> String {
+    let which = if cfg!(feature = "rehearsal") { "" } else { " of a build with the feature `rehearsal`" };
+    format!("`{command}`{which}")
+}
+
 impl Words for OurWords {
     fn offer(&self, offer: &Offer) -> String {
         match offer {
@@ -115,12 +121,7 @@ impl Words for OurWords {
             Offer::AllowAhead => "`--allow-ahead`".to_owned(),
             Offer::AllowDataLoss => "`--allow-data-loss`".to_owned(),
             Offer::Accept(object) => format!("`--accept {object}`"),
-            Offer::Adopt(service) if cfg!(feature = "rehearsal") => {
-                format!("`adopt {service} --from schema`")
-            }
-            Offer::Adopt(service) => {
-                format!("`adopt {service} --from schema` of a build with the feature `rehearsal`")
-            }
+            Offer::Adopt(service) => rehearsing(&format!("adopt {service} --from schema")),
             #[cfg(feature = "rehearsal")]
             Offer::AdoptFrom(service, table) => match Source::of_table(table) {
                 Some(source) => format!("`adopt {service} --from {source}`"),
@@ -129,12 +130,7 @@ impl Words for OurWords {
             #[cfg(not(feature = "rehearsal"))]
             Offer::AdoptFrom(service, _) => self.offer(&Offer::Adopt(service.clone())),
             Offer::Repair(service) => format!("`repair {service}`"),
-            Offer::RepairSchema(service) if cfg!(feature = "rehearsal") => {
-                format!("`drift {service} --repair`")
-            }
-            Offer::RepairSchema(service) => {
-                format!("`drift {service} --repair` of a build with the feature `rehearsal`")
-            }
+            Offer::RepairSchema(service) => rehearsing(&format!("drift {service} --repair")),
             Offer::NewBeside => "`--new-beside`".to_owned(),
             Offer::Atomic => "`--atomic`".to_owned(),
             Offer::WaitLonger => "`--wait 10m`".to_owned(),

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::sync::Arc;
 
 use migration_kit::{BOOKKEEPING, MigrationName, literal};
 use migration_plan::{Direction, KnownMigration};
@@ -14,7 +13,7 @@ use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
 use crate::run::{Planned, RunError};
 use crate::site::text_array;
-use crate::survey::{ServiceFacts, SurveyError};
+use crate::survey::ServiceFacts;
 
 /// What a plan was made from.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -99,8 +98,7 @@ impl Planned<'_> {
             if placed.is_empty() {
                 continue;
             }
-            let unread =
-                |source| RunError::Survey(Arc::new(SurveyError::Query { database: url.to_string(), source }));
+            let unread = |source| RunError::unread(url, source);
             let mut reading = Reading::open(url).await?;
             reading.begin().await.map_err(unread)?;
             for placed in placed {

@@ -138,8 +138,8 @@ async fn compare(
         }
     }
     if !compared.is_empty() {
-        // What happens in the rehearsal's own databases is nobody's news.
         let accepted = accepted(deployment, &compared).await?;
+        // What happens in the rehearsal's own databases is nobody's news.
         let asked = migration_rehearsal::drift(deployment, &survey, all, &compared, &accepted)
             .with_subscriber(NoSubscriber::new());
         match Box::pin(asked).await {

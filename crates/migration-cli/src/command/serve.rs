@@ -8,8 +8,6 @@ use std::thread;
 use std::time::Duration;
 
 use migration_coordinator::Cancellation;
-#[cfg(feature = "rehearsal")]
-use migration_kit::Service;
 use migration_report::Class;
 use migration_serve::{Watch, page, router};
 use tokio::net::TcpListener;
@@ -17,6 +15,8 @@ use tokio::net::TcpListener;
 use super::connect;
 use crate::arguments::ServeArguments;
 use crate::context::Context;
+#[cfg(feature = "rehearsal")]
+use crate::context::MakeServices;
 use crate::exit::Failure;
 use crate::output::{Answer, Text};
 use crate::words::OurWords;
@@ -63,7 +63,7 @@ pub(super) async fn serve(
 /// Compares the schemas again and again, in a thread of its own: starting the other server takes seconds in which the page has to
 /// answer. The thread ends with the process, and that server with it.
 #[cfg(feature = "rehearsal")]
-fn compare_every(every: Duration, watch: &Arc<Watch>, services: Arc<dyn Fn() -> Vec<Service> + Send + Sync>) {
+fn compare_every(every: Duration, watch: &Arc<Watch>, services: MakeServices) {
     let watch = Arc::downgrade(watch);
     thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };

@@ -20,6 +20,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Registry;
 
 use crate::environment::Environment;
+use crate::http;
 use crate::output::Extra;
 
 /// The variables that name a collector, the one for traces alone first.
@@ -59,7 +60,7 @@ impl Collector {
             }
         }
         let unsent = Unsent::default();
-        let client = Client { agent: agent(), unsent: Arc::clone(&unsent) };
+        let client = Client { agent: http::agent(PATIENCE), unsent: Arc::clone(&unsent) };
         let exporter = SpanExporter::builder().with_http().with_http_client(client).build();
         // What the builder says may hold the address, and that a password.
         let exporter = exporter.map_err(|_| format!("no traces are sent: `{variable}` is not an address"))?;
@@ -99,15 +100,6 @@ impl Collector {
         };
         Some(format!("traces could not be sent to the collector of `{}`: {why}", self.variable))
     }
-}
-
-fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder()
-        .timeout_global(Some(PATIENCE))
-        .http_status_as_error(false)
-        .proxy(None)
-        .build()
-        .into()
 }
 
 /// Sends a message, on the thread that collects spans.

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use migration_kit::{BOOKKEEPING, Check, Listed, MigrationName, ServiceName, literal};
@@ -19,7 +18,7 @@ use crate::bookkeeping::{self, Entry, Outcome};
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
 use crate::site::text_array;
-use crate::survey::{Survey, SurveyError};
+use crate::survey::Survey;
 use crate::verify;
 
 /// Something that may differ from what the migrations of a service make.
@@ -153,7 +152,8 @@ async fn besides(
     let rows = read(deployment, placed, &sql).await?;
     let texts = |row: &PgRow| Ok((row.try_get::<String, _>(0)?, row.try_get::<String, _>(1)?));
     let found = rows.iter().map(texts).collect::<Result<Vec<_>, sqlx::Error>>();
-    let found = found.map_err(|source| unread(deployment, placed, source))?;
+    let url = &deployment.databases()[placed.site.database];
+    let found = found.map_err(|source| RunError::unread(url, source))?;
     let known = |(table, object): (String, String)| Some((object, (*tables.get(table.as_str())?).clone()));
     Ok(found.into_iter().find_map(known))
 }
@@ -179,26 +179,22 @@ async fn adopting<'p>(
         .iter()
         .map(|row| row.try_get(0))
         .collect::<Result<_, _>>()
-        .map_err(|source| unread(deployment, placed, source))?;
+        .map_err(|source| RunError::unread(&deployment.databases()[placed.site.database], source))?;
     let adopts = |listed: &&Listed| listed.details().adopts.iter().any(|table| there.contains(table));
     Ok(placed.service.migrations().filter(adopts).map(Listed::name).collect())
 }
 
 /// The rows of a query, in a transaction of its own.
 async fn read(deployment: &Deployment, placed: &Placed, sql: &str) -> Result<Vec<PgRow>, RunError> {
-    let mut reading = Reading::open(&deployment.databases()[placed.site.database]).await?;
+    let url = &deployment.databases()[placed.site.database];
+    let mut reading = Reading::open(url).await?;
     let rows = async {
         reading.begin().await?;
         reading.rows(sql).await
     }
     .await;
     reading.close().await;
-    rows.map_err(|source| unread(deployment, placed, source))
-}
-
-fn unread(deployment: &Deployment, placed: &Placed, source: sqlx::Error) -> RunError {
-    let database = deployment.databases()[placed.site.database].to_string();
-    RunError::Survey(Arc::new(SurveyError::Query { database, source }))
+    rows.map_err(|source| RunError::unread(url, source))
 }
 
 /// What is not as these checks say, with the migration of each.
@@ -215,11 +211,11 @@ async fn differing<'p>(
     for (migration, check) in checks {
         match verify::differences(&mut reading, placed, [*check].into_iter(), has_journal).await {
             Ok(differences) => found.extend(differences.into_iter().map(|found| (*migration, found))),
-            Err(source) => failed = Some(SurveyError::Query { database: url.to_string(), source }),
+            Err(source) => failed = Some(RunError::unread(url, source)),
         }
     }
     reading.close().await;
-    failed.map_or(Ok(found), |error| Err(RunError::Survey(Arc::new(error))))
+    failed.map_or(Ok(found), Err)
 }
 
 impl Run<'_> {

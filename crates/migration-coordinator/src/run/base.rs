@@ -3,7 +3,6 @@
 //! or somebody taken away since what they made. Before migrations are reverted, whether the tables are there that they name.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use migration_kit::MigrationName;
 use migration_plan::{Direction, Plan};
@@ -12,7 +11,7 @@ use super::accept::AcceptedDifference;
 use super::{Run, RunError};
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
-use crate::survey::{ServiceFacts, Survey, SurveyError};
+use crate::survey::{ServiceFacts, Survey};
 use crate::verify::{self, Difference};
 
 impl Run<'_> {
@@ -139,7 +138,5 @@ async fn unmet(
     let checks = verify::checks_of(placed, asked, applied).map(|(_, check)| check);
     let differences = verify::differences(&mut reading, placed, checks, is_installed).await;
     reading.close().await;
-    differences.map_err(|source| {
-        RunError::Survey(Arc::new(SurveyError::Query { database: url.to_string(), source }))
-    })
+    differences.map_err(|source| RunError::unread(url, source))
 }

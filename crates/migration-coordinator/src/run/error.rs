@@ -189,6 +189,12 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// A database could not be asked.
+    pub(crate) fn unread(database: &impl ToString, source: sqlx::Error) -> Self {
+        let database = database.to_string();
+        Self::Survey(std::sync::Arc::new(SurveyError::Query { database, source }))
+    }
+
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {

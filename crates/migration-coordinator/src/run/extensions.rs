@@ -19,7 +19,6 @@ use crate::event;
 use crate::interrupt::Ended;
 use crate::lock::LockError;
 use crate::session::{Session, Writer};
-use crate::survey::SurveyError;
 
 /// Pause between two attempts to take the lock: making an extension takes some 50 ms.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -147,9 +146,7 @@ async fn missing<'d>(
         names.join(", ")
     );
     let database = || database.to_owned();
-    let failed =
-        |source| RunError::Survey(std::sync::Arc::new(SurveyError::Query { database: database(), source }));
-    let rows = session.rows(&ask).await.map_err(failed)?;
+    let rows = session.rows(&ask).await.map_err(|source| RunError::unread(&database(), source))?;
     let mut missing = Vec::with_capacity(rows.len());
     for (name, service) in needed {
         let Some(row) = rows.iter().find(|row| row.get::<&str, _>(0) == *name) else { continue };

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
 
 use migration_kit::table_lock::LockMode;
 use migration_kit::{BOOKKEEPING, Listed, LostRows, MigrationId, literal, quote_identifier};
@@ -17,7 +16,6 @@ use crate::connect_error::code;
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
 use crate::site::text_array;
-use crate::survey::SurveyError;
 
 /// SQLSTATE of a column that is not there.
 const UNDEFINED_COLUMN: &str = "42703";
@@ -89,9 +87,7 @@ async fn of_service(
     let mut reading = Reading::open(url).await?;
     let losses = losses(&mut reading, placed, steps).await;
     reading.close().await;
-    losses.map_err(|source| {
-        RunError::Survey(Arc::new(SurveyError::Query { database: url.to_string(), source }))
-    })
+    losses.map_err(|source| RunError::unread(url, source))
 }
 
 async fn losses(
@@ -141,20 +137,29 @@ async fn lost(
     placed: &Placed,
     rows: &LostRows,
 ) -> Result<Option<i64>, sqlx::Error> {
-    let count = format!(
-        "{BOOKKEEPING}SELECT count(*) FROM (SELECT FROM {}.{} WHERE {} LIMIT {COUNTED} + 1) AS counted",
-        quote_identifier(&placed.site.schema),
-        quote_identifier(&rows.table),
-        rows.condition,
-    );
     reading.begin().await?;
-    let counted = reading.rows(&count).await;
+    let counted = count(reading, placed, &rows.table, &rows.condition).await;
     reading.end().await;
     match counted {
-        Ok(found) => found.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0).map(Some),
+        Ok(n_rows) => Ok(Some(n_rows)),
         Err(error) if code(&error).as_deref() == Some(UNDEFINED_COLUMN) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Counts the rows of a table of the service for which a condition holds, as far as it matters.
+async fn count(
+    reading: &mut Reading<'_>,
+    placed: &Placed,
+    table: &str,
+    condition: &str,
+) -> Result<i64, sqlx::Error> {
+    let sql = format!(
+        "{BOOKKEEPING}SELECT count(*) FROM (SELECT FROM {}.{} WHERE {condition} LIMIT {COUNTED} + 1) AS counted",
+        quote_identifier(&placed.site.schema),
+        quote_identifier(table),
+    );
+    reading.rows(&sql).await?.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)
 }
 
 /// The service's tables that have rows, with their number.
@@ -176,12 +181,7 @@ async fn filled(reading: &mut Reading<'_>, placed: &Placed) -> Result<BTreeMap<S
     let mut filled = BTreeMap::new();
     for row in reading.rows(&tables).await? {
         let table: String = row.try_get(0)?;
-        let count = format!(
-            "{BOOKKEEPING}SELECT count(*) FROM (SELECT FROM {}.{} LIMIT {COUNTED} + 1) AS counted",
-            quote_identifier(&placed.site.schema),
-            quote_identifier(&table)
-        );
-        let n_rows: i64 = reading.rows(&count).await?.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
+        let n_rows = count(reading, placed, &table, "TRUE").await?;
         if n_rows > 0 {
             filled.insert(table, n_rows);
         }

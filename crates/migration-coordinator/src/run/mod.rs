@@ -18,7 +18,6 @@ mod side_by_side;
 mod take_over;
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -37,7 +36,7 @@ use crate::owner;
 use crate::session::Session;
 use crate::span;
 use crate::step::{RunContext, Worker};
-use crate::survey::{ServiceFacts, Survey, SurveyError, history};
+use crate::survey::{ServiceFacts, Survey, history};
 
 pub use accept::{Acceptance, AcceptedDifference};
 pub use base::unmet_promises;
@@ -325,8 +324,7 @@ impl Run<'_> {
     }
 
     fn unread(&self, placed: &Placed, source: sqlx::Error) -> RunError {
-        let database = self.deployment.databases()[placed.site.database].to_string();
-        RunError::Survey(Arc::new(SurveyError::Query { database, source }))
+        RunError::unread(&self.deployment.databases()[placed.site.database], source)
     }
 
     fn worker<'w>(

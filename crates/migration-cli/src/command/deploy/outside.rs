@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 
 use crate::exit::Failure;
+use crate::http;
 use crate::output::{Output, Text, duration};
 
 /// Lines of a failed command that are shown; the log has them all.
@@ -103,13 +104,7 @@ pub(super) async fn health(
 
 /// Asks once.
 fn ask(url: &str, wanted: Option<&str>, limit: Duration) -> Result<(), String> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(limit))
-        .http_status_as_error(false)
-        .proxy(None)
-        .build()
-        .into();
-    let mut answer = agent.get(url).call().map_err(|error| format!("`{url}`: {error}"))?;
+    let mut answer = http::agent(limit).get(url).call().map_err(|error| format!("`{url}`: {error}"))?;
     if !answer.status().is_success() {
         return Err(format!("`{url}` answers {}", answer.status()));
     }
