@@ -84,8 +84,55 @@ fn services_whose_tables_collide_in_one_schema_are_refused_before_anything_is_co
             ran.shown()
         );
     }
+    // The role that connects makes no difference.
+    let mut command = lab.command(&["up"]);
+    command
+        .env("DATABASE_URL", "postgres://nobody@localhost:1/none")
+        .env("BOOKREADER_DATABASE_URL", "postgres://somebody@localhost:1/none")
+        .env("ASSESSMENTS_DATABASE_SCHEMA", "public")
+        .env("BOOKREADER_DATABASE_SCHEMA", "public");
+    let ran = run(&mut command).exits(2);
+    assert!(ran.stderr.contains("both have a table `users`"), "{}", ran.shown());
     // Those that do not collide share it.
     let mut command = lab.command(&["up", "chat", "rag"]);
     command.env("CHAT_DATABASE_SCHEMA", "shared").env("RAG_DATABASE_SCHEMA", "shared");
     run(&mut command).exits(0);
+}
+
+/// One server goes by many names. Services that share a schema there are refused until their addresses show it, whether or not
+/// their names collide: neither would know the other's tables.
+#[test]
+fn services_of_one_schema_whose_addresses_differ_are_refused_before_anything_is_made() {
+    let lab = Lab::empty();
+    // The server's socket is in a directory, which is the last part of the address.
+    let url = lab.database.url();
+    let other = format!("{url}/.");
+    let migrate = |[first, second]: [&str; 2], arguments: &[&str]| {
+        let mut command = lab.command(arguments);
+        command.env(format!("{second}_DATABASE_URL"), &other);
+        for service in [first, second] {
+            command.env(format!("{service}_DATABASE_SCHEMA"), "shared");
+        }
+        run(&mut command)
+    };
+    for (services, says) in [
+        (["ASSESSMENTS", "BOOKREADER"], "`assessments` and `bookreader` share the schema `shared`"),
+        (["CHAT", "RAG"], "`chat` and `rag` share the schema `shared`"),
+    ] {
+        let touched = services.map(str::to_lowercase);
+        let base = format!("{}@base", touched[0]);
+        for arguments in
+            [&["up"][..], &["up", &touched[0]], &["up", &touched[1]], &["plan"], &["down", &base]]
+        {
+            let ran = migrate(services, arguments).exits(2);
+            let how = format!("write the address of `{}` as that of `{}`", touched[1], touched[0]);
+            assert!(ran.stderr.contains(says) && ran.stderr.contains(&how), "{arguments:?}: {}", ran.shown());
+            assert!(ran.stderr.contains("/.:5432` are one database"), "{}", ran.shown());
+        }
+    }
+    assert_eq!(lab.query("SELECT count(*) FROM pg_namespace WHERE nspname = 'shared'"), "0");
+    // Who is not concerned is not kept back; and in schemas of their own, services may spell the server as they like.
+    migrate(["ASSESSMENTS", "BOOKREADER"], &["up", "chat", "--quiet"]).exits(0);
+    let mut command = lab.command(&["up", "--quiet"]);
+    run(command.env("RAG_DATABASE_URL", &other)).exits(0);
 }

@@ -28,6 +28,8 @@ pub struct Deployment {
     // Invariant: where each service is in `placements`.
     places: HashMap<ServiceName, usize>,
     databases: Vec<DatabaseUrl>,
+    /// For each of `databases` the first one with the same address: they differ in the role that connects.
+    same_address: Vec<usize>,
     catalog: Catalog,
     /// Objects that every migration may touch, each as `schema.name`.
     allowed: BTreeSet<String>,
@@ -146,6 +148,8 @@ impl Deployment {
         let catalog = Catalog::new(placements.iter().map(|p| p.service.known()).collect())?;
         let mut databases: Vec<DatabaseUrl> = Vec::new();
         let mut identities = HashMap::new();
+        let mut addresses = HashMap::new();
+        let mut same_address: Vec<usize> = Vec::new();
         let mut tables: BTreeMap<(usize, String), ServiceName> = BTreeMap::new();
         let mut placed = Vec::with_capacity(placements.len());
         for Placement { service, schema, url } in placements {
@@ -156,11 +160,13 @@ impl Deployment {
                 }
             }
             let database = *identities.entry(url.identity()).or_insert_with(|| {
+                same_address.push(*addresses.entry(url.address()).or_insert(databases.len()));
                 databases.push(url);
                 databases.len() - 1
             });
             let table = qualified(&schema, service.version_table());
-            if let Some(first) = tables.insert((database, table.clone()), service.name().clone()) {
+            let place = (same_address[database], table.clone());
+            if let Some(first) = tables.insert(place, service.name().clone()) {
                 return Err(DeploymentError::SharedVersionTable {
                     first,
                     second: service.name().clone(),
@@ -174,9 +180,9 @@ impl Deployment {
             let lock_file = lock_file.cloned().unwrap_or_default();
             placed.push(Placed { site: Site::new(&service, schema, database), service, lock_file });
         }
-        neighbours(&mut placed)?;
+        neighbours(&mut placed, &same_address)?;
         let places = placed.iter().enumerate().map(|(place, p)| (p.name().clone(), place)).collect();
-        Ok(Self { placements: placed, places, databases, catalog, allowed: BTreeSet::new() })
+        Ok(Self { placements: placed, places, databases, same_address, catalog, allowed: BTreeSet::new() })
     }
 
     /// Lets every migration touch these objects, each `schema.name` without quotes: what the database's own event
@@ -247,12 +253,35 @@ impl Deployment {
         Some(MigrationId { service: service.clone(), name: before })
     }
 
+    /// Whether two of the [`databases`](Self::databases) are one, by their addresses, to which two roles connect.
+    pub(crate) fn is_one_database(&self, one: usize, other: usize) -> bool {
+        self.same_address[one] == self.same_address[other]
+    }
+
+    /// Services of one database and of another that would meet in a schema if the two were one: each pair with that schema.
+    pub(crate) fn meeting(
+        &self,
+        one: usize,
+        other: usize,
+    ) -> impl Iterator<Item = (&ServiceName, &ServiceName, &str)> {
+        let of = |database| self.placements.iter().filter(move |p| p.site.database == database);
+        of(one).flat_map(move |first| {
+            of(other).filter_map(move |second| {
+                let has = |schema: &&String| {
+                    second.site.schema == **schema || second.site.has_further_schema(schema)
+                };
+                let mut claimed = [&first.site.schema].into_iter().chain(first.service.further_schemas());
+                Some((first.name(), second.name(), claimed.find(has)?.as_str()))
+            })
+        })
+    }
+
     /// The service that is placed into a schema away from its own and has a table there, if it names this one: what another
     /// service declares as somebody else's table is then not what is there.
     #[must_use]
     pub fn newcomer(&self, database: usize, schema: &str, table: &str) -> Option<&ServiceName> {
         let is_it = |p: &&Placed| {
-            let is_there = p.site.database == database && p.site.schema == schema;
+            let is_there = self.is_one_database(p.site.database, database) && p.site.schema == schema;
             is_there && p.service.default_schema() != schema && p.site.tables.iter().any(|own| own == table)
         };
         self.placements.iter().find(is_it).map(Placed::name)
@@ -274,8 +303,9 @@ impl Deployment {
     /// The service to which an object belongs: the one whose schema this is; in a schema that services share, the one
     /// that declares the table or type, or else the one with the longest declared name that the object's begins with.
     pub(crate) fn owner_of(&self, database: usize, schema: &str, name: &str) -> Option<&ServiceName> {
-        let there =
-            || self.placements.iter().filter(|p| p.site.database == database && p.site.schema == schema);
+        let is_there =
+            |p: &&Placed| self.is_one_database(p.site.database, database) && p.site.schema == schema;
+        let there = || self.placements.iter().filter(is_there);
         if let Some(whole) = self.owner_of_whole_schema(database, schema) {
             return Some(whole);
         }
@@ -296,7 +326,7 @@ impl Deployment {
     /// The service that has this schema for itself: lives there alone, or names it as one more of its own.
     pub(crate) fn owner_of_whole_schema(&self, database: usize, schema: &str) -> Option<&ServiceName> {
         let is_whole = |p: &&Placed| {
-            p.site.database == database
+            self.is_one_database(p.site.database, database)
                 && (p.site.schema == schema && !p.site.shares_schema() || p.site.has_further_schema(schema))
         };
         self.placements.iter().find(is_whole).map(Placed::name)
@@ -305,20 +335,22 @@ impl Deployment {
     /// The service whose schema this is.
     pub(crate) fn owner_of_schema(&self, database: usize, schema: &str) -> Option<&ServiceName> {
         let is_of = |p: &&Placed| {
-            p.site.database == database && (p.site.schema == schema || p.site.has_further_schema(schema))
+            self.is_one_database(p.site.database, database)
+                && (p.site.schema == schema || p.site.has_further_schema(schema))
         };
         self.placements.iter().find(is_of).map(Placed::name)
     }
 }
 
 /// Notes which services live in one schema, and refuses those that cannot.
-fn neighbours(placed: &mut [Placed]) -> Result<(), DeploymentError> {
+fn neighbours(placed: &mut [Placed], same_address: &[usize]) -> Result<(), DeploymentError> {
     // Each is compared with those that claim schemas and with those that live in its own: not with all of five hundred.
     let mut claiming: Vec<usize> = Vec::new();
     let mut living: HashMap<(usize, String), Vec<usize>> = HashMap::new();
     for second in 0..placed.len() {
         let site = &placed[second].site;
-        let beside = living.entry((site.database, site.schema.clone())).or_default();
+        let address = same_address[site.database];
+        let beside = living.entry((address, site.schema.clone())).or_default();
         let claims = !placed[second].service.further_schemas().is_empty();
         let firsts: BTreeSet<usize> =
             if claims { (0..second).collect() } else { beside.iter().chain(&claiming).copied().collect() };
@@ -328,7 +360,7 @@ fn neighbours(placed: &mut [Placed]) -> Result<(), DeploymentError> {
         }
         for first in firsts {
             let (a, b) = (&placed[first], &placed[second]);
-            if a.site.database != b.site.database {
+            if same_address[a.site.database] != address {
                 continue;
             }
             for (a, b) in [(a, b), (b, a)] {

@@ -102,7 +102,9 @@ fn of_run(error: &RunError) -> Class {
         | RunError::NotAcceptable { .. }
         | RunError::Atomic { .. }
         | RunError::Moved => Class::Refused,
-        RunError::UnknownObject { .. } | RunError::NothingToAccept { .. } => Class::Usage,
+        RunError::UnknownObject { .. } | RunError::NothingToAccept { .. } | RunError::Addresses { .. } => {
+            Class::Usage
+        }
         RunError::Interrupted => Class::Interrupted,
         _ => Class::Failed,
     }

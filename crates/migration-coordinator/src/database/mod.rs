@@ -143,8 +143,13 @@ impl DatabaseUrl {
     }
 
     /// What tells one database from another, as far as the address can.
-    pub(crate) fn identity(&self) -> (String, u16, String, String) {
-        (self.host(), self.port(), self.database().to_owned(), self.user().to_owned())
+    pub(crate) fn address(&self) -> (String, u16, String) {
+        (self.host(), self.port(), self.database().to_owned())
+    }
+
+    /// What tells the sessions of one database and role from others.
+    pub(crate) fn identity(&self) -> ((String, u16, String), String) {
+        (self.address(), self.user().to_owned())
     }
 }
 

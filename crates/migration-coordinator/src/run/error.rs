@@ -126,6 +126,19 @@ pub enum RunError {
         #[source]
         source: DbErr,
     },
+    /// Two services live in one schema of one database, and their addresses do not show it.
+    #[error(
+        "`{}` and `{}` share the schema `{schema}`: `{}` and `{}` are one database",
+        services[0], services[1], addresses[0], addresses[1]
+    )]
+    Addresses {
+        /// The services.
+        services: [ServiceName; 2],
+        /// The schema.
+        schema: String,
+        /// The address of each, without user and password.
+        addresses: [String; 2],
+    },
     /// The role may not do what the plan needs.
     #[error("`{service}`: role `{user}` may not {missing}")]
     Rights {
@@ -265,6 +278,10 @@ impl RunError {
                 "accepted is what a check names: `TABLE.COLUMN`, `TABLE.CONSTRAINT`, or an index".into()
             }
             Self::NothingToAccept { .. } => "leave it out".into(),
+            Self::Addresses { services: [first, second], .. } => format!(
+                "nothing was changed; write the address of `{second}` as that of `{first}`, or give `{second}` a schema of its own"
+            )
+            .into(),
             Self::Rights { .. } => "connect as the owner of the schema, or have the right granted".into(),
             Self::Extension { extension, .. } => format!(
                 "nothing was changed; have a role that may do so run `CREATE EXTENSION \"{extension}\"` there, in a schema \

@@ -70,6 +70,7 @@ pub async fn plan<'d>(deployment: &'d Deployment, goal: &'d Goal) -> Result<Plan
     let mut touched = goal.services(deployment);
     touched.extend(plan.services());
     preflight::readable(&survey, &touched)?;
+    preflight::one_address(deployment, &survey, &touched)?;
     for placed in touched.iter().filter_map(|service| deployment.placed(service)) {
         if let Some(facts) = survey.service(placed.name()) {
             preflight::unedited(placed, facts)?;

@@ -1,6 +1,6 @@
 //! What is refused before anything is locked or changed, because it could only fail later or must not happen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use migration_kit::{MigrationName, ServiceName};
 use migration_plan::{Direction, History, Plan, PlanError};
@@ -33,6 +33,34 @@ pub(super) fn readable(survey: &Survey, touched: &BTreeSet<&ServiceName>) -> Res
         Some(error) => Err(RunError::Survey(error)),
         None => Ok(()),
     }
+}
+
+/// Refuses services of one schema whose addresses differ and lead to one database: nothing that is asked of services in one schema
+/// was asked of them.
+pub(super) fn one_address(
+    deployment: &Deployment,
+    survey: &Survey,
+    touched: &BTreeSet<&ServiceName>,
+) -> Result<(), RunError> {
+    let mut first_with: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, server) in survey.databases.iter().enumerate() {
+        let Ok(server) = server else { continue };
+        let earlier = first_with.entry(server.identity.as_str()).or_default();
+        for &other in earlier.iter().filter(|&&earlier| !deployment.is_one_database(earlier, index)) {
+            let mut meeting = deployment.meeting(other, index);
+            if let Some((first, second, schema)) =
+                meeting.find(|(first, second, _)| touched.contains(first) || touched.contains(second))
+            {
+                return Err(RunError::Addresses {
+                    services: [first.clone(), second.clone()],
+                    schema: schema.to_owned(),
+                    addresses: [other, index].map(|index| deployment.databases()[index].to_string()),
+                });
+            }
+        }
+        earlier.push(index);
+    }
+    Ok(())
 }
 
 /// Says why there is no plan; where a history is missing for it, why that could not be read.

@@ -131,7 +131,9 @@ pub(super) fn fill(
         let (Some(facts), Some(site)) = (facts.get_mut(ordinal), sites.get(ordinal)) else { continue };
         let (kind, name): (String, String) = (row.try_get("kind")?, row.try_get("name")?);
         if kind == "journal" {
-            let is_here = |other: &&Site| other.database == database && other.schema == site.schema;
+            let is_here = |other: &&Site| {
+                deployment.is_one_database(other.database, database) && other.schema == site.schema
+            };
             if !deployment.sites().filter(is_here).any(|other| other.name().as_str() == name) {
                 facts.collisions.strangers.push(name);
             }

@@ -75,6 +75,8 @@ pub(super) fn query(sites: &[&Site]) -> String {
                 pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may_create_schema, \
                 pg_catalog.has_database_privilege(current_database(), 'TEMPORARY') AS may_create_temporary, \
                 extract(epoch FROM pg_catalog.clock_timestamp())::int8 AS now, \
+                (SELECT extract(epoch FROM pg_catalog.pg_postmaster_start_time()) || '/' || current_setting('port') || '/' || d.oid \
+                 FROM pg_catalog.pg_database d WHERE d.datname = current_database()) AS identity, \
                 s.n IS NOT NULL AS schema_exists, {version_kind} AS version_kind, {journal_kind} AS journal_kind, \
                 coalesce(has_schema_privilege(s.n, 'USAGE') AND has_table_privilege(s.v, 'SELECT'), false) AS may_read, \
                 coalesce(has_schema_privilege(s.n, 'USAGE') AND has_table_privilege(s.j, 'SELECT'), false) AS may_read_journal, \
@@ -125,6 +127,7 @@ pub(super) fn read(rows: &[PgRow], sites: &[&Site]) -> Result<(ServerFacts, Vec<
         may_create_schema: first.try_get("may_create_schema")?,
         may_create_temporary: first.try_get("may_create_temporary")?,
         now: first.try_get("now")?,
+        identity: first.try_get("identity")?,
     };
     let mut services = Vec::with_capacity(sites.len());
     for (row, p) in rows.iter().zip(sites) {

@@ -180,6 +180,8 @@ pub struct ServerFacts {
     pub may_create_temporary: bool,
     /// The server's clock, in seconds since 1970.
     pub now: i64,
+    /// The same for two addresses only if they lead to one database of one running server.
+    pub(crate) identity: String,
 }
 
 /// Whether a service's version table can be read.
