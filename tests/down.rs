@@ -177,3 +177,22 @@ fn reverting_what_loses_rows_asks_for_consent() {
     let account = "the accounts: their names, plans and settings (1 row of `profochatbot.account`)";
     assert!(refused.contains(account), "{refused}");
 }
+
+/// Which rows lose something may be said by another table of the service.
+#[test]
+fn only_users_whose_settings_are_kept_whole_lose_something() {
+    let lab = Lab::migrated();
+    lab.query(
+        "INSERT INTO bookreader.users (id, email, password_hash, is_active, is_verified, is_admin, created_at, updated_at, \
+         reader_settings) SELECT gen_random_uuid(), n || '@example.org', '', true, true, false, now(), now(), \
+         json_build_object('theme', 'dark', 'language', CASE WHEN n < 3 THEN to_json(n) ELSE '\"en\"' END) \
+         FROM generate_series(1, 3) AS n",
+    );
+    let contract = ["up", "bookreader", "--contract", "--ignore-soak", "--allow-data-loss", "--quiet"];
+    lab.migrate(&contract).exits(0);
+    let refused = lab.migrate(&["down", "bookreader@-1"]).exits(7).stderr;
+    assert!(refused.contains("could be carried over (2 rows of `bookreader.users`)"), "{refused}");
+    lab.query("DELETE FROM bookreader.migration_reject_bookreader");
+    lab.migrate(&["down", "bookreader@-1"]).exits(0);
+    assert_eq!(lab.query("SELECT DISTINCT reader_settings ->> 'theme' FROM bookreader.users"), "dark");
+}

@@ -9,6 +9,7 @@ use sea_orm::sqlx::{self, Row};
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
 use crate::survey::Survey;
+use crate::verify;
 
 /// How many rows of a preview are shown.
 const SHOWN: usize = 20;
@@ -72,12 +73,7 @@ async fn listed(
     placed: &Placed,
     preview: &Preview,
 ) -> Result<(u64, Vec<String>), sqlx::Error> {
-    reading.begin().await?;
-    let path = format!(
-        "{BOOKKEEPING}SELECT pg_catalog.set_config('search_path', {}, true)",
-        placed.site.search_path()
-    );
-    reading.rows(&path).await?;
+    verify::begin(reading, placed).await?;
     let sql = preview.sql.trim().trim_end_matches(';');
     let sql = format!(
         "{BOOKKEEPING}SELECT row::text, count(*) OVER ()::int8 FROM ({sql}\n) AS previewed(row) LIMIT {SHOWN}"

@@ -263,7 +263,7 @@ pub(crate) async fn differences<'c>(
 }
 
 /// Begins a transaction in which checks find the service's relations.
-async fn begin(reading: &mut Reading<'_>, placed: &Placed) -> Result<(), sqlx::Error> {
+pub(crate) async fn begin(reading: &mut Reading<'_>, placed: &Placed) -> Result<(), sqlx::Error> {
     reading.begin().await?;
     let path = format!(
         "{BOOKKEEPING}SELECT pg_catalog.set_config('search_path', {}, true)",
@@ -343,7 +343,7 @@ async fn ask_alone(
 }
 
 /// Whether the server says that a table, column, function, type or schema that was named does not exist.
-fn is_undefined(error: &sqlx::Error) -> bool {
+pub(crate) fn is_undefined(error: &sqlx::Error) -> bool {
     const UNDEFINED: [&str; 5] = ["42P01", "42703", "42883", "42704", "3F000"];
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| UNDEFINED.contains(&code.as_ref()))

@@ -43,7 +43,8 @@ pub struct Details {
 pub struct LostRows {
     /// The service's table.
     pub table: String,
-    /// The condition, in SQL, on the table's columns. Where a column is not there, all rows of the table count.
+    /// The condition, in SQL, on the table's columns; the service's schema is its `search_path`. Where something that it names is
+    /// not there, all rows of the table count.
     pub condition: String,
 }
 

@@ -84,6 +84,7 @@ impl ServiceMigration for Migration {
                 "of users whose preferences changed since: the settings that were kept whole because not all of them \
                  could be carried over",
             )
+            .lost_rows("users", reader_settings::LISTED)
             .guard(Check::none(
                 "nothing but our trigger reads `users.reader_settings`",
                 format!(

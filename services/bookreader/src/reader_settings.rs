@@ -173,6 +173,10 @@ const NOT_LISTED: &str = "NOT EXISTS (SELECT FROM migration_reject_bookreader AS
      WHERE listed.table_name = 'users' AND listed.row_key = jsonb_build_object('id', source.id) \
      AND listed.field = found.field)";
 
+/// Condition on `users`: some of the settings could not be carried over, and all of them are kept.
+pub(crate) const LISTED: &str = "EXISTS (SELECT FROM migration_reject_bookreader AS listed \
+     WHERE listed.table_name = 'users' AND listed.row_key = jsonb_build_object('id', users.id))";
+
 /// Query that names each key without a column, and how many users have it, most frequent first. Settings that are no object,
 /// or that cannot be read, are rejects and have no keys.
 ///

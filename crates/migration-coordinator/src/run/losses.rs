@@ -12,13 +12,10 @@ use migration_plan::{Direction, Plan, Step, few_words};
 use sea_orm::sqlx::{self, Row};
 
 use super::{RunError, RunOptions};
-use crate::connect_error::code;
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
 use crate::site::text_array;
-
-/// SQLSTATE of a column that is not there.
-const UNDEFINED_COLUMN: &str = "42703";
+use crate::verify;
 
 /// Rows are counted up to this many.
 const COUNTED: i64 = 1_000_000;
@@ -137,12 +134,12 @@ async fn lost(
     placed: &Placed,
     rows: &LostRows,
 ) -> Result<Option<i64>, sqlx::Error> {
-    reading.begin().await?;
+    verify::begin(reading, placed).await?;
     let counted = count(reading, placed, &rows.table, &rows.condition).await;
     reading.end().await;
     match counted {
         Ok(n_rows) => Ok(Some(n_rows)),
-        Err(error) if code(&error).as_deref() == Some(UNDEFINED_COLUMN) => Ok(None),
+        Err(error) if verify::is_undefined(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
