@@ -1,8 +1,8 @@
 //! Many tenants: code that knows accounts and bots by their numbers, beside code that still writes names, and alone.
 
 use migration_testing::Scratch;
-use profochatbot_migration::connect_options;
 use profochatbot_migration::entity::{bannedparticipants, course, courseparticipants, gen_settings};
+use profochatbot_migration::{connect_options, service};
 use sea_orm::{ActiveModelTrait, ConnectionTrait, Database, DbErr, Set};
 
 use crate::support::{BASE, EXPANDED, base, digests, dirty, realistic, rejects};
@@ -158,6 +158,14 @@ async fn the_new_code_of_the_document_runs_for_two_accounts() {
         let db = Database::connect(connect_options(scratch.url())).await.unwrap();
         write_through_entities(&db, account, bot[0].parse().unwrap()).await.unwrap();
     }
+    // A name that two accounts use is said with its account.
+    let service = service();
+    let mut checks = service.migrations().flat_map(|listed| &listed.details().checks);
+    let reminder = checks.find(|check| check.says == "bots without a token").unwrap();
+    assert_eq!(
+        scratch.rows(&reminder.sql).await,
+        ["2 without a token, which the task set-bot-token sets: bot5 (account 1), bot5 (account 2)"]
+    );
     scratch
         .execute(
             "UPDATE bot SET bot_token = 'YOUR_BOT_TOKEN_HERE' WHERE bot_name = 'bot5' AND account_id = 2;
