@@ -14,6 +14,7 @@ mod backup;
 mod check;
 mod contract;
 mod deploy;
+mod diff;
 mod doctor;
 mod down;
 mod drift;

@@ -2,13 +2,13 @@
 //!
 //! The end-to-end tests of what every program does are written against it, where the words of a real service would not help.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use migration_cli::{Arguments, Program};
-use migration_kit::{Check, Details, Service};
+use migration_kit::{Check, Details, EntityTable, Service};
 
 /// Its arguments: those of every program, and one of its own.
 #[derive(Debug, Parser)]
@@ -59,12 +59,16 @@ fn demo() -> Service {
         .expect("the files are migrations")
 }
 
+/// The service of the files in a directory. Its application sees a table as chat's does.
+fn of_files(directory: &Path) -> Service {
+    let service = Service::from_sql_directory("demo", directory).unwrap_or_else(|error| panic!("{error}"));
+    service.with_entities([EntityTable::of(chat_migration::entity::messages::Entity)])
+}
+
 /// The program over the files of a directory that is known only now, or over the service that is compiled in.
 fn program(directory: Option<PathBuf>) -> Program {
     Program::new("demo", move || match &directory {
-        Some(directory) => {
-            vec![Service::from_sql_directory("demo", directory).unwrap_or_else(|error| panic!("{error}"))]
-        }
+        Some(directory) => vec![of_files(directory)],
         None => vec![demo()],
     })
 }

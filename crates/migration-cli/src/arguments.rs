@@ -361,6 +361,14 @@ pub(crate) enum Command {
         #[arg(long)]
         repair: bool,
     },
+    /// Compare the sea-orm entities of services with the schema that their migrations make; exit with 4 on a difference
+    #[cfg(feature = "rehearsal")]
+    #[command(after_help = help::DIFF)]
+    Diff {
+        /// Services that are compared; all that have entities if none is named
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+    },
     /// Take over an existing database: record as applied what an earlier system has applied, if that makes the live schema
     #[cfg(feature = "rehearsal")]
     #[command(after_help = help::ADOPT)]

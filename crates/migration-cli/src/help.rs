@@ -220,6 +220,15 @@ Examples:
   drift billing --repair   print what would bring it back";
 
 #[cfg(feature = "rehearsal")]
+pub(crate) const DIFF: &str = "\
+Both are built on a server of its own. What an entity does not mention is no difference: other columns that take null or have a
+default, indexes, checks, triggers, comments. Nothing is proposed to be dropped.
+
+Examples:
+  diff billing             what its entities say and its migrations do not make; exit with 4 if there is something
+  diff billing --json      the same, for programs";
+
+#[cfg(feature = "rehearsal")]
 pub(crate) const ADOPT: &str = "\
 Nothing is created, changed or dropped: rows are written to the service's version table and journal, in one transaction, after the
 claimed migrations were run on a private server and the schema there was found equal to the live one. With `--into-schema` the

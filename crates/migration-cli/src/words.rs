@@ -7,6 +7,8 @@ use std::io::ErrorKind;
 use migration_author::AuthorError;
 use migration_backup::BackupError;
 use migration_coordinator::Offer;
+#[cfg(feature = "rehearsal")]
+use migration_rehearsal::RehearsalError;
 use migration_report::{Class, OwnError, Words};
 use postgres_sandbox::SandboxError;
 
@@ -153,6 +155,11 @@ impl Words for OurWords {
         #[cfg(feature = "rehearsal")]
         if let Some(error) = error.downcast_ref::<AuthorError>() {
             return Some(of_author(error));
+        }
+        #[cfg(feature = "rehearsal")]
+        if let Some(RehearsalError::Entity { .. }) = error.downcast_ref::<RehearsalError>() {
+            let hint = "its columns have types, defaults and keys that PostgreSQL knows, and no other entity has its table";
+            return Some(OwnError { class: Class::Usage, hint: Some(hint.to_owned()) });
         }
         let error = error.downcast_ref::<SandboxError>()?;
         let class = if is_of_directory(error) { Class::Usage } else { Class::Connection };

@@ -27,7 +27,7 @@ pub use application::connect_options;
 pub use check::{Check, CheckKind, literal, qualified, quote_identifier};
 pub use data::{Backfill, BackfillReport, MoveToRejects, rejects, space};
 pub use details::{Details, LostRows, Preview};
-pub use entity::EntityTable;
+pub use entity::{EntityColumn, EntityDefinition, EntityForeignKey, EntityTable};
 pub use event::Origin;
 pub use lock_file::{LockEntry, LockFile, LockFileError, RecordedLock, RecordedPhase};
 pub use makes::Made;

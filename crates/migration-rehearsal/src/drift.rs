@@ -171,8 +171,8 @@ pub(crate) async fn read(
     Ok(read)
 }
 
-/// The schema aside, and the live one with what only a server can tell to be the same value written as it is there.
-async fn read_and_align(
+/// The schema that is asked, and the other one with what only a server can tell to be the same value written as it is there.
+pub(crate) async fn read_and_align(
     aside: &DatabaseUrl,
     (service, schema): (&ServiceName, &str),
     live: Schema,

@@ -12,7 +12,7 @@ use crate::drift;
 use crate::sandbox::url;
 
 /// The schema in which the server makes the columns of the entities.
-const ENTITIES: &str = "entities of the service";
+pub(crate) const ENTITIES: &str = "entities of the service";
 
 /// How the entities of a service differ from its tables, which are in this schema of a database of the rehearsal's own, one
 /// sentence each:
@@ -82,16 +82,16 @@ fn compare(table: &str, described: &Schema, made: &Schema) -> Vec<String> {
     differences
 }
 
-fn property<'p>(column: &'p Properties, name: &str) -> &'p str {
+pub(crate) fn property<'p>(column: &'p Properties, name: &str) -> &'p str {
     column.get(name).map_or("", String::as_str)
 }
 
-fn takes_null(column: &Properties) -> bool {
+pub(crate) fn takes_null(column: &Properties) -> bool {
     !column.contains_key("not null")
 }
 
 /// A type without its length and its schema, and under one name where the driver reads and writes several in the same way.
-fn kind(written: &str) -> String {
+pub(crate) fn kind(written: &str) -> String {
     let (element, array) = written.split_once("[]").map_or((written, ""), |(element, _)| (element, "[]"));
     let mut name = element.to_owned();
     if let (Some(from), Some(to)) = (element.find('('), element.find(')')) {

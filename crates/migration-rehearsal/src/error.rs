@@ -55,6 +55,16 @@ pub enum RehearsalError {
         /// Why.
         source: SchemaError,
     },
+    /// The server does not make what an entity describes.
+    #[error("the entity of `{service}` for `{table}` builds no table")]
+    Entity {
+        /// The service.
+        service: ServiceName,
+        /// The entity's table.
+        table: String,
+        /// What the server says.
+        source: SandboxError,
+    },
     /// A file could not be read or written.
     #[error("could not {action} `{}`", path.display())]
     File {

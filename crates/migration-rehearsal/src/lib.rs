@@ -8,6 +8,7 @@
 mod adopt;
 mod check;
 mod description;
+mod diff;
 mod drift;
 mod dump;
 mod entities;
@@ -24,6 +25,7 @@ mod trace;
 
 pub use adopt::{Alike, claimed, newest_alike};
 pub use check::{Check, Checked, Finding, Ground, Outcome, check, round_trips};
+pub use diff::{EntityChange, EntityDiff, EntityDifference, ForeignKey, NewColumn, diff};
 pub use drift::{Drift, Renamed, drift};
 pub use dump::dump_schema;
 pub use entities::differing_entities;

@@ -85,7 +85,8 @@ pub(crate) fn start() -> Result<(Cluster, Database), RehearsalError> {
     Ok((cluster, database))
 }
 
-fn place(services: Vec<Service>, database: &Database) -> Result<Deployment, RehearsalError> {
+/// All services in one database, each in the schema of its choice.
+pub(crate) fn place(services: Vec<Service>, database: &Database) -> Result<Deployment, RehearsalError> {
     let mut placements = Vec::new();
     for service in services {
         let schema = service.default_schema().to_owned();

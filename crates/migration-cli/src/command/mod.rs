@@ -12,6 +12,8 @@ mod completions;
 mod databases;
 mod db;
 mod deploy;
+#[cfg(feature = "rehearsal")]
+mod diff;
 mod doctor;
 #[cfg(feature = "rehearsal")]
 mod drift;
@@ -85,7 +87,11 @@ fn only_reads(command: &Command) -> bool {
     #[cfg(feature = "rehearsal")]
     if matches!(
         command,
-        Command::Artifacts { .. } | Command::Check { .. } | Command::Drift { .. } | Command::Sql { .. }
+        Command::Artifacts { .. }
+            | Command::Check { .. }
+            | Command::Diff { .. }
+            | Command::Drift { .. }
+            | Command::Sql { .. }
     ) {
         return true;
     }
@@ -165,6 +171,8 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         }
         #[cfg(feature = "rehearsal")]
         Command::Drift { services, repair } => drift::drift(context, &services, repair).await,
+        #[cfg(feature = "rehearsal")]
+        Command::Diff { services } => diff::diff(context, &services).await,
         #[cfg(feature = "rehearsal")]
         Command::Sql { targets, options } => {
             let of_direction = if options.down { old_words::to_revert } else { old_words::to_apply };
