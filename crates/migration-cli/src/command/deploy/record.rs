@@ -40,8 +40,7 @@ pub(super) struct Record {
     pub(super) before: BTreeMap<String, Option<String>>,
     /// The backups that it made.
     pub(super) archives: Vec<PathBuf>,
-    /// The databases that it is for, without secrets; none in a record that an older program wrote.
-    #[serde(default)]
+    /// The databases that it is for, without secrets; none until it is connected.
     pub(super) databases: Vec<String>,
 }
 

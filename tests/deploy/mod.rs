@@ -1,5 +1,7 @@
 //! `deploy`: each step in its order, and whatever fails, somebody knows where it stood and how to go on.
 
+mod interrupted;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
