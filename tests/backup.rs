@@ -106,7 +106,7 @@ fn services_are_backed_up_at_one_moment_and_proved() {
     assert_eq!(
         problems,
         [
-            "incomplete: it is being made, or was interrupted",
+            "incomplete: it was interrupted; the next backup removes it",
             "incomplete: it has no manifest",
             "damaged: its archive has another SHA-256",
             "damaged: its archive has 100 bytes",

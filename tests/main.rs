@@ -11,6 +11,7 @@ mod adopt;
 mod adopted;
 mod artifacts;
 mod backup;
+mod bad_backups;
 mod check;
 mod contract;
 mod deploy;

@@ -16,7 +16,7 @@ fn backed_up(lab: &Lab, service: &str) -> PathBuf {
 }
 
 /// Everything in the tables of a schema, and how they look.
-fn digest(lab: &Lab, schema: &str) -> String {
+pub(crate) fn digest(lab: &Lab, schema: &str) -> String {
     lab.query(&format!(
         "SELECT string_agg(c.relname || ':' || c.relkind::text || ':' || md5(query_to_xml(format( \
            'SELECT t::text FROM %I.%I AS t ORDER BY 1', n.nspname, c.relname), true, false, '')::text), ' ' ORDER BY c.relname) \
@@ -182,7 +182,10 @@ fn what_does_not_fit_is_refused() {
     let damaged: Vec<u8> = bytes.iter().rev().copied().collect();
     fs::write(&archive, damaged).unwrap();
     refuses(4, "its archive has another SHA-256");
-    // Manifests that lie.
+    // Manifests that lie and have no seal.
+    let (text, seal) = text.split_once(",\n  \"seal\"").unwrap();
+    assert!(seal.ends_with("\"\n}\n"), "{seal}");
+    let text = format!("{text}\n}}\n");
     for (from, to, code, says) in [
         ("\"service\": \"chat\"", "\"service\": \"rag\"", 4, "its manifest was edited"),
         ("m20251016_000001", "m20991016_000001", 4, "its manifest was edited"),
@@ -206,7 +209,7 @@ fn what_does_not_fit_is_refused() {
         refuses(code, says);
     }
     fs::remove_file(&manifest).unwrap();
-    refuses(1, "could not read");
+    refuses(4, "it has no manifest");
     // Others that use what would be replaced, and those who are at work.
     lab.query("CREATE VIEW of_others AS SELECT id FROM chat.messages");
     refuses(7, "view `public.of_others` would still use what is replaced");

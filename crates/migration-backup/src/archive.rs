@@ -1,9 +1,9 @@
 //! What is in an archive, and which of it is the service's.
 
 use std::collections::BTreeSet;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -15,16 +15,25 @@ use crate::BackupError;
 use crate::manifest::{Manifest, hex};
 use crate::program::Running;
 
-/// A file that is removed unless it is kept.
+/// A file that is removed unless it is kept. It is locked for as long as it is made: one that is not was left by a process that
+/// was killed.
 pub(crate) struct Temporary {
     path: Option<PathBuf>,
+    _locked: File,
 }
 
 impl Temporary {
     /// Makes the file, which nobody else may read.
     pub(crate) fn make(path: PathBuf) -> io::Result<Self> {
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        Ok(Self { path: Some(path) })
+        loop {
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            // Where files cannot be locked, nobody removes what may be at work.
+            drop(file.lock());
+            // Otherwise somebody has taken it for a leftover before it was locked.
+            if file.metadata()?.nlink() > 0 {
+                return Ok(Self { path: Some(path), _locked: file });
+            }
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -49,6 +58,15 @@ impl Drop for Temporary {
     }
 }
 
+/// Whether nobody makes this file any more; then nobody takes it up either while `then` is at work.
+pub(crate) fn is_left<T>(path: &Path, then: impl FnOnce() -> T) -> Option<T> {
+    let file = File::open(path).ok()?;
+    match file.try_lock() {
+        Ok(()) => Some(then()),
+        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => None,
+    }
+}
+
 /// Size and SHA-256 of a file.
 pub(crate) fn fingerprint(path: &Path) -> io::Result<(u64, String)> {
     let mut file = fs::File::open(path)?;
@@ -63,7 +81,7 @@ pub(crate) fn fingerprint(path: &Path) -> io::Result<(u64, String)> {
     }
 }
 
-/// Writes the list of what is restored of an archive: all of it but the schema itself, and in a shared schema only what is the
+/// The list of what is restored of an archive, as `pg_restore` takes it: all of it but the schema itself, and in a shared schema only what is the
 /// service's. Functions and types of these names are there already.
 pub(crate) async fn contents(
     clients: &Clients,
@@ -71,10 +89,8 @@ pub(crate) async fn contents(
     archive: &Path,
     manifest: &Manifest,
     present: &BTreeSet<String>,
-) -> Result<Temporary, BackupError> {
+) -> Result<String, BackupError> {
     let failed = |says| BackupError::Program { service: service.clone(), program: "pg_restore", says };
-    let place = std::env::temp_dir().join(format!("migrate-{:016x}.list", fastrand::u64(..)));
-    let temporary = Temporary::make(place.clone()).map_err(BackupError::writing(&place))?;
     let mut command = Command::new(clients.pg_restore());
     command.arg("--list").arg(archive).stdout(Stdio::piped());
     let mut running = Running::start(&mut command).map_err(|error| failed(error.to_string()))?;
@@ -82,13 +98,12 @@ pub(crate) async fn contents(
     let reading = running.stdout().map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut listed));
     reading.map_err(BackupError::reading(archive))?;
     running.end(async || {}).await.map_err(failed)?;
-    let kept =
-        listed.lines().filter(|line| is_restored(line, manifest, present)).map(|line| format!("{line}\n"));
-    let written = OpenOptions::new().write(true).open(&place);
-    let written = written.and_then(|mut file| file.write_all(kept.collect::<String>().as_bytes()));
-    written.map_err(BackupError::writing(&place))?;
-    Ok(temporary)
+    let kept = listed.lines().filter(|line| is_restored(line, manifest, present));
+    Ok(kept.map(|line| format!("{line}\n")).collect())
 }
+
+/// Where a program finds the list that it is fed.
+pub(crate) const FED: &str = "/dev/stdin";
 
 /// Whether a line of the list is of something that is restored: `215; 1259 16389 TABLE public messages owner`.
 fn is_restored(line: &str, manifest: &Manifest, present: &BTreeSet<String>) -> bool {

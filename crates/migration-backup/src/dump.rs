@@ -20,6 +20,7 @@ use crate::archive::{Temporary, fingerprint};
 use crate::error::read;
 use crate::manifest::{FORMAT, Manifest, Server, Verification};
 use crate::owned::{Owned, surroundings};
+use crate::place::sweep;
 use crate::program::Running;
 use crate::verify::{Trial, Verify};
 
@@ -80,6 +81,8 @@ pub struct Made {
     pub done: Vec<Backup>,
     /// Services that have nothing to back up yet.
     pub empty: Vec<ServiceName>,
+    /// What was removed because earlier backups, whose process was killed, had left it.
+    pub swept: Vec<PathBuf>,
     /// Why there are no more.
     pub failure: Option<BackupError>,
 }
@@ -100,7 +103,8 @@ pub async fn backup(
     options: &BackupOptions,
     progress: &dyn Fn(Progress<'_>),
 ) -> Made {
-    let mut made = Made { done: Vec::new(), empty: Vec::new(), failure: None };
+    let swept = sweep(&options.directory);
+    let mut made = Made { done: Vec::new(), empty: Vec::new(), swept, failure: None };
     let mut by_database: BTreeMap<usize, Vec<ServiceName>> = BTreeMap::new();
     for service in services {
         let database = deployment.service(service).map_or(0, |(_, _, database)| database);
@@ -264,10 +268,10 @@ impl Dumped {
     fn keep(self, directory: &Path) -> Result<Backup, BackupError> {
         let archive = directory.join(&self.manifest.archive);
         let place = archive.with_extension("json");
-        let text = serde_json::to_string_pretty(&self.manifest).expect("a manifest is numbers and texts");
+        let text = self.manifest.sealed();
         let new = directory.join(format!(".{}.json.part", self.manifest.archive));
         let written = Temporary::make(new.clone()).and_then(|temporary| {
-            OpenOptions::new().write(true).open(&new)?.write_all(format!("{text}\n").as_bytes())?;
+            OpenOptions::new().write(true).open(&new)?.write_all(text.as_bytes())?;
             self.temporary.keep(&archive)?;
             temporary.keep(&place)
         });

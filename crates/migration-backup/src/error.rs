@@ -72,6 +72,16 @@ pub enum BackupError {
         /// The service.
         service: ServiceName,
     },
+    /// The connection broke while a restore was committed.
+    #[error(
+        "`{service}`: it is not known whether it was restored: the connection was lost while that was committed"
+    )]
+    Unknown {
+        /// The service.
+        service: ServiceName,
+        /// The schema in which that is kept which was there before, if it was restored and something was there.
+        kept_in: Option<String>,
+    },
     /// The role may not read something.
     #[error("`{service}`: not permitted: {says}")]
     Forbidden {
@@ -117,6 +127,14 @@ pub enum BackupError {
         /// What the server says.
         #[source]
         source: sqlx::Error,
+    },
+    /// There is no backup where one is named, or it may not be read.
+    #[error("`{}` cannot be restored: {why}", file.display())]
+    Unreadable {
+        /// What was named.
+        file: PathBuf,
+        /// Why it cannot be read.
+        why: String,
     },
     /// The backup is not what it was when it was made.
     #[error("`{}` cannot be restored: {what}", file.display())]
@@ -215,6 +233,12 @@ impl BackupError {
             Self::NotApart { .. } => Some(
                 "name its tables with `Service::with_tables`, or move it to a schema of its own".to_owned(),
             ),
+            Self::Unknown { kept_in: Some(schema), .. } => {
+                Some(format!("it was if there is a schema `{schema}`; if there is none, nothing was changed"))
+            }
+            Self::Unknown { kept_in: None, .. } => {
+                Some("it was if the service's tables are there; otherwise nothing was changed".to_owned())
+            }
             Self::Locked { .. } => Some("try again when that transaction is over".to_owned()),
             Self::StillUsed { .. } => Some("drop or revert that first; nothing was changed".to_owned()),
             Self::Remains { .. } => Some("drop it first; nothing was changed".to_owned()),
@@ -237,6 +261,24 @@ impl BackupError {
     }
 }
 
+/// What the server says of a change, as an error of this crate.
+pub(crate) fn written(service: &ServiceName) -> impl Fn(sqlx::Error) -> BackupError {
+    let service = service.clone();
+    move |source| match is_lost(&source) {
+        true => BackupError::Lost { service: service.clone() },
+        false => BackupError::Write { service: service.clone(), source },
+    }
+}
+
+/// Whether the server has gone away, or the way to it.
+fn is_lost(source: &sqlx::Error) -> bool {
+    let code = source.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(
+        (code.as_deref(), source),
+        (Some("57P01" | "57P02" | "57P03"), _) | (None, sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed)
+    )
+}
+
 /// What the server says of a question, as an error of this crate.
 pub(crate) fn read(service: &ServiceName) -> impl Fn(sqlx::Error) -> BackupError {
     /// SQLSTATE of `lock_not_available`.
@@ -244,11 +286,9 @@ pub(crate) fn read(service: &ServiceName) -> impl Fn(sqlx::Error) -> BackupError
     let service = service.clone();
     move |source| {
         let code = source.as_database_error().and_then(sqlx::error::DatabaseError::code);
-        match (code.as_deref(), &source) {
-            (Some(LOCKED), _) => BackupError::Locked { service: service.clone(), says: source.to_string() },
-            (Some("57P01" | "57P02"), _) | (None, sqlx::Error::Io(_)) => {
-                BackupError::Lost { service: service.clone() }
-            }
+        match code.as_deref() {
+            Some(LOCKED) => BackupError::Locked { service: service.clone(), says: source.to_string() },
+            _ if is_lost(&source) => BackupError::Lost { service: service.clone() },
             _ => BackupError::Read { service: service.clone(), source },
         }
     }

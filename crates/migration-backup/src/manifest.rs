@@ -111,10 +111,33 @@ impl Manifest {
         self.tables.iter().fold(0, |sum, table| sum.saturating_add(table.rows))
     }
 
+    /// It as the text of its file, which ends with a seal.
+    pub(crate) fn sealed(&self) -> String {
+        let mut value = serde_json::to_value(self).expect("a manifest is numbers and texts");
+        let seal = seal(&value);
+        value[SEAL] = seal.into();
+        format!("{value:#}\n")
+    }
+
+    /// Whether the text of its file is as it was written. Those of before there were seals are.
+    pub(crate) fn is_as_written(mut value: serde_json::Value) -> bool {
+        match value.as_object_mut().and_then(|fields| fields.remove(SEAL)) {
+            Some(written) => written == seal(&value),
+            None => true,
+        }
+    }
+
     /// Digest of a history.
     pub(crate) fn digest(service: &str, migrations: &[String]) -> String {
         hex(&Sha256::digest([&[service.to_owned()][..], migrations].concat().join("\n")))
     }
+}
+
+/// The field with a digest of all others. It finds what was edited or broken; whoever may write there can write it anew.
+const SEAL: &str = "seal";
+
+fn seal(value: &serde_json::Value) -> String {
+    hex(&Sha256::digest(value.to_string()))
 }
 
 /// Bytes as hexadecimal digits.

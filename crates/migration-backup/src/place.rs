@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use migration_plan::Utc;
+use serde::Deserialize;
 
-use crate::archive::fingerprint;
+use crate::archive::{fingerprint, is_left};
 use crate::manifest::{FORMAT, Manifest};
 use crate::{BackupError, dump};
 
@@ -52,7 +53,11 @@ pub fn list(directory: &Path) -> Result<Vec<Listed>, BackupError> {
     let listed = names.iter().filter_map(|name| {
         let path = directory.join(name);
         if name.ends_with(".part") {
-            let problem = Some(Problem::Incomplete("it is being made, or was interrupted".to_owned()));
+            let what = match is_left(&path, || ()) {
+                Some(()) => "it was interrupted; the next backup removes it",
+                None => "it is being made",
+            };
+            let problem = Some(Problem::Incomplete(what.to_owned()));
             return Some(Listed { archive: path, manifest: None, problem });
         }
         let stem = name.strip_suffix(".json")?;
@@ -74,12 +79,35 @@ pub fn list(directory: &Path) -> Result<Vec<Listed>, BackupError> {
     Ok(listed)
 }
 
+/// Removes what backups have left whose process was killed, and gives it: files that nobody makes any more, and an archive of which
+/// only the manifest was missing. What cannot be removed stays listed.
+pub(crate) fn sweep(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort_unstable();
+    let mut removed = Vec::new();
+    for name in names.iter().filter(|name| name.starts_with('.') && name.ends_with(".part")) {
+        let left = directory.join(name);
+        let archive = name[1..].strip_suffix(".json.part").map(|archive| directory.join(archive));
+        let is_removed = is_left(&left, || {
+            if let Some(archive) = archive.filter(|archive| !archive.with_extension("json").exists()) {
+                removed.extend(fs::remove_file(&archive).is_ok().then_some(archive));
+            }
+            fs::remove_file(&left).is_ok()
+        });
+        removed.extend(is_removed.filter(|removed| *removed).map(|_| left.clone()));
+    }
+    removed
+}
+
 /// Reads a manifest and looks whether its archive is as it says.
 pub(crate) fn of_manifest(directory: &Path, path: &Path, text: &str) -> Listed {
     let damaged =
         |archive, manifest, what: String| Listed { archive, manifest, problem: Some(Problem::Damaged(what)) };
-    let manifest: Manifest = match serde_json::from_str(text) {
-        Ok(manifest) => manifest,
+    let read = serde_json::from_str(text)
+        .and_then(|value: serde_json::Value| Ok((Manifest::deserialize(&value)?, value)));
+    let (manifest, value) = match read {
+        Ok(read) => read,
         Err(error) => {
             return damaged(
                 path.with_extension("dump"),
@@ -93,7 +121,10 @@ pub(crate) fn of_manifest(directory: &Path, path: &Path, text: &str) -> Listed {
         return damaged(archive, None, format!("its manifest is `{}`, not `{FORMAT}`", manifest.format));
     }
     let is_elsewhere = Path::new(&manifest.archive).components().count() != 1;
-    if is_elsewhere || Manifest::digest(&manifest.service, &manifest.migrations) != manifest.history {
+    if is_elsewhere
+        || !Manifest::is_as_written(value)
+        || Manifest::digest(&manifest.service, &manifest.migrations) != manifest.history
+    {
         return damaged(archive, Some(manifest), "its manifest was edited".to_owned());
     }
     let problem = match fingerprint(&archive) {

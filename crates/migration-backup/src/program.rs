@@ -1,6 +1,6 @@
 //! Running a program beside: the caller's runtime is never blocked, and the program ends with the caller's interest in it.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
@@ -21,7 +21,20 @@ pub(crate) struct Running {
 impl Running {
     /// Starts it, with its standard output where `command` says.
     pub(crate) fn start(command: &mut Command) -> std::io::Result<Self> {
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        Self::of(command.stdin(Stdio::null()))
+    }
+
+    /// Starts it, with a text as its standard input. No file is needed, which would stay where the process is killed.
+    pub(crate) fn fed(command: &mut Command, input: String) -> std::io::Result<Self> {
+        let mut running = Self::of(command.stdin(Stdio::piped()))?;
+        let stdin = running.child.stdin.take();
+        // One that does not read it to its end says why by how it ends.
+        thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(input.as_bytes())));
+        Ok(running)
+    }
+
+    fn of(command: &mut Command) -> std::io::Result<Self> {
+        let mut child = command.stderr(Stdio::piped()).spawn()?;
         let stderr = child.stderr.take();
         let says = thread::spawn(move || {
             let mut says = Vec::new();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -189,15 +190,35 @@ pub async fn drop_old(
 
 /// Reads the manifest, and looks whether the archive is as it says.
 fn whole(file: &Path) -> Result<Manifest, BackupError> {
-    let place = file.with_extension("json");
-    let text = fs::read_to_string(&place).map_err(BackupError::reading(&place))?;
+    let (archive, place) = (file.with_extension("dump"), file.with_extension("json"));
+    let unreadable = |why: String| BackupError::Unreadable { file: file.to_owned(), why };
+    if file.is_dir() {
+        return Err(unreadable("it is a directory".to_owned()));
+    }
+    let has_manifest = place.try_exists().unwrap_or(true);
+    match fs::File::open(&archive) {
+        // Where there is a manifest, it is damaged.
+        Err(error) if error.kind() == ErrorKind::NotFound && has_manifest => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(unreadable("there is no such file".to_owned()));
+        }
+        Err(error) => return Err(unreadable(error.to_string())),
+        Ok(_) if !has_manifest => {
+            let what = "it has no manifest beside it: it was interrupted, or is another program's".to_owned();
+            return Err(BackupError::Damaged { file: file.to_owned(), what });
+        }
+        Ok(_) => {}
+    }
+    let text =
+        fs::read(&place).map_err(|error| unreadable(format!("its manifest cannot be read: {error}")))?;
+    let text = String::from_utf8_lossy(&text);
     let directory = file.parent().unwrap_or(Path::new("."));
     let listed = place::of_manifest(directory, &place, &text);
     let damaged = |what| BackupError::Damaged { file: file.to_owned(), what };
     match (listed.manifest, listed.problem) {
         (_, Some(place::Problem::Damaged(what) | place::Problem::Incomplete(what))) => Err(damaged(what)),
         (None, None) => Err(damaged("its manifest cannot be read".to_owned())),
-        (Some(manifest), None) if file.with_extension("dump") != directory.join(&manifest.archive) => {
+        (Some(manifest), None) if archive != directory.join(&manifest.archive) => {
             Err(damaged("its manifest is of another archive".to_owned()))
         }
         (Some(manifest), None) => Ok(manifest),

@@ -10,7 +10,8 @@ use postgres_sandbox::Clients;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::BackupError;
-use crate::archive::Temporary;
+use crate::archive::FED;
+use crate::error::written;
 use crate::program::Running;
 
 /// How much of a table is sent at once.
@@ -21,7 +22,7 @@ pub(crate) struct Script<'s> {
     pub(crate) clients: &'s Clients,
     pub(crate) service: &'s ServiceName,
     pub(crate) archive: &'s Path,
-    pub(crate) list: &'s Temporary,
+    pub(crate) list: &'s str,
     /// Whether owners and rights are left out.
     pub(crate) no_owner: bool,
 }
@@ -67,8 +68,8 @@ impl Script<'_> {
         statement: &str,
         lines: &mut impl BufRead,
     ) -> Result<(), BackupError> {
-        let rejected = |source| BackupError::Write { service: self.service.clone(), source };
-        let mut copy = connection.copy_in_raw(statement).await.map_err(rejected)?;
+        let rejected = written(self.service);
+        let mut copy = connection.copy_in_raw(statement).await.map_err(&rejected)?;
         let (mut chunk, mut line) = (Vec::with_capacity(CHUNK), Vec::new());
         let is_whole = loop {
             match next(lines, &mut line) {
@@ -78,28 +79,28 @@ impl Script<'_> {
                 Ok(false) | Err(_) => break false,
             }
             if chunk.len() >= CHUNK {
-                copy.send(chunk.as_slice()).await.map_err(rejected)?;
+                copy.send(chunk.as_slice()).await.map_err(&rejected)?;
                 chunk.clear();
             }
         };
-        copy.send(chunk.as_slice()).await.map_err(rejected)?;
+        copy.send(chunk.as_slice()).await.map_err(&rejected)?;
         copy.finish().await.map_err(rejected)?;
         if is_whole { Ok(()) } else { Err(self.failed("the rows of a table are cut off".to_owned())) }
     }
 
     async fn send(&self, connection: &mut PgConnection, sql: &str) -> Result<(), BackupError> {
         let sent = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await;
-        sent.map(drop).map_err(|source| BackupError::Write { service: self.service.clone(), source })
+        sent.map(drop).map_err(written(self.service))
     }
 
     fn start(&self, section: &'static str) -> Result<Running, BackupError> {
         let mut command = Command::new(self.clients.pg_restore());
-        command.args(["--file=-", "--section", section, "--use-list"]).arg(self.list.path());
+        command.args(["--file=-", "--section", section, "--use-list", FED]);
         if self.no_owner {
             command.args(["--no-owner", "--no-privileges"]);
         }
         command.arg(self.archive).stdout(Stdio::piped());
-        Running::start(&mut command).map_err(|error| self.failed(error.to_string()))
+        Running::fed(&mut command, self.list.to_owned()).map_err(|error| self.failed(error.to_string()))
     }
 
     fn failed(&self, says: String) -> BackupError {

@@ -98,12 +98,12 @@ impl Trial<'_> {
                 "--dbname",
                 database.name(),
                 "--use-list",
+                archive::FED,
             ])
-            .arg(list.path())
             .arg(self.archive)
             .stdout(Stdio::null());
         url(database).libpq_environment("migrate backup", &[]).apply(&mut command);
-        let started = Running::start(&mut command).map_err(|error| self.wrong(error.to_string()))?;
+        let started = Running::fed(&mut command, list).map_err(|error| self.wrong(error.to_string()))?;
         started.end(async || {}).await.map_err(|says| self.wrong(says))
     }
 

@@ -38,13 +38,16 @@ fn of_backup(error: &BackupError) -> Class {
         BackupError::Upkeep(error) => Class::of(error, &OurWords),
         BackupError::Run(error) => Class::of(error, &OurWords),
         BackupError::Connect(error) => Class::of(error, &OurWords),
-        BackupError::NoClients { .. } | BackupError::NotApart { .. } => Class::Usage,
+        BackupError::NoClients { .. } | BackupError::NotApart { .. } | BackupError::Unreadable { .. } => {
+            Class::Usage
+        }
         BackupError::Locked { .. } => Class::Busy,
         BackupError::Lost { .. }
         | BackupError::Forbidden { .. }
         | BackupError::Read { .. }
         | BackupError::Schema { .. }
         | BackupError::Server { .. } => Class::Connection,
+        BackupError::Unknown { .. } => Class::Partial,
         BackupError::NotRestorable { .. } | BackupError::Damaged { .. } => Class::Integrity,
         BackupError::Unfit { .. }
         | BackupError::Elsewhere { .. }
@@ -67,6 +70,7 @@ fn hint_of_backup(error: &BackupError) -> Option<String> {
         BackupError::WouldLose { .. } => "make a backup, then say `--allow-data-loss`".to_owned(),
         BackupError::WouldDrop { .. } => "`--allow-data-loss` drops it for good".to_owned(),
         BackupError::Elsewhere { .. } => "`--from-elsewhere` restores it all the same".to_owned(),
+        BackupError::Unreadable { .. } => "`backups` lists those that there are".to_owned(),
         error => return error.hint(),
     })
 }

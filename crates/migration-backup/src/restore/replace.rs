@@ -9,7 +9,7 @@ use postgres_sandbox::Clients;
 use sqlx::{PgConnection, Row};
 
 use super::{RestoreOptions, Restored, comment, dependants, former_names, oids};
-use crate::error::read;
+use crate::error::{read, written};
 use crate::owned::{Owned, begin_locked, n_rows, rows, send};
 use crate::script::Script;
 use crate::{BackupError, TableRows, archive};
@@ -29,9 +29,15 @@ impl Work<'_> {
     pub(super) async fn carry_out(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
         self.begin(connection).await?;
         let done = Box::pin(self.within(connection)).await;
-        let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        let ended = execute(connection, self.service, end).await;
-        done.and(ended)
+        let is_done = done.is_ok();
+        let ended = execute(connection, self.service, if is_done { "COMMIT" } else { "ROLLBACK" }).await;
+        match ended {
+            // It may have been committed before the connection broke.
+            Err(BackupError::Lost { service }) if is_done => {
+                Err(BackupError::Unknown { service, kept_in: self.restored.kept_in.first().cloned() })
+            }
+            ended => done.and(ended),
+        }
     }
 
     /// Begins the transaction, with the tables locked that are to be moved.
@@ -192,8 +198,4 @@ pub(super) async fn execute(
     sql: &str,
 ) -> Result<(), BackupError> {
     send(connection, sql).await.map_err(written(service))
-}
-
-fn written(service: &ServiceName) -> impl Fn(sqlx::Error) -> BackupError {
-    move |source| BackupError::Write { service: service.clone(), source }
 }

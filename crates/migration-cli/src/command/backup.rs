@@ -119,7 +119,7 @@ pub(super) async fn backup(
         directory: directory.display().to_string(),
         backups: made.done.iter().map(BackupDocument::made).collect(),
         empty: made.empty.iter().map(ToString::to_string).collect(),
-        removed: removed.iter().map(|archive| archive.display().to_string()).collect(),
+        removed: made.swept.iter().chain(&removed).map(|archive| archive.display().to_string()).collect(),
     };
     Ok(Answer::of("backup", Found::despite(errors, body), text)?)
 }
@@ -212,6 +212,11 @@ async fn make(
     let made = Box::pin(migration_backup::backup(&connected.deployment, services, how, &show)).await;
     bar.finish_and_clear();
     let mut text = Text::default();
+    let note = context.output.paint.warn("note");
+    for left in &made.swept {
+        let left = context.environment.relative(left);
+        text.note(format!("{note}  removed `{left}`, which a backup that was killed had left"));
+    }
     for Backup { archive, manifest } in &made.done {
         let proof = match &manifest.verification {
             Verification::Restored => "restored on trial".to_owned(),
