@@ -142,6 +142,53 @@ fn of_a_shared_schema_a_part_is_backed_up() {
     assert_eq!(backup("assessments").exits(0).json()["backups"][0]["manifest"]["verification"], "restored");
 }
 
+/// Of several jobs a directory is made, which is one backup as a file is.
+#[test]
+fn a_directory_is_one_backup() {
+    let lab = lab();
+    let count = "SELECT count(*) FROM chat.messages";
+    let n_rows = lab.query(count);
+    let made = lab.migrate(&["backup", "chat", "--jobs", "2", "--verify", "--json"]).exits(0).json();
+    assert_eq!(made["backups"][0]["verified"], true, "{made}");
+    let (manifest, archive) = (&made["backups"][0]["manifest"], archive(&lab, &made, 0));
+    let parts: Vec<&str> =
+        manifest["files"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect();
+    assert!(parts.len() > 2 && parts.contains(&"toc.dat"), "{parts:?}");
+    // Its digest is what anybody's program says.
+    let sums = Command::new("sh")
+        .args(["-c", "LC_ALL=C; export LC_ALL; cd \"$0\" && sha256sum * | sha256sum"])
+        .arg(&archive)
+        .output()
+        .unwrap();
+    assert!(sums.stdout.starts_with(manifest["sha256"].as_str().unwrap().as_bytes()), "{sums:?}");
+    lab.query("DELETE FROM chat.messages");
+    lab.migrate(&["restore", archive.to_str().unwrap(), "--allow-data-loss"]).exits(0);
+    assert_eq!(lab.query(count), n_rows);
+
+    let damaged = |what: &str| {
+        let listed = lab.migrate(&["backups", "--json"]).exits(4).json();
+        assert_eq!(listed["backups"][0]["problem"], what, "{listed}");
+        let refused = lab.migrate(&["restore", archive.to_str().unwrap(), "--allow-data-loss"]).exits(4);
+        assert!(refused.stderr.contains(what), "{}", refused.shown());
+    };
+    fs::write(archive.join("more"), "").unwrap();
+    damaged("its file `more` is none of the backup");
+    fs::rename(archive.join("more"), archive.join(parts[0])).unwrap();
+    damaged(&format!("its file `{}` has 0 bytes, of {}", parts[0], manifest["files"][0]["size_bytes"]));
+    fs::remove_file(archive.join(parts[0])).unwrap();
+    damaged(&format!("its file `{}` is missing", parts[0]));
+    fs::remove_dir_all(&archive).unwrap();
+    fs::remove_file(archive.with_extension("json")).unwrap();
+
+    // It is removed as one, and what was interrupted too.
+    lab.migrate(&["backup", "chat", "--jobs", "2", "--no-verify"]).exits(0);
+    fs::create_dir(lab.directory.path().join("backups/.chat-1.dump.part")).unwrap();
+    fs::write(lab.directory.path().join("backups/.chat-1.dump.part/toc.dat"), "").unwrap();
+    lab.migrate(&["backup", "chat", "--jobs", "1", "--no-verify", "--keep", "1"]).exits(0);
+    assert_eq!(files(&lab).len(), 2);
+    assert_eq!(lab.migrate(&["backup", "chat", "--jobs", "0"]).code, 2);
+}
+
 /// Each failure says what it is, and leaves nothing behind.
 #[test]
 fn a_backup_that_fails_leaves_nothing() {

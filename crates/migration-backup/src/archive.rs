@@ -1,9 +1,9 @@
 //! What is in an archive, and which of it is the service's.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,10 +12,10 @@ use postgres_sandbox::Clients;
 use sha2::{Digest, Sha256};
 
 use crate::BackupError;
-use crate::manifest::{Manifest, hex};
+use crate::manifest::{ArchiveFile, Manifest, hex};
 use crate::program::Running;
 
-/// A file that is removed unless it is kept. It is locked for as long as it is made: one that is not was left by a process that
+/// A file, or a directory of files, that is removed unless it is kept. It is locked for as long as it is made: one that is not was left by a process that
 /// was killed.
 pub(crate) struct Temporary {
     path: Option<PathBuf>,
@@ -25,8 +25,20 @@ pub(crate) struct Temporary {
 impl Temporary {
     /// Makes the file, which nobody else may read.
     pub(crate) fn make(path: PathBuf) -> io::Result<Self> {
+        Self::locked(path, |path| OpenOptions::new().write(true).create_new(true).mode(0o600).open(path))
+    }
+
+    /// Makes a directory, which nobody else may enter.
+    pub(crate) fn make_directory(path: PathBuf) -> io::Result<Self> {
+        Self::locked(path, |path| {
+            DirBuilder::new().mode(0o700).create(path)?;
+            File::open(path)
+        })
+    }
+
+    fn locked(path: PathBuf, make: impl Fn(&Path) -> io::Result<File>) -> io::Result<Self> {
         loop {
-            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            let file = make(&path)?;
             // Where files cannot be locked, nobody removes what may be at work.
             drop(file.lock());
             // Otherwise somebody has taken it for a leftover before it was locked.
@@ -43,18 +55,21 @@ impl Temporary {
     /// Writes it to the disk, and gives it its name.
     pub(crate) fn keep(mut self, name: &Path) -> io::Result<()> {
         let path = self.path();
-        fs::File::open(path)?.sync_all()?;
+        for (_, file) in files(path)? {
+            File::open(file)?.sync_all()?;
+        }
+        File::open(path)?.sync_all()?;
         fs::rename(path, name)?;
         self.path = None;
         let directory = name.parent().filter(|parent| !parent.as_os_str().is_empty());
-        fs::File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
         // Where it is gone already, nothing is left to do.
-        drop(self.path.as_ref().map(fs::remove_file));
+        drop(self.path.as_deref().map(remove));
     }
 }
 
@@ -67,9 +82,54 @@ pub(crate) fn is_left<T>(path: &Path, then: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
-/// Size and SHA-256 of a file.
-pub(crate) fn fingerprint(path: &Path) -> io::Result<(u64, String)> {
-    let mut file = fs::File::open(path)?;
+/// Removes an archive, be it a file or a directory of files.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+}
+
+/// The files of an archive that is a directory, by name; of one that is a file, none.
+fn files(path: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    if !path.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let file = entry?.path();
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        files.push((name, file));
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// How many bytes an archive has until now.
+pub(crate) fn size(path: &Path) -> u64 {
+    let length = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
+    match files(path) {
+        Ok(files) if path.is_dir() => files.iter().map(|(_, file)| length(file)).sum(),
+        _ => length(path),
+    }
+}
+
+/// Size and SHA-256 of an archive, and of each of its files if it is a directory: its own SHA-256 is then that of what
+/// `sha256sum` prints of them in the order of their names.
+pub(crate) fn fingerprint(path: &Path) -> io::Result<(u64, String, Vec<ArchiveFile>)> {
+    if !path.is_dir() {
+        let (size, sha256) = of_file(path)?;
+        return Ok((size, sha256, Vec::new()));
+    }
+    let (mut sum, mut digest, mut parts) = (0, Sha256::new(), Vec::new());
+    for (name, file) in files(path)? {
+        let (size_bytes, sha256) = of_file(&file)?;
+        digest.update(format!("{sha256}  {name}\n"));
+        sum += size_bytes;
+        parts.push(ArchiveFile { name, size_bytes, sha256 });
+    }
+    Ok((sum, hex(&digest.finalize()), parts))
+}
+
+fn of_file(path: &Path) -> io::Result<(u64, String)> {
+    let mut file = File::open(path)?;
     let (mut digest, mut size, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
     loop {
         let n_read = file.read(&mut buffer)?;

@@ -16,7 +16,7 @@ use postgres_sandbox::{Clients, Search};
 use postgres_schema::Schema;
 
 use crate::BackupError;
-use crate::archive::{Temporary, fingerprint};
+use crate::archive::{self, Temporary, fingerprint};
 use crate::error::read;
 use crate::manifest::{FORMAT, Manifest, Server, Verification};
 use crate::owned::{Owned, surroundings};
@@ -29,6 +29,9 @@ use crate::verify::{Trial, Verify};
 pub struct BackupOptions {
     /// Where they go; it is made if it is missing.
     pub directory: PathBuf,
+    /// How many tables are dumped side by side, each over a connection of its own, into a directory; `None`: into a file, one
+    /// after the other.
+    pub jobs: Option<u16>,
     /// How long to wait for a migration lock, and for a table lock of others.
     pub wait: Duration,
     /// Whether each is restored on trial.
@@ -47,6 +50,7 @@ impl BackupOptions {
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),
+            jobs: None,
             wait: Duration::from_secs(60),
             verify: Verify::UpTo(1 << 30),
             search: Search::from_environment(),
@@ -160,6 +164,7 @@ async fn of_database(
             manifest: &whole.manifest,
             owned: &whole.owned,
             schemas: &whole.schemas,
+            jobs: options.jobs,
         };
         let proving = trial.carry_out(options.verify, &clients, &options.search, major);
         let proved = options.cancellation.unless_cancelled(Box::pin(proving)).await;
@@ -217,16 +222,16 @@ impl Dump<'_> {
         let taken_at = now();
         let stem = free_name(&options.directory, service, taken_at);
         let path = options.directory.join(format!(".{stem}.dump.part"));
-        let temporary = Temporary::make(path.clone()).map_err(BackupError::writing(&path))?;
-        let mut command = pg_dump(clients, moment.snapshot(), &owned, options.wait, &path);
+        let make = if options.jobs.is_some() { Temporary::make_directory } else { Temporary::make };
+        let temporary = make(path.clone()).map_err(BackupError::writing(&path))?;
+        let mut command = pg_dump(clients, moment.snapshot(), &owned, options, &path);
         let url = &deployment.databases()[database];
         url.libpq_environment(&format!("migrate backup {service}"), &[]).apply(&mut command);
         run(service, &mut command, moment, || {
-            let size = fs::metadata(&path).map_or(0, |found| found.len());
-            progress(Progress::Written(service, size));
+            progress(Progress::Written(service, archive::size(&path)));
         })
         .await?;
-        let (size_bytes, sha256) = fingerprint(&path).map_err(BackupError::reading(&path))?;
+        let (size_bytes, sha256, files) = fingerprint(&path).map_err(BackupError::reading(&path))?;
         let migrations: Vec<String> = facts.applied.iter().map(|row| row.name.to_string()).collect();
         let applied: Vec<&String> = migrations.iter().collect();
         let mut unfinished: Vec<String> = facts
@@ -245,6 +250,7 @@ impl Dump<'_> {
             archive: format!("{stem}.dump"),
             size_bytes,
             sha256,
+            files,
             taken_at: Utc(taken_at).rfc3339(),
             newest: newest(deployment, service, &migrations),
             history: Manifest::digest(service.as_str(), &migrations),
@@ -277,7 +283,7 @@ impl Dumped {
         });
         if let Err(source) = written {
             // Without its manifest it is none.
-            drop(fs::remove_file(&archive));
+            drop(archive::remove(&archive));
             return Err(BackupError::writing(&place)(source));
         }
         Ok(Backup { archive, manifest: self.manifest })
@@ -285,12 +291,22 @@ impl Dumped {
 }
 
 /// `pg_dump` of what a service owns.
-fn pg_dump(clients: &Clients, snapshot: &str, owned: &Owned, wait: Duration, path: &Path) -> Command {
+fn pg_dump(
+    clients: &Clients,
+    snapshot: &str,
+    owned: &Owned,
+    options: &BackupOptions,
+    path: &Path,
+) -> Command {
     let mut command = Command::new(clients.pg_dump());
-    command.args(["--format=custom", "--no-password"]);
+    match options.jobs {
+        Some(jobs) => command.args(["--format=directory".to_owned(), format!("--jobs={jobs}")]),
+        None => command.arg("--format=custom"),
+    };
     command
+        .arg("--no-password")
         .arg(format!("--snapshot={snapshot}"))
-        .arg(format!("--lock-wait-timeout={}", wait.as_millis().max(1)));
+        .arg(format!("--lock-wait-timeout={}", options.wait.as_millis().max(1)));
     command.args(owned.schemas.iter().map(|schema| format!("--schema={}", quote_identifier(schema))));
     let others = owned.relations.iter().filter(|relation| !relation.is_owned);
     command.args(others.map(|relation| format!("--exclude-table={}", relation.qualified())));
@@ -318,7 +334,10 @@ async fn run(
             Err(BackupError::Lost { service: service.clone() })
         }
         // It waits for nothing else than the locks of the tables.
-        Err(says) if says.contains("LOCK TABLE") && says.contains("timeout") => {
+        Err(says)
+            if says.contains("LOCK TABLE") && says.contains("timeout")
+                || says.contains("could not obtain lock on relation") =>
+        {
             Err(BackupError::Locked { service: service.clone(), says })
         }
         Err(says) if says.contains("permission denied") => {

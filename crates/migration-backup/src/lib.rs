@@ -18,7 +18,7 @@ mod verify;
 
 pub use dump::{Backup, BackupOptions, Made, Progress, backup};
 pub use error::BackupError;
-pub use manifest::{Extension, Manifest, Server, TableRows, Verification};
+pub use manifest::{ArchiveFile, Extension, Manifest, Server, TableRows, Verification};
 pub use place::{Listed, Problem, Retention, list, prune};
 pub use reset::{Reset, ResetOptions, reset};
 pub use restore::{RestoreOptions, Restored, RestoredTable, drop_old, restore};

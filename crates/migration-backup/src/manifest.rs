@@ -27,6 +27,9 @@ pub struct Manifest {
     pub size_bytes: u64,
     /// Its SHA-256, in hexadecimal digits.
     pub sha256: String,
+    /// If the archive is a directory, its files by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<ArchiveFile>,
     /// When its moment was, in UTC.
     pub taken_at: String,
     /// The newest applied migration.
@@ -53,6 +56,17 @@ pub struct Manifest {
     pub pg_dump: String,
     /// Tool and version.
     pub tool: String,
+}
+
+/// A file of an archive that is a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveFile {
+    /// Its name.
+    pub name: String,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Its SHA-256, in hexadecimal digits.
+    pub sha256: String,
 }
 
 /// A database and its server.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use migration_plan::Utc;
 use serde::Deserialize;
 
-use crate::archive::{fingerprint, is_left};
-use crate::manifest::{FORMAT, Manifest};
+use crate::archive::{fingerprint, is_left, remove};
+use crate::manifest::{ArchiveFile, FORMAT, Manifest};
 use crate::{BackupError, dump};
 
 /// An archive in a directory of backups.
@@ -91,9 +91,9 @@ pub(crate) fn sweep(directory: &Path) -> Vec<PathBuf> {
         let archive = name[1..].strip_suffix(".json.part").map(|archive| directory.join(archive));
         let is_removed = is_left(&left, || {
             if let Some(archive) = archive.filter(|archive| !archive.with_extension("json").exists()) {
-                removed.extend(fs::remove_file(&archive).is_ok().then_some(archive));
+                removed.extend(remove(&archive).is_ok().then_some(archive));
             }
-            fs::remove_file(&left).is_ok()
+            remove(&left).is_ok()
         });
         removed.extend(is_removed.filter(|removed| *removed).map(|_| left.clone()));
     }
@@ -129,15 +129,36 @@ pub(crate) fn of_manifest(directory: &Path, path: &Path, text: &str) -> Listed {
     }
     let problem = match fingerprint(&archive) {
         Err(error) => Some(Problem::Damaged(format!("its archive cannot be read: {error}"))),
-        Ok((size, _)) if size != manifest.size_bytes => {
+        Ok((.., files)) if files != manifest.files => {
+            Some(Problem::Damaged(other_file(&manifest.files, &files)))
+        }
+        Ok((size, ..)) if size != manifest.size_bytes => {
             Some(Problem::Damaged(format!("its archive has {size} bytes, of {}", manifest.size_bytes)))
         }
-        Ok((_, sha256)) if sha256 != manifest.sha256 => {
+        Ok((_, sha256, _)) if sha256 != manifest.sha256 => {
             Some(Problem::Damaged("its archive has another SHA-256".to_owned()))
         }
         Ok(_) => None,
     };
     Listed { archive, manifest: Some(manifest), problem }
+}
+
+/// In what the files of an archive that is a directory are others than they were.
+fn other_file(expected: &[ArchiveFile], found: &[ArchiveFile]) -> String {
+    let named = |files: &[ArchiveFile], name: &str| files.iter().find(|file| file.name == name).cloned();
+    let changed = expected.iter().find_map(|file| match named(found, &file.name) {
+        None => Some(format!("its file `{}` is missing", file.name)),
+        Some(found) if found.size_bytes != file.size_bytes => {
+            Some(format!("its file `{}` has {} bytes, of {}", file.name, found.size_bytes, file.size_bytes))
+        }
+        Some(found) => {
+            (found.sha256 != file.sha256).then(|| format!("its file `{}` has another SHA-256", file.name))
+        }
+    });
+    let added = found.iter().find(|file| named(expected, &file.name).is_none());
+    changed
+        .or_else(|| Some(format!("its file `{}` is none of the backup", added?.name)))
+        .unwrap_or_else(|| "its files are in another order".to_owned())
 }
 
 /// Removes the backups of a service that need not be kept, and gives those that were removed. The newest whole one stays, and so
@@ -164,7 +185,7 @@ pub fn prune(directory: &Path, service: &str, retention: Retention) -> Result<Ve
         if !is_kept {
             // Without its manifest it is none, whatever happens in between.
             for file in [archive.with_extension("json"), archive.clone()] {
-                fs::remove_file(&file).map_err(BackupError::writing(&file))?;
+                remove(&file).map_err(BackupError::writing(&file))?;
             }
             removed.push(archive.clone());
         }

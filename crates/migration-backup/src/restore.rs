@@ -192,10 +192,10 @@ pub async fn drop_old(
 fn whole(file: &Path) -> Result<Manifest, BackupError> {
     let (archive, place) = (file.with_extension("dump"), file.with_extension("json"));
     let unreadable = |why: String| BackupError::Unreadable { file: file.to_owned(), why };
-    if file.is_dir() {
+    let has_manifest = place.try_exists().unwrap_or(true);
+    if file.is_dir() && file != archive && !has_manifest {
         return Err(unreadable("it is a directory".to_owned()));
     }
-    let has_manifest = place.try_exists().unwrap_or(true);
     match fs::File::open(&archive) {
         // Where there is a manifest, it is damaged.
         Err(error) if error.kind() == ErrorKind::NotFound && has_manifest => {}

@@ -34,6 +34,8 @@ pub(crate) struct Trial<'t> {
     pub(crate) owned: &'t Owned,
     /// The schemas as they were.
     pub(crate) schemas: &'t [(String, Schema)],
+    /// How many tables are restored side by side.
+    pub(crate) jobs: Option<u16>,
 }
 
 impl Trial<'_> {
@@ -90,6 +92,7 @@ impl Trial<'_> {
         let list =
             archive::contents(clients, self.service, self.archive, self.manifest, &BTreeSet::new()).await?;
         let mut command = Command::new(clients.pg_restore());
+        command.args(self.jobs.map(|jobs| format!("--jobs={jobs}")));
         command
             .args([
                 "--exit-on-error",

@@ -123,6 +123,7 @@ pub(crate) const BACKUP: &str = "\
 Examples:
   backup                            back up every service into `backups`
   backup billing --to /mnt/backups  one service, into another directory
+  backup billing --jobs 4           a large one: four tables at a time, into a directory
   backup --keep 7 --keep-days 30    then remove what is older than 30 days, but for the newest 7 of each service";
 
 pub(crate) const BACKUPS: &str = "\

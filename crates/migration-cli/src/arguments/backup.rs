@@ -13,6 +13,9 @@ pub(crate) struct BackupArguments {
     /// Directory to write to; `MIGRATE_BACKUP_DIR`, else `backups`, if none is named
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) to: Option<PathBuf>,
+    /// Dump so many tables of a service side by side, into a directory instead of a file; each takes a connection
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
     /// Restore each archive on trial, however large it is; without, up to 1 GB
     #[arg(long)]
     pub(crate) verify: bool,

@@ -89,6 +89,7 @@ pub(super) async fn backup(
     let directory = directory(context, options.to.as_deref())?;
     let mut how = how(context, &directory, cancellation)?;
     how.wait = options.wait;
+    how.jobs = options.jobs;
     how.verify = match (options.verify, options.no_verify) {
         (true, _) => Verify::Always,
         (_, true) => Verify::Never,
