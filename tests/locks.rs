@@ -132,3 +132,23 @@ fn who_verifies_beside_a_run_is_told_of_it() {
     let verified = lab.migrate(&["verify", "demo"]).exits(0);
     assert!(!verified.stdout.contains("may not hold"), "{}", verified.shown());
 }
+
+/// What a run asks before it begins needs the tables too, and waits for them no longer than what it does afterwards.
+#[test]
+fn a_table_that_another_keeps_locked_is_waited_for_with_the_same_patience() {
+    let lab = Lab::migrated();
+    lab.migrate(&["down", "chat@-1"]).exits(0);
+    lab.query(
+        "INSERT INTO chat.messages (user_id, chat_id, role, content, message_length) VALUES (1, 2, 'user', 'hello', 5)",
+    );
+    let mut holder = lab.session();
+    holder.query("BEGIN");
+    holder.query("LOCK TABLE chat.messages IN ACCESS EXCLUSIVE MODE");
+    for arguments in [&["up", "chat"][..], &["down", "chat@-1"], &["redo", "chat"]] {
+        let ran = lab.migrate(&[arguments, &["--lock-patience", "3s"]].concat()).exits(5);
+        assert!(ran.stderr.contains("keeps a table locked"), "{}", ran.shown());
+        assert!(ran.stderr.contains("(psql), whose transaction is"), "{}", ran.shown());
+    }
+    holder.query("ROLLBACK");
+    lab.migrate(&["up", "chat", "--lock-patience", "500ms"]).exits(0);
+}

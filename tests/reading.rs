@@ -21,7 +21,7 @@ const COMMANDS: [&[&str]; 9] = [
 
 /// What can be wrong with a service's tables, what is said then, and how each of [`COMMANDS`] ends. `{role}` is a role
 /// that may read what there was before.
-const FAULTS: [(&str, &str, [i32; 9]); 13] = [
+const FAULTS: [(&str, &str, [i32; 9]); 14] = [
     ("", "", [0; 9]),
     (
         "ALTER TABLE chat.seaql_migrations_chat ALTER applied_at TYPE timestamptz USING to_timestamp(applied_at)",
@@ -37,6 +37,12 @@ const FAULTS: [(&str, &str, [i32; 9]); 13] = [
     (
         "INSERT INTO chat.seaql_migrations_chat VALUES ('', 1)",
         "`chat.seaql_migrations_chat` is damaged: `` is no name of a migration",
+        [4, 4, 0, 4, 4, 4, 0, 0, 0],
+    ),
+    (
+        "ALTER TABLE chat.seaql_migrations_chat DROP CONSTRAINT seaql_migrations_chat_pkey; \
+         INSERT INTO chat.seaql_migrations_chat SELECT version, applied_at + 1 FROM chat.seaql_migrations_chat WHERE version LIKE '%messages'",
+        "`chat`: migration `m20251016_000001_create_messages` is in `chat.seaql_migrations_chat` more than once",
         [4, 4, 0, 4, 4, 4, 0, 0, 0],
     ),
     (

@@ -3,8 +3,9 @@
 //! It writes nothing and takes no lock of ours. It may wait for a table lock of others, and then reports for whom.
 
 use std::future::Future;
+use std::time::Duration;
 
-use migration_kit::bookkeeping;
+use migration_kit::{BOOKKEEPING, bookkeeping};
 use sea_orm::sqlx::postgres::{PgConnection, PgRow};
 use sea_orm::sqlx::{self, Connection, Row};
 
@@ -22,6 +23,8 @@ pub struct Reading<'u> {
     pid: i32,
     /// Whether the transaction in which it was asked what answers is open, and nothing else was asked in it.
     is_begun: bool,
+    /// How long a question waits for a lock of others; `None` as long as it takes.
+    patience: Option<Duration>,
 }
 
 impl<'u> Reading<'u> {
@@ -52,7 +55,13 @@ impl<'u> Reading<'u> {
     /// One more connection to the same server.
     pub(crate) async fn beside(url: &'u DatabaseUrl) -> Result<Self, ConnectError> {
         let connection = session::connect_to_read(url).await?;
-        Ok(Self { url, connection, pid: 0, is_begun: false })
+        Ok(Self { url, connection, pid: 0, is_begun: false, patience: None })
+    }
+
+    /// The same, whose questions fail where they would wait longer than this for a lock of others.
+    pub(crate) fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
     }
 
     /// Where it is connected.
@@ -65,7 +74,14 @@ impl<'u> Reading<'u> {
     /// # Errors
     /// What the server says.
     pub async fn begin(&mut self) -> Result<(), sqlx::Error> {
-        if std::mem::take(&mut self.is_begun) { Ok(()) } else { self.begin_at(None).await.map(drop) }
+        if !std::mem::take(&mut self.is_begun) {
+            self.begin_at(None).await?;
+        }
+        if let Some(patience) = self.patience {
+            let limit = format!("{BOOKKEEPING}SET LOCAL lock_timeout = {}", patience.as_millis().max(1));
+            session::rows(&mut self.connection, &limit).await?;
+        }
+        Ok(())
     }
 
     /// Begins a transaction that sees what the one sees that exported this snapshot; that one has to be open still. Gives what

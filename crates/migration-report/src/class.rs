@@ -92,6 +92,7 @@ fn of_run(error: &RunError) -> Class {
         | RunError::NoExtension { .. } => Class::Connection,
         RunError::Plan(error) => of_plan(error),
         RunError::Lock(error) => of_lock(error),
+        RunError::TableLocked { .. } => Class::Busy,
         RunError::Step(error) => of_step(error),
         RunError::Edited { .. } => Class::Integrity,
         RunError::DataLoss { .. }

@@ -81,7 +81,9 @@ pub(super) async fn decide(
         let object =
             if is_known(&acceptance.object) { Some(acceptance.object.as_str()) } else { without_table };
         let Some(object) = object else {
-            if let Some((object, migration)) = besides(deployment, placed, &all, &acceptance.object).await? {
+            if let Some((object, migration)) =
+                besides(deployment, placed, &all, &acceptance.object, options).await?
+            {
                 let difference = "is there, and no migration makes it".to_owned();
                 let acceptance = Acceptance { service, object };
                 accepted.push(AcceptedDifference { acceptance, migration, difference });
@@ -98,9 +100,10 @@ pub(super) async fn decide(
         let of_object = |check: &&Check| check.objects().contains(&acceptance.object);
         let checks: Vec<(&MigrationName, &Check)> =
             verify::checks_of(placed, &all, &all).filter(|(_, check)| of_object(check)).collect();
-        let differ = differing(deployment, placed, &checks, facts.installed).await?;
+        let differ = differing(deployment, placed, &checks, facts.installed, options).await?;
         // What a pending migration has yet to make is not accepted to be missing; but what it adopts is made.
-        let adopting = if differ.is_empty() { HashSet::new() } else { adopting(deployment, placed).await? };
+        let adopting =
+            if differ.is_empty() { HashSet::new() } else { adopting(deployment, placed, options).await? };
         let differ = differ.into_iter().filter(|(migration, found)| {
             let is_made = applied.contains(migration) || adopting.contains(migration);
             found.object == acceptance.object && (is_made || !found.difference.starts_with("is missing"))
@@ -129,6 +132,7 @@ async fn besides(
     placed: &Placed,
     migrations: &HashSet<&MigrationName>,
     object: &str,
+    options: &RunOptions,
 ) -> Result<Option<(String, MigrationName)>, RunError> {
     let none = HashSet::new();
     let checks = verify::checks_of(placed, migrations, &none);
@@ -149,7 +153,7 @@ async fn besides(
         literal(&placed.site.schema),
         literal(object)
     );
-    let rows = read(deployment, placed, &sql).await?;
+    let rows = read(deployment, placed, &sql, options).await?;
     let texts = |row: &PgRow| Ok((row.try_get::<String, _>(0)?, row.try_get::<String, _>(1)?));
     let found = rows.iter().map(texts).collect::<Result<Vec<_>, sqlx::Error>>();
     let url = &deployment.databases()[placed.site.database];
@@ -162,6 +166,7 @@ async fn besides(
 async fn adopting<'p>(
     deployment: &Deployment,
     placed: &'p Placed,
+    options: &RunOptions,
 ) -> Result<HashSet<&'p MigrationName>, RunError> {
     let tables: BTreeSet<&str> = placed.service.adoptable().map(String::as_str).collect();
     if tables.is_empty() {
@@ -174,7 +179,7 @@ async fn adopting<'p>(
         literal(&placed.site.schema),
         text_array(tables)
     );
-    let there: Vec<String> = read(deployment, placed, &sql)
+    let there: Vec<String> = read(deployment, placed, &sql, options)
         .await?
         .iter()
         .map(|row| row.try_get(0))
@@ -185,9 +190,14 @@ async fn adopting<'p>(
 }
 
 /// The rows of a query, in a transaction of its own.
-async fn read(deployment: &Deployment, placed: &Placed, sql: &str) -> Result<Vec<PgRow>, RunError> {
+async fn read(
+    deployment: &Deployment,
+    placed: &Placed,
+    sql: &str,
+    options: &RunOptions,
+) -> Result<Vec<PgRow>, RunError> {
     let url = &deployment.databases()[placed.site.database];
-    let mut reading = Reading::open(url).await?;
+    let mut reading = Reading::open(url).await?.with_patience(options.table_locks.patience);
     let rows = async {
         reading.begin().await?;
         reading.rows(sql).await
@@ -203,9 +213,10 @@ async fn differing<'p>(
     placed: &Placed,
     checks: &[(&'p MigrationName, &Check)],
     has_journal: bool,
+    options: &RunOptions,
 ) -> Result<Vec<(&'p MigrationName, verify::Difference)>, RunError> {
     let url = &deployment.databases()[placed.site.database];
-    let mut reading = Reading::open(url).await?;
+    let mut reading = Reading::open(url).await?.with_patience(options.table_locks.patience);
     let mut found = Vec::new();
     let mut failed = None;
     for (migration, check) in checks {

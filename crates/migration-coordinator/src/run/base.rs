@@ -63,8 +63,8 @@ impl Run<'_> {
         let to_apply = steps().filter(|step| step.direction == Direction::Apply).map(|step| &step.id.name);
         let ended = applied.iter().copied().chain(facts.begun()).chain(to_apply).collect();
         let mut gone = Vec::new();
-        if !reverted.is_empty() {
-            gone = unmet(self.deployment, (placed, facts.installed), &applied, &ended).await?;
+        if !reverted.is_empty() && !applied.is_empty() {
+            gone = unmet(self.reading(placed).await?, (placed, facts.installed), &applied, &ended).await?;
             gone.retain(|found| found.is_lost_table() && names(placed, &reverted, &found.object));
         }
         if !gone.is_empty() || !applies {
@@ -72,7 +72,11 @@ impl Run<'_> {
         }
         // What is reverted first makes its things anew.
         let asked: HashSet<&MigrationName> = applied.difference(&reverted).copied().collect();
-        let mut differences = unmet(self.deployment, (placed, facts.installed), &asked, &ended).await?;
+        if asked.is_empty() {
+            return Ok(gone);
+        }
+        let reading = self.reading(placed).await?;
+        let mut differences = unmet(reading, (placed, facts.installed), &asked, &ended).await?;
         differences.retain(|found| {
             let is_it = |accepted: &AcceptedDifference| {
                 accepted.acceptance.service == facts.service && accepted.acceptance.object == found.object
@@ -80,6 +84,12 @@ impl Run<'_> {
             found.accepted.is_none() && !accepted.iter().any(is_it)
         });
         Ok(differences)
+    }
+
+    /// A connection for what is asked before it begins, which waits for no lock longer than the run does.
+    async fn reading(&self, placed: &Placed) -> Result<Reading<'_>, RunError> {
+        let url = &self.deployment.databases()[placed.site.database];
+        Ok(Reading::open(url).await?.with_patience(self.options.table_locks.patience))
     }
 
     /// What is recorded of a service while no other run is at work on it.
@@ -118,25 +128,22 @@ pub async fn unmet_promises(
     let Some(placed) = deployment.placed(&facts.service) else { return Ok(Vec::new()) };
     let asked: HashSet<&MigrationName> = claimed.iter().collect();
     let applied = facts.applied.iter().map(|applied| &applied.name).chain(claimed).collect();
-    let mut unmet = unmet(deployment, (placed, facts.installed), &asked, &applied).await?;
+    let reading = Reading::open(&deployment.databases()[placed.site.database]).await?;
+    let mut unmet = unmet(reading, (placed, facts.installed), &asked, &applied).await?;
     unmet.retain(|found| found.accepted.is_none());
     Ok(unmet)
 }
 
 /// What is not as these migrations promise where all of `applied` are.
 async fn unmet(
-    deployment: &Deployment,
+    mut reading: Reading<'_>,
     (placed, is_installed): (&Placed, bool),
     asked: &HashSet<&MigrationName>,
     applied: &HashSet<&MigrationName>,
 ) -> Result<Vec<Difference>, RunError> {
-    if asked.is_empty() {
-        return Ok(Vec::new());
-    }
-    let url = &deployment.databases()[placed.site.database];
-    let mut reading = Reading::open(url).await?;
     let checks = verify::checks_of(placed, asked, applied).map(|(_, check)| check);
     let differences = verify::differences(&mut reading, placed, checks, is_installed).await;
+    let url = reading.url();
     reading.close().await;
     differences.map_err(|source| RunError::unread(url, source))
 }

@@ -6,12 +6,15 @@ use migration_kit::{MigrationId, MigrationName, ServiceName};
 use migration_plan::{Hint, Offer, PlanError, few_words};
 use sea_orm::{DbErr, sqlx};
 
-use crate::connect_error::ConnectError;
+use crate::connect_error::{ConnectError, code};
 use crate::lock::LockError;
 use crate::run::{Acceptance, RevertLoss, TakeOver};
 use crate::step::StepError;
 use crate::survey::{Collisions, SurveyError, Twin};
 use crate::verify::Difference;
+
+/// SQLSTATE of a lock that was not acquired in time.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// Why a run did not begin, or ended early.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +26,12 @@ pub enum RunError {
     /// A database could not be read.
     #[error("cannot read the version tables")]
     Survey(#[source] std::sync::Arc<SurveyError>),
+    /// What a table is like could not be read, because another transaction holds its lock, within the patience for table locks.
+    #[error("another transaction in `{database}` keeps a table locked, so that the run could not begin")]
+    TableLocked {
+        /// The database, without its password.
+        database: String,
+    },
     /// There is no plan.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -205,6 +214,9 @@ impl RunError {
     /// A database could not be asked.
     pub(crate) fn unread(database: &impl ToString, source: sqlx::Error) -> Self {
         let database = database.to_string();
+        if code(&source).as_deref() == Some(LOCK_NOT_AVAILABLE) {
+            return Self::TableLocked { database };
+        }
         Self::Survey(std::sync::Arc::new(SurveyError::Query { database, source }))
     }
 
@@ -282,6 +294,7 @@ impl RunError {
                 "nothing was changed; write the address of `{second}` as that of `{first}`, or give `{second}` a schema of its own"
             )
             .into(),
+            Self::TableLocked { .. } => "nothing was changed; try again when that transaction is over".into(),
             Self::Rights { .. } => "connect as the owner of the schema, or have the right granted".into(),
             Self::Extension { extension, .. } => format!(
                 "nothing was changed; have a role that may do so run `CREATE EXTENSION \"{extension}\"` there, in a schema \

@@ -61,7 +61,7 @@ pub(super) async fn consented(
             .filter_map(|step| says(placed, step).map(|what| (step, what)))
             .collect();
         if !steps.is_empty() {
-            losses.extend(of_service(deployment, placed, &steps).await?);
+            losses.extend(of_service(deployment, placed, &steps, options).await?);
         }
     }
     if losses.is_empty() { Ok(()) } else { Err(RunError::RevertLoss { losses }) }
@@ -79,9 +79,10 @@ async fn of_service(
     deployment: &Deployment,
     placed: &Placed,
     steps: &[(&Step, String)],
+    options: &RunOptions,
 ) -> Result<Vec<RevertLoss>, RunError> {
     let url = &deployment.databases()[placed.site.database];
-    let mut reading = Reading::open(url).await?;
+    let mut reading = Reading::open(url).await?.with_patience(options.table_locks.patience);
     let losses = losses(&mut reading, placed, steps).await;
     reading.close().await;
     losses.map_err(|source| RunError::unread(url, source))

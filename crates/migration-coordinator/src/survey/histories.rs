@@ -5,7 +5,7 @@
 //! would take several times as long for either.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use migration_kit::{BOOKKEEPING, MigrationName, ServiceName};
 use migration_plan::{AppliedMigration, Direction, MigrationList};
@@ -91,9 +91,15 @@ pub(super) fn fill(sites: &[&Site], found: &mut [Found], rows: &[PgRow]) -> Resu
         let ordinal = usize::try_from(row.try_get::<i32, _>("ordinal")?).unwrap_or(usize::MAX);
         let (Some(found), Some(site)) = (found.get_mut(ordinal), sites.get(ordinal)) else { continue };
         let (part, answer) = if row.try_get("version")? {
-            let answer =
-                VersionRows::read(row)?.applied(&site.list).map(|applied| found.facts.applied = applied);
-            (Part::VersionTable(ordinal), answer)
+            let part = Part::VersionTable(ordinal);
+            let answer = VersionRows::read(row)?.applied(&site.list);
+            let doubled = answer.as_ref().ok().and_then(|applied| doubled(applied)).cloned();
+            let answer = answer.map(|applied| found.facts.applied = applied);
+            if let Some(name) = doubled {
+                let (service, table) = part.names(sites);
+                found.fail(part, SurveyError::Doubled { service, table, name });
+            }
+            (part, answer)
         } else {
             found.facts.first_install = row.try_get::<Option<bool>, _>("first_install")?.unwrap_or(false);
             let answer =
@@ -154,6 +160,16 @@ impl<'r> VersionRows<'r> {
         applied.sort_by(|a, b| (a.applied_at, &a.name).cmp(&(b.applied_at, &b.name)));
         Ok(applied)
     }
+}
+
+/// The first migration that has several rows.
+fn doubled(applied: &[AppliedMigration]) -> Option<&MigrationName> {
+    // As good as always: names begin with a date, and there may be many.
+    if applied.is_sorted_by(|one, next| one.name < next.name) {
+        return None;
+    }
+    let mut seen = HashSet::with_capacity(applied.len());
+    applied.iter().map(|row| &row.name).find(|name| !seen.insert(*name))
 }
 
 /// The lines of a journal.

@@ -88,6 +88,16 @@ pub enum SurveyError {
         /// What is wrong.
         what: String,
     },
+    /// A migration has several rows in the version table, whose key is missing then.
+    #[error("`{service}`: migration `{name}` is in `{table}` more than once")]
+    Doubled {
+        /// The service.
+        service: ServiceName,
+        /// The version table, with its schema.
+        table: String,
+        /// The first such migration.
+        name: MigrationName,
+    },
     /// The version table is gone, and the journal says that migrations were applied.
     #[error(
         "`{service}`: version table `{table}` is missing, although the journal records applied migrations"
@@ -128,6 +138,10 @@ impl SurveyError {
                 Some(format!("move what is called `{table}` out of the way").into())
             }
             Self::Malformed { .. } => Some("correct the row".into()),
+            Self::Doubled { .. } => Some(
+                "delete all of its rows but one, and give the version table its primary key on `version` back"
+                    .into(),
+            ),
             Self::Emptied { service, .. } => Some(
                 Hint::from(Offer::Repair(service.clone()))
                     + " shows how to restore its rows from the journal",
@@ -147,7 +161,11 @@ impl SurveyError {
     pub fn is_damage(&self) -> bool {
         matches!(
             self,
-            Self::NotATable { .. } | Self::Malformed { .. } | Self::Lost { .. } | Self::Emptied { .. }
+            Self::NotATable { .. }
+                | Self::Malformed { .. }
+                | Self::Doubled { .. }
+                | Self::Lost { .. }
+                | Self::Emptied { .. }
         )
     }
 }
