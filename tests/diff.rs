@@ -42,6 +42,7 @@ fn what_differs_is_named_and_nothing_else() {
       · column messages.body is in no entity, and stays
       · table other is in no entity, and stays
     --- stderr
+    hint: `generate SERVICE NAME --from-entities` writes the migration that closes it
     ");
     let found = lab.migrate(&["diff", "--migrations", "sql", "--json"]).exits(4).json();
     let differences = found["services"][0]["differences"].as_array().unwrap();

@@ -26,6 +26,7 @@ mod failing;
 mod fetched;
 mod first_install;
 mod formats;
+mod from_entities;
 mod generate;
 mod help;
 mod hostile_names;

@@ -2,6 +2,8 @@
 //!
 //! The end-to-end tests of what every program does are written against it, where the words of a real service would not help.
 
+mod grown;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,6 +19,9 @@ struct Demo {
     /// Take the service's migrations from this directory of SQL files
     #[arg(long, global = true, value_name = "DIRECTORY")]
     migrations: Option<PathBuf>,
+    /// Have the service `grown` instead, with those of its migrations whose names end with one of these words
+    #[arg(long, global = true, value_name = "WORDS", value_delimiter = ',')]
+    grown: Option<Vec<String>>,
     #[command(flatten)]
     arguments: Arguments,
 }
@@ -66,16 +71,17 @@ fn of_files(directory: &Path) -> Service {
 }
 
 /// The program over the files of a directory that is known only now, or over the service that is compiled in.
-fn program(directory: Option<PathBuf>) -> Program {
-    Program::new("demo", move || match &directory {
-        Some(directory) => vec![of_files(directory)],
-        None => vec![demo()],
+fn program(directory: Option<PathBuf>, grown: Option<Vec<String>>) -> Program {
+    Program::new("demo", move || match (&directory, &grown) {
+        (Some(directory), _) => vec![of_files(directory)],
+        (None, Some(words)) => vec![grown::service(words)],
+        (None, None) => vec![demo()],
     })
 }
 
 fn main() -> ExitCode {
     match Demo::try_parse() {
-        Ok(demo) => migration_cli::execute(program(demo.migrations), demo.arguments),
-        Err(error) => migration_cli::usage(&program(None), &error),
+        Ok(demo) => migration_cli::execute(program(demo.migrations, demo.grown), demo.arguments),
+        Err(error) => migration_cli::usage(&program(None, None), &error),
     }
 }

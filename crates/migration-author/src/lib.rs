@@ -5,6 +5,7 @@
 //! are written, or none. Code is parsed, and text is put in at a place that the parser names, so that comments and layout stay;
 //! the result is parsed again. It connects to no database, prints nothing, and reads neither arguments nor the environment.
 
+mod code;
 mod draft;
 mod error;
 mod lines;
@@ -16,13 +17,15 @@ mod package;
 mod readme;
 mod reserved;
 mod service;
+mod step;
 mod template;
+mod written;
 
 pub use draft::Draft;
 pub use error::AuthorError;
 pub use migration::{Body, NewMigration};
 pub use service::NewService;
-pub use template::Form;
+pub use step::{Column, Form, Key, Step};
 
 /// The examples of the README, compiled as tests.
 #[cfg(doctest)]

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use migration_plan::{MigrationId, ServiceName};
 
 use crate::draft::{Draft, read};
-use crate::template::{Form, Template, formatted, sentence, unwritten_sql};
+use crate::step::{Form, Step};
+use crate::template::{Template, formatted, sentence, unwritten_sql};
+use crate::written::Written;
 use crate::{AuthorError, list, name, readme};
 
 /// A migration that is to be written.
@@ -34,6 +36,8 @@ pub struct NewMigration<'m> {
 pub enum Body {
     /// Nothing yet: it fails when it is run, until somebody has written it.
     Unwritten,
+    /// These steps, in this order. They decide the form: a transaction where all is about new tables.
+    Steps(Vec<Step>),
 }
 
 impl NewMigration<'_> {
@@ -71,11 +75,16 @@ impl NewMigration<'_> {
         }
         let literal = format!("{:?}", self.service.as_str());
         let sentence = sentence(self.name);
+        let written = match &self.body {
+            Body::Unwritten => None,
+            Body::Steps(steps) => Some(Written::of(steps)),
+        };
         let template = Template {
             migration: &migration,
             service: if list::has_constant(&text, "NAME") { "crate::NAME" } else { &literal },
             sentence: &sentence,
-            form: self.form,
+            form: written.as_ref().map_or(self.form, |written| written.form),
+            written: written.as_ref(),
             contract: self.contract,
             requires: &self.requires,
         };
@@ -104,6 +113,9 @@ impl NewMigration<'_> {
 
     /// Two files in a folder of SQL files, under a name that sorts behind the others.
     fn sql_files(&self, folder: &Path) -> Result<Draft, AuthorError> {
+        if let Body::Steps(_) = self.body {
+            return Err(AuthorError::NotInSql { what: "steps of the kit: they are code" });
+        }
         if self.contract {
             return Err(AuthorError::NotInSql {
                 what: "phase: it is said beside the service, with `with_details`",

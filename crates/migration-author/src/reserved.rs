@@ -129,6 +129,11 @@ const OF_PROGRAMS: [&str; 18] = [
     "workflow",
 ];
 
+/// Whether a word needs quotes as a name in SQL.
+pub(crate) fn is_reserved(word: &str) -> bool {
+    OF_POSTGRESQL.contains(&word)
+}
+
 /// Why a name cannot be that of a service, if it means something else.
 pub(crate) fn why(name: &str) -> Option<&'static str> {
     let is = |words: &[&str]| words.contains(&name);

@@ -9,16 +9,8 @@ use std::process::{Command, Stdio};
 
 use migration_plan::MigrationId;
 
-/// How a migration is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// In a transaction.
-    Transaction,
-    /// Outside of a transaction, in steps that can be repeated.
-    Steps,
-    /// As SQL files beside the module.
-    Sql,
-}
+use crate::step::Form;
+use crate::written::Written;
 
 /// What a file is made from.
 pub(crate) struct Template<'t> {
@@ -29,6 +21,8 @@ pub(crate) struct Template<'t> {
     pub(crate) form: Form,
     pub(crate) contract: bool,
     pub(crate) requires: &'t [MigrationId],
+    /// What it does, where that is known.
+    pub(crate) written: Option<&'t Written>,
 }
 
 /// What a migration is said to do, from its name: `add_message_source` adds message source.
@@ -52,14 +46,19 @@ impl Template<'_> {
     /// The module.
     pub(crate) fn module(&self) -> String {
         let phase = if self.contract { "Contract" } else { "Expand" };
-        let mut text = format!(
-            "//! {}\n//!\n//! {phase}. Not written yet: the strongest table lock and for how long it is held, and what `down` loses.\n\n",
-            self.sentence
-        );
+        let mut text = format!("//! {}\n//!\n//! {phase}. ", self.sentence);
+        match self.written {
+            None => {
+                text += "Not written yet: the strongest table lock and for how long it is held, and what `down` loses.\n";
+            }
+            Some(written) => text += &(written.says.join("\n//! ").replace("//! \n", "//!\n") + "\n"),
+        }
+        text.push('\n');
         if self.contract {
             text += "use std::time::Duration;\n\n";
         }
         text += match self.form {
+            _ if self.written.is_some() => "",
             Form::Transaction => "use migration_kit::{Details, ServiceMigration};\n",
             Form::Steps => {
                 "use migration_kit::{Details, Online, OnlineMigration, ServiceMigration, online_migration};\n"
@@ -68,6 +67,7 @@ impl Template<'_> {
                 "use migration_kit::sql::{SqlMigration, from_files};\nuse migration_kit::{Details, ServiceMigration};\n"
             }
         };
+        text += &self.written.map(imports).unwrap_or_default();
         text += "use sea_orm_migration::prelude::*;\n\n";
         if self.form == Form::Steps && !self.service.starts_with('"') {
             let _ = writeln!(text, "use {};\n", self.service);
@@ -86,10 +86,19 @@ impl Template<'_> {
         for id in self.requires {
             let _ = write!(text, ".requires(\"{id}\")");
         }
+        text += self.written.map_or("", |written| &written.details);
         text + "\n    }\n}\n"
     }
 
     fn transaction(&self) -> String {
+        if let Some(Written { up, down, .. }) = self.written {
+            const CONNECTION: &str = "        let db = manager.get_connection();\n";
+            return format!(
+                "#[async_trait::async_trait]\nimpl MigrationTrait for Migration {{\n    \
+                 async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {{\n{CONNECTION}{up}    }}\n\n    \
+                 async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {{\n{CONNECTION}{down}    }}\n}}\n",
+            );
+        }
         let body = |direction| {
             format!(
                 "        // One statement a call: `manager.get_connection().execute_unprepared(\"…\").await?`.\n        {}\n",
@@ -113,6 +122,14 @@ impl Template<'_> {
             )
         };
         let service = self.service.rsplit("::").next().unwrap_or(self.service);
+        if let Some(Written { up, down, .. }) = self.written {
+            let of_down = if down.contains("online.") { "online" } else { "_online" };
+            return format!(
+                "online_migration!({service}, Migration);\n\nimpl OnlineMigration for Migration {{\n    \
+                 async fn up(&self, online: &Online) -> Result<(), DbErr> {{\n{up}    }}\n\n    \
+                 async fn down(&self, {of_down}: &Online) -> Result<(), DbErr> {{\n{down}    }}\n}}\n",
+            );
+        }
         format!(
             "online_migration!({service}, Migration);\n\nimpl OnlineMigration for Migration {{\n    \
              async fn up(&self, _online: &Online) -> Result<(), DbErr> {{\n{}    }}\n\n    \
@@ -146,6 +163,23 @@ impl Template<'_> {
              statements()?.down(manager).await\n    }}\n}}\n"
         )
     }
+}
+
+/// What of the kit is named.
+fn imports(written: &Written) -> String {
+    let Written { up, down, details, .. } = written;
+    let is_named = |name: &str| [up, down, details].iter().any(|text| text.contains(&format!("{name}::")));
+    let of_steps: &[&str] = match written.form {
+        Form::Steps => &["Online", "OnlineMigration", "online_migration"],
+        _ => &[],
+    };
+    let mut names: Vec<&str> =
+        ["Check", "LockMode", "OnDelete"].into_iter().filter(|name| is_named(name)).collect();
+    names.extend(["Details", "ServiceMigration"]);
+    names.extend(of_steps);
+    // In rustfmt's order: types before functions and macros.
+    names.sort_by_key(|name| (name.starts_with(char::is_lowercase), *name));
+    format!("use migration_kit::{{{}}};\n", names.join(", "))
 }
 
 /// SQL that nobody has written yet.

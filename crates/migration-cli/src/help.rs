@@ -197,6 +197,7 @@ pub(crate) const GENERATE: &str = "\
 Examples:
   generate billing create_invoices --directory services        a migration in a transaction
   generate billing index_invoices --directory services --steps  outside of one, in steps
+  generate billing add_due --directory services --from-entities  what the entities say and no migration makes
   generate billing drop_drafts --directory services --contract --requires shop:m20251016_000001_create_orders";
 
 #[cfg(feature = "rehearsal")]
@@ -227,7 +228,7 @@ default, indexes, checks, triggers, comments. Nothing is proposed to be dropped.
 
 Examples:
   diff billing             what its entities say and its migrations do not make; exit with 4 if there is something
-  diff billing --json      the same, for programs";
+  diff billing --json      the same, for programs; `generate --from-entities` writes what closes it";
 
 #[cfg(feature = "rehearsal")]
 pub(crate) const ADOPT: &str = "\

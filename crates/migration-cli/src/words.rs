@@ -102,6 +102,21 @@ fn of_author(error: &AuthorError) -> OwnError {
     OwnError { class, hint: hint.map(str::to_owned) }
 }
 
+/// How a rehearsal ended that was asked for something that it cannot do, and what to do next.
+#[cfg(feature = "rehearsal")]
+fn of_rehearsal(error: &RehearsalError) -> Option<OwnError> {
+    let hint = match error {
+        RehearsalError::Entity { .. } => {
+            "its columns have types, defaults and keys that PostgreSQL knows, and no other entity has its table"
+        }
+        RehearsalError::Choice { .. } => {
+            "`diff` lists what entities leave out, and what they have that is not there"
+        }
+        _ => return None,
+    };
+    Some(OwnError { class: Class::Usage, hint: Some(hint.to_owned()) })
+}
+
 /// The words of this command line.
 pub(crate) struct OurWords;
 
@@ -161,9 +176,10 @@ impl Words for OurWords {
             return Some(of_author(error));
         }
         #[cfg(feature = "rehearsal")]
-        if let Some(RehearsalError::Entity { .. }) = error.downcast_ref::<RehearsalError>() {
-            let hint = "its columns have types, defaults and keys that PostgreSQL knows, and no other entity has its table";
-            return Some(OwnError { class: Class::Usage, hint: Some(hint.to_owned()) });
+        if let Some(error) = error.downcast_ref::<RehearsalError>()
+            && let Some(own) = of_rehearsal(error)
+        {
+            return Some(own);
         }
         let error = error.downcast_ref::<SandboxError>()?;
         let class = if is_of_directory(error) { Class::Usage } else { Class::Connection };

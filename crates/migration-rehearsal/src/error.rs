@@ -65,6 +65,14 @@ pub enum RehearsalError {
         /// What the server says.
         source: SandboxError,
     },
+    /// Something was chosen about a column that is not as the choice says.
+    #[error("`{column}` {why}")]
+    Choice {
+        /// The column.
+        column: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// A file could not be read or written.
     #[error("could not {action} `{}`", path.display())]
     File {

@@ -25,7 +25,9 @@ mod trace;
 
 pub use adopt::{Alike, claimed, newest_alike};
 pub use check::{Check, Checked, Finding, Ground, Outcome, check, round_trips};
-pub use diff::{EntityChange, EntityDiff, EntityDifference, ForeignKey, NewColumn, diff};
+pub use diff::{
+    Choices, ColumnName, EntityChange, EntityDiff, EntityDifference, ForeignKey, NewColumn, Retyping, diff,
+};
 pub use drift::{Drift, Renamed, drift};
 pub use dump::dump_schema;
 pub use entities::differing_entities;

@@ -5,7 +5,7 @@
 use std::error::Error;
 
 use migration_kit::{EntityTable, Service};
-use migration_rehearsal::{EntityDiff, RehearsalError, diff};
+use migration_rehearsal::{Choices, EntityDiff, RehearsalError, diff};
 
 mod author {
     use sea_orm::entity::prelude::*;
@@ -135,7 +135,7 @@ fn service(sql: &str, entities: &[EntityTable]) -> Service {
 
 async fn of(service: Service) -> Result<EntityDiff, RehearsalError> {
     let name = service.name().clone();
-    Ok(diff(vec![service], &[name]).await?.remove(0))
+    Ok(diff(vec![service], &[name], &Choices::default()).await?.remove(0))
 }
 
 async fn says(service: Service) -> Vec<String> {

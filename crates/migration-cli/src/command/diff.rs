@@ -3,7 +3,7 @@
 
 use migration_kit::{Service, ServiceName};
 use migration_plan::Catalog;
-use migration_rehearsal::{EntityChange, EntityDiff, EntityDifference, Object};
+use migration_rehearsal::{Choices, EntityChange, EntityDiff, EntityDifference, Object};
 use migration_report::{Class, Found};
 use serde::Serialize;
 use tracing::instrument::WithSubscriber;
@@ -53,13 +53,17 @@ pub(super) async fn diff(context: &Context, services: &[String]) -> anyhow::Resu
     let all = context.program.services()?;
     let wanted = wanted(&all, services)?;
     // What happens in the databases beside is nobody's news.
-    let compared = migration_rehearsal::diff(all, &wanted).with_subscriber(NoSubscriber::new());
+    let choices = Choices::default();
+    let compared = migration_rehearsal::diff(all, &wanted, &choices).with_subscriber(NoSubscriber::new());
     let mut diffs = Box::pin(compared).await?;
     diffs.sort_by_key(|diff| wanted.iter().position(|name| *name == diff.service));
     let differs = diffs.iter().any(|diff| !diff.differences.is_empty());
     let class = if differs { Class::Integrity } else { Class::Done };
     let mut text = Text::default();
     say(&diffs, context.output.paint, &mut text);
+    if differs {
+        text.note("hint: `generate SERVICE NAME --from-entities` writes the migration that closes it");
+    }
     let body = Document { services: diffs.iter().map(ServiceDocument::of).collect() };
     Ok(Answer::of("diff", Found { class, errors: Vec::new(), body }, text)?)
 }

@@ -1,6 +1,9 @@
-//! `generate`: writes the source of a new migration and registers it. Connects to no database.
+//! `generate`: writes the source of a new migration and registers it. Connects to no database; what is written from entities comes
+//! from a server of its own.
 //!
 //! The program that writes it does not contain it: its lock file is written by the next build.
+
+mod from_entities;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -25,9 +28,11 @@ struct Document {
     created: Vec<String>,
     /// Files that were changed.
     changed: Vec<String>,
+    /// With `--from-entities`: differences that it does not close.
+    left: Vec<String>,
 }
 
-pub(super) fn generate(
+pub(super) async fn generate(
     context: &Context,
     service: &str,
     name: &str,
@@ -45,8 +50,8 @@ pub(super) fn generate(
         (false, false) => Form::Transaction,
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let migration = NewMigration {
-        service,
+    let mut migration = NewMigration {
+        service: service.clone(),
         name,
         form,
         contract: options.contract,
@@ -54,9 +59,16 @@ pub(super) fn generate(
         at: i64::try_from(now.as_secs()).unwrap_or_default(),
         body: Body::Unwritten,
     };
-    let draft = migration.draft(&options.directory)?;
+    let mut draft = migration.draft(&options.directory)?;
+    let mut left = Vec::new();
+    if options.from_entities {
+        // Slow, and so after all that can be refused without it.
+        let (steps, remains) = from_entities::steps(services, &service, options).await?;
+        (migration.body, left) = (Body::Steps(steps), remains);
+        draft = migration.draft(&options.directory)?;
+    }
     draft.write()?;
-    answer(&migration, &draft, options)
+    answer(&migration, &draft, left, options)
 }
 
 /// Whether a migration of this service can require that one.
@@ -77,20 +89,31 @@ fn can_be_required(catalog: &Catalog, service: &ServiceName, id: &MigrationId) -
     Ok(())
 }
 
-fn answer(migration: &NewMigration, draft: &Draft, options: &GenerateOptions) -> anyhow::Result<Answer> {
+fn answer(
+    migration: &NewMigration,
+    draft: &Draft,
+    left: Vec<String>,
+    options: &GenerateOptions,
+) -> anyhow::Result<Answer> {
     let shown = |path: &std::path::Path| path.display().to_string();
     let service = migration.service.to_string();
     let document = Document {
         migration: draft.name().to_owned(),
         created: draft.created().map(shown).collect(),
         changed: draft.changed().map(shown).collect(),
+        left,
         service,
     };
     let mut text = Text::default();
     document.created.iter().for_each(|path| text.line(format!("wrote   `{path}`")));
     document.changed.iter().for_each(|path| text.line(format!("changed `{path}`")));
+    document.left.iter().for_each(|left| text.line(format!("left    {left}")));
+    let next = match migration.body {
+        Body::Unwritten => "write `up`, `down` and the checks",
+        _ => "read it; end checks of earlier migrations that no longer hold, with `until`",
+    };
     text.note(format!(
-        "hint: write `up`, `down` and the checks; then `artifacts {} --directory {}` of the next build writes its lock file and schema",
+        "hint: {next}; then `artifacts {} --directory {}` of the next build writes its lock file and schema",
         document.service,
         options.directory.display()
     ));

@@ -186,7 +186,7 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         }
         #[cfg(feature = "rehearsal")]
         Command::Generate { service, name, options } => {
-            generate::generate(context, &service, &name, &options)
+            generate::generate(context, &service, &name, &options).await
         }
         #[cfg(feature = "rehearsal")]
         Command::NewService { name, directory } => new_service::new_service(context, &name, &directory),

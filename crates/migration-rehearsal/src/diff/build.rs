@@ -1,9 +1,12 @@
 //! The two schemas that are compared, in one database: what migrations made, and beside it what the entities describe.
 
+use std::collections::BTreeMap;
+
 use migration_kit::{EntityDefinition, Service, quote_identifier};
 use postgres_sandbox::{Database, SandboxError};
 use postgres_schema::{Kind, Object, Schema};
 
+use super::ColumnName;
 use super::change::{EntityChange, EntityDifference};
 use crate::RehearsalError;
 use crate::drift::{self, read_and_align};
@@ -33,10 +36,11 @@ pub(super) async fn build(
     database: &Database,
     service: &Service,
     schema: &str,
+    chosen: &BTreeMap<ColumnName, String>,
 ) -> Result<Built, RehearsalError> {
     let definitions: Vec<(&str, EntityDefinition)> =
         service.entities().iter().map(|entity| (entity.name(), entity.definition_in(ENTITIES))).collect();
-    let renamed = rename(database, service, schema, &definitions).await?;
+    let renamed = rename(database, (service, schema), &definitions, chosen).await?;
     let aside = quote_identifier(ENTITIES);
     database.psql(&format!("CREATE SCHEMA {aside}"))?;
     let path = format!("SET search_path = {aside}, {}, public, extensions;\n", quote_identifier(schema));
@@ -75,24 +79,27 @@ pub(super) async fn build(
     Ok(Built { entities: definitions.into_iter().map(entity).collect(), made, described, renamed })
 }
 
-/// Gives columns the names that the entities say, where they have their earlier ones.
+/// Gives columns the names that the entities say, or that were chosen, where they have their earlier ones.
 async fn rename(
     database: &Database,
-    service: &Service,
-    schema: &str,
+    (service, schema): (&Service, &str),
     definitions: &[(&str, EntityDefinition)],
+    chosen: &BTreeMap<ColumnName, String>,
 ) -> Result<Vec<EntityDifference>, RehearsalError> {
     let made = drift::read(&url(database), service.name(), schema).await?;
     let mut renamed = Vec::new();
     for (table, definition) in definitions {
         for column in &definition.columns {
-            let Some(earlier) = &column.renamed_from else { continue };
+            let is_it = |((of, _), name): &(&ColumnName, &String)| of == table && **name == column.name;
+            let chosen = chosen.iter().find(is_it).map(|((_, earlier), _)| earlier);
+            let Some(earlier) = chosen.or(column.renamed_from.as_ref()) else { continue };
             let of = |name: &str| Object {
                 kind: Kind::Column,
                 parent: Some((*table).to_owned()),
                 name: name.to_owned(),
             };
-            if made.get(&of(earlier)).is_none() || made.get(&of(&column.name)).is_some() {
+            let is_field = definition.columns.iter().any(|column| column.name == *earlier);
+            if is_field || made.get(&of(earlier)).is_none() || made.get(&of(&column.name)).is_some() {
                 continue;
             }
             database.psql(&format!(

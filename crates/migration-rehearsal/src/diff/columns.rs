@@ -1,19 +1,23 @@
 //! Columns: those that are missing or other than their fields, and those that no entity mentions.
 
+use std::collections::BTreeSet;
+
 use postgres_schema::{Change, Kind, Object, Properties, Schema};
 
-use super::change::{EntityChange, EntityDifference, NewColumn};
-use super::types;
+use super::change::{EntityChange, EntityDifference, NewColumn, Retyping};
+use super::{Choices, ColumnName, types};
 use crate::entities::{property, takes_null};
 
 /// How the columns of a table differ from the fields of its entity, in the order of that, and the columns that are no fields.
 pub(super) fn differences(
-    made: &Schema,
-    described: &Schema,
+    (made, described): (&Schema, &Schema),
     table: &str,
     fields: &[String],
+    choices: &Choices,
 ) -> (Vec<EntityDifference>, Vec<Object>) {
     let object = |name: &str| column(table, name);
+    let is_in =
+        |chosen: &BTreeSet<ColumnName>, name: &str| chosen.contains(&(table.to_owned(), name.to_owned()));
     let others: Vec<(&str, &Properties)> =
         made.columns(table).filter(|(name, _)| !fields.iter().any(|field| field == name)).collect();
     let mut differences = Vec::new();
@@ -24,7 +28,9 @@ pub(super) fn differences(
             None => {
                 let is_alike =
                     |column: &Properties| types::is_same(property(field, "type"), property(column, "type"));
-                let alike = others.iter().filter(|(_, column)| is_alike(column));
+                let alike = others.iter().filter(|(other, column)| {
+                    is_alike(column) && !is_in(&choices.new, name) && !is_in(&choices.dropped, other)
+                });
                 let perhaps = alike.map(|(name, _)| (*name).to_owned()).collect();
                 vec![EntityChange::NewColumn(NewColumn { perhaps, ..NewColumn::of(field) })]
             }
@@ -34,7 +40,10 @@ pub(super) fn differences(
     }
     let mut unmentioned = Vec::new();
     for (name, column) in others {
-        if !takes_null(column) && !is_filled(column) {
+        if is_in(&choices.dropped, name) {
+            let change = EntityChange::Dropped(NewColumn::of(column));
+            differences.push(EntityDifference { object: object(name), change });
+        } else if !takes_null(column) && !is_filled(column) {
             differences.push(EntityDifference { object: object(name), change: EntityChange::Unfilled });
         } else {
             unmentioned.push(object(name));
@@ -63,11 +72,13 @@ fn changes(
     let mut changes = Vec::new();
     let (from, to) = (property(column, "type"), property(field, "type"));
     if !types::is_same(to, from) {
-        changes.push(EntityChange::Retyped { from: from.to_owned(), to: to.to_owned() });
+        let (from, to) = (from.to_owned(), to.to_owned());
+        changes.push(EntityChange::Retyped { from, to, how: Retyping::default() });
     }
+    let type_ = if types::is_same(to, from) { from } else { to }.to_owned();
     match (takes_null(field), takes_null(column)) {
         (true, false) => changes.push(EntityChange::NullAllowed),
-        (false, true) => changes.push(EntityChange::NullRefused),
+        (false, true) => changes.push(EntityChange::NullRefused { type_ }),
         (true, true) | (false, false) => {}
     }
     let is_server_made = column.contains_key("generated") || column.contains_key("identity");
@@ -101,6 +112,7 @@ impl NewColumn {
             not_null: !takes_null(field),
             default: field.get("default").cloned(),
             generated: identity.or(computed),
+            rewrites: false,
             perhaps: Vec::new(),
         }
     }

@@ -89,7 +89,10 @@ pub(super) fn differences(made: &Schema, described: &Schema, table: &str) -> Vec
     }
     for key in &ours.foreign {
         let Some(there) = theirs.foreign.iter().find(|other| key.is_between_the_same(other)) else {
-            differ(Kind::Constraint, &key.columns, "fkey", EntityChange::ForeignKey(key.clone()));
+            let has_index = theirs.has_index_on(&key.columns) || ours.has_index_on(&key.columns);
+            let index = (!has_index).then(|| object(made, Kind::Index, table, &key.columns, "idx").name);
+            let change = EntityChange::ForeignKey { key: key.clone(), index };
+            differ(Kind::Constraint, &key.columns, "fkey", change);
             continue;
         };
         let is_other = |on| key.action(on).is_some_and(|action| there.action(on) != Some(action));
@@ -111,7 +114,6 @@ pub(super) fn new_table(described: &Schema, table: &str, columns: &[String]) -> 
         Some(format!("{} {}{generated}{default}{not_null}", quote_identifier(name), field.type_))
     };
     let keys = Keys::of(described, table);
-    let name = |columns: &[String], suffix| object(described, Kind::Index, table, columns, suffix).name;
     let constraint = |name: String, kind: &str, columns: &[String]| {
         format!("CONSTRAINT {} {kind} ({})", quote_identifier(&name), list(columns))
     };
@@ -121,16 +123,24 @@ pub(super) fn new_table(described: &Schema, table: &str, columns: &[String]) -> 
         keys.unique.iter().map(|columns| constraint(plain_name(table, columns, "key"), "UNIQUE", columns));
     let parts: Vec<String> = columns.iter().filter_map(definition).chain(primary).chain(unique).collect();
     let create = format!("CREATE TABLE {} ({})", quote_identifier(table), parts.join(", "));
-    let index = |columns: &Vec<String>| {
-        let name = quote_identifier(&name(columns, "idx"));
-        format!("CREATE INDEX {name} ON {} ({})", quote_identifier(table), list(columns))
+    let shape = |name: &String| {
+        let field = NewColumn::of(described.get(&column(table, name))?);
+        Some(format!("{name} {}{}", field.type_, if field.not_null { " not null" } else { "" }))
     };
-    let indexes = keys.plain.iter().map(index).collect();
+    // What a foreign key refers from is looked for whenever a row of the other table goes.
+    let behind = keys.foreign.iter().map(|key| &key.columns).filter(|columns| !keys.has_index_on(columns));
+    let index = |columns: &Vec<String>| (plain_name(table, columns, "idx"), columns.clone());
+    let indexes = keys.plain.iter().chain(behind).map(index).collect();
     let named = |key: ForeignKey| (plain_name(table, &key.columns, "fkey"), key);
     let foreign_keys = keys.foreign.into_iter().map(named).collect();
     EntityDifference {
         object: Object { kind: Kind::Table, parent: None, name: table.to_owned() },
-        change: EntityChange::NewTable { create, indexes, foreign_keys },
+        change: EntityChange::NewTable {
+            create,
+            columns: columns.iter().filter_map(shape).collect(),
+            indexes,
+            foreign_keys,
+        },
     }
 }
 

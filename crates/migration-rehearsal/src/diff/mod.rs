@@ -6,8 +6,10 @@
 
 mod build;
 mod change;
+mod choices;
 mod columns;
 mod keys;
+mod tried;
 mod types;
 
 use std::collections::BTreeSet;
@@ -23,7 +25,8 @@ use crate::drift::without_bookkeeping;
 use crate::sandbox::{carry_out, everything, place};
 use build::Built;
 
-pub use change::{EntityChange, EntityDifference, NewColumn};
+pub use change::{EntityChange, EntityDifference, NewColumn, Retyping};
+pub use choices::{Choices, ColumnName};
 pub use keys::ForeignKey;
 
 /// How the entities of a service differ from what its migrations make.
@@ -43,11 +46,16 @@ pub struct EntityDiff {
 }
 
 /// Compares the entities of these services with what their migrations make, contract steps included. `services` are all of
-/// the program, since one may require migrations of another.
+/// the program, since one may require migrations of another; `choices` are about those that are wanted.
 ///
 /// # Errors
-/// [`RehearsalError`]: there is no server, a migration fails there, an entity builds no table, or a schema cannot be read.
-pub async fn diff(services: Vec<Service>, wanted: &[ServiceName]) -> Result<Vec<EntityDiff>, RehearsalError> {
+/// [`RehearsalError`]: there is no server, a migration fails there, an entity builds no table, a schema cannot be read, or
+/// something was chosen that is not there.
+pub async fn diff(
+    services: Vec<Service>,
+    wanted: &[ServiceName],
+    choices: &Choices,
+) -> Result<Vec<EntityDiff>, RehearsalError> {
     let cluster = Cluster::builder().start()?;
     let database = cluster.create_database()?;
     let deployment = place(services, &database)?;
@@ -62,7 +70,7 @@ pub async fn diff(services: Vec<Service>, wanted: &[ServiceName]) -> Result<Vec<
     }
     let mut diffs = Vec::new();
     for (service, schema, _) in of_wanted() {
-        diffs.push(of_service(&deployment, &database, service, schema).await?);
+        diffs.push(of_service(&deployment, &database, (service, schema), choices).await?);
     }
     Ok(diffs)
 }
@@ -70,12 +78,13 @@ pub async fn diff(services: Vec<Service>, wanted: &[ServiceName]) -> Result<Vec<
 async fn of_service(
     deployment: &Deployment,
     database: &Database,
-    service: &Service,
-    schema: &str,
+    (service, schema): (&Service, &str),
+    choices: &Choices,
 ) -> Result<EntityDiff, RehearsalError> {
     // Without migrations it has no schema either.
     database.psql(&format!("CREATE SCHEMA IF NOT EXISTS {}", quote_identifier(schema)))?;
-    let Built { entities, made, described, renamed } = build::build(database, service, schema).await?;
+    let Built { entities, made, described, renamed } =
+        build::build(database, service, schema, &choices.renamed).await?;
     let made = without_bookkeeping(made, &deployment.bookkeeping_tables(service.name()));
     let mut differences = types::differences(&made, &described);
     differences.extend(renamed);
@@ -86,12 +95,17 @@ async fn of_service(
             differences.push(keys::new_table(&described, &entity.table, &entity.columns));
             continue;
         }
-        let (changes, left) = columns::differences(&made, &described, &entity.table, &entity.columns);
+        let (changes, left) =
+            columns::differences((&made, &described), &entity.table, &entity.columns, choices);
         differences.extend(changes);
         unmentioned.extend(left);
         differences.extend(keys::differences(&made, &described, &entity.table));
     }
     unmentioned.extend(without_entity(&made, entities.iter().map(|entity| entity.table.as_str()).collect()));
+    choices.are_about(&differences)?;
+    for difference in &mut differences {
+        tried::on_server(database, schema, difference)?;
+    }
     Ok(EntityDiff {
         service: service.name().clone(),
         n_entities: entities.len(),
