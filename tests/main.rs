@@ -58,6 +58,7 @@ mod settings;
 mod sql;
 mod standby;
 mod status;
+mod streamed;
 mod tasks;
 mod terminal;
 mod told;

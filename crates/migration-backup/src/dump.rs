@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use migration_coordinator::{
     Access, Cancellation, Deployment, Moment, RunError, ServiceFacts, at_one_moment,
 };
-use migration_kit::{ServiceName, quote_identifier};
+use migration_kit::ServiceName;
 use migration_plan::Utc;
 use postgres_sandbox::{Clients, Search};
 use postgres_schema::Schema;
+
+mod program;
 
 use crate::BackupError;
 use crate::archive::{self, Temporary, fingerprint};
@@ -21,7 +22,7 @@ use crate::error::read;
 use crate::manifest::{FORMAT, Manifest, Server, Verification};
 use crate::owned::{Owned, surroundings};
 use crate::place::sweep;
-use crate::program::Running;
+use crate::stream::Pipe;
 use crate::verify::{Trial, Verify};
 
 /// How backups are made.
@@ -29,6 +30,9 @@ use crate::verify::{Trial, Verify};
 pub struct BackupOptions {
     /// Where they go; it is made if it is missing.
     pub directory: PathBuf,
+    /// A command that keeps them instead. Nothing is written to this machine, so nothing is restored on trial, and they are no
+    /// directories.
+    pub pipe: Option<Pipe>,
     /// How many tables are dumped side by side, each over a connection of its own, into a directory; `None`: into a file, one
     /// after the other.
     pub jobs: Option<u16>,
@@ -50,6 +54,7 @@ impl BackupOptions {
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),
+            pipe: None,
             jobs: None,
             wait: Duration::from_secs(60),
             verify: Verify::UpTo(1 << 30),
@@ -94,7 +99,8 @@ pub struct Made {
 /// A service's archive, before it is proved.
 struct Dumped {
     service: ServiceName,
-    temporary: Temporary,
+    /// None if a command has it.
+    temporary: Option<Temporary>,
     manifest: Manifest,
     owned: Owned,
     schemas: Vec<(String, Schema)>,
@@ -107,7 +113,7 @@ pub async fn backup(
     options: &BackupOptions,
     progress: &dyn Fn(Progress<'_>),
 ) -> Made {
-    let swept = sweep(&options.directory);
+    let swept = if options.pipe.is_some() { Vec::new() } else { sweep(&options.directory) };
     let mut made = Made { done: Vec::new(), empty: Vec::new(), swept, failure: None };
     let mut by_database: BTreeMap<usize, Vec<ServiceName>> = BTreeMap::new();
     for service in services {
@@ -131,7 +137,9 @@ async fn of_database(
     progress: &dyn Fn(Progress<'_>),
     made: &mut Made,
 ) -> Result<(), BackupError> {
-    fs::create_dir_all(&options.directory).map_err(BackupError::writing(&options.directory))?;
+    if options.pipe.is_none() {
+        fs::create_dir_all(&options.directory).map_err(BackupError::writing(&options.directory))?;
+    }
     let mut dumped = Vec::new();
     let work = async |moment: &mut Moment<'_>| {
         let first = &services[0];
@@ -157,10 +165,14 @@ async fn of_database(
     let (clients, major) = done?;
     // The locks are free again: what follows concerns the archives alone.
     for mut whole in dumped {
+        let (Some(temporary), None) = (&whole.temporary, &options.pipe) else {
+            made.done.push(whole.send(options).await?);
+            continue;
+        };
         progress(Progress::Verifying(&whole.service));
         let trial = Trial {
             service: &whole.service,
-            archive: whole.temporary.path(),
+            archive: temporary.path(),
             manifest: &whole.manifest,
             owned: &whole.owned,
             schemas: &whole.schemas,
@@ -192,9 +204,9 @@ impl Dump<'_> {
         database: usize,
         progress: &dyn Fn(Progress<'_>),
     ) -> Result<Option<Dumped>, BackupError> {
-        let Self { deployment, service, facts, server, clients, options } = self;
+        let Self { deployment, service, server, options, .. } = self;
         let failed = read(service);
-        if !facts.schema_exists {
+        if !self.facts.schema_exists {
             return Ok(None);
         }
         let owned = moment.ask(|connection| Owned::read(connection, deployment, service)).await;
@@ -205,7 +217,7 @@ impl Dump<'_> {
         if owned.shares && names_nothing {
             return Err(BackupError::NotApart { service: service.clone(), schema });
         }
-        if owned.own().next().is_none() && facts.access != Access::Read {
+        if owned.own().next().is_none() && self.facts.access != Access::Read {
             return Ok(None);
         }
         progress(Progress::Written(service, 0));
@@ -221,17 +233,20 @@ impl Dump<'_> {
         }
         let taken_at = now();
         let stem = free_name(&options.directory, service, taken_at);
-        let path = options.directory.join(format!(".{stem}.dump.part"));
-        let make = if options.jobs.is_some() { Temporary::make_directory } else { Temporary::make };
-        let temporary = make(path.clone()).map_err(BackupError::writing(&path))?;
-        let mut command = pg_dump(clients, moment.snapshot(), &owned, options, &path);
-        let url = &deployment.databases()[database];
-        url.libpq_environment(&format!("migrate backup {service}"), &[]).apply(&mut command);
-        run(service, &mut command, moment, || {
-            progress(Progress::Written(service, archive::size(&path)));
-        })
-        .await?;
-        let (size_bytes, sha256, files) = fingerprint(&path).map_err(BackupError::reading(&path))?;
+        let (temporary, size_bytes, sha256, files) = match &options.pipe {
+            Some(pipe) => {
+                let (size_bytes, sha256) =
+                    self.stream(moment, database, &owned, (pipe, &stem), progress).await?;
+                (None, size_bytes, sha256, Vec::new())
+            }
+            None => {
+                let temporary = self.write(moment, database, &owned, &stem, progress).await?;
+                let path = temporary.path();
+                let (size_bytes, sha256, files) = fingerprint(path).map_err(BackupError::reading(path))?;
+                (Some(temporary), size_bytes, sha256, files)
+            }
+        };
+        let Self { facts, clients, .. } = self;
         let migrations: Vec<String> = facts.applied.iter().map(|row| row.name.to_string()).collect();
         let applied: Vec<&String> = migrations.iter().collect();
         let mut unfinished: Vec<String> = facts
@@ -270,6 +285,17 @@ impl Dump<'_> {
 }
 
 impl Dumped {
+    /// Has the command keep the manifest too, which says that the archive is whole.
+    async fn send(mut self, options: &BackupOptions) -> Result<Backup, BackupError> {
+        let archive = PathBuf::from(&self.manifest.archive);
+        self.manifest.verification = Verification::Skipped("a command keeps it".to_owned());
+        if let Some(pipe) = &options.pipe {
+            let name = archive.with_extension("json");
+            pipe.keep_text(&name.to_string_lossy(), &self.manifest.sealed(), &options.cancellation).await?;
+        }
+        Ok(Backup { archive, manifest: self.manifest })
+    }
+
     /// Gives the archive its name, and then writes the manifest.
     fn keep(self, directory: &Path) -> Result<Backup, BackupError> {
         let archive = directory.join(&self.manifest.archive);
@@ -278,7 +304,7 @@ impl Dumped {
         let new = directory.join(format!(".{}.json.part", self.manifest.archive));
         let written = Temporary::make(new.clone()).and_then(|temporary| {
             OpenOptions::new().write(true).open(&new)?.write_all(text.as_bytes())?;
-            self.temporary.keep(&archive)?;
+            self.temporary.map_or(Ok(()), |dumped| dumped.keep(&archive))?;
             temporary.keep(&place)
         });
         if let Err(source) = written {
@@ -287,63 +313,6 @@ impl Dumped {
             return Err(BackupError::writing(&place)(source));
         }
         Ok(Backup { archive, manifest: self.manifest })
-    }
-}
-
-/// `pg_dump` of what a service owns.
-fn pg_dump(
-    clients: &Clients,
-    snapshot: &str,
-    owned: &Owned,
-    options: &BackupOptions,
-    path: &Path,
-) -> Command {
-    let mut command = Command::new(clients.pg_dump());
-    match options.jobs {
-        Some(jobs) => command.args(["--format=directory".to_owned(), format!("--jobs={jobs}")]),
-        None => command.arg("--format=custom"),
-    };
-    command
-        .arg("--no-password")
-        .arg(format!("--snapshot={snapshot}"))
-        .arg(format!("--lock-wait-timeout={}", options.wait.as_millis().max(1)));
-    command.args(owned.schemas.iter().map(|schema| format!("--schema={}", quote_identifier(schema))));
-    let others = owned.relations.iter().filter(|relation| !relation.is_owned);
-    command.args(others.map(|relation| format!("--exclude-table={}", relation.qualified())));
-    command.arg("--file").arg(path);
-    command
-}
-
-/// Runs `pg_dump` to its end. The moment is asked meanwhile, so that its transaction is never idle for long.
-async fn run(
-    service: &ServiceName,
-    command: &mut Command,
-    moment: &mut Moment<'_>,
-    look: impl Fn(),
-) -> Result<(), BackupError> {
-    let failed = |says: String| BackupError::Program { service: service.clone(), program: "pg_dump", says };
-    let running = Running::start(command).map_err(|error| failed(error.to_string()))?;
-    let mut lost = false;
-    let ended = running.end(async || {
-        look();
-        lost |= moment.rows("SELECT 1").await.is_err();
-    });
-    match ended.await {
-        Ok(()) => Ok(()),
-        Err(_) if lost || moment.rows("SELECT 1").await.is_err() => {
-            Err(BackupError::Lost { service: service.clone() })
-        }
-        // It waits for nothing else than the locks of the tables.
-        Err(says)
-            if says.contains("LOCK TABLE") && says.contains("timeout")
-                || says.contains("could not obtain lock on relation") =>
-        {
-            Err(BackupError::Locked { service: service.clone(), says })
-        }
-        Err(says) if says.contains("permission denied") => {
-            Err(BackupError::Forbidden { service: service.clone(), says })
-        }
-        Err(says) => Err(failed(says)),
     }
 }
 

@@ -100,6 +100,16 @@ pub enum BackupError {
         /// Its last words.
         says: String,
     },
+    /// A command that is the place of backups failed.
+    #[error("the command did not {does} `{name}`: {says}")]
+    Command {
+        /// What it was to do: `keep`, `give`.
+        does: &'static str,
+        /// Name of the file.
+        name: String,
+        /// Its last words.
+        says: String,
+    },
     /// A file could not be read or written.
     #[error("could not {action} `{}`", path.display())]
     File {

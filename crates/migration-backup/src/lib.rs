@@ -14,6 +14,7 @@ mod program;
 mod reset;
 mod restore;
 mod script;
+mod stream;
 mod verify;
 
 pub use dump::{Backup, BackupOptions, Made, Progress, backup};
@@ -22,6 +23,7 @@ pub use manifest::{ArchiveFile, Extension, Manifest, Server, TableRows, Verifica
 pub use place::{Listed, Problem, Retention, list, prune};
 pub use reset::{Reset, ResetOptions, reset};
 pub use restore::{RestoreOptions, Restored, RestoredTable, drop_old, restore};
+pub use stream::{Fetched, Pipe, fetch};
 pub use verify::Verify;
 
 /// The examples of the README, compiled as tests.

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use futures_timer::Delay;
+use rustix::process::{Pid, Signal, kill_process_group};
 
 /// How often it is looked at, at first; then less often, up to [`SLOWEST`].
 const FASTEST: Duration = Duration::from_millis(10);
@@ -15,6 +16,8 @@ const SLOWEST: Duration = Duration::from_millis(200);
 /// A program at work.
 pub(crate) struct Running {
     child: Child,
+    /// Whether what it has started ends with it.
+    is_group: bool,
     says: Option<JoinHandle<String>>,
 }
 
@@ -33,6 +36,13 @@ impl Running {
         Ok(running)
     }
 
+    /// Starts one that leads a process group, with its standard input and output where `command` says.
+    pub(crate) fn group(command: &mut Command) -> std::io::Result<Self> {
+        let mut running = Self::of(command)?;
+        running.is_group = true;
+        Ok(running)
+    }
+
     fn of(command: &mut Command) -> std::io::Result<Self> {
         let mut child = command.stderr(Stdio::piped()).spawn()?;
         let stderr = child.stderr.take();
@@ -42,7 +52,12 @@ impl Running {
             drop(stderr.map(|mut stderr| stderr.read_to_end(&mut says)));
             String::from_utf8_lossy(&says).into_owned()
         });
-        Ok(Self { child, says: Some(says) })
+        Ok(Self { child, is_group: false, says: Some(says) })
+    }
+
+    /// What it reads.
+    pub(crate) fn stdin(&mut self) -> Option<std::process::ChildStdin> {
+        self.child.stdin.take()
     }
 
     /// What it prints.
@@ -72,6 +87,10 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // It has ended already, or nobody waits for what it does.
+        if self.is_group && matches!(self.child.try_wait(), Ok(None)) {
+            let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+            let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+        }
         drop(self.child.kill());
         drop(self.child.wait());
     }

@@ -124,6 +124,7 @@ Examples:
   backup                            back up every service into `backups`
   backup billing --to /mnt/backups  one service, into another directory
   backup billing --jobs 4           a large one: four tables at a time, into a directory
+  backup billing --to-command ./keep  as two streams, the archive and its manifest, to a program of yours
   backup --keep 7 --keep-days 30    then remove what is older than 30 days, but for the newest 7 of each service";
 
 pub(crate) const BACKUPS: &str = "\
@@ -138,6 +139,7 @@ under the service's migration lock. In a schema that services share, the service
 Examples:
   restore backups/billing-20251120T184900Z.dump --dry-run          show rows before and after
   restore backups/billing-20251120T184900Z.dump --allow-data-loss  replace what is there
+  restore billing-20251120T184900Z.dump --from-command ./give --dry-run  one that a program of yours keeps
   restore --drop-old billing --allow-data-loss                     drop what was set aside";
 
 pub(crate) const REPAIR: &str = "\

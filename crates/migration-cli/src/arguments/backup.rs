@@ -13,6 +13,9 @@ pub(crate) struct BackupArguments {
     /// Directory to write to; `MIGRATE_BACKUP_DIR`, else `backups`, if none is named
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) to: Option<PathBuf>,
+    /// Command of the shell that keeps each archive and then its manifest: it reads them, and finds the name in `MIGRATE_BACKUP_NAME`
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["to", "jobs", "verify", "keep", "keep_days"])]
+    pub(crate) to_command: Option<String>,
     /// Dump so many tables of a service side by side, into a directory instead of a file; each takes a connection
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
@@ -39,6 +42,9 @@ pub(crate) struct RestoreArguments {
     /// The archive, as `backups` names it; its manifest is beside it
     #[arg(value_name = "FILE", required_unless_present = "drop_old")]
     pub(crate) file: Option<PathBuf>,
+    /// Command of the shell that prints the archive, or its manifest, whose name it finds in `MIGRATE_BACKUP_NAME`; FILE is a name then
+    #[arg(long, value_name = "COMMAND", requires = "file", conflicts_with = "drop_old")]
+    pub(crate) from_command: Option<String>,
     /// Show what would be replaced, table by table; change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

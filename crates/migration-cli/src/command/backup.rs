@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use migration_backup::{
-    Backup, BackupError, BackupOptions, Listed, Manifest, Problem, Progress, Retention, Verification, Verify,
-    list, prune,
+    Backup, BackupError, BackupOptions, Listed, Manifest, Pipe, Problem, Progress, Retention, Verification,
+    Verify, list, prune,
 };
 use migration_coordinator::Cancellation;
 use migration_kit::ServiceName;
@@ -90,6 +90,7 @@ pub(super) async fn backup(
     let mut how = how(context, &directory, cancellation)?;
     how.wait = options.wait;
     how.jobs = options.jobs;
+    how.pipe = options.to_command.as_deref().map(|command| pipe(context, command));
     how.verify = match (options.verify, options.no_verify) {
         (true, _) => Verify::Always,
         (_, true) => Verify::Never,
@@ -117,7 +118,7 @@ pub(super) async fn backup(
         failures.iter().map(|error| Diagnostic::of(error.as_ref(), &OurWords)).collect();
     errors.iter().cloned().for_each(|error| text.error(error));
     let body = Document {
-        directory: directory.display().to_string(),
+        directory: if how.pipe.is_some() { String::new() } else { directory.display().to_string() },
         backups: made.done.iter().map(BackupDocument::made).collect(),
         empty: made.empty.iter().map(ToString::to_string).collect(),
         removed: made.swept.iter().chain(&removed).map(|archive| archive.display().to_string()).collect(),
@@ -251,6 +252,11 @@ fn directory(context: &Context, named: Option<&Path>) -> anyhow::Result<PathBuf>
         Some(named) => named.to_owned(),
         None => context.environment.backup_directory()?,
     })
+}
+
+/// A command that is the place of backups. It gets no address and no password of a database.
+pub(super) fn pipe(context: &Context, command: &str) -> Pipe {
+    Pipe { command: command.to_owned(), withheld: context.environment.secrets() }
 }
 
 fn is_verified(manifest: &Manifest) -> bool {

@@ -1,15 +1,18 @@
 //! `restore`: one service as a backup has it, and what it was before set aside.
 
-use migration_backup::{RestoreOptions, Restored, RestoredTable, drop_old};
+use std::path::Path;
+
+use migration_backup::{Fetched, RestoreOptions, Restored, RestoredTable, drop_old};
 use migration_coordinator::Cancellation;
 use migration_report::Found;
 use serde::Serialize;
 
-use super::backup::raised;
+use super::backup::{pipe, raised};
 use super::run::caller;
 use super::{connect, name};
 use crate::arguments::RestoreArguments;
 use crate::context::Context;
+use crate::exit::Failure;
 use crate::output::{Answer, Table, Text};
 
 /// What was restored, or would be.
@@ -65,6 +68,11 @@ pub(super) async fn restore(
         }
         (None, file) => {
             let file = file.as_deref().expect("the arguments ask for one of both");
+            let fetched = match &asked.from_command {
+                Some(command) => Some(fetched(context, command, file, cancellation).await?),
+                None => None,
+            };
+            let file = fetched.as_ref().map_or(file, Fetched::archive);
             let restoring = migration_backup::restore(&connected.deployment, file, &options);
             let found = Box::pin(restoring).await.map_err(raised)?;
             say(&found, &mut text, &note);
@@ -72,6 +80,21 @@ pub(super) async fn restore(
         }
     };
     Ok(Answer::of("restore", Found::whole(body), text)?)
+}
+
+/// What a command gives of this name, in the directory of backups for as long as the value lives.
+async fn fetched(
+    context: &Context,
+    command: &str,
+    name: &Path,
+    cancellation: &Cancellation,
+) -> anyhow::Result<Fetched> {
+    let Some(name) = name.to_str().filter(|name| !name.is_empty() && !name.contains('/')) else {
+        let hint = "the command says where it is: `--from-command` with `$MIGRATE_BACKUP_NAME` in it";
+        return Err(Failure::usage("with a command, FILE is a name without a directory", hint).into());
+    };
+    let (pipe, below) = (pipe(context, command), context.environment.backup_directory()?);
+    migration_backup::fetch(&pipe, name, &below, cancellation).await.map_err(raised)
 }
 
 impl Document {

@@ -355,6 +355,12 @@ impl Environment {
         Ok(root.unwrap_or(&self.directory).join(".postgres"))
     }
 
+    /// The variables of the process that hold addresses or passwords of databases, or name files with passwords.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let is_one = |name: &&String| name.ends_with("DATABASE_URL") || name.starts_with("PGPASS");
+        self.process.keys().filter(is_one).cloned().collect()
+    }
+
     /// Directory of backups: `MIGRATE_BACKUP_DIR`, else `backups` in the working directory.
     ///
     /// # Errors

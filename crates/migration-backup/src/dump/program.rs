@@ -1,0 +1,118 @@
+//! `pg_dump` at work: into a file, into a directory, or into a command.
+
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
+
+use migration_coordinator::Moment;
+use migration_kit::{ServiceName, quote_identifier};
+use postgres_sandbox::Clients;
+
+use super::{BackupOptions, Dump, Progress};
+use crate::BackupError;
+use crate::archive::{self, Temporary};
+use crate::owned::Owned;
+use crate::program::Running;
+use crate::stream::Pipe;
+
+impl Dump<'_> {
+    /// `pg_dump` of it at this moment.
+    fn program(&self, moment: &Moment<'_>, database: usize, owned: &Owned) -> Command {
+        let mut command = pg_dump(self.clients, moment.snapshot(), owned, self.options);
+        let url = &self.deployment.databases()[database];
+        url.libpq_environment(&format!("migrate backup {}", self.service), &[]).apply(&mut command);
+        command
+    }
+
+    /// Writes the archive, under a name that is not yet its own.
+    pub(super) async fn write(
+        &self,
+        moment: &mut Moment<'_>,
+        database: usize,
+        owned: &Owned,
+        stem: &str,
+        progress: &dyn Fn(Progress<'_>),
+    ) -> Result<Temporary, BackupError> {
+        let path = self.options.directory.join(format!(".{stem}.dump.part"));
+        let make = if self.options.jobs.is_some() { Temporary::make_directory } else { Temporary::make };
+        let temporary = make(path.clone()).map_err(BackupError::writing(&path))?;
+        let mut command = self.program(moment, database, owned);
+        let running = start(self.service, command.arg("--file").arg(&path))?;
+        let look = || progress(Progress::Written(self.service, archive::size(&path)));
+        run(self.service, running, moment, look).await?;
+        Ok(temporary)
+    }
+
+    /// Has a command keep the archive. Gives its size and SHA-256.
+    pub(super) async fn stream(
+        &self,
+        moment: &mut Moment<'_>,
+        database: usize,
+        owned: &Owned,
+        (pipe, stem): (&Pipe, &str),
+        progress: &dyn Fn(Progress<'_>),
+    ) -> Result<(u64, String), BackupError> {
+        let mut keeping = pipe.keep(&format!("{stem}.dump"))?;
+        let written = keeping.written();
+        let mut running = start(self.service, self.program(moment, database, owned).stdout(Stdio::piped()))?;
+        let passing = keeping.take(running.stdout());
+        let look = || progress(Progress::Written(self.service, written.load(Ordering::SeqCst)));
+        let printed = run(self.service, running, moment, look).await;
+        keeping.finish(passing, printed, async || drop(moment.rows("SELECT 1").await)).await
+    }
+}
+
+/// `pg_dump` of what a service owns.
+fn pg_dump(clients: &Clients, snapshot: &str, owned: &Owned, options: &BackupOptions) -> Command {
+    let mut command = Command::new(clients.pg_dump());
+    match options.jobs {
+        Some(jobs) => command.args(["--format=directory".to_owned(), format!("--jobs={jobs}")]),
+        None => command.arg("--format=custom"),
+    };
+    command
+        .arg("--no-password")
+        .arg(format!("--snapshot={snapshot}"))
+        .arg(format!("--lock-wait-timeout={}", options.wait.as_millis().max(1)));
+    command.args(owned.schemas.iter().map(|schema| format!("--schema={}", quote_identifier(schema))));
+    let others = owned.relations.iter().filter(|relation| !relation.is_owned);
+    command.args(others.map(|relation| format!("--exclude-table={}", relation.qualified())));
+    command
+}
+
+/// Waits for the end of `pg_dump`. The moment is asked meanwhile, so that its transaction is never idle for long.
+async fn run(
+    service: &ServiceName,
+    running: Running,
+    moment: &mut Moment<'_>,
+    look: impl Fn(),
+) -> Result<(), BackupError> {
+    let mut lost = false;
+    let ended = running.end(async || {
+        look();
+        lost |= moment.rows("SELECT 1").await.is_err();
+    });
+    match ended.await {
+        Ok(()) => Ok(()),
+        Err(_) if lost || moment.rows("SELECT 1").await.is_err() => {
+            Err(BackupError::Lost { service: service.clone() })
+        }
+        // It waits for nothing else than the locks of the tables.
+        Err(says)
+            if says.contains("LOCK TABLE") && says.contains("timeout")
+                || says.contains("could not obtain lock on relation") =>
+        {
+            Err(BackupError::Locked { service: service.clone(), says })
+        }
+        Err(says) if says.contains("permission denied") => {
+            Err(BackupError::Forbidden { service: service.clone(), says })
+        }
+        Err(says) => Err(failed(service, says)),
+    }
+}
+
+fn start(service: &ServiceName, command: &mut Command) -> Result<Running, BackupError> {
+    Running::start(command).map_err(|error| failed(service, error.to_string()))
+}
+
+fn failed(service: &ServiceName, says: String) -> BackupError {
+    BackupError::Program { service: service.clone(), program: "pg_dump", says }
+}
