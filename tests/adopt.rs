@@ -1,5 +1,5 @@
 //! Taking over a database that an earlier system made: what its own version table or the schema says was applied is compared with
-//! what our migrations make, and only then recorded.
+//! what our migrations make, and only then recorded. It is long because each earlier system and each refusal are here.
 
 use insta::assert_snapshot;
 
@@ -280,6 +280,31 @@ fn what_cannot_be_adopted_says_why() {
     alembic(&lab, "ffffffffffff");
     assert_snapshot!(refused("public", &["adopt", "chat", "--from", "alembic"], 2), @"
     error: no migration of `chat` replaces an id of public.alembic_version (ffffffffffff)
+      hint `history` shows which ids migrations replace; `--from schema` asks the schema instead
+    ");
+    assert_eq!(lab.query("SELECT to_regclass('seaql_migrations_chat'), to_regnamespace('chat')"), "|");
+    // What one revision stands for is not concluded while another beside it is not understood.
+    lab.query("INSERT INTO alembic_version VALUES ('a1b2c3d4e5f6')");
+    let adopt = ["adopt", "chat", "--from", "alembic"];
+    assert_snapshot!(refused("public", &adopt, 7), @"
+    error: no migration replaces the revision `ffffffffffff` in `public.alembic_version`
+      hint if it is newer than what the migrations replace, name it in the details of the one that does the same; if it is another project's, say `--ignore-revision ffffffffffff`
+    ");
+    let ignoring = |id| [&adopt[..], &["--ignore-revision", id, "--dry-run"]].concat();
+    assert_snapshot!(refused("public", &ignoring("eeeeeeeeeeee"), 7), @"
+    error: no migration replaces the revision `ffffffffffff` in `public.alembic_version`
+      hint if it is newer than what the migrations replace, name it in the details of the one that does the same; if it is another project's, say `--ignore-revision ffffffffffff`
+    ");
+    lab.query("UPDATE alembic_version SET version_num = 'eeeeeeeeeeee' WHERE version_num = 'ffffffffffff'");
+    run(lab.command(&ignoring("eeeeeeeeeeee")).env("CHAT_DATABASE_SCHEMA", "public")).exits(4);
+    lab.query("DELETE FROM alembic_version WHERE version_num LIKE 'e%'");
+    assert_snapshot!(refused("public", &ignoring("eeeeeeeeeeee"), 2), @"
+    error: no revision `eeeeeeeeeeee` is to be ignored
+      hint leave `--ignore-revision` out
+    ");
+    lab.query("DELETE FROM alembic_version");
+    assert_snapshot!(refused("public", &adopt, 2), @"
+    error: `public.alembic_version` is empty: nothing was applied by the tool whose table it is
       hint `history` shows which ids migrations replace; `--from schema` asks the schema instead
     ");
     assert_eq!(lab.query("SELECT to_regclass('seaql_migrations_chat'), to_regnamespace('chat')"), "|");

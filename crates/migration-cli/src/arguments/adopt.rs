@@ -32,6 +32,9 @@ pub(crate) struct AdoptFrom {
     /// What the earlier tool's version table is called, if not as usual
     #[arg(long, value_name = "[SCHEMA.]TABLE")]
     pub(crate) version_table: Option<String>,
+    /// A revision in Alembic's version table that is another project's, so that nothing is concluded from it; repeatable
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) ignore_revision: Vec<String>,
     /// Move what is the service's into a schema of its own in the same transaction, that of its name if none is given; the
     /// old names stay as views that old code can write to
     #[arg(long, value_name = "SCHEMA", num_args = 0..=1, require_equals = true)]

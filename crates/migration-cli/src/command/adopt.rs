@@ -1,12 +1,12 @@
 //! `adopt` and `stamp`: an existing database comes under this tool without being rebuilt. What is claimed to be applied runs on a
 //! private server first; where the live schema is another one, nothing is written.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use clap::ValueEnum;
 use migration_coordinator::{
     Cancellation, Claim, ContractSteps, EarlierTool, Goal, RunError, RunOptions, Selection, ServiceFacts,
-    Survey, UnknownApplied, earlier_histories, obstacles, plan, record, stands_for, unmet_promises,
+    Survey, UnknownApplied, obstacles, plan, record, unmet_promises,
 };
 use migration_kit::{MigrationName, ServiceName};
 use migration_plan::statuses;
@@ -16,12 +16,14 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 mod accepted;
+mod earlier;
 mod moving;
 mod told;
 
 pub(super) use accepted::accepted_objects;
 
 use self::accepted::{consent_to, is_accepted, is_called, matches};
+use self::earlier::of_table;
 use self::moving::{Destination, destinations, relocation};
 use self::told::{Document, Moving, ServiceDocument, elsewhere, hint, say};
 use super::run::caller;
@@ -51,7 +53,8 @@ pub(super) async fn adopt(
     let survey = survey.ok_or(RunError::Interrupted)?;
     let claims = match from.source.tool() {
         Some(tool) => {
-            let read = cancellation.unless_cancelled(of_table(&connected, &wanted, tool, table)).await;
+            let reading = of_table(&connected, &wanted, tool, from);
+            let read = cancellation.unless_cancelled(reading).await;
             read.unwrap_or_else(|| Err(RunError::Interrupted.into()))?
         }
         None if table.is_some() => {
@@ -128,55 +131,6 @@ impl Source {
             Self::Schema => return None,
         })
     }
-}
-
-/// What the version tables of an earlier tool stand for.
-async fn of_table(
-    connected: &Connected,
-    wanted: &[ServiceName],
-    tool: EarlierTool,
-    table: Option<&str>,
-) -> anyhow::Result<Claims> {
-    let mut claims = Claims::new();
-    let mut seen = BTreeSet::new();
-    for known in connected.deployment.catalog().services() {
-        if !wanted.is_empty() && !wanted.contains(&known.name) {
-            continue;
-        }
-        for history in earlier_histories(&connected.deployment, &known.name, tool, table).await? {
-            let ids = ids(&history.ids);
-            seen.insert(format!("{} ({ids})", history.table));
-            let stands_for = stands_for(known, tool, &history.ids);
-            if stands_for.is_empty() {
-                continue;
-            }
-            let source = format!("{}: {ids}", history.table);
-            if let Some((_, other)) = claims.insert(known.name.clone(), (stands_for, source.clone())) {
-                let message = format!("two tables speak of `{}`: {other}; {source}", known.name);
-                return Err(Failure::usage(message, "say which with `--version-table SCHEMA.TABLE`").into());
-            }
-        }
-    }
-    let unknown = wanted.iter().find(|name| !claims.contains_key(*name));
-    if claims.is_empty() || unknown.is_some() {
-        let whose = unknown.map_or_else(|| "any service".to_owned(), |name| format!("`{name}`"));
-        let message = if seen.is_empty() {
-            format!("there is no table `{}`", table.unwrap_or(tool.table()))
-        } else {
-            let seen: Vec<String> = seen.into_iter().collect();
-            format!("no migration of {whose} replaces an id of {}", seen.join(", "))
-        };
-        let hint = "`history` shows which ids migrations replace; `--from schema` asks the schema instead";
-        return Err(Failure::usage(message, hint).into());
-    }
-    Ok(claims)
-}
-
-/// Ids as a person reads them: of many, the last ones.
-fn ids(ids: &[String]) -> String {
-    const MOST: usize = 3;
-    let last = ids[ids.len().saturating_sub(MOST)..].join(", ");
-    if ids.len() > MOST { format!("{} ids, … {last}", ids.len()) } else { last }
 }
 
 /// What both commands do with what is claimed.
