@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
 
 use insta::assert_snapshot;
@@ -252,7 +253,7 @@ fn a_connection_that_fails_for_its_encryption_says_so() {
 }
 
 #[test]
-fn a_password_comes_from_the_address_a_variable_or_a_file() {
+fn a_password_comes_from_the_address_a_variable_a_file_or_a_descriptor() {
     const PASSWORD: &str = " p@s:s/w?r#d%\\";
     let lab = Lab::empty();
     lab.directory.write("pg_hba.conf", "local all ada password\nlocal all all trust\n");
@@ -282,6 +283,26 @@ fn a_password_comes_from_the_address_a_variable_or_a_file() {
             command.env("HOME", lab.directory.path()).envs(variables.iter().copied());
             run(&mut command).exits(0);
         }
+    }
+    // From a file descriptor, which wins over what is wrong elsewhere.
+    lab.directory.write(".env", "");
+    lab.directory.write("secret", &format!("{PASSWORD}\n"));
+    let by_descriptor = |from: &str, arguments: &[&str]| {
+        let program = lab.command(arguments);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{from} exec \"$0\" \"$@\"")]).arg(program.get_program());
+        shell.args(program.get_args()).current_dir(lab.directory.path());
+        shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        run(shell.env("DATABASE_URL", &url).env("PGPASSWORD", "wrong"))
+    };
+    for command in [&["status"][..], &["psql", "chat", "--", "-wc", "SELECT 1"]] {
+        let command = [&["--password-fd", "0"], command].concat();
+        by_descriptor("exec 0< secret;", &command).exits(0);
+        by_descriptor("exec 3< secret;", &[&["--password-fd", "3"], &command[2..]].concat()).exits(0);
+    }
+    for (from, why) in [("exec 3< .env;", "holds no password"), ("exec 3<&-;", "cannot be read: ")] {
+        let ran = by_descriptor(from, &["status", "--password-fd", "3"]).exits(2);
+        assert!(ran.stderr.contains(&format!("file descriptor 3 {why}")), "{}", ran.shown());
     }
     lab.directory.write(".env", "PGPASSFILE=passfile");
     std::fs::set_permissions(&passfile, PermissionsExt::from_mode(0o644)).unwrap();

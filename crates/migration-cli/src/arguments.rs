@@ -106,6 +106,9 @@ pub(crate) struct Global {
     /// Print results and errors only
     #[arg(long, short, global = true, hide_short_help = true, help_heading = "Output")]
     pub(crate) quiet: bool,
+    /// Read the password for all addresses from this open file descriptor, such as a pipe; it wins over every other one
+    #[arg(long, global = true, hide_short_help = true, help_heading = "Database", value_name = "N")]
+    pub(crate) password_fd: Option<u32>,
     /// Install PostgreSQL with the system's package manager if there is none and none can be downloaded
     #[arg(long, global = true, hide_short_help = true, help_heading = "Database")]
     pub(crate) install_postgres: bool,

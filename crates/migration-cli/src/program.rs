@@ -59,9 +59,9 @@ fn take_format(program: &Program, arguments: &mut Arguments) {
 }
 
 fn start(program: Program, arguments: Arguments, output: Output) -> anyhow::Result<Exit> {
-    let embedded = arguments.global.embedded();
+    let (embedded, password_fd) = (arguments.global.embedded(), arguments.global.password_fd);
     let command = arguments.command()?;
-    let environment = Environment::read()?;
+    let environment = Environment::read(password_fd)?;
     let context = Context { program, environment, output, embedded };
     // One thread: the work is the server's, and services side by side only wait side by side.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

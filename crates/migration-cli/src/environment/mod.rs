@@ -22,6 +22,8 @@ use crate::exit::Failure;
 pub(crate) struct Environment {
     process: BTreeMap<String, OsString>,
     dotenv: Option<Dotenv>,
+    /// What was read from a file descriptor: the password of every address.
+    password: Option<String>,
     directory: PathBuf,
     notes: RefCell<Vec<String>>,
     /// The addresses from `.env` that were asked for, a sentence each.
@@ -81,8 +83,9 @@ impl Environment {
     /// is wrong with a variable or with the file is reported when a variable is asked for that it could hold.
     ///
     /// # Errors
-    /// [`Failure`] if there is no working directory.
-    pub(crate) fn read() -> Result<Self, Failure> {
+    /// [`Failure`] if there is no working directory, or if the file descriptor for the password cannot be read.
+    pub(crate) fn read(password_fd: Option<u32>) -> Result<Self, Failure> {
+        let password = password_fd.map(passfile::of_descriptor).transpose()?;
         let directory = std::env::current_dir().map_err(|error| {
             Failure::usage(
                 format!("the working directory cannot be read: {error}"),
@@ -114,7 +117,7 @@ impl Environment {
         if here.is_dir() {
             add(&notes, format!("`{}` is a directory, and no variable is read from it", here.display()));
         }
-        Ok(Self { process, dotenv, directory, notes, from_dotenv, shared })
+        Ok(Self { process, dotenv, password, directory, notes, from_dotenv, shared })
     }
 
     /// A variable that is set and not empty.
@@ -221,6 +224,9 @@ impl Environment {
         }
         for note in url.notes() {
             self.note(format!("`{name}` from {origin}: {note}"));
+        }
+        if let Some(password) = &self.password {
+            return Ok(url.with_password(password));
         }
         if url.has_password() {
             return Ok(url);

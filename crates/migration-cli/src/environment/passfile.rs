@@ -1,10 +1,13 @@
-//! libpq's password file. Its path comes from the environment; only the command line reads it.
+//! Passwords from outside the environment: libpq's password file, whose path comes from there, and a file descriptor. Only the
+//! command line reads them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use migration_coordinator::DatabaseUrl;
+
+use crate::exit::Failure;
 
 /// The password for an address.
 ///
@@ -62,6 +65,23 @@ fn unescape(text: &str) -> String {
         plain.push(if character == '\\' { characters.next().unwrap_or('\\') } else { character });
     }
     plain
+}
+
+/// The password that a file descriptor holds which this process was given: its first line.
+///
+/// # Errors
+/// [`Failure`] if it is not open, cannot be read, or holds none.
+pub(super) fn of_descriptor(number: u32) -> Result<String, Failure> {
+    let failed = |why: String| {
+        let hint = "give it a pipe: `--password-fd 3` with `3< <(COMMAND)` behind it in bash";
+        Failure::usage(format!("file descriptor {number} {why}"), hint)
+    };
+    let text = fs::read_to_string(format!("/dev/fd/{number}"));
+    let text = text.map_err(|error| failed(format!("cannot be read: {error}")))?;
+    match text.lines().next().filter(|password| !password.is_empty()) {
+        Some(password) => Ok(password.to_owned()),
+        None => Err(failed("holds no password".to_owned())),
+    }
 }
 
 #[cfg(test)]
