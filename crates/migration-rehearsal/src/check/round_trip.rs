@@ -96,7 +96,7 @@ impl Ground for Twice<'_> {
         if !is_reverted && before.is_none() {
             return Ok(None);
         }
-        self.trial.set_applied(self.service, migration.name(), is_reverted)?;
+        self.trial.forget_end(self.service, migration.name(), direction)?;
         Ok(Some(if is_reverted {
             self.trial.revert(self.service, before).await
         } else {

@@ -5,7 +5,7 @@ use std::iter;
 
 use migration_coordinator::{Deployment, Goal, Placement, RunError, Scope, run, verify};
 use migration_kit::{MigrationName, Service, ServiceName, literal, qualified, quote_identifier};
-use migration_plan::{Selection, TargetPoint};
+use migration_plan::{Direction, Selection, TargetPoint};
 use postgres_sandbox::{Cluster, Database};
 use postgres_schema::Schema;
 
@@ -77,21 +77,31 @@ impl Trial {
         broken
     }
 
-    /// Sets whether the version table lists a migration: as if its run had been killed just before it changed that.
-    pub(super) fn set_applied(
+    /// Makes the history as if a run of a migration had been killed at its end: an applied one is not in the version table, and of
+    /// one that was reverted, which had left it before, the journal says that this was begun.
+    pub(super) fn forget_end(
         &self,
         service: &ServiceName,
         migration: &MigrationName,
-        is_applied: bool,
+        direction: Direction,
     ) -> Result<(), RehearsalError> {
+        let tables = self.deployment.bookkeeping_tables(service);
         let (service, schema, _) =
             self.deployment.service(service).expect("a trial is of one of its services");
-        let table = qualified(schema, service.version_table());
         let name = literal(migration.as_str());
-        self.database.psql(&if is_applied {
-            format!("INSERT INTO {table} VALUES ({name}, extract(epoch FROM now()))")
-        } else {
-            format!("DELETE FROM {table} WHERE version = {name}")
+        self.database.psql(&match direction {
+            Direction::Apply => {
+                let table = qualified(schema, service.version_table());
+                format!("DELETE FROM {table} WHERE version = {name}")
+            }
+            Direction::Revert => {
+                let journal = tables.iter().find(|table| table.starts_with("migration_journal_"));
+                let journal = qualified(schema, journal.map_or("", String::as_str));
+                format!(
+                    "UPDATE {journal} SET outcome = 'running', finished_at = NULL \
+                     WHERE id = (SELECT max(id) FROM {journal} WHERE migration = {name})"
+                )
+            }
         })?;
         Ok(())
     }
