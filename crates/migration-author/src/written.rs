@@ -28,7 +28,9 @@ impl Written {
         let down = if is_final {
             format!("        Err(DbErr::Migration({}.to_owned()))\n", text(FINAL))
         } else {
-            lines(code.iter().rev().flat_map(|code| &code.down).collect())
+            let goes = |(step, _): &(&Step, &Code)| !is_of_new_column(step, steps);
+            let back = steps.iter().zip(&code).rev().filter(goes);
+            lines(back.flat_map(|(_, code)| &code.down).collect())
         };
         Self {
             form,
@@ -38,6 +40,17 @@ impl Written {
             details: details(steps, is_final),
         }
     }
+}
+
+/// Whether a step is about a column that another step adds: taking that back drops it, and `down` may have done so before it was
+/// killed and begun again.
+fn is_of_new_column(step: &Step, steps: &[Step]) -> bool {
+    let (Step::SetDefault { table, column, .. } | Step::SetNotNull { table, column, .. }) = step else {
+        return false;
+    };
+    steps
+        .iter()
+        .any(|other| matches!(other, Step::AddColumn(new) if (&new.table, &new.name) == (table, column)))
 }
 
 /// Why a value of an enum type stays.

@@ -5,7 +5,7 @@
 use std::error::Error;
 
 use migration_kit::{EntityTable, Service};
-use migration_rehearsal::{Choices, EntityDiff, RehearsalError, diff};
+use migration_rehearsal::{Choices, EntityChange, EntityDiff, RehearsalError, diff};
 
 mod author {
     use sea_orm::entity::prelude::*;
@@ -196,10 +196,22 @@ async fn a_column_may_have_another_name() {
         says,
         ["~ column note.text: is called body", "+ column note.subtitle: character varying, not null"]
     );
-    let migration_rehearsal::EntityChange::NewColumn(column) = &found.differences[1].change else {
+    let EntityChange::NewColumn(column) = &found.differences[1].change else {
         panic!("{says:?}");
     };
     assert_eq!(column.perhaps, ["headline"]);
+}
+
+#[tokio::test]
+async fn another_type_is_tried_on_the_server() {
+    let made = "CREATE TABLE note (id date PRIMARY KEY, body integer NOT NULL, subtitle varchar NOT NULL)";
+    let found = of(service(made, &[EntityTable::of(renamed::Entity)])).await.unwrap();
+    let [impossible, other] = &found.differences[..] else { panic!("{:?}", found.differences) };
+    let says =
+        "~ column note.id: is of type date, and its field of integer: cannot cast type date to integer";
+    assert_eq!(impossible.to_string(), says);
+    let EntityChange::Retyped { how, .. } = &other.change else { panic!("{other}") };
+    assert_eq!((how.is_cast, how.is_cast_back, how.rewrites), (false, true, true));
 }
 
 #[tokio::test]

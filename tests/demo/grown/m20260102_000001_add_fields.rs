@@ -87,7 +87,6 @@ impl OnlineMigration for Migration {
         online.drop_constraint("note", "note_rank_shelf_key").await?;
         online.set_not_null("note", "legacy").await?;
         online.set_not_null("note", "body").await?;
-        online.drop_default("note", "token").await?;
         online.drop_default("note", "rank").await?;
         online
             .brief("ALTER TABLE note ALTER COLUMN title TYPE character varying(20)")
