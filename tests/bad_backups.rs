@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -112,7 +113,12 @@ fn killed_at(lab: &Lab, arguments: &[&str], words: &'static str) {
     command.env("DATABASE_URL", relay.url());
     let run = Running::start(command);
     relay.freezes(run.pid());
-    while relay.n_faults() == 0 {
+    // The words have passed before it stops.
+    let is_stopped = || {
+        let asked = Command::new("ps").args(["-o", "state=", "-p", &run.pid().to_string()]).output().unwrap();
+        asked.stdout.trim_ascii_start().starts_with(b"T")
+    };
+    while relay.n_faults() == 0 || !is_stopped() {
         thread::sleep(Duration::from_millis(20));
     }
     run.signal("KILL");
