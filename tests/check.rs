@@ -67,3 +67,60 @@ fn what_is_no_service_is_refused() {
     let refused = lab.migrate(&["status", "--format", "github"]).exits(2).stderr;
     assert!(refused.contains("`--format github` is for `check`"), "{refused}");
 }
+
+#[test]
+fn sql_files_of_any_tool_are_judged_on_top_of_a_schema() {
+    let lab = Lab::empty();
+    lab.query("CREATE TABLE item (id bigint PRIMARY KEY, name text)");
+    let write = |file: &str, text: &str| fs::write(lab.directory.path().join(file), text).unwrap();
+    write("schema.sql", "CREATE TABLE item (id bigint PRIMARY KEY, name text);\n");
+    write("1.sql", "CREATE INDEX item_name ON item (name);\n");
+    write("2.sql", "-- no-transaction\nCREATE INDEX CONCURRENTLY item_id_name ON item (id, name);\n");
+    write("2.down.sql", "DROP INDEX item_name;\n");
+
+    let reports = ["--junit", "out.xml", "--sarif", "out.sarif", "--format", "github"];
+    let asked = ["check", "1.sql", "2.down.sql", "2.sql", "--base", "schema.sql"];
+    let found = lab.migrate(&[&asked[..], &reports].concat()).exits(4);
+    let lines: Vec<&str> = found.stdout.lines().collect();
+    assert_eq!(lines[..3], ["FILE   RESULT", "1.sql  1 finding", "2.sql  passed"]);
+    assert!(
+        lines[3].starts_with("1.sql: index-blocks-writes: item: writes to the table wait"),
+        "{}",
+        lines[3]
+    );
+    assert!(
+        lines[4].starts_with("::error file=1.sql,line=1,title=1.sql hazards::index-blocks-writes"),
+        "{}",
+        lines[4]
+    );
+    assert!(found.stderr.contains("`2.down.sql` takes back what another file does"), "{}", found.stderr);
+    let read = |file: &str| fs::read_to_string(lab.directory.path().join(file)).unwrap();
+    assert!(read("out.xml").contains("<testsuite name=\"1.sql\" tests=\"1\" failures=\"1\">"));
+    assert!(read("out.sarif").contains("\"uri\": \"1.sql\""));
+
+    // Of a live database the schema is read, and nothing is written.
+    let live = lab.migrate(&["check", "1.sql", "2.sql", "--base", "DATABASE_URL", "--json"]).exits(4).json();
+    assert_eq!(live["files"][0]["findings"][0]["rule"], "index-blocks-writes");
+    assert_eq!(live["files"][1]["passed"], true);
+    lab.migrate(&["check", "2.sql", "--base", lab.database.url()]).exits(0);
+    assert_eq!(lab.query("SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace"), "item item_pkey");
+}
+
+#[test]
+fn sql_files_that_cannot_be_checked_are_refused_with_file_and_line() {
+    let lab = Lab::empty();
+    fs::write(lab.directory.path().join("1.sql"), "SELECT 1;\n\nALTER TABLE item\n  ADD COLUMN n int;\n")
+        .unwrap();
+    let refused = |arguments: &[&str], code, says: &str| {
+        let ran = lab.migrate(&[&["check"], arguments].concat()).exits(code);
+        assert!(ran.stderr.contains(says), "{arguments:?}\n{}", ran.shown());
+    };
+    refused(&["1.sql"], 2, "`1.sql`, line 3, could not be applied: relation \"item\" does not exist");
+    refused(&["2.sql"], 2, "`2.sql` cannot be read");
+    refused(&["1.sql", "--base", "none.sql"], 2, "`none.sql` cannot be read");
+    refused(&["1.sql", "--base", "STAGING_DATABASE_URL"], 2, "`STAGING_DATABASE_URL`, which is not set");
+    refused(&["1.sql", "--base", "postgres://127.0.0.1:1/none"], 8, "could not connect");
+    refused(&["1.sql", "rag"], 2, "`rag` is not an SQL file");
+    refused(&["rag", "--base", "schema.sql"], 2, "`--base` is for SQL files");
+    refused(&["1.sql", "--update"], 2, "`--update` and `--skip` are for services");
+}

@@ -412,8 +412,9 @@ pub(crate) enum Command {
     #[cfg(feature = "rehearsal")]
     #[command(after_help = help::CHECK)]
     Check {
-        /// Services that are checked; all if none is named
-        #[arg(value_name = "SERVICE")]
+        /// Services that are checked; all if none is named. Or SQL files of any tool, which are applied in this order and checked
+        /// for hazards
+        #[arg(value_name = "SERVICE|FILE.sql")]
         services: Vec<String>,
         #[command(flatten)]
         options: CheckOptions,

@@ -192,7 +192,9 @@ pub(crate) const CHECK: &str = "\
 Examples:
   check --directory services                   check all services
   check billing --directory services --update  check one, and write its lock and schema files
-  check --directory services --junit out.xml --sarif out.sarif --format github   for CI";
+  check --directory services --junit out.xml --sarif out.sarif --format github   for CI
+  check 0007_add_due.sql --base schema.sql     check SQL files of any tool for hazards, on top of a schema
+  check 0007_add_due.sql --base DATABASE_URL   on top of the schema of the database in this variable";
 
 #[cfg(feature = "rehearsal")]
 pub(crate) const GENERATE: &str = "\

@@ -21,6 +21,7 @@ pub struct Reading<'u> {
     url: &'u DatabaseUrl,
     connection: PgConnection,
     pid: i32,
+    version: String,
     /// Whether the transaction in which it was asked what answers is open, and nothing else was asked in it.
     is_begun: bool,
     /// How long a question waits for a lock of others; `None` as long as it takes.
@@ -37,6 +38,7 @@ impl<'u> Reading<'u> {
         match reading.begin_at(None).await {
             Ok(version) => {
                 ConnectError::judge(url, &version)?;
+                reading.version = version;
                 reading.is_begun = true;
             }
             Err(error) => {
@@ -55,7 +57,7 @@ impl<'u> Reading<'u> {
     /// One more connection to the same server.
     pub(crate) async fn beside(url: &'u DatabaseUrl) -> Result<Self, ConnectError> {
         let connection = session::connect_to_read(url).await?;
-        Ok(Self { url, connection, pid: 0, is_begun: false, patience: None })
+        Ok(Self { url, connection, pid: 0, version: String::new(), is_begun: false, patience: None })
     }
 
     /// The same, whose questions fail where they would wait longer than this for a lock of others.
@@ -67,6 +69,12 @@ impl<'u> Reading<'u> {
     /// Where it is connected.
     pub(crate) fn url(&self) -> &'u DatabaseUrl {
         self.url
+    }
+
+    /// What the server called itself when it was connected to: `PostgreSQL 15.18 on x86_64…`; nothing if it did not say.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// Begins a transaction; until it ends, all questions see the same.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use migration_coordinator::{ConnectError, DeploymentError, RunError};
+use migration_kit::sql::SqlError;
 use migration_kit::{MigrationId, ServiceName};
 use postgres_sandbox::SandboxError;
 use postgres_schema::SchemaError;
@@ -43,6 +44,29 @@ pub enum RehearsalError {
     NoTrace {
         /// The migration.
         id: MigrationId,
+    },
+    /// An SQL file cannot be read as statements.
+    #[error("the SQL files cannot be checked")]
+    Sql(#[from] SqlError),
+    /// The server refused an SQL file, or the schema that such files are applied to.
+    #[error("`{path}`, line {line}, could not be applied: {says}")]
+    Refused {
+        /// The file.
+        path: String,
+        /// Line from 1 of the statement: of its beginning, or in a schema of its end.
+        line: usize,
+        /// Why, in the server's words.
+        says: String,
+        /// Whether it is the schema that files are applied to.
+        is_base: bool,
+    },
+    /// `pg_dump` could not write the schema of a live database.
+    #[error("the schema of {database} could not be read: {says}")]
+    Dump {
+        /// The database, without its password.
+        database: String,
+        /// What `pg_dump` says.
+        says: String,
     },
     /// A database could not be reached.
     #[error("the live schema could not be read")]

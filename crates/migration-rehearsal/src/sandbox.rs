@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use migration_coordinator::{Caller, DatabaseUrl, Deployment, Goal, Placement, Report, RunOptions, run};
 use migration_kit::{Phase, Service, ServiceName, qualified};
 use migration_plan::{ContractSteps, Selection, TargetPoint, UnknownApplied};
-use postgres_sandbox::{Cluster, Database};
+use postgres_sandbox::{Cluster, ClusterBuilder, Database, SandboxError, Search};
 
 use crate::trace::{self, NOTE};
 use crate::{RehearsalError, Traced, differing_entities, dump_schema};
@@ -77,12 +77,28 @@ pub async fn rehearse(services: Vec<Service>) -> Result<Rehearsal, RehearsalErro
 
 /// A server that logs what it is sent, and an empty database on it.
 pub(crate) fn start() -> Result<(Cluster, Database), RehearsalError> {
-    let builder =
-        SETTINGS.iter().fold(Cluster::builder(), |builder, (name, value)| builder.setting(name, value));
-    let cluster = builder.start()?;
+    let cluster = builder().start()?;
+    let database = traced(&cluster)?;
+    Ok((cluster, database))
+}
+
+/// The same, of this major version if one is named, without the database.
+pub(crate) fn start_of(major: Option<u32>) -> Result<Cluster, RehearsalError> {
+    let Some(major) = major else { return Ok(builder().start()?) };
+    let found = Search::from_environment().only_major(major).run();
+    let binaries = found.map_err(|missing| SandboxError::Binaries(Box::new(missing)))?;
+    Ok(builder().binaries(binaries).start()?)
+}
+
+/// An empty database in which what happens is noted.
+pub(crate) fn traced(cluster: &Cluster) -> Result<Database, RehearsalError> {
     let database = cluster.create_database()?;
     database.psql(include_str!("trace.sql"))?;
-    Ok((cluster, database))
+    Ok(database)
+}
+
+fn builder() -> ClusterBuilder {
+    SETTINGS.iter().fold(Cluster::builder(), |builder, (name, value)| builder.setting(name, value))
 }
 
 /// All services in one database, each in the schema of its choice.

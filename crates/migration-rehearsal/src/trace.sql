@@ -10,11 +10,14 @@ CREATE FUNCTION migration_trace.locks() RETURNS jsonb LANGUAGE sql AS $$
       AND mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')
 $$;
 
--- The tables of a schema, their indexes and the references between them, without what is not the service's own.
-CREATE FUNCTION migration_trace.schema(wanted name) RETURNS jsonb LANGUAGE sql AS $$
+-- The tables of these schemas, their indexes and the references between them, without what is not the service's own.
+-- `qualified` puts schemas in front of names, but for `public`.
+CREATE FUNCTION migration_trace.schema(wanted name[], qualified boolean) RETURNS jsonb LANGUAGE sql AS $$
     WITH tables AS (
-        SELECT c.oid, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = wanted AND c.relkind IN ('r', 'p')
+        SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS identity,
+               CASE WHEN qualified AND n.nspname <> 'public' THEN n.nspname || '.' || c.relname ELSE c.relname::text END AS relname
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = ANY (wanted) AND c.relkind IN ('r', 'p')
           AND c.relname !~ '^(migration_(journal|backfill|reject)|seaql_migrations)_'
     )
     SELECT jsonb_build_object(
@@ -22,7 +25,7 @@ CREATE FUNCTION migration_trace.schema(wanted name) RETURNS jsonb LANGUAGE sql A
         'columns', (SELECT coalesce(jsonb_agg(jsonb_build_object(
                 'relation', t.oid::bigint, 'number', a.attnum, 'name', a.attname, 'type', format_type(a.atttypid, NULL),
                 'required', a.attnotnull AND a.attidentity = '' AND a.attgenerated = '' AND NOT a.atthasdef,
-                'serial', pg_get_serial_sequence(format('%I.%I', wanted, t.relname), a.attname) IS NOT NULL AND a.attidentity = '',
+                'serial', pg_get_serial_sequence(t.identity, a.attname) IS NOT NULL AND a.attidentity = '',
                 'key', EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisprimary AND a.attnum = ANY (i.indkey)))), '[]')
             FROM pg_attribute a JOIN tables t ON t.oid = a.attrelid WHERE a.attnum > 0 AND NOT a.attisdropped),
         'unindexed', (SELECT coalesce(jsonb_agg(DISTINCT t.relname || '.' || k.conname), '[]')
@@ -30,7 +33,7 @@ CREATE FUNCTION migration_trace.schema(wanted name) RETURNS jsonb LANGUAGE sql A
                 SELECT FROM pg_index i WHERE i.indrelid = k.conrelid AND i.indpred IS NULL
                   AND (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey)),
         'unfixed', (SELECT coalesce(jsonb_agg(p.proname), '[]') FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-            WHERE n.nspname = wanted AND p.prosecdef
+            WHERE n.nspname = ANY (wanted) AND p.prosecdef
               AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS setting WHERE setting LIKE 'search_path=%')),
         'indexes', (SELECT coalesce(jsonb_object_agg(i.indexrelid::bigint, t.relname), '{}')
                     FROM pg_index i JOIN tables t ON t.oid = i.indrelid),
@@ -50,10 +53,22 @@ BEGIN
     WHERE c.oid = journal;
     RAISE LOG 'migration trace: %', jsonb_build_object(
         'locks', migration_trace.locks(),
-        'journal', migration_trace.schema(place.nspname) || jsonb_build_object(
+        'journal', migration_trace.schema(ARRAY[place.nspname], false) || jsonb_build_object(
             'service', substr(place.relname, length('migration_journal_') + 1),
             'migration', migration, 'direction', direction, 'outcome', outcome));
     RETURN true;
+END
+$$;
+
+-- The last statement that is sent for an SQL file that is no migration of a service: the same, of all schemas but the
+-- server's own and ours.
+CREATE FUNCTION migration_trace.file(file text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE LOG 'migration trace: %', jsonb_build_object(
+        'locks', migration_trace.locks(),
+        'journal', migration_trace.schema((SELECT array_agg(nspname) FROM pg_namespace
+                WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'migration_trace')), true)
+            || jsonb_build_object('service', 'files', 'migration', file, 'direction', 'apply', 'outcome', 'succeeded'));
 END
 $$;
 

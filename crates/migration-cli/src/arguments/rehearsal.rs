@@ -11,6 +11,10 @@ pub(crate) struct CheckOptions {
     /// Directory that has a directory of each service's name
     #[arg(long, value_name = "DIRECTORY", default_value = ".")]
     pub(crate) directory: PathBuf,
+    /// Schema on top of which SQL files are checked: a file as `pg_dump --schema-only` writes it, or a database, by its address
+    /// or by the variable that holds it; only its schema is read
+    #[arg(long, value_name = "FILE|ADDRESS|VARIABLE")]
+    pub(crate) base: Option<String>,
     /// Leave a check out, by the name in the table; may be given several times
     #[arg(long, value_name = "CHECK", value_parser = skippable)]
     pub(crate) skip: Vec<Check>,

@@ -14,7 +14,7 @@ use serde::Serialize;
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
-use super::known;
+use super::{check_files, known};
 use crate::arguments::{CheckOptions, Format};
 use crate::context::Context;
 use crate::output::{Answer, Paint, SarifResult, Table, Text, annotation, duration, junit, sarif};
@@ -52,6 +52,9 @@ pub(super) async fn check(
     services: &[String],
     options: &CheckOptions,
 ) -> anyhow::Result<Answer> {
+    if let Some(files) = check_files::asked(services, options)? {
+        return check_files::check(context, &files, options).await;
+    }
     let all = context.program.services()?;
     let catalog = Catalog::new(all.iter().map(Service::known).collect())?;
     let mut wanted = services.iter().map(|name| known(&catalog, name)).collect::<Result<Vec<_>, _>>()?;
@@ -149,7 +152,7 @@ fn files(
     Ok(checked)
 }
 
-fn says(hazard: &Hazard) -> String {
+pub(super) fn says(hazard: &Hazard) -> String {
     let by = hazard.statement.as_ref().map(|sql| format!(" (`{}`)", excerpt(sql))).unwrap_or_default();
     let Hazard { rule, object, why, instead, .. } = hazard;
     format!("{rule}: {object}: {why}{by}; {instead}")

@@ -8,6 +8,8 @@ mod artifacts;
 mod backup;
 #[cfg(feature = "rehearsal")]
 mod check;
+#[cfg(feature = "rehearsal")]
+mod check_files;
 mod completions;
 mod databases;
 mod db;

@@ -205,6 +205,24 @@ impl Environment {
         Ok(Some(url))
     }
 
+    /// A database that `--base` names: its address, or the variable that holds it.
+    ///
+    /// # Errors
+    /// [`Failure`] if it is neither.
+    #[cfg(feature = "rehearsal")]
+    pub(crate) fn base(&self, given: &str) -> Result<DatabaseUrl, Failure> {
+        if given.contains("://") {
+            return self.address("--base", &Value::of(given, "the command line".to_owned()));
+        }
+        let value = self.get(given)?.ok_or_else(|| {
+            Failure::usage(
+                format!("`--base` names `{given}`, which is not set"),
+                "set it in the environment or in `.env`",
+            )
+        })?;
+        self.address(given, &value)
+    }
+
     fn address(&self, name: &str, value: &Value<'_>) -> Result<DatabaseUrl, Failure> {
         let origin = &value.origin;
         let url = DatabaseUrl::parse(value.text, &self.defaults()?).map_err(|error| Failure {

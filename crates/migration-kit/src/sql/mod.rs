@@ -66,6 +66,26 @@ pub fn embedded(folder: &'static include_dir::Dir<'static>) -> Vec<(&'static str
     folder.files().chain(nested).map(with_path).collect()
 }
 
+/// A file of SQL as statements to be applied, whatever its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SqlFile {
+    /// The statements that apply it, each without its semicolon, with the line of its first word, from 1.
+    pub statements: Vec<(usize, String)>,
+    /// Whether they run inside one transaction.
+    pub is_transactional: bool,
+    /// Comments to the end of their line between the statements: the text behind the dashes, trimmed.
+    pub comments: Vec<String>,
+}
+
+/// Reads a file of SQL; with the marks of dbmate, what applies.
+///
+/// # Errors
+/// [`SqlError::Text`] if the text cannot be taken as statements.
+pub fn read(file: &str, text: &str) -> Result<SqlFile, SqlError> {
+    script::file(text).map_err(|(line, problem)| SqlError::Text { file: file.to_owned(), line, problem })
+}
+
 impl SqlMigration {
     /// Whether there are statements that revert it.
     #[must_use]

@@ -1,5 +1,6 @@
 //! What an SQL file says: the statements of each direction, and whether they run inside a transaction.
 
+use super::SqlFile;
 use super::error::Problem;
 use super::split::{Piece, Statement, split};
 
@@ -8,6 +9,8 @@ use super::split::{Piece, Statement, split};
 pub(super) struct Script {
     /// The statements, each without its semicolon.
     pub(super) statements: Vec<String>,
+    /// The lines of their first words.
+    lines: Vec<usize>,
     /// Whether they run inside a transaction.
     pub(super) transactional: bool,
 }
@@ -63,6 +66,23 @@ pub(super) fn both(text: &str) -> Result<Both, (usize, Problem)> {
     }
 }
 
+/// Reads what applies of a file, and its comments.
+///
+/// # Errors
+/// [`Problem`] with its line.
+pub(super) fn file(text: &str) -> Result<SqlFile, (usize, Problem)> {
+    let Script { statements, lines, transactional } = both(text)?.up;
+    let comment = |piece| match piece {
+        Piece::Comment { text, .. } => Some(text),
+        Piece::Statement(_) => None,
+    };
+    Ok(SqlFile {
+        statements: lines.into_iter().zip(statements).collect(),
+        is_transactional: transactional,
+        comments: split(text)?.into_iter().filter_map(comment).collect(),
+    })
+}
+
 /// Reads a file that has one direction.
 ///
 /// # Errors
@@ -98,6 +118,7 @@ impl Draft {
             }
         }
         Ok(Script {
+            lines: self.statements.iter().map(|statement| statement.line).collect(),
             statements: self.statements.into_iter().map(|statement| statement.text).collect(),
             transactional: !self.no_transaction,
         })

@@ -1,0 +1,124 @@
+//! The hazards of SQL files of any tool, each applied on top of those before it, and all of them on top of a schema.
+//!
+//! No service is needed: `psql` runs the files, on a server that notes what they do. What a service's migrations do is
+//! `generate`'s part.
+
+mod base;
+
+use migration_kit::{literal, sql};
+use migration_plan::Phase;
+use postgres_sandbox::{Database, SandboxError};
+
+use crate::hazards::{Hazard, judge};
+use crate::{RehearsalError, sandbox, trace};
+
+pub use base::Base;
+
+/// Opens the comment by which a file accepts a rule: `-- accepts RULE: reason`.
+const ACCEPTS: &str = "accepts ";
+/// What the server is told of the session, as of one that runs a migration.
+const APPLICATION: &str = "migrate files:file";
+
+/// An SQL file: how it is called, and its text.
+#[derive(Debug, Clone, Copy)]
+pub struct SqlFile<'f> {
+    /// Its path, as findings name it.
+    pub path: &'f str,
+    /// What is in it.
+    pub text: &'f str,
+}
+
+/// What was found in one SQL file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckedFile {
+    /// Its path.
+    pub path: String,
+    /// What it does to applications, and does not accept.
+    pub hazards: Vec<Hazard>,
+    /// What is wrong with what it accepts, one sentence each.
+    pub faults: Vec<String>,
+}
+
+/// Applies these files in their order to a database that `base` has made, empty without one, and judges each. A file runs in
+/// one transaction, unless it begins with `-- no-transaction` or has one of the marks that [`migration_kit::sql`] knows.
+///
+/// # Errors
+/// [`RehearsalError`]: there is no server, a file cannot be read as statements, or the server refuses one.
+pub async fn check_files(
+    base: Option<Base<'_>>,
+    files: &[SqlFile<'_>],
+) -> Result<Vec<CheckedFile>, RehearsalError> {
+    let read = files.iter().map(|file| sql::read(file.path, file.text));
+    let scripts = read.collect::<Result<Vec<_>, _>>()?;
+    let (cluster, database) = base::apply(base).await?;
+    // What was there before the first file is noted as one.
+    run(&database, "base", &sql::read("base", "-- nothing")?)?;
+    for (file, script) in files.iter().zip(&scripts) {
+        run(&database, file.path, script)?;
+    }
+    let traced = trace::read(&sandbox::log(&cluster, &database)?)?.into_iter().skip(1);
+    let judged = scripts.iter().zip(files).zip(traced).map(|((script, file), traced)| {
+        let (accepted, mut faults) = accepted(&script.comments);
+        let (hazards, wrong) = judge(&traced, Phase::Expand, &accepted);
+        faults.extend(wrong);
+        CheckedFile { path: file.path.to_owned(), hazards, faults }
+    });
+    Ok(judged.collect())
+}
+
+/// Applies one file.
+fn run(database: &Database, path: &str, script: &sql::SqlFile) -> Result<(), RehearsalError> {
+    let mut sent = format!("SET application_name = {};\n", literal(APPLICATION));
+    // Where each statement ends in what is sent, by which `psql` names it.
+    let mut ends = Vec::new();
+    if script.is_transactional {
+        sent.push_str("BEGIN;\n");
+    }
+    let mut n_lines = sent.matches('\n').count();
+    for (line, statement) in &script.statements {
+        // A line feed first: a statement may end in a comment.
+        sent.push_str(&format!("{statement}\n;\n"));
+        n_lines += statement.matches('\n').count() + 2;
+        ends.push((n_lines, *line));
+    }
+    sent.push_str(&format!("/* migrate */ SELECT migration_trace.file({});\n", literal(path)));
+    if script.is_transactional {
+        sent.push_str("COMMIT;\n");
+    }
+    database.psql(&sent).map(drop).map_err(|error| match refusal(&error) {
+        Some((end, says)) => {
+            // What is refused at the commit is no statement's: the last one is the nearest.
+            let line =
+                ends.iter().find(|(last, _)| *last >= end).or(ends.last()).map_or(1, |(_, line)| *line);
+            RehearsalError::Refused { path: path.to_owned(), line, says, is_base: false }
+        }
+        None => error.into(),
+    })
+}
+
+/// The line that `psql` names, and what the server says: `psql:<stdin>:3: ERROR:  relation "item" does not exist`.
+fn refusal(error: &SandboxError) -> Option<(usize, String)> {
+    let SandboxError::Failed { message, .. } = error else { return None };
+    message.lines().find_map(|line| {
+        let (place, says) = line.split_once(": ")?;
+        let line = place.strip_prefix("psql:")?.rsplit_once(':')?.1.parse().ok()?;
+        let says = says.strip_prefix("ERROR:").or(says.strip_prefix("error:"))?;
+        Some((line, says.trim().to_owned()))
+    })
+}
+
+/// The rules that a file accepts, with the reasons, and what is wrong with how it does so.
+fn accepted(comments: &[String]) -> (Vec<(String, String)>, Vec<String>) {
+    let (mut accepted, mut faults) = (Vec::new(), Vec::new());
+    for comment in comments.iter().filter_map(|comment| comment.strip_prefix(ACCEPTS)) {
+        match comment.split_once(':').map(|(rule, reason)| (rule.trim(), reason.trim())) {
+            // What is no word in front of the colon is a sentence that begins like this.
+            Some((rule, _)) if rule.contains(' ') => {}
+            Some((rule, reason)) if !reason.is_empty() => accepted.push((rule.to_owned(), reason.to_owned())),
+            Some((rule, _)) => faults.push(format!("it accepts `{rule}` and gives no reason")),
+            None => {}
+        }
+    }
+    (accepted, faults)
+}

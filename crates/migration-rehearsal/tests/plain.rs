@@ -1,0 +1,106 @@
+//! Plain SQL files: what each does to a schema that was there before, and what is refused.
+
+use migration_kit::literal;
+use migration_rehearsal::{Base, RehearsalError, SqlFile, check_files};
+use postgres_sandbox::Cluster;
+
+const BASE: SqlFile<'_> = SqlFile {
+    path: "schema.sql",
+    text: "SET check_function_bodies = false; SELECT pg_catalog.set_config('search_path', '', false);\n\
+           CREATE SCHEMA crm; CREATE TABLE public.item (id bigint PRIMARY KEY, name text, size int);\n\
+           CREATE TABLE crm.client (id bigint PRIMARY KEY, name text);\n\
+           COPY public.item (id, name) FROM stdin;\n1\tone\n\\.\n",
+};
+
+/// The rules and objects that are found in each file.
+async fn found(files: &[(&str, &str)]) -> Vec<Vec<String>> {
+    let files: Vec<SqlFile<'_>> = files.iter().map(|(path, text)| SqlFile { path, text }).collect();
+    let checked = check_files(Some(Base::File(BASE)), &files).await.unwrap();
+    assert_eq!(checked.len(), files.len());
+    let of = |file: &migration_rehearsal::CheckedFile| {
+        let hazards = file.hazards.iter().map(|hazard| format!("{} {}", hazard.rule, hazard.object));
+        hazards.chain(file.faults.iter().cloned()).collect()
+    };
+    checked.iter().map(of).collect()
+}
+
+#[tokio::test]
+async fn each_file_is_judged_on_top_of_those_before_it() {
+    let found = found(&[
+        ("1_index.sql", "CREATE INDEX item_name ON item (name); -- the end"),
+        ("2_index.sql", "-- no-transaction\nCREATE INDEX CONCURRENTLY client_name ON crm.client (name);"),
+        (
+            "3_rewrite.sql",
+            "-- migrate:up\nALTER TABLE crm.client ADD COLUMN n int;\n-- migrate:down\nDROP TABLE item;",
+        ),
+        ("it's/up.sql", "BEGIN; ALTER TABLE item DROP COLUMN size; COMMIT;"),
+        ("5.sql", "CREATE TABLE fresh (id bigserial PRIMARY KEY); CREATE INDEX fresh_2 ON fresh (id);"),
+    ])
+    .await;
+    let none: &[&str] = &[];
+    assert_eq!(found[0], ["index-blocks-writes item"]);
+    assert_eq!(found[1], none);
+    assert_eq!(found[2], none);
+    assert_eq!(found[3], ["drop-in-expand item.size"]);
+    assert_eq!(found[4], ["serial fresh.id"]);
+}
+
+#[tokio::test]
+async fn a_file_accepts_a_rule_with_a_reason() {
+    let found = found(&[
+        ("1.sql", "-- accepts serial: the old code makes it so\nCREATE TABLE a (id bigserial);"),
+        ("2.sql", "-- accepts serial\n-- accepts serial:\nCREATE TABLE b (id bigserial);"),
+        ("3.sql", "-- accepts rename: no reason to\nSELECT 1;"),
+    ])
+    .await;
+    assert_eq!(found[0], [""; 0]);
+    assert_eq!(found[1], ["serial b.id", "it accepts `serial` and gives no reason"]);
+    assert_eq!(found[2], ["it accepts `rename`, and does nothing of the kind"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_applied_is_named() {
+    let refused = async |base: Option<SqlFile<'_>>, text: &str| {
+        let files = [SqlFile { path: "a.sql", text }];
+        check_files(base.map(Base::File), &files).await.unwrap_err()
+    };
+    let error = refused(None, "-- first\nSELECT 1;\n\nALTER TABLE item\n  ADD COLUMN n int;\nSELECT 2").await;
+    assert_eq!(error.to_string(), "`a.sql`, line 4, could not be applied: relation \"item\" does not exist");
+    let base = SqlFile { path: "base.sql", text: "SELECT 1;\nCREATE TABLE t (id no_type)" };
+    let error = refused(Some(base), "SELECT 1").await;
+    assert_eq!(
+        error.to_string(),
+        "`base.sql`, line 2, could not be applied: type \"no_type\" does not exist"
+    );
+    assert!(matches!(refused(None, "SELECT 'open").await, RehearsalError::Sql(_)));
+}
+
+#[tokio::test]
+async fn a_schema_comes_from_a_live_database_or_names_roles_that_nobody_has() {
+    let live = Cluster::shared().create_database().unwrap();
+    live.psql(
+        "CREATE SCHEMA \"odd name\"; CREATE TABLE \"odd name\".item (id bigint PRIMARY KEY, name text)",
+    )
+    .unwrap();
+    let files = [SqlFile { path: "a.sql", text: "CREATE INDEX item_name ON \"odd name\".item (name)" }];
+    let url = live.url().parse().unwrap();
+    let checked = check_files(Some(Base::Live(&url)), &files).await.unwrap();
+    assert_eq!(checked[0].hazards[0].object, "odd name.item");
+    assert_eq!(
+        live.psql("SELECT count(*) FROM pg_indexes WHERE indexname = 'item_name'").unwrap().trim(),
+        "0"
+    );
+
+    let role = "some one's";
+    let text = format!("CREATE TABLE item (id bigint, name text); ALTER TABLE item OWNER TO \"{role}\";");
+    let files = [SqlFile {
+        path: "b.sql",
+        text: &format!(
+            "SELECT 1 / (pg_get_userbyid(relowner) = {})::int FROM pg_class WHERE relname = 'item'",
+            literal(role)
+        ),
+    }];
+    let checked =
+        check_files(Some(Base::File(SqlFile { path: "s.sql", text: &text })), &files).await.unwrap();
+    assert_eq!(checked[0].hazards, []);
+}
