@@ -119,7 +119,7 @@ fn sql_files_that_cannot_be_checked_are_refused_with_file_and_line() {
     refused(&["2.sql"], 2, "`2.sql` cannot be read");
     refused(&["1.sql", "--base", "none.sql"], 2, "`none.sql` cannot be read");
     refused(&["1.sql", "--base", "STAGING_DATABASE_URL"], 2, "`STAGING_DATABASE_URL`, which is not set");
-    refused(&["1.sql", "--base", "postgres://127.0.0.1:1/none"], 8, "could not connect");
+    refused(&["1.sql", "--base", "postgres://127.0.0.1:1/none"], 8, "cannot reach `none@127.0.0.1:1`");
     refused(&["1.sql", "rag"], 2, "`rag` is not an SQL file");
     refused(&["rag", "--base", "schema.sql"], 2, "`--base` is for SQL files");
     refused(&["1.sql", "--update"], 2, "`--update` and `--skip` are for services");

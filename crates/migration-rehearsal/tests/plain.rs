@@ -15,7 +15,7 @@ const BASE: SqlFile<'_> = SqlFile {
 /// The rules and objects that are found in each file.
 async fn found(files: &[(&str, &str)]) -> Vec<Vec<String>> {
     let files: Vec<SqlFile<'_>> = files.iter().map(|(path, text)| SqlFile { path, text }).collect();
-    let checked = check_files(Some(Base::File(BASE)), &files).await.unwrap();
+    let checked = check_files(Some(Base::File(BASE)), &files).await.expect("the files can be applied");
     assert_eq!(checked.len(), files.len());
     let of = |file: &migration_rehearsal::CheckedFile| {
         let hazards = file.hazards.iter().map(|hazard| format!("{} {}", hazard.rule, hazard.object));

@@ -10,7 +10,8 @@ use migration_cli::Arguments;
 use crate::{below, nothing_wrong, read, relative, root};
 
 /// Options of other programs that texts name, and one of the notation in which plans are tested.
-const OF_OTHERS: [&str; 13] = [
+const OF_OTHERS: [&str; 14] = [
+    "--schema-only",
     "--workspace",
     "--no-fail-fast",
     "--manifest-path",

@@ -51,6 +51,8 @@ const OURS: [&str; 7] = [
 
 /// The origin of the process's variables.
 const PROCESS: &str = "the environment";
+/// The origin of what an option says.
+const ARGUMENTS: &str = "the command line";
 
 /// A value and where it is from.
 #[derive(Debug)]
@@ -212,7 +214,7 @@ impl Environment {
     #[cfg(feature = "rehearsal")]
     pub(crate) fn base(&self, given: &str) -> Result<DatabaseUrl, Failure> {
         if given.contains("://") {
-            return self.address("--base", &Value::of(given, "the command line".to_owned()));
+            return self.address("--base", &Value::of(given, ARGUMENTS.to_owned()));
         }
         let value = self.get(given)?.ok_or_else(|| {
             Failure::usage(
@@ -237,7 +239,7 @@ impl Environment {
                 ));
             }
         }
-        if value.origin != PROCESS {
+        if ![PROCESS, ARGUMENTS].contains(&value.origin.as_str()) {
             add(&self.from_dotenv, format!("`{name}` is from {origin}"));
         }
         for note in url.notes() {

@@ -70,10 +70,7 @@ fn make(major: Option<u32>, base: SqlFile<'_>) -> Result<(Cluster, Database), Re
     let mut made: Option<String> = None;
     loop {
         let database = sandbox::traced(&cluster)?;
-        let error = match database.psql(base.text) {
-            Ok(_) => return Ok((cluster, database)),
-            Err(error) => error,
-        };
+        let Err(error) = database.psql(base.text) else { return Ok((cluster, database)) };
         let Some((line, says)) = refusal(&error) else { return Err(error.into()) };
         let role = says.strip_prefix("role \"").and_then(|rest| rest.strip_suffix("\" does not exist"));
         match role {

@@ -16,7 +16,7 @@ pub use base::Base;
 
 /// Opens the comment by which a file accepts a rule: `-- accepts RULE: reason`.
 const ACCEPTS: &str = "accepts ";
-/// What the server is told of the session, as of one that runs a migration.
+/// The name of the session, by which its notes are read as those of one that runs a migration.
 const APPLICATION: &str = "migrate files:file";
 
 /// An SQL file: how it is called, and its text.
