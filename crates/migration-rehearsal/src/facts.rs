@@ -14,6 +14,9 @@ pub struct Facts {
     pub statements: Vec<StatementFacts>,
     /// Tables that were there before and that one transaction held for itself, together.
     pub held_together: BTreeSet<String>,
+    /// Tables that were there before and whose rows one transaction changed, or locked to change them, while it held one of
+    /// those for itself.
+    pub changed_meanwhile: BTreeSet<String>,
     /// The service's tables before.
     pub before: Shape,
     /// The service's tables after.
@@ -116,6 +119,7 @@ pub(crate) struct StatementNote {
 pub(crate) struct Noted {
     statements: Vec<Draft>,
     together: Vec<Vec<u32>>,
+    changed: Vec<Vec<u32>>,
 }
 
 #[derive(Debug, Default)]
@@ -138,6 +142,8 @@ impl Noted {
     pub(crate) fn note(&mut self, note: StatementNote, locks: &[(u32, LockMode)]) {
         let exclusive = locks.iter().filter(|(_, mode)| *mode == LockMode::AccessExclusive);
         self.together.push(exclusive.map(|(table, _)| *table).collect());
+        let written = locks.iter().filter(|(_, mode)| *mode == LockMode::RowExclusive);
+        self.changed.push(written.map(|(table, _)| *table).collect());
         let Some(draft) = self.statements.last_mut() else { return };
         if let Some(before) = note.scans_before {
             draft.scans_before = before;
@@ -161,6 +167,8 @@ impl Noted {
             tables.iter().filter_map(|table| before.tables.get(table).cloned()).collect()
         };
         let held_together = self.together.iter().map(|tables| names(tables)).max_by_key(BTreeSet::len);
+        let beside = self.together.iter().zip(&self.changed).filter(|(held, _)| !names(held).is_empty());
+        let changed_meanwhile = beside.flat_map(|(_, changed)| names(changed)).collect();
         let statement = |draft: &Draft| StatementFacts {
             sql: draft.sql.clone(),
             locks: draft
@@ -174,7 +182,8 @@ impl Noted {
             dropped: draft.dropped.iter().filter_map(|dropped| name_of(dropped, &before)).collect(),
         };
         let statements = self.statements.iter().map(statement).collect();
-        Facts { statements, held_together: held_together.unwrap_or_default(), before, after }
+        let held_together = held_together.unwrap_or_default();
+        Facts { statements, held_together, changed_meanwhile, before, after }
     }
 }
 

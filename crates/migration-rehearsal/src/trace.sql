@@ -3,11 +3,12 @@
 
 CREATE SCHEMA migration_trace;
 
--- The table locks of this transaction that hold others up, by number: a table that was dropped has no name any more.
+-- The table locks of this transaction that hold others up or show that rows were changed, by number: a table that was
+-- dropped has no name any more.
 CREATE FUNCTION migration_trace.locks() RETURNS jsonb LANGUAGE sql AS $$
     SELECT coalesce(jsonb_agg(jsonb_build_array(relation::bigint, mode)), '[]') FROM pg_catalog.pg_locks
     WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted
-      AND mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')
+      AND mode NOT IN ('AccessShareLock', 'RowShareLock')
 $$;
 
 -- The tables of these schemas, their indexes and the references between them, without what is not the service's own.

@@ -49,6 +49,8 @@ const EXAMPLES: &[Example] = &[
      How::Expand, &["CREATE TABLE {t}_f (of bigint CONSTRAINT {t}_f_of_fkey REFERENCES {t} (id))", "CREATE INDEX {t}_f_of ON {t}_f (of)"]),
     (&["security-definer-search-path"], How::Expand, &["CREATE FUNCTION {t}_f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'"],
      How::Expand, &["CREATE FUNCTION {t}_f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS 'SELECT 1'"]),
+    (&["data-change-with-ddl"], How::Expand, &["ALTER TABLE {t} ADD COLUMN n int", "UPDATE {t}_2 SET b = 1"],
+     How::Steps, &["ALTER TABLE {t} ADD COLUMN n int", "UPDATE {t}_2 SET b = 1"]),
     (&[], How::Accepting("serial"), &["CREATE TABLE {t}_s (id bigserial)"], How::Expand, &["SELECT 1"]),
 ];
 

@@ -3,6 +3,7 @@
 //!
 //! A migration accepts a rule with a reason in its `details()`; there is no way to switch a rule off for all.
 
+mod data_change_with_ddl;
 mod drop_in_expand;
 mod foreign_key_without_index;
 mod index_blocks_writes;
@@ -71,7 +72,8 @@ impl Hit {
 }
 
 /// All rules.
-const RULES: [&Rule; 12] = [
+const RULES: [&Rule; 13] = [
+    &data_change_with_ddl::RULE,
     &drop_in_expand::RULE,
     &foreign_key_without_index::RULE,
     &index_blocks_writes::RULE,
