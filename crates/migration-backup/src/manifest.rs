@@ -133,12 +133,10 @@ impl Manifest {
         format!("{value:#}\n")
     }
 
-    /// Whether the text of its file is as it was written. Those of before there were seals are.
+    /// Whether the text of its file is as it was written.
     pub(crate) fn is_as_written(mut value: serde_json::Value) -> bool {
-        match value.as_object_mut().and_then(|fields| fields.remove(SEAL)) {
-            Some(written) => written == seal(&value),
-            None => true,
-        }
+        let written = value.as_object_mut().and_then(|fields| fields.remove(SEAL));
+        written.is_some_and(|written| written == seal(&value))
     }
 
     /// Digest of a history.
