@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -166,18 +166,25 @@ fn a_killed_restore_has_changed_nothing_and_is_done_again() {
     assert_eq!(lab.query(SET_ASIDE), "1");
 }
 
-/// Cuts the connection of a restore at a statement: it reaches the server, its answer comes back to nobody.
+/// Cuts the connection of a restore at a statement: it reaches the server, and its answer comes back to nobody.
 struct Cut {
     at: &'static str,
     is_begun: AtomicBool,
+    /// The session whose statement it is, from one on; none is 0.
+    session: AtomicUsize,
 }
 
 impl Observer for Cut {
-    fn passes(&self, _session: usize, passing: Passing<'_>) -> Verdict {
-        let Passing::Statement(text) = passing else { return Verdict::Pass };
+    fn passes(&self, session: usize, passing: Passing<'_>) -> Verdict {
+        let Passing::Statement(text) = passing else {
+            let is_it = self.session.load(Ordering::SeqCst) == session + 1;
+            return if is_it { Verdict::Cut } else { Verdict::Pass };
+        };
         self.is_begun.fetch_or(text.contains("ALTER SCHEMA"), Ordering::SeqCst);
-        let is_it = self.is_begun.load(Ordering::SeqCst) && text.contains(self.at);
-        if is_it { Verdict::Cut } else { Verdict::Pass }
+        if self.is_begun.load(Ordering::SeqCst) && text.contains(self.at) {
+            self.session.store(session + 1, Ordering::SeqCst);
+        }
+        Verdict::Pass
     }
 
     fn cuts(&self) {}
@@ -193,7 +200,7 @@ fn a_server_that_goes_away_during_a_restore_is_named() {
         ("COPY chat.messages", 8, "the connection to the server was lost"),
         ("COMMIT", 6, "it is not known whether it was restored"),
     ] {
-        let cut = Arc::new(Cut { at, is_begun: AtomicBool::new(false) });
+        let cut = Arc::new(Cut { at, is_begun: AtomicBool::new(false), session: AtomicUsize::new(0) });
         let relay = Relay::before(Cluster::shared(), cut).unwrap();
         let mut command = lab.command(&restore(&archive));
         let ran = run(command.env("DATABASE_URL", relay.url(lab.database.name()))).exits(code);

@@ -1,10 +1,14 @@
 //! `restore`: a service is as its backup has it, or as it was before; nobody else notices.
 
 use std::fs;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+
+use serde_json::Value;
 
 use crate::adopted::{ASSESSMENTS, BOOKREADER, BOOKREADER_OCTOBER, migrate};
 use crate::support::{Lab, ROWS, Session, run};
@@ -182,10 +186,17 @@ fn what_does_not_fit_is_refused() {
     let damaged: Vec<u8> = bytes.iter().rev().copied().collect();
     fs::write(&archive, damaged).unwrap();
     refuses(4, "its archive has another SHA-256");
-    // Manifests that lie and have no seal.
-    let (text, seal) = text.split_once(",\n  \"seal\"").unwrap();
-    assert!(seal.ends_with("\"\n}\n"), "{seal}");
-    let text = format!("{text}\n}}\n");
+    // Manifests that lie and were sealed again, as by one who knows how.
+    let sealed = |text: &str| {
+        let mut manifest: Value = serde_json::from_str(text).unwrap();
+        manifest.as_object_mut().unwrap().remove("seal");
+        let mut summing =
+            Command::new("sha256sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        summing.stdin.take().unwrap().write_all(manifest.to_string().as_bytes()).unwrap();
+        let sum = String::from_utf8(summing.wait_with_output().unwrap().stdout).unwrap();
+        manifest["seal"] = sum.split(' ').next().unwrap().into();
+        manifest.to_string()
+    };
     for (from, to, code, says) in [
         ("\"service\": \"chat\"", "\"service\": \"rag\"", 4, "its manifest was edited"),
         ("m20251016_000001", "m20991016_000001", 4, "its manifest was edited"),
@@ -205,7 +216,7 @@ fn what_does_not_fit_is_refused() {
         ),
     ] {
         assert!(text.contains(from), "{from}: {text}");
-        fs::write(&manifest, text.replace(from, to)).unwrap();
+        fs::write(&manifest, sealed(&text.replace(from, to))).unwrap();
         refuses(code, says);
     }
     fs::remove_file(&manifest).unwrap();
