@@ -146,6 +146,24 @@ fn a_schema_that_differs_is_refused_object_by_object() {
     ");
     assert_eq!(lab.query("SELECT to_regclass('seaql_migrations_chat')"), "");
     accepting(&[]).exits(0);
+    // Once more, since the old tool is still at work; then it no longer finds its table.
+    let retiring = [&adopt[..], &["--retire"]].concat();
+    let dry_run = migrate(&lab, "chat", &[&retiring[..], &["--dry-run"]].concat()).exits(0);
+    assert!(
+        dry_run.stdout.contains("`public.alembic_version` would become `alembic_version_retired`"),
+        "{}",
+        dry_run.shown()
+    );
+    assert_eq!(lab.query("SELECT version_num FROM alembic_version"), "a1b2c3d4e5f6");
+    let retired = migrate(&lab, "chat", &retiring).exits(0);
+    assert!(
+        retired.stdout.contains("`public.alembic_version` is now `alembic_version_retired`"),
+        "{}",
+        retired.shown()
+    );
+    let left = "SELECT to_regclass('alembic_version') IS NULL, version_num FROM alembic_version_retired";
+    assert_eq!(lab.query(left), "t|a1b2c3d4e5f6");
+    migrate(&lab, "chat", &retiring).exits(2);
 }
 
 /// Defaults that give the same are no difference, however an earlier tool wrote them; what gives something else is one.

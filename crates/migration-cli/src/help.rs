@@ -242,6 +242,7 @@ same transaction moves the service's tables, types and functions into a schema o
 
 Examples:
   adopt billing --from alembic --dry-run      show what the revisions stand for, and what differs
+  adopt billing --from alembic --retire       rename its table too, so that nobody runs it by mistake
   adopt billing --from schema                 find the newest migration whose schema is the live one
   adopt billing --from seaql --version-table public.my_migrations
   adopt billing --from schema --accept my_table.my_own_index

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use migration_kit::{BOOKKEEPING, MigrationName, ServiceName, literal, qualified};
+use migration_kit::{BOOKKEEPING, MigrationName, ServiceName, literal, qualified, quote_identifier};
 use migration_plan::{Direction, KnownService};
 use sea_orm::sqlx::{self, Row};
 use sea_orm::{ConnectionTrait, TransactionTrait};
@@ -23,10 +23,31 @@ use crate::upkeep::{self, UpkeepError};
 /// What the version table of an earlier tool holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EarlierHistory {
-    /// The table, with its schema.
-    pub table: String,
+    /// Schema of the table.
+    pub schema: String,
+    /// Name of the table.
+    pub name: String,
     /// The ids in it, in their order.
     pub ids: Vec<String>,
+}
+
+impl EarlierHistory {
+    /// The table, with its schema.
+    #[must_use]
+    pub fn table(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+}
+
+/// A table of an earlier tool that gets another name, so that the tool does not find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retirement {
+    /// Schema of the table.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Its new name.
+    pub becomes: String,
 }
 
 /// Reads the version tables of an earlier tool in the database of a service, in all schemas or in one. `table` is what the
@@ -81,7 +102,7 @@ async fn read(
             qualified(&schema, name)
         );
         let ids = reading.rows(&sql).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-        histories.push(EarlierHistory { table: format!("{schema}.{name}"), ids });
+        histories.push(EarlierHistory { schema, name: name.to_owned(), ids });
     }
     Ok(histories)
 }
@@ -118,6 +139,8 @@ pub struct Claim {
     pub consent: String,
     /// What of the service moves into another schema in the same transaction.
     pub relocation: Option<Relocation>,
+    /// The earlier tool's version table that gets another name in the same transaction.
+    pub retirement: Option<Retirement>,
 }
 
 /// Records the migrations of a claim as applied, in one transaction under the service's migration lock, each with a line in the
@@ -188,6 +211,14 @@ async fn write(
             recording.await.map_err(failed)?;
         }
         relocate(&tx, &placed.site, relocation).await?;
+    }
+    if let Some(Retirement { schema, name, becomes }) = &claim.retirement {
+        let sql = format!(
+            "{BOOKKEEPING}ALTER TABLE {} RENAME TO {}",
+            qualified(schema, name),
+            quote_identifier(becomes)
+        );
+        tx.execute_unprepared(&sql).await.map_err(failed)?;
     }
     tx.commit().await.map_err(failed)?;
     Ok(n_new)

@@ -45,7 +45,7 @@ mod upkeep;
 mod verify;
 mod watch;
 
-pub use adopt::{Claim, EarlierHistory, earlier_histories, record, stands_for};
+pub use adopt::{Claim, EarlierHistory, Retirement, earlier_histories, record, stands_for};
 pub use bookkeeping::Outcome;
 pub use caller::Caller;
 pub use cancel::{Cancellation, Stop, cancellation};

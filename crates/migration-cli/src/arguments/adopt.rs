@@ -35,6 +35,10 @@ pub(crate) struct AdoptFrom {
     /// A revision in Alembic's version table that is another project's, so that nothing is concluded from it; repeatable
     #[arg(long, value_name = "REVISION")]
     pub(crate) ignore_revision: Vec<String>,
+    /// Rename the earlier tool's version table in the same transaction, to its name and `_retired`, so that the tool is not run by
+    /// mistake
+    #[arg(long)]
+    pub(crate) retire: bool,
     /// Move what is the service's into a schema of its own in the same transaction, that of its name if none is given; the
     /// old names stay as views that old code can write to
     #[arg(long, value_name = "SCHEMA", num_args = 0..=1, require_equals = true)]

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use clap::ValueEnum;
 use migration_coordinator::{
-    Cancellation, Claim, ContractSteps, EarlierTool, Goal, RunError, RunOptions, Selection, ServiceFacts,
-    Survey, UnknownApplied, obstacles, plan, record, unmet_promises,
+    Cancellation, Claim, ContractSteps, EarlierTool, Goal, Retirement, RunError, RunOptions, Selection,
+    ServiceFacts, Survey, UnknownApplied, obstacles, plan, record, unmet_promises,
 };
 use migration_kit::{MigrationName, ServiceName};
 use migration_plan::statuses;
@@ -38,6 +38,9 @@ use crate::words::OurWords;
 /// What is claimed to be applied, by service, and where that is from.
 type Claims = BTreeMap<ServiceName, (Vec<MigrationName>, String)>;
 
+/// Version tables of an earlier tool that get another name, each with the service that is recorded last of those it speaks of.
+type Retirements = BTreeMap<ServiceName, Retirement>;
+
 /// What an earlier system has applied, as its version table or the schema tells.
 pub(super) async fn adopt(
     context: &Context,
@@ -51,11 +54,18 @@ pub(super) async fn adopt(
     let table = from.version_table.as_deref();
     let survey = cancellation.unless_cancelled(Survey::take(&connected.deployment)).await;
     let survey = survey.ok_or(RunError::Interrupted)?;
+    let mut retirements = Retirements::new();
     let claims = match from.source.tool() {
         Some(tool) => {
             let reading = of_table(&connected, &wanted, tool, from);
             let read = cancellation.unless_cancelled(reading).await;
-            read.unwrap_or_else(|| Err(RunError::Interrupted.into()))?
+            let (claims, retired) = read.unwrap_or_else(|| Err(RunError::Interrupted.into()))?;
+            retirements = retired;
+            claims
+        }
+        None if from.retire => {
+            let hint = "name the tool whose table it is with `--from`";
+            return Err(Failure::usage("a schema has no version table to retire", hint).into());
         }
         None if table.is_some() => {
             let hint = "name the tool whose table it is with `--from`";
@@ -80,8 +90,15 @@ pub(super) async fn adopt(
         None => BTreeMap::new(),
     };
     let by_schema = from.source.tool().is_none();
-    let adoption =
-        Adoption { context, connected: &connected, survey: &survey, options, cancellation, destinations };
+    let adoption = Adoption {
+        context,
+        connected: &connected,
+        survey: &survey,
+        options,
+        cancellation,
+        destinations,
+        retirements,
+    };
     adoption.carry_out(("adopt", by_schema), claims).await
 }
 
@@ -106,8 +123,9 @@ pub(super) async fn stamp(
         (service, (steps, "target".to_owned()))
     };
     let claims = named.into_iter().map(claim).collect();
-    let (survey, destinations) = (planned.survey(), BTreeMap::new());
-    let adoption = Adoption { context, connected: &connected, survey, options, cancellation, destinations };
+    let (destinations, retirements) = (BTreeMap::new(), BTreeMap::new());
+    let (survey, connected) = (planned.survey(), &connected);
+    let adoption = Adoption { context, connected, survey, options, cancellation, destinations, retirements };
     adoption.carry_out(("stamp", false), claims).await
 }
 
@@ -142,6 +160,7 @@ struct Adoption<'a> {
     cancellation: &'a Cancellation,
     /// The schemas into which services move.
     destinations: BTreeMap<ServiceName, Destination>,
+    retirements: Retirements,
 }
 
 impl Adoption<'_> {
@@ -179,8 +198,14 @@ impl Adoption<'_> {
             let facts = self.survey.services.iter().find(|facts| facts.service.as_str() == document.service);
             text.note(hint(&self.connected.deployment, facts));
         }
+        let mut retired = Vec::new();
+        for Retirement { schema, name, becomes } in self.retirements.values().filter(|_| class.is_ok()) {
+            let does = if options.dry_run { "would become" } else { "is now" };
+            text.line(format!("`{schema}.{name}` {does} `{becomes}`"));
+            retired.push(format!("{schema}.{name}"));
+        }
         errors.iter().cloned().for_each(|error| text.error(error));
-        let body = Document { dry_run: options.dry_run, services: found };
+        let body = Document { dry_run: options.dry_run, services: found, retired };
         Ok(Answer::of(command, Found { class, errors, body }, text)?)
     }
 
@@ -273,7 +298,8 @@ impl Adoption<'_> {
             let Some(facts) = self.facts(&drift.service) else { continue };
             let Some((migrations, _)) = claims.remove(&drift.service) else { continue };
             let schema = self.destinations.get(&drift.service).map(|destination| &destination.schema);
-            if migrations.is_empty() && schema.is_none() {
+            let retirement = self.retirements.get(&drift.service).cloned();
+            if migrations.is_empty() && schema.is_none() && retirement.is_none() {
                 continue;
             }
             let accepted = document.accepted.iter().map(|object| format!(" {}", consent_to(object)));
@@ -283,6 +309,7 @@ impl Adoption<'_> {
                 migrations,
                 consent: format!("adopted{}", accepted.chain(from).collect::<String>()),
                 relocation: schema.map(|schema| relocation(schema, drift)),
+                retirement,
             };
             match record(&self.connected.deployment, &claim, facts, &options).await {
                 Ok(_) => document.recorded = true,

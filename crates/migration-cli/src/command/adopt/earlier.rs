@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use migration_coordinator::{EarlierHistory, EarlierTool, earlier_histories, stands_for};
+use migration_coordinator::{EarlierHistory, EarlierTool, Retirement, earlier_histories, stands_for};
 use migration_kit::ServiceName;
 use migration_report::Class;
 
-use super::Claims;
+use super::{Claims, Retirements};
 use crate::arguments::AdoptFrom;
 use crate::database::Connected;
 use crate::exit::Failure;
@@ -17,22 +17,23 @@ pub(super) async fn of_table(
     wanted: &[ServiceName],
     tool: EarlierTool,
     from: &AdoptFrom,
-) -> anyhow::Result<Claims> {
+) -> anyhow::Result<(Claims, Retirements)> {
     let table = from.version_table.as_deref();
     let mut ignored: BTreeSet<&str> = from.ignore_revision.iter().map(String::as_str).collect();
     let mut claims = Claims::new();
     let (mut seen, mut empty) = (BTreeSet::new(), None);
+    let mut retirements = Retirements::new();
     for known in connected.deployment.catalog().services() {
         if !wanted.is_empty() && !wanted.contains(&known.name) {
             continue;
         }
         for history in earlier_histories(&connected.deployment, &known.name, tool, table).await? {
             if history.ids.is_empty() {
-                empty.get_or_insert(history.table);
+                empty.get_or_insert(history.table());
                 continue;
             }
             let ids = ids(&history.ids);
-            seen.insert(format!("{} ({ids})", history.table));
+            seen.insert(format!("{} ({ids})", history.table()));
             let stands_for = stands_for(known, tool, &history.ids);
             if stands_for.is_empty() {
                 continue;
@@ -40,13 +41,20 @@ pub(super) async fn of_table(
             // What any one of them stands for is guessed where another one is not understood: it may be newer.
             for id in unknown_ids(connected, tool, &history) {
                 if !ignored.remove(id) && !from.ignore_revision.iter().any(|ignored| ignored == id) {
-                    return Err(unknown_revision(&history.table, id).into());
+                    return Err(unknown_revision(&history.table(), id).into());
                 }
             }
-            let source = format!("{}: {ids}", history.table);
+            let source = format!("{}: {ids}", history.table());
             if let Some((_, other)) = claims.insert(known.name.clone(), (stands_for, source.clone())) {
                 let message = format!("two tables speak of `{}`: {other}; {source}", known.name);
                 return Err(Failure::usage(message, "say which with `--version-table SCHEMA.TABLE`").into());
+            }
+            if from.retire {
+                // Others that it speaks of are recorded first: of each table, the last service's transaction renames it.
+                let (schema, name) = (history.schema, history.name);
+                retirements.retain(|_, other| (&other.schema, &other.name) != (&schema, &name));
+                let becomes = format!("{name}_retired");
+                retirements.insert(known.name.clone(), Retirement { schema, name, becomes });
             }
         }
     }
@@ -68,7 +76,7 @@ pub(super) async fn of_table(
         let hint = "leave `--ignore-revision` out";
         return Err(Failure::usage(format!("no revision `{id}` is to be ignored"), hint).into());
     }
-    Ok(claims)
+    Ok((claims, retirements))
 }
 
 /// Ids that no migration of any service replaces, in a table where a tool keeps only the newest: in others each service, and

@@ -16,6 +16,8 @@ pub(super) struct Document {
     /// Whether nothing was to be written.
     pub(super) dry_run: bool,
     pub(super) services: Vec<ServiceDocument>,
+    /// Version tables of the earlier tool that have another name now, or would get one: each with its schema.
+    pub(super) retired: Vec<String>,
 }
 
 /// What was claimed of one service, and what came of it.
