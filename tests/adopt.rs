@@ -301,6 +301,11 @@ fn what_cannot_be_adopted_says_why() {
       hint `history` shows which ids migrations replace; `--from schema` asks the schema instead
     ");
     assert_eq!(lab.query("SELECT to_regclass('seaql_migrations_chat'), to_regnamespace('chat')"), "|");
+    let ignoring = ["adopt", "chat", "--from", "alembic", "--ignore-revision", "ffffffffffff"];
+    assert_snapshot!(refused("public", &ignoring, 2), @"
+    error: no migration of `chat` replaces an id of public.alembic_version (nothing but what is ignored)
+      hint `history` shows which ids migrations replace; `--from schema` asks the schema instead
+    ");
     // What one revision stands for is not concluded while another beside it is not understood.
     lab.query("INSERT INTO alembic_version VALUES ('a1b2c3d4e5f6')");
     let adopt = ["adopt", "chat", "--from", "alembic"];

@@ -129,6 +129,8 @@ fn services_of_one_schema_whose_addresses_differ_are_refused_before_anything_is_
             assert!(ran.stderr.contains(says) && ran.stderr.contains(&how), "{arguments:?}: {}", ran.shown());
             assert!(ran.stderr.contains("/.:5432` are one database"), "{}", ran.shown());
         }
+        let doctor = migrate(services, &["doctor"]).exits(4);
+        assert!(doctor.stdout.contains(says), "{}", doctor.shown());
     }
     assert_eq!(lab.query("SELECT count(*) FROM pg_namespace WHERE nspname = 'shared'"), "0");
     // Who is not concerned is not kept back; and in schemas of their own, services may spell the server as they like.

@@ -200,7 +200,9 @@ fn whole(file: &Path) -> Result<Manifest, BackupError> {
         // Where there is a manifest, it is damaged.
         Err(error) if error.kind() == ErrorKind::NotFound && has_manifest => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(unreadable("there is no such file".to_owned()));
+            let why =
+                if file.exists() { "it is not the archive of a backup" } else { "there is no such file" };
+            return Err(unreadable(why.to_owned()));
         }
         Err(error) => return Err(unreadable(error.to_string())),
         Ok(_) if !has_manifest => {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use migration_coordinator::{
     Access, Checkup, ConnectError, Deployment, Rights, RunError, Surroundings, Survey, checkups,
-    edited_migrations, obstructions, surroundings,
+    edited_migrations, obstructions, one_address, surroundings,
 };
 use migration_kit::ServiceName;
 use migration_plan::{and_more, few_words, integrity};
@@ -174,6 +174,13 @@ fn of_histories(deployment: &Deployment, survey: &Survey) -> Vec<Finding> {
             bad(error.service(), error.to_string(), Some(hint))
         })
         .collect();
+    let all: BTreeSet<&ServiceName> = survey.services.iter().map(|facts| &facts.service).collect();
+    if let Err(error) = one_address(deployment, survey, &all)
+        && let RunError::Addresses { services: [_, second], .. } = &error
+    {
+        let refused = Diagnostic::of(&error, &OurWords);
+        found.push(bad(second, refused.on_one_line(), refused.hint));
+    }
     for facts in &survey.services {
         let service = &facts.service;
         // Of a database that does not answer, that was said.

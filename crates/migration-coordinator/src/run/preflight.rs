@@ -37,7 +37,10 @@ pub(super) fn readable(survey: &Survey, touched: &BTreeSet<&ServiceName>) -> Res
 
 /// Refuses services of one schema whose addresses differ and lead to one database: nothing that is asked of services in one schema
 /// was asked of them.
-pub(super) fn one_address(
+///
+/// # Errors
+/// [`RunError::Addresses`] with the first two, one of them among these.
+pub fn one_address(
     deployment: &Deployment,
     survey: &Survey,
     touched: &BTreeSet<&ServiceName>,

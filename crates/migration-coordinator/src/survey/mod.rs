@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use migration_kit::{MigrationId, MigrationName, ServiceName};
+use migration_kit::{MigrationId, MigrationName, ServiceName, qualified, quote_identifier};
 use migration_plan::{AppliedMigration, Direction, Hint, History, Offer};
 use sea_orm::sqlx;
 
@@ -138,10 +138,15 @@ impl SurveyError {
                 Some(format!("move what is called `{table}` out of the way").into())
             }
             Self::Malformed { .. } => Some("correct the row".into()),
-            Self::Doubled { .. } => Some(
-                "delete all of its rows but one, and give the version table its primary key on `version` back"
-                    .into(),
-            ),
+            Self::Doubled { table, .. } => {
+                let table =
+                    table.split_once('.').map_or_else(|| quote_identifier(table), |(s, t)| qualified(s, t));
+                let way = format!(
+                    "`DELETE FROM {table} AS a USING {table} AS b WHERE a.version = b.version AND a.ctid > b.ctid` leaves one row of \
+                     each, and `ALTER TABLE {table} ADD PRIMARY KEY (version)` keeps it so"
+                );
+                Some(way.into())
+            }
             Self::Emptied { service, .. } => Some(
                 Hint::from(Offer::Repair(service.clone()))
                     + " shows how to restore its rows from the journal",

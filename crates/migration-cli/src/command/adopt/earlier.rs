@@ -19,7 +19,7 @@ pub(super) async fn of_table(
     from: &AdoptFrom,
 ) -> anyhow::Result<(Claims, Retirements)> {
     let table = from.version_table.as_deref();
-    let mut ignored: BTreeSet<&str> = from.ignore_revision.iter().map(String::as_str).collect();
+    let mut unused: BTreeSet<&str> = from.ignore_revision.iter().map(String::as_str).collect();
     let mut claims = Claims::new();
     let (mut seen, mut empty) = (BTreeSet::new(), None);
     let mut retirements = Retirements::new();
@@ -27,9 +27,17 @@ pub(super) async fn of_table(
         if !wanted.is_empty() && !wanted.contains(&known.name) {
             continue;
         }
-        for history in earlier_histories(&connected.deployment, &known.name, tool, table).await? {
+        for mut history in earlier_histories(&connected.deployment, &known.name, tool, table).await? {
             if history.ids.is_empty() {
                 empty.get_or_insert(history.table());
+                continue;
+            }
+            history.ids.retain(|id| {
+                unused.remove(id.as_str());
+                !from.ignore_revision.contains(id)
+            });
+            if history.ids.is_empty() {
+                seen.insert(format!("{} (nothing but what is ignored)", history.table()));
                 continue;
             }
             let ids = ids(&history.ids);
@@ -39,10 +47,8 @@ pub(super) async fn of_table(
                 continue;
             }
             // What any one of them stands for is guessed where another one is not understood: it may be newer.
-            for id in unknown_ids(connected, tool, &history) {
-                if !ignored.remove(id) && !from.ignore_revision.iter().any(|ignored| ignored == id) {
-                    return Err(unknown_revision(&history.table(), id).into());
-                }
+            if let Some(id) = unknown_ids(connected, tool, &history).next() {
+                return Err(unknown_revision(&history.table(), id).into());
             }
             let source = format!("{}: {ids}", history.table());
             if let Some((_, other)) = claims.insert(known.name.clone(), (stands_for, source.clone())) {
@@ -58,6 +64,10 @@ pub(super) async fn of_table(
             }
         }
     }
+    if let Some(id) = unused.first() {
+        let hint = "leave `--ignore-revision` out";
+        return Err(Failure::usage(format!("no revision `{id}` is to be ignored"), hint).into());
+    }
     let unknown = wanted.iter().find(|name| !claims.contains_key(*name));
     if claims.is_empty() || unknown.is_some() {
         let whose = unknown.map_or_else(|| "any service".to_owned(), |name| format!("`{name}`"));
@@ -71,10 +81,6 @@ pub(super) async fn of_table(
         };
         let hint = "`history` shows which ids migrations replace; `--from schema` asks the schema instead";
         return Err(Failure::usage(message, hint).into());
-    }
-    if let Some(id) = ignored.first() {
-        let hint = "leave `--ignore-revision` out";
-        return Err(Failure::usage(format!("no revision `{id}` is to be ignored"), hint).into());
     }
     Ok((claims, retirements))
 }
