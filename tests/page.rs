@@ -104,27 +104,35 @@ fn people_see_where_the_services_are_and_whom_a_run_waits_for() {
     assert!(begun.elapsed() < Duration::from_secs(10), "a page that listens keeps nobody from stopping");
 }
 
-/// The page as a browser makes it: its script runs, and nothing is refused.
+/// The page as a browser makes it: its script runs, and nothing is refused. What is expected is there for moments at a time, as a
+/// run waits in short tries, so that it may take several looks.
 #[expect(clippy::print_stderr, reason = "what was not looked at is said")]
 fn browse(address: &str, expected: &str) {
-    let Ok(output) = Command::new("chromium")
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--enable-logging=stderr",
-            "--timeout=60000",
-            "--dump-dom",
-        ])
-        .arg(format!("http://{address}/"))
-        .output()
-    else {
-        eprintln!("there is no `chromium` here: what a browser makes of the page was not looked at");
-        return;
-    };
-    let (page, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(page.contains(expected) && page.contains(" ago</time>"), "{page}\n{log}");
-    for text in ["Content Security Policy", "Uncaught", "net::ERR"] {
-        assert!(!log.contains(text), "{log}");
+    const LOOKS: usize = 20;
+    let mut browser = Command::new("chromium");
+    browser.args([
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--enable-logging=stderr",
+        "--timeout=60000",
+        "--dump-dom",
+    ]);
+    browser.arg(format!("http://{address}/"));
+    let mut page = String::new();
+    for _ in 0..LOOKS {
+        let Ok(output) = browser.output() else {
+            eprintln!("there is no `chromium` here: what a browser makes of the page was not looked at");
+            return;
+        };
+        let log = String::from_utf8_lossy(&output.stderr);
+        for text in ["Content Security Policy", "Uncaught", "net::ERR"] {
+            assert!(!log.contains(text), "{log}");
+        }
+        page = String::from_utf8_lossy(&output.stdout).into_owned();
+        if page.contains(expected) && page.contains(" ago</time>") {
+            return;
+        }
     }
+    panic!("`{expected}` is never there: {page}");
 }
