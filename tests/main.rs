@@ -23,6 +23,7 @@ mod drift;
 mod drill;
 mod embedded;
 mod environment;
+mod external;
 mod failing;
 mod fetched;
 mod first_install;

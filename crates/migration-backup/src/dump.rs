@@ -19,9 +19,11 @@ mod program;
 use crate::BackupError;
 use crate::archive::{self, Temporary, fingerprint};
 use crate::error::read;
-use crate::manifest::{FORMAT, Manifest, Server, Verification};
+use crate::external;
+use crate::manifest::{FORMAT, Kind, Manifest, Server, Verification};
 use crate::owned::{Owned, surroundings};
 use crate::place::sweep;
+use crate::recorded::Recorded;
 use crate::stream::Pipe;
 use crate::verify::{Trial, Verify};
 
@@ -33,6 +35,9 @@ pub struct BackupOptions {
     /// A command that keeps them instead. Nothing is written to this machine, so nothing is restored on trial, and they are no
     /// directories.
     pub pipe: Option<Pipe>,
+    /// A command that makes one backup of all services in place of `pg_dump`. It finds its name and the services in
+    /// `MIGRATE_BACKUP_NAME` and `MIGRATE_BACKUP_SERVICES`; only manifests are written.
+    pub external: Option<Pipe>,
     /// How many tables are dumped side by side, each over a connection of its own, into a directory; `None`: into a file, one
     /// after the other.
     pub jobs: Option<u16>,
@@ -40,6 +45,8 @@ pub struct BackupOptions {
     pub wait: Duration,
     /// Whether each is restored on trial.
     pub verify: Verify,
+    /// From how many bytes on a service is large: [`Progress::Large`] says so.
+    pub large_bytes: u64,
     /// Where PostgreSQL's programs are.
     pub search: Search,
     /// What the manifests say of the tool.
@@ -49,15 +56,17 @@ pub struct BackupOptions {
 }
 
 impl BackupOptions {
-    /// Into this directory, with a minute of patience; up to 1 GiB is verified.
+    /// Into this directory, with a minute of patience; up to 1 GiB is verified, and from 50 GiB on a service is large.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),
             pipe: None,
+            external: None,
             jobs: None,
             wait: Duration::from_secs(60),
             verify: Verify::UpTo(1 << 30),
+            large_bytes: 50 << 30,
             search: Search::from_environment(),
             tool: concat!("migration-backup ", env!("CARGO_PKG_VERSION")).to_owned(),
             cancellation: Cancellation::default(),
@@ -68,6 +77,10 @@ impl BackupOptions {
 /// How far a backup is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress<'p> {
+    /// So many bytes are to be dumped, which takes long, and longer to restore.
+    Large(&'p ServiceName, u64),
+    /// A command makes the backup of this name.
+    Commanded(&'p str),
     /// Its rows are counted, and its archive is written: so many bytes until now.
     Written(&'p ServiceName, u64),
     /// It is restored on trial.
@@ -77,7 +90,7 @@ pub enum Progress<'p> {
 /// A backup that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backup {
-    /// The archive; its manifest is beside it.
+    /// The archive, with its manifest beside it; of an external one, the manifest.
     pub archive: PathBuf,
     /// What the manifest says.
     pub manifest: Manifest,
@@ -114,7 +127,24 @@ pub async fn backup(
     progress: &dyn Fn(Progress<'_>),
 ) -> Made {
     let swept = if options.pipe.is_some() { Vec::new() } else { sweep(&options.directory) };
-    let mut made = Made { done: Vec::new(), empty: Vec::new(), swept, failure: None };
+    let made = Made { done: Vec::new(), empty: Vec::new(), swept, failure: None };
+    if let Some(command) = &options.external {
+        match Box::pin(external::backup(deployment, services, (command, options), progress)).await {
+            Ok((done, empty)) => Made { done, empty, ..made },
+            Err(error) => Made { failure: Some(error), ..made },
+        }
+    } else {
+        of_each_database(deployment, services, options, progress, made).await
+    }
+}
+
+async fn of_each_database(
+    deployment: &Deployment,
+    services: &[ServiceName],
+    options: &BackupOptions,
+    progress: &dyn Fn(Progress<'_>),
+    mut made: Made,
+) -> Made {
     let mut by_database: BTreeMap<usize, Vec<ServiceName>> = BTreeMap::new();
     for service in services {
         let database = deployment.service(service).map_or(0, |(_, _, database)| database);
@@ -220,6 +250,10 @@ impl Dump<'_> {
         if owned.own().next().is_none() && self.facts.access != Access::Read {
             return Ok(None);
         }
+        let size = moment.ask(|connection| owned.size(connection)).await.map_err(&failed)?;
+        if size >= options.large_bytes {
+            progress(Progress::Large(service, size));
+        }
         progress(Progress::Written(service, 0));
         let tables = moment.ask(|connection| owned.count(connection)).await.map_err(&failed)?;
         moment.ask(|connection| owned.try_sequences(connection)).await.map_err(&failed)?;
@@ -247,17 +281,11 @@ impl Dump<'_> {
             }
         };
         let Self { facts, clients, .. } = self;
-        let migrations: Vec<String> = facts.applied.iter().map(|row| row.name.to_string()).collect();
-        let applied: Vec<&String> = migrations.iter().collect();
-        let mut unfinished: Vec<String> = facts
-            .journal
-            .iter()
-            .filter(|(name, journal)| journal.begun && !applied.contains(&&name.to_string()))
-            .map(|(name, _)| name.to_string())
-            .collect();
-        unfinished.sort();
+        let Recorded { migrations, newest, unfinished } = Recorded::of(deployment, &facts);
         let manifest = Manifest {
             format: FORMAT.to_owned(),
+            kind: Kind::Archive,
+            external: None,
             service: service.to_string(),
             schema,
             further_schemas: owned.schemas[1..].to_vec(),
@@ -267,7 +295,7 @@ impl Dump<'_> {
             sha256,
             files,
             taken_at: Utc(taken_at).rfc3339(),
-            newest: newest(deployment, service, &migrations),
+            newest,
             history: Manifest::digest(service.as_str(), &migrations),
             migrations,
             unfinished,
@@ -277,7 +305,7 @@ impl Dump<'_> {
             extensions,
             roles,
             verification: Verification::Skipped("not tried yet".to_owned()),
-            pg_dump: clients.version().to_string(),
+            pg_dump: Some(clients.version().to_string()),
             tool: options.tool.clone(),
         };
         Ok(Some(Dumped { service: service.clone(), temporary, manifest, owned, schemas }))
@@ -314,13 +342,6 @@ impl Dumped {
         }
         Ok(Backup { archive, manifest: self.manifest })
     }
-}
-
-/// The last migration of the list that is applied.
-fn newest(deployment: &Deployment, service: &ServiceName, applied: &[String]) -> Option<String> {
-    let known = deployment.catalog().service(service)?;
-    let newest = known.migrations.iter().rev().find(|known| applied.contains(&known.name.to_string()));
-    newest.map(|known| known.name.to_string()).or_else(|| applied.last().cloned())
 }
 
 /// Seconds since 1970.

@@ -100,15 +100,31 @@ pub enum BackupError {
         /// Its last words.
         says: String,
     },
-    /// A command that is the place of backups failed.
+    /// A command that keeps, gives or makes backups failed.
     #[error("the command did not {does} `{name}`: {says}")]
     Command {
-        /// What it was to do: `keep`, `give`.
+        /// What it was to do: `keep`, `give`, `make`.
         does: &'static str,
-        /// Name of the file.
+        /// Name of the file or of the backup.
         name: String,
         /// Its last words.
         says: String,
+    },
+    /// Migrations were applied or reverted while a command made a backup, so that it is not known which it has.
+    #[error("`{service}`: migrations were applied or reverted while the command made `{name}`")]
+    Moved {
+        /// The service.
+        service: ServiceName,
+        /// Name of the backup.
+        name: String,
+    },
+    /// The backup is another tool's.
+    #[error("`{}` cannot be restored: it names the backup `{name}`, whose files only the tool that made it has", file.display())]
+    External {
+        /// The manifest.
+        file: PathBuf,
+        /// Name of the backup.
+        name: String,
     },
     /// A file could not be read or written.
     #[error("could not {action} `{}`", path.display())]

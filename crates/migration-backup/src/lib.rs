@@ -7,10 +7,12 @@
 mod archive;
 mod dump;
 mod error;
+mod external;
 mod manifest;
 mod owned;
 mod place;
 mod program;
+mod recorded;
 mod reset;
 mod restore;
 mod script;
@@ -19,7 +21,7 @@ mod verify;
 
 pub use dump::{Backup, BackupOptions, Made, Progress, backup};
 pub use error::BackupError;
-pub use manifest::{ArchiveFile, Extension, Manifest, Server, TableRows, Verification};
+pub use manifest::{ArchiveFile, Extension, External, Kind, Manifest, Server, TableRows, Verification};
 pub use place::{Listed, Problem, Retention, list, prune};
 pub use reset::{Reset, ResetOptions, reset};
 pub use restore::{RestoreOptions, Restored, RestoredTable, drop_old, restore};

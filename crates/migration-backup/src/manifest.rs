@@ -13,6 +13,11 @@ pub(crate) const FORMAT: &str = "migrate-backup/v1";
 pub struct Manifest {
     /// What this file is: `migrate-backup/v1`.
     pub format: String,
+    /// What it is of.
+    pub kind: Kind,
+    /// Of an external one, what is known of it here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<External>,
     /// The service.
     pub service: String,
     /// The schema that it lives in.
@@ -21,11 +26,11 @@ pub struct Manifest {
     pub further_schemas: Vec<String>,
     /// Whether only a part of the schema is the service's.
     pub shared: bool,
-    /// Name of the archive, in the same directory.
+    /// Name of the archive, in the same directory; of an external one, of this file.
     pub archive: String,
-    /// Its size.
+    /// Its size; of an external one, zero.
     pub size_bytes: u64,
-    /// Its SHA-256, in hexadecimal digits.
+    /// Its SHA-256, in hexadecimal digits; of an external one, empty.
     pub sha256: String,
     /// If the archive is a directory, its files by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -42,7 +47,7 @@ pub struct Manifest {
     pub unfinished: Vec<String>,
     /// Where it is from.
     pub server: Server,
-    /// How many rows each table has.
+    /// How many rows each table has; none if an external one is of a service that is too large for counting.
     pub tables: Vec<TableRows>,
     /// Functions and types of a shared schema that are the service's.
     pub functions_and_types: Vec<String>,
@@ -52,10 +57,29 @@ pub struct Manifest {
     pub roles: Vec<String>,
     /// Whether it was proved that it can be restored.
     pub verification: Verification,
-    /// Version of `pg_dump`.
-    pub pg_dump: String,
+    /// Version of `pg_dump`, if it made the archive.
+    pub pg_dump: Option<String>,
     /// Tool and version.
     pub tool: String,
+}
+
+/// What a manifest is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// An archive of `pg_dump`.
+    Archive,
+    /// A backup that a command of the shell has made, whose files only its tool knows.
+    External,
+}
+
+/// What is known here of a backup that a command has made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct External {
+    /// The name that the command was given.
+    pub name: String,
+    /// Where the server's log was before; `None` on a standby.
+    pub wal_position: Option<String>,
 }
 
 /// A file of an archive that is a directory.

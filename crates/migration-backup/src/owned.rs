@@ -229,6 +229,29 @@ impl Owned {
         rows(connection, &sql).await.map(drop)
     }
 
+    /// A query for the relations that are the service's.
+    pub(crate) fn oids(&self) -> String {
+        let name =
+            |relation: &Relation| format!("({}, {})", literal(&relation.schema), literal(&relation.name));
+        let names: Vec<String> = self.own().map(name).collect();
+        let names = if names.is_empty() { "(NULL, NULL)".to_owned() } else { names.join(", ") };
+        format!(
+            "SELECT c.oid::int8 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE (n.nspname::text, c.relname::text) IN ({names})"
+        )
+    }
+
+    /// How many bytes its tables have, with their indexes.
+    pub(crate) async fn size(&self, connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
+        let sql = format!(
+            "SELECT coalesce(pg_catalog.sum(pg_catalog.pg_total_relation_size(o.oid::pg_catalog.oid)), 0)::int8 \
+             FROM ({}) AS o(oid)",
+            self.oids()
+        );
+        let size: i64 = rows(connection, &sql).await?.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
+        Ok(u64::try_from(size).unwrap_or(0))
+    }
+
     /// Counts the rows of every table.
     pub(crate) async fn count(&self, connection: &mut PgConnection) -> Result<Vec<TableRows>, sqlx::Error> {
         let mut tables = Vec::new();

@@ -7,13 +7,13 @@ use migration_plan::Utc;
 use serde::Deserialize;
 
 use crate::archive::{fingerprint, is_left, remove};
-use crate::manifest::{ArchiveFile, FORMAT, Manifest};
+use crate::manifest::{ArchiveFile, FORMAT, Kind, Manifest};
 use crate::{BackupError, dump};
 
 /// An archive in a directory of backups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// The archive.
+    /// The archive; of an external one, the manifest.
     pub archive: PathBuf,
     /// What its manifest says, if there is one that can be read.
     pub manifest: Option<Manifest>,
@@ -100,7 +100,7 @@ pub(crate) fn sweep(directory: &Path) -> Vec<PathBuf> {
     removed
 }
 
-/// Reads a manifest and looks whether its archive is as it says.
+/// Reads a manifest and looks whether its archive is as it says; of an external one, whether the manifest is as it was written.
 pub(crate) fn of_manifest(directory: &Path, path: &Path, text: &str) -> Listed {
     let damaged =
         |archive, manifest, what: String| Listed { archive, manifest, problem: Some(Problem::Damaged(what)) };
@@ -126,6 +126,11 @@ pub(crate) fn of_manifest(directory: &Path, path: &Path, text: &str) -> Listed {
         || Manifest::digest(&manifest.service, &manifest.migrations) != manifest.history
     {
         return damaged(archive, Some(manifest), "its manifest was edited".to_owned());
+    }
+    if manifest.kind == Kind::External {
+        let is_itself = path.file_name().is_some_and(|name| name == manifest.archive.as_str());
+        let problem = (!is_itself).then(|| Problem::Damaged("its manifest has another name".to_owned()));
+        return Listed { archive, manifest: Some(manifest), problem };
     }
     let problem = match fingerprint(&archive) {
         Err(error) => Some(Problem::Damaged(format!("its archive cannot be read: {error}"))),
@@ -162,7 +167,7 @@ fn other_file(expected: &[ArchiveFile], found: &[ArchiveFile]) -> String {
 }
 
 /// Removes the backups of a service that need not be kept, and gives those that were removed. The newest whole one stays, and so
-/// does what is damaged or incomplete: somebody should look at it.
+/// does what is damaged or incomplete: somebody should look at it. Of an external one, the manifest is removed and nothing else.
 ///
 /// # Errors
 /// [`BackupError::File`] if the directory cannot be read or a file cannot be removed.
@@ -184,8 +189,9 @@ pub fn prune(directory: &Path, service: &str, retention: Retention) -> Result<Ve
             || oldest_day.as_ref().is_some_and(|oldest| taken_at >= oldest);
         if !is_kept {
             // Without its manifest it is none, whatever happens in between.
-            for file in [archive.with_extension("json"), archive.clone()] {
-                remove(&file).map_err(BackupError::writing(&file))?;
+            let manifest = archive.with_extension("json");
+            for file in std::iter::once(&manifest).chain((manifest != *archive).then_some(archive)) {
+                remove(file).map_err(BackupError::writing(file))?;
             }
             removed.push(archive.clone());
         }
@@ -198,7 +204,7 @@ mod tests {
     use super::*;
 
     /// The manifest of an archive that is not there.
-    const MANIFEST: &str = r#"{"format":"migrate-backup/v1","service":"shop","schema":"shop","further_schemas":[],"shared":false,"archive":"a.dump","size_bytes":1,"sha256":"","taken_at":"2026-01-01T00:00:00Z","newest":null,"migrations":[],"history":"","unfinished":[],"server":{"identifier":"1","version":"15.18","database":"d"},"tables":[{"schema":"shop","name":"messages","rows":9223372036854775807},{"schema":"shop","name":"b","rows":1}],"functions_and_types":[],"extensions":[],"roles":[],"verification":"restored","pg_dump":"15.18","tool":"t"}"#;
+    const MANIFEST: &str = r#"{"format":"migrate-backup/v1","kind":"archive","service":"shop","schema":"shop","further_schemas":[],"shared":false,"archive":"a.dump","size_bytes":1,"sha256":"","taken_at":"2026-01-01T00:00:00Z","newest":null,"migrations":[],"history":"","unfinished":[],"server":{"identifier":"1","version":"15.18","database":"d"},"tables":[{"schema":"shop","name":"messages","rows":9223372036854775807},{"schema":"shop","name":"b","rows":1}],"functions_and_types":[],"extensions":[],"roles":[],"verification":"restored","pg_dump":"15.18","tool":"t"}"#;
 
     #[test]
     fn a_manifest_that_was_edited_is_damaged_and_counts_what_it_can() {

@@ -74,7 +74,11 @@ impl Running {
                 Ok(None) => {}
                 Ok(Some(status)) => {
                     let says = self.says.take().and_then(|says| says.join().ok()).unwrap_or_default();
-                    return if status.success() { Ok(()) } else { Err(last_words(status, &says)) };
+                    return if status.success() {
+                        Ok(())
+                    } else {
+                        Err(last_words(status, &says, self.is_group))
+                    };
                 }
             }
             Delay::new(pause).await;
@@ -96,8 +100,9 @@ impl Drop for Running {
     }
 }
 
-/// The errors that a program wrote, without its own name, or how it ended.
-fn last_words(status: ExitStatus, says: &str) -> String {
+/// The errors that a program wrote, without its own name, or how it ended. A program of PostgreSQL says first what failed; a command
+/// of the shell may have said what it does before.
+fn last_words(status: ExitStatus, says: &str, is_group: bool) -> String {
     const MOST: usize = 4;
     let lines: Vec<&str> = says
         .lines()
@@ -112,6 +117,7 @@ fn last_words(status: ExitStatus, says: &str) -> String {
             if signal == 25 { ": a limit of file sizes" } else { "" }
         ),
         (true, None) => format!("it ended with {status}"),
+        (false, None) if is_group => lines[lines.len().saturating_sub(MOST)..].join("; "),
         (false, None) => lines[..lines.len().min(MOST)].join("; "),
     }
 }

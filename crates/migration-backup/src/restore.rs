@@ -19,8 +19,8 @@ mod replace;
 use self::replace::{Work, execute};
 use crate::dump::now;
 use crate::error::read;
-use crate::manifest::Server;
-use crate::owned::{Owned, Relation, list, rows};
+use crate::manifest::{External, Server};
+use crate::owned::{Owned, list, rows};
 use crate::{BackupError, Manifest, TableRows, place};
 
 /// How a backup is restored.
@@ -220,6 +220,9 @@ fn whole(file: &Path) -> Result<Manifest, BackupError> {
     match (listed.manifest, listed.problem) {
         (_, Some(place::Problem::Damaged(what) | place::Problem::Incomplete(what))) => Err(damaged(what)),
         (None, None) => Err(damaged("its manifest cannot be read".to_owned())),
+        (Some(Manifest { external: Some(External { name, .. }), .. }), None) => {
+            Err(BackupError::External { file: place, name })
+        }
         (Some(manifest), None) if archive != directory.join(&manifest.archive) => {
             Err(damaged("its manifest is of another archive".to_owned()))
         }
@@ -282,23 +285,11 @@ async fn look(
     if is_there {
         let found = Owned::read(connection, deployment, service).await?;
         tables = found.count(connection).await?;
-        others = dependants(connection, &oids(&found), former_names::IS_NONE).await?;
+        others = dependants(connection, &found.oids(), former_names::IS_NONE).await?;
         owned = Some(found);
     }
     let server = Server::read(connection).await?;
     Ok(Before { owned, tables, dependants: others, server })
-}
-
-/// A query for the relations that are the service's.
-fn oids(owned: &Owned) -> String {
-    let names =
-        owned.own().map(|Relation { schema, name, .. }| format!("({}, {})", literal(schema), literal(name)));
-    let names: Vec<String> = names.collect();
-    let names = if names.is_empty() { "(NULL, NULL)".to_owned() } else { names.join(", ") };
-    format!(
-        "SELECT c.oid::int8 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE (n.nspname::text, c.relname::text) IN ({names})"
-    )
 }
 
 /// What depends on these relations and is none of them, and of which a condition on `c` holds: views, foreign keys, defaults and

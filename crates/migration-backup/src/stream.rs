@@ -28,7 +28,7 @@ const CHUNK: usize = 256 * 1024;
 /// How often it is looked whether all has been passed on.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A command of the shell that keeps backups or gives them.
+/// A command of the shell that keeps backups, gives them, or makes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pipe {
     /// The command.
@@ -82,7 +82,7 @@ pub async fn fetch(
 
 impl Pipe {
     /// The command for something of this name.
-    fn shell(&self, name: &str) -> Command {
+    pub(crate) fn shell(&self, name: &str) -> Command {
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(&self.command).env(NAME, name).process_group(0);
         for variable in &self.withheld {

@@ -19,6 +19,7 @@ Environment, also read from `.env`:
   <SERVICE>_DATABASE_URL     moves one service to a database of its own
   <SERVICE>_DATABASE_SCHEMA  puts it into another schema than that of its name
   MIGRATE_BACKUP_DIR         where `backup` writes, if not into `backups`
+  MIGRATE_BACKUP_COMMAND     command of the shell that makes backups in place of `pg_dump`
   MIGRATE_DEPLOY_DIR         where `deploy` keeps its record and its logs, if not in `deployments`
   MIGRATE_POSTGRES_DIR       where the embedded PostgreSQL keeps its data, if not in `.postgres`
   MIGRATE_ALLOWED_OBJECTS    what event triggers of the database write to: `audit.ddl_log,audit.other`
@@ -125,7 +126,11 @@ Examples:
   backup billing --to /mnt/backups  one service, into another directory
   backup billing --jobs 4           a large one: four tables at a time, into a directory
   backup billing --to-command ./keep  as two streams, the archive and its manifest, to a program of yours
-  backup --keep 7 --keep-days 30    then remove what is older than 30 days, but for the newest 7 of each service";
+  backup --keep 7 --keep-days 30    then remove what is older than 30 days, but for the newest 7 of each service
+  backup billing --archive          with `pg_dump`, also where MIGRATE_BACKUP_COMMAND is set
+
+A large database is better backed up physically: MIGRATE_BACKUP_COMMAND names a command that does so. It finds a name in
+MIGRATE_BACKUP_NAME and the services in MIGRATE_BACKUP_SERVICES, and runs once; a manifest is written for each service.";
 
 pub(crate) const BACKUPS: &str = "\
 Examples:

@@ -55,6 +55,8 @@ fn of_backup(error: &BackupError) -> Class {
         | BackupError::WouldLose { .. }
         | BackupError::StillUsed { .. }
         | BackupError::Remains { .. }
+        | BackupError::Moved { .. }
+        | BackupError::External { .. }
         | BackupError::WouldDrop { .. } => Class::Refused,
         _ => Class::Failed,
     }
@@ -70,6 +72,14 @@ fn hint_of_backup(error: &BackupError) -> Option<String> {
         BackupError::WouldLose { .. } => "make a backup, then say `--allow-data-loss`".to_owned(),
         BackupError::WouldDrop { .. } => "`--allow-data-loss` drops it for good".to_owned(),
         BackupError::Elsewhere { .. } => "`--from-elsewhere` restores it all the same".to_owned(),
+        BackupError::Moved { .. } => {
+            "nothing is recorded of it here; `backup` again when no migration runs".to_owned()
+        }
+        BackupError::External { .. } => {
+            "restore it beside with that tool, `backup --archive` the service there, and restore \
+            that: docs/physical-backups.md"
+                .to_owned()
+        }
         BackupError::Unreadable { .. } => "`backups` lists those that there are".to_owned(),
         error => return error.hint(),
     })

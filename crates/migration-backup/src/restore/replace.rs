@@ -8,7 +8,7 @@ use migration_kit::{ServiceName, literal, qualified, quote_identifier};
 use postgres_sandbox::Clients;
 use sqlx::{PgConnection, Row};
 
-use super::{RestoreOptions, Restored, comment, dependants, former_names, oids};
+use super::{RestoreOptions, Restored, comment, dependants, former_names};
 use crate::error::{read, written};
 use crate::owned::{Owned, begin_locked, n_rows, rows, send};
 use crate::script::Script;
@@ -60,12 +60,12 @@ impl Work<'_> {
         if !self.restored.kept_in.is_empty() {
             let owned = Owned::read(connection, self.deployment, service).await.map_err(&failed)?;
             let others =
-                dependants(connection, &oids(&owned), former_names::IS_NONE).await.map_err(&failed)?;
+                dependants(connection, &owned.oids(), former_names::IS_NONE).await.map_err(&failed)?;
             if let Some(others) = others {
                 let why = format!("{others} would still use what is replaced");
                 return Err(BackupError::Unfit { service: service.to_string(), why });
             }
-            let views = former_names::read(connection, &oids(&owned)).await.map_err(&failed)?;
+            let views = former_names::read(connection, &owned.oids()).await.map_err(&failed)?;
             for view in &views {
                 execute(connection, service, &view.drop).await?;
             }
@@ -116,7 +116,7 @@ impl Work<'_> {
                      WHERE stxnamespace = {}::pg_catalog.regnamespace AND stxrelid IN (SELECT oid::oid FROM ({}) AS own) \
                      ORDER BY 1",
                     literal(&old),
-                    oids(owned),
+                    owned.oids(),
                 );
                 let found = rows(connection, &statistics).await?;
                 statements.extend(found.iter().map(|row| {

@@ -16,6 +16,9 @@ pub(crate) struct BackupArguments {
     /// Command of the shell that keeps each archive and then its manifest: it reads them, and finds the name in `MIGRATE_BACKUP_NAME`
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["to", "jobs", "verify", "keep", "keep_days"])]
     pub(crate) to_command: Option<String>,
+    /// Dump with `pg_dump`, also where `MIGRATE_BACKUP_COMMAND` names a command that makes backups in its place
+    #[arg(long)]
+    pub(crate) archive: bool,
     /// Dump so many tables of a service side by side, into a directory instead of a file; each takes a connection
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use migration_backup::{
-    Backup, BackupError, BackupOptions, Listed, Manifest, Pipe, Problem, Progress, Retention, Verification,
-    Verify, list, prune,
+    Backup, BackupError, BackupOptions, External, Kind, Listed, Manifest, Pipe, Problem, Progress, Retention,
+    Verification, Verify, list, prune,
 };
 use migration_coordinator::Cancellation;
 use migration_kit::ServiceName;
@@ -44,7 +44,7 @@ struct ListDocument {
 #[derive(Debug, Clone, Serialize)]
 struct BackupDocument {
     archive: String,
-    /// `whole`, `damaged` or `incomplete`.
+    /// `whole`, `external`, `damaged` or `incomplete`.
     state: &'static str,
     problem: Option<String>,
     /// Whether it was restored on trial.
@@ -55,6 +55,7 @@ struct BackupDocument {
 impl BackupDocument {
     fn of(listed: &Listed) -> Self {
         let (state, problem) = match &listed.problem {
+            None if listed.manifest.as_ref().is_some_and(is_external) => ("external", None),
             None => ("whole", None),
             Some(Problem::Damaged(what)) => ("damaged", Some(what.clone())),
             Some(Problem::Incomplete(what)) => ("incomplete", Some(what.clone())),
@@ -88,6 +89,13 @@ pub(super) async fn backup(
     }
     let directory = directory(context, options.to.as_deref())?;
     let mut how = how(context, &directory, cancellation)?;
+    if options.archive {
+        how.external = None;
+    }
+    if let (Some(option), Some(_)) = (of_archives(options), &how.external) {
+        let message = format!("`{option}` is for archives, and `MIGRATE_BACKUP_COMMAND` makes the backup");
+        return Err(Failure::usage(message, "`--archive` dumps with `pg_dump` all the same").into());
+    }
     how.wait = options.wait;
     how.jobs = options.jobs;
     how.pipe = options.to_command.as_deref().map(|command| pipe(context, command));
@@ -126,6 +134,17 @@ pub(super) async fn backup(
     Ok(Answer::of("backup", Found::despite(errors, body), text)?)
 }
 
+/// The first option that was given and is of archives.
+fn of_archives(options: &BackupArguments) -> Option<&'static str> {
+    let given = [
+        ("--to-command", options.to_command.is_some()),
+        ("--jobs", options.jobs.is_some()),
+        ("--verify", options.verify),
+        ("--no-verify", options.no_verify),
+    ];
+    given.into_iter().find_map(|(option, is_given)| is_given.then_some(option))
+}
+
 /// Lists the backups of a directory.
 pub(super) fn backups(
     context: &Context,
@@ -153,6 +172,9 @@ pub(super) fn backups(
         let (state, paint): (String, fn(Paint, &str) -> String) = match &found.problem {
             Some(Problem::Damaged(what)) => (format!("damaged: {what}"), Paint::bad),
             Some(Problem::Incomplete(what)) => (format!("incomplete: {what}"), Paint::bad),
+            None if found.manifest.as_ref().is_some_and(is_external) => {
+                ("external: only its tool knows whether it is whole".to_owned(), Paint::warn)
+            }
             None if found.manifest.as_ref().is_some_and(is_verified) => {
                 ("whole, restored on trial".to_owned(), Paint::good)
             }
@@ -162,8 +184,13 @@ pub(super) fn backups(
             (of(&|manifest| manifest.service.clone()), None),
             (of(&|manifest| manifest.taken_at.clone()), None),
             (of(&|manifest| manifest.newest.clone().unwrap_or_default()), None),
-            (of(&|manifest| manifest.n_rows().to_string()), None),
-            (of(&|manifest| bytes(manifest.size_bytes)), None),
+            (of(&|manifest| counted(manifest).map(|n| n.to_string()).unwrap_or_default()), None),
+            (
+                of(&|manifest| {
+                    if is_external(manifest) { String::new() } else { bytes(manifest.size_bytes) }
+                }),
+                None,
+            ),
             (context.environment.relative(&found.archive).to_string(), None),
             (state, Some(paint)),
         ]);
@@ -205,7 +232,18 @@ async fn make(
     how: &BackupOptions,
 ) -> migration_backup::Made {
     let bar = context.output.bar();
+    let note = context.output.paint.warn("note");
     let show = |progress: Progress<'_>| match progress {
+        Progress::Large(service, size) => {
+            let mut text = Text::default();
+            text.note(format!(
+                "{note}  `{service}` has {}: dumping that takes long, and restoring it longer; a physical backup instead is made by a \
+                 command that `MIGRATE_BACKUP_COMMAND` names",
+                bytes(size)
+            ));
+            bar.suspend(|| context.output.say(&text));
+        }
+        Progress::Commanded(name) => bar.set_message(format!("{name}  made by the command")),
         Progress::Written(service, size) => {
             bar.set_message(format!("{service}  backing up  {}", bytes(size)));
         }
@@ -214,26 +252,26 @@ async fn make(
     let made = Box::pin(migration_backup::backup(&connected.deployment, services, how, &show)).await;
     bar.finish_and_clear();
     let mut text = Text::default();
-    let note = context.output.paint.warn("note");
     for left in &made.swept {
         let left = context.environment.relative(left);
         text.note(format!("{note}  removed `{left}`, which a backup that was killed had left"));
     }
     for Backup { archive, manifest } in &made.done {
-        let proof = match &manifest.verification {
-            Verification::Restored => "restored on trial".to_owned(),
-            Verification::Skipped(why) => format!("not restored on trial: {why}"),
+        let rows = counted(manifest).map(|n| match n {
+            1 => "1 row, ".to_owned(),
+            n => format!("{n} rows, "),
+        });
+        let proof = match (&manifest.external, &manifest.verification) {
+            (Some(External { name, .. }), _) => {
+                format!("`{name}` of the command: only its tool knows whether it is whole")
+            }
+            (None, Verification::Restored) => format!("{}, restored on trial", bytes(manifest.size_bytes)),
+            (None, Verification::Skipped(why)) => {
+                format!("{}, not restored on trial: {why}", bytes(manifest.size_bytes))
+            }
         };
-        text.line(format!(
-            "{}  {}  {}, {}, {proof}",
-            manifest.service,
-            context.environment.relative(archive),
-            match manifest.n_rows() {
-                1 => "1 row".to_owned(),
-                n => format!("{n} rows"),
-            },
-            bytes(manifest.size_bytes),
-        ));
+        let place = context.environment.relative(archive);
+        text.line(format!("{}  {place}  {}{proof}", manifest.service, rows.unwrap_or_default()));
     }
     context.output.say(&text);
     made
@@ -241,6 +279,7 @@ async fn make(
 
 fn how(context: &Context, directory: &Path, cancellation: &Cancellation) -> anyhow::Result<BackupOptions> {
     let mut how = BackupOptions::new(directory);
+    how.external = context.environment.backup_command()?.map(|command| pipe(context, &command));
     how.search = context.environment.programs()?;
     how.tool = caller().tool;
     how.cancellation = cancellation.clone();
@@ -254,9 +293,18 @@ fn directory(context: &Context, named: Option<&Path>) -> anyhow::Result<PathBuf>
     })
 }
 
-/// A command that is the place of backups. It gets no address and no password of a database.
+/// A command that keeps, gives or makes backups. It gets no address and no password of a database.
 pub(super) fn pipe(context: &Context, command: &str) -> Pipe {
     Pipe { command: command.to_owned(), withheld: context.environment.secrets() }
+}
+
+/// How many rows a backup has, if they were counted.
+fn counted(manifest: &Manifest) -> Option<i64> {
+    (!is_external(manifest) || !manifest.tables.is_empty()).then(|| manifest.n_rows())
+}
+
+fn is_external(manifest: &Manifest) -> bool {
+    manifest.kind == Kind::External
 }
 
 fn is_verified(manifest: &Manifest) -> bool {

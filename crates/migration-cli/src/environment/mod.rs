@@ -39,8 +39,9 @@ struct Dotenv {
 }
 
 /// The variables that are this program's alone. The last is read where PostgreSQL's programs are looked for.
-const OURS: [&str; 7] = [
+const OURS: [&str; 8] = [
     "MIGRATE_BACKUP_DIR",
+    "MIGRATE_BACKUP_COMMAND",
     "MIGRATE_DEPLOY_DIR",
     "MIGRATE_POSTGRES_DIR",
     "MIGRATE_EMBEDDED",
@@ -69,7 +70,7 @@ pub(crate) struct Value<'e> {
 #[derive(Debug, serde::Serialize)]
 pub(crate) struct Setting {
     pub(crate) name: String,
-    /// Its value; of an address without the password, of a password nothing.
+    /// Its value; of an address without the password, of a password and of a command, which may hold one, nothing.
     pub(crate) value: String,
     pub(crate) origin: String,
 }
@@ -330,7 +331,7 @@ impl Environment {
             let value = if name.ends_with("DATABASE_URL") {
                 let url = DatabaseUrl::parse(text, &self.defaults().ok()?);
                 url.map_or_else(|_| "not an address".to_owned(), |url| url.to_string())
-            } else if name == "PGPASSWORD" {
+            } else if ["PGPASSWORD", "MIGRATE_BACKUP_COMMAND"].contains(&name.as_str()) {
                 "(not shown)".to_owned()
             } else {
                 text.to_owned()
@@ -396,6 +397,14 @@ impl Environment {
             Some(value) => self.path("MIGRATE_BACKUP_DIR", &value),
             None => Ok(self.directory.join("backups")),
         }
+    }
+
+    /// Command of the shell that makes backups in place of `pg_dump`: `MIGRATE_BACKUP_COMMAND`.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub(crate) fn backup_command(&self) -> Result<Option<String>, Failure> {
+        Ok(self.get("MIGRATE_BACKUP_COMMAND")?.map(|value| value.text.to_owned()))
     }
 
     /// Directory of the record of a deployment and of its logs: `MIGRATE_DEPLOY_DIR`, else `deployments` in the working directory.

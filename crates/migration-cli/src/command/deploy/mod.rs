@@ -19,7 +19,7 @@ use self::record::{Place, Record};
 use self::steps::Deploying;
 use self::way_back::WayBack;
 use super::{connect, migrations, old_words};
-use crate::arguments::DeployArguments;
+use crate::arguments::{DeployArguments, OnFailure};
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::output::{Answer, Log, Text, duration, now};
@@ -135,6 +135,7 @@ pub(super) async fn deploy(
     arguments: DeployArguments,
     cancellation: &Cancellation,
 ) -> anyhow::Result<Answer> {
+    may_restore(context, &arguments)?;
     let directory = context.environment.deploy_directory()?;
     if arguments.dry_run {
         return dry_run(context, arguments, record::read(&directory)?.as_ref(), cancellation).await;
@@ -147,7 +148,12 @@ pub(super) async fn deploy(
             return Err(Failure::usage("there is no deployment that is not over", hint).into());
         }
         (Some(record), true, _) => return forget(&place, &record),
-        (Some(record), _, true) => record,
+        (Some(record), _, true) => {
+            if !record.done.contains(&Step::Backup) {
+                may_restore(context, &record.arguments)?;
+            }
+            record
+        }
         (Some(record), _, false) => return Err(unfinished(&record).into()),
         (None, false, false) => {
             let begun_at = timestamp(now());
@@ -293,6 +299,18 @@ fn of_another(record: &Record, databases: &[String]) -> Failure {
         ),
         hint: Some("continue it with the address that it was begun with, or `deploy --forget` it".to_owned()),
     }
+}
+
+/// What a command backs up, only its own tool restores.
+fn may_restore(context: &Context, arguments: &DeployArguments) -> Result<(), Failure> {
+    let is_wanted = arguments.on_failure == Some(OnFailure::Restore) && !arguments.no_backup;
+    if is_wanted && context.environment.backup_command()?.is_some() {
+        return Err(Failure::usage(
+            "`--on-failure restore` cannot restore what `MIGRATE_BACKUP_COMMAND` backs up",
+            "`--on-failure revert` reverts what was applied; docs/physical-backups.md has the way back with the tool",
+        ));
+    }
+    Ok(())
 }
 
 /// What is to be applied.

@@ -294,7 +294,7 @@ async fn look_at_all(
     let there = deployment.services().filter(|(_, _, database)| databases.contains(database));
     let there: Vec<ServiceName> = there.map(|(service, ..)| service.name().clone()).collect();
     let mut found = examine(context, connected, &there).await?;
-    if !arguments.no_backup {
+    if !arguments.no_backup && context.environment.backup_command()?.is_none() {
         let mut needed = 0;
         for service in services {
             let tables = table_sizes(deployment, service).await?;

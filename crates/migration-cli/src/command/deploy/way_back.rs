@@ -92,7 +92,9 @@ impl Deploying<'_> {
         if !(self.context.output.is_human() && stdin().is_terminal() && stderr().is_terminal()) {
             return OnFailure::Keep;
         }
-        let may_restore = !self.record.archives.is_empty();
+        // Of what a command has backed up there are manifests only.
+        let is_archive = |archive: &PathBuf| archive.extension().is_some_and(|extension| extension == "dump");
+        let may_restore = !self.record.archives.is_empty() && self.record.archives.iter().all(is_archive);
         let asked = tokio::task::spawn_blocking(move || ask(may_restore));
         self.cancellation.unless_cancelled(asked).await.and_then(Result::ok).unwrap_or(OnFailure::Keep)
     }

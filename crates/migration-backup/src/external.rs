@@ -1,0 +1,207 @@
+//! Backups that a command of the shell makes, such as physical ones of the whole server. Of each service there is a manifest here;
+//! the files are the command's own, and nothing is known of them.
+//!
+//! Neither locks nor a snapshot are held meanwhile, for it may take hours. The history is read before and after instead.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::process::Stdio;
+
+use migration_coordinator::{Access, Deployment, Reading, RunError, ServiceFacts, Survey};
+use migration_kit::ServiceName;
+use migration_plan::Utc;
+use sqlx::{PgConnection, Row};
+
+use crate::archive::Temporary;
+use crate::dump::{Progress, now};
+use crate::error::read;
+use crate::manifest::{External, FORMAT, Kind, Manifest, Server, Verification};
+use crate::owned::{Owned, rows, send, surroundings};
+use crate::program::Running;
+use crate::recorded::Recorded;
+use crate::stream::Pipe;
+use crate::{Backup, BackupError, BackupOptions, Verify};
+
+/// The variable with the names of the services, parted by spaces.
+const SERVICES: &str = "MIGRATE_BACKUP_SERVICES";
+
+/// A service of which a manifest is begun.
+struct Begun {
+    service: ServiceName,
+    recorded: Recorded,
+    manifest: Manifest,
+    /// Its place is taken before the command runs.
+    temporary: Temporary,
+}
+
+/// Has the command make one backup, and gives a manifest for each service that has something, and the services that have nothing.
+pub(crate) async fn backup(
+    deployment: &Deployment,
+    services: &[ServiceName],
+    (command, options): (&Pipe, &BackupOptions),
+    progress: &dyn Fn(Progress<'_>),
+) -> Result<(Vec<Backup>, Vec<ServiceName>), BackupError> {
+    let directory = &options.directory;
+    fs::create_dir_all(directory).map_err(BackupError::writing(directory))?;
+    let mut empty = Vec::new();
+    let beginning = Box::pin(begin(deployment, services, options, &mut empty));
+    let begun = options.cancellation.unless_cancelled(beginning).await.ok_or(RunError::Interrupted)??;
+    let Some(name) = begun.first().and_then(|begun| begun.manifest.external.as_ref()) else {
+        return Ok((Vec::new(), empty));
+    };
+    let name = name.name.clone();
+    progress(Progress::Commanded(&name));
+    let names: Vec<&str> = begun.iter().map(|begun| begun.service.as_str()).collect();
+    let failed = |says| BackupError::Command { does: "make", name: name.clone(), says };
+    let mut shell = command.shell(&name);
+    shell.env(SERVICES, names.join(" ")).stdin(Stdio::null()).stdout(Stdio::null());
+    let running = Running::group(&mut shell).map_err(|error| failed(error.to_string()))?;
+    let made = options.cancellation.unless_cancelled(running.end(async || {})).await;
+    made.ok_or(RunError::Interrupted)?.map_err(failed)?;
+
+    let survey = options.cancellation.unless_cancelled(Survey::take(deployment)).await;
+    let survey = survey.ok_or(RunError::Interrupted)?;
+    for Begun { service, recorded, .. } in &begun {
+        if Recorded::of(deployment, &facts(&survey, service)?) != *recorded {
+            return Err(BackupError::Moved { service: service.clone(), name });
+        }
+    }
+    let kept: Result<Vec<Backup>, BackupError> = begun.into_iter().map(|begun| begun.keep(options)).collect();
+    Ok((kept?, empty))
+}
+
+/// Reads what manifests say, and takes their places.
+async fn begin(
+    deployment: &Deployment,
+    services: &[ServiceName],
+    options: &BackupOptions,
+    empty: &mut Vec<ServiceName>,
+) -> Result<Vec<Begun>, BackupError> {
+    let survey = Survey::take(deployment).await;
+    let taken_at = now();
+    let moment = free_moment(options, services, taken_at);
+    let mut by_database: BTreeMap<usize, Vec<&ServiceName>> = BTreeMap::new();
+    for service in services {
+        let database = deployment.service(service).map_or(0, |(_, _, database)| database);
+        by_database.entry(database).or_default().push(service);
+    }
+    let mut begun = Vec::new();
+    for (database, services) in by_database {
+        let failed = read(services[0]);
+        let mut reading = Reading::open(&deployment.databases()[database]).await?;
+        reading.begin().await.map_err(&failed)?;
+        let patience = format!("SET LOCAL lock_timeout = {}", options.wait.as_millis().max(1));
+        reading.ask(|connection| send(connection, &patience)).await.map_err(&failed)?;
+        let server = reading.ask(Server::read).await.map_err(&failed)?;
+        let wal_position = reading.ask(wal_position).await.map_err(&failed)?;
+        for service in services {
+            let facts = facts(&survey, service)?;
+            let failed = read(service);
+            if !facts.schema_exists {
+                empty.push(service.clone());
+                continue;
+            }
+            let owned = reading.ask(|connection| Owned::read(connection, deployment, service)).await;
+            let owned = owned.map_err(&failed)?;
+            if owned.own().next().is_none() && facts.access != Access::Read {
+                empty.push(service.clone());
+                continue;
+            }
+            let limit = match options.verify {
+                Verify::Always => u64::MAX,
+                Verify::UpTo(limit) => limit,
+                Verify::Never => 0,
+            };
+            let size = reading.ask(|connection| owned.size(connection)).await.map_err(&failed)?;
+            let tables = match size <= limit {
+                true => reading.ask(|connection| owned.count(connection)).await.map_err(&failed)?,
+                false => Vec::new(),
+            };
+            let around = reading.ask(|connection| surroundings(connection, &owned.schemas)).await;
+            let (extensions, roles) = around.map_err(&failed)?;
+            let recorded = Recorded::of(deployment, &facts);
+            let place = format!("{service}-{moment}.json");
+            let part = options.directory.join(format!(".{place}.part"));
+            let temporary = Temporary::make(part.clone()).map_err(BackupError::writing(&part))?;
+            let manifest = Manifest {
+                format: FORMAT.to_owned(),
+                kind: Kind::External,
+                external: Some(External {
+                    name: format!("migrate-{moment}"),
+                    wal_position: wal_position.clone(),
+                }),
+                service: service.to_string(),
+                schema: owned.schemas[0].clone(),
+                further_schemas: owned.schemas[1..].to_vec(),
+                shared: owned.shares,
+                archive: place,
+                size_bytes: 0,
+                sha256: String::new(),
+                files: Vec::new(),
+                taken_at: Utc(taken_at).rfc3339(),
+                newest: recorded.newest.clone(),
+                history: Manifest::digest(service.as_str(), &recorded.migrations),
+                migrations: recorded.migrations.clone(),
+                unfinished: recorded.unfinished.clone(),
+                server: server.clone(),
+                tables,
+                functions_and_types: owned.functions.iter().chain(&owned.types).cloned().collect(),
+                extensions,
+                roles,
+                verification: Verification::Skipped("only the tool that made it can".to_owned()),
+                pg_dump: None,
+                tool: options.tool.clone(),
+            };
+            begun.push(Begun { service: service.clone(), recorded, manifest, temporary });
+        }
+        reading.close().await;
+    }
+    Ok(begun)
+}
+
+impl Begun {
+    /// Writes the manifest, and gives it its name.
+    fn keep(self, options: &BackupOptions) -> Result<Backup, BackupError> {
+        let place = options.directory.join(&self.manifest.archive);
+        let part = self.temporary.path().to_owned();
+        let text = self.manifest.sealed();
+        let written = OpenOptions::new().write(true).open(&part);
+        let written = written.and_then(|mut file| file.write_all(text.as_bytes()));
+        let kept = written.and_then(|()| self.temporary.keep(&place));
+        kept.map_err(BackupError::writing(&place))?;
+        Ok(Backup { archive: place, manifest: self.manifest })
+    }
+}
+
+/// What a survey says of a service, if it could be read.
+fn facts(survey: &Survey, service: &ServiceName) -> Result<ServiceFacts, BackupError> {
+    let failed = || read(service)(sqlx::Error::RowNotFound);
+    let facts = survey.service(service).ok_or_else(failed)?;
+    match facts.unread.clone() {
+        Some(unread) => Err(RunError::Survey(unread).into()),
+        None => Ok(facts.clone()),
+    }
+}
+
+/// Where the server's log is; a standby writes none.
+async fn wal_position(connection: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
+    const POSITION: &str = "SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() \
+        THEN pg_catalog.pg_current_wal_lsn()::text END";
+    rows(connection, POSITION).await?.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)
+}
+
+/// `20251120T184900Z`, with a number behind it if a service has a backup of that name.
+fn free_moment(options: &BackupOptions, services: &[ServiceName], taken_at: i64) -> String {
+    let time = Utc(taken_at).rfc3339().replace(['-', ':'], "");
+    let moments = std::iter::once(time.clone()).chain((2..).map(|n| format!("{time}-{n}")));
+    let is_there = |name: String| options.directory.join(name).exists();
+    let is_free = |moment: &String| {
+        let names = services.iter().flat_map(|service| {
+            let stem = format!("{service}-{moment}");
+            [format!("{stem}.dump"), format!("{stem}.json"), format!(".{stem}.json.part")]
+        });
+        !names.into_iter().any(is_there)
+    };
+    moments.into_iter().find(is_free).expect("the numbers do not end")
+}
