@@ -75,8 +75,17 @@ pub fn list(directory: &Path) -> Result<Vec<Listed>, BackupError> {
     });
     let mut listed: Vec<Listed> = listed.chain(without).collect();
     let time = |listed: &Listed| listed.manifest.as_ref().map(|manifest| manifest.taken_at.clone());
-    listed.sort_by(|a, b| (time(a), &a.archive).cmp(&(time(b), &b.archive)));
+    listed.sort_by(|a, b| {
+        let of = |listed: &Listed| (time(listed), number(&listed.archive));
+        (of(a), &a.archive).cmp(&(of(b), &b.archive))
+    });
     Ok(listed)
+}
+
+/// Which backup of its service within one second it is, as its name says: `chat-20251120T184900Z-2.dump` is the second.
+fn number(archive: &Path) -> u32 {
+    let stem = archive.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    stem.rsplit_once("Z-").and_then(|(_, number)| number.parse().ok()).unwrap_or(1)
 }
 
 /// Removes what backups have left whose process was killed, and gives it: files that nobody makes any more, and an archive of which
@@ -205,6 +214,16 @@ mod tests {
 
     /// The manifest of an archive that is not there.
     const MANIFEST: &str = r#"{"format":"migrate-backup/v1","kind":"archive","service":"shop","schema":"shop","further_schemas":[],"shared":false,"archive":"a.dump","size_bytes":1,"sha256":"","taken_at":"2026-01-01T00:00:00Z","newest":null,"migrations":[],"history":"","unfinished":[],"server":{"identifier":"1","version":"15.18","database":"d"},"tables":[{"schema":"shop","name":"messages","rows":9223372036854775807},{"schema":"shop","name":"b","rows":1}],"functions_and_types":[],"extensions":[],"roles":[],"verification":"restored","pg_dump":"15.18","tool":"t"}"#;
+
+    #[test]
+    fn backups_of_one_second_are_in_the_order_in_which_they_were_made() {
+        let names = [
+            "chat-20251120T184900Z.json",
+            "chat-20251120T184900Z-2.dump",
+            "my-Z-service-20251120T184900Z-10.json",
+        ];
+        assert_eq!(names.map(|name| number(Path::new(name))), [1, 2, 10]);
+    }
 
     #[test]
     fn a_manifest_that_was_edited_is_damaged_and_counts_what_it_can() {
