@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::slice::from_ref;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use migration_coordinator::{
@@ -266,7 +267,8 @@ impl Dump<'_> {
             schemas.push((name.clone(), owned.of(found)));
         }
         let taken_at = now();
-        let stem = free_name(&options.directory, service, taken_at);
+        let free = free_moment(&options.directory, from_ref(service), taken_at);
+        let stem = format!("{service}-{free}");
         let (temporary, size_bytes, sha256, files) = match &options.pipe {
             Some(pipe) => {
                 let (size_bytes, sha256) =
@@ -350,14 +352,22 @@ pub(crate) fn now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(0)
 }
 
-/// `billing-20251120T184900Z`, with a number behind it if there is one of that name.
-fn free_name(directory: &Path, service: &ServiceName, taken_at: i64) -> String {
+/// `20251120T184900Z`, with a number behind it if one of these services has a backup of that name, or one is being made.
+pub(crate) fn free_moment(directory: &Path, services: &[ServiceName], taken_at: i64) -> String {
     let time = Utc(taken_at).rfc3339().replace(['-', ':'], "");
-    let names =
-        std::iter::once(format!("{service}-{time}")).chain((2..).map(|n| format!("{service}-{time}-{n}")));
-    let is_free = |name: &String| {
-        ["dump", "json"].iter().all(|extension| !directory.join(format!("{name}.{extension}")).exists())
-            && !directory.join(format!(".{name}.dump.part")).exists()
+    let moments = std::iter::once(time.clone()).chain((2..).map(|n| format!("{time}-{n}")));
+    let is_there = |name: String| directory.join(name).exists();
+    let is_free = |moment: &String| {
+        let names = services.iter().flat_map(|service| {
+            let stem = format!("{service}-{moment}");
+            [
+                format!("{stem}.dump"),
+                format!("{stem}.json"),
+                format!(".{stem}.dump.part"),
+                format!(".{stem}.json.part"),
+            ]
+        });
+        !names.into_iter().any(is_there)
     };
-    names.into_iter().find(is_free).expect("the numbers do not end")
+    moments.into_iter().find(is_free).expect("the numbers do not end")
 }

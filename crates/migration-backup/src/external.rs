@@ -14,7 +14,7 @@ use migration_plan::Utc;
 use sqlx::{PgConnection, Row};
 
 use crate::archive::Temporary;
-use crate::dump::{Progress, now};
+use crate::dump::{Progress, free_moment, now};
 use crate::error::read;
 use crate::manifest::{External, FORMAT, Kind, Manifest, Server, Verification};
 use crate::owned::{Owned, rows, send, surroundings};
@@ -80,7 +80,7 @@ async fn begin(
 ) -> Result<Vec<Begun>, BackupError> {
     let survey = Survey::take(deployment).await;
     let taken_at = now();
-    let moment = free_moment(options, services, taken_at);
+    let moment = free_moment(&options.directory, services, taken_at);
     let mut by_database: BTreeMap<usize, Vec<&ServiceName>> = BTreeMap::new();
     for service in services {
         let database = deployment.service(service).map_or(0, |(_, _, database)| database);
@@ -189,19 +189,4 @@ async fn wal_position(connection: &mut PgConnection) -> Result<Option<String>, s
     const POSITION: &str = "SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() \
         THEN pg_catalog.pg_current_wal_lsn()::text END";
     rows(connection, POSITION).await?.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)
-}
-
-/// `20251120T184900Z`, with a number behind it if a service has a backup of that name.
-fn free_moment(options: &BackupOptions, services: &[ServiceName], taken_at: i64) -> String {
-    let time = Utc(taken_at).rfc3339().replace(['-', ':'], "");
-    let moments = std::iter::once(time.clone()).chain((2..).map(|n| format!("{time}-{n}")));
-    let is_there = |name: String| options.directory.join(name).exists();
-    let is_free = |moment: &String| {
-        let names = services.iter().flat_map(|service| {
-            let stem = format!("{service}-{moment}");
-            [format!("{stem}.dump"), format!("{stem}.json"), format!(".{stem}.json.part")]
-        });
-        !names.into_iter().any(is_there)
-    };
-    moments.into_iter().find(is_free).expect("the numbers do not end")
 }
