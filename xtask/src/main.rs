@@ -1,10 +1,10 @@
 //! The tasks of the services' developers. `cargo xtask migrate` is the command line over all services.
 
-mod bench;
 mod services;
 
+use std::ffi::OsString;
 use std::io::{Write, stderr};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
 use migration_cli::{Arguments, Program};
@@ -26,10 +26,12 @@ enum Task {
     /// Make `migrations.lock` and `schema.sql` of each service from its migrations, or check that they are current
     Artifacts(ArtifactsArguments),
     /// Measure what the command line costs, against `psql` running the same SQL
-    Bench(bench::BenchArguments),
-    /// The command line over services that only the benchmarks know
-    #[command(hide = true)]
-    Synthetic(bench::SyntheticArguments),
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// What the benchmarks' own program takes; `--help` shows it
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 /// Where the services are.
@@ -60,21 +62,25 @@ fn main() -> ExitCode {
     match task {
         Task::Migrate(arguments) => migration_cli::execute(program(), *arguments),
         Task::Artifacts(arguments) => migration_cli::execute(program(), arguments.of_migrate()),
-        Task::Bench(arguments) => reported(bench::run(arguments).map(|()| ExitCode::SUCCESS)),
-        Task::Synthetic(arguments) => {
-            let (program, arguments) = arguments.program();
-            migration_cli::execute(program, arguments)
-        }
+        Task::Bench { arguments } => bench(&arguments),
     }
 }
 
-/// Prints an error with its causes.
-fn reported(result: anyhow::Result<ExitCode>) -> ExitCode {
-    result.unwrap_or_else(|error| {
-        // A closed pipe is the reader's choice.
-        drop(writeln!(stderr(), "error: {error:#}"));
-        ExitCode::FAILURE
-    })
+/// Runs the benchmarks, which are a package of their own: whoever only migrates does not compile them.
+fn bench(arguments: &[OsString]) -> ExitCode {
+    let mut cargo = Command::new(env!("CARGO"));
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    cargo.args(["run", "--quiet", "--manifest-path", manifest, "--package", "benches", "--"]).args(arguments);
+    match cargo.status() {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        // It has said itself what went wrong.
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            // A closed pipe is the reader's choice.
+            drop(writeln!(stderr(), "error: cargo could not be run: {error}"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 impl ArtifactsArguments {

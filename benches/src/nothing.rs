@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use benches::Size;
 use postgres_sandbox::Database;
 
 use super::figure::{Figures, tell};
-use super::synthetic::Size;
 use super::{Bench, process, server};
 
 /// Most memory that the program may take.
@@ -16,18 +16,18 @@ const STATEMENTS: usize = 3;
 
 pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()> {
     let database = bench.cluster.create_database()?;
-    process::timed(&mut bench.ours(database.url(), &["synthetic", "up"]))?;
+    process::timed(&mut bench.synthetic(database.url(), Size::S5M20, &["up"]))?;
     let query = Size::S5M20.query();
     for command in ["up", "status"] {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         tell(&format!("nothing: {command}"));
         // Short ones are cheap to repeat, and need it.
         for _ in 0..bench.repeat * 5 {
-            ours.push(process::timed(&mut bench.ours(database.url(), &["synthetic", command]))?);
+            ours.push(process::timed(&mut bench.synthetic(database.url(), Size::S5M20, &[command]))?);
             theirs.push(process::timed(server::psql(&bench.cluster, database.url()).args(["-c", &query]))?);
         }
-        figures.durations(&format!("`{command}` with nothing to do"), ours, theirs, 1.3);
-        let seen = process::watched(&mut bench.ours(database.url(), &["synthetic", command]), None)?;
+        figures.durations(&format!("`{command}` with nothing to do"), &ours, &theirs, 1.2);
+        let seen = process::watched(&mut bench.synthetic(database.url(), Size::S5M20, &[command]), None)?;
         figures.bytes(&format!("peak memory of `{command}`"), seen.peak_bytes, MEMORY_BYTES);
         let (n_sessions, n_statements) = count(bench, &database, command)?;
         figures.row(
@@ -48,7 +48,7 @@ fn count(bench: &Bench, database: &Database, command: &str) -> anyhow::Result<(u
     };
     alter("SET log_statement = 'all'")?;
     let before = fs::read(bench.cluster.log_file())?.len();
-    process::timed(&mut bench.ours(database.url(), &["synthetic", command]))?;
+    process::timed(&mut bench.synthetic(database.url(), Size::S5M20, &[command]))?;
     let log = fs::read(bench.cluster.log_file())?.split_off(before);
     alter("RESET log_statement")?;
     let log = String::from_utf8_lossy(&log);

@@ -78,7 +78,7 @@ pub(super) fn subject(bench: &Bench) -> Subject {
             name: "expand",
             before: None,
             statements: &STATEMENTS,
-            command: &["migrate", "up", "profochatbot"],
+            command: &["up", "profochatbot"],
             script: SCRIPT,
             left: LEFT,
         }],

@@ -98,7 +98,7 @@ pub(super) fn seeded(bench: &Bench, subject: &Subject) -> anyhow::Result<String>
     tell(&format!("{service}: {} rows", bench.rows));
     bench.cluster.psql("postgres", &format!("CREATE DATABASE {name}"))?;
     let target = format!("{service}@{}", subject.before);
-    process::timed(&mut bench.ours(&bench.cluster.url(&name), &["migrate", "up", &target]))?;
+    process::timed(&mut bench.migrate(&bench.cluster.url(&name), &["up", &target]))?;
     bench.cluster.psql(&name, &format!("SET search_path = {service};\n{}", subject.seed))?;
     bench.cluster.psql(&name, "VACUUM (ANALYZE)")?;
     Ok(name)
@@ -146,7 +146,7 @@ fn outcome(
     let begun = SystemTime::now();
     let (took, memory_bytes) = match side {
         Side::Ours => {
-            let seen = process::watched(&mut bench.ours(&url, phase.command), Some(LOOK_EVERY))?;
+            let seen = process::watched(&mut bench.migrate(&url, phase.command), Some(LOOK_EVERY))?;
             (seen.elapsed, seen.peak_bytes)
         }
         Side::Script => {

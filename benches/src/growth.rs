@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
+use benches::Size;
+
 use super::figure::{Figures, milliseconds, tell};
-use super::synthetic::Size;
 use super::{Bench, median, process, server};
 
 /// One of the things that grow: three sizes, and for the larger ones at most how many times the duration of the smallest.
@@ -56,7 +57,7 @@ impl Growing {
         for size in self.sizes {
             tell(&format!("growth: applying {} migrations", size.n_migrations()));
             let database = bench.cluster.create_database()?;
-            process::timed(&mut command(bench, size, database.url(), "up"))?;
+            process::timed(&mut bench.synthetic(database.url(), size, &["up"]))?;
             // As a server has them some time after a run, whether by itself or not.
             bench.cluster.psql(database.name(), "VACUUM ANALYZE")?;
             databases.push(database);
@@ -66,7 +67,7 @@ impl Growing {
             tell(&format!("growth: `{asked}` over {}", self.what));
             for _ in 0..bench.repeat * 3 {
                 for ((size, database), taken) in self.sizes.into_iter().zip(&databases).zip(&mut taken) {
-                    taken.ours.push(process::timed(&mut command(bench, size, database.url(), asked))?);
+                    taken.ours.push(process::timed(&mut bench.synthetic(database.url(), size, &[asked]))?);
                     let mut psql = server::psql(&bench.cluster, database.url());
                     taken.theirs.push(process::timed(psql.args(["-c", &size.query()]))?);
                 }
@@ -102,10 +103,6 @@ impl Growing {
             ours <= LINEAR,
         );
     }
-}
-
-fn command(bench: &Bench, size: Size, url: &str, asked: &str) -> std::process::Command {
-    bench.ours(url, &["synthetic", "--size", &size.argument(), asked])
 }
 
 fn of(duration: Duration, least: Duration) -> f64 {

@@ -5,33 +5,27 @@
 
 use std::fmt::Write as _;
 
-use clap::{Args, ValueEnum};
-use migration_cli::{Arguments, Program};
+use clap::ValueEnum;
 use migration_kit::{Details, Service, ServiceMigration};
 use sea_orm_migration::async_trait;
 use sea_orm_migration::prelude::*;
 
-/// Arguments of the command line over the synthetic services.
-#[derive(Debug, Args)]
-pub(crate) struct SyntheticArguments {
-    /// How many services of how many migrations each
-    #[arg(long, value_enum, default_value_t = Size::S5M20)]
-    size: Size,
-    #[command(flatten)]
-    arguments: Box<Arguments>,
-}
-
 /// How many services of how many migrations each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Size {
+pub enum Size {
+    /// 5 services of 20 migrations
     #[value(name = "5x20")]
     S5M20,
+    /// 5 services of 200 migrations
     #[value(name = "5x200")]
     S5M200,
+    /// 5 services of 2,000 migrations
     #[value(name = "5x2000")]
     S5M2000,
+    /// 100 services of 20 migrations
     #[value(name = "100x20")]
     S100M20,
+    /// 500 services of 20 migrations
     #[value(name = "500x20")]
     S500M20,
 }
@@ -52,23 +46,10 @@ enum Kind {
     Check,
 }
 
-impl SyntheticArguments {
-    /// The command line over the synthetic services, and what is asked of it.
-    pub(crate) fn program(self) -> (Program, Arguments) {
-        let services = match self.size {
-            Size::S5M20 => services::<5, 20>,
-            Size::S5M200 => services::<5, 200>,
-            Size::S5M2000 => services::<5, 2000>,
-            Size::S100M20 => services::<100, 20>,
-            Size::S500M20 => services::<500, 20>,
-        };
-        let program = Program::new("cargo xtask synthetic", services);
-        (program, *self.arguments)
-    }
-}
-
 impl Size {
-    pub(super) fn n_services(self) -> usize {
+    /// How many services there are.
+    #[must_use]
+    pub fn n_services(self) -> usize {
         match self {
             Self::S5M20 | Self::S5M200 | Self::S5M2000 => 5,
             Self::S100M20 => 100,
@@ -76,22 +57,21 @@ impl Size {
         }
     }
 
-    pub(super) fn n_migrations(self) -> usize {
-        let of_each = match self {
-            Self::S5M20 | Self::S100M20 | Self::S500M20 => 20,
-            Self::S5M200 => 200,
-            Self::S5M2000 => 2000,
-        };
-        self.n_services() * of_each
+    /// How many migrations all services have together.
+    #[must_use]
+    pub fn n_migrations(self) -> usize {
+        self.n_services() * self.n_of_each()
     }
 
     /// The size as the command line takes it.
-    pub(super) fn argument(self) -> String {
+    #[must_use]
+    pub fn argument(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
     /// The work of applying everything as a script for `psql`: schema and version table, then a transaction a migration.
-    pub(super) fn script(self) -> String {
+    #[must_use]
+    pub fn script(self) -> String {
         let mut script = String::new();
         for service in self.names() {
             let table = migration_kit::version_table(&service);
@@ -101,7 +81,7 @@ impl Size {
                  CREATE TABLE {table} (version varchar PRIMARY KEY, applied_at bigint NOT NULL);\n"
             )
             .expect("writing to a string cannot fail");
-            for migration in migrations(self.n_migrations() / self.n_services()) {
+            for migration in migrations(self.n_of_each()) {
                 let (name, sql) = (&migration.name, migration.sql());
                 write!(
                     script,
@@ -114,7 +94,8 @@ impl Size {
     }
 
     /// A query over the version tables of all services.
-    pub(super) fn query(self) -> String {
+    #[must_use]
+    pub fn query(self) -> String {
         let table = |service: String| {
             format!(
                 "SELECT '{service}', version, applied_at FROM {service}.{}",
@@ -124,21 +105,46 @@ impl Size {
         self.names().map(table).collect::<Vec<_>>().join(" UNION ALL ")
     }
 
-    fn names(self) -> impl Iterator<Item = String> {
-        names(self.n_services())
+    /// The names of the services, which are also those of their schemas.
+    pub fn names(self) -> impl Iterator<Item = String> {
+        (1..=self.n_services()).map(|number| format!("service_{number:03}"))
     }
-}
 
-fn names(n_services: usize) -> impl Iterator<Item = String> {
-    (1..=n_services).map(|number| format!("service_{number:03}"))
-}
+    /// The services as the command line takes them.
+    #[must_use]
+    pub fn services(self) -> Vec<Service> {
+        let service = |name: String| {
+            let migrations =
+                migrations(self.n_of_each()).into_iter().map(|m| Box::new(m) as Box<dyn ServiceMigration>);
+            Service::new(&name, migrations.collect()).expect("the names are written here, and well formed")
+        };
+        self.names().map(service).collect()
+    }
 
-fn services<const SERVICES: usize, const MIGRATIONS: usize>() -> Vec<Service> {
-    let service = |name: String| {
-        let migrations = migrations(MIGRATIONS).into_iter().map(|m| Box::new(m) as Box<dyn ServiceMigration>);
-        Service::new(&name, migrations.collect()).expect("the names are written here, and well formed")
-    };
-    names(SERVICES).map(service).collect()
+    /// The migrations of one service as sea-orm-migration takes them.
+    #[must_use]
+    pub fn plain_migrations(self) -> Vec<Box<dyn MigrationTrait>> {
+        migrations(self.n_of_each()).into_iter().map(|m| Box::new(m) as Box<dyn MigrationTrait>).collect()
+    }
+
+    /// The migrations of all services in the order of the services: the schema that one works in, its name, its statement.
+    pub fn statements(self) -> impl Iterator<Item = [String; 3]> {
+        let of_one = move |service: String| {
+            migrations(self.n_of_each()).into_iter().map(move |migration| {
+                let sql = migration.sql();
+                [service.clone(), migration.name, sql]
+            })
+        };
+        self.names().flat_map(of_one)
+    }
+
+    fn n_of_each(self) -> usize {
+        match self {
+            Self::S5M20 | Self::S100M20 | Self::S500M20 => 20,
+            Self::S5M200 => 200,
+            Self::S5M2000 => 2000,
+        }
+    }
 }
 
 fn migrations(n_migrations: usize) -> Vec<Synthetic> {

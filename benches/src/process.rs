@@ -1,12 +1,13 @@
 //! Running a program and looking at it from outside: how long it took, how much memory it had.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use benches::Size;
 
 use super::Bench;
 
@@ -20,25 +21,57 @@ pub(super) struct Seen {
     pub(super) peak_bytes: Option<u64>,
 }
 
-/// Makes a release build of this program.
-pub(super) fn build() -> anyhow::Result<PathBuf> {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has a workspace")?;
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--quiet", "-p", "xtask", "--bin", "xtask"])
-        .current_dir(root)
-        .status()?;
-    ensure!(status.success(), "the release build failed");
-    Ok(root.join("target/release/xtask"))
+/// The programs under measurement.
+pub(super) struct Programs {
+    /// The command line over the services of the workspace.
+    migrate: PathBuf,
+    /// The command line over services of small migrations.
+    synthetic: PathBuf,
+    /// What applies the same small migrations with sea-orm-migration alone.
+    pub(super) plain: PathBuf,
+}
+
+impl Programs {
+    /// Makes release builds.
+    pub(super) fn build() -> anyhow::Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("this package has a workspace")?;
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--release", "--quiet", "-p", "xtask", "--bin", "migrate"])
+            .args(["-p", "benches", "--bin", "synthetic", "--bin", "plain"])
+            .current_dir(root)
+            .status()?;
+        ensure!(status.success(), "the release build failed");
+        Self::in_directory(&root.join("target/release"))
+    }
+
+    /// Those that were built before; one that is missing is named where it is first run.
+    pub(super) fn in_directory(directory: &Path) -> anyhow::Result<Self> {
+        let directory = directory.canonicalize().with_context(|| directory.display().to_string())?;
+        let program = |name: &str| directory.join(name);
+        Ok(Self { migrate: program("migrate"), synthetic: program("synthetic"), plain: program("plain") })
+    }
 }
 
 impl Bench {
-    /// The program under measurement, over a database of its own.
-    pub(super) fn ours(&self, url: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
-        // Elsewhere, so that no `.env` of the workspace is read.
-        command.args(arguments).env("DATABASE_URL", url).current_dir("/");
+    /// The command line over the services of the workspace, on a database of its own.
+    pub(super) fn migrate(&self, url: &str, arguments: &[&str]) -> Command {
+        over(&self.programs.migrate, url, arguments)
+    }
+
+    /// The command line over services of small migrations, on a database of its own.
+    pub(super) fn synthetic(&self, url: &str, size: Size, arguments: &[&str]) -> Command {
+        let mut command = over(&self.programs.synthetic, url, &["--size", &size.argument()]);
+        command.args(arguments);
         command
     }
+}
+
+/// A program with its database in the environment.
+pub(super) fn over(program: &Path, url: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    // Elsewhere, so that no `.env` of the workspace is read.
+    command.args(arguments).env("DATABASE_URL", url).current_dir("/");
+    command
 }
 
 /// Runs it to its end; how long that took.

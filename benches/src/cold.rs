@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use benches::Size;
+
 use super::figure::{Figures, tell};
-use super::synthetic::Size;
 use super::{Bench, process, server};
 
 /// Most memory that the program may take.
@@ -18,7 +19,7 @@ pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()
         let (mine, other) = (bench.cluster.create_database()?, bench.cluster.create_database()?);
         let mut psql = server::psql(&bench.cluster, other.url());
         psql.arg("-f").arg(&script);
-        let mut up = bench.ours(mine.url(), &["synthetic", "up"]);
+        let mut up = bench.synthetic(mine.url(), Size::S5M20, &["up"]);
         if turn % 2 == 0 {
             theirs.push(process::timed(&mut psql)?);
             ours.push(process::timed(&mut up)?);
@@ -27,9 +28,9 @@ pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()
             theirs.push(process::timed(&mut psql)?);
         }
     }
-    figures.durations("100 migrations, 5 services", ours, theirs, 1.0);
+    figures.durations("100 migrations, 5 services", &ours, &theirs, 0.8);
     let database = bench.cluster.create_database()?;
-    let seen = process::watched(&mut bench.ours(database.url(), &["synthetic", "up"]), None)?;
+    let seen = process::watched(&mut bench.synthetic(database.url(), Size::S5M20, &["up"]), None)?;
     figures.bytes("peak memory", seen.peak_bytes, MEMORY_BYTES);
     Ok(())
 }

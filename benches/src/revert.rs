@@ -85,8 +85,8 @@ fn of_service(
     for turn in 1..=bench.repeat.div_ceil(3) {
         tell(&format!("{service}: {turn} of {}", bench.repeat.div_ceil(3)));
         let url = server::copy(&bench.cluster, &template, "reverted")?;
-        let down = ["migrate", "down", target, "--allow-data-loss"];
-        ours.push(process::timed(&mut bench.ours(&url, &down))?);
+        let down = ["down", target, "--allow-data-loss"];
+        ours.push(process::timed(&mut bench.migrate(&url, &down))?);
         let n_rebuilt = bench.cluster.psql("reverted", rebuilt)?;
         anyhow::ensure!(n_rebuilt.trim() == n_rows.to_string(), "{service}: {n_rebuilt} rows were rebuilt");
         server::drop_copy(&bench.cluster, "reverted")?;
@@ -95,7 +95,7 @@ fn of_service(
         theirs.push(process::timed(server::psql(&bench.cluster, &url).arg("-f").arg(&file))?);
         server::drop_copy(&bench.cluster, "rewritten")?;
     }
-    figures.durations(what, ours, theirs, 2.0);
+    figures.durations(what, &ours, &theirs, 2.0);
     Ok(server::drop_copy(&bench.cluster, &template)?)
 }
 
@@ -105,11 +105,11 @@ fn contracted(bench: &Bench, service: &str, before: &str, seed: &str) -> anyhow:
     bench.cluster.psql("postgres", &format!("CREATE DATABASE {name}"))?;
     let url = bench.cluster.url(&name);
     let first = format!("{service}@{before}");
-    process::timed(&mut bench.ours(&url, &["migrate", "up", &first]))?;
+    process::timed(&mut bench.migrate(&url, &["up", &first]))?;
     bench.cluster.psql(&name, &format!("SET search_path = {service};\n{seed}"))?;
-    process::timed(&mut bench.ours(&url, &["migrate", "up", service]))?;
-    let contract = ["migrate", "up", service, "--contract", "--ignore-soak", "--allow-data-loss"];
-    process::timed(&mut bench.ours(&url, &contract))?;
+    process::timed(&mut bench.migrate(&url, &["up", service]))?;
+    let contract = ["up", service, "--contract", "--ignore-soak", "--allow-data-loss"];
+    process::timed(&mut bench.migrate(&url, &contract))?;
     bench.cluster.psql(&name, "VACUUM (ANALYZE)")?;
     Ok(name)
 }
