@@ -49,7 +49,7 @@ pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()
         proven.push(process::timed(&mut backup(bench, &url, &directory, "--verify"))?);
     }
     figures.compared("backup", &ours, &theirs);
-    figures.compared("backup, restored on trial, against a dump alone", &proven, &theirs);
+    figures.compared("backup with trial, against a dump", &proven, &theirs);
 
     let archive = newest_archive(&directory)?;
     let archive = archive.to_str().context("the name of an archive is text")?;
@@ -62,7 +62,7 @@ pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()
         let mut restore = client(bench, "pg_restore");
         theirs.push(process::timed(restore.args(["-1", "-d", empty.url()]).arg(&dump))?);
     }
-    figures.compared("restore over what is there, against into an empty database", &ours, &theirs);
+    figures.compared("restore, against one into an empty database", &ours, &theirs);
     Ok(server::drop_copy(&bench.cluster, DATABASE)?)
 }
 

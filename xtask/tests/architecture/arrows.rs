@@ -57,8 +57,8 @@ const SERVICE_CLI: [&str; 1] = ["migration-cli"];
 /// What a service's tests may depend on besides.
 const SERVICE_TESTS: [&str; 3] = ["migration-coordinator", "migration-testing", "postgres-sandbox"];
 
-/// What `xtask` may depend on besides the services.
-const XTASK: [&str; 3] = ["migration-cli", "migration-kit", "postgres-sandbox"];
+/// What the programs of the workspace may depend on; `xtask` on the services besides, which the benchmarks do not know.
+const PROGRAMS: [&str; 3] = ["migration-cli", "migration-kit", "postgres-sandbox"];
 
 /// What draws and reads a command line.
 const TERMINAL: [&str; 5] = ["anstream", "anstyle", "clap", "clap_complete", "indicatif"];
@@ -136,13 +136,13 @@ fn services_know_neither_each_other_nor_who_runs_them() {
     nothing_wrong(&wrong);
 }
 
-/// Of the libraries, that is: `xtask` is a command line, and a service's own command line is a feature of it.
+/// Of the libraries, that is: `xtask` and `benches` are command lines, and a service's own command line is a feature of it.
 #[test]
 fn only_the_command_line_prints_and_reads_arguments() {
     let metadata = metadata();
     let mut wrong = Vec::new();
     for package in &metadata.packages {
-        if ["migration-cli", "xtask"].contains(&package.name.as_str()) {
+        if ["benches", "migration-cli", "xtask"].contains(&package.name.as_str()) {
             continue;
         }
         for dependency in &package.dependencies {
@@ -241,13 +241,13 @@ fn every_service_is_known_to_xtask() {
 fn xtask_has_no_logic_of_the_engine() {
     let metadata = metadata();
     let mut wrong = Vec::new();
-    let xtask =
-        package(&metadata, "xtask").dependencies.iter().filter(|dependency| dependency.path.is_some());
-    for name in
-        xtask.filter(|dependency| !is_for_tests(dependency)).map(|dependency| dependency.name.as_str())
-    {
-        if !XTASK.contains(&name) && !is_service(&metadata, name) {
-            wrong.push(format!("xtask must not depend on {name}"));
+    for program in ["benches", "xtask"] {
+        let own = package(&metadata, program).dependencies.iter().filter(|own| own.path.is_some());
+        for name in own.filter(|own| !is_for_tests(own)).map(|own| own.name.as_str()) {
+            let is_service = program == "xtask" && is_service(&metadata, name);
+            if !PROGRAMS.contains(&name) && !is_service {
+                wrong.push(format!("{program} must not depend on {name}"));
+            }
         }
     }
     nothing_wrong(&wrong);
