@@ -11,7 +11,7 @@ use migration_plan::MigrationName;
 
 use column::{Wanted, differing};
 
-use crate::Made;
+use crate::{Made, literal, quote_identifier};
 
 /// What a check's query means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -263,22 +263,4 @@ fn in_own_schema(sql: &str) -> String {
 /// A relation of the service, as its checks write it.
 fn own(relation: &str) -> String {
     literal(&quote_identifier(relation))
-}
-
-/// Quotes a text as an SQL string literal; needs `standard_conforming_strings = on`, the default since 9.1.
-#[must_use]
-pub fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-/// Quotes a name as an SQL identifier.
-#[must_use]
-pub fn quote_identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Schema and name as one SQL identifier.
-#[must_use]
-pub fn qualified(schema: &str, name: &str) -> String {
-    format!("{}.{}", quote_identifier(schema), quote_identifier(name))
 }

@@ -16,15 +16,17 @@ mod lock_file;
 mod makes;
 mod marker;
 mod online;
+mod quote;
 mod service;
 mod session;
 pub mod settings;
 mod shape;
 pub mod sql;
+mod table;
 pub mod table_lock;
 
 pub use application::connect_options;
-pub use check::{Check, CheckKind, literal, qualified, quote_identifier};
+pub use check::{Check, CheckKind};
 pub use data::{Backfill, BackfillReport, MoveToRejects, rejects, space};
 pub use details::{Details, LostRows, Preview};
 pub use entity::{EntityColumn, EntityDefinition, EntityForeignKey, EntityTable};
@@ -37,6 +39,7 @@ pub use online::{
     AddCheck, AddColumn, AddForeignKey, Brief, Column, CreateIndex, CreateTrigger, ForeignKey, Function,
     Index, OnDelete, Online, OnlineMigration, Trigger,
 };
+pub use quote::{literal, qualified, quote_identifier};
 pub use service::{
     External, Listed, Service, ServiceError, ServiceMigration, StandIn, panic_message, plain, version_table,
 };

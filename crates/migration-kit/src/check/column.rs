@@ -3,7 +3,7 @@
 //! The server keeps one meaning in several spellings: what tools generate, and what people write, differs in casts, in names
 //! of functions and in limits of texts. Compared is what rows can hold and what a default gives.
 
-use super::literal;
+use crate::literal;
 
 /// A default that gives the time, however it is called. Each regular expression is matched against `pg_get_expr`.
 const TIME: &str = r"^\(*((pg_catalog\.)?(now|transaction_timestamp|statement_timestamp|clock_timestamp)\(\)|(current_timestamp|localtimestamp)(\([0-9]\))?|timezone\('utc'::text, (now\(\)|current_timestamp)\)|\(*(now\(\)|current_timestamp) at time zone 'utc'::text)\)*(::timestamp(\([0-9]\))? with(out)? time zone)?\)*$";

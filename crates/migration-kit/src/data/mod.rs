@@ -13,7 +13,6 @@ mod progress;
 pub mod rejects;
 mod restore;
 pub mod space;
-mod table;
 
 pub use backfill::{Backfill, BackfillReport};
 pub use moves::MoveToRejects;

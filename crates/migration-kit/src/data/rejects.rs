@@ -19,8 +19,9 @@ use sea_orm_migration::SchemaManager;
 use serde::Serialize;
 
 use crate::event::{self, Origin};
-use crate::session::{self, BOOKKEEPING, LOCK_NOT_AVAILABLE, db_err, refusal, sqlstate};
-use crate::{literal, quote_identifier};
+use crate::quote::{literal, quote_identifier, regclass};
+use crate::session::{self, BOOKKEEPING, LOCK_NOT_AVAILABLE, db_err, sqlstate};
+use crate::shape::current_schema;
 
 /// How long statistics wait for whoever maintains the reject table.
 const STATISTICS: Duration = Duration::from_secs(1);
@@ -102,16 +103,10 @@ pub fn table_name(service: &str) -> String {
 /// [`DbErr::Migration`] if there is no current schema; otherwise an error of the server.
 pub async fn install(manager: &SchemaManager<'_>, service: &str) -> Result<(), DbErr> {
     let db = manager.get_connection();
-    let asked = format!(
-        "{BOOKKEEPING}SELECT current_schema()::text AS schema, \
-         to_regclass(format('%I.%I', current_schema(), {})) IS NOT NULL AS is_there",
-        literal(&table_name(service)),
-    );
+    let schema = current_schema(manager).await?;
+    let asked = is_there(&schema, service);
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), asked)).await?;
-    let row = row.ok_or_else(|| DbErr::RecordNotFound("the current schema".to_owned()))?;
-    let schema: Option<String> = row.try_get("", "schema")?;
-    let schema = schema.ok_or_else(|| refusal("the schema of `search_path` does not exist"))?;
-    if row.try_get("", "is_there")? {
+    if row.map_or(Ok(false), |row| row.try_get_by_index(0))? {
         return Ok(());
     }
     db.execute_unprepared(&definition(&schema, service)).await.map(drop)
@@ -308,9 +303,11 @@ pub(super) async fn exists(
     schema: &str,
     service: &str,
 ) -> Result<bool, DbErr> {
-    let sql =
-        format!("{BOOKKEEPING}SELECT to_regclass({}) IS NOT NULL", literal(&qualified(schema, service)));
-    Ok(session::value::<bool>(connection, sql).await? == Some(true))
+    Ok(session::value::<bool>(connection, is_there(schema, service)).await? == Some(true))
+}
+
+fn is_there(schema: &str, service: &str) -> String {
+    format!("{BOOKKEEPING}SELECT {} IS NOT NULL", regclass(&qualified(schema, service)))
 }
 
 /// Gathers statistics of the reject table if it has many rows of which the server does not know, `n_new` beside those that it has

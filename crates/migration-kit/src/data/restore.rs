@@ -9,8 +9,8 @@ use sea_orm::sqlx::{PgConnection, Row};
 use super::moves::TEXT_FORM;
 use super::patience::{BATCH_LIMITS, Patience};
 use super::rejects;
-use super::table::{Column, Table};
 use crate::session::{self, BOOKKEEPING, db_err, refusal, sqlstate};
+use crate::table::{Column, Table};
 use crate::{Online, event, literal, quote_identifier};
 
 /// Rows a batch.

@@ -7,10 +7,10 @@ use sea_orm::DbErr;
 use sea_orm::sqlx::{PgConnection, Row};
 use serde::Serialize;
 
-use super::table::Table;
 use crate::event::Origin;
 use crate::quote_identifier;
 use crate::session::{self, BOOKKEEPING, db_err};
+use crate::table::Table;
 use crate::table_lock::{self, LockMode, TableLock};
 
 /// How much space a table takes on disk, in bytes.

@@ -6,6 +6,7 @@ use sea_orm::sqlx::{PgConnection, Row};
 use super::Online;
 use crate::literal;
 use crate::session::{self, BOOKKEEPING, db_err, refusal};
+use crate::table::Table;
 
 /// Name of the temporary table on which expected definitions are read; it never outlives its transaction.
 const EXPECTED: &str = "migrate_expected";
@@ -35,26 +36,17 @@ pub(super) struct Column {
 }
 
 impl Online {
-    /// The kind of a table (`r` plain, `p` partitioned).
+    /// A table of the service.
     ///
     /// # Errors
     /// [`DbErr::Migration`] if there is no such table.
-    pub(super) async fn table_kind(&self, table: &str) -> Result<String, DbErr> {
-        let sql = format!(
-            "{BOOKKEEPING}SELECT relkind::text FROM pg_class WHERE oid = {} AND relkind IN ('r', 'p')",
-            self.regclass(table)
-        );
-        session::value(&mut *self.acquire().await?, sql).await?.ok_or_else(|| self.no_table(table))
-    }
-
-    /// The error for a table that does not exist.
-    pub(super) fn no_table(&self, table: &str) -> DbErr {
-        refusal(format!("there is no table `{table}` in schema `{}`", self.schema))
+    pub(super) async fn table(&self, table: &str) -> Result<Table, DbErr> {
+        Table::find(&mut *self.acquire().await?, &self.schema, table).await
     }
 
     /// The constraint of this name on a table, if there is one.
     pub(super) async fn constraint(&self, table: &str, name: &str) -> Result<Option<Constraint>, DbErr> {
-        self.table_kind(table).await?;
+        self.table(table).await?;
         let sql = format!(
             "{BOOKKEEPING}SELECT regexp_replace(pg_get_constraintdef(c.oid), ' NOT VALID$', '') AS definition, \
              c.convalidated AS validated, f.relname::text AS referenced FROM pg_constraint c \
@@ -75,7 +67,7 @@ impl Online {
 
     /// The column of this name, if the table has it.
     pub(super) async fn column(&self, table: &str, column: &str) -> Result<Option<Column>, DbErr> {
-        self.table_kind(table).await?;
+        self.table(table).await?;
         let oid = self.regclass(table);
         column_of(&mut *self.acquire().await?, &oid, column).await
     }

@@ -4,9 +4,9 @@ use sea_orm::DbErr;
 
 use super::Online;
 use super::check::same_definition;
+use crate::quote::{literal, quote_identifier, quoted_by_the_server};
 use crate::session::{self, BOOKKEEPING, refusal};
 use crate::table_lock::{LockMode, Locked, Reference};
-use crate::{literal, quote_identifier};
 
 /// What happens to a referring row when the row to which it refers is deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl AddForeignKey<'_> {
         if self.from.1.is_empty() || self.to.1.is_empty() {
             return Err(refusal(format!("foreign key `{}` needs columns on both sides", self.name)));
         }
-        online.table_kind(referenced).await?;
+        online.table(referenced).await?;
         let Some(existing) = online.constraint(table, &self.name).await? else {
             let sql = format!(
                 "ALTER TABLE {} ADD CONSTRAINT {} {} NOT VALID",
@@ -125,19 +125,14 @@ impl AddForeignKey<'_> {
 
     /// An SQL expression that gives the definition as the server writes it.
     fn expected_definition(&self, referenced: &str) -> String {
-        let columns = |columns: &[String]| {
-            let quoted: Vec<String> =
-                columns.iter().map(|column| format!("quote_ident({})", literal(column))).collect();
-            quoted.join(" || ', ' || ")
-        };
         let on_delete = match self.on_delete {
             OnDelete::NoAction => String::new(),
             other => format!(" ON DELETE {}", other.sql()),
         };
         format!(
             "'FOREIGN KEY (' || {} || ') REFERENCES ' || {referenced} || '(' || {} || ')' || {}",
-            columns(&self.from.1),
-            columns(&self.to.1),
+            quoted_by_the_server(&self.from.1),
+            quoted_by_the_server(&self.to.1),
             literal(&on_delete),
         )
     }

@@ -197,7 +197,7 @@ impl CreateIndex<'_> {
         if self.columns.is_empty() {
             return Err(refusal(format!("index `{}` has no columns", self.name)));
         }
-        if self.online.table_kind(&self.table).await? == "p" {
+        if self.online.table(&self.table).await?.is_partitioned {
             return self.build_on_partitions().await;
         }
         self.build_concurrently().await

@@ -35,9 +35,9 @@ pub use migration::OnlineMigration;
 pub use trigger::CreateTrigger;
 
 use crate::event::Origin;
+use crate::quote::{qualified, regclass};
 use crate::session::{self, BOOKKEEPING, refusal};
 use crate::table_lock::{self, LockMode, Locked, Policy, TableLock};
-use crate::{literal, qualified};
 
 /// The online steps of one migration, over the pool that its [`SchemaManager`] uses.
 #[derive(Debug, Clone)]
@@ -126,7 +126,7 @@ impl Online {
 
     /// The object identifier of a relation as an SQL expression; null if there is none.
     pub(crate) fn regclass(&self, name: &str) -> String {
-        format!("to_regclass({})", literal(&self.qualified(name)))
+        regclass(&self.qualified(name))
     }
 
     /// A lock on a table of the service.

@@ -48,7 +48,7 @@ impl Online {
     /// # Errors
     /// The server's; [`DbErr::Migration`] if the table does not exist or a lock could not be acquired.
     pub async fn drop_trigger(&self, table: &str, name: &str) -> Result<(), DbErr> {
-        self.table_kind(table).await?;
+        self.table(table).await?;
         let exists = format!(
             "{BOOKKEEPING}SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = {} AND tgname = {})",
             self.regclass(table),
@@ -107,7 +107,7 @@ impl CreateTrigger<'_> {
     /// [`DbErr::Migration`] if the table does not exist or a lock could not be acquired; otherwise the server's.
     pub async fn run(self) -> Result<(), DbErr> {
         let Self { online, name, table, events, condition, body } = &self;
-        online.table_kind(table).await?;
+        online.table(table).await?;
         let function = format!("{}()", online.qualified(name));
         let statements = vec![
             format!(

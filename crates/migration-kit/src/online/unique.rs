@@ -4,9 +4,9 @@ use sea_orm::DbErr;
 
 use super::Online;
 use super::check::same_definition;
+use crate::quote::{quote_identifier, quoted_by_the_server};
 use crate::session::{self, BOOKKEEPING, refusal};
 use crate::table_lock::LockMode;
-use crate::{literal, quote_identifier};
 
 impl Online {
     /// Adds a unique constraint: its index is built concurrently under the constraint's name, then adopted.
@@ -48,17 +48,15 @@ impl Online {
         constraint: &str,
         columns: Vec<String>,
     ) -> Result<(), DbErr> {
-        if self.table_kind(table).await? == "p" {
+        if self.table(table).await?.is_partitioned {
             return Err(refusal(format!(
                 "`{table}` is partitioned: PostgreSQL cannot adopt an index as its constraint; add the constraint \
                  when the table is created, or use a unique index"
             )));
         }
         if let Some(existing) = self.constraint(table, constraint).await? {
-            // Quoted as the server does, only where they must be.
-            let names: Vec<String> =
-                columns.iter().map(|column| format!("quote_ident({})", literal(column))).collect();
-            let expected = format!("{BOOKKEEPING}SELECT '{kind} (' || {} || ')'", names.join(" || ', ' || "));
+            let names = quoted_by_the_server(&columns);
+            let expected = format!("{BOOKKEEPING}SELECT '{kind} (' || {names} || ')'");
             let expected: Option<String> = session::value(&mut *self.acquire().await?, expected).await?;
             return same_definition(table, constraint, &existing.definition, &expected.unwrap_or_default());
         }

@@ -10,7 +10,7 @@ use super::{
     PATIENCE_SETTING, Policy, Reference, TableLock, TableLockError, Waiting, is_retryable, referenced_first,
 };
 use crate::event::Origin;
-use crate::literal;
+use crate::quote::{literal, regclass};
 use crate::session::{self, BOOKKEEPING, Durable, Limits, QUERY_CANCELED, db_err, refusal, sqlstate};
 
 /// Statements that run in one transaction once their locks are taken.
@@ -124,8 +124,7 @@ pub async fn references(connection: &mut PgConnection, locks: &[TableLock]) -> R
     if locks.len() < 2 {
         return Ok(Vec::new());
     }
-    let tables: Vec<String> =
-        locks.iter().map(|lock| format!("to_regclass({})", literal(&lock.qualified()))).collect();
+    let tables: Vec<String> = locks.iter().map(|lock| regclass(&lock.qualified())).collect();
     let tables = tables.join(", ");
     let sql = format!(
         "{BOOKKEEPING}SELECT fn.nspname::text, f.relname::text, tn.nspname::text, t.relname::text FROM pg_constraint c \

@@ -251,7 +251,7 @@ async fn a_statement_without_its_placeholder_is_refused() {
     let refused = online.backfill("item").run().await.unwrap_err().to_string();
     assert!(refused.ends_with("the backfill of `item` has no statement"), "{refused}");
     let refused = online.backfill("absent").statement(FILL).run().await.unwrap_err().to_string();
-    assert!(refused.ends_with("there is no table `shop.absent`"), "{refused}");
+    assert!(refused.ends_with("there is no table `absent` in schema `shop`"), "{refused}");
 }
 
 #[tokio::test]

@@ -216,7 +216,7 @@ async fn a_table_that_does_not_exist_is_refused() {
     let scratch = Scratch::new().await;
     let online = scratch.online("m1").await;
     let refused = online.move_to_rejects("absent", "true", "all").run().await.unwrap_err().to_string();
-    assert!(refused.ends_with("there is no table `shop.absent`"), "{refused}");
+    assert!(refused.ends_with("there is no table `absent` in schema `shop`"), "{refused}");
 }
 
 async fn with_runs(n_rows: u32) -> Scratch {

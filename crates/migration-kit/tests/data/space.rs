@@ -89,7 +89,7 @@ async fn reclaiming_gives_the_space_back() {
     assert_eq!(reclaimed.table_bytes, 8_192);
     assert!(reclaimed.total_bytes >= reclaimed.table_bytes + reclaimed.index_bytes + reclaimed.toast_bytes);
     let refused = space::reclaim(&mut connection, "shop", "shop", "absent").await.unwrap_err().to_string();
-    assert!(refused.ends_with("there is no table `shop.absent`"), "{refused}");
+    assert!(refused.ends_with("there is no table `absent` in schema `shop`"), "{refused}");
 }
 
 #[tokio::test]

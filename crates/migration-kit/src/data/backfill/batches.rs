@@ -17,9 +17,9 @@ use crate::Online;
 use crate::data::patience::{BATCH_LIMITS, Patience, is_contention};
 use crate::data::progress::Progress;
 use crate::data::space;
-use crate::data::table::{Column, Table};
 use crate::event;
 use crate::session::{self, BOOKKEEPING, db_err};
+use crate::table::{Column, Table};
 use crate::table_lock::{self, LockMode, TableLock};
 
 /// After so many tries a batch locks its rows before it changes them.

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::BackfillReport;
 use super::walk::Position;
 use crate::event::Origin;
+use crate::quote::{literal, quote_identifier, regclass};
 use crate::session::{self, BOOKKEEPING, LOCK_NOT_AVAILABLE, Limits, db_err, refusal, sqlstate};
-use crate::{literal, quote_identifier};
 
 /// How far a backfill has come.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ impl Cursors {
 
     /// Makes the table of cursors if there is none.
     pub(super) async fn install(&self, connection: &mut PgConnection) -> Result<(), DbErr> {
-        let is_there = format!("{BOOKKEEPING}SELECT to_regclass({}) IS NOT NULL", literal(&self.table));
+        let is_there = format!("{BOOKKEEPING}SELECT {} IS NOT NULL", regclass(&self.table));
         if session::value::<bool>(connection, is_there).await? == Some(true) {
             return Ok(());
         }

@@ -26,10 +26,10 @@ pub(super) use self::walk::{is_one_of, key_as_text};
 use super::patience::{BATCH_LIMITS, Patience};
 use super::progress::Progress;
 use super::rejects::{self, Kind};
-use super::table::Table;
 use crate::Online;
 use crate::event;
 use crate::session::{self, BOOKKEEPING, Isolation, Limits, db_err, refusal};
+use crate::table::Table;
 
 /// Stands in a statement for the rows of a batch.
 const PLACEHOLDER: &str = "{batch}";

@@ -10,8 +10,8 @@ use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{PgConnection, Row};
 use serde::{Deserialize, Serialize};
 
-use super::super::table::{Column, Table};
 use crate::session::{self, BOOKKEEPING, db_err, refusal};
+use crate::table::{Column, Table};
 use crate::{literal, quote_identifier};
 
 /// From this correlation of key and place on, a walk by key reads about one block after the other.

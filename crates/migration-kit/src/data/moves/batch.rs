@@ -5,8 +5,8 @@ use sea_orm::sqlx::{PgConnection, Row};
 
 use super::TEXT_FORM;
 use crate::data::patience::BATCH_LIMITS;
-use crate::data::table::{Column, Table};
 use crate::session::{self, BOOKKEEPING, db_err, refusal};
+use crate::table::{Column, Table};
 
 /// A foreign key that would delete or change rows of another table along with those that are moved.
 pub(super) struct Dependent {

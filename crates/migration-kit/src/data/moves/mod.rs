@@ -13,8 +13,8 @@ use super::backfill::{is_one_of, key_as_text};
 use super::patience::Patience;
 use super::progress::Progress;
 use super::rejects;
-use super::table::{Column, Table};
 use crate::session::{self, BOOKKEEPING, Limits, db_err, refusal};
+use crate::table::{Column, Table};
 use crate::{Online, literal, quote_identifier};
 
 use batch::{Batch, Source, dependents};

@@ -5,48 +5,50 @@
 use sea_orm::DbErr;
 use sea_orm::sqlx::{PgConnection, Row};
 
+use crate::quote::{literal, qualified, regclass};
 use crate::session::{self, BOOKKEEPING, db_err, refusal};
-use crate::{literal, qualified};
 
 /// A table that exists.
 #[derive(Debug, Clone)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// Its name, as the migration gave it.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Its quoted, schema-qualified name.
-    pub(super) qualified: String,
+    pub(crate) qualified: String,
     /// Whether it is partitioned: it then has no blocks of its own.
-    pub(super) is_partitioned: bool,
+    pub(crate) is_partitioned: bool,
 }
 
 /// A column and its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Column {
+pub(crate) struct Column {
     /// Its name.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Its type, without a length: a cast to `varchar(3)` would cut silently, an assignment refuses.
-    pub(super) type_: String,
+    pub(crate) type_: String,
     /// Whether its value is computed from other columns.
-    pub(super) is_generated: bool,
+    pub(crate) is_generated: bool,
 }
 
 impl Table {
-    /// Finds the table.
-    pub(super) async fn find(connection: &mut PgConnection, schema: &str, name: &str) -> Result<Self, DbErr> {
+    /// Finds the table, which may be partitioned.
+    ///
+    /// # Errors
+    /// [`DbErr::Migration`] if there is no such table.
+    pub(crate) async fn find(connection: &mut PgConnection, schema: &str, name: &str) -> Result<Self, DbErr> {
+        let qualified = qualified(schema, name);
         let sql = format!(
-            "{BOOKKEEPING}SELECT c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname = {} AND c.relname = {} AND c.relkind IN ('r', 'p')",
-            literal(schema),
-            literal(name),
+            "{BOOKKEEPING}SELECT relkind = 'p' FROM pg_class WHERE oid = {} AND relkind IN ('r', 'p')",
+            regclass(&qualified),
         );
-        let kind = session::value::<String>(connection, sql)
+        let is_partitioned = session::value(connection, sql)
             .await?
-            .ok_or_else(|| refusal(format!("there is no table `{schema}.{name}`")))?;
-        Ok(Self { name: name.to_owned(), qualified: qualified(schema, name), is_partitioned: kind == "p" })
+            .ok_or_else(|| refusal(format!("there is no table `{name}` in schema `{schema}`")))?;
+        Ok(Self { name: name.to_owned(), qualified, is_partitioned })
     }
 
     /// The columns of the primary key in its order; none if the table has no primary key.
-    pub(super) async fn primary_key(&self, connection: &mut PgConnection) -> Result<Vec<Column>, DbErr> {
+    pub(crate) async fn primary_key(&self, connection: &mut PgConnection) -> Result<Vec<Column>, DbErr> {
         let sql = format!(
             "{BOOKKEEPING}SELECT a.attname::text, format_type(a.atttypid, -1), a.attgenerated <> '' FROM pg_index i \
              CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, position) \
@@ -58,7 +60,7 @@ impl Table {
     }
 
     /// The columns in their order.
-    pub(super) async fn columns(&self, connection: &mut PgConnection) -> Result<Vec<Column>, DbErr> {
+    pub(crate) async fn columns(&self, connection: &mut PgConnection) -> Result<Vec<Column>, DbErr> {
         let sql = format!(
             "{BOOKKEEPING}SELECT attname::text, format_type(atttypid, -1), attgenerated <> '' FROM pg_attribute \
              WHERE attrelid = {}::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
@@ -69,7 +71,7 @@ impl Table {
 
     /// How closely the order of a column follows the order of the rows in the table, from -1 to 1, by the statistics that
     /// `ANALYZE` gathers; `None` if there are none.
-    pub(super) async fn correlation(
+    pub(crate) async fn correlation(
         &self,
         connection: &mut PgConnection,
         column: &Column,
@@ -84,7 +86,7 @@ impl Table {
     }
 
     /// About how many rows the table has: the planner's estimate, counted where that is cheap.
-    pub(super) async fn n_rows(&self, connection: &mut PgConnection) -> Result<u64, DbErr> {
+    pub(crate) async fn n_rows(&self, connection: &mut PgConnection) -> Result<u64, DbErr> {
         const CHEAP_TO_COUNT: u64 = 50_000;
         let explain = format!("{BOOKKEEPING}EXPLAIN (FORMAT JSON) SELECT FROM {}", self.qualified);
         let plan: Option<serde_json::Value> = session::value(connection, explain).await?;
@@ -99,7 +101,7 @@ impl Table {
     }
 
     /// How many blocks the table's rows take now.
-    pub(super) async fn n_blocks(&self, connection: &mut PgConnection) -> Result<u64, DbErr> {
+    pub(crate) async fn n_blocks(&self, connection: &mut PgConnection) -> Result<u64, DbErr> {
         let sql = format!(
             "{BOOKKEEPING}SELECT pg_relation_size({}::regclass) / current_setting('block_size')::bigint",
             self.literal(),
@@ -109,7 +111,7 @@ impl Table {
     }
 
     /// The qualified name as a string literal, to be cast to `regclass`.
-    pub(super) fn literal(&self) -> String {
+    pub(crate) fn literal(&self) -> String {
         literal(&self.qualified)
     }
 }
