@@ -215,7 +215,7 @@ fn names_in_a_shared_schema_are_known_before_they_are_made() {
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     error: `chat` has nothing applied in schema `public`, and names that it makes are taken there: table `messages` of role `postgres`; in this schema is also the journal of `bookreader`
-      hint nothing was changed; what an earlier system made for the service, `adopt chat --from schema` takes over; if it is somebody else's, set `CHAT_DATABASE_SCHEMA` to another schema
+      hint nothing was changed; what an earlier system made for the service, `adopt chat --from schema` takes over; if it belongs to another application, set `CHAT_DATABASE_SCHEMA` to another schema
     ");
     assert_eq!(lab.query("SELECT to_regclass('public.seaql_migrations_chat') IS NULL"), "t");
     for arguments in [&["plan", "chat", "--json"][..], &["doctor", "--json"]] {

@@ -74,7 +74,7 @@ impl Draft {
         }
         if outcome.is_err() {
             for directory in directories.iter().rev() {
-                // Not if somebody has put something into it.
+                // Not if something has been put into it.
                 drop(fs::remove_dir(directory));
             }
         }

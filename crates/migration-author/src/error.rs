@@ -23,7 +23,7 @@ pub enum AuthorError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// Somebody else has the name of a new service.
+    /// The name of a new service is taken.
     #[error("`{name}` cannot be the name of a service: {what}")]
     Taken {
         /// As it was given.
@@ -68,7 +68,7 @@ pub enum AuthorError {
         what: &'static str,
     },
     /// A file is there already, or was changed meanwhile.
-    #[error("`{}` was changed by somebody else", path.display())]
+    #[error("`{}` was changed by another program", path.display())]
     Changed {
         /// The file.
         path: PathBuf,

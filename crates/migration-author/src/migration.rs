@@ -34,7 +34,7 @@ pub struct NewMigration<'m> {
 /// What a migration does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// Nothing yet: it fails when it is run, until somebody has written it.
+    /// Nothing yet: it fails when it is run, until its author has written it.
     Unwritten,
     /// These steps, in this order. They decide the form: a transaction where all is about new tables.
     Steps(Vec<Step>),

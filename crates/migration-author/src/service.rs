@@ -70,7 +70,7 @@ impl NewService<'_> {
         AuthorError::Taken { name: self.name.to_owned(), what }
     }
 
-    /// Whether nobody has this name: the same variables would be theirs too.
+    /// Whether the name is free: another service of this name would read the same variables.
     fn is_new(&self, directory: &Path) -> Result<(), AuthorError> {
         let entries = fs::read_dir(directory).map_err(AuthorError::file("read", directory))?;
         let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());

@@ -41,7 +41,7 @@ impl Temporary {
             let file = make(&path)?;
             // Where files cannot be locked, nobody removes what may be at work.
             drop(file.lock());
-            // Otherwise somebody has taken it for a leftover before it was locked.
+            // Otherwise another process has taken it for a leftover before it was locked.
             if file.metadata()?.nlink() > 0 {
                 return Ok(Self { path: Some(path), _locked: file });
             }
@@ -73,7 +73,7 @@ impl Drop for Temporary {
     }
 }
 
-/// Whether nobody makes this file any more; then nobody takes it up either while `then` is at work.
+/// Whether no process makes this file any more; then none takes it up either while `then` is at work.
 pub(crate) fn is_left<T>(path: &Path, then: impl FnOnce() -> T) -> Option<T> {
     let file = File::open(path).ok()?;
     match file.try_lock() {
@@ -167,7 +167,7 @@ pub(crate) const FED: &str = "/dev/stdin";
 
 /// Whether a line of the list is of something that is restored: `215; 1259 16389 TABLE public messages owner`.
 fn is_restored(line: &str, manifest: &Manifest, present: &BTreeSet<String>) -> bool {
-    /// What belongs to nobody who shares a schema, and is in the archive since it is in the schema.
+    /// What belongs to no service of a shared schema, and is in the archive since it is in the schema.
     const OTHERS: [&str; 5] = ["OPERATOR", "COLLATION", "CONVERSION", "TEXT SEARCH", "DEFAULT ACL"];
     const NAMED: [&str; 5] = ["FUNCTION", "PROCEDURE", "AGGREGATE", "TYPE", "DOMAIN"];
     let Some((_, entry)) = line.split_once("; ") else { return false };

@@ -33,7 +33,7 @@ pub enum BackupError {
         missing: Box<NotFound>,
     },
     /// The service does not say what is its own in a schema that it shares.
-    #[error("`{service}`: what is its own in the schema `{schema}` cannot be told: it names no tables")]
+    #[error("`{service}`: what is its own in the schema `{schema}` is not known: it names no tables")]
     NotApart {
         /// The service.
         service: ServiceName,
@@ -190,7 +190,7 @@ pub enum BackupError {
         /// The number of its server.
         server: String,
     },
-    /// Rows would be replaced, and nobody has agreed to that.
+    /// Rows would be replaced, and there is no consent to that.
     #[error("`{service}` has {n_rows} rows, which the restored ones would replace")]
     WouldReplace {
         /// The service.
@@ -198,7 +198,7 @@ pub enum BackupError {
         /// How many.
         n_rows: i64,
     },
-    /// What was set aside would be dropped, and nobody has agreed to that.
+    /// What was set aside would be dropped, and there is no consent to that.
     #[error("`{service}`: what it had before it was restored is in `{}`", schemas.join("`, `"))]
     WouldDrop {
         /// The service.
@@ -214,7 +214,7 @@ pub enum BackupError {
         /// What uses it, in words; at least one.
         by: Vec<String>,
     },
-    /// Rows would be dropped, and nobody has agreed to that.
+    /// Rows would be dropped, and there is no consent to that.
     #[error("a reset of `{service}` loses for good: {}", tables.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     WouldLose {
         /// The service.

@@ -88,7 +88,7 @@ fn number(archive: &Path) -> u32 {
     stem.rsplit_once("Z-").and_then(|(_, number)| number.parse().ok()).unwrap_or(1)
 }
 
-/// Removes what backups have left whose process was killed, and gives it: files that nobody makes any more, and an archive of which
+/// Removes what backups have left whose process was killed, and gives it: files that no process makes any more, and an archive of which
 /// only the manifest was missing. What cannot be removed stays listed.
 pub(crate) fn sweep(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
@@ -176,7 +176,7 @@ fn other_file(expected: &[ArchiveFile], found: &[ArchiveFile]) -> String {
 }
 
 /// Removes the backups of a service that need not be kept, and gives those that were removed. The newest whole one stays, and so
-/// does what is damaged or incomplete: somebody should look at it. Of an external one, the manifest is removed and nothing else.
+/// does what is damaged or incomplete: an operator should look at it. Of an external one, the manifest is removed and nothing else.
 ///
 /// # Errors
 /// [`BackupError::File`] if the directory cannot be read or a file cannot be removed.

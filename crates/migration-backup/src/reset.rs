@@ -46,7 +46,7 @@ pub struct Reset {
 ///
 /// # Errors
 /// [`BackupError`], with nothing changed: [`BackupError::StillUsed`] if others use something of it, [`BackupError::WouldLose`] if
-/// it has rows and nobody agreed.
+/// it has rows and there is no consent.
 pub async fn reset(
     deployment: &Deployment,
     service: &ServiceName,

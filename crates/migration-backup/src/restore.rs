@@ -1,5 +1,5 @@
 //! Restoring one service: what is there is set aside, what the archive holds is made in its place and checked, all in one
-//! transaction under the service's migration lock. What was set aside stays until somebody drops it.
+//! transaction under the service's migration lock. What was set aside stays until an operator drops it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -148,7 +148,7 @@ pub async fn restore(
 /// Drops what was set aside when a service was restored. Gives the schemas.
 ///
 /// # Errors
-/// [`BackupError`], with nothing dropped; [`BackupError::WouldDrop`] if nobody agreed.
+/// [`BackupError`], with nothing dropped; [`BackupError::WouldDrop`] without consent.
 pub async fn drop_old(
     deployment: &Deployment,
     service: &ServiceName,

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 /// For everybody, as far as the process's mask lets it be.
 pub(crate) const SHARED: u32 = 0o666;
-/// What may hold what is nobody else's business.
+/// What may hold what others must not read.
 pub(crate) const PRIVATE: u32 = 0o600;
 
 /// Writes it beside, and puts it in its place when it is on the disk; what was there stays if that fails.

@@ -36,7 +36,7 @@ pub enum Outcome {
     Interrupted,
     /// It failed before it had changed anything, and counts as never begun.
     Unchanged,
-    /// Nothing was run: somebody accepted that something is not as the migration makes it.
+    /// Nothing was run: it was accepted that something is not as the migration makes it.
     Accepted,
 }
 
@@ -91,7 +91,7 @@ pub(crate) async fn install(writer: Writer<'_>, site: &Site, schema_exists: bool
     }
 }
 
-/// Records a migration as applied that somebody else has applied, with a line in the journal. Returns whether it was not
+/// Records a migration as applied that another tool has applied, with a line in the journal. Returns whether it was not
 /// recorded before.
 pub(crate) async fn adopt<C: ConnectionTrait>(
     tx: &C,
@@ -168,7 +168,7 @@ pub(crate) fn is_undefined(error: &DbErr) -> bool {
 /// When a transaction began, in microseconds since 1970: what distinguishes it from another one.
 pub(crate) const BEGUN_AT: &str = "(extract(epoch FROM pg_catalog.now()) * 1000000)::int8";
 
-/// `applied_at` of a version row that a transaction has claimed and not yet finished. Nobody sees it, unless the migration
+/// `applied_at` of a version row that a transaction has claimed and not yet finished. No other session sees it, unless the migration
 /// ends that transaction by itself: then the row says that the migration is neither applied nor reverted.
 pub(crate) const APPLY_CLAIMED: i64 = -1;
 
@@ -289,7 +289,7 @@ const NUMBER_IN_SESSION: &str = "(SELECT max(split_part(virtualxid, '/', 2)::int
                                  WHERE locktype = 'virtualxid' AND pid = pg_catalog.pg_backend_pid())";
 
 /// Gives a reverted migration its row back if nothing was done since [`begin`], and returns whether that is so. It is sure
-/// if the migration had no transaction, or only one that the server refused, or if nobody's was committed; otherwise it is
+/// if the migration had no transaction, or only one that the server refused, or if none was committed; otherwise it is
 /// not known, and the answer is no.
 pub(crate) async fn take_back(
     writer: Writer<'_>,

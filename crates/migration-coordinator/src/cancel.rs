@@ -31,7 +31,7 @@ pub struct Stop {
     sender: Mutex<Option<oneshot::Sender<()>>>,
 }
 
-/// The two halves: who stops, and who is stopped.
+/// The two halves: what stops, and what is stopped.
 #[must_use]
 pub fn cancellation() -> (Stop, Cancellation) {
     let (sender, receiver) = oneshot::channel();
@@ -44,7 +44,7 @@ impl Stop {
         // A panic while the lock was held cannot have left the sender half taken.
         let mut sender = self.sender.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(sender) = sender.take() {
-            // Nobody listens any more if the run is over.
+            // If the run is over, its receiver is gone.
             let _ = sender.send(());
         }
     }
@@ -58,7 +58,7 @@ impl Cancellation {
             || matches!(self.stopped.clone().now_or_never(), Some(Ok(())))
     }
 
-    /// Waits until the run is stopped; for ever if nobody can stop it any more.
+    /// Waits until the run is stopped; for ever if nothing can stop it any more.
     pub async fn cancelled(&self) {
         if self.stopped.clone().await.is_err() {
             std::future::pending::<()>().await;
@@ -75,7 +75,7 @@ impl Cancellation {
 }
 
 impl Default for Cancellation {
-    /// A run that nobody stops.
+    /// A run that nothing stops.
     fn default() -> Self {
         cancellation().1
     }

@@ -42,7 +42,7 @@ pub struct Checkup {
     pub long_transactions: Vec<LongTransaction>,
     /// Sessions of others of which our role may not see what they do.
     pub n_hidden_sessions: i64,
-    /// Names of prepared transactions: they hold their locks until somebody ends them.
+    /// Names of prepared transactions: they hold their locks until they are ended.
     pub prepared_transactions: Vec<String>,
     /// The standbys, and by how many seconds each is behind where that is known.
     pub standbys: Vec<(String, Option<f64>)>,

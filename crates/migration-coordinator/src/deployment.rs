@@ -277,7 +277,7 @@ impl Deployment {
     }
 
     /// The service that is placed into a schema away from its own and has a table there, if it names this one: what another
-    /// service declares as somebody else's table is then not what is there.
+    /// service declares as another's table is then not what is there.
     #[must_use]
     pub fn newcomer(&self, database: usize, schema: &str, table: &str) -> Option<&ServiceName> {
         let is_it = |p: &&Placed| {

@@ -29,7 +29,7 @@ impl EarlierTool {
         Self::ALL.into_iter().find(|tool| tool.table() == table)
     }
 
-    /// What its table is called unless somebody renamed it.
+    /// What its table is called unless it was renamed.
     #[must_use]
     pub fn table(self) -> &'static str {
         match self {

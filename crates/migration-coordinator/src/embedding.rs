@@ -81,7 +81,7 @@ pub enum Standing {
         /// The migrations.
         migrations: Vec<MigrationName>,
     },
-    /// A migration was begun and not finished, and nobody is at it.
+    /// A migration was begun and not finished, and no run is at work on it.
     Unfinished {
         /// The migrations, each with its last direction.
         begun: Vec<(MigrationName, Direction)>,

@@ -22,7 +22,7 @@ pub(crate) fn run_finished(run: &str, n_done: usize, elapsed: Duration, outcome:
     tracing::info!(target: "migration", kind = "run_finished", run, n_done, elapsed_ms = milliseconds(elapsed), outcome);
 }
 
-/// Another run holds the migration lock; told at first and then every few seconds.
+/// Another run holds the migration lock; reported at once and then every few seconds.
 pub(crate) fn lock_waiting(service: &ServiceName, holder: Option<&Holder>, waited: Duration) {
     tracing::info!(
         target: "migration",
@@ -41,7 +41,7 @@ pub(crate) fn extension_created(service: &ServiceName, extension: &str, database
     tracing::info!(target: "migration", kind = "extension_created", service = service.as_str(), extension, database);
 }
 
-/// The server is there and takes no connection yet; told again and again.
+/// The server is there and takes no connection yet; reported repeatedly.
 pub(crate) fn connecting_waiting(url: &DatabaseUrl, answer: &sqlx::Error, waited: Duration) {
     tracing::info!(
         target: "migration",
@@ -109,7 +109,8 @@ pub(crate) struct Blocker {
     pub(crate) age_ms: i64,
 }
 
-/// A statement of a migration outside a transaction waits for somebody; told at first and then every few seconds.
+/// A statement of a migration outside a transaction waits for another session; reported at once and then every few
+/// seconds.
 pub(crate) fn statement_waiting(step: &Step, blocker: &Blocker, waited: Duration) {
     tracing::info!(
         target: "migration",

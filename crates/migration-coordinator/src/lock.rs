@@ -30,7 +30,7 @@ const SAY_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LockError {
-    /// Somebody else holds it.
+    /// Another session holds it.
     #[error("`{service}`: another run holds the migration lock{}", held_by(holder.as_ref()))]
     Busy {
         /// The service.

@@ -24,12 +24,12 @@ pub struct PreviewAnswer {
     pub id: MigrationId,
     /// What is listed.
     pub says: String,
-    /// How many there are, and the first of them; or why that cannot be told.
+    /// How many there are, and the first of them; or why that is not known.
     pub rows: Result<(u64, Vec<String>), String>,
 }
 
 /// Asks what the migrations that a plan applies or holds back would decide. What a preview reads may be made by an earlier
-/// migration of the service that is pending too; it is then told once that is applied.
+/// migration of the service that is pending too; it is then answered once that is applied.
 pub async fn previews(deployment: &Deployment, survey: &Survey, plan: &Plan) -> Vec<PreviewAnswer> {
     let applied = plan.steps().iter().filter(|step| step.direction == Direction::Apply);
     let pending = applied.map(|step| &step.id).chain(plan.held_back().iter().map(|held| &held.id));

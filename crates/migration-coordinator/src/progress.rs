@@ -15,7 +15,7 @@ use crate::reading::Reading;
 use crate::survey::{ServiceFacts, Survey};
 use crate::watch::blocker;
 
-/// For how long a transaction has to be open before it counts as one that somebody waits for, in milliseconds.
+/// For how long a transaction has to be open before it counts as one that a migration waits for, in milliseconds.
 const OLD_AFTER_MS: u128 = 1000;
 
 /// How far the run of one service has come.
@@ -136,7 +136,7 @@ async fn progress_of(
     let backfills = if has_cursors { backfills(reading, &site.schema, &cursors).await? } else { Vec::new() };
     let migration = migration_of(placed, holder);
     let mut waits_for = reading.ask(|connection| blocker(connection, pid)).await?.map(Blocking::of);
-    // A table lock is asked for without queueing, with pauses between, so that the server knows of nobody who waits.
+    // A table lock is asked for without queueing, with pauses between, so that the server knows of no session that waits.
     if let (None, true, true, Some(migration)) = (&waits_for, sleeps, backfills.is_empty(), migration) {
         waits_for = user_of_tables(reading, placed, facts, migration, pid).await?;
     }

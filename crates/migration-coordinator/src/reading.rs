@@ -120,7 +120,7 @@ impl<'u> Reading<'u> {
         self.ask(|connection| session::rows(connection, sql)).await
     }
 
-    /// Asks by a function of somebody else's, and reports meanwhile for whom it waits.
+    /// Asks by a function of another module, and reports meanwhile what it waits for.
     pub async fn ask<'c, T, F: Future<Output = T> + 'c>(
         &'c mut self,
         question: impl FnOnce(&'c mut PgConnection) -> F,

@@ -46,7 +46,7 @@ const CLOSE: Duration = Duration::from_secs(3);
 /// Whether an error means that the session is gone, so that the answer to its last message is not known.
 pub(crate) fn is_lost(error: &DbErr) -> bool {
     match driver_error(error) {
-        // 08: the connection failed. 57P: the server shuts down, or somebody ended the session.
+        // 08: the connection failed. 57P: the server shuts down, or the session was ended.
         Some(sqlx::Error::Database(reported)) => {
             reported.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
         }

@@ -178,8 +178,8 @@ pub async fn table_sizes(
     Ok(sizes)
 }
 
-/// Writes a table anew and gives its space back: `ACCESS EXCLUSIVE` for the whole rewrite, which begins when nobody is in
-/// the way. Sizes before and after.
+/// Writes a table anew and gives its space back: `ACCESS EXCLUSIVE` for the whole rewrite, which begins when no other
+/// session blocks it. Sizes before and after.
 ///
 /// # Errors
 /// [`UpkeepError`]; a table that does not exist is refused before anything is locked.

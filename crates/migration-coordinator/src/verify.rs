@@ -74,7 +74,7 @@ pub struct Difference {
     pub object: String,
     /// What is wrong with it: `is missing, should be …`.
     pub difference: String,
-    /// Who accepted it, and on which day, if somebody did.
+    /// Who accepted it, and on which day, if it was accepted.
     pub accepted: Option<Acceptor>,
 }
 

@@ -41,7 +41,7 @@ async fn watch(url: &DatabaseUrl, pid: i32, report: impl Fn(&Blocker, Duration))
     loop {
         Delay::new(LOOK_EVERY).await;
         if beside.is_none() {
-            // If nobody can look, nothing is reported; the work continues all the same.
+            // If the second connection fails, nothing is reported; the work continues all the same.
             beside = session::connect_to_read(url).await.ok();
         }
         let Some(connection) = &mut beside else { continue };

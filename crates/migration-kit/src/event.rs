@@ -130,7 +130,7 @@ pub(crate) fn notice(origin: &Origin, message: &str) {
     );
 }
 
-/// A warning that somebody should look at.
+/// A warning, of what needs attention.
 pub(crate) fn warning(origin: &Origin, message: &str) {
     tracing::warn!(
         target: "migration",

@@ -34,7 +34,7 @@ pub struct Listed {
     body: Arc<dyn MigrationTrait>,
 }
 
-/// A table that belongs to somebody else and that the service's application reads. Its presence is reported, its
+/// A table that belongs to another owner and that the service's application reads. Its presence is reported, its
 /// absence is no error, and a migration that changes it is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct External {
@@ -299,7 +299,7 @@ impl Service {
         self
     }
 
-    /// Declares a table of somebody else that the service's application reads.
+    /// Declares a table of another owner that the service's application reads.
     #[must_use]
     pub fn with_external(mut self, schema: &str, table: &str, owner: &str) -> Self {
         let [schema, table, owner] = [schema, table, owner].map(str::to_owned);
@@ -316,7 +316,7 @@ impl Service {
     }
 
     /// Names the service's functions, each with the types of its arguments: `["bot_of(integer, text)"]`. In a schema that
-    /// it shares, a function of somebody else's by that name is then noticed before anything is applied.
+    /// it shares, another owner's function of that name is then noticed before anything is applied.
     #[must_use]
     pub fn with_functions(mut self, functions: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.functions.extend(functions.into_iter().map(|function| function.as_ref().to_owned()));

@@ -1,6 +1,6 @@
 //! One connection of the pool for one piece of work: acquiring it, transactions with their settings, statements, errors.
 //!
-//! Under the coordinator the pool is a single connection that also holds the migration lock, so nobody here keeps a
+//! Under the coordinator the pool is a single connection that also holds the migration lock, so nothing here keeps a
 //! connection while asking for another: a step acquires, works and releases. Statements are sent by the
 //! simple protocol: results are text, and no prepared plan outlives a change of a table. A transaction begins in one message
 //! with its settings; every other statement has a message of its own.
@@ -160,7 +160,7 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 
 /// Waits on the server, in a session that is in no transaction: every wait between two tries is made here.
 ///
-/// A timer of this process would wait where nobody can reach it. A statement is ended by `pg_cancel_backend`, which is how
+/// A timer of this process would wait out of reach. A statement is ended by `pg_cancel_backend`, which is how
 /// a run that is stopped ends its migrations, and with the session if this process dies.
 ///
 /// # Errors
@@ -199,7 +199,7 @@ where
 ///
 /// `lock_timeout` would abort a concurrent build halfway and leave an invalid index, so it and its kin are switched
 /// off on this connection and put back afterwards, whether the statement succeeds or not. (A future that is dropped
-/// halfway leaves them off; who does that gives up the connection.)
+/// halfway leaves them off; whatever does that gives up the connection.)
 pub(crate) async fn execute_unlimited(
     connection: &mut PgConnection,
     sql: impl Into<String>,

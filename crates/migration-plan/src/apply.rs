@@ -161,7 +161,7 @@ impl Draft<'_> {
         let service = self.catalog.service_of(target);
         self.check_was_read(service)?;
         if let Some(applied_at) = self.facts.applied_at(target) {
-            // One that stands later but was applied earlier says nothing: the target was caught up on.
+            // One that is later in the list but was applied earlier says nothing: the target was caught up on.
             let later = target + 1..self.catalog.numbers_of(service).end;
             let behind = later.rev().find(|&n| self.facts.applied_at(n).is_some_and(|at| at >= applied_at));
             return behind.map_or(Ok(()), |current| {

@@ -130,7 +130,7 @@ impl Catalog {
         self.service_index.get(name).map(|&service| &self.services[service])
     }
 
-    /// The service that somebody named.
+    /// The service that was named.
     ///
     /// # Errors
     /// [`PlanError::UnknownService`], with a service of a similar name if there is one.

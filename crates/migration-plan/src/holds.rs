@@ -60,7 +60,7 @@ pub(crate) fn holds(
     holds
 }
 
-/// What stands earlier in a service's list.
+/// What comes earlier in a service's list.
 #[derive(Debug, Clone, Default)]
 struct Earlier {
     /// When the latest expand step was or will be applied.

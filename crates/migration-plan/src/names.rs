@@ -116,7 +116,7 @@ impl MigrationName {
 }
 
 impl MigrationNumber<'_> {
-    /// Whether both are numbered in one way, so that it can be told which is later.
+    /// Whether both are numbered in one way, so that it is known which is later.
     #[must_use]
     pub fn is_comparable_to(&self, other: &Self) -> bool {
         self.prefix == other.prefix

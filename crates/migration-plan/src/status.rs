@@ -65,7 +65,7 @@ pub struct ServiceStatus {
     /// Migrations that are applied under another name, by time of application, each with its name here, which is among
     /// `pending`.
     pub renamed: Vec<(MigrationName, MigrationName)>,
-    /// Those of `pending` that stand before `current` in the list.
+    /// Those of `pending` that precede `current` in the list.
     pub out_of_order: Vec<MigrationName>,
 }
 

@@ -26,9 +26,9 @@ pub(crate) fn described(lock_file: &str, directory: &Path) -> String {
 fn first_sentence(source: &str) -> Option<String> {
     let lines = source.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
     let paragraph = lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-    let told = without_phase(&paragraph);
-    let end = told.find(". ").unwrap_or(told.len());
-    let sentence = told[..end].trim_end_matches('.');
+    let text = without_phase(&paragraph);
+    let end = text.find(". ").unwrap_or(text.len());
+    let sentence = text[..end].trim_end_matches('.');
     let first = sentence.chars().next()?;
     Some(first.to_uppercase().chain(sentence.chars().skip(1)).collect())
 }

@@ -32,10 +32,10 @@ pub struct Drift {
     pub differences: Vec<Difference>,
     /// Constraints and indexes that are there under another name: no difference in what they do.
     pub renamed: Vec<Renamed>,
-    /// Checks in whose place a trigger of their name stands: the migration found rows that break them, and lets other updates
+    /// Checks that a trigger of their name replaces: the migration found rows that break them, and lets other updates
     /// of those rows pass.
     pub for_new_rows: Vec<Object>,
-    /// Differences that somebody accepted when the database was adopted.
+    /// Differences that were accepted when the database was adopted.
     pub accepted: Vec<Difference>,
     /// The statements that bring the live schema back.
     pub repair: Vec<Repair>,
@@ -300,7 +300,7 @@ fn without_renamed(
     (differences, renamed)
 }
 
-/// The differences, and apart from them the checks in whose place a trigger stands.
+/// The differences, and apart from them the checks that a trigger replaces.
 fn without_triggers(mut differences: Vec<Difference>) -> (Vec<Difference>, Vec<Object>) {
     let is_there = |differences: &[Difference], object: &Object| {
         differences.iter().any(|d| d.object == *object && d.change == Change::Added)

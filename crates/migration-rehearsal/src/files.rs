@@ -96,7 +96,7 @@ impl Stale {
         text
     }
 
-    /// Migrations that the file knew with another checksum: somebody may have applied them.
+    /// Migrations that the file knew with another checksum: they may have been applied somewhere.
     #[must_use]
     pub fn edited(&self) -> Vec<String> {
         let parse = |text: &str| LockFile::parse(text).unwrap_or_default();

@@ -172,7 +172,7 @@ pub(crate) fn everything(selections: Vec<Selection>) -> Goal {
     Goal::Apply { selections, contract: ContractSteps::IgnoreSoak, unknown: UnknownApplied::Refuse }
 }
 
-/// Nobody else is on the server, and nothing is there to be lost.
+/// No other session is on the server, and nothing is there to be lost.
 pub(crate) fn options() -> RunOptions {
     RunOptions::new(Caller::new("migration-rehearsal"))
         .with_wait(Duration::ZERO)

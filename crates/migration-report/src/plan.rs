@@ -55,11 +55,11 @@ pub struct StepReport {
 pub struct PreviewReport {
     /// What is listed.
     pub says: String,
-    /// How many there are; `None` if that cannot be told.
+    /// How many there are; `None` if that is not known yet.
     pub n: Option<u64>,
     /// The first of them.
     pub rows: Vec<String>,
-    /// Why it cannot be told.
+    /// Why it is not known yet.
     pub unanswered: Option<String>,
 }
 

@@ -135,7 +135,7 @@ pub struct HeldReport {
     pub until: Option<String>,
 }
 
-/// A table of somebody else.
+/// A table of another owner.
 #[derive(Debug, Clone, Serialize)]
 pub struct ExternalReport {
     /// The table, with its schema.

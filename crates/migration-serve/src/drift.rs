@@ -1,5 +1,5 @@
 //! What a comparison of live schemas with what their migrations make has found. The comparison needs a server of its own and is
-//! somebody else's: here is what came of it, for as long as nothing newer is known.
+//! another's: here is what came of it, for as long as nothing newer is known.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;

@@ -15,7 +15,7 @@ const REPLACING: i64 = 3600;
 pub enum Verdict {
     /// Nothing is to be done.
     Healthy,
-    /// Somebody should look at it.
+    /// It needs attention.
     Warning,
     /// It is wrong, or not known.
     Error,
@@ -158,7 +158,7 @@ pub(crate) fn judged(service: &ServiceReport, look: &Look) -> (Verdict, String) 
         return (Verdict::Healthy, format!("a run is under way: {}, pid {}", holder.application, holder.pid));
     }
     if service.state == ServiceState::Dirty {
-        return (Verdict::Error, "a migration stopped midway, and nobody is continuing it".to_owned());
+        return (Verdict::Error, "a migration stopped midway, and no run is continuing it".to_owned());
     }
     let pending = n(service.pending.as_ref().map(Vec::len));
     if pending > 0 {

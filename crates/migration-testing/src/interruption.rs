@@ -188,7 +188,7 @@ impl Observer for Commits {
     }
 
     fn cuts(&self) {
-        // Nobody listens once the battery is over.
+        // The receiver is gone once the battery is over.
         drop(self.cut.unbounded_send(()));
     }
 }

@@ -53,7 +53,7 @@ impl From<RunError> for ScratchError {
 }
 
 impl Scratch {
-    /// Options of a run that is asked nothing and waits for nobody.
+    /// Options of a run that asks nothing and does not wait.
     #[must_use]
     pub fn options() -> RunOptions {
         RunOptions::new(Caller::new("migration-testing"))
@@ -121,7 +121,7 @@ impl Scratch {
         Selection { service: self.service().name().clone(), target: Some(point) }
     }
 
-    /// The last expand step that stands before `target` and is not applied.
+    /// The last expand step that precedes `target` and is not applied.
     async fn last_pending_expand(&self, target: Option<&str>) -> Option<String> {
         let survey = Survey::take(&self.deployment).await;
         let applied = &survey.service(self.service().name())?.applied;
@@ -143,7 +143,7 @@ impl Scratch {
             };
             let longest = service.known().migrations.into_iter().map(|migration| soak(migration.phase)).max();
             let table = qualified(schema, service.version_table());
-            // Nobody waits for a table that no run has made yet.
+            // Nothing waits for a table that no run has made yet.
             let sql = format!(
                 "DO $$ BEGIN IF to_regclass({}) IS NOT NULL THEN UPDATE {table} SET applied_at = applied_at - {}; \
                  END IF; END $$",

@@ -13,7 +13,7 @@ use crate::SandboxError;
 pub(crate) enum Account {
     /// Whoever we are.
     Ours,
-    /// Somebody else, because we are root.
+    /// Another account, because we are root.
     Other { uid: u32, gid: u32 },
 }
 

@@ -104,7 +104,7 @@ impl Cluster {
         self.create_database_from("template1")
     }
 
-    /// Creates a copy of a database to which nobody is connected.
+    /// Creates a copy of a database to which no session is connected.
     ///
     /// # Errors
     /// [`SandboxError::Failed`] with the server's message.

@@ -25,7 +25,7 @@ pub(crate) fn major(directory: &Path) -> Option<u32> {
 }
 
 /// What is wrong with a data directory that is there and not whole: it was moved to its place when it was complete, so
-/// somebody deleted a part of it. Nothing is lost with an empty one.
+/// a part of it was deleted. Nothing is lost with an empty one.
 pub(crate) fn damage(directory: &Path) -> Option<&'static str> {
     match fs::read_dir(directory).map(|mut entries| entries.next().is_none()) {
         Ok(true) => return None,

@@ -23,7 +23,7 @@ use crate::{Binaries, Cluster, SandboxError, Search, ServerVersion, data, place}
 /// Name of the lock file that also marks the directory.
 pub(crate) const LOCK: &str = "sandbox.lock";
 const USERS: &str = "users.lock";
-/// Its presence means: the server stays although nobody uses it.
+/// Its presence means: the server stays although it is not in use.
 const KEEP: &str = "keep-running";
 
 /// How long to wait for others that start or stop the server; longer than a start may take.
@@ -46,7 +46,7 @@ pub struct PersistentCluster {
 pub struct Status {
     /// Process id of the server, if it runs.
     pub pid: Option<u32>,
-    /// Whether the server stays when nobody uses it.
+    /// Whether the server stays when it is not in use.
     pub keeps_running: bool,
     /// Major version of the data directory, if there is one.
     pub major: Option<u32>,
@@ -385,7 +385,7 @@ impl Use {
 
 impl Drop for Use {
     fn drop(&mut self) {
-        // If it fails, the server stays until the next use ends or somebody stops it.
+        // If it fails, the server stays until the next use ends or it is stopped.
         drop(self.end());
     }
 }

@@ -52,7 +52,7 @@ fn encode(text: &str) -> String {
         .collect()
 }
 
-/// A name that nobody else has: of this process, this moment and this call.
+/// A name that nothing else has: of this process, this moment and this call.
 pub(crate) fn unique_name(prefix: &str) -> String {
     static CALLS: AtomicU32 = AtomicU32::new(0);
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -81,7 +81,7 @@ pub(crate) fn temporary_directory(parent: Option<&Path>, account: Account) -> Re
 /// directory under `/tmp` whose name follows from the path, so that it is the same on every start.
 ///
 /// # Errors
-/// [`SandboxError::NotOurs`] if somebody else has the directory under `/tmp`.
+/// [`SandboxError::NotOurs`] if the directory under `/tmp` belongs to another account.
 pub(crate) fn socket_directory(cluster: &Path, account: Account) -> Result<PathBuf, SandboxError> {
     let mut directory = cluster.join("socket");
     if !is_possible(&directory) {

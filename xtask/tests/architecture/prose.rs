@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::{below, nothing_wrong, read, relative, root};
 
 /// What is not written, and what is.
-const UNIDIOMATIC: [(&str, &str); 10] = [
+const UNIDIOMATIC: [(&str, &str); 12] = [
     (" in the way", "`blocked by`, `blocks`"),
     (" to be had", "`could not be acquired`"),
     (" goes on", "`continues`"),
@@ -16,10 +16,12 @@ const UNIDIOMATIC: [(&str, &str); 10] = [
     ("what was done stands", "`what was done is kept`"),
     (" stands before ", "`precedes`"),
     (" who holds ", "`which session holds`"),
+    ("omebody else", "`another session`, `another owner`"),
+    (" cannot be told:", "`is not known:`"),
 ];
 
 /// What is not written in comments either, and what is.
-const UNIDIOMATIC_IN_COMMENTS: [(&str, &str); 8] = [
+const UNIDIOMATIC_IN_COMMENTS: [(&str, &str); 17] = [
     (" in the way", "`blocked by`, `blocks`"),
     (" to be had", "`could not be acquired`"),
     (" goes on", "`continues`"),
@@ -28,6 +30,15 @@ const UNIDIOMATIC_IN_COMMENTS: [(&str, &str); 8] = [
     (" stands in the ", "`is in the`"),
     (" stands there", "`is there`, `is recorded`"),
     (" who holds ", "`that holds`"),
+    ("omebody", "`another session`, `an operator`, or the passive"),
+    (" are told", "`is printed for`, `is reported to`"),
+    (" be told.", "`is not known`"),
+    ("; told ", "`reported`"),
+    (" Told ", "`Reported`"),
+    (" stand before ", "`precede`"),
+    (" stands before ", "`precedes`"),
+    (" stand between ", "`are between`"),
+    (" stands earlier", "`precedes`, `comes earlier`"),
 ];
 
 /// Whether the program shows this line of its source: code, with its texts, or the documentation of an argument.

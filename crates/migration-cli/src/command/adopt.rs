@@ -16,16 +16,16 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 mod accepted;
+mod answer;
 mod earlier;
 mod moving;
-mod told;
 
 pub(super) use accepted::accepted_objects;
 
 use self::accepted::{consent_to, is_accepted, is_called, matches};
+use self::answer::{Document, Moving, ServiceDocument, elsewhere, hint, say};
 use self::earlier::of_table;
 use self::moving::{Destination, destinations, relocation};
-use self::told::{Document, Moving, ServiceDocument, elsewhere, hint, say};
 use super::run::caller;
 use super::{connect, names};
 use crate::arguments::{AdoptFrom, AdoptOptions, Source};

@@ -47,7 +47,7 @@ struct Finding {
 pub(super) enum Verdict {
     /// As a run needs it.
     Good,
-    /// A run works, and somebody may be surprised.
+    /// A run works, and may surprise.
     Warning,
     /// A run would be refused or fail.
     Bad,
@@ -287,7 +287,7 @@ fn of_rights(rights: &Rights, checkup: &Checkup) -> Finding {
     let (verdict, message, hint) = if !rights.exists && checkup.may_create_schemas {
         (Verdict::Good, format!("schema `{schema}` is not there, and `{role}` may create it"), None)
     } else if !rights.exists {
-        let hint = format!("GRANT CREATE ON DATABASE, or let somebody create `{schema}` for `{role}`");
+        let hint = format!("GRANT CREATE ON DATABASE, or let another role create `{schema}` for `{role}`");
         (Verdict::Bad, format!("schema `{schema}` is not there, and `{role}` may not create it"), Some(hint))
     } else if !of_others.is_empty() {
         let tables = few_words(of_others.iter().map(|table| format!("`{table}`")), 3);

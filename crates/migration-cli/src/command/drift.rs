@@ -34,7 +34,7 @@ struct ServiceDocument {
     objects: usize,
     differences: Vec<DifferenceDocument>,
     renamed: Vec<RenamedDocument>,
-    /// Differences that somebody accepted when the database was adopted.
+    /// Differences that were accepted when the database was adopted.
     accepted: Vec<DifferenceDocument>,
     /// Checks that a trigger keeps for new rows, since others break them.
     for_new_rows: Vec<String>,
@@ -150,7 +150,7 @@ async fn compare(
                     found.push(ServiceDocument::of(&drift));
                 }
             }
-            // Somebody took one from the version table that later ones are built on.
+            // One that later ones are built on was taken from the version table.
             Err(RehearsalError::Run(error)) => {
                 classes.push(Class::Integrity);
                 let error = anyhow::Error::new(error);

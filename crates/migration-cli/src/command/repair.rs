@@ -1,5 +1,5 @@
-//! `repair`: what is wrong with the history of each service, in plain words, and the ways on; and mending one thing that
-//! somebody decided.
+//! `repair`: what is wrong with the history of each service, in plain words, and the ways on; and mending one thing as
+//! the operator decided.
 
 use migration_coordinator::{
     Cancellation, Condition, Decision, Mended, RunError, RunOptions, conditions, mend,

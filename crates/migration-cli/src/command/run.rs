@@ -228,7 +228,7 @@ fn summary(
     text.line(if report.failures.is_empty() { paint.strong(&line) } else { line });
 }
 
-/// What brings tables back that somebody dropped.
+/// What brings dropped tables back.
 fn way_back(connected: &Connected, service: &ServiceName, absent: &[String]) -> String {
     let repair = OurWords.offer(&Offer::RepairSchema(service.clone()));
     let way =

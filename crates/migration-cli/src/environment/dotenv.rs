@@ -24,7 +24,7 @@ pub(super) struct Line {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fault {
     NoEquals,
-    /// Something stands before its name, or its name in quotes.
+    /// Something precedes its name, or its name is in quotes.
     Before,
     NotUtf8,
     OpenQuote,

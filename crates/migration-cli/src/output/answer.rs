@@ -77,7 +77,7 @@ impl Answer {
         Self { text: Some(text), ..Self::silent(Class::Done) }
     }
 
-    /// An end without a word, of what has told everything already.
+    /// An end without a word, of what has reported everything already.
     pub(crate) fn silent(class: Class) -> Self {
         Self { class, errors: Vec::new(), text: Some(Text::default()), body: Body::Text }
     }

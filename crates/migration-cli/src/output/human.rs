@@ -25,7 +25,7 @@ pub(super) struct HumanLayer {
 /// A migration at work.
 struct Work {
     bar: ProgressBar,
-    /// Told once it is over.
+    /// Reported once it is over.
     rejects: BTreeMap<Rejected, u64>,
 }
 

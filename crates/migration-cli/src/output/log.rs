@@ -1,4 +1,4 @@
-//! A log file: every line that people are told, with its time.
+//! A log file: every line that is printed for people, with its time.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

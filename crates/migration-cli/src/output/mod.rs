@@ -45,7 +45,7 @@ pub(crate) struct Output {
     pub(crate) quiet: bool,
     width: Arc<OnceLock<(usize, usize)>>,
     terminal: Terminal,
-    /// Where everything is written that people are told.
+    /// Where everything is written that is printed for people.
     log: Arc<OnceLock<Log>>,
     /// Whether only the log gets it.
     silent: bool,
@@ -57,7 +57,7 @@ impl Output {
         Self { format, paint, quiet, width: Arc::default(), terminal, log: Arc::default(), silent: false }
     }
 
-    /// Writes everything that people are told into this file too, each line with its time.
+    /// Writes everything that is printed for people into this file too, each line with its time.
     pub(crate) fn log_to(&self, log: Log) {
         self.log.get_or_init(|| log);
     }

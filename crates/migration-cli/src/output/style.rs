@@ -34,7 +34,7 @@ impl Paint {
         self.with(GOOD, text)
     }
 
-    /// Somebody should look at it.
+    /// It needs attention.
     pub(crate) fn warn(self, text: &str) -> String {
         self.with(WARN, text)
     }

@@ -49,8 +49,8 @@ fn is_ascii(locale: &str) -> bool {
 
 /// `COLUMNS`, else the width of the terminal.
 fn width() -> Option<usize> {
-    let told = variable("COLUMNS").and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
-    told.or_else(|| {
+    let given = variable("COLUMNS").and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
+    given.or_else(|| {
         let (_, columns) = console::Term::stdout().size_checked()?;
         Some(usize::from(columns)).filter(|columns| *columns > 0)
     })

@@ -9,7 +9,7 @@ use crate::bookkeeping::BEGUN_AT;
 const RELATION_KIND: &str = "CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' \
                              WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'foreign table' WHEN 'c' THEN 'type' ELSE 'table' END";
 
-/// What belongs to neither a service nor anybody else: the server's own, and what is temporary.
+/// What belongs to neither a service nor another owner: the server's own, and what is temporary.
 const ELSEWHERE: &str = "n.nspname NOT IN ('pg_catalog', 'pg_toast', 'information_schema') AND n.nspname NOT LIKE 'pg\\_temp\\_%' \
                          AND n.nspname NOT LIKE 'pg\\_toast\\_temp\\_%'";
 
@@ -51,7 +51,7 @@ const DATABASE_WIDE: [[&str; 6]; 10] = [
         "true",
     ],
     ["language", "pg_language", "oid", "x.lanname::text", "pg_get_userbyid(x.lanowner)", "true"],
-    // Nobody distinguishes those of one schema: they concern what is created there from now on.
+    // Those of one schema are not looked at: they concern what is created there from now on.
     [
         "default privileges",
         "pg_default_acl",

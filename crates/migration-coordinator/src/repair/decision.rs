@@ -1,4 +1,4 @@
-//! What somebody decided, and the changes that it comes to. Pure: from what was read, and nothing is written here.
+//! What an operator decided, and the changes that it comes to. Pure: from what was read, and nothing is written here.
 
 use std::fmt;
 

@@ -27,7 +27,7 @@ pub struct Mended {
     pub done: bool,
 }
 
-/// Mends one trouble of a service as somebody decided; only looks what that comes to if `dry_run`.
+/// Mends one trouble of a service as an operator decided; only looks what that comes to if `dry_run`.
 ///
 /// # Errors
 /// [`UpkeepError::NothingToMend`] if the decision fits nothing; otherwise as for other upkeep, with nothing changed.

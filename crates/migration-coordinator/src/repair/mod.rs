@@ -1,6 +1,6 @@
-//! What is wrong with the history of a service, each trouble as a value, and mending one of them by a decision of somebody's.
+//! What is wrong with the history of a service, each trouble as a value, and mending one of them by a decision.
 //!
-//! Looking reads only, and says nothing of how a program spells what helps. Nothing is mended that nobody decided.
+//! Looking reads only, and says nothing of how a program spells what helps. Nothing is mended without one.
 
 mod decision;
 mod mend;
@@ -46,7 +46,7 @@ pub enum Trouble {
         index: String,
         /// Its table.
         table: String,
-        /// Whether somebody may be building it at this moment.
+        /// Whether another session may be building it at this moment.
         is_busy: bool,
     },
     /// An applied migration is not what it was when it was applied.
@@ -193,8 +193,8 @@ fn of_history<'e>(
     troubles
 }
 
-/// The query for the service's invalid indexes, each with its table and whether somebody may be building it: who does so
-/// holds a lock on the table that keeps other builds away.
+/// The query for the service's invalid indexes, each with its table and whether another session may be building it: that
+/// session holds a lock on the table that keeps other builds away.
 fn invalid_sql(placed: &Placed) -> String {
     format!(
         "{BOOKKEEPING}SELECT c.relname::text, t.relname::text, EXISTS (\

@@ -265,7 +265,7 @@ impl Object {
         })
     }
 
-    /// Whether somebody may be writing rows to it.
+    /// Whether another session may be writing rows to it.
     fn has_rows(&self) -> bool {
         ["r", "p", "f"].contains(&self.kind.as_str())
     }

@@ -127,7 +127,7 @@ async fn make(
     }
 }
 
-/// Whether a table is locked by somebody else.
+/// Whether a table is locked by another session.
 fn is_busy(error: &DbErr) -> bool {
     let code = migration_kit::driver_error(error).and_then(|error| error.as_database_error()?.code());
     code.is_some_and(|code| code == "55P03")

@@ -127,9 +127,9 @@ async fn attempt(
     let last = waits[number].0;
     let committed = workers[&last.id.service].commit(tx, last, Outcome::Succeeded).await;
     committed.map_err(|error| Failure { number, begun: started, error })?;
-    let told = |(step, done): (&Step, DoneStep)| {
+    let reported = |(step, done): (&Step, DoneStep)| {
         event::migration_finished(step, done.elapsed, done.already);
         done
     };
-    Ok(done.into_iter().map(told).collect())
+    Ok(done.into_iter().map(reported).collect())
 }

@@ -1,6 +1,6 @@
 //! What a service's later migrations rely on: before anything is built on applied migrations, they are asked for the columns,
-//! defaults, keys, indexes and triggers that they promise. Somebody may have recorded them by hand, another tool applied them,
-//! or somebody taken away since what they made. Before migrations are reverted, whether the tables are there that they name.
+//! defaults, keys, indexes and triggers that they promise. They may have been recorded by hand or applied by another tool,
+//! and what they made may have been taken away since. Before migrations are reverted, whether the tables are there that they name.
 
 use std::collections::HashSet;
 
@@ -116,7 +116,7 @@ fn names(placed: &Placed, migrations: &HashSet<&MigrationName>, table: &str) -> 
     verify::checks_of(placed, migrations, &none).any(|(_, check)| check.objects().iter().any(is_of))
 }
 
-/// What is not as these migrations of a service promise: those that somebody claims to be applied, beside what is.
+/// What is not as these migrations of a service promise: those that are claimed to be applied, beside those that are.
 ///
 /// # Errors
 /// [`RunError::Survey`] if the database could not be asked.

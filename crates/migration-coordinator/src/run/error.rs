@@ -258,7 +258,7 @@ impl RunError {
             Self::Collisions { service, .. } => {
                 Hint::from("nothing was changed; what an earlier system made for the service, ")
                     + Offer::Adopt(service.clone())
-                    + " takes over; if it is somebody else's, set "
+                    + " takes over; if it belongs to another application, set "
                     + Offer::Schema(service.clone())
                     + " to another schema"
             }

@@ -1,4 +1,4 @@
-//! What reverting would lose: asked of the tables before anything is reverted, so that nobody loses rows by a slip.
+//! What reverting would lose: asked of the tables before anything is reverted, so that no rows are lost by a slip.
 //!
 //! A migration says in its details what reverting it loses. Where nothing is known of it, since it has neither details nor
 //! an entry in a lock file, it is taken to lose what the service has. Empty tables lose nothing.

@@ -266,7 +266,7 @@ impl Run<'_> {
         }
     }
 
-    /// Reads and plans once more, now that nobody else can change anything, and makes what is missing; unless the run is
+    /// Reads and plans once more, now that no other run can change anything, and makes what is missing; unless the run is
     /// stopped meanwhile.
     async fn plan_again(
         &self,

@@ -38,7 +38,7 @@ pub struct RunOptions {
 
 impl RunOptions {
     /// A careful run: it waits a minute for another run's migration lock and ten for a table lock, works on eight services
-    /// at once, loses no data, and nobody stops it.
+    /// at once, loses no data, and nothing stops it.
     #[must_use]
     pub fn new(caller: Caller) -> Self {
         Self {

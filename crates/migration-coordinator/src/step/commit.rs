@@ -1,5 +1,5 @@
 //! Committing. Where the connection is lost before the answer arrives, the database is asked from a new session whether
-//! the commit was done: what was committed is done, and nobody reads that nothing was changed.
+//! the commit was done: what was committed is done, and it is not reported that nothing was changed.
 
 use std::time::{Duration, Instant};
 

@@ -329,8 +329,8 @@ impl Worker<'_> {
         Ok(Done::Here)
     }
 
-    /// Records what the migration has let pass of a table that it adopted, as if somebody had accepted it by name: what `up`
-    /// found is reported apart from what somebody changes later.
+    /// Records what the migration has let pass of a table that it adopted, as if it had been accepted by name: what `up`
+    /// found is reported apart from what is changed later.
     async fn record_tolerated(&self, tx: &DatabaseTransaction, step: &Step) -> Result<(), DbErr> {
         for [object, difference] in bookkeeping::tolerated(tx).await? {
             event::check_reported(&step.id.service, step.id.name.as_str(), "accepted as it is", &difference);

@@ -84,7 +84,7 @@ impl Online {
         space::table_size(&mut connection, self.schema(), table).await
     }
 
-    /// Frees the space of dead rows for new ones, without a lock that anybody notices; see [`space::vacuum`].
+    /// Frees the space of dead rows for new ones, without a lock that blocks an application; see [`space::vacuum`].
     ///
     /// # Errors
     /// [`DbErr::Migration`] if the table does not exist; otherwise an error of the server.
@@ -94,7 +94,7 @@ impl Online {
     }
 
     /// Tells for which reasons rows were rejected, if any were.
-    async fn tell_rejected(&self, table: &str, n_rejects: u64) -> Result<(), DbErr> {
+    async fn report_rejected(&self, table: &str, n_rejects: u64) -> Result<(), DbErr> {
         if n_rejects == 0 {
             return Ok(());
         }

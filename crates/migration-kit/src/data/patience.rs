@@ -31,13 +31,13 @@ const OVERTAKEN_MS: u64 = 1;
 /// How long one batch is tried before its error counts.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
 /// How often it is reported that a batch waits.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 /// The tries of one batch.
 #[derive(Debug)]
 pub(super) struct Patience {
     since: Instant,
-    told: Instant,
+    reported: Instant,
     n_tries: u32,
 }
 
@@ -52,7 +52,7 @@ impl Patience {
     /// Before the first try.
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        Self { since: now, told: now, n_tries: 0 }
+        Self { since: now, reported: now, n_tries: 0 }
     }
 
     /// Waits before the next try, longer after each, with jitter so that two sessions do not meet again in step.
@@ -69,8 +69,8 @@ impl Patience {
         if !is_contention(&error) || self.since.elapsed() >= GIVE_UP_AFTER {
             return Err(error);
         }
-        if self.told.elapsed() >= TELL_EVERY {
-            self.told = Instant::now();
+        if self.reported.elapsed() >= REPORT_EVERY {
+            self.reported = Instant::now();
             let waited = self.since.elapsed().as_secs();
             event::warning(
                 origin,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::event::{self, Origin};
 
 /// The shortest time between two events of one step: a person reads no faster.
-const TELL_EVERY: Duration = Duration::from_millis(250);
+const REPORT_EVERY: Duration = Duration::from_millis(250);
 
 /// Progress of one step.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Progress {
     done: u64,
     done_before: u64,
     started: Instant,
-    told: Option<Instant>,
+    reported: Option<Instant>,
 }
 
 impl Progress {
@@ -31,27 +31,27 @@ impl Progress {
             done: done_before,
             done_before,
             started: Instant::now(),
-            told: None,
+            reported: None,
         }
     }
 
-    /// Counts rows, and tells if it is time.
+    /// Counts rows, and reports if it is time.
     pub(super) fn add(&mut self, n_rows: u64) {
         self.done += n_rows;
-        if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
-            self.tell();
+        if self.reported.is_none_or(|reported| reported.elapsed() >= REPORT_EVERY) {
+            self.report();
         }
     }
 
-    /// Tells the last state.
+    /// Reports the last state.
     pub(super) fn finish(&mut self) {
         self.total = self.done;
-        self.tell();
+        self.report();
     }
 
-    fn tell(&mut self) {
-        self.told = Some(Instant::now());
-        // An estimate that turns out too low is raised: nobody should read 105 %.
+    fn report(&mut self) {
+        self.reported = Some(Instant::now());
+        // An estimate that turns out too low is raised: 105 % would be wrong.
         let total = if self.total == 0 { 0 } else { self.total.max(self.done) };
         let rows_per_s = rate(self.done - self.done_before, self.started.elapsed());
         let left = total.saturating_sub(self.done);

@@ -208,7 +208,7 @@ pub async fn counts(
     Ok(counts)
 }
 
-/// A condition on an entry `listed`: its row stayed in its table and is not there any more. Where that cannot be told (the
+/// A condition on an entry `listed`: its row stayed in its table and is not there any more. Where that is not known (the
 /// table is gone or may not be read, or the key is not its primary key's), the entry counts as one of a row that is there.
 async fn is_deleted(connection: &mut PgConnection, schema: &str, service: &str) -> Result<String, DbErr> {
     let sql = format!(
@@ -329,7 +329,7 @@ pub(super) async fn gather_statistics(
     }
     let gather = format!("{BOOKKEEPING}ANALYZE {table}");
     match session::execute_waiting(connection, Some(STATISTICS), gather).await {
-        // Somebody maintains the table: it is slower without, and nothing else.
+        // Another session maintains the table: it is slower without, and nothing else.
         Err(error) if sqlstate(&error).as_deref() == Some(LOCK_NOT_AVAILABLE) => Ok(()),
         gathered => gathered,
     }

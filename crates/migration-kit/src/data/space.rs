@@ -1,7 +1,7 @@
 //! The space that a table takes, and giving it back.
 //!
 //! An update leaves the old version of its row behind. [`vacuum`] makes that space usable again for the table and is
-//! noticed by nobody; only [`reclaim`] returns it to the disk, under a lock that stops the application.
+//! without blocking an application; only [`reclaim`] returns it to the disk, under a lock that stops the application.
 
 use sea_orm::DbErr;
 use sea_orm::sqlx::{PgConnection, Row};
@@ -111,7 +111,7 @@ pub async fn reclaimable(
 
 /// Frees the space of dead rows for new ones.
 ///
-/// It blocks nobody, does not wait where another vacuum or a schema change is at work on the table (it is then left to
+/// It blocks no session, does not wait where another vacuum or a schema change is at work on the table (it is then left to
 /// them), and does not cut off empty blocks at the table's end, because that takes ACCESS EXCLUSIVE.
 ///
 /// # Errors
@@ -126,7 +126,7 @@ pub async fn vacuum(connection: &mut PgConnection, schema: &str, table: &str) ->
 /// partition by itself.
 ///
 /// **Lock:** ACCESS EXCLUSIVE on the table for the whole rewrite: nobody reads or writes it meanwhile. It is asked for as
-/// migrations ask (`table_lock`), so that nobody waits behind it before the rewrite begins. It needs as much free space as
+/// migrations ask (`table_lock`), so that no session waits behind it before the rewrite begins. It needs as much free space as
 /// the table takes when it is done.
 ///
 /// # Errors

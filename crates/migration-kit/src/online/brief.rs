@@ -18,7 +18,7 @@ pub struct Brief<'a> {
 }
 
 impl Online {
-    /// One statement that needs a strong lock for an instant. It waits for the lock without making anybody wait, and is
+    /// One statement that needs a strong lock for an instant. It waits for the lock without making other sessions wait, and is
     /// cancelled if it turns out not to be brief.
     pub fn brief(&self, sql: impl Into<String>) -> Brief<'_> {
         Brief { online: self, sql: sql.into(), locks: Vec::new(), unless: None }

@@ -206,13 +206,13 @@ impl CreateIndex<'_> {
     pub(super) async fn build_concurrently(&self) -> Result<(), DbErr> {
         let Self { online, name, .. } = self;
         let mut n_builds = 0;
-        let mut told = false;
+        let mut is_reported = false;
         loop {
             match online.index(name).await? {
                 Some(existing) if existing.building => {
-                    if !told {
+                    if !is_reported {
                         event::notice(&online.origin, &format!("another session is building index `{name}`"));
-                        told = true;
+                        is_reported = true;
                     }
                     session::pause(&mut *online.acquire().await?, LOOK_EVERY).await?;
                     continue;

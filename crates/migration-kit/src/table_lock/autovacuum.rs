@@ -9,7 +9,7 @@ use super::mode::queueing_lock_statement;
 use super::{Holder, LockMode, TableLock, is_retryable};
 use crate::session::{self, Limits};
 
-/// Makes the server cancel an autovacuum, without anybody else noticing.
+/// Makes the server cancel an autovacuum, without any effect on other sessions.
 ///
 /// The server cancels an autovacuum (unless it prevents wraparound) for a session that has queued behind it for
 /// `deadlock_timeout`, 1 s by default. Queueing that long for a strong mode would stall the application, so this queues

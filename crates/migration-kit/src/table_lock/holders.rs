@@ -1,6 +1,6 @@
 //! Which sessions block a table lock, read from `pg_locks`.
 //!
-//! `pg_blocking_pids` does not help: a session whose `NOWAIT` failed is in no queue, so nobody blocks it.
+//! `pg_blocking_pids` does not help: a session whose `NOWAIT` failed is in no queue, so nothing blocks it.
 
 use std::time::Duration;
 

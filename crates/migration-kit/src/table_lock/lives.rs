@@ -68,7 +68,7 @@ impl Lives {
         self.ended.drain(..excess);
     }
 
-    /// How much longer a transaction will live, by the longest of the latest lives of its session, or else of anybody's;
+    /// How much longer a transaction will live, by the longest of the latest lives of its session, or else of all sessions;
     /// `None` if none has been seen to end.
     pub(super) fn rest(&self, holder: &Holder) -> Option<Duration> {
         let of_session = self.ended.iter().rev().filter(|(pid, _)| *pid == holder.pid);

@@ -10,7 +10,7 @@
 //! [`Waiting::lock_statements`], runs the migration's body and commits; on a retryable error it rolls back, calls
 //! [`Waiting::after_failure`], which waits as the policy says, and begins again.
 //!
-//! It cancels nobody's work but an autovacuum's, which starts again by itself.
+//! It cancels no work but an autovacuum's, which starts again by itself.
 
 mod autovacuum;
 mod herding;

@@ -69,7 +69,7 @@ impl Locked {
         tx.commit().await.map_err(db_err)
     }
 
-    /// Says so if a statement was cancelled because it was not brief; somebody else's cancellation stays what it is.
+    /// Says so if a statement was cancelled because it was not brief; another cancellation stays what it is.
     fn explained(&self, error: DbErr, sql: &str, ran: Duration) -> DbErr {
         match self.limit {
             Some(limit) if ran >= limit && sqlstate(&error).as_deref() == Some(QUERY_CANCELED) => {

@@ -25,7 +25,7 @@ pub enum TableLockError {
     #[error(
         "no {mode} lock on `{relation}` within {}: {}",
         in_words(*.waited),
-        .blocker.as_deref().map_or_else(|| "each attempt met somebody else".to_owned(), describe)
+        .blocker.as_deref().map_or_else(|| "each attempt met another session".to_owned(), describe)
     )]
     GaveUp {
         /// Schema-qualified name of the table.
@@ -67,7 +67,7 @@ pub struct Waiting {
     /// How the next attempt queues; `None` is a probe.
     queue: Option<Queueing>,
     lives: Lives,
-    told: Option<Duration>,
+    reported: Option<Duration>,
 }
 
 /// An attempt that queues.
@@ -94,7 +94,7 @@ impl Waiting {
             failed_probes: 0,
             queue: None,
             lives: Lives::default(),
-            told: None,
+            reported: None,
         }
     }
 
@@ -156,7 +156,7 @@ impl Waiting {
     /// After an attempt failed and was rolled back: looks what blocks it, decides, tells, and waits. When it returns,
     /// the next attempt may begin, with [`Waiting::lock_statements`].
     ///
-    /// `connection` must be outside a transaction, so that nobody waits for us meanwhile.
+    /// `connection` must be outside a transaction, so that no session waits for it meanwhile.
     ///
     /// # Errors
     /// [`TableLockError::GaveUp`] when patience is over, [`TableLockError::Query`] if the server cannot be asked.
@@ -171,7 +171,7 @@ impl Waiting {
         let mut observed = holders(connection, locks).await.map_err(TableLockError::Query)?;
         let waited = self.started.elapsed();
         let decision = self.failed(waited, &mut observed);
-        self.tell(waited, locks, &observed);
+        self.report(waited, locks, &observed);
         match decision {
             Decision::Probe { after } => {
                 // A shorter pause than usual ends at a certain moment.
@@ -196,10 +196,10 @@ impl Waiting {
         Ok(())
     }
 
-    fn tell(&mut self, waited: Duration, locks: &[TableLock], observed: &[Holder]) {
-        let due = self.told.map_or(FIRST_EVENT_AFTER, |told| told + EVENT_EVERY);
+    fn report(&mut self, waited: Duration, locks: &[TableLock], observed: &[Holder]) {
+        let due = self.reported.map_or(FIRST_EVENT_AFTER, |reported| reported + EVENT_EVERY);
         let Some(blocker) = observed.first().filter(|_| waited >= due) else { return };
-        self.told = Some(waited);
+        self.reported = Some(waited);
         let lock = locks.iter().find(|lock| is_on(blocker, lock));
         event::table_lock_waiting(
             &self.origin,
@@ -391,7 +391,7 @@ mod tests {
         let probe = Decision::Probe { after: Duration::from_millis(50) };
         for n_probes in 0..40_u32 {
             let waited = Duration::from_millis(150) * n_probes;
-            // After ten failed probes it has been seen for more than a second, so nobody queues behind it.
+            // After ten failed probes it has been seen for more than a second, so no session queues behind it.
             assert_eq!(waiting.failed(waited, &mut [hidden.clone()]), probe);
         }
     }

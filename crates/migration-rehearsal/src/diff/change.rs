@@ -66,7 +66,7 @@ pub enum EntityChange {
     NullAllowed,
     /// A column that no entity mentions takes no null and has no default, so that the entity could not insert a row.
     Unfilled,
-    /// A column that no entity mentions is to be dropped, as somebody chose.
+    /// A column that no entity mentions is to be dropped, as was chosen.
     Dropped(NewColumn),
     /// A column has another default.
     Default {

@@ -8,7 +8,7 @@ use crate::RehearsalError;
 /// A column: its table and its name.
 pub type ColumnName = (String, String);
 
-/// What somebody decided about columns.
+/// What was decided about columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choices {
     /// Columns that have another name in the entity.

@@ -1,4 +1,4 @@
-//! Drift: how live schemas differ from what their migrations make, where somebody compares them.
+//! Drift: how live schemas differ from what their migrations make, where the program compares them.
 
 use maud::{Markup, html};
 use migration_report::timestamp;

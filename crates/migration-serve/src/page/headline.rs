@@ -105,7 +105,7 @@ pub(super) fn figures(view: &View<'_>) -> Markup {
     }
 }
 
-/// The headline where nobody answered: since when is what is below known.
+/// The headline where no answer came: since when is what is below known.
 pub(super) fn unanswered(reason: &str, since: Option<i64>) -> Markup {
     banner(
         "error",

@@ -139,7 +139,7 @@ impl Pages {
         self.closed.send_replace(true);
     }
 
-    /// The latest page, with the word that nobody has answered since.
+    /// The latest page, with the word that no answer has come since.
     fn unanswered(&self) -> Arc<Rendered> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut parts = last.as_ref().map(|last| last.parts.clone()).unwrap_or_default();

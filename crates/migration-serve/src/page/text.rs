@@ -56,7 +56,7 @@ pub(super) fn moment(timestamp: &str) -> Markup {
     html! { time datetime=(timestamp) { (date) " " (minute) " UTC" } }
 }
 
-/// A sentence in which names stand between backticks.
+/// A sentence in which names are in backticks.
 pub(super) fn said(sentence: &str) -> Markup {
     let pieces: Vec<&str> = sentence.split('`').collect();
     // An odd one out is no pair.

@@ -193,7 +193,7 @@ async fn answer(
     };
     let mut way_back = None;
     if !class.is_ok() {
-        // Told before anybody is asked what is to become of it.
+        // Reported before the operator is asked what to do about it.
         context.output.say(&Text::of_errors(&errors));
         let gone = deploying.way_back(class).await;
         errors.extend(gone.errors.iter().cloned());

@@ -176,7 +176,7 @@ impl<'c> Deploying<'c> {
                 Failed { class: found.class, errors: found.errors }
             }
         };
-        // Stopped by nobody but the clock.
+        // Stopped by the clock alone.
         if let (true, Some(limit)) = (is_late, arguments.time_limit) {
             failed.class = if self.migrations.is_empty() { Class::Failed } else { Class::Partial };
             for error in failed.errors.iter_mut().filter(|error| error.class == Class::Interrupted) {
@@ -187,7 +187,7 @@ impl<'c> Deploying<'c> {
         Err(failed)
     }
 
-    /// Applies, and stops that when the time is over or somebody asks for it. Tells whether it was the time.
+    /// Applies, and stops when the time is over or a signal arrives. Gives whether it was the time.
     async fn carry_out(
         &self,
         planned: &Planned<'_>,

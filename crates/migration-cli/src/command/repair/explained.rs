@@ -69,7 +69,9 @@ impl Trouble {
                      and no query uses it"
                 );
                 let way = if *is_busy {
-                    Way::by_hand("somebody may be building it at this moment: look again when that is over")
+                    Way::by_hand(
+                        "another session may be building it at this moment: look again when that is over",
+                    )
                 } else {
                     let drop = format!("repair --drop-invalid-indexes {service}");
                     Way::run(

@@ -136,8 +136,8 @@ impl Batches<'_> {
         Ok(has_more)
     }
 
-    /// Vacuums the table if enough rows were changed since the last time. Where somebody is at work on it that a vacuum
-    /// would be skipped for, mostly another vacuum, it is tried again after the next batch.
+    /// Vacuums the table if enough rows were changed since the last time. Where another session is at work on it for which a vacuum
+    /// would be skipped, mostly another vacuum, it is tried again after the next batch.
     async fn vacuum(&mut self) -> Result<(), DbErr> {
         let Shared { online, table, .. } = self.shared;
         if self.vacuum_every.is_none_or(|every| self.changed_since_vacuum < every) {
@@ -154,8 +154,8 @@ impl Batches<'_> {
 
 /// Locks the rows for which the condition holds, wherever they are by then; the condition that a row is one of them.
 ///
-/// From here to the end of the transaction nobody changes them, so that all statements meet the same rows although each
-/// has a snapshot of its own. An application that writes a row without pause queues like anybody else.
+/// From here to the end of the transaction no other session changes them, so that all statements meet the same rows although each
+/// has a snapshot of its own. An application that writes a row without pause queues like any other session.
 pub(super) async fn lock_rows(
     tx: &mut PgConnection,
     table: &Table,

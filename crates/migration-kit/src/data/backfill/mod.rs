@@ -239,7 +239,7 @@ impl<'a> Backfill<'a> {
         progress.finish();
         rejects::gather_statistics(&mut connection, schema, service, done.counted.rejected).await?;
         drop(connection);
-        online.tell_rejected(&self.table, done.counted.rejected).await?;
+        online.report_rejected(&self.table, done.counted.rejected).await?;
         Ok(done.counted)
     }
 

@@ -135,7 +135,7 @@ async fn next_keys(
     Ok(Some((last, u64::try_from(n_rows).unwrap_or(0))))
 }
 
-/// The condition that the key stands so to each of these places; places that are not given bound nothing.
+/// The condition that the key compares so with each of these places; places that are not given bound nothing.
 fn key_condition(columns: &[Column], bounds: &[(&str, Option<&Position>)]) -> String {
     let key = key_list(columns);
     let mut conditions = Vec::new();
@@ -182,7 +182,7 @@ async fn next_blocks(
         )
     };
     // The first block shows how dense the rows are here. Where it misleads, because it was nearly empty, the batches are
-    // cut: bigger ones than asked for would hold their rows for longer than anybody should wait.
+    // cut: bigger ones than asked for would hold their rows for longer than an application should wait.
     let in_first = session::value::<i64>(connection, count(first, first + 1)).await?.unwrap_or(0);
     let mut n_blocks =
         (wanted / u64::try_from(in_first).unwrap_or(0).max(1)).clamp(1, 10_000).min(last - first);

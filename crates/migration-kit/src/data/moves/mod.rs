@@ -94,7 +94,7 @@ impl<'a> MoveToRejects<'a> {
             n_moved += self.move_by_key(&mut connection, &source, &mut progress).await?;
         }
         drop(connection);
-        online.tell_rejected(&self.table, n_moved).await?;
+        online.report_rejected(&self.table, n_moved).await?;
         Ok(n_moved)
     }
 

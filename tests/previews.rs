@@ -1,4 +1,4 @@
-//! What an operator is told in time: what is left to do, what will be lost, which copy wins, which space can be had.
+//! What is reported in time: what is left to do, what will be lost, which copy is kept, which space can be given back.
 
 use insta::assert_snapshot;
 
@@ -131,7 +131,7 @@ fn keys_that_will_be_lost_are_named_with_counts() {
 }
 
 #[test]
-fn space_is_told_with_the_command_that_gives_it_back() {
+fn space_is_reported_with_the_command_that_gives_it_back() {
     let lab = lab(
         "assessments",
         "INSERT INTO assessments.question_history (id, question_text, asked_at, ai_evaluation) \
@@ -149,8 +149,8 @@ fn space_is_told_with_the_command_that_gives_it_back() {
     let roomy = &ran["roomy"][0];
     assert_eq!((&roomy["table"], ran["roomy"].as_array().unwrap().len()), (&"question_history".into(), 1));
     let expected = roomy["reclaimable_bytes"].as_u64().unwrap();
-    let told = lines(&lab.migrate(&["space", "assessments"]).exits(0), &["--reclaim"]);
-    assert!(told.contains("`space assessments --reclaim question_history` gives about "), "{told}");
+    let reported = lines(&lab.migrate(&["space", "assessments"]).exits(0), &["--reclaim"]);
+    assert!(reported.contains("`space assessments --reclaim question_history` gives about "), "{reported}");
     let reclaimed =
         lab.migrate(&["space", "assessments", "--reclaim", "question_history", "--json"]).exits(0).json();
     let bytes = |at: &str, what: &str| reclaimed["tables"][0][at][what].as_u64().unwrap();
