@@ -9,6 +9,8 @@ use migration_kit::{MigrationId, ServiceName};
 use postgres_sandbox::SandboxError;
 use postgres_schema::SchemaError;
 
+use crate::hazards::{self, Hazard};
+
 /// Why migrations could not be rehearsed, or their files not be compared or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -110,6 +112,15 @@ pub enum RehearsalError {
 }
 
 impl RehearsalError {
+    /// What a migration failed for, if that is what a rule is against, with its service.
+    #[must_use]
+    pub fn hazards(&self) -> Vec<(ServiceName, Hazard)> {
+        match self {
+            Self::Run(RunError::Step(error)) => hazards::refused(error),
+            _ => Vec::new(),
+        }
+    }
+
     pub(crate) fn reading(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { action: "read", path, source }

@@ -17,6 +17,8 @@ pub struct Facts {
     /// Tables that were there before and whose rows one transaction changed, or locked to change them, while it held one of
     /// those for itself.
     pub changed_meanwhile: BTreeSet<String>,
+    /// Locks on tables that were there before, held by the transaction in which it ended. One in steps holds none any more.
+    pub held_at_end: Vec<(String, LockMode)>,
     /// The service's tables before.
     pub before: Shape,
     /// The service's tables after.
@@ -39,6 +41,8 @@ pub struct StatementFacts {
     pub indexed: Vec<String>,
     /// Tables, columns and views that were dropped: `table`, `table.column`.
     pub dropped: Vec<String>,
+    /// Tables of other services that were altered, or whose rows were changed: `schema.table`.
+    pub others: Vec<String>,
 }
 
 /// The tables of a service.
@@ -53,6 +57,8 @@ pub struct Shape {
     pub unindexed: BTreeSet<String>,
     /// Functions that run with their owner's rights, with whatever `search_path` the caller has.
     pub unfixed: BTreeSet<String>,
+    /// Which table refers to which.
+    pub references: BTreeSet<(String, String)>,
 }
 
 /// A column.
@@ -66,6 +72,9 @@ pub struct Column {
     /// Its type.
     #[serde(rename = "type")]
     pub type_name: String,
+    /// Its type with length and the like, and its collation if that is not the type's: what a client's prepared statement returns.
+    #[serde(default)]
+    pub read_as: String,
     /// Whether each row has to give a value: it is not null, and there is no default.
     pub required: bool,
     /// Whether it draws its default from a sequence that it owns, and is no identity column.
@@ -80,6 +89,7 @@ impl Shape {
         columns: &[Column],
         unindexed: &[String],
         unfixed: &[String],
+        references: &[(String, String)],
     ) -> Self {
         Self {
             tables: tables.clone(),
@@ -89,6 +99,7 @@ impl Shape {
                 .collect(),
             unindexed: unindexed.iter().cloned().collect(),
             unfixed: unfixed.iter().cloned().collect(),
+            references: references.iter().cloned().collect(),
         }
     }
 
@@ -120,6 +131,7 @@ pub(crate) struct Noted {
     statements: Vec<Draft>,
     together: Vec<Vec<u32>>,
     changed: Vec<Vec<u32>>,
+    held_at_end: Vec<(u32, LockMode)>,
 }
 
 #[derive(Debug, Default)]
@@ -161,20 +173,29 @@ impl Noted {
         draft.locks.extend_from_slice(locks);
     }
 
-    /// What it comes to for tables that were there before.
-    pub(crate) fn facts(self, before: Shape, after: Shape) -> Facts {
+    /// The locks that are held at the end.
+    pub(crate) fn end(&mut self, locks: Vec<(u32, LockMode)>) {
+        self.held_at_end = locks;
+    }
+
+    /// What it comes to for tables that were there before. `others` are those of other services.
+    pub(crate) fn facts(self, before: Shape, after: Shape, others: &HashMap<u32, String>) -> Facts {
         let names = |tables: &[u32]| -> BTreeSet<String> {
             tables.iter().filter_map(|table| before.tables.get(table).cloned()).collect()
         };
         let held_together = self.together.iter().map(|tables| names(tables)).max_by_key(BTreeSet::len);
         let beside = self.together.iter().zip(&self.changed).filter(|(held, _)| !names(held).is_empty());
         let changed_meanwhile = beside.flat_map(|(_, changed)| names(changed)).collect();
+        let named = |locks: &[(u32, LockMode)]| -> Vec<(String, LockMode)> {
+            let name = |(table, mode): &(u32, LockMode)| Some((before.tables.get(table)?.clone(), *mode));
+            locks.iter().filter_map(name).collect()
+        };
         let statement = |draft: &Draft| StatementFacts {
             sql: draft.sql.clone(),
-            locks: draft
-                .locks
-                .iter()
-                .filter_map(|(table, mode)| Some((before.tables.get(table)?.clone(), *mode)))
+            locks: named(&draft.locks),
+            others: (draft.locks.iter().filter_map(|(table, _)| others.get(table).cloned()))
+                .collect::<BTreeSet<_>>()
+                .into_iter()
                 .collect(),
             scanned: names(&draft.scanned).into_iter().collect(),
             rewritten: names(&draft.rewritten).into_iter().collect(),
@@ -183,7 +204,8 @@ impl Noted {
         };
         let statements = self.statements.iter().map(statement).collect();
         let held_together = held_together.unwrap_or_default();
-        Facts { statements, held_together, changed_meanwhile, before, after }
+        let held_at_end = named(&self.held_at_end);
+        Facts { statements, held_together, changed_meanwhile, held_at_end, before, after }
     }
 }
 

@@ -8,7 +8,7 @@ use migration_kit::{LockEntry, LockFile, MigrationId, MigrationName, RecordedLoc
 use migration_plan::{Direction, KnownMigration};
 use sha2::{Digest, Sha256};
 
-use crate::hazards::{Hazard, judge};
+use crate::hazards::{Declared, Hazard, judge};
 use crate::{Rehearsal, RehearsalError, Traced, rehearse};
 
 /// The generated files of one service, as text.
@@ -34,19 +34,16 @@ pub struct Artifacts {
 /// # Errors
 /// [`RehearsalError`]: there is no server, or a migration fails.
 pub async fn artifacts(services: Vec<Service>) -> Result<Vec<Artifacts>, RehearsalError> {
-    let accepted = |service: &Service| -> HashMap<MigrationName, Vec<(String, String)>> {
-        service
-            .migrations()
-            .map(|listed| (listed.name().clone(), listed.details().accepted.clone()))
-            .collect()
+    let declared = |service: &Service| -> HashMap<MigrationName, Declared> {
+        service.migrations().map(|listed| (listed.name().clone(), Declared::of(listed.details()))).collect()
     };
     let known: Vec<_> = services
         .iter()
-        .map(|service| (service.known(), service.version_table().to_owned(), accepted(service)))
+        .map(|service| (service.known(), service.version_table().to_owned(), declared(service)))
         .collect();
     let seen = Box::pin(rehearse(services)).await?;
     let mut artifacts = Vec::new();
-    for (service, version_table, accepted) in known {
+    for (service, version_table, declared) in known {
         let (mut entries, mut faults, mut hazards) = (Vec::new(), Vec::new(), Vec::new());
         for migration in &service.migrations {
             let entry = entry(&seen, &service.name, &version_table, migration)?;
@@ -57,9 +54,10 @@ pub async fn artifacts(services: Vec<Service>) -> Result<Vec<Artifacts>, Rehears
                     service.name, migration.name
                 ));
             }
-            if let Some(applied) = find(&seen, &service.name, &migration.name, Direction::Apply) {
-                let accepted = accepted.get(&migration.name).map(Vec::as_slice).unwrap_or_default();
-                let (found, wrong) = judge(applied, migration.phase, accepted);
+            if let Some(applied) = find(&seen, &service.name, &migration.name, Direction::Apply)
+                && let Some(declared) = declared.get(&migration.name)
+            {
+                let (found, wrong) = judge(applied, declared);
                 hazards.extend(found);
                 faults.extend(
                     wrong.iter().map(|says| format!("`{}:{}`: {says}", service.name, migration.name)),

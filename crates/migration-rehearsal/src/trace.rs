@@ -79,6 +79,9 @@ struct Note {
 #[derive(Deserialize)]
 struct Journal {
     service: String,
+    /// Its schema; none if it is of files.
+    #[serde(default)]
+    schema: String,
     migration: String,
     direction: String,
     outcome: String,
@@ -127,11 +130,12 @@ pub(crate) fn read(log: &str) -> Result<Vec<Traced>, RehearsalError> {
             }
             let Note { scans_before, scans, rewritten, indexed, dropped, .. } = note;
             since.noted.note(StatementNote { scans_before, scans, rewritten, indexed, dropped }, &locks);
-            since.locks.extend(locks);
+            since.locks.extend(locks.iter().copied());
             since.dropped_indexes.extend(note.dropped_indexes);
             if let Some(journal) = note.journal.filter(|journal| journal.outcome == "succeeded") {
-                let since = std::mem::take(since);
-                let done = since.done(&journal, before.get(&journal.service));
+                let mut since = std::mem::take(since);
+                since.noted.end(locks);
+                let done = since.done(&journal, &before);
                 traced.push(done.ok_or_else(|| not_understood(&journal.migration))?);
                 before.insert(journal.service.clone(), journal);
             }
@@ -148,14 +152,15 @@ pub(crate) fn read(log: &str) -> Result<Vec<Traced>, RehearsalError> {
 
 impl Journal {
     fn shape(&self) -> Shape {
-        Shape::new(&self.tables, &self.columns, &self.unindexed, &self.unfixed)
+        Shape::new(&self.tables, &self.columns, &self.unindexed, &self.unfixed, &self.references)
     }
 }
 
 impl Since {
-    /// What the session did since then was this migration. `before` is what the service's schema held when it began.
+    /// What the session did since then was this migration. `schemas` is what each service's schema held last.
     /// `None` if the journal's names are none.
-    fn done(mut self, journal: &Journal, before: Option<&Journal>) -> Option<Traced> {
+    fn done(mut self, journal: &Journal, schemas: &BTreeMap<String, Journal>) -> Option<Traced> {
+        let before = schemas.get(&journal.service);
         let table = |relation| before.and_then(|before| before.tables.get(relation));
         let indexed = |index| before.and_then(|before| before.indexes.get(index));
         let mut locks: Vec<(String, LockMode)> = self
@@ -177,11 +182,24 @@ impl Since {
             },
             statements: self.statements,
             pieces: self.sending.take(),
-            facts: self.noted.facts(before.map(Journal::shape).unwrap_or_default(), journal.shape()),
+            facts: self.noted.facts(
+                before.map(Journal::shape).unwrap_or_default(),
+                journal.shape(),
+                &others(journal, schemas),
+            ),
             locks,
             references,
         })
     }
+}
+
+/// Tables of other services, as `schema.table`. What lies in a schema that is shared is no other's.
+fn others(own: &Journal, schemas: &BTreeMap<String, Journal>) -> HashMap<u32, String> {
+    let of = |other: &Journal| {
+        let name = |(relation, table): (&u32, &String)| (*relation, format!("{}.{table}", other.schema));
+        other.tables.iter().map(name).collect::<Vec<_>>()
+    };
+    schemas.values().filter(|other| other.schema != own.schema).flat_map(of).collect()
 }
 
 /// The statements that made the extensions which services declare, without our mark.

@@ -25,6 +25,8 @@ CREATE FUNCTION migration_trace.schema(wanted name[], qualified boolean) RETURNS
         'tables', (SELECT coalesce(jsonb_object_agg(oid::bigint, relname), '{}') FROM tables),
         'columns', (SELECT coalesce(jsonb_agg(jsonb_build_object(
                 'relation', t.oid::bigint, 'number', a.attnum, 'name', a.attname, 'type', format_type(a.atttypid, NULL),
+                'read_as', format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attcollation <> (SELECT typcollation FROM pg_type y WHERE y.oid = a.atttypid)
+                    THEN ' COLLATE ' || a.attcollation::regcollation ELSE '' END,
                 'required', a.attnotnull AND a.attidentity = '' AND a.attgenerated = '' AND NOT a.atthasdef,
                 'serial', pg_get_serial_sequence(t.identity, a.attname) IS NOT NULL AND a.attidentity = '',
                 'key', EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisprimary AND a.attnum = ANY (i.indkey)))), '[]')
@@ -55,7 +57,7 @@ BEGIN
     RAISE LOG 'migration trace: %', jsonb_build_object(
         'locks', migration_trace.locks(),
         'journal', migration_trace.schema(ARRAY[place.nspname], false) || jsonb_build_object(
-            'service', substr(place.relname, length('migration_journal_') + 1),
+            'schema', place.nspname, 'service', substr(place.relname, length('migration_journal_') + 1),
             'migration', migration, 'direction', direction, 'outcome', outcome));
     RETURN true;
 END

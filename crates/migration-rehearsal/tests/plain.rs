@@ -59,6 +59,22 @@ async fn a_file_accepts_a_rule_with_a_reason() {
 }
 
 #[tokio::test]
+async fn a_file_that_uses_an_enum_value_too_early_is_found_and_those_after_it_are_not_checked() {
+    let files = [
+        ("1.sql", "CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE person (id bigserial, mood mood);"),
+        (
+            "2.sql",
+            "ALTER TYPE mood ADD VALUE 'glad';\nALTER TABLE person ALTER COLUMN mood SET DEFAULT 'glad';",
+        ),
+        ("3.sql", "SELECT 1"),
+    ];
+    let found = found(&files).await;
+    assert_eq!(found[0], ["serial person.id"]);
+    assert_eq!(found[1], ["enum-value-too-early \"glad\" of enum type mood"]);
+    assert_eq!(found[2], ["it was not checked: `2.sql`, which is before it, cannot be applied"]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_applied_is_named() {
     let refused = async |base: Option<SqlFile<'_>>, text: &str| {
         let files = [SqlFile { path: "a.sql", text }];

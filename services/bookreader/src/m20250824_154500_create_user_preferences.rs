@@ -46,6 +46,10 @@ impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::expand()
             .replaces("def456ghi789")
+            .accepts(
+                "foreign-key-with-new-table",
+                "it is the only statement, so writers of `users` wait for a moment",
+            )
             .loses_on_revert("preferences that new application code wrote")
             .lost_rows("user_preferences", "TRUE")
             .verify(Check::table(

@@ -64,8 +64,19 @@ pub(super) async fn check(
     let mut text = Text::default();
     // What happens on the servers beside is nobody's news.
     let artifacts = Box::pin(migration_rehearsal::artifacts(all).with_subscriber(NoSubscriber::new())).await;
-    if let (Some(file), Ok(artifacts)) = (&options.sarif, &artifacts) {
-        write_sarif(file, artifacts, &wanted, &options.directory)?;
+    if let Some(file) = &options.sarif {
+        let found: Vec<(ServiceName, Hazard)> = match &artifacts {
+            Ok(artifacts) => {
+                let of = |one: &Artifacts| {
+                    let service = one.service.clone();
+                    one.hazards.clone().into_iter().map(move |hazard| (service.clone(), hazard))
+                };
+                artifacts.iter().flat_map(of).collect()
+            }
+            Err(error) => error.hazards(),
+        };
+        let of_wanted: Vec<_> = found.into_iter().filter(|(service, _)| wanted.contains(service)).collect();
+        write_sarif(file, &of_wanted, &options.directory)?;
     }
     let mut checked = files(artifacts, &wanted, options, &mut text)?;
     // They were made before; what makes them does so again.
@@ -107,12 +118,18 @@ fn files(
     let artifacts = match artifacts {
         Ok(artifacts) => artifacts,
         // Another check names the migration that fails.
-        Err(RehearsalError::Run(error)) => {
+        Err(ref failed @ RehearsalError::Run(ref error)) => {
             let says = format!("they cannot be made: {error}");
-            return Ok(wanted
-                .iter()
-                .map(|name| of(name, Check::Files, vec![Finding::new(None, &says)]))
-                .collect());
+            let of_files = wanted.iter().map(|name| of(name, Check::Files, vec![Finding::new(None, &says)]));
+            let mut checked: Vec<Checked> = of_files.collect();
+            for name in wanted {
+                let hazards = failed.hazards().into_iter().filter(|(service, _)| service == name);
+                let found: Vec<Finding> = hazards.map(|(_, hazard)| finding(&hazard)).collect();
+                if !found.is_empty() {
+                    checked.push(of(name, Check::Hazards, found));
+                }
+            }
+            return Ok(checked);
         }
         Err(error) => return Err(error.into()),
     };
@@ -145,11 +162,14 @@ fn files(
         checked.push(of(&artifacts.service, Check::Files, findings));
         let entities = artifacts.differing_entities.iter().map(|says| Finding::new(None, says));
         checked.push(of(&artifacts.service, Check::Entities, entities.collect()));
-        let hazards =
-            artifacts.hazards.iter().map(|hazard| Finding::new(Some(hazard.migration.clone()), says(hazard)));
-        checked.push(of(&artifacts.service, Check::Hazards, hazards.collect()));
+        let hazards = artifacts.hazards.iter().map(finding).collect();
+        checked.push(of(&artifacts.service, Check::Hazards, hazards));
     }
     Ok(checked)
+}
+
+fn finding(hazard: &Hazard) -> Finding {
+    Finding::new(Some(hazard.migration.clone()), says(hazard))
 }
 
 pub(super) fn says(hazard: &Hazard) -> String {
@@ -158,17 +178,9 @@ pub(super) fn says(hazard: &Hazard) -> String {
     format!("{rule}: {object}: {why}{by}; {instead}")
 }
 
-/// Writes the hazards of these services for code scanning.
-fn write_sarif(
-    file: &Path,
-    artifacts: &[Artifacts],
-    wanted: &[ServiceName],
-    directory: &Path,
-) -> anyhow::Result<()> {
-    let of_wanted = artifacts.iter().filter(|artifacts| wanted.contains(&artifacts.service));
-    let results =
-        of_wanted.flat_map(|artifacts| artifacts.hazards.iter().map(|hazard| (&artifacts.service, hazard)));
-    let results = results.map(|(service, hazard)| SarifResult {
+/// Writes hazards of services for code scanning.
+fn write_sarif(file: &Path, hazards: &[(ServiceName, Hazard)], directory: &Path) -> anyhow::Result<()> {
+    let results = hazards.iter().map(|(service, hazard)| SarifResult {
         rule: hazard.rule,
         why: hazard.why,
         instead: hazard.instead,

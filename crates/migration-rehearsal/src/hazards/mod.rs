@@ -3,8 +3,11 @@
 //!
 //! A migration accepts a rule with a reason in its `details()`; there is no way to switch a rule off for all.
 
+mod cached_plan;
 mod data_change_with_ddl;
 mod drop_in_expand;
+mod enum_value_too_early;
+mod foreign_key_with_new_table;
 mod foreign_key_without_index;
 mod index_blocks_writes;
 mod int_key;
@@ -16,8 +19,10 @@ mod security_definer_search_path;
 mod serial;
 mod table_rewrite;
 mod timestamp_without_zone;
+mod touches_other_service;
 
-use migration_kit::MigrationName;
+use migration_coordinator::StepError;
+use migration_kit::{Details, MigrationName, ServiceName};
 use migration_plan::{Direction, Phase};
 
 use crate::Traced;
@@ -49,10 +54,42 @@ struct Rule {
     find: fn(&Case<'_>) -> Vec<Hit>,
 }
 
+impl Rule {
+    fn hazard(&self, migration: &MigrationName, hit: Hit) -> Hazard {
+        Hazard {
+            migration: migration.clone(),
+            rule: self.id,
+            object: hit.object,
+            why: self.why,
+            instead: self.instead,
+            statement: hit.statement,
+        }
+    }
+}
+
 /// A migration to be judged.
 struct Case<'c> {
     facts: &'c Facts,
     phase: Phase,
+    /// What it declares to touch outside of its service: `schema.table`.
+    touches: &'c [String],
+}
+
+/// What a migration says of itself, as far as rules ask for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Declared {
+    pub(crate) phase: Phase,
+    /// The rules that it accepts, with the reasons.
+    pub(crate) accepted: Vec<(String, String)>,
+    /// What it declares to touch outside of its service: `schema.table`.
+    pub(crate) touches: Vec<String>,
+}
+
+impl Declared {
+    /// What a migration of a service declares.
+    pub(crate) fn of(details: &Details) -> Self {
+        Self { phase: details.phase, accepted: details.accepted.clone(), touches: details.touches.clone() }
+    }
 }
 
 /// Where a rule is broken.
@@ -72,9 +109,12 @@ impl Hit {
 }
 
 /// All rules.
-const RULES: [&Rule; 13] = [
+const RULES: [&Rule; 17] = [
+    &cached_plan::RULE,
     &data_change_with_ddl::RULE,
     &drop_in_expand::RULE,
+    &enum_value_too_early::RULE,
+    &foreign_key_with_new_table::RULE,
     &foreign_key_without_index::RULE,
     &index_blocks_writes::RULE,
     &int_key::RULE,
@@ -86,16 +126,14 @@ const RULES: [&Rule; 13] = [
     &serial::RULE,
     &table_rewrite::RULE,
     &timestamp_without_zone::RULE,
+    &touches_other_service::RULE,
 ];
 
 /// What the rules find in a migration as it was applied, and what is wrong with what it accepts, one sentence each.
-pub(crate) fn judge(
-    traced: &Traced,
-    phase: Phase,
-    accepted: &[(String, String)],
-) -> (Vec<Hazard>, Vec<String>) {
+pub(crate) fn judge(traced: &Traced, declared: &Declared) -> (Vec<Hazard>, Vec<String>) {
     debug_assert_eq!(traced.direction, Direction::Apply, "what takes back is not judged");
-    let case = Case { facts: &traced.facts, phase };
+    let Declared { phase, accepted, touches } = declared;
+    let case = Case { facts: &traced.facts, phase: *phase, touches };
     let (mut hazards, mut faults) = (Vec::new(), Vec::new());
     for rule in RULES {
         let hits = (rule.find)(&case);
@@ -105,16 +143,30 @@ pub(crate) fn judge(
             }
             continue;
         }
-        hazards.extend(hits.into_iter().map(|hit| Hazard {
-            migration: traced.migration.clone(),
-            rule: rule.id,
-            object: hit.object,
-            why: rule.why,
-            instead: rule.instead,
-            statement: hit.statement,
-        }));
+        hazards.extend(hits.into_iter().map(|hit| rule.hazard(&traced.migration, hit)));
     }
     let unknown = accepted.iter().filter(|(id, _)| !RULES.iter().any(|rule| rule.id == id));
     faults.extend(unknown.map(|(id, _)| format!("it accepts `{id}`, which is no rule")));
     (hazards, faults)
+}
+
+/// What rules are against in a migration that was refused for it, and could not accept it.
+pub(crate) fn refused(error: &StepError) -> Vec<(ServiceName, Hazard)> {
+    let found = [
+        (&enum_value_too_early::RULE, enum_value_too_early::refused(error)),
+        (&touches_other_service::RULE, touches_other_service::refused(error)),
+    ];
+    let mut hazards = Vec::new();
+    for (rule, (id, hits)) in found.into_iter().filter_map(|(rule, found)| Some((rule, found?))) {
+        hazards.extend(hits.into_iter().map(|hit| (id.service.clone(), rule.hazard(&id.name, hit))));
+    }
+    hazards
+}
+
+/// The same of a file, for which the server said this, with an SQLSTATE.
+pub(crate) fn refused_file(file: &MigrationName, code: &str, says: &str, statement: &str) -> Option<Hazard> {
+    (code == enum_value_too_early::CODE).then(|| {
+        let hit = Hit::by(enum_value_too_early::value(says), statement);
+        enum_value_too_early::RULE.hazard(file, hit)
+    })
 }

@@ -7,7 +7,7 @@ use migration_coordinator::{DatabaseUrl, Reading};
 use migration_kit::quote_identifier;
 use postgres_sandbox::{Cluster, Database, SandboxError, Search, ServerVersion};
 
-use super::{SqlFile, refusal};
+use super::{Refusal, SqlFile, refusal};
 use crate::{RehearsalError, generate, sandbox};
 
 /// Opens the line by which `pg_dump` says from which server it read.
@@ -71,7 +71,7 @@ fn make(major: Option<u32>, base: SqlFile<'_>) -> Result<(Cluster, Database), Re
     loop {
         let database = sandbox::traced(&cluster)?;
         let Err(error) = database.psql(base.text) else { return Ok((cluster, database)) };
-        let Some((line, says)) = refusal(&error) else { return Err(error.into()) };
+        let Some(Refusal { line, says, .. }) = refusal(&error) else { return Err(error.into()) };
         let role = says.strip_prefix("role \"").and_then(|rest| rest.strip_suffix("\" does not exist"));
         match role {
             Some(role) if made.as_deref() != Some(role) => {

@@ -5,11 +5,11 @@
 
 mod base;
 
-use migration_kit::{literal, sql};
+use migration_kit::{MigrationName, literal, sql};
 use migration_plan::Phase;
 use postgres_sandbox::{Database, SandboxError};
 
-use crate::hazards::{Hazard, judge};
+use crate::hazards::{Declared, Hazard, judge, refused_file};
 use crate::{RehearsalError, sandbox, trace};
 
 pub use base::Base;
@@ -54,57 +54,89 @@ pub async fn check_files(
     let (cluster, database) = base::apply(base).await?;
     // What was there before the first file is noted as one.
     run(&database, "base", &sql::read("base", "-- nothing")?)?;
+    let mut hindered = None;
     for (file, script) in files.iter().zip(&scripts) {
-        run(&database, file.path, script)?;
+        if let Some(hazard) = run(&database, file.path, script)? {
+            hindered = Some((file.path, hazard));
+            break;
+        }
     }
     let traced = trace::read(&sandbox::log(&cluster, &database)?)?.into_iter().skip(1);
     let judged = scripts.iter().zip(files).zip(traced).map(|((script, file), traced)| {
         let (accepted, mut faults) = accepted(&script.comments);
-        let (hazards, wrong) = judge(&traced, Phase::Expand, &accepted);
+        let declared = Declared { phase: Phase::Expand, accepted, touches: Vec::new() };
+        let (hazards, wrong) = judge(&traced, &declared);
         faults.extend(wrong);
         CheckedFile { path: file.path.to_owned(), hazards, faults }
     });
-    Ok(judged.collect())
+    let mut checked: Vec<CheckedFile> = judged.collect();
+    if let Some((first, hazard)) = hindered {
+        checked.push(CheckedFile { path: first.to_owned(), hazards: vec![hazard], faults: Vec::new() });
+        let after = files[checked.len()..].iter().map(|file| CheckedFile {
+            path: file.path.to_owned(),
+            hazards: Vec::new(),
+            faults: vec![format!("it was not checked: `{first}`, which is before it, cannot be applied")],
+        });
+        checked.extend(after);
+    }
+    Ok(checked)
 }
 
-/// Applies one file.
-fn run(database: &Database, path: &str, script: &sql::SqlFile) -> Result<(), RehearsalError> {
-    let mut sent = format!("SET application_name = {};\n", literal(APPLICATION));
+/// Applies one file. What is given is the hazard that the server refused it for, if a rule is against that.
+fn run(database: &Database, path: &str, script: &sql::SqlFile) -> Result<Option<Hazard>, RehearsalError> {
+    let mut sent = format!("\\set VERBOSITY verbose\nSET application_name = {};\n", literal(APPLICATION));
     // Where each statement ends in what is sent, by which `psql` names it.
     let mut ends = Vec::new();
     if script.is_transactional {
         sent.push_str("BEGIN;\n");
     }
     let mut n_lines = sent.matches('\n').count();
-    for (line, statement) in &script.statements {
+    for (_, statement) in &script.statements {
         // A line feed first: a statement may end in a comment.
         sent.push_str(&format!("{statement}\n;\n"));
         n_lines += statement.matches('\n').count() + 2;
-        ends.push((n_lines, *line));
+        ends.push(n_lines);
     }
     sent.push_str(&format!("/* migrate */ SELECT migration_trace.file({});\n", literal(path)));
     if script.is_transactional {
         sent.push_str("COMMIT;\n");
     }
-    database.psql(&sent).map(drop).map_err(|error| match refusal(&error) {
-        Some((end, says)) => {
-            // What is refused at the commit is no statement's: the last one is the nearest.
-            let line =
-                ends.iter().find(|(last, _)| *last >= end).or(ends.last()).map_or(1, |(_, line)| *line);
-            RehearsalError::Refused { path: path.to_owned(), line, says, is_base: false }
-        }
-        None => error.into(),
-    })
+    let Err(error) = database.psql(&sent) else { return Ok(None) };
+    let Some(Refusal { line: end, code, says }) = refusal(&error) else { return Err(error.into()) };
+    // What is refused at the commit is no statement's: the last one is the nearest.
+    let place = ends.iter().position(|last| *last >= end).or(ends.len().checked_sub(1));
+    let (line, statement) = place.map_or((1, ""), |place| {
+        let (line, statement) = &script.statements[place];
+        (*line, statement.as_str())
+    });
+    let name: Option<MigrationName> = path.parse().ok();
+    let hazard = name.zip(code).and_then(|(name, code)| refused_file(&name, &code, &says, statement));
+    let refused = || RehearsalError::Refused { path: path.to_owned(), line, says, is_base: false };
+    hazard.map(Some).ok_or_else(refused)
 }
 
-/// The line that `psql` names, and what the server says: `psql:<stdin>:3: ERROR:  relation "item" does not exist`.
-fn refusal(error: &SandboxError) -> Option<(usize, String)> {
+/// What the server refused.
+struct Refusal {
+    /// The line that `psql` names.
+    line: usize,
+    /// The SQLSTATE, if it was asked for.
+    code: Option<String>,
+    says: String,
+}
+
+/// Reads `psql:<stdin>:3: ERROR:  42P01: relation "item" does not exist`.
+fn refusal(error: &SandboxError) -> Option<Refusal> {
     let SandboxError::Failed { message, .. } = error else { return None };
     message.lines().find_map(|line| {
         let (place, says) = line.split_once(": ")?;
         let line = place.strip_prefix("psql:")?.rsplit_once(':')?.1.parse().ok()?;
-        let says = says.strip_prefix("ERROR:").or(says.strip_prefix("error:"))?;
-        Some((line, says.trim().to_owned()))
+        let says = says.strip_prefix("ERROR:").or(says.strip_prefix("error:"))?.trim();
+        let is_code = |code: &&str| {
+            code.len() == 5 && code.chars().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase())
+        };
+        let code = says.split(": ").next().filter(is_code);
+        let says = code.and_then(|code| says.strip_prefix(code)?.strip_prefix(": ")).unwrap_or(says);
+        Some(Refusal { line, code: code.map(str::to_owned), says: says.to_owned() })
     })
 }
 
