@@ -24,8 +24,10 @@ const CLEAN: &str = "DELETE FROM chat.messages WHERE user_id = 424242; \
   DELETE FROM rag.user_knowledge WHERE user_id LIKE 'chaos%'; \
   DELETE FROM assessments.question_history WHERE question_text = 'chaos'";
 
-/// Words of an error that says that the server was made to crash.
-const CRASHED: [&str; 6] = [
+/// Words of an error that says that the server was made to crash, or its disk is full.
+const CRASHED: [&str; 8] = [
+    "No space left on device",
+    "could not extend file",
     "server closed the connection",
     "terminating connection",
     "in recovery mode",

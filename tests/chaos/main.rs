@@ -10,6 +10,7 @@
 mod application;
 #[path = "../support/digest.rs"]
 mod digest;
+mod disk;
 mod episode;
 mod model;
 mod play;
@@ -31,6 +32,9 @@ fn whatever_happens_the_services_come_to_head() {
     let first = number("MIGRATE_CHAOS_SEED").unwrap_or(SEED);
     let seconds = Duration::from_secs(number("MIGRATE_CHAOS_SECONDS").unwrap_or(SECONDS));
     let server = Server::start();
+    if server.disk.is_none() {
+        println!("no file system may be mounted: the server's disk is never full");
+    }
     let begun = Instant::now();
     let mut n_steps = 0;
     for seed in first.. {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use postgres_sandbox::{Database, Observer, Passing, Relay, Verdict};
 
+use crate::disk::Disk;
 use crate::server::{Server, command};
 use crate::step::{Command, Fault, MEDDLING, Step};
 
@@ -40,6 +41,7 @@ pub(crate) fn play(server: &Server, database: &Database, step: &Step) -> Vec<End
         at: step.at,
         before_the_answer: step.before_the_answer,
         psql: server.cluster.binaries().psql().clone(),
+        disk: server.disk.clone(),
         url: database.url().to_owned(),
         table: of_meddling(server, step),
         n_statements: AtomicUsize::new(0),
@@ -73,6 +75,9 @@ pub(crate) fn play(server: &Server, database: &Database, step: &Step) -> Vec<End
         _ => {}
     }
     ended.push(main.end(step.fault != Fault::Nothing));
+    if let Some(disk) = &server.disk {
+        disk.empty();
+    }
     if let Some(beside) = trigger.beside.lock().unwrap().take() {
         beside.join().unwrap();
     }
@@ -138,6 +143,8 @@ struct Trigger {
     at: usize,
     before_the_answer: bool,
     psql: PathBuf,
+    /// That of the server, where it is one that can be filled.
+    disk: Option<Arc<Disk>>,
     url: String,
     /// A schema, and a table in it.
     table: (String, String),
@@ -174,6 +181,7 @@ impl Observer for Trigger {
         }
         let verdict = match self.fault {
             Fault::Cut | Fault::Signal("KILL") => Verdict::Cut,
+            Fault::HalfClose => Verdict::HalfClose,
             _ => Verdict::Pass,
         };
         if verdict == Verdict::Pass {
@@ -193,10 +201,15 @@ impl Observer for Trigger {
 impl Trigger {
     fn happen(&self) {
         match self.fault {
-            Fault::Nothing | Fault::Slow(_) | Fault::Cut | Fault::Crowd(_) => {}
+            Fault::Nothing | Fault::Slow(_) | Fault::Cut | Fault::HalfClose | Fault::Crowd(_) => {}
             Fault::Signal(name) => signal(*self.program.wait(), name),
             Fault::Freeze { .. } => signal(*self.program.wait(), "STOP"),
             Fault::Terminate => drop(self.ask(TERMINATE)),
+            Fault::FullDisk => {
+                if let Some(disk) = &self.disk {
+                    disk.fill();
+                }
+            }
             Fault::Crash => {
                 if let Ok(process) = self.ask(PROCESS).parse() {
                     signal(process, "KILL");

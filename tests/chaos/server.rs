@@ -1,6 +1,7 @@
 //! The server that is hit, and what undisturbed runs make of its databases.
 
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use migration_kit::Service;
 use postgres_sandbox::{Cluster, Database};
 
 use crate::digest;
+use crate::disk::Disk;
 use crate::model;
 
 /// How long the server may take to recover.
@@ -38,6 +40,8 @@ pub(crate) struct Head {
 /// A server of its own, since it is made to crash.
 pub(crate) struct Server {
     pub(crate) cluster: Cluster,
+    /// The disk of the cluster, where one of its own can be made; after the cluster, so that it is there as long.
+    pub(crate) disk: Option<Arc<Disk>>,
     pub(crate) stock: Vec<Stock>,
     /// Every service after its first migration, with rows.
     inherited: Database,
@@ -49,14 +53,19 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
-        let cluster = Cluster::temporary().unwrap();
+        let disk = Disk::mount().map(Arc::new);
+        let mut builder = Cluster::builder().setting("max_wal_size", "128MB");
+        if let Some(disk) = &disk {
+            builder = builder.below(disk.directory());
+        }
+        let cluster = builder.start().unwrap();
         let stock = stock();
         let inherited = cluster.create_database().unwrap();
         let first = stock.iter().map(|stock| format!("{}@+1", stock.name()));
         migrate(inherited.url(), &["up".to_owned()].into_iter().chain(first).collect::<Vec<_>>());
         stock.iter().for_each(|stock| drop(inherited.psql(stock.rows).unwrap()));
         let columns = model::columns(&inherited, &stock);
-        let mut server = Self { cluster, stock, inherited, columns, heads: [Vec::new(), Vec::new()] };
+        let mut server = Self { cluster, disk, stock, inherited, columns, heads: [Vec::new(), Vec::new()] };
         server.heads = [&[][..], &EVERYTHING].map(|options| {
             let database = server.database();
             let arguments = ["up"].iter().chain(options).map(|&argument| argument.to_owned());

@@ -27,12 +27,16 @@ pub(crate) enum Fault {
     Signal(&'static str),
     /// The connection is cut.
     Cut,
+    /// The program's half of the connection is closed.
+    HalfClose,
     /// Each message takes so many milliseconds.
     Slow(u64),
     /// An administrator ends its sessions.
     Terminate,
     /// The server crashes and recovers.
     Crash,
+    /// The server's disk is full until the command has ended.
+    FullDisk,
     /// The program is stopped, and its sessions are ended if this says so; another command runs; then it continues.
     Freeze {
         loses_lock: bool,
@@ -66,7 +70,7 @@ pub(crate) struct Step {
 
 impl Step {
     pub(crate) fn choose(rng: &mut Rng, stock: &[Stock], with_contract: bool) -> Self {
-        let fault = match rng.usize(..14) {
+        let fault = match rng.usize(..16) {
             0 | 1 => Fault::Nothing,
             2 | 3 => Fault::Signal("KILL"),
             4 => Fault::Signal(["INT", "TERM"][rng.usize(..2)]),
@@ -76,6 +80,8 @@ impl Step {
             9 => Fault::Crash,
             10 | 11 => Fault::Freeze { loses_lock: rng.bool() },
             12 => Fault::Meddle(rng.usize(..MEDDLING.len())),
+            13 => Fault::HalfClose,
+            14 => Fault::FullDisk,
             _ => Fault::Crowd(rng.usize(1..8)),
         };
         let n_others = match fault {

@@ -37,6 +37,9 @@ pub enum Verdict {
     Pass,
     /// A statement is passed on, an answer is not, and then the connection is cut.
     Cut,
+    /// It is passed on, and then the client's half of the connection is closed: nothing of the client reaches the server any more,
+    /// which ends the session when it has done what it was sent. The client still gets what the server answers.
+    HalfClose,
 }
 
 /// Watches a relay, and decides where connections are cut. Sessions are numbered in the order in which they connect.
@@ -117,11 +120,13 @@ fn pass<O: Observer>(client: &UnixStream, server: &Path, session: usize, observe
         drop(pass_answers(&answers, &back, session, &*answering));
         drop(back.shutdown(Shutdown::Both));
     });
-    drop(pass_requests(client, &server, session, &**observer));
-    drop(server.shutdown(Shutdown::Both));
+    let half = pass_requests(client, &server, session, &**observer);
+    let open = if half.is_ok() { Shutdown::Write } else { Shutdown::Both };
+    drop(server.shutdown(open));
     drop(answering.join());
 }
 
+/// Passes on what the client sends, until its half of the connection is to be closed; an error is its end or the cut.
 fn pass_requests(
     mut client: &UnixStream,
     mut server: &UnixStream,
@@ -137,13 +142,18 @@ fn pass_requests(
         let verdict =
             statement.map_or(Verdict::Pass, |sql| observer.passes(session, Passing::Statement(&sql)));
         server.write_all(&message)?;
-        if verdict == Verdict::Cut {
-            observer.cuts();
-            return Ok(());
+        match verdict {
+            Verdict::Pass => {}
+            Verdict::HalfClose => return Ok(()),
+            Verdict::Cut => {
+                observer.cuts();
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
         }
     }
 }
 
+/// Passes on what the server answers until either side ends the connection, or it is cut.
 fn pass_answers(
     server: &UnixStream,
     mut client: &UnixStream,
@@ -156,9 +166,15 @@ fn pass_answers(
         let message = message(&mut server, 1)?;
         // ReadyForQuery: what was sent is done. It says whether the session is in a transaction.
         let passing = if message[5..] == *b"I" { Passing::Idle } else { Passing::InTransaction };
-        if message[0] == b'Z' && observer.passes(session, passing) == Verdict::Cut {
-            observer.cuts();
-            return Ok(());
+        if message[0] == b'Z' {
+            match observer.passes(session, passing) {
+                Verdict::Pass => {}
+                Verdict::HalfClose => server.get_ref().shutdown(Shutdown::Write)?,
+                Verdict::Cut => {
+                    observer.cuts();
+                    return Ok(());
+                }
+            }
         }
         answers.extend(message);
         if server.buffer().is_empty() {
