@@ -33,6 +33,7 @@ mod generate;
 mod help;
 mod hostile_names;
 mod killed;
+mod locked;
 mod locks;
 mod long_lists;
 mod looking;

@@ -157,8 +157,12 @@ pub async fn record(
     let placed = upkeep::find(deployment, &claim.service)?;
     let work = async |locked: &LockedSession<'_>| {
         let read = |source| UpkeepError::Read { service: claim.service.clone(), source };
-        let facts = Survey::take_on(locked.session(), &[&placed.site]).await;
+        let place = (locked.session(), &deployment.databases()[placed.site.database]);
+        let facts = Survey::take_on(place, &[&placed.site], options.table_locks.patience).await;
         let facts = facts.map_err(upkeep::driver).map_err(read)?.swap_remove(0);
+        if let Some(locked) = facts.unread.as_ref().filter(|unread| unread.is_locked()) {
+            return Err(UpkeepError::Unread(locked.clone()));
+        }
         if history(&facts) != history(known) || facts.unread.is_some() {
             return Err(UpkeepError::Moved { service: claim.service.clone() });
         }

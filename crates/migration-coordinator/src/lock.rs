@@ -15,7 +15,7 @@ use crate::deployment::Placed;
 use crate::event;
 use crate::holder::Holder;
 use crate::session::{Session, Writer};
-use crate::survey::Survey;
+use crate::survey::holder_on;
 
 /// First pause between two attempts; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -93,8 +93,7 @@ impl<'a> LockedSession<'a> {
             }
             let tired = begun.elapsed() >= patience;
             if tired || said.is_none_or(|when| when.elapsed() >= SAY_EVERY) {
-                let facts = Survey::take_on(session, &[&placed.site]).await.map_err(failed)?;
-                let holder = facts.into_iter().next().and_then(|facts| facts.holder);
+                let holder = holder_on(session, &placed.site).await.map_err(failed)?;
                 if tired {
                     return Err(LockError::Busy { service: service.clone(), holder });
                 }

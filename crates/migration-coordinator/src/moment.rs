@@ -126,5 +126,5 @@ async fn hold(
         LockedSession::take(session, placed, wait).await?;
     }
     let sites: Vec<_> = placed.iter().map(|placed| &placed.site).collect();
-    Survey::take_on(session, &sites).await.map_err(failed)
+    Survey::take_on((session, url), &sites, wait).await.map_err(failed)
 }

@@ -1,19 +1,27 @@
 //! Reading: a connection, and `READ ONLY` transactions in it that show one moment each, with every setting pinned.
 //!
-//! It writes nothing and takes no lock of ours. It may wait for a table lock of others, and then reports for whom.
+//! It writes nothing and takes no lock of ours. It may wait for a table lock of others, and then reports for whom; when patience is
+//! over, the question fails.
 
 use std::future::Future;
 use std::time::Duration;
 
-use migration_kit::{BOOKKEEPING, bookkeeping};
+use migration_kit::bookkeeping;
 use sea_orm::sqlx::postgres::{PgConnection, PgRow};
 use sea_orm::sqlx::{self, Connection, Row};
 
-use crate::connect_error::ConnectError;
+use crate::connect_error::{ConnectError, is_locked};
 use crate::database::DatabaseUrl;
 use crate::event::{self, Blocker};
 use crate::session;
 use crate::watch::watched;
+
+/// How long a question waits for a lock of others unless somebody says otherwise: long enough for what changes a table in an instant,
+/// and short enough for a command that only shows.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long further questions wait once patience is over: what is not locked is still read.
+const BRIEFLY: Duration = Duration::from_millis(100);
 
 /// A connection for reading: what it asks is asked in `READ ONLY` transactions, with every setting pinned that could change
 /// an answer.
@@ -24,17 +32,23 @@ pub struct Reading<'u> {
     version: String,
     /// Whether the transaction in which it was asked what answers is open, and nothing else was asked in it.
     is_begun: bool,
-    /// How long a question waits for a lock of others; `None` as long as it takes.
-    patience: Option<Duration>,
+    /// How long a question waits for a lock of others.
+    patience: Duration,
 }
 
 impl<'u> Reading<'u> {
-    /// Connects, and begins the transaction in which the server says what it is; [`Self::begin`] then continues it.
+    /// Connects, and begins the transaction in which the server says what it is; [`Self::begin`] then continues it. A question
+    /// fails that would wait longer than ten seconds for a lock of others; those after it wait only for a moment.
     ///
     /// # Errors
     /// [`ConnectError`] if there is no connection, or not one to PostgreSQL.
     pub async fn open(url: &'u DatabaseUrl) -> Result<Self, ConnectError> {
-        let mut reading = Self::beside(url).await?;
+        Self::open_within(url, PATIENCE).await
+    }
+
+    /// The same, which waits as long as this for a lock of others.
+    pub(crate) async fn open_within(url: &'u DatabaseUrl, patience: Duration) -> Result<Self, ConnectError> {
+        let mut reading = Self::beside(url, patience).await?;
         match reading.begin_at(None).await {
             Ok(version) => {
                 ConnectError::judge(url, &version)?;
@@ -55,20 +69,19 @@ impl<'u> Reading<'u> {
     }
 
     /// One more connection to the same server.
-    pub(crate) async fn beside(url: &'u DatabaseUrl) -> Result<Self, ConnectError> {
+    pub(crate) async fn beside(url: &'u DatabaseUrl, patience: Duration) -> Result<Self, ConnectError> {
         let connection = session::connect_to_read(url).await?;
-        Ok(Self { url, connection, pid: 0, version: String::new(), is_begun: false, patience: None })
-    }
-
-    /// The same, whose questions fail where they would wait longer than this for a lock of others.
-    pub(crate) fn with_patience(mut self, patience: Duration) -> Self {
-        self.patience = Some(patience);
-        self
+        Ok(Self { url, connection, pid: 0, version: String::new(), is_begun: false, patience })
     }
 
     /// Where it is connected.
     pub(crate) fn url(&self) -> &'u DatabaseUrl {
         self.url
+    }
+
+    /// How long a question waits for a lock of others.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// What the server called itself when it was connected to: `PostgreSQL 15.18 on x86_64…`; nothing if it did not say.
@@ -85,17 +98,19 @@ impl<'u> Reading<'u> {
         if !std::mem::take(&mut self.is_begun) {
             self.begin_at(None).await?;
         }
-        if let Some(patience) = self.patience {
-            let limit = format!("{BOOKKEEPING}SET LOCAL lock_timeout = {}", patience.as_millis().max(1));
-            session::rows(&mut self.connection, &limit).await?;
-        }
         Ok(())
+    }
+
+    /// The same, whose questions wait as long as this for a lock of others; but never less than a moment.
+    pub(crate) async fn begin_within(&mut self, patience: Duration) -> Result<(), sqlx::Error> {
+        self.patience = patience.max(BRIEFLY);
+        self.begin().await
     }
 
     /// Begins a transaction that sees what the one sees that exported this snapshot; that one has to be open still. Gives what
     /// the server says of its version.
     pub(crate) async fn begin_at(&mut self, snapshot: Option<&str>) -> Result<String, sqlx::Error> {
-        let begin = migration_kit::settings::begin_reading(snapshot);
+        let begin = migration_kit::settings::begin_reading(snapshot, self.patience);
         let rows = session::rows(&mut self.connection, &begin).await?;
         let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         self.pid = row.try_get(0)?;
@@ -117,7 +132,11 @@ impl<'u> Reading<'u> {
 
     /// Rows of one question.
     pub(crate) async fn rows(&mut self, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
-        self.ask(|connection| session::rows(connection, sql)).await
+        let rows = self.ask(|connection| session::rows(connection, sql)).await;
+        if rows.as_ref().is_err_and(is_locked) {
+            self.patience = self.patience.min(BRIEFLY);
+        }
+        rows
     }
 
     /// Asks by a function of another module, and reports meanwhile what it waits for.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 use log::LevelFilter;
+use migration_kit::table_lock::{self, TableLock};
 use migration_kit::{BOOKKEEPING, bookkeeping, driver_error, literal, settings};
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
@@ -176,6 +177,13 @@ impl Session {
     pub(crate) async fn rows(&self, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut *connection).await
+    }
+
+    /// Who keeps these tables locked, oldest first.
+    pub(crate) async fn holders(&self, locks: &[TableLock]) -> Result<Vec<table_lock::Holder>, DbErr> {
+        let acquired = self.pool.acquire().await;
+        let mut connection = acquired.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))?;
+        table_lock::holders(&mut connection, locks).await
     }
 
     /// Takes note that the server no longer answers: nothing more is asked of it.

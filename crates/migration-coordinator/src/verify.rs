@@ -16,6 +16,7 @@ use sea_orm::sqlx::{self, Row};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 
 use crate::bookkeeping::Outcome;
+use crate::connect_error::is_locked;
 use crate::deployment::{Deployment, Placed};
 use crate::holder::Holder;
 use crate::reading::Reading;
@@ -42,6 +43,9 @@ pub struct CheckResult {
     pub report: bool,
     /// Whether it holds only because what differs was accepted.
     pub accepted: bool,
+    /// Whether the server did not answer because another transaction kept a table locked.
+    #[serde(skip)]
+    pub locked: bool,
 }
 
 impl fmt::Display for CheckResult {
@@ -337,7 +341,8 @@ async fn ask_alone(
         Err(error) => {
             // What it asks about is gone: that is the answer.
             let answered = is_undefined(&error);
-            CheckResult { answered, ..result(migration, check, false, unanswered(&error)) }
+            let locked = is_locked(&error);
+            CheckResult { answered, locked, ..result(migration, check, false, unanswered(&error)) }
         }
     }
 }
@@ -351,6 +356,9 @@ pub(crate) fn is_undefined(error: &sqlx::Error) -> bool {
 
 /// Why a check was not answered: what the server says, without the driver's words.
 fn unanswered(error: &sqlx::Error) -> String {
+    if is_locked(error) {
+        return "could not be asked: another transaction keeps a table locked".to_owned();
+    }
     let said =
         error.as_database_error().map_or_else(|| error.to_string(), |server| server.message().to_owned());
     let more = if is_cut_by_policy(error) { format!("; {POLICY_HINT}") } else { String::new() };
@@ -366,6 +374,7 @@ fn result(migration: &MigrationName, check: &Check, holds: bool, found: String) 
         found,
         report: check.kind == CheckKind::Report,
         accepted: false,
+        locked: false,
     }
 }
 

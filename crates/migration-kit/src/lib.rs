@@ -15,6 +15,7 @@ mod event;
 mod lock_file;
 mod makes;
 mod marker;
+mod missing;
 mod online;
 mod quote;
 mod service;
@@ -34,6 +35,7 @@ pub use event::Origin;
 pub use lock_file::{LockEntry, LockFile, LockFileError, RecordedLock, RecordedPhase};
 pub use makes::Made;
 pub use marker::BOOKKEEPING;
+pub use missing::is_missing_table;
 pub use migration_plan::{MigrationId, MigrationName, NameError, Phase, ServiceName};
 pub use online::{
     AddCheck, AddColumn, AddForeignKey, Brief, Column, CreateIndex, CreateTrigger, ForeignKey, Function,

@@ -90,6 +90,9 @@ pub const PINNED: &[Pinned] = &[
 /// How long a session may be idle in a transaction. One that is frozen or cut off holds locks that applications wait for.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
 
+/// The longest timeout that the server takes.
+const LONGEST_TIMEOUT_MS: u128 = i32::MAX as u128;
+
 /// Compiling a statement costs a third of a second, and one over a hundred services several seconds; it gives back less.
 pub const NO_COMPILING: (&str, &str) = ("jit", "off");
 
@@ -112,10 +115,16 @@ pub fn after_connecting() -> String {
 
 /// Begins a transaction that reads, at one moment, with all of them. It needs no start-up option, so that reading works
 /// through a proxy too. Its row begins with the number of the session's server process and what the server says of its version.
-/// With the id of a snapshot that another session exported, both see the same moment.
+/// With the id of a snapshot that another session exported, both see the same moment. A lock of others is waited for no longer
+/// than `patience`.
 #[must_use]
-pub fn begin_reading(snapshot: Option<&str>) -> String {
-    let set = at_start().map(|(name, value)| set_locally(name, value)).collect::<Vec<_>>().join(", ");
+pub fn begin_reading(snapshot: Option<&str>, patience: Duration) -> String {
+    let patience = patience.as_millis().clamp(1, LONGEST_TIMEOUT_MS).to_string();
+    let pinned = at_start().map(|(name, value)| match name {
+        "lock_timeout" => set_locally(name, &patience),
+        _ => set_locally(name, value),
+    });
+    let set = pinned.collect::<Vec<_>>().join(", ");
     let same_moment = snapshot
         .map_or_else(String::new, |id| format!("{BOOKKEEPING}SET TRANSACTION SNAPSHOT {}; ", literal(id)));
     format!(

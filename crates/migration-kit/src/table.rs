@@ -5,8 +5,9 @@
 use sea_orm::DbErr;
 use sea_orm::sqlx::{PgConnection, Row};
 
+use crate::missing::MissingTable;
 use crate::quote::{literal, qualified, regclass};
-use crate::session::{self, BOOKKEEPING, db_err, refusal};
+use crate::session::{self, BOOKKEEPING, db_err};
 
 /// A table that exists.
 #[derive(Debug, Clone)]
@@ -34,7 +35,7 @@ impl Table {
     /// Finds the table, which may be partitioned.
     ///
     /// # Errors
-    /// [`DbErr::Migration`] if there is no such table.
+    /// [`MissingTable`] if there is no such table.
     pub(crate) async fn find(connection: &mut PgConnection, schema: &str, name: &str) -> Result<Self, DbErr> {
         let qualified = qualified(schema, name);
         let sql = format!(
@@ -43,7 +44,7 @@ impl Table {
         );
         let is_partitioned = session::value(connection, sql)
             .await?
-            .ok_or_else(|| refusal(format!("there is no table `{name}` in schema `{schema}`")))?;
+            .ok_or_else(|| MissingTable::error(name, schema))?;
         Ok(Self { name: name.to_owned(), qualified, is_partitioned })
     }
 

@@ -6,6 +6,7 @@ use std::error::Error;
 use migration_coordinator::{
     ConnectError, DeploymentError, LockError, RunError, StepError, SurveyError, UpkeepError,
 };
+use migration_kit::table_lock::is_retryable;
 use migration_plan::{PlanError, SelectionError};
 
 use crate::Words;
@@ -123,7 +124,13 @@ fn of_deployment(error: &DeploymentError) -> Class {
 }
 
 fn of_survey(error: &SurveyError) -> Class {
-    if error.is_damage() { Class::Integrity } else { Class::Connection }
+    if error.is_locked() {
+        Class::Busy
+    } else if error.is_damage() {
+        Class::Integrity
+    } else {
+        Class::Connection
+    }
 }
 
 fn of_upkeep(error: &UpkeepError) -> Class {
@@ -132,6 +139,7 @@ fn of_upkeep(error: &UpkeepError) -> Class {
         | UpkeepError::NothingToMend { .. }
         | UpkeepError::Roles { .. } => Class::Usage,
         UpkeepError::Unread(error) => of_survey(error),
+        UpkeepError::Read { source, .. } if is_retryable(source) => Class::Busy,
         UpkeepError::Connect(_) | UpkeepError::ReadOnly { .. } | UpkeepError::Read { .. } => {
             Class::Connection
         }

@@ -74,7 +74,7 @@ impl Diagnostic {
     /// A check that was not answered.
     #[must_use]
     pub fn of_unanswered(check: &CheckResult) -> Self {
-        Self::plain(check.to_string(), Class::Connection)
+        Self::plain(check.to_string(), if check.locked { Class::Busy } else { Class::Connection })
     }
 
     /// A failure without causes.

@@ -65,9 +65,10 @@ impl ServiceChecks {
     fn class(&self) -> Class {
         match &self.error {
             Some(error) => error.class,
-            None if self.checks.iter().any(|check| !check.answered) => Class::Connection,
+            None if self.checks.iter().any(|check| !check.answered && !check.locked) => Class::Connection,
             None if !self.unknown.is_empty() => Class::Integrity,
-            None if self.checks.iter().any(|check| !check.holds) => Class::Integrity,
+            None if self.checks.iter().any(|check| !check.holds && !check.locked) => Class::Integrity,
+            None if self.checks.iter().any(|check| check.locked) => Class::Busy,
             // What runs now has not stopped.
             None if !self.begun.is_empty() && !self.running => Class::Partial,
             None => Class::Done,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use migration_coordinator::{
     AcceptedDifference, Caller, Cancellation, DoneStep, Goal, Offer, Planned, Report, RunError, RunOptions,
-    Survey, plan, table_sizes,
+    Survey, plan_for, table_sizes,
 };
 use migration_kit::ServiceName;
 use migration_kit::table_lock::Policy;
@@ -100,7 +100,7 @@ pub(super) async fn perform(
 ) -> anyhow::Result<Answer> {
     let begun = Instant::now();
     let connected = connect(context)?;
-    let planning = plan(&connected.deployment, goal);
+    let planning = plan_for(&connected.deployment, goal, options);
     let planned = options.cancellation.unless_cancelled(planning).await;
     let planned = planned.unwrap_or(Err(RunError::Interrupted))?;
     if let Some(saved) = saved {

@@ -197,7 +197,7 @@ async fn read(
     options: &RunOptions,
 ) -> Result<Vec<PgRow>, RunError> {
     let url = &deployment.databases()[placed.site.database];
-    let mut reading = Reading::open(url).await?.with_patience(options.table_locks.patience);
+    let mut reading = Reading::open_within(url, options.table_locks.patience).await?;
     let rows = async {
         reading.begin().await?;
         reading.rows(sql).await
@@ -216,7 +216,7 @@ async fn differing<'p>(
     options: &RunOptions,
 ) -> Result<Vec<(&'p MigrationName, verify::Difference)>, RunError> {
     let url = &deployment.databases()[placed.site.database];
-    let mut reading = Reading::open(url).await?.with_patience(options.table_locks.patience);
+    let mut reading = Reading::open_within(url, options.table_locks.patience).await?;
     let mut found = Vec::new();
     let mut failed = None;
     for (migration, check) in checks {

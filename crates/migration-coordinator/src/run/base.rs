@@ -89,7 +89,7 @@ impl Run<'_> {
     /// A connection for what is asked before it begins, which waits for no lock longer than the run does.
     async fn reading(&self, placed: &Placed) -> Result<Reading<'_>, RunError> {
         let url = &self.deployment.databases()[placed.site.database];
-        Ok(Reading::open(url).await?.with_patience(self.options.table_locks.patience))
+        Ok(Reading::open_within(url, self.options.table_locks.patience).await?)
     }
 
     /// What is recorded of a service while no other run is at work on it.
@@ -97,7 +97,9 @@ impl Run<'_> {
         let session = self.open(placed).await?;
         let read = async {
             let locked = self.take_lock((placed, &session)).await?;
-            let facts = Survey::take_on(locked.session(), &[&placed.site]).await;
+            let place = (locked.session(), &self.deployment.databases()[placed.site.database]);
+            let patience = self.options.table_locks.patience;
+            let facts = Survey::take_on(place, &[&placed.site], patience).await;
             let facts = facts.map_err(|source| self.unread(placed, source))?.swap_remove(0);
             facts.unread.clone().map_or(Ok(facts), |error| Err(RunError::Survey(error)))
         }

@@ -6,15 +6,12 @@ use migration_kit::{MigrationId, MigrationName, ServiceName};
 use migration_plan::{Hint, Offer, PlanError, few_words};
 use sea_orm::{DbErr, sqlx};
 
-use crate::connect_error::{ConnectError, code};
+use crate::connect_error::{ConnectError, is_locked};
 use crate::lock::LockError;
 use crate::run::{Acceptance, RevertLoss, TakeOver};
 use crate::step::StepError;
 use crate::survey::{Collisions, SurveyError, Twin};
 use crate::verify::Difference;
-
-/// SQLSTATE of a lock that was not acquired in time.
-const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// Why a run did not begin, or ended early.
 #[derive(Debug, thiserror::Error)]
@@ -214,7 +211,7 @@ impl RunError {
     /// A database could not be asked.
     pub(crate) fn unread(database: &impl ToString, source: sqlx::Error) -> Self {
         let database = database.to_string();
-        if code(&source).as_deref() == Some(LOCK_NOT_AVAILABLE) {
+        if is_locked(&source) {
             return Self::TableLocked { database };
         }
         Self::Survey(std::sync::Arc::new(SurveyError::Query { database, source }))

@@ -62,6 +62,17 @@ impl Goal {
         deployment.services().map(|(service, _, _)| service.name()).filter(|name| selected(name)).collect()
     }
 
+    /// The services for which it is planned, and those that they require, directly or by others.
+    pub(super) fn services_and_required<'d>(&self, deployment: &'d Deployment) -> BTreeSet<&'d ServiceName> {
+        let mut services = self.services(deployment);
+        let mut unseen: Vec<&ServiceName> = services.iter().copied().collect();
+        while let Some(known) = unseen.pop().and_then(|name| deployment.catalog().service(name)) {
+            let required = known.migrations.iter().flat_map(|migration| &migration.requires);
+            unseen.extend(required.map(|id| &id.service).filter(|name| services.insert(name)));
+        }
+        services
+    }
+
     /// The part of the goal that concerns some services, among which is at least one that was selected.
     pub(super) fn within(&self, deployment: &Deployment, services: &BTreeSet<&ServiceName>) -> Self {
         let keep = |selections: &[Selection]| -> Vec<Selection> {

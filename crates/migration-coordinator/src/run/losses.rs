@@ -82,7 +82,7 @@ async fn of_service(
     options: &RunOptions,
 ) -> Result<Vec<RevertLoss>, RunError> {
     let url = &deployment.databases()[placed.site.database];
-    let mut reading = Reading::open(url).await?.with_patience(options.table_locks.patience);
+    let mut reading = Reading::open_within(url, options.table_locks.patience).await?;
     let losses = losses(&mut reading, placed, steps).await;
     reading.close().await;
     losses.map_err(|source| RunError::unread(url, source))

@@ -36,7 +36,7 @@ use crate::owner;
 use crate::session::Session;
 use crate::span;
 use crate::step::{RunContext, Worker};
-use crate::survey::{ServiceFacts, Survey, history};
+use crate::survey::{Patience, ServiceFacts, Survey, history};
 
 pub use accept::{Acceptance, AcceptedDifference};
 pub use base::unmet_promises;
@@ -63,7 +63,29 @@ pub struct Planned<'d> {
 /// # Errors
 /// [`RunError`]: a service that the goal concerns and that cannot be read, no plan, an edited migration.
 pub async fn plan<'d>(deployment: &'d Deployment, goal: &'d Goal) -> Result<Planned<'d>, RunError> {
-    let survey = Survey::take(deployment).await;
+    plan_surveyed(deployment, goal, &Patience::usual()).await
+}
+
+/// The same for a run with these options, which waits as long as they say for tables that others keep locked, of the services that
+/// it concerns and of those that these require.
+///
+/// # Errors
+/// As [`plan`].
+pub async fn plan_for<'d>(
+    deployment: &'d Deployment,
+    goal: &'d Goal,
+    options: &RunOptions,
+) -> Result<Planned<'d>, RunError> {
+    let patience = Patience::of(goal.services_and_required(deployment), options.table_locks.patience);
+    plan_surveyed(deployment, goal, &patience).await
+}
+
+async fn plan_surveyed<'d>(
+    deployment: &'d Deployment,
+    goal: &'d Goal,
+    patience: &Patience<'_>,
+) -> Result<Planned<'d>, RunError> {
+    let survey = Survey::take_within(deployment, patience).await;
     let history = survey.history();
     let plan =
         goal.plan(deployment, &history, survey.now()).map_err(|error| preflight::no_plan(error, &survey))?;
@@ -84,7 +106,7 @@ pub async fn plan<'d>(deployment: &'d Deployment, goal: &'d Goal) -> Result<Plan
 /// # Errors
 /// As [`plan`] and [`Planned::carry_out`].
 pub async fn run(deployment: &Deployment, goal: &Goal, options: &RunOptions) -> Result<Report, RunError> {
-    let planned = Box::pin(plan(deployment, goal)).await?;
+    let planned = Box::pin(plan_for(deployment, goal, options)).await?;
     Box::pin(planned.carry_out(options)).await
 }
 
@@ -310,7 +332,8 @@ impl Run<'_> {
     /// Reads what there is of a service, and makes its bookkeeping where it has none.
     async fn read_and_install(&self, locked: &LockedSession<'_>) -> Result<ServiceFacts, RunError> {
         let placed = locked.placed();
-        let facts = Survey::take_on(locked.session(), &[&placed.site]).await;
+        let place = (locked.session(), &self.deployment.databases()[placed.site.database]);
+        let facts = Survey::take_on(place, &[&placed.site], self.options.table_locks.patience).await;
         let facts = facts.map_err(|source| self.unread(placed, source))?.swap_remove(0);
         if let Some(error) = facts.unread {
             return Err(RunError::Survey(error));

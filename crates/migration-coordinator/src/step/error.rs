@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use migration_kit::table_lock::TableLockError;
-use migration_kit::{MigrationId, POLICY_HINT, driver_error, is_cut_by_policy, sqlstate};
+use migration_kit::{MigrationId, POLICY_HINT, driver_error, is_cut_by_policy, is_missing_table, sqlstate};
 use migration_plan::{Direction, Hint, Offer, Step, few_sentences};
 use sea_orm::DbErr;
 
@@ -371,7 +371,7 @@ fn made_again(id: &MigrationId) -> Hint {
 fn is_gone(source: &DbErr) -> bool {
     let states = ["42P01", "42703", "42883", "42704"];
     sqlstate(source).is_some_and(|state| states.contains(&state.as_str()))
-        || source.to_string().contains("there is no table `")
+        || is_missing_table(source)
 }
 
 /// Whether the server refused a query of which a policy would have hidden rows.

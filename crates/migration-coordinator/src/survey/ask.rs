@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::{join, join_all};
+use migration_kit::BOOKKEEPING;
 use sea_orm::sqlx;
 use sea_orm::sqlx::postgres::PgRow;
 
@@ -11,13 +13,18 @@ use super::collisions;
 use super::emptiness;
 use super::facts::{self, Found, Relation};
 use super::histories::{self, Part, Part::Journal, Part::VersionTable};
+use super::patience::Patience;
 use super::twins;
 use super::{Access, ServerFacts, ServiceFacts, SurveyError};
-use crate::connect_error::ConnectError;
+use crate::connect_error::{ConnectError, is_locked};
+use crate::database::DatabaseUrl;
 use crate::deployment::Deployment;
+use crate::event::{self, Blocker};
+use crate::holder::Holder;
 use crate::reading::Reading;
 use crate::session::Session;
 use crate::site::Site;
+use crate::watch::watched;
 
 /// How many services are read by one statement: the server plans a longer one in more than linear time.
 const CHUNK: usize = 25;
@@ -33,14 +40,15 @@ pub(super) async fn ask(
     deployment: &Deployment,
     database: usize,
     sites: &[&Site],
+    patience: &Patience<'_>,
 ) -> Result<(ServerFacts, Vec<ServiceFacts>), SurveyError> {
     let url = &deployment.databases()[database];
     let failed = |source| match ConnectError::of_proxy(url, &source) {
         Some(proxied) => SurveyError::Connect(proxied),
         None => SurveyError::Query { database: url.to_string(), source },
     };
-    let mut asking = Asking::Alone(Reading::open(url).await?);
-    let (server, mut services) = read(&mut asking, sites).await.map_err(failed)?;
+    let mut asking = Asking::Alone(Reading::open_within(url, patience.at_first()).await?);
+    let (server, mut services) = read(&mut asking, sites, patience).await.map_err(failed)?;
     Box::pin(look_for_twins(&mut asking, deployment, database, sites, &mut services))
         .await
         .map_err(failed)?;
@@ -95,17 +103,28 @@ async fn look_for_collisions(
 }
 
 /// Asks on a session that is in use: no transaction, no connection of its own.
-pub(super) async fn ask_on(session: &Session, sites: &[&Site]) -> Result<Vec<ServiceFacts>, sqlx::Error> {
-    let (_, services) = read(&mut Asking::Working(session), sites).await?;
+pub(super) async fn ask_on(
+    (session, url): (&Session, &DatabaseUrl),
+    sites: &[&Site],
+    patience: &Patience<'_>,
+) -> Result<Vec<ServiceFacts>, sqlx::Error> {
+    let mut asking = Asking::Working { session, url, limit: patience.at_first() };
+    let (_, services) = read(&mut asking, sites, patience).await?;
     Ok(services)
 }
 
+/// Who holds the migration lock of a service, asked on a session that is in use. It reads the catalogs alone, and waits for no table.
+pub(crate) async fn holder_on(session: &Session, site: &Site) -> Result<Option<Holder>, sqlx::Error> {
+    let (_, found) = facts::read(&session.rows(&facts::query(&[site])).await?, &[site])?;
+    Ok(found.into_iter().next().and_then(|found| found.facts.holder))
+}
+
 /// Through what a survey asks.
-enum Asking<'a> {
+pub(super) enum Asking<'a> {
     /// A connection of its own.
     Alone(Reading<'a>),
-    /// A session that runs migrations.
-    Working(&'a Session),
+    /// A session that runs migrations, outside a transaction, and how long its questions wait for a lock of others.
+    Working { session: &'a Session, url: &'a DatabaseUrl, limit: Duration },
 }
 
 impl<'a> Asking<'a> {
@@ -121,9 +140,9 @@ impl<'a> Asking<'a> {
         if n_sessions == 1 {
             return Ok((reading.rows(sql).await?, Vec::new()));
         }
-        let (url, snapshot) = (reading.url(), reading.export().await?);
+        let (url, patience, snapshot) = (reading.url(), reading.patience(), reading.export().await?);
         let open = || async {
-            let mut beside = Reading::beside(url).await.ok()?;
+            let mut beside = Reading::beside(url, patience).await.ok()?;
             beside.begin_at(Some(&snapshot)).await.ok()?;
             Some(Asking::Alone(beside))
         };
@@ -135,28 +154,45 @@ impl<'a> Asking<'a> {
     async fn rows(&mut self, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
         match self {
             Self::Alone(reading) => reading.rows(sql).await,
-            Self::Working(session) => session.rows(sql).await,
+            Self::Working { session, url, limit } => {
+                // One message is one transaction, with which the limit ends.
+                let limit = limit.as_millis().max(1);
+                let sql = format!("{BOOKKEEPING}SET LOCAL lock_timeout = {limit}; {sql}");
+                let report = |blocker: &Blocker, waited| event::reading_waiting(url, blocker, waited);
+                watched(url, session.pid(), report, session.rows(&sql)).await
+            }
         }
     }
 
     async fn begin(&mut self) -> Result<(), sqlx::Error> {
         match self {
             Self::Alone(reading) => reading.begin().await,
-            Self::Working(_) => Ok(()),
+            Self::Working { .. } => Ok(()),
+        }
+    }
+
+    /// Begins a transaction whose questions wait so long for a lock of others.
+    async fn begin_within(&mut self, patience: Duration) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Alone(reading) => reading.begin_within(patience).await,
+            Self::Working { limit, .. } => {
+                *limit = patience;
+                Ok(())
+            }
         }
     }
 
     async fn end(&mut self) {
         match self {
             Self::Alone(reading) => reading.end().await,
-            Self::Working(_) => {}
+            Self::Working { .. } => {}
         }
     }
 
     async fn close(self) {
         match self {
             Self::Alone(reading) => reading.close().await,
-            Self::Working(_) => {}
+            Self::Working { .. } => {}
         }
     }
 }
@@ -170,25 +206,27 @@ async fn read_chunks(
     beside: &mut [Asking<'_>],
     sites: &[&Site],
     found: &mut [Found],
+    patience: &Patience<'_>,
 ) -> Result<(), sqlx::Error> {
     let chunks = Mutex::new(sites.chunks(CHUNK).zip(found.chunks_mut(CHUNK)).collect::<VecDeque<_>>());
-    let helping = join_all(beside.iter_mut().map(|session| read_next_ones(session, &chunks)));
-    let (read, _) = join(read_next_ones(asking, &chunks), helping).await;
+    let helping = join_all(beside.iter_mut().map(|session| read_next_ones(session, &chunks, patience)));
+    let (read, _) = join(read_next_ones(asking, &chunks, patience), helping).await;
     read?;
     // What a session that broke off had taken.
-    read_next_ones(asking, &chunks).await
+    read_next_ones(asking, &chunks, patience).await
 }
 
 /// Reads chunks until there are none. One that could not be read is put back.
 async fn read_next_ones(
     asking: &mut Asking<'_>,
     chunks: &Mutex<VecDeque<Chunk<'_>>>,
+    patience: &Patience<'_>,
 ) -> Result<(), sqlx::Error> {
     loop {
         let Some((sites, found)) = chunks.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
             return Ok(());
         };
-        if let Err(error) = read_chunk(asking, sites, found).await {
+        if let Err(error) = read_chunk(asking, sites, found, patience).await {
             chunks.lock().unwrap_or_else(PoisonError::into_inner).push_back((sites, found));
             return Err(error);
         }
@@ -198,6 +236,7 @@ async fn read_next_ones(
 async fn read(
     asking: &mut Asking<'_>,
     sites: &[&Site],
+    patience: &Patience<'_>,
 ) -> Result<(ServerFacts, Vec<ServiceFacts>), sqlx::Error> {
     asking.begin().await?;
     let (rows, mut beside) = asking.rows_and_sessions(&facts::query(sites), sites.len()).await?;
@@ -205,7 +244,7 @@ async fn read(
     for (site, found) in sites.iter().zip(&mut found) {
         found.judge(site, &server.user);
     }
-    read_chunks(asking, &mut beside, sites, &mut found).await?;
+    read_chunks(asking, &mut beside, sites, &mut found, patience).await?;
     join_all(beside.into_iter().map(Asking::close)).await;
     for (site, found) in sites.iter().zip(&mut found) {
         found.conclude(site);
@@ -224,6 +263,7 @@ async fn read_chunk(
     asking: &mut Asking<'_>,
     sites: &[&Site],
     found: &mut [Found],
+    patience: &Patience<'_>,
 ) -> Result<(), sqlx::Error> {
     let parts: Vec<Part> =
         found.iter().enumerate().flat_map(|(ordinal, found)| found.parts(ordinal)).collect();
@@ -236,9 +276,15 @@ async fn read_chunk(
             for part in parts {
                 // A transaction that failed answers nothing more.
                 asking.end().await;
-                asking.begin().await?;
+                asking.begin_within(patience.left(sites[part.ordinal()].name())).await?;
                 match asking.rows(&histories::query(sites, &[part])).await {
                     Ok(rows) => histories::fill(sites, found, &rows)?,
+                    Err(error) if is_locked(&error) => {
+                        asking.end().await;
+                        asking.begin().await?;
+                        let locked = patience.is_over(asking, part, sites).await;
+                        found[part.ordinal()].fail(part, locked);
+                    }
                     Err(source @ sqlx::Error::Database(_)) => {
                         let unread = &mut found[part.ordinal()];
                         let (service, table) = part.names(sites);

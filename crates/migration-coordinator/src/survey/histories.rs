@@ -33,12 +33,18 @@ impl Part {
 
     /// Service and table, for messages.
     pub(super) fn names(self, sites: &[&Site]) -> (ServiceName, String) {
+        let (schema, name) = self.relation(sites);
+        (sites[self.ordinal()].name().clone(), format!("{schema}.{name}"))
+    }
+
+    /// Schema and table.
+    pub(super) fn relation<'s>(self, sites: &[&'s Site]) -> (&'s str, String) {
         let site = sites[self.ordinal()];
         let name = match self {
             Self::VersionTable(_) => site.version_table.clone(),
             Self::Journal(_) => site.journal_name(),
         };
-        (site.name().clone(), format!("{}.{name}", site.schema))
+        (&site.schema, name)
     }
 }
 

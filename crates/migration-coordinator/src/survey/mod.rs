@@ -10,18 +10,22 @@ mod emptiness;
 mod facts;
 mod histories;
 mod journal;
+mod patience;
 mod twins;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
+use migration_kit::table_lock::TableLockError;
 use migration_kit::{MigrationId, MigrationName, ServiceName, qualified, quote_identifier};
 use migration_plan::{AppliedMigration, Direction, Hint, History, Offer};
 use sea_orm::sqlx;
 
 use crate::bookkeeping;
-use crate::connect_error::ConnectError;
+use crate::connect_error::{ConnectError, is_locked};
+use crate::database::DatabaseUrl;
 use crate::deployment::Deployment;
 use crate::holder::Holder;
 use crate::session::Session;
@@ -29,6 +33,8 @@ use crate::site::Site;
 
 pub use collisions::{Collision, Collisions};
 pub use journal::{Journal, JournalFacts};
+pub(crate) use ask::holder_on;
+pub(crate) use patience::Patience;
 pub use twins::{Twin, VERSION_TABLES};
 
 /// Why a database could not be read.
@@ -67,6 +73,17 @@ pub enum SurveyError {
         /// What the server says.
         #[source]
         source: sqlx::Error,
+    },
+    /// Another transaction keeps a table locked for longer than it was waited for.
+    #[error("`{service}`: `{table}` is locked by another transaction")]
+    Locked {
+        /// The service.
+        service: ServiceName,
+        /// Version table or journal, with its schema.
+        table: String,
+        /// How long it was waited for, and who holds it.
+        #[source]
+        source: TableLockError,
     },
     /// Something else bears the name of a table.
     #[error("`{service}`: `{table}` is {kind}, not a table")]
@@ -131,6 +148,7 @@ impl SurveyError {
         match self {
             Self::Connect(error) => Some(error.hint()),
             Self::Query { .. } | Self::Table { .. } => None,
+            Self::Locked { .. } => Some("try again when that transaction is over".into()),
             Self::Forbidden { table, .. } => {
                 Some(format!("it needs USAGE on the schema and SELECT on `{table}`").into())
             }
@@ -158,6 +176,16 @@ impl SurveyError {
                 );
                 Some(Hint::from(Offer::Repair(service.clone())) + start_over)
             }
+        }
+    }
+
+    /// Whether a table could not be read because another transaction kept it locked.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        match self {
+            Self::Locked { .. } => true,
+            Self::Query { source, .. } | Self::Table { source, .. } => is_locked(source),
+            _ => false,
         }
     }
 
@@ -260,12 +288,18 @@ pub struct ServiceFacts {
 }
 
 impl Survey {
-    /// Asks all databases of a deployment at once.
+    /// Asks all databases of a deployment at once. A table that another transaction keeps locked is waited for ten seconds; then it
+    /// is one that could not be read.
     pub async fn take(deployment: &Deployment) -> Self {
+        Self::take_within(deployment, &Patience::usual()).await
+    }
+
+    /// The same, which is as patient as that.
+    pub(crate) async fn take_within(deployment: &Deployment, patience: &Patience<'_>) -> Self {
         let all: Vec<&Site> = deployment.sites().collect();
         let asked = (0..deployment.databases().len()).map(|index| {
             let sites: Vec<&Site> = all.iter().copied().filter(|p| p.database == index).collect();
-            async move { ask::ask(deployment, index, &sites).await }
+            async move { ask::ask(deployment, index, &sites, patience).await }
         });
         let mut databases = Vec::new();
         let mut found: BTreeMap<&ServiceName, ServiceFacts> = BTreeMap::new();
@@ -290,12 +324,15 @@ impl Survey {
         Self { databases, services, places }
     }
 
-    /// Asks again on a session that holds the migration locks of these services.
+    /// Asks again on a session that holds the migration locks of these services, and waits so long for tables that others keep
+    /// locked.
     pub(crate) async fn take_on(
-        session: &Session,
+        place: (&Session, &DatabaseUrl),
         sites: &[&Site],
+        patience: Duration,
     ) -> Result<Vec<ServiceFacts>, sqlx::Error> {
-        let mut services = ask::ask_on(session, sites).await?;
+        let patience = Patience::of(sites.iter().map(|site| site.name()), patience);
+        let mut services = ask::ask_on(place, sites, &patience).await?;
         services.iter_mut().for_each(ServiceFacts::sort_claims_out);
         Ok(services)
     }

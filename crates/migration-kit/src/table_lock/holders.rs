@@ -2,6 +2,7 @@
 //!
 //! `pg_blocking_pids` does not help: a session whose `NOWAIT` failed is in no queue, so nothing blocks it.
 
+use std::fmt;
 use std::time::Duration;
 
 use sea_orm::DbErr;
@@ -47,6 +48,17 @@ pub struct Holder {
     /// Age of the transaction. Zero where the server does not show it to this role; then the time since it was first
     /// seen counts.
     pub age: Duration,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.kind, self.application.as_str()) {
+            (HolderKind::PreparedTransaction, name) => f.write_str(name)?,
+            (_, "") => write!(f, "process {}", self.pid)?,
+            (_, name) => write!(f, "process {} (`{name}`)", self.pid)?,
+        }
+        write!(f, " has held {} for {} s or more", self.mode, self.age.as_secs())
+    }
 }
 
 #[cfg(test)]

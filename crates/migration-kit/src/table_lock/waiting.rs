@@ -8,7 +8,7 @@ use sea_orm::sqlx::PgConnection;
 use super::lives::Lives;
 use super::mode::{lock_statement, queueing_lock_statement};
 use super::policy::{Observed, in_words};
-use super::{Decision, Holder, HolderKind, LockMode, Policy, TableLock, autovacuum, holders};
+use super::{Decision, Holder, LockMode, Policy, TableLock, autovacuum, holders};
 use crate::event::{self, Origin};
 use crate::session::{self, BOOKKEEPING, DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate};
 
@@ -25,7 +25,7 @@ pub enum TableLockError {
     #[error(
         "no {mode} lock on `{relation}` within {}: {}",
         in_words(*.waited),
-        .blocker.as_deref().map_or_else(|| "each attempt met another session".to_owned(), describe)
+        .blocker.as_deref().map_or_else(|| "each attempt met another session".to_owned(), ToString::to_string)
     )]
     GaveUp {
         /// Schema-qualified name of the table.
@@ -234,16 +234,6 @@ fn gave_up(waited: Duration, locks: &[TableLock], observed: Vec<Holder>) -> Tabl
 /// A pause with a fifth of chance in it, so that two who wait do not meet again and again.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.9 + 0.2 * fastrand::f64())
-}
-
-fn describe(holder: &Holder) -> String {
-    let age_s = holder.age.as_secs();
-    let who = match (holder.kind, holder.application.as_str()) {
-        (HolderKind::PreparedTransaction, name) => name.to_owned(),
-        (_, "") => format!("process {}", holder.pid),
-        (_, name) => format!("process {} (`{name}`)", holder.pid),
-    };
-    format!("{who} has held {} for {age_s} s or more", holder.mode)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use migration_kit::table_lock::Policy;
-use migration_kit::{Online, sqlstate};
+use migration_kit::{Online, driver_error, is_missing_table, sqlstate};
 use sea_orm::DbErr;
 use sea_orm::sqlx::{Connection, PgConnection};
 
@@ -56,6 +56,9 @@ pub(crate) async fn execute(
 pub(crate) fn refused(result: Result<(), DbErr>) -> String {
     match result {
         Err(DbErr::Migration(message)) => message,
+        Err(missing) if is_missing_table(&missing) => {
+            driver_error(&missing).and_then(sea_orm::sqlx::Error::as_database_error).unwrap().message().to_owned()
+        }
         Err(other) => panic!("it failed otherwise: {other}"),
         Ok(()) => panic!("it was not refused"),
     }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use migration_coordinator::{
-    Cancellation, Planned, RunError, Scope, cancellation as own_cancellation, plan, table_sizes, verify,
+    Cancellation, Planned, RunError, Scope, cancellation as own_cancellation, plan_for, table_sizes,
+    verify,
 };
 use migration_kit::ServiceName;
 use migration_plan::Direction;
@@ -155,7 +156,8 @@ impl<'c> Deploying<'c> {
 
     async fn apply(&mut self, arguments: &DeployArguments) -> Result<(), Failed> {
         let goal = goal(self.context, arguments)?;
-        let planned = plan(&self.connected.deployment, &goal);
+        let options = run::run_options(&arguments.run, self.cancellation);
+        let planned = plan_for(&self.connected.deployment, &goal, &options);
         let planned = self.cancellation.unless_cancelled(planned).await;
         let planned = planned.unwrap_or(Err(RunError::Interrupted)).map_err(anyhow::Error::from)?;
         let output = &self.context.output;
@@ -275,7 +277,8 @@ async fn look_at_all(
 ) -> anyhow::Result<Looked> {
     let deployment = &connected.deployment;
     let goal = goal(context, arguments)?;
-    let planned = plan(deployment, &goal).await?;
+    let options = run::run_options(&arguments.run, cancellation);
+    let planned = plan_for(deployment, &goal, &options).await?;
     let services: Vec<ServiceName> = planned.plan().services().into_iter().cloned().collect();
     let report = PlanReport::of(deployment, planned.plan(), &OurWords);
     let mut looked = Looked {

@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
 use std::path::PathBuf;
 
 use migration_backup::RestoreOptions;
-use migration_coordinator::{Goal, RunError, Survey, plan};
+use migration_coordinator::{Goal, RunError, Survey, plan_for};
 use migration_kit::ServiceName;
 use migration_plan::{Selection, TargetPoint};
 use migration_report::{Class, Diagnostic, RunReport};
@@ -108,10 +108,11 @@ impl Deploying<'_> {
             Some(Selection { service, target: Some(target) })
         });
         let goal = Goal::Revert { selections: selections.collect() };
-        let planned = self.cancellation.unless_cancelled(plan(&self.connected.deployment, &goal)).await;
-        let planned = planned.unwrap_or(Err(RunError::Interrupted)).map_err(anyhow::Error::from)?;
         let arguments = &self.record.arguments;
         let mut options = run::run_options(&arguments.run, self.cancellation);
+        let planning = plan_for(&self.connected.deployment, &goal, &options);
+        let planned = self.cancellation.unless_cancelled(planning).await;
+        let planned = planned.unwrap_or(Err(RunError::Interrupted)).map_err(anyhow::Error::from)?;
         // Until the application is started, nobody but the migrations has written to what they made.
         let is_theirs = matches!(self.record.at, Step::Apply | Step::Verify);
         options.allow_data_loss = is_theirs || arguments.consent.allow_data_loss;
