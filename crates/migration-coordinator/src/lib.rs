@@ -74,8 +74,7 @@ pub use repair::{Change, Condition, Decision, Mended, Trouble, conditions, mend}
 pub use roles::{RoleOptions, RoleScript, provide_roles};
 pub use run::{
     Acceptance, AcceptedDifference, DoneStep, Filled, Goal, Planned, Report, RevertLoss, RunError,
-    RunOptions, TakeOver, edited_migrations, obstructions, one_address, plan, plan_for, run,
-    unmet_promises,
+    RunOptions, TakeOver, edited_migrations, obstructions, one_address, plan, plan_for, run, unmet_promises,
 };
 pub use state::service_state;
 pub use step::{FailedStatement, Remains, StepError};

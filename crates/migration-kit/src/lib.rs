@@ -35,8 +35,8 @@ pub use event::Origin;
 pub use lock_file::{LockEntry, LockFile, LockFileError, RecordedLock, RecordedPhase};
 pub use makes::Made;
 pub use marker::BOOKKEEPING;
-pub use missing::is_missing_table;
 pub use migration_plan::{MigrationId, MigrationName, NameError, Phase, ServiceName};
+pub use missing::is_missing_table;
 pub use online::{
     AddCheck, AddColumn, AddForeignKey, Brief, Column, CreateIndex, CreateTrigger, ForeignKey, Function,
     Index, OnDelete, Online, OnlineMigration, Trigger,

@@ -6,8 +6,8 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
 use sea_orm::sqlx;
+use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
 use sea_orm::{DbErr, RuntimeErr};
 
 use crate::session::driver_error;

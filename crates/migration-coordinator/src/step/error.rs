@@ -370,8 +370,7 @@ fn made_again(id: &MigrationId) -> Hint {
 /// Whether a table, column, function, type, index or constraint is gone, as the server or the kit says.
 fn is_gone(source: &DbErr) -> bool {
     let states = ["42P01", "42703", "42883", "42704"];
-    sqlstate(source).is_some_and(|state| states.contains(&state.as_str()))
-        || is_missing_table(source)
+    sqlstate(source).is_some_and(|state| states.contains(&state.as_str())) || is_missing_table(source)
 }
 
 /// Whether the server refused a query of which a policy would have hidden rows.

@@ -31,9 +31,9 @@ use crate::holder::Holder;
 use crate::session::Session;
 use crate::site::Site;
 
+pub(crate) use ask::holder_on;
 pub use collisions::{Collision, Collisions};
 pub use journal::{Journal, JournalFacts};
-pub(crate) use ask::holder_on;
 pub(crate) use patience::Patience;
 pub use twins::{Twin, VERSION_TABLES};
 

@@ -56,9 +56,11 @@ pub(crate) async fn execute(
 pub(crate) fn refused(result: Result<(), DbErr>) -> String {
     match result {
         Err(DbErr::Migration(message)) => message,
-        Err(missing) if is_missing_table(&missing) => {
-            driver_error(&missing).and_then(sea_orm::sqlx::Error::as_database_error).unwrap().message().to_owned()
-        }
+        Err(missing) if is_missing_table(&missing) => driver_error(&missing)
+            .and_then(sea_orm::sqlx::Error::as_database_error)
+            .unwrap()
+            .message()
+            .to_owned(),
         Err(other) => panic!("it failed otherwise: {other}"),
         Ok(()) => panic!("it was not refused"),
     }

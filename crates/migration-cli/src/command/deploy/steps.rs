@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use migration_coordinator::{
-    Cancellation, Planned, RunError, Scope, cancellation as own_cancellation, plan_for, table_sizes,
-    verify,
+    Cancellation, Planned, RunError, Scope, cancellation as own_cancellation, plan_for, table_sizes, verify,
 };
 use migration_kit::ServiceName;
 use migration_plan::Direction;
