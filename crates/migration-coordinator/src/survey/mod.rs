@@ -7,6 +7,7 @@
 mod ask;
 mod collisions;
 mod emptiness;
+mod error;
 mod facts;
 mod histories;
 mod journal;
@@ -18,13 +19,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use migration_kit::table_lock::TableLockError;
-use migration_kit::{MigrationId, MigrationName, ServiceName, qualified, quote_identifier};
-use migration_plan::{AppliedMigration, Direction, Hint, History, Offer};
+use migration_kit::{MigrationId, MigrationName, ServiceName};
+use migration_plan::{AppliedMigration, Direction, History};
 use sea_orm::sqlx;
 
 use crate::bookkeeping;
-use crate::connect_error::{ConnectError, is_locked};
 use crate::database::DatabaseUrl;
 use crate::deployment::Deployment;
 use crate::holder::Holder;
@@ -33,175 +32,10 @@ use crate::site::Site;
 
 pub(crate) use ask::holder_on;
 pub use collisions::{Collision, Collisions};
+pub use error::SurveyError;
 pub use journal::{Journal, JournalFacts};
 pub(crate) use patience::Patience;
 pub use twins::{Twin, VERSION_TABLES};
-
-/// Why a database could not be read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SurveyError {
-    /// There is no connection.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// The server could not answer.
-    #[error("`{database}` could not be read")]
-    Query {
-        /// The database, without its password.
-        database: String,
-        /// What the server says.
-        #[source]
-        source: sqlx::Error,
-    },
-    /// There is a table, and our role may not read it: what it holds is not known.
-    #[error("`{service}`: role `{user}` may not read `{table}`")]
-    Forbidden {
-        /// The service.
-        service: ServiceName,
-        /// Version table or journal, with its schema.
-        table: String,
-        /// The role.
-        user: String,
-    },
-    /// The server cannot read a table as what it should be.
-    #[error("`{service}`: `{table}` could not be read")]
-    Table {
-        /// The service.
-        service: ServiceName,
-        /// Version table or journal, with its schema.
-        table: String,
-        /// What the server says.
-        #[source]
-        source: sqlx::Error,
-    },
-    /// Another transaction keeps a table locked for longer than it was waited for.
-    #[error("`{service}`: `{table}` is locked by another transaction")]
-    Locked {
-        /// The service.
-        service: ServiceName,
-        /// Version table or journal, with its schema.
-        table: String,
-        /// How long it was waited for, and who holds it.
-        #[source]
-        source: TableLockError,
-    },
-    /// Something else bears the name of a table.
-    #[error("`{service}`: `{table}` is {kind}, not a table")]
-    NotATable {
-        /// The service.
-        service: ServiceName,
-        /// Version table or journal, with its schema.
-        table: String,
-        /// What it is, with its article.
-        kind: &'static str,
-    },
-    /// A table holds what cannot be in it.
-    #[error("`{service}`: `{table}` is damaged: {what}")]
-    Malformed {
-        /// The service.
-        service: ServiceName,
-        /// Version table or journal, with its schema.
-        table: String,
-        /// What is wrong.
-        what: String,
-    },
-    /// A migration has several rows in the version table, whose key is missing then.
-    #[error("`{service}`: migration `{name}` is in `{table}` more than once")]
-    Doubled {
-        /// The service.
-        service: ServiceName,
-        /// The version table, with its schema.
-        table: String,
-        /// The first such migration.
-        name: MigrationName,
-    },
-    /// The version table is gone, and the journal says that migrations were applied.
-    #[error(
-        "`{service}`: version table `{table}` is missing, although the journal records applied migrations"
-    )]
-    Lost {
-        /// The service.
-        service: ServiceName,
-        /// The version table, with its schema.
-        table: String,
-        /// The journal, as an SQL identifier.
-        journal: String,
-    },
-    /// The version table has no rows, the journal says that migrations were applied, and what they made is there.
-    #[error(
-        "`{service}`: version table `{table}` is empty, although the journal records applied migrations and their tables are there"
-    )]
-    Emptied {
-        /// The service.
-        service: ServiceName,
-        /// The version table, with its schema.
-        table: String,
-        /// The journal, as an SQL identifier.
-        journal: String,
-    },
-}
-
-impl SurveyError {
-    /// What to do next.
-    #[must_use]
-    pub fn hint(&self) -> Option<Hint> {
-        match self {
-            Self::Connect(error) => Some(error.hint()),
-            Self::Query { .. } | Self::Table { .. } => None,
-            Self::Locked { .. } => Some("try again when that transaction is over".into()),
-            Self::Forbidden { table, .. } => {
-                Some(format!("it needs USAGE on the schema and SELECT on `{table}`").into())
-            }
-            Self::NotATable { table, .. } => {
-                Some(format!("move what is called `{table}` out of the way").into())
-            }
-            Self::Malformed { .. } => Some("correct the row".into()),
-            Self::Doubled { table, .. } => {
-                let table =
-                    table.split_once('.').map_or_else(|| quote_identifier(table), |(s, t)| qualified(s, t));
-                let way = format!(
-                    "`DELETE FROM {table} AS a USING {table} AS b WHERE a.version = b.version AND a.ctid > b.ctid` leaves one row of \
-                     each, and `ALTER TABLE {table} ADD PRIMARY KEY (version)` keeps it so"
-                );
-                Some(way.into())
-            }
-            Self::Emptied { service, .. } => Some(
-                Hint::from(Offer::Repair(service.clone()))
-                    + " shows how to restore its rows from the journal",
-            ),
-            Self::Lost { service, journal, .. } => {
-                let start_over = format!(
-                    " shows how to restore it from the journal; only if the service's tables are gone too, `DROP TABLE \
-                     {journal}` lets it start over"
-                );
-                Some(Hint::from(Offer::Repair(service.clone())) + start_over)
-            }
-        }
-    }
-
-    /// Whether a table could not be read because another transaction kept it locked.
-    #[must_use]
-    pub fn is_locked(&self) -> bool {
-        match self {
-            Self::Locked { .. } => true,
-            Self::Query { source, .. } | Self::Table { source, .. } => is_locked(source),
-            _ => false,
-        }
-    }
-
-    /// Whether the database was read, and is not what it should be.
-    #[must_use]
-    pub fn is_damage(&self) -> bool {
-        matches!(
-            self,
-            Self::NotATable { .. }
-                | Self::Malformed { .. }
-                | Self::Doubled { .. }
-                | Self::Lost { .. }
-                | Self::Emptied { .. }
-        )
-    }
-}
 
 /// What all servers say, at one moment each.
 #[derive(Debug, Clone)]
