@@ -42,9 +42,8 @@ impl Table {
             "{BOOKKEEPING}SELECT relkind = 'p' FROM pg_class WHERE oid = {} AND relkind IN ('r', 'p')",
             regclass(&qualified),
         );
-        let is_partitioned = session::value(connection, sql)
-            .await?
-            .ok_or_else(|| MissingTable::error(name, schema))?;
+        let is_partitioned =
+            session::value(connection, sql).await?.ok_or_else(|| MissingTable::error(name, schema))?;
         Ok(Self { name: name.to_owned(), qualified, is_partitioned })
     }
 

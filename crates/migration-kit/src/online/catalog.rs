@@ -39,7 +39,7 @@ impl Online {
     /// A table of the service.
     ///
     /// # Errors
-    /// [`DbErr::Migration`] if there is no such table.
+    /// an error if there is no such table.
     pub(super) async fn table(&self, table: &str) -> Result<Table, DbErr> {
         Table::find(&mut *self.acquire().await?, &self.schema, table).await
     }
