@@ -288,19 +288,51 @@ pub(crate) async fn begin<C: ConnectionTrait>(
 const NUMBER_IN_SESSION: &str = "(SELECT max(split_part(virtualxid, '/', 2)::int8) FROM pg_catalog.pg_locks \
                                  WHERE locktype = 'virtualxid' AND pid = pg_catalog.pg_backend_pid())";
 
+/// What is known of what a migration did after it was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tried {
+    /// It sent nothing that changes anything.
+    Nothing,
+    /// Its last statement was refused by the server, with the transaction that it was in.
+    Refused,
+    /// That is not known.
+    Unknown,
+}
+
 /// Gives a reverted migration its row back if nothing was done since [`begin`], and returns whether that is so. It is sure
-/// if the migration had no transaction, or only one that the server refused, or if none was committed; otherwise it is
-/// not known, and the answer is no.
+/// if the migration sent nothing, had no transaction or only one that the server refused, or if no transaction of the database was
+/// committed; otherwise it is not known, and the answer is no.
 pub(crate) async fn take_back(
     writer: Writer<'_>,
     site: &Site,
     migration: &MigrationName,
     beginning: &Beginning,
+    tried: Tried,
+) -> Result<bool, DbErr> {
+    if tried != Tried::Nothing && !is_nothing_done(writer, beginning, tried == Tried::Refused).await? {
+        return Ok(false);
+    }
+    let Beginning { row, .. } = beginning;
+    if let Some(applied_at) = row {
+        let sql = format!(
+            "{BOOKKEEPING}INSERT INTO {} (version, applied_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            site.qualified_version_table()
+        );
+        let values = [migration.as_str().into(), (*applied_at).into()];
+        writer.db().execute_raw(statement(&sql, values)).await?;
+    }
+    Ok(true)
+}
+
+/// Whether the numbers of the transactions since [`begin`] say that nothing was done.
+async fn is_nothing_done(
+    writer: Writer<'_>,
+    beginning: &Beginning,
     refused_by_server: bool,
 ) -> Result<bool, DbErr> {
     /// More are not asked for one by one.
     const TRANSACTIONS: i64 = 10_000;
-    let Beginning { row, transaction, transaction_of_session } = beginning;
+    let Beginning { transaction, transaction_of_session, .. } = beginning;
     // The question is a transaction too.
     let n_unchanging = if refused_by_server { 2 } else { 1 };
     let sql = format!(
@@ -315,18 +347,7 @@ pub(crate) async fn take_back(
         .rows(&sql)
         .await
         .map_err(|error| DbErr::Query(RuntimeErr::SqlxError(Arc::new(error))))?;
-    if !rows.first().is_some_and(|row| row.get::<bool, _>(0)) {
-        return Ok(false);
-    }
-    if let Some(applied_at) = row {
-        let sql = format!(
-            "{BOOKKEEPING}INSERT INTO {} (version, applied_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-            site.qualified_version_table()
-        );
-        let values = [migration.as_str().into(), (*applied_at).into()];
-        writer.db().execute_raw(statement(&sql, values)).await?;
-    }
-    Ok(true)
+    Ok(rows.first().is_some_and(|row| row.get::<bool, _>(0)))
 }
 
 /// Gives up a claim that a transaction left behind when its migration ended it, and returns whether there was one.

@@ -9,15 +9,12 @@ use migration_plan::{Direction, Step};
 use sea_orm::DbErr;
 use sea_orm_migration::SchemaManager;
 
-use super::{Worker, statement};
+use super::Worker;
+use super::statement::{Stopped, recorded};
 
 impl Worker<'_> {
     /// Calls the migration's `up` or `down`. An error comes with an excerpt of the statement that failed, if it was one.
-    pub(super) async fn call(
-        &self,
-        step: &Step,
-        manager: &SchemaManager<'_>,
-    ) -> Result<(), (DbErr, Option<String>)> {
+    pub(super) async fn call(&self, step: &Step, manager: &SchemaManager<'_>) -> Result<(), Stopped> {
         let body = self.migration(step).body();
         // What the panic may have left half changed is the migration's own, which is not called again in this run, and the
         // transaction, which is rolled back.
@@ -30,6 +27,6 @@ impl Worker<'_> {
         let panicked =
             |panic: Box<dyn Any + Send>| DbErr::Custom(format!("it panicked: {}", panic_message(&*panic)));
         let called = called.catch_unwind().map(|called| called.unwrap_or_else(|panic| Err(panicked(panic))));
-        statement::recorded(called).await
+        recorded(called).await
     }
 }

@@ -304,10 +304,8 @@ impl Worker<'_> {
             }
         }
         self.consented(tx, step).await?;
-        self.call(step, &SchemaManager::new(tx)).await.map_err(|stopped| {
-            let (source, statement) = stopped;
-            failed(source).at(statement)
-        })?;
+        let called = self.call(step, &SchemaManager::new(tx)).await;
+        called.map_err(|stopped| failed(stopped.source).at(stopped.statement))?;
         let touched = isolation::touched(tx, self.deployment, placed, &step.id.name, &self.outside, seen)
             .await
             .map_err(failed)?;

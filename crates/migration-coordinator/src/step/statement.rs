@@ -18,20 +18,34 @@ use super::excerpt::excerpt;
 /// Target of the events by which sqlx reports each statement when it has ended.
 const TARGET: &str = "sqlx::query";
 
-/// The last statement, as far as it is known.
-type Last = Arc<Mutex<Option<String>>>;
+/// Why a migration stopped.
+pub(super) struct Stopped {
+    pub(super) source: DbErr,
+    /// An excerpt of the statement that the server refused, if it was one.
+    pub(super) statement: Option<String>,
+    /// Whether nothing was sent but what the kit asks for itself: of the migration nothing was done.
+    pub(super) only_asked: bool,
+}
+
+/// What was sent, as far as it is known.
+#[derive(Default)]
+struct Sent {
+    last: Option<String>,
+    n_statements: usize,
+    n_of_migration: usize,
+}
 
 /// Runs a migration to its end. If the server refused one of its statements, gives an excerpt of that.
-pub(super) async fn recorded<T>(
-    work: impl Future<Output = Result<T, DbErr>>,
-) -> Result<T, (DbErr, Option<String>)> {
-    let last = Last::default();
+pub(super) async fn recorded<T>(work: impl Future<Output = Result<T, DbErr>>) -> Result<T, Stopped> {
+    let sent = Arc::new(Mutex::new(Sent::default()));
     let outer = dispatcher::get_default(Clone::clone);
-    let result = work.with_subscriber(Recorder { outer, last: Arc::clone(&last) }).await;
-    result.map_err(|error| {
-        let sql = last.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let failed = failed(&error, sql.as_deref());
-        (error, failed)
+    let result = work.with_subscriber(Recorder { outer, sent: Arc::clone(&sent) }).await;
+    result.map_err(|source| {
+        let sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let statement = failed(&source, sent.last.as_deref());
+        // If none was reported, the driver does not report any.
+        let only_asked = sent.n_statements > 0 && sent.n_of_migration == 0;
+        Stopped { source, statement, only_asked }
     })
 }
 
@@ -48,7 +62,7 @@ fn failed(error: &DbErr, last: Option<&str>) -> Option<String> {
 /// Remembers each statement, and passes everything else on.
 struct Recorder {
     outer: Dispatch,
-    last: Last,
+    sent: Arc<Mutex<Sent>>,
 }
 
 impl Recorder {
@@ -58,13 +72,15 @@ impl Recorder {
         let sql = if statement.whole.is_empty() { statement.summary } else { statement.whole };
         let sql = sql.trim();
         let is_ours = sql.starts_with(BOOKKEEPING.trim_end());
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.n_statements += 1;
+        sent.n_of_migration += usize::from(!is_ours && !["BEGIN", "COMMIT", "ROLLBACK"].contains(&sql));
         // These come after a failure too, and hardly fail themselves.
         if sql.starts_with("ROLLBACK") || (is_ours && sql.contains("set_config(")) {
             return;
         }
         // What the kit asks for itself is not the migration's statement.
-        let shown = (!is_ours).then(|| sql.to_owned());
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+        sent.last = (!is_ours).then(|| sql.to_owned());
     }
 }
 

@@ -12,8 +12,9 @@ use migration_plan::{Direction, Step};
 use sea_orm::{DbErr, TransactionTrait};
 use sea_orm_migration::SchemaManager;
 
+use super::statement::Stopped;
 use super::{Done, Remains, StepError, Worker};
-use crate::bookkeeping::{self, Beginning, Outcome};
+use crate::bookkeeping::{self, Beginning, Outcome, Tried};
 
 impl Worker<'_> {
     /// Runs all steps and reports meanwhile who blocks one.
@@ -47,8 +48,9 @@ impl Worker<'_> {
                 Err(error) => self.before_next_attempt(step, &mut waiting, error).await?,
             }
         };
-        if let Err((source, statement)) = self.call(step, &SchemaManager::new(db)).await {
-            return Err(self.stopped(step, &beginning, source).await.at(statement));
+        if let Err(stopped) = self.call(step, &SchemaManager::new(db)).await {
+            let statement = stopped.statement.clone();
+            return Err(self.stopped(step, &beginning, stopped).await.at(statement));
         }
         let mut invalid = bookkeeping::invalid_indexes(db, &placed.site).await.map_err(partial)?;
         invalid.retain(|index| !invalid_before.contains(index));
@@ -124,12 +126,23 @@ impl Worker<'_> {
     }
 
     /// The error of steps that failed: whether any was done before.
-    async fn stopped(&self, step: &Step, beginning: &Beginning, source: DbErr) -> StepError {
+    async fn stopped(
+        &self,
+        step: &Step,
+        beginning: &Beginning,
+        Stopped { source, only_asked, .. }: Stopped,
+    ) -> StepError {
         let may_be_nothing = step.begun.is_none() && !self.context.cancellation.is_cancelled();
-        let refused_by_server = sqlstate(&source).is_some();
+        let tried = if only_asked && is_given_up(&source) {
+            Tried::Nothing
+        } else if sqlstate(&source).is_some() {
+            Tried::Refused
+        } else {
+            Tried::Unknown
+        };
         let (writer, name) = (self.locked.writer(), &step.id.name);
         if may_be_nothing
-            && bookkeeping::take_back(writer, &self.placed().site, name, beginning, refused_by_server)
+            && bookkeeping::take_back(writer, &self.placed().site, name, beginning, tried)
                 .await
                 .unwrap_or(false)
         {

@@ -1,7 +1,7 @@
 //! What remains when a migration fails, and how the next run goes on.
 
 use migration_coordinator::{Remains, RunError, StepError};
-use migration_kit::{Check, Details, Online, Service, ServiceMigration};
+use migration_kit::{Check, Details, Service, ServiceMigration};
 use migration_plan::ServiceState;
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
@@ -147,58 +147,6 @@ fn a_panic_in_details_names_the_migration() {
         made.err().unwrap().to_string(),
         format!("`shop`: the details of `{NEXT}` cannot be made: it panicked: say when it may be applied")
     );
-}
-
-/// Drops a column of a table of the kit's steps on the way back.
-struct DropsColumn;
-
-impl MigrationName for DropsColumn {
-    fn name(&self) -> &'static str {
-        NEXT
-    }
-}
-
-#[async_trait::async_trait]
-impl MigrationTrait for DropsColumn {
-    async fn up(&self, _: &SchemaManager) -> Result<(), DbErr> {
-        Ok(())
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let online = Online::new(manager, "shop", NEXT).await?;
-        online.drop_column("item", "there is no table `item`").await
-    }
-
-    fn use_transaction(&self) -> Option<bool> {
-        Some(false)
-    }
-}
-
-impl ServiceMigration for DropsColumn {
-    fn details(&self) -> Details {
-        Details::expand()
-    }
-}
-
-/// What somebody dropped is known by what the error is, as the server or the kit reports it, not by its words.
-#[tokio::test]
-async fn a_revert_of_what_somebody_dropped_says_how_to_make_it_again() {
-    let by_kit = || -> Box<dyn ServiceMigration> { Box::new(DropsColumn) };
-    let by_server = |sql: &str| -> Box<dyn ServiceMigration> { Box::new(step(NEXT).down(sql)) };
-    for (is_gone, of_it, next) in [
-        (true, "DROP TABLE shop.item", by_kit()),
-        (true, "DROP TABLE shop.item", by_server("ALTER TABLE item DROP COLUMN id")),
-        (true, "ALTER TABLE shop.item DROP COLUMN id", by_server("ALTER TABLE item DROP COLUMN id")),
-        (false, "SELECT 1", by_server("DO $$ BEGIN RAISE 'there is no table `item`'; END $$")),
-    ] {
-        let bench = Bench::new();
-        let shop = |next| vec![Service::new("shop", vec![Box::new(create()), next]).unwrap()];
-        bench.up_well(shop(Box::new(step(NEXT)))).await;
-        bench.execute(of_it).await;
-        let (error, _) = bench.down_badly(shop(next), "shop@-1").await;
-        let hint = error.hint().unwrap().to_string();
-        assert_eq!(hint.contains("somebody dropped what it reverts"), is_gone, "{error:?}: {hint}");
-    }
 }
 
 #[tokio::test]

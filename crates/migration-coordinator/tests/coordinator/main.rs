@@ -12,6 +12,7 @@ mod extensions;
 mod failure;
 mod foreign;
 mod isolation;
+mod kit_steps;
 mod locking;
 mod order;
 mod plain;
