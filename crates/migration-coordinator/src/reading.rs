@@ -16,7 +16,7 @@ use crate::event::{self, Blocker};
 use crate::session;
 use crate::watch::watched;
 
-/// How long a question waits for a lock of others unless somebody says otherwise: long enough for what changes a table in an instant,
+/// How long a question waits for a lock of others unless its caller says otherwise: long enough for what changes a table in an instant,
 /// and short enough for a command that only shows.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -179,7 +179,7 @@ impl Session {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut *connection).await
     }
 
-    /// Who keeps these tables locked, oldest first.
+    /// Which transactions keep these tables locked, oldest first.
     pub(crate) async fn holders(&self, locks: &[TableLock]) -> Result<Vec<table_lock::Holder>, DbErr> {
         let acquired = self.pool.acquire().await;
         let mut connection = acquired.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))?;

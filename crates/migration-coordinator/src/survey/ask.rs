@@ -113,7 +113,7 @@ pub(super) async fn ask_on(
     Ok(services)
 }
 
-/// Who holds the migration lock of a service, asked on a session that is in use. It reads the catalogs alone, and waits for no table.
+/// Which session holds the migration lock of a service, asked on a session that is in use. It reads the catalogs alone, and waits for no table.
 pub(crate) async fn holder_on(session: &Session, site: &Site) -> Result<Option<Holder>, sqlx::Error> {
     let (_, found) = facts::read(&session.rows(&facts::query(&[site])).await?, &[site])?;
     Ok(found.into_iter().next().and_then(|found| found.facts.holder))

@@ -13,7 +13,7 @@ use crate::reading;
 use crate::site::Site;
 
 /// How long a survey waits, from its beginning: as long as a command that shows for all services, longer or shorter for those that
-/// somebody is patient for.
+/// a run is patient for.
 #[derive(Debug, Clone)]
 pub(crate) struct Patience<'a> {
     begun: Instant,
@@ -56,7 +56,7 @@ impl<'a> Patience<'a> {
             }
             Asking::Working { session, .. } => session.holders(std::slice::from_ref(&lock)).await,
         };
-        // Who waits for it behind us, or before us, does not hold it.
+        // A transaction that waits for it too does not hold it.
         let holder = holders.unwrap_or_default().into_iter().find(|holder| holder.granted);
         let source = TableLockError::GaveUp {
             relation: table.clone(),
