@@ -25,13 +25,25 @@ fn read(files: Files<'_>) -> Result<Vec<String>, String> {
 
 #[test]
 fn the_layouts_of_other_tools_are_understood() {
-    let cases: [(Files<'_>, &[&str]); 9] = [
+    let cases: [(Files<'_>, &[&str]); 12] = [
         (&[("1_a.sql", "SELECT 1")], &["1_a up"]),
         (&[("1_a.down.sql", "SELECT 1"), ("1_a.up.sql", "SELECT 1")], &["1_a up/down"]),
         (&[("1_a/up.sql", "SELECT 1"), ("1_a/down.sql", "SELECT 1")], &["1_a up/down"]),
         (&[("1_a.sql", "-- migrate:up\nSELECT 1\n-- migrate:down\nSELECT 1")], &["1_a up/down"]),
         (&[("1_a.sql", "-- migrate:up transaction:false\nVACUUM\n-- migrate:down\n")], &["1_a up *"]),
         (&[("1_a.sql", "-- no-transaction\nVACUUM")], &["1_a up *"]),
+        (&[("1_a.sql", "-- +goose Up\nSELECT 1;\n-- +goose Down\nSELECT 1")], &["1_a up/down"]),
+        (
+            &[(
+                "1_a.sql",
+                "-- +goose NO TRANSACTION\n-- +goose Up\n-- +goose StatementBegin\nDO $$ BEGIN; END $$;\n-- +goose StatementEnd\nVACUUM",
+            )],
+            &["1_a up *"],
+        ),
+        (
+            &[("1_a.sql", "-- +migrate Up notransaction\nVACUUM;\n-- +migrate Down\nSELECT 1")],
+            &["1_a up/down *"],
+        ),
         (
             &[("1_a/up.sql", "VACUUM"), ("1_a/metadata.toml", "run_in_transaction  =  false # why")],
             &["1_a up *"],
@@ -59,7 +71,7 @@ fn the_layouts_of_other_tools_are_understood() {
 
 #[test]
 fn what_is_unclear_is_refused_by_file_and_line() {
-    let cases: [(Files<'_>, &str); 12] = [
+    let cases: [(Files<'_>, &str); 14] = [
         (
             &[("1_a.down.sql", "")],
             "`1_a.down.sql`: there is a file to revert the migration and none to apply it",
@@ -79,7 +91,9 @@ fn what_is_unclear_is_refused_by_file_and_line() {
             &[("1_a.sql", "BEGIN; SELECT 1; COMMIT; BEGIN; SELECT 2; COMMIT;")],
             "line 1: the statement begins or ends",
         ),
-        (&[("1_a.sql", "\n-- +goose Up\nSELECT 1")], "line 2: the mark is not understood"),
+        (&[("1_a.sql", "\n-- +goose ENVSUB ON\nSELECT 1")], "line 2: the mark is not understood"),
+        (&[("1_a.sql", "-- +migrate Up\n-- +migrate Up\n")], "line 2: the mark is out of place"),
+        (&[("1_a.up.sql", "-- +goose Down\n")], "line 1: the mark is out of place"),
         (&[("1_a.sql", "SELECT 1;\n-- migrate:up\n")], "line 1: the statement comes before `-- migrate:up`"),
         (&[("1_a.up.sql", "-- migrate:down\n")], "line 1: the mark is out of place"),
         (&[("1_a.sql", "-- migrate:up\n-- migrate:up\n")], "line 2: the mark is out of place"),

@@ -66,7 +66,8 @@ pub enum Problem {
     BeforeUp,
     /// A mark that is not understood.
     #[error(
-        "the mark is not understood: known are `-- migrate:up`, `-- migrate:down` and `-- no-transaction`"
+        "the mark is not understood: known are `-- migrate:up`, `-- migrate:down` and `-- no-transaction`, and `Up`, `Down`, \
+         `StatementBegin`, `StatementEnd`, `NO TRANSACTION` and `notransaction` behind `-- +goose` or `-- +migrate`"
     )]
     UnknownMark,
     /// A mark is in the file twice, or in a file for one direction.

@@ -1,13 +1,14 @@
-//! Migrations that are SQL files, in the layouts of sqlx, diesel, golang-migrate and dbmate.
+//! Migrations that are SQL files, in the layouts of sqlx, diesel, golang-migrate, dbmate, goose and sql-migrate.
 //!
 //! | layout | files |
 //! |---|---|
 //! | sqlx, dbmate | `<name>.sql`; with `-- migrate:up` and `-- migrate:down` both directions |
+//! | goose, sql-migrate | `<name>.sql` with `-- +goose Up` and `-- +goose Down`, or `-- +migrate Up` and `-- +migrate Down` |
 //! | sqlx, golang-migrate | `<name>.up.sql`, `<name>.down.sql` |
 //! | diesel | `<name>/up.sql`, `<name>/down.sql` |
 //!
-//! A file runs inside one transaction unless it begins with `-- no-transaction`, its mark says `transaction:false`, or
-//! diesel's `metadata.toml` says `run_in_transaction = false`. Each statement is sent by itself. What is unclear is
+//! A file runs inside one transaction unless it begins with `-- no-transaction`, its mark says `transaction:false` or
+//! `notransaction`, goose's `-- +goose NO TRANSACTION` is in it, or diesel's `metadata.toml` says `run_in_transaction = false`. Each statement is sent by itself. What is unclear is
 //! refused when the service is made, before any database is asked.
 
 mod directory;
@@ -78,7 +79,7 @@ pub struct SqlFile {
     pub comments: Vec<String>,
 }
 
-/// Reads a file of SQL; with the marks of dbmate, what applies.
+/// Reads a file of SQL; with marks of dbmate, goose or sql-migrate, what applies.
 ///
 /// # Errors
 /// [`SqlError::Text`] if the text cannot be taken as statements.

@@ -21,7 +21,7 @@ pub(super) struct Both {
     pub(super) down: Option<Script>,
 }
 
-/// Reads a file that has one direction, or both under the marks of dbmate.
+/// Reads a file that has one direction, or both under the marks of dbmate, goose or sql-migrate.
 ///
 /// # Errors
 /// [`Problem`] with its line.
@@ -35,6 +35,7 @@ pub(super) fn both(text: &str) -> Result<Both, (usize, Problem)> {
                 Mark::None => {}
                 Mark::Unknown => return Err((line, Problem::UnknownMark)),
                 Mark::NoTransaction => head.no_transaction |= current.is_none() && head.statements.is_empty(),
+                Mark::NoTransactionAtAll => head.no_transaction = true,
                 Mark::Section { index, no_transaction } => {
                     if marked[index].is_some() {
                         return Err((line, Problem::MisplacedMark));
@@ -96,6 +97,7 @@ pub(super) fn single(text: &str) -> Result<Script, (usize, Problem)> {
                 Mark::Unknown => return Err((line, Problem::UnknownMark)),
                 Mark::Section { .. } => return Err((line, Problem::MisplacedMark)),
                 Mark::NoTransaction => draft.no_transaction |= draft.statements.is_empty(),
+                Mark::NoTransactionAtAll => draft.no_transaction = true,
             },
             Piece::Statement(statement) => draft.statements.push(statement),
         }
@@ -143,16 +145,22 @@ impl Draft {
 enum Mark {
     None,
     Unknown,
+    /// At the beginning of the file.
     NoTransaction,
-    Section { index: usize, no_transaction: bool },
+    /// Wherever it is.
+    NoTransactionAtAll,
+    Section {
+        index: usize,
+        no_transaction: bool,
+    },
 }
 
 fn mark(comment: &str) -> Mark {
     if comment == "no-transaction" {
         return Mark::NoTransaction;
     }
-    if comment.starts_with("+goose") || comment.starts_with("+migrate") {
-        return Mark::Unknown;
+    if let Some(mark) = comment.strip_prefix("+goose").or(comment.strip_prefix("+migrate")) {
+        return plus_mark(mark);
     }
     let Some(rest) = comment.strip_prefix("migrate:") else { return Mark::None };
     let mut words = rest.split_whitespace();
@@ -164,6 +172,22 @@ fn mark(comment: &str) -> Mark {
     match (words.next(), words.next()) {
         (None, _) | (Some("transaction:true"), None) => Mark::Section { index, no_transaction: false },
         (Some("transaction:false"), None) => Mark::Section { index, no_transaction: true },
+        _ => Mark::Unknown,
+    }
+}
+
+/// A mark of goose or sql-migrate, behind the tool's name. What one of them knows is understood of the other too.
+fn plus_mark(mark: &str) -> Mark {
+    let mark = mark.to_ascii_lowercase();
+    let section = |index, no_transaction| Mark::Section { index, no_transaction };
+    match mark.split_whitespace().collect::<Vec<_>>()[..] {
+        ["up"] => section(0, false),
+        ["down"] => section(1, false),
+        ["up", "notransaction"] => section(0, true),
+        ["down", "notransaction"] => section(1, true),
+        ["no", "transaction"] => Mark::NoTransactionAtAll,
+        // Where a statement ends is known without them.
+        ["statementbegin" | "statementend"] => Mark::None,
         _ => Mark::Unknown,
     }
 }
