@@ -23,11 +23,11 @@ fn what_is_sound_passes_and_what_is_stale_is_written() {
         .map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" "));
     assert_eq!(
         words.collect::<Vec<_>>(),
-        ["names", "files", "entities", "hazards", "round-trip", "alone", "interleaved"]
+        ["names", "files", "entities", "hazards", "round-trip", "alone", "rows", "interleaved"]
             .map(|check| format!("rag {check} passed"))
     );
     let report = fs::read_to_string(lab.directory.path().join("out.xml")).unwrap();
-    assert!(report.contains("<testsuite name=\"rag\" tests=\"7\" failures=\"0\">"), "{report}");
+    assert!(report.contains("<testsuite name=\"rag\" tests=\"8\" failures=\"0\">"), "{report}");
     assert!(report.contains("<testcase classname=\"rag\" name=\"round-trip\" time="), "{report}");
 
     let failed = check(&lab, &["--format", "github", "--junit", "out.xml", "--sarif", "out.sarif"]).exits(4);
@@ -39,7 +39,9 @@ fn what_is_sound_passes_and_what_is_stale_is_written() {
     assert!(report.contains("failures=\"1\"") && report.contains("is stale"), "{report}");
 
     let found =
-        check(&lab, &["--update", "--json", "--skip", "round-trip", "--skip", "alone"]).exits(0).json();
+        check(&lab, &["--update", "--json", "--skip", "round-trip", "--skip", "alone", "--skip", "rows"])
+            .exits(0)
+            .json();
     let checks = found["services"][0]["checks"].as_array().unwrap().iter().map(|one| one["check"].clone());
     assert_eq!(checks.collect::<Vec<_>>(), ["names", "files", "entities", "hazards", "interleaved"]);
     let files = &found["services"][0]["checks"][1];
@@ -63,7 +65,10 @@ fn what_is_no_service_is_refused() {
     let refused = lab.migrate(&["check", "ragg"]).exits(2).stderr;
     assert!(refused.contains("did you mean `rag`"), "{refused}");
     let refused = check(&lab, &["--skip", "hazards"]).exits(2).stderr;
-    assert!(refused.contains("only `round-trip`, `alone`, `interleaved` can be left out"), "{refused}");
+    assert!(
+        refused.contains("only `round-trip`, `alone`, `rows`, `interleaved` can be left out"),
+        "{refused}"
+    );
     let refused = lab.migrate(&["status", "--format", "github"]).exits(2).stderr;
     assert!(refused.contains("`--format github` is for `check`"), "{refused}");
 }

@@ -18,6 +18,7 @@ mod files;
 mod generate;
 mod hazards;
 mod plain;
+mod rows;
 mod sandbox;
 mod script;
 mod sent;

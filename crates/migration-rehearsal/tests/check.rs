@@ -87,8 +87,8 @@ async fn found(make: Make) -> Vec<String> {
         one.check == Check::Alone
             && one.findings.iter().any(|says| says.message.contains("cannot be applied"))
     });
-    let all = [Check::Names, Check::RoundTrip, Check::Alone, Check::Interleaved];
-    let expected = &all[..if fails_alone { 3 } else { 4 }];
+    let all = [Check::Names, Check::RoundTrip, Check::Alone, Check::Rows, Check::Interleaved];
+    let expected = &all[..if fails_alone { 4 } else { 5 }];
     assert_eq!(checked.iter().map(|one| one.check).collect::<Vec<_>>(), expected);
     let lines = checked.iter().flat_map(|one| {
         one.findings.iter().map(move |finding| {
@@ -147,4 +147,48 @@ async fn each_broken_promise_is_found_once() {
             && found.iter().zip(expected).all(|(found, expected)| found.starts_with(expected));
         assert!(is_as_expected, "expected {expected:#?}, found {found:#?}");
     }
+}
+
+#[tokio::test]
+async fn what_no_row_passes_is_found() {
+    let make = || {
+        let second = Sends { up: &["ALTER TABLE t ADD COLUMN a int NOT NULL"], ..SECOND };
+        vec![SOUND, second]
+    };
+    let found = found(make).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].contains("it cannot be applied to tables with rows") && found[0].contains("null values"),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_trigger_that_needs_rights_is_a_hazard() {
+    const TRIGGER: &str = "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO u VALUES (1); RETURN NEW; END'";
+    let make = || {
+        let up = &[
+            "CREATE TABLE u (id int)",
+            TRIGGER,
+            "CREATE TRIGGER f AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()",
+        ];
+        let down = &["DROP TRIGGER f ON t", "DROP FUNCTION f()", "DROP TABLE u"];
+        let third = Sends { name: "m20250103_000001_add_f", up, down, ..SECOND };
+        vec![
+            Service::new(
+                "shop",
+                [SOUND, SECOND, third].map(|one| Box::new(one) as Box<dyn ServiceMigration>).into(),
+            )
+            .unwrap(),
+        ]
+    };
+    let checked = check(&make, &["shop".parse().unwrap()], &[]).await.unwrap();
+    let hazards: Vec<_> = checked.iter().flat_map(|one| &one.hazards).collect();
+    assert_eq!(hazards.len(), 1);
+    assert_eq!(
+        (hazards[0].rule, hazards[0].object.as_str()),
+        ("trigger-needs-rights", "t: permission denied for table u")
+    );
+    assert_eq!(hazards[0].migration.as_str(), "m20250103_000001_add_f");
+    assert!(checked.iter().all(|one| one.findings.is_empty() && one.empty.is_empty()), "{checked:?}");
 }

@@ -75,6 +75,50 @@ async fn a_file_that_uses_an_enum_value_too_early_is_found_and_those_after_it_ar
 }
 
 #[tokio::test]
+async fn tables_have_rows_and_what_no_row_passes_is_found() {
+    let checked = "CREATE TABLE checked (id bigint PRIMARY KEY, of bigint REFERENCES item (id), kind text NOT NULL CHECK (kind IN ('a', 'b')), \
+                   rank int NOT NULL CHECK (rank BETWEEN 1 AND 5), until date); CREATE INDEX checked_of ON checked (of);";
+    let found = found(&[
+        ("1.sql", checked),
+        ("2.sql", "ALTER TABLE checked ADD COLUMN n text NOT NULL;"),
+        ("3.sql", "-- migrate:up transaction:false\nALTER TABLE checked ADD COLUMN m text NOT NULL;"),
+        ("4.sql", "SELECT 1 / count(*) FROM checked;"),
+    ])
+    .await;
+    let none: &[&str] = &[];
+    assert_eq!(found[0], ["foreign-key-with-new-table item, from checked"]);
+    let n = [
+        "not-null-without-default checked.n",
+        "scan-under-lock checked",
+        "it cannot be applied to tables with rows: column \"n\" of relation \"checked\" contains null values",
+    ];
+    assert_eq!(found[1], n);
+    assert_eq!(found[2], ["not-null-without-default checked.m", "scan-under-lock checked"]);
+    assert_eq!(found[3], none, "tables have rows again");
+}
+
+#[tokio::test]
+async fn a_trigger_that_needs_rights_is_found_unless_its_owner_lends_them() {
+    let trigger = |number: u8, with: &str, event: &str| {
+        format!(
+            "CREATE FUNCTION f{number}() RETURNS trigger LANGUAGE plpgsql {with} AS $$ \
+             BEGIN INSERT INTO crm.client (id) VALUES (random() * 1000000); RETURN NULL; END $$; \
+             CREATE TRIGGER t{number} AFTER {event} ON item FOR EACH ROW EXECUTE FUNCTION f{number}();"
+        )
+    };
+    let safe = trigger(1, "SECURITY DEFINER SET search_path = pg_catalog, pg_temp", "INSERT");
+    let accepted =
+        format!("-- accepts trigger-needs-rights: it has them\n{}", trigger(2, "", "UPDATE OF name"));
+    let own = "CREATE FUNCTION f4() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.size := 1; RETURN NEW; END $$; \
+               CREATE TRIGGER t4 BEFORE INSERT ON item FOR EACH ROW EXECUTE FUNCTION f4();";
+    let found = found(&[("1.sql", &safe), ("2.sql", own), ("3.sql", &trigger(3, "", "DELETE"))]).await;
+    assert_eq!(found[0], [""; 0]);
+    assert_eq!(found[1], [""; 0]);
+    assert_eq!(found[2], ["trigger-needs-rights item: permission denied for schema crm"]);
+    assert_eq!(self::found(&[("1.sql", &accepted)]).await[0], [""; 0]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_applied_is_named() {
     let refused = async |base: Option<SqlFile<'_>>, text: &str| {
         let files = [SqlFile { path: "a.sql", text }];

@@ -51,7 +51,7 @@ pub(crate) struct SqlOptions {
 
 /// A check that takes time and can be left out.
 fn skippable(name: &str) -> Result<Check, String> {
-    let all = [Check::RoundTrip, Check::Alone, Check::Interleaved];
+    let all = [Check::RoundTrip, Check::Alone, Check::Rows, Check::Interleaved];
     let found = all.into_iter().find(|check| check.as_str() == name);
     found.ok_or_else(|| format!("only {} can be left out", all.map(|check| format!("`{check}`")).join(", ")))
 }

@@ -64,26 +64,40 @@ pub(super) async fn check(
     let mut text = Text::default();
     // What happens on the servers beside is nobody's news.
     let artifacts = Box::pin(migration_rehearsal::artifacts(all).with_subscriber(NoSubscriber::new())).await;
-    if let Some(file) = &options.sarif {
-        let found: Vec<(ServiceName, Hazard)> = match &artifacts {
-            Ok(artifacts) => {
-                let of = |one: &Artifacts| {
-                    let service = one.service.clone();
-                    one.hazards.clone().into_iter().map(move |hazard| (service.clone(), hazard))
-                };
-                artifacts.iter().flat_map(of).collect()
-            }
-            Err(error) => error.hazards(),
-        };
-        let of_wanted: Vec<_> = found.into_iter().filter(|(service, _)| wanted.contains(service)).collect();
-        write_sarif(file, &of_wanted, &options.directory)?;
-    }
+    let mut hazards: Vec<(ServiceName, Hazard)> = match &artifacts {
+        Ok(artifacts) => {
+            let of = |one: &Artifacts| {
+                let service = one.service.clone();
+                one.hazards.clone().into_iter().map(move |hazard| (service.clone(), hazard))
+            };
+            artifacts.iter().flat_map(of).collect()
+        }
+        Err(error) => error.hazards(),
+    };
+    hazards.retain(|(service, _)| wanted.contains(service));
     let mut checked = files(artifacts, &wanted, options, &mut text)?;
     // They were made before; what makes them does so again.
     let make = || context.program.services().unwrap_or_default();
     let tried =
         migration_rehearsal::check(&make, &wanted, &options.skip).with_subscriber(NoSubscriber::new());
-    checked.extend(Box::pin(tried).await?);
+    for mut tried in Box::pin(tried).await? {
+        for hazard in std::mem::take(&mut tried.hazards) {
+            let is_it = |one: &&mut Checked| one.service == tried.service && one.check == Check::Hazards;
+            let shown = checked.iter_mut().find(is_it).map_or(&mut tried.findings, |one| &mut one.findings);
+            shown.push(finding(&hazard));
+            hazards.push((tried.service.clone(), hazard));
+        }
+        if !tried.empty.is_empty() {
+            let (service, tables) = (&tried.service, tried.empty.join("`, `"));
+            text.note(format!(
+                "note  `{service}`: no row could be made for `{tables}`, and it was checked empty"
+            ));
+        }
+        checked.push(tried);
+    }
+    if let Some(file) = &options.sarif {
+        write_sarif(file, &hazards, &options.directory)?;
+    }
     checked.sort_by_key(|checked| (wanted.iter().position(|name| *name == checked.service), checked.check));
     if let Some(file) = &options.junit {
         let report = junit(checked.iter().map(|checked| {
@@ -113,6 +127,8 @@ fn files(
         service: service.clone(),
         check,
         findings,
+        hazards: Vec::new(),
+        empty: Vec::new(),
         elapsed: std::time::Duration::ZERO,
     };
     let artifacts = match artifacts {

@@ -56,6 +56,8 @@ pub(super) async fn check(
         service: service.clone(),
         check: Check::Interleaved,
         findings,
+        hazards: Vec::new(),
+        empty: Vec::new(),
         elapsed: begun.elapsed(),
     };
     Ok(findings.into_iter().map(checked).collect())

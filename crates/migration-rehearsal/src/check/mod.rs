@@ -7,6 +7,7 @@ mod alone;
 mod interleaved;
 mod names;
 mod round_trip;
+mod rows;
 mod trial;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use migration_kit::{MigrationName, Service, ServiceName};
 use postgres_sandbox::Cluster;
 
 use crate::RehearsalError;
+use crate::hazards::Hazard;
 
 pub use round_trip::{Ground, round_trips};
 pub use trial::Outcome;
@@ -38,6 +40,8 @@ pub enum Check {
     RoundTrip,
     /// The service comes to its head beside only what it requires, and leaves nothing outside of its schemas.
     Alone,
+    /// Each migration is applied to tables that have rows.
+    Rows,
     /// Orders that the requirements allow lead to the same schema.
     Interleaved,
 }
@@ -60,6 +64,10 @@ pub struct Checked {
     pub check: Check,
     /// What is wrong; none if it passed.
     pub findings: Vec<Finding>,
+    /// Hazards that were found by trying.
+    pub hazards: Vec<Hazard>,
+    /// Tables for which no row could be made, so that they were empty.
+    pub empty: Vec<String>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -75,6 +83,7 @@ impl Check {
             Self::Hazards => "hazards",
             Self::RoundTrip => "round-trip",
             Self::Alone => "alone",
+            Self::Rows => "rows",
             Self::Interleaved => "interleaved",
         }
     }
@@ -131,6 +140,13 @@ pub async fn check(
             let found = Box::pin(round_trip::check(cluster, make(), name)).await?;
             checked.push(Checked::since(begun, name, Check::RoundTrip, found));
         }
+        if is_wanted(Check::Rows) {
+            let begun = Instant::now();
+            let tried = Box::pin(rows::check(cluster, make(), name)).await?;
+            let rows::Tried { findings, hazards, empty } = tried;
+            let found = Checked::since(begun, name, Check::Rows, findings);
+            checked.push(Checked { hazards, empty, ..found });
+        }
         if !is_wanted(Check::Alone) && !is_wanted(Check::Interleaved) {
             return Ok::<_, RehearsalError>((name, checked, None));
         }
@@ -155,6 +171,13 @@ pub async fn check(
 
 impl Checked {
     fn since(begun: Instant, service: &ServiceName, check: Check, findings: Vec<Finding>) -> Self {
-        Self { service: service.clone(), check, findings, elapsed: begun.elapsed() }
+        Self {
+            service: service.clone(),
+            check,
+            findings,
+            hazards: Vec::new(),
+            empty: Vec::new(),
+            elapsed: begun.elapsed(),
+        }
     }
 }

@@ -50,6 +50,16 @@ impl Trial {
         self.run(&sandbox::everything(vec![Selection { service: service.clone(), target }])).await
     }
 
+    /// The same, with the error itself.
+    pub(super) async fn apply_or_error(
+        &self,
+        service: &ServiceName,
+        target: &MigrationName,
+    ) -> Result<(), RunError> {
+        let target = Some(TargetPoint::Name(target.to_string()));
+        self.run_or_error(&sandbox::everything(vec![Selection { service: service.clone(), target }])).await
+    }
+
     /// Reverts down to a migration, which stays, or everything of the service.
     pub(super) async fn revert(&self, service: &ServiceName, target: Option<&MigrationName>) -> Outcome {
         let target = Some(target.map_or(TargetPoint::Base, |name| TargetPoint::Name(name.to_string())));
@@ -58,13 +68,16 @@ impl Trial {
     }
 
     async fn run(&self, goal: &Goal) -> Outcome {
+        self.run_or_error(goal).await.map_err(|error| says(&error))
+    }
+
+    async fn run_or_error(&self, goal: &Goal) -> Result<(), RunError> {
         // A run is a large future: on the heap, it leaves the stack to what it calls.
         let report = Box::pin(run(&self.deployment, goal, &sandbox::options())).await;
-        let failure: Option<RunError> = match report {
-            Ok(report) => report.failures.into_iter().next(),
-            Err(error) => Some(error),
-        };
-        failure.map_or(Ok(()), |error| Err(says(&error)))
+        match report?.failures.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 
     /// What a service's applied migrations promise and does not hold.
@@ -121,7 +134,7 @@ pub(super) fn differences(expected: &Schema, found: &Schema) -> Vec<String> {
 }
 
 /// An error with its causes, but for those that the one before quotes.
-fn says(error: &dyn Error) -> String {
+pub(super) fn says(error: &dyn Error) -> String {
     let mut says = error.to_string();
     for cause in iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string) {
         if !says.contains(&cause) {

@@ -20,6 +20,7 @@ mod serial;
 mod table_rewrite;
 mod timestamp_without_zone;
 mod touches_other_service;
+mod trigger_needs_rights;
 
 use migration_coordinator::StepError;
 use migration_kit::{Details, MigrationName, ServiceName};
@@ -27,6 +28,7 @@ use migration_plan::{Direction, Phase};
 
 use crate::Traced;
 use crate::facts::Facts;
+use crate::rows::Denied;
 
 /// A hazard that a rule found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +111,7 @@ impl Hit {
 }
 
 /// All rules.
-const RULES: [&Rule; 17] = [
+const RULES: [&Rule; 18] = [
     &cached_plan::RULE,
     &data_change_with_ddl::RULE,
     &drop_in_expand::RULE,
@@ -127,6 +129,7 @@ const RULES: [&Rule; 17] = [
     &table_rewrite::RULE,
     &timestamp_without_zone::RULE,
     &touches_other_service::RULE,
+    &trigger_needs_rights::RULE,
 ];
 
 /// What the rules find in a migration as it was applied, and what is wrong with what it accepts, one sentence each.
@@ -138,7 +141,8 @@ pub(crate) fn judge(traced: &Traced, declared: &Declared) -> (Vec<Hazard>, Vec<S
     for rule in RULES {
         let hits = (rule.find)(&case);
         if accepted.iter().any(|(id, _)| id == rule.id) {
-            if hits.is_empty() {
+            // That one is found by trying, after this.
+            if hits.is_empty() && rule.id != trigger_needs_rights::RULE.id {
                 faults.push(format!("it accepts `{}`, and does nothing of the kind", rule.id));
             }
             continue;
@@ -148,6 +152,17 @@ pub(crate) fn judge(traced: &Traced, declared: &Declared) -> (Vec<Hazard>, Vec<S
     let unknown = accepted.iter().filter(|(id, _)| !RULES.iter().any(|rule| rule.id == id));
     faults.extend(unknown.map(|(id, _)| format!("it accepts `{id}`, which is no rule")));
     (hazards, faults)
+}
+
+/// What a migration's triggers need and their table's writer may lack, unless it accepts that.
+pub(crate) fn denied(
+    migration: &MigrationName,
+    denied: &Denied,
+    accepted: &[(String, String)],
+) -> Option<Hazard> {
+    let rule = &trigger_needs_rights::RULE;
+    let is_accepted = accepted.iter().any(|(id, _)| id == rule.id);
+    (!is_accepted).then(|| rule.hazard(migration, trigger_needs_rights::tried(denied)))
 }
 
 /// What rules are against in a migration that was refused for it, and could not accept it.

@@ -9,8 +9,9 @@ use migration_kit::{MigrationName, literal, sql};
 use migration_plan::Phase;
 use postgres_sandbox::{Database, SandboxError};
 
-use crate::hazards::{Declared, Hazard, judge, refused_file};
-use crate::{RehearsalError, sandbox, trace};
+use crate::hazards::{self, Declared, Hazard, judge, refused_file};
+use crate::rows::Denied;
+use crate::{RehearsalError, rows, sandbox, trace};
 
 pub use base::Base;
 
@@ -54,18 +55,30 @@ pub async fn check_files(
     let (cluster, database) = base::apply(base).await?;
     // What was there before the first file is noted as one.
     run(&database, "base", &sql::read("base", "-- nothing")?)?;
-    let mut hindered = None;
+    rows::prepare(&database)?;
+    let mut known: Vec<Denied> = rows::fill(&database, &rows::schemas(&database)?)?.denied;
+    let (mut hindered, mut tried) = (None, Vec::new());
     for (file, script) in files.iter().zip(&scripts) {
-        if let Some(hazard) = run(&database, file.path, script)? {
+        let (refusal, says) = run_with_rows(&database, file.path, script)?;
+        if let Some(hazard) = refusal {
             hindered = Some((file.path, hazard));
             break;
         }
+        let mut denied = rows::fill(&database, &rows::schemas(&database)?)?.denied;
+        denied.retain(|denial| !known.contains(denial));
+        known.extend(denied.iter().cloned());
+        tried.push((says, denied));
     }
     let traced = trace::read(&sandbox::log(&cluster, &database)?)?.into_iter().skip(1);
-    let judged = scripts.iter().zip(files).zip(traced).map(|((script, file), traced)| {
+    let judged = scripts.iter().zip(files).zip(traced).zip(tried).map(|(((script, file), traced), tried)| {
         let (accepted, mut faults) = accepted(&script.comments);
         let declared = Declared { phase: Phase::Expand, accepted, touches: Vec::new() };
-        let (hazards, wrong) = judge(&traced, &declared);
+        let (mut hazards, wrong) = judge(&traced, &declared);
+        let (says, denied) = tried;
+        let of_triggers =
+            denied.iter().filter_map(|denial| hazards::denied(&traced.migration, denial, &declared.accepted));
+        hazards.extend(of_triggers);
+        faults.extend(says.map(|says| format!("it cannot be applied to tables with rows: {says}")));
         faults.extend(wrong);
         CheckedFile { path: file.path.to_owned(), hazards, faults }
     });
@@ -80,6 +93,25 @@ pub async fn check_files(
         checked.extend(after);
     }
     Ok(checked)
+}
+
+/// Applies one file to tables with rows; to empty ones, if it cannot be applied to those, with the reason. One that runs outside
+/// a transaction could not be tried again, and gets empty ones.
+fn run_with_rows(
+    database: &Database,
+    path: &str,
+    script: &sql::SqlFile,
+) -> Result<(Option<Hazard>, Option<String>), RehearsalError> {
+    if !script.is_transactional {
+        rows::empty(database)?;
+    }
+    match run(database, path, script) {
+        Err(RehearsalError::Refused { says, .. }) if script.is_transactional => {
+            rows::empty(database)?;
+            Ok((run(database, path, script)?, Some(says)))
+        }
+        outcome => Ok((outcome?, None)),
+    }
 }
 
 /// Applies one file. What is given is the hazard that the server refused it for, if a rule is against that.
