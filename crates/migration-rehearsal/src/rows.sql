@@ -139,7 +139,7 @@ CREATE FUNCTION migration_trace.writes(of_table oid) RETURNS text[] LANGUAGE sql
           FROM pg_attribute WHERE attrelid = of_table AND attnum > 0 AND NOT attisdropped AND attgenerated = '') AS known
 $$;
 
--- What triggers of these schemas lack when somebody writes who has rights on nothing but the table itself: table, and what the
+-- What triggers of these schemas lack for a writer that has rights on nothing but the table itself: the table, and what the
 -- server says. Functions with their owner's rights need none. Nothing that is tried is kept.
 CREATE FUNCTION migration_trace.denied(wanted name[]) RETURNS TABLE (of_table text, says text) LANGUAGE plpgsql AS $$
 DECLARE

@@ -16,7 +16,7 @@ use crate::{RehearsalError, rows};
 #[derive(Default)]
 pub(super) struct Tried {
     pub(super) findings: Vec<Finding>,
-    /// The hazards that show only while somebody writes.
+    /// The hazards that show only while rows are written.
     pub(super) hazards: Vec<Hazard>,
     /// Tables for which no row could be made, after the last migration.
     pub(super) empty: Vec<String>,

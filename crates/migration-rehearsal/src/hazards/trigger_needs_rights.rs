@@ -10,7 +10,7 @@ pub(super) const RULE: Rule = Rule {
     find,
 };
 
-/// It shows only while somebody writes, which is tried elsewhere.
+/// It shows only while rows are written, which is tried elsewhere.
 fn find(_: &Case<'_>) -> Vec<Hit> {
     Vec::new()
 }
