@@ -101,7 +101,7 @@ pub(crate) fn sarif(results: &[Result<'_>]) -> Value {
             "message": { "text": result.message },
             "locations": [{
                 "physicalLocation": {
-                    "artifactLocation": { "uri": result.file },
+                    "artifactLocation": { "uri": uri(&result.file) },
                     "region": { "startLine": 1 },
                 },
                 "logicalLocations": [{ "fullyQualifiedName": result.migration }],
@@ -119,6 +119,23 @@ pub(crate) fn sarif(results: &[Result<'_>]) -> Value {
             "results": shown.collect::<Vec<_>>(),
         }],
     })
+}
+
+/// A path as a relative or absolute reference of a URI.
+fn uri(path: &str) -> String {
+    let mut written = String::with_capacity(path.len());
+    // A first part with a colon would be a scheme.
+    if path.split('/').next().is_some_and(|first| first.contains(':')) {
+        written.push_str("./");
+    }
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-~:".contains(&byte) {
+            written.push(char::from(byte));
+        } else {
+            write!(written, "%{byte:02X}").expect("writing to a string cannot fail");
+        }
+    }
+    written
 }
 
 #[cfg(test)]
@@ -157,6 +174,13 @@ mod tests {
         assert_eq!(run["tool"]["driver"]["rules"].as_array().unwrap().len(), 1);
         assert_eq!(run["results"][1]["partialFingerprints"]["hazard/v1"], "serial shop:m1 b.id");
         assert_eq!(run["results"][0]["locations"][0]["physicalLocation"]["region"]["startLine"], 1);
+    }
+
+    #[test]
+    fn a_path_becomes_a_reference() {
+        assert_eq!(uri("./services/shop/src/m1.rs"), "./services/shop/src/m1.rs");
+        assert_eq!(uri("a b/50%.sql"), "a%20b/50%25.sql");
+        assert_eq!(uri("é:1.sql"), "./%C3%A9:1.sql");
     }
 
     #[test]
