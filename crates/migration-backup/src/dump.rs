@@ -1,6 +1,5 @@
 //! Making backups: all services of one database at one moment, each as an archive and, once that is whole, its manifest.
 
-use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,10 +20,10 @@ use crate::BackupError;
 use crate::archive::{self, Temporary, fingerprint};
 use crate::error::read;
 use crate::external;
-use crate::manifest::{FORMAT, Kind, Manifest, Server, Verification};
+use crate::manifest::{Kind, Manifest, Server, Verification};
 use crate::owned::{Owned, surroundings};
 use crate::place::sweep;
-use crate::recorded::Recorded;
+use crate::recorded::{Described, Recorded};
 use crate::stream::Pipe;
 use crate::verify::{Trial, Verify};
 
@@ -146,12 +145,7 @@ async fn of_each_database(
     progress: &dyn Fn(Progress<'_>),
     mut made: Made,
 ) -> Made {
-    let mut by_database: BTreeMap<usize, Vec<ServiceName>> = BTreeMap::new();
-    for service in services {
-        let database = deployment.service(service).map_or(0, |(_, _, database)| database);
-        by_database.entry(database).or_default().push(service.clone());
-    }
-    for (database, services) in by_database {
+    for (database, services) in deployment.by_database(services) {
         if let Err(error) = of_database(deployment, (database, &services), options, progress, &mut made).await
         {
             made.failure = Some(error);
@@ -242,11 +236,10 @@ impl Dump<'_> {
         }
         let owned = moment.ask(|connection| Owned::read(connection, deployment, service)).await;
         let owned = owned.map_err(&failed)?;
-        let schema = owned.schemas[0].clone();
         let names_nothing =
             deployment.service(service).is_none_or(|(service, _, _)| service.tables().is_empty());
         if owned.shares && names_nothing {
-            return Err(BackupError::NotApart { service: service.clone(), schema });
+            return Err(BackupError::NotApart { service: service.clone(), schema: owned.schemas[0].clone() });
         }
         if owned.own().next().is_none() && self.facts.access != Access::Read {
             return Ok(None);
@@ -259,7 +252,7 @@ impl Dump<'_> {
         let tables = moment.ask(|connection| owned.count(connection)).await.map_err(&failed)?;
         moment.ask(|connection| owned.try_sequences(connection)).await.map_err(&failed)?;
         let around = moment.ask(|connection| surroundings(connection, &owned.schemas)).await;
-        let (extensions, roles) = around.map_err(&failed)?;
+        let around = around.map_err(&failed)?;
         let mut schemas = Vec::new();
         for name in &owned.schemas {
             let found = moment.ask(|connection| Schema::read_within(connection, name)).await;
@@ -283,32 +276,18 @@ impl Dump<'_> {
             }
         };
         let Self { facts, clients, .. } = self;
-        let Recorded { migrations, newest, unfinished } = Recorded::of(deployment, &facts);
+        let recorded = &Recorded::of(deployment, &facts);
+        let tool = options.tool.as_str();
+        let described = Described { service, recorded, owned: &owned, around, server, taken_at, tool };
         let manifest = Manifest {
-            format: FORMAT.to_owned(),
             kind: Kind::Archive,
-            external: None,
-            service: service.to_string(),
-            schema,
-            further_schemas: owned.schemas[1..].to_vec(),
-            shared: owned.shares,
             archive: format!("{stem}.dump"),
             size_bytes,
             sha256,
             files,
-            taken_at: Utc(taken_at).rfc3339(),
-            newest,
-            history: Manifest::digest(service.as_str(), &migrations),
-            migrations,
-            unfinished,
-            server: server.clone(),
             tables,
-            functions_and_types: owned.functions.iter().chain(&owned.types).cloned().collect(),
-            extensions,
-            roles,
-            verification: Verification::Skipped("not tried yet".to_owned()),
             pg_dump: Some(clients.version().to_string()),
-            tool: options.tool.clone(),
+            ..described.manifest()
         };
         Ok(Some(Dumped { service: service.clone(), temporary, manifest, owned, schemas }))
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use migration_coordinator::{ConnectError, RunError, UpkeepError};
-use migration_kit::ServiceName;
+use migration_kit::{LOCK_NOT_AVAILABLE, ServiceName};
 use postgres_sandbox::{NotFound, SandboxError};
 use postgres_schema::SchemaError;
 
@@ -307,13 +307,13 @@ fn is_lost(source: &sqlx::Error) -> bool {
 
 /// What the server says of a question, as an error of this crate.
 pub(crate) fn read(service: &ServiceName) -> impl Fn(sqlx::Error) -> BackupError {
-    /// SQLSTATE of `lock_not_available`.
-    const LOCKED: &str = "55P03";
     let service = service.clone();
     move |source| {
         let code = source.as_database_error().and_then(sqlx::error::DatabaseError::code);
         match code.as_deref() {
-            Some(LOCKED) => BackupError::Locked { service: service.clone(), says: source.to_string() },
+            Some(LOCK_NOT_AVAILABLE) => {
+                BackupError::Locked { service: service.clone(), says: source.to_string() }
+            }
             _ if is_lost(&source) => BackupError::Lost { service: service.clone() },
             _ => BackupError::Read { service: service.clone(), source },
         }

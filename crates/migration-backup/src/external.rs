@@ -3,23 +3,21 @@
 //!
 //! Neither locks nor a snapshot are held meanwhile, for it may take hours. The history is read before and after instead.
 
-use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::process::Stdio;
 
 use migration_coordinator::{Access, Deployment, Reading, RunError, ServiceFacts, Survey};
 use migration_kit::ServiceName;
-use migration_plan::Utc;
 use sqlx::{PgConnection, Row};
 
 use crate::archive::Temporary;
 use crate::dump::{Progress, free_moment, now};
 use crate::error::read;
-use crate::manifest::{External, FORMAT, Kind, Manifest, Server, Verification};
+use crate::manifest::{External, Manifest, Server, Verification};
 use crate::owned::{Owned, rows, send, surroundings};
 use crate::program::Running;
-use crate::recorded::Recorded;
+use crate::recorded::{Described, Recorded};
 use crate::stream::Pipe;
 use crate::{Backup, BackupError, BackupOptions, Verify};
 
@@ -81,21 +79,16 @@ async fn begin(
     let survey = Survey::take(deployment).await;
     let taken_at = now();
     let moment = free_moment(&options.directory, services, taken_at);
-    let mut by_database: BTreeMap<usize, Vec<&ServiceName>> = BTreeMap::new();
-    for service in services {
-        let database = deployment.service(service).map_or(0, |(_, _, database)| database);
-        by_database.entry(database).or_default().push(service);
-    }
     let mut begun = Vec::new();
-    for (database, services) in by_database {
-        let failed = read(services[0]);
+    for (database, services) in deployment.by_database(services) {
+        let failed = read(&services[0]);
         let mut reading = Reading::open(&deployment.databases()[database]).await?;
         reading.begin().await.map_err(&failed)?;
         let patience = format!("SET LOCAL lock_timeout = {}", options.wait.as_millis().max(1));
         reading.ask(|connection| send(connection, &patience)).await.map_err(&failed)?;
         let server = reading.ask(Server::read).await.map_err(&failed)?;
         let wal_position = reading.ask(wal_position).await.map_err(&failed)?;
-        for service in services {
+        for service in &services {
             let facts = facts(&survey, service)?;
             let failed = read(service);
             if !facts.schema_exists {
@@ -119,39 +112,23 @@ async fn begin(
                 false => Vec::new(),
             };
             let around = reading.ask(|connection| surroundings(connection, &owned.schemas)).await;
-            let (extensions, roles) = around.map_err(&failed)?;
+            let around = around.map_err(&failed)?;
             let recorded = Recorded::of(deployment, &facts);
             let place = format!("{service}-{moment}.json");
             let part = options.directory.join(format!(".{place}.part"));
             let temporary = Temporary::make(part.clone()).map_err(BackupError::writing(&part))?;
+            let (server, tool) = (&server, options.tool.as_str());
+            let described =
+                Described { service, recorded: &recorded, owned: &owned, around, server, taken_at, tool };
             let manifest = Manifest {
-                format: FORMAT.to_owned(),
-                kind: Kind::External,
                 external: Some(External {
                     name: format!("migrate-{moment}"),
                     wal_position: wal_position.clone(),
                 }),
-                service: service.to_string(),
-                schema: owned.schemas[0].clone(),
-                further_schemas: owned.schemas[1..].to_vec(),
-                shared: owned.shares,
                 archive: place,
-                size_bytes: 0,
-                sha256: String::new(),
-                files: Vec::new(),
-                taken_at: Utc(taken_at).rfc3339(),
-                newest: recorded.newest.clone(),
-                history: Manifest::digest(service.as_str(), &recorded.migrations),
-                migrations: recorded.migrations.clone(),
-                unfinished: recorded.unfinished.clone(),
-                server: server.clone(),
                 tables,
-                functions_and_types: owned.functions.iter().chain(&owned.types).cloned().collect(),
-                extensions,
-                roles,
                 verification: Verification::Skipped("only the tool that made it can".to_owned()),
-                pg_dump: None,
-                tool: options.tool.clone(),
+                ..described.manifest()
             };
             begun.push(Begun { service: service.clone(), recorded, manifest, temporary });
         }

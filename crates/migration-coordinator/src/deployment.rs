@@ -220,6 +220,16 @@ impl Deployment {
         self.placed(name).map(|p| (&p.service, p.site.schema.as_str(), p.site.database))
     }
 
+    /// These services by the index of their database, in their order; those that are not in the deployment are left out.
+    #[must_use]
+    pub fn by_database(&self, services: &[ServiceName]) -> BTreeMap<usize, Vec<ServiceName>> {
+        let mut by_database: BTreeMap<usize, Vec<ServiceName>> = BTreeMap::new();
+        for placed in services.iter().filter_map(|service| self.placed(service)) {
+            by_database.entry(placed.site.database).or_default().push(placed.name().clone());
+        }
+        by_database
+    }
+
     /// The tables of a service's bookkeeping, whether they exist or not; none of a service that is not in the deployment.
     #[must_use]
     pub fn bookkeeping_tables(&self, service: &ServiceName) -> Vec<String> {

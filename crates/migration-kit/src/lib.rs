@@ -45,7 +45,7 @@ pub use quote::{literal, qualified, quote_identifier};
 pub use service::{
     External, Listed, Service, ServiceError, ServiceMigration, StandIn, panic_message, plain, version_table,
 };
-pub use session::{POLICY_HINT, driver_error, is_cut_by_policy, sqlstate};
+pub use session::{LOCK_NOT_AVAILABLE, POLICY_HINT, driver_error, is_cut_by_policy, sqlstate};
 pub use shape::{Existing, TOLERATED_SETTING, current_schema, existing_table};
 pub use table_lock::LockMode;
 

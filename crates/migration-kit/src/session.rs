@@ -19,7 +19,7 @@ pub(crate) use crate::marker::BOOKKEEPING;
 use crate::settings;
 
 /// SQLSTATE of `lock_not_available`: a `NOWAIT` or a `lock_timeout` that ran out.
-pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
+pub const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// SQLSTATE of `deadlock_detected`.
 pub(crate) const DEADLOCK_DETECTED: &str = "40P01";
 /// SQLSTATE of `query_canceled`: by a person, or by `statement_timeout`.

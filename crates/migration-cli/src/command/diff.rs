@@ -3,12 +3,13 @@
 
 use migration_kit::{Service, ServiceName};
 use migration_plan::Catalog;
-use migration_rehearsal::{Choices, EntityChange, EntityDiff, EntityDifference, Object};
+use migration_rehearsal::{Choices, EntityChange, EntityDiff, EntityDifference};
 use migration_report::{Class, Found};
 use serde::Serialize;
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
+use super::object::ObjectDocument;
 use super::{known, migrations};
 use crate::context::Context;
 use crate::exit::Failure;
@@ -40,13 +41,6 @@ struct DifferenceDocument {
     says: String,
     /// Columns that a new one may be under another name.
     perhaps: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct ObjectDocument {
-    kind: &'static str,
-    table: Option<String>,
-    name: String,
 }
 
 pub(super) async fn diff(context: &Context, services: &[String]) -> anyhow::Result<Answer> {
@@ -140,11 +134,5 @@ impl ServiceDocument {
             differences: diff.differences.iter().map(difference).collect(),
             unmentioned: diff.unmentioned.iter().map(ObjectDocument::of).collect(),
         }
-    }
-}
-
-impl ObjectDocument {
-    fn of(object: &Object) -> Self {
-        Self { kind: object.kind.as_str(), table: object.parent.clone(), name: object.name.clone() }
     }
 }

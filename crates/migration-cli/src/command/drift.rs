@@ -13,6 +13,7 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 use super::adopt::accepted_objects;
+use super::object::ObjectDocument;
 use super::{connect, names, services};
 use crate::context::Context;
 use crate::output::{Answer, Paint, Text};
@@ -46,18 +47,16 @@ struct ServiceDocument {
 
 #[derive(Serialize)]
 struct DifferenceDocument {
-    kind: &'static str,
-    table: Option<String>,
-    name: String,
+    #[serde(flatten)]
+    object: ObjectDocument,
     change: &'static str,
     says: String,
 }
 
 #[derive(Serialize)]
 struct RenamedDocument {
-    kind: &'static str,
-    table: Option<String>,
-    name: String,
+    #[serde(flatten)]
+    object: ObjectDocument,
     now: String,
 }
 
@@ -240,9 +239,7 @@ impl ServiceDocument {
 
     fn of(drift: &Drift) -> Self {
         let document = |difference: &Difference| DifferenceDocument {
-            kind: difference.object.kind.as_str(),
-            table: difference.object.parent.clone(),
-            name: difference.object.name.clone(),
+            object: ObjectDocument::of(&difference.object),
             change: match difference.change {
                 Change::Added => "added",
                 Change::Removed => "removed",
@@ -251,9 +248,7 @@ impl ServiceDocument {
             says: difference.to_string(),
         };
         let renamed = drift.renamed.iter().map(|renamed| RenamedDocument {
-            kind: renamed.object.kind.as_str(),
-            table: renamed.object.parent.clone(),
-            name: renamed.object.name.clone(),
+            object: ObjectDocument::of(&renamed.object),
             now: renamed.now.clone(),
         });
         Self {
@@ -298,10 +293,12 @@ fn say(found: &[ServiceDocument], paint: Paint, text: &mut Text) {
             text.line(format!("  {} {}, which was accepted", paint.faint("·"), difference.says));
         }
         // A constraint and its index have one name.
-        let is_constraint =
-            |name: &str| service.renamed.iter().any(|r| r.kind == "constraint" && r.name == name);
-        let renamed = service.renamed.iter().filter(|r| r.kind != "index" || !is_constraint(&r.name));
-        for RenamedDocument { kind, table, name, now } in renamed {
+        let is_constraint = |name: &str| {
+            service.renamed.iter().any(|r| r.object.kind == "constraint" && r.object.name == name)
+        };
+        let renamed =
+            service.renamed.iter().filter(|r| r.object.kind != "index" || !is_constraint(&r.object.name));
+        for RenamedDocument { object: ObjectDocument { kind, table, name }, now } in renamed {
             let table = table.as_deref().unwrap_or_default();
             let line = format!("{kind} {table}.{name} is called {now}, and does the same");
             text.line(format!("  {} {line}", paint.faint("·")));

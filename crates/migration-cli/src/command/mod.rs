@@ -26,6 +26,8 @@ mod history;
 mod locks;
 #[cfg(feature = "rehearsal")]
 mod new_service;
+#[cfg(feature = "rehearsal")]
+mod object;
 mod plan;
 mod psql;
 mod rejects;

@@ -129,8 +129,7 @@ async fn make(
 
 /// Whether a table is locked by another session.
 fn is_busy(error: &DbErr) -> bool {
-    let code = migration_kit::driver_error(error).and_then(|error| error.as_database_error()?.code());
-    code.is_some_and(|code| code == "55P03")
+    migration_kit::sqlstate(error).as_deref() == Some(migration_kit::LOCK_NOT_AVAILABLE)
 }
 
 impl Names {
