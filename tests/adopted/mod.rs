@@ -2,6 +2,7 @@
 //! what later migrations rely on, whether it never had it or lost it, is refused before anything is applied.
 
 mod accepted;
+mod alembic;
 
 use postgres_sandbox::Cluster;
 

@@ -227,3 +227,45 @@ async fn write(
     tx.commit().await.map_err(failed)?;
     Ok(n_new)
 }
+
+#[cfg(test)]
+mod tests {
+    use migration_kit::{Details, Service};
+
+    use super::*;
+
+    /// Migrations `a` to `d`; each replaces the revision of its name, `c` the two branches that it joins as well.
+    fn service() -> KnownService {
+        let files = ["a.sql", "b.sql", "c.sql", "d.sql"].map(|file| (file, &b"SELECT 1"[..]));
+        let mut service = Service::from_sql_files("shop", files).expect("the files are migrations");
+        for (name, replaced) in
+            [("a", &["ra"][..]), ("b", &["rb"]), ("c", &["rc", "left", "right"]), ("d", &["rd"])]
+        {
+            let details = replaced.iter().fold(Details::expand(), |details, id| details.replaces(*id));
+            service = service.with_details(name, details).expect("it is there");
+        }
+        service.known()
+    }
+
+    #[test]
+    fn rows_of_alembic_stand_for_all_up_to_the_last_and_others_for_themselves() {
+        for (tool, ids, expected) in [
+            (EarlierTool::Alembic, &["rb"][..], "a b"),
+            // Several heads, those of branches that were not merged, and one that another depends on.
+            (EarlierTool::Alembic, &["rb", "rd"], "a b c d"),
+            // One parent of a merge is enough; that the other one is missing shows when schemas are compared.
+            (EarlierTool::Alembic, &["left"], "a b c"),
+            (EarlierTool::Alembic, &["rc"], "a b c"),
+            (EarlierTool::Alembic, &["of another project"], ""),
+            (EarlierTool::Alembic, &[], ""),
+            (EarlierTool::Diesel, &["rb"], "b"),
+            (EarlierTool::Diesel, &["ra", "rc", "left"], "a"),
+            (EarlierTool::Diesel, &["rc", "left", "right"], "c"),
+        ] {
+            let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+            let names: Vec<String> =
+                stands_for(&service(), tool, &ids).iter().map(ToString::to_string).collect();
+            assert_eq!(names.join(" "), expected, "{tool:?} {ids:?}");
+        }
+    }
+}
