@@ -27,29 +27,29 @@ fn events(ran: &Ran) -> Vec<Value> {
 
 #[test]
 fn every_command_has_a_document() {
-    let lab = Lab::migrated();
+    let lab = Lab::demo();
     for (arguments, code) in [
         (vec!["status"], 0),
         (vec!["history"], 0),
         (vec!["history", "--verbose"], 0),
         (vec!["plan"], 0),
-        (vec!["plan", "--down", "chat@base"], 0),
+        (vec!["plan", "--down", "demo@base"], 0),
         (vec!["verify"], 0),
         (vec!["locks"], 0),
         (vec!["doctor"], 0),
-        (vec!["rejects", "chat"], 0),
-        (vec!["rejects", "chat", "--count"], 0),
+        (vec!["rejects", "demo"], 0),
+        (vec!["rejects", "demo", "--count"], 0),
         (vec!["graph"], 0),
-        (vec!["space", "chat"], 0),
-        (vec!["space", "chat", "--reclaim", "messages"], 0),
+        (vec!["space", "demo"], 0),
+        (vec!["space", "demo", "--reclaim", "note"], 0),
         (vec!["graph", "--notation", "json"], 0),
         (vec!["db", "status"], 0),
         (vec!["task"], 0),
-        (vec!["redo", "chat"], 0),
-        (vec!["down", "chat@-1"], 0),
+        (vec!["redo", "demo"], 0),
+        (vec!["down", "demo@-1"], 0),
         (vec!["up"], 0),
         (vec!["status", "nobody"], 2),
-        (vec!["up", "chat@zzz"], 2),
+        (vec!["up", "demo@zzz"], 2),
         (vec!["verify", "nobody"], 2),
         (vec!["db", "reset"], 7),
     ] {
@@ -68,10 +68,10 @@ fn every_command_has_a_document() {
 }
 
 #[test]
-fn what_every_command_understands_may_stand_before_it() {
-    let lab = Lab::migrated();
+fn what_every_command_understands_may_precede_it() {
+    let lab = Lab::demo();
     assert!(lab.migrate(&["--json", "status"]).exits(0).json()["services"].is_array());
-    events(&lab.migrate(&["--format", "ndjson", "redo", "rag"]).exits(0));
+    events(&lab.migrate(&["--format", "ndjson", "redo", "demo"]).exits(0));
     assert_snapshot!(lab.migrate(&["--contract", "status"]).shown(), @"
     exit 2
     --- stdout
@@ -82,43 +82,43 @@ fn what_every_command_understands_may_stand_before_it() {
 }
 
 #[test]
-fn a_run_is_told_event_by_event() {
-    let lab = Lab::empty();
-    let ran = lab.migrate(&["up", "chat", "--format", "ndjson"]).exits(0);
+fn a_run_is_reported_event_by_event() {
+    let lab = Lab::empty_demo();
+    let ran = lab.migrate(&["up", "--format", "ndjson"]).exits(0);
     let events = events(&ran);
     let kinds = |kind: &str| events.iter().filter(|event| event["kind"] == kind).count();
     assert_eq!(events[0]["kind"], "run_started");
-    assert_eq!((kinds("migration_started"), kinds("migration_finished"), kinds("run_finished")), (4, 4, 1));
+    assert_eq!((kinds("migration_started"), kinds("migration_finished"), kinds("run_finished")), (3, 3, 1));
     let last = events.last().unwrap();
     assert_eq!((&last["kind"], &last["ok"], &last["exit_code"]), (&"ended".into(), &true.into(), &0.into()));
     assert_eq!(ran.stderr, "");
 }
 
 #[test]
-fn a_backfill_tells_how_far_it_has_come_and_how_long_it_will_take() {
+fn a_backfill_reports_how_far_it_has_come_and_how_long_it_will_take() {
     let lab = Lab::empty();
     lab.migrate(&["up", "bookreader@m20250824_154500", "--quiet"]).exits(0);
     lab.query(BOOKREADER_ROWS);
     let ran = lab.migrate(&["up", "bookreader@+1", "--format", "ndjson"]).exits(0);
-    let told =
+    let reported =
         events(&ran).into_iter().filter(|event| event["kind"] == "progress" && event["what"] == "users");
-    let told: Vec<Value> = told.collect();
-    let (first, last) = (told.first().unwrap(), told.last().unwrap());
+    let reported: Vec<Value> = reported.collect();
+    let (first, last) = (reported.first().unwrap(), reported.last().unwrap());
 
     assert_eq!(first["service"], "bookreader");
     assert_eq!(first["migration"], "m20250824_154501_backfill_user_preferences");
-    // The first batch is told of at once.
+    // The first batch is reported at once.
     assert_eq!((&first["done"], &first["total"]), (&1_000.into(), &4_000.into()));
     assert!(first["rows_per_s"].as_u64() > Some(0) && first["eta_ms"].as_u64() > Some(0), "{first}");
     assert_eq!((&last["done"], &last["total"], &last["eta_ms"]), (&4_000.into(), &4_000.into(), &0.into()));
-    let done: Vec<u64> = told.iter().map(|event| event["done"].as_u64().unwrap()).collect();
+    let done: Vec<u64> = reported.iter().map(|event| event["done"].as_u64().unwrap()).collect();
     assert!(done.is_sorted(), "{done:?}");
 }
 
 #[test]
 fn a_run_that_fails_ends_with_its_error() {
-    let lab = Lab::migrated();
-    for (arguments, code) in [(vec!["up", "nobody"], 2), (vec!["down", "chat"], 2), (vec!["status"], 2)] {
+    let lab = Lab::demo();
+    for (arguments, code) in [(vec!["up", "nobody"], 2), (vec!["down", "demo"], 2), (vec!["status"], 2)] {
         let ran = lab.migrate(&[&arguments[..], &["--format", "ndjson"]].concat()).exits(code);
         let events = events(&ran);
         let kinds: Vec<&Value> = events.iter().map(|event| &event["kind"]).collect();
@@ -129,8 +129,8 @@ fn a_run_that_fails_ends_with_its_error() {
 
 #[test]
 fn a_pipe_gets_no_colour_unless_it_is_asked_for() {
-    let lab = Lab::migrated();
-    for arguments in [&["status"] as &[&str], &["up"], &["history"], &["verify"], &["down", "chat"]] {
+    let lab = Lab::demo();
+    for arguments in [&["status"] as &[&str], &["up"], &["history"], &["verify"], &["down", "demo"]] {
         let plain = lab.migrate(arguments).shown();
         assert!(!plain.contains(ESCAPE), "{plain}");
         let coloured = lab.migrate(&[arguments, &["--color", "always"]].concat());
@@ -142,21 +142,21 @@ fn a_pipe_gets_no_colour_unless_it_is_asked_for() {
 
 #[test]
 fn quiet_leaves_results_and_errors() {
-    let lab = Lab::migrated();
-    lab.migrate(&["down", "chat@-1", "--quiet"]).exits(0);
+    let lab = Lab::demo();
+    lab.migrate(&["down", "demo@-1", "--quiet"]).exits(0);
     assert_snapshot!(lab.migrate(&["up", "--quiet"]).shown(), @"
     exit 0
     --- stdout
-    chat  m20261120_000002_check_messages  ok [time]
-    5 services up to date · 8 contract steps held back, the first until [timestamp] · 1 migration in [time]
+    demo  m20260102_000001_index_notes  ok [time]
+    1 service up to date · 1 contract step held back, until [timestamp] · 1 migration in [time]
     --- stderr
     ");
-    assert_snapshot!(lab.migrate(&["down", "chat", "--quiet"]).shown(), @"
+    assert_snapshot!(lab.migrate(&["down", "demo", "--quiet"]).shown(), @"
     exit 2
     --- stdout
     --- stderr
-    error: reverting `chat` needs a target
-      hint `chat@-1` reverts the last one, `chat@NAME` all after that one, `chat@base` all
+    error: reverting `demo` needs a target
+      hint `demo@-1` reverts the last one, `demo@NAME` all after that one, `demo@base` all
     ");
 }
 
@@ -200,17 +200,17 @@ fn wrong_usage_is_a_document_too() {
 #[test]
 #[cfg(target_os = "linux")]
 fn output_that_could_not_be_written_is_a_failure() {
-    let lab = Lab::empty();
+    let lab = Lab::empty_demo();
     let full = || std::fs::File::create("/dev/full").unwrap();
     for arguments in [
-        &["up", "rag"][..],
-        &["up", "rag", "--json"],
-        &["up", "rag", "--format", "ndjson"],
+        &["up", "demo"][..],
+        &["up", "demo", "--json"],
+        &["up", "demo", "--format", "ndjson"],
         &["status"],
         &["status", "--json"],
         &["history"],
         &["plan", "--json"],
-        &["verify", "rag"],
+        &["verify", "demo"],
         &["locks", "--json"],
         &["graph"],
         &["db", "status"],

@@ -1,4 +1,4 @@
-//! `up`: everything from nothing, and nothing where everything stands.
+//! `up`: everything from nothing, and nothing where everything is applied.
 
 use std::collections::BTreeSet;
 
@@ -67,27 +67,24 @@ fn in_a_log_the_name_comes_before_the_work() {
 }
 
 #[test]
-fn one_service_is_told_line_by_line() {
-    let lab = Lab::empty();
-    assert_snapshot!(lab.migrate(&["up", "chat"]).shown(), @"
+fn a_run_is_reported_line_by_line() {
+    let lab = Lab::empty_demo();
+    assert_snapshot!(lab.migrate(&["up"]).shown(), @"
     exit 0
     --- stdout
-    chat  m20251016_000001_create_messages        ok [time]
-    chat  m20251017_000001_add_message_source     ok [time]
-    chat  m20261120_000001_index_message_history  ok [time]
-    chat  m20261120_000002_check_messages         ok [time]
-    1 of 5 services up to date · 4 migrations in [time]
+    demo  m20260101_000001_create_notes  ok [time]
+    demo  m20260102_000001_index_notes   ok [time]
+    demo  m20260103_000001_drop_drafts   ok [time]
+    1 service up to date · 3 migrations in [time]
     --- stderr
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
-      · `chat`: state of `messages_role_check`: validated
-      · `chat`: state of `messages_message_length_check`: validated
     ");
 }
 
 #[test]
 fn the_second_time_nothing_is_left_to_do_and_nothing_is_written() {
     let cluster = Cluster::builder().setting("autovacuum", "off").start().unwrap();
-    let lab = Lab::empty();
+    let lab = Lab::empty_demo();
     let up = || run(lab.command(&["up"]).env("DATABASE_URL", cluster.url("postgres"))).exits(0);
     // A transaction that writes takes a number; reading takes none.
     let next_number = || cluster.psql("postgres", "SELECT pg_snapshot_xmax(pg_current_snapshot())").unwrap();
@@ -95,12 +92,12 @@ fn the_second_time_nothing_is_left_to_do_and_nothing_is_written() {
     let before = next_number();
     let second = up();
     assert_eq!(next_number(), before);
-    assert_snapshot!(second.stdout, @"5 services up to date · nothing to do in [time]");
+    assert_snapshot!(second.stdout, @"1 service up to date · nothing to do in [time]");
 }
 
 #[test]
 fn nothing_to_do_is_no_error_where_nothing_may_be_written() {
-    let lab = Lab::migrated();
+    let lab = Lab::demo();
     lab.query(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", lab.database.name()));
     let ran = lab.migrate(&["up"]).exits(0);
     assert!(ran.stdout.contains("nothing to do"), "{}", ran.shown());
@@ -108,9 +105,9 @@ fn nothing_to_do_is_no_error_where_nothing_may_be_written() {
 
 #[test]
 fn something_to_do_is_refused_where_nothing_may_be_written() {
-    let lab = Lab::empty();
+    let lab = Lab::empty_demo();
     lab.query(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", lab.database.name()));
-    assert_snapshot!(lab.migrate(&["up", "chat"]).shown(), @"
+    assert_snapshot!(lab.migrate(&["up"]).shown(), @"
     exit 8
     --- stdout
     --- stderr
@@ -118,15 +115,15 @@ fn something_to_do_is_refused_where_nothing_may_be_written() {
     error: `[database]` is read-only: a standby, or set so
       hint connect to the primary
     ");
-    let lab = Lab::migrated();
+    let lab = Lab::demo();
     lab.query(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", lab.database.name()));
-    let ran = lab.migrate(&["space", "chat", "--reclaim", "messages"]).exits(8);
+    let ran = lab.migrate(&["space", "demo", "--reclaim", "note"]).exits(8);
     assert!(ran.stderr.contains(" is read-only: a standby, or set so"), "{}", ran.shown());
 }
 
 #[test]
 fn without_a_command_it_is_up() {
-    let lab = Lab::migrated();
+    let lab = Lab::demo();
     assert!(lab.migrate(&[]).exits(0).stdout.contains("nothing to do"));
     let json = lab.migrate(&["--json", "--wait", "1s"]).exits(0).json();
     assert_eq!(json["command"], "up");
@@ -134,38 +131,40 @@ fn without_a_command_it_is_up() {
 
 #[test]
 fn other_tools_words_are_understood() {
-    let lab = Lab::migrated();
+    let lab = Lab::demo();
     let command = |arguments: &[&str]| lab.migrate(arguments).exits(0).json()["command"].clone();
     assert_eq!(command(&["upgrade", "--json"]), "up");
     assert_eq!(command(&["current", "--json"]), "status");
     assert_eq!(command(&["info", "--json"]), "status");
-    assert_eq!(command(&["downgrade", "chat@-1", "--json"]), "down");
-    assert_eq!(command(&["revert", "chat@-1", "--json"]), "down");
+    assert_eq!(command(&["downgrade", "demo@-1", "--json"]), "down");
+    assert_eq!(command(&["revert", "demo@-1", "--json"]), "down");
 }
 
 #[test]
 fn a_target_is_a_name_a_prefix_or_a_number_of_steps() {
-    let lab = Lab::empty();
-    let current = || lab.query("SELECT max(version) FROM chat.seaql_migrations_chat");
+    let lab = Lab::empty_demo();
+    let current = || lab.query("SELECT max(version) FROM demo.seaql_migrations_demo");
     for (target, reached) in [
-        ("chat@m20251016", "m20251016_000001_create_messages"),
-        ("chat@+1", "m20251017_000001_add_message_source"),
-        ("chat@m20261120_000001_index_message_history", "m20261120_000001_index_message_history"),
-        ("chat@head", "m20261120_000002_check_messages"),
+        ("demo@m20260101", "m20260101_000001_create_notes"),
+        ("demo@+1", "m20260102_000001_index_notes"),
+        ("demo@m20260103_000001_drop_drafts", "m20260103_000001_drop_drafts"),
     ] {
-        lab.migrate(&["up", target]).exits(0);
+        lab.migrate(&["up", target, "--contract", "--ignore-soak", "--allow-data-loss"]).exits(0);
         assert_eq!(current(), reached);
     }
+    lab.migrate(&["down", "demo@base"]).exits(0);
+    lab.migrate(&["up", "demo@head", "--contract", "--ignore-soak", "--allow-data-loss"]).exits(0);
+    assert_eq!(current(), "m20260103_000001_drop_drafts");
 }
 
 #[test]
 fn up_never_goes_back() {
-    let lab = Lab::migrated();
-    assert_snapshot!(lab.migrate(&["up", "chat@m20251016"]).shown(), @"
+    let lab = Lab::demo();
+    assert_snapshot!(lab.migrate(&["up", "demo@m20260101"]).shown(), @"
     exit 2
     --- stdout
     --- stderr
-    error: `chat:m20251016_000001_create_messages` is behind `m20261120_000002_check_messages`, which is applied
-      hint to revert what was applied after it, use `down chat:m20251016_000001_create_messages`
+    error: `demo:m20260101_000001_create_notes` is behind `m20260102_000001_index_notes`, which is applied
+      hint to revert what was applied after it, use `down demo:m20260101_000001_create_notes`
     ");
 }
