@@ -139,13 +139,12 @@ pub(crate) const TOO_MANY_CONNECTIONS: &str = "53300";
 /// SQLSTATE of `cannot_connect_now`: the server is starting up or shutting down.
 pub(crate) const CANNOT_CONNECT_NOW: &str = "57P03";
 
-/// The SQLSTATE that the server gives.
 /// Whether a lock of others was not given up in time.
 pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
-    const LOCK_NOT_AVAILABLE: &str = "55P03";
-    code(error).as_deref() == Some(LOCK_NOT_AVAILABLE)
+    code(error).as_deref() == Some(migration_kit::LOCK_NOT_AVAILABLE)
 }
 
+/// The SQLSTATE that the server gives.
 pub(crate) fn code(error: &sqlx::Error) -> Option<String> {
     error.as_database_error()?.code().map(Cow::into_owned)
 }

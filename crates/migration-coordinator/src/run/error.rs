@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use migration_kit::{LOCK_NOT_AVAILABLE, MigrationId, MigrationName, ServiceName};
+use migration_kit::{MigrationId, MigrationName, ServiceName};
 use migration_plan::{Hint, Offer, PlanError, few_words};
 use sea_orm::{DbErr, sqlx};
 
