@@ -1,0 +1,4 @@
+-- migrate:up transaction:false
+CREATE INDEX CONCURRENTLY a ON b (c);
+-- migrate:down
+DROP INDEX a;
