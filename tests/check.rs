@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::support::{Lab, Ran, run};
 
 const SERVICES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../services");
@@ -56,6 +58,41 @@ fn what_is_sound_passes_and_what_is_stale_is_written() {
     };
     for file in ["migrations.lock", "schema.sql"] {
         assert_eq!(lines(lab.directory.path(), file), lines(Path::new(SERVICES), file));
+    }
+}
+
+#[test]
+fn a_migration_with_a_hazard_fails_and_its_safe_twin_does_not() {
+    let lab = Lab::empty_demo();
+    fs::create_dir(lab.directory.path().join("sql")).unwrap();
+    let first = [
+        ("up", "CREATE TABLE letter (id bigint PRIMARY KEY, number integer, stamp text)"),
+        ("down", "DROP TABLE letter"),
+    ];
+    for (direction, sql) in first {
+        lab.directory.write(&format!("sql/m20260101_000001_create_letters.{direction}.sql"), sql);
+    }
+    lab.directory.write("sql/m20260102_000001_change_letters.down.sql", "SELECT 1");
+    let cases: [(&str, &[&str]); 4] = [
+        ("ALTER TABLE letter ALTER COLUMN number TYPE bigint", &["cached-plan", "table-rewrite"]),
+        ("ALTER TABLE letter ALTER COLUMN stamp SET NOT NULL", &["scan-under-lock"]),
+        ("CREATE INDEX letter_stamp ON letter (stamp)", &["index-blocks-writes"]),
+        ("-- no-transaction\nCREATE INDEX CONCURRENTLY letter_stamp ON letter (stamp)", &[]),
+    ];
+    for (sql, rules) in cases {
+        lab.directory.write("sql/m20260102_000001_change_letters.up.sql", sql);
+        let asked = ["check", "demo", "--migrations", "sql", "--json"];
+        let skipped = ["round-trip", "alone", "rows", "interleaved"].map(|name| ["--skip", name]);
+        // Its files are not written, which is another matter.
+        let found = lab.migrate(&[&asked, skipped.as_flattened()].concat()).exits(4).json();
+        let checks = found["services"][0]["checks"].as_array().unwrap();
+        let hazards = checks.iter().find(|check| check["check"] == "hazards").unwrap();
+        assert_eq!(hazards["passed"], rules.is_empty(), "{sql}: {hazards}");
+        for rule in rules {
+            let findings = hazards["findings"].as_array().unwrap();
+            let says = |finding: &Value| finding["message"].as_str().unwrap().contains(rule);
+            assert!(findings.iter().any(says), "{rule}: {hazards}");
+        }
     }
 }
 
