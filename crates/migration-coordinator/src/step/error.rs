@@ -279,6 +279,9 @@ impl StepError {
             Self::RolledBack { id, direction: Direction::Revert, source, .. } if is_gone(source) => {
                 Hint::from("nothing was changed; ") + made_again(id)
             }
+            Self::Partial { id, direction: Direction::Revert, source, .. } if is_gone(source) => {
+                Hint::from("what was done is kept; ") + made_again(id)
+            }
             Self::RolledBack { id, direction, .. } => {
                 Hint::from("nothing was changed; fix it and run ") + again(id, *direction) + " again"
             }
