@@ -74,7 +74,7 @@ impl Directory {
             }
         }
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        for directory in [".ci", ".gitlab", "crates", "services", "tests", "xtask"] {
+        for directory in [".ci", ".gitlab", "benches", "crates", "services", "tests", "xtask"] {
             copy(&root.join(directory), &self.path.join(directory));
         }
         for file in [".env.example", "Cargo.lock", "Cargo.toml", "rustfmt.toml"] {
