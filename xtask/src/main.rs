@@ -2,6 +2,7 @@
 
 mod services;
 
+use std::env::vars_os;
 use std::ffi::OsString;
 use std::io::{Write, stderr};
 use std::process::{Command, ExitCode};
@@ -71,6 +72,10 @@ fn bench(arguments: &[OsString]) -> ExitCode {
     let mut cargo = Command::new(env!("CARGO"));
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
     cargo.args(["run", "--quiet", "--manifest-path", manifest, "--package", "benches", "--"]).args(arguments);
+    // What this package is called is nothing to the other one, whose dependencies would be built anew for it.
+    for (name, _) in vars_os().filter(|(name, _)| is_of_package(&name.to_string_lossy())) {
+        cargo.env_remove(name);
+    }
     match cargo.status() {
         Ok(status) if status.success() => ExitCode::SUCCESS,
         // It has said itself what went wrong.
@@ -81,6 +86,11 @@ fn bench(arguments: &[OsString]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether cargo sets this variable to say which package it runs.
+fn is_of_package(name: &str) -> bool {
+    name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
 }
 
 impl ArtifactsArguments {
