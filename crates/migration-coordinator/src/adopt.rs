@@ -17,7 +17,7 @@ use crate::lock::LockedSession;
 use crate::reading::Reading;
 use crate::relocate::{Relocation, relocate};
 use crate::run::RunOptions;
-use crate::survey::{ServiceFacts, Survey};
+use crate::survey::ServiceFacts;
 use crate::upkeep::{self, UpkeepError};
 
 /// What the version table of an earlier tool holds.
@@ -157,9 +157,8 @@ pub async fn record(
     let placed = upkeep::find(deployment, &claim.service)?;
     let work = async |locked: &LockedSession<'_>| {
         let read = |source| UpkeepError::Read { service: claim.service.clone(), source };
-        let place = (locked.session(), &deployment.databases()[placed.site.database]);
-        let facts = Survey::take_on(place, &[&placed.site], options.table_locks.patience).await;
-        let facts = facts.map_err(upkeep::driver).map_err(read)?.swap_remove(0);
+        let facts = locked.survey(deployment, options.table_locks.patience).await;
+        let facts = facts.map_err(upkeep::driver).map_err(read)?;
         if let Some(locked) = facts.unread.as_ref().filter(|unread| unread.is_locked()) {
             return Err(UpkeepError::Unread(locked.clone()));
         }

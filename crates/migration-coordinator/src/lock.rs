@@ -11,11 +11,11 @@ use migration_kit::ServiceName;
 use migration_plan::{Hint, Offer};
 use sea_orm::sqlx;
 
-use crate::deployment::Placed;
+use crate::deployment::{Deployment, Placed};
 use crate::event;
 use crate::holder::Holder;
 use crate::session::{Session, Writer};
-use crate::survey::holder_on;
+use crate::survey::{ServiceFacts, Survey, holder_on};
 
 /// First pause between two attempts; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -108,6 +108,17 @@ impl<'a> LockedSession<'a> {
     /// The service whose lock is held.
     pub(crate) fn placed(&self) -> &'a Placed {
         self.placed
+    }
+
+    /// What there is of the service, read anew under the lock; tables that others keep locked are waited for this long.
+    pub(crate) async fn survey(
+        &self,
+        deployment: &Deployment,
+        patience: Duration,
+    ) -> Result<ServiceFacts, sqlx::Error> {
+        let site = &self.placed.site;
+        let place = (self.session(), &deployment.databases()[site.database]);
+        Ok(Survey::take_on(place, &[site], patience).await?.swap_remove(0))
     }
 
     /// What writes.

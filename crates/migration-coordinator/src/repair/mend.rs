@@ -57,9 +57,8 @@ pub async fn mend(
     let work = async |locked: &LockedSession<'_>| {
         let session = locked.session();
         let failed = |source| UpkeepError::Read { service: service.clone(), source: upkeep::driver(source) };
-        let place = (session, &deployment.databases()[placed.site.database]);
-        let facts = Survey::take_on(place, &[&placed.site], options.table_locks.patience).await;
-        let facts = facts.map_err(failed)?.swap_remove(0);
+        let facts = locked.survey(deployment, options.table_locks.patience).await;
+        let facts = facts.map_err(failed)?;
         let indexes = session.rows(&invalid_sql(placed)).await.map_err(failed)?;
         let rows = match facts.access {
             Access::Lost => session.rows(&journalled_sql(placed)).await.map_err(failed)?,

@@ -11,7 +11,7 @@ use super::accept::AcceptedDifference;
 use super::{Run, RunError};
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
-use crate::survey::{ServiceFacts, Survey};
+use crate::survey::ServiceFacts;
 use crate::verify::{self, Difference};
 
 impl Run<'_> {
@@ -97,10 +97,9 @@ impl Run<'_> {
         let session = self.open(placed).await?;
         let read = async {
             let locked = self.take_lock((placed, &session)).await?;
-            let place = (locked.session(), &self.deployment.databases()[placed.site.database]);
             let patience = self.options.table_locks.patience;
-            let facts = Survey::take_on(place, &[&placed.site], patience).await;
-            let facts = facts.map_err(|source| self.unread(placed, source))?.swap_remove(0);
+            let facts = locked.survey(self.deployment, patience).await;
+            let facts = facts.map_err(|source| self.unread(placed, source))?;
             facts.unread.clone().map_or(Ok(facts), |error| Err(RunError::Survey(error)))
         }
         .await;

@@ -332,9 +332,9 @@ impl Run<'_> {
     /// Reads what there is of a service, and makes its bookkeeping where it has none.
     async fn read_and_install(&self, locked: &LockedSession<'_>) -> Result<ServiceFacts, RunError> {
         let placed = locked.placed();
-        let place = (locked.session(), &self.deployment.databases()[placed.site.database]);
-        let facts = Survey::take_on(place, &[&placed.site], self.options.table_locks.patience).await;
-        let facts = facts.map_err(|source| self.unread(placed, source))?.swap_remove(0);
+        let patience = self.options.table_locks.patience;
+        let facts = locked.survey(self.deployment, patience).await;
+        let facts = facts.map_err(|source| self.unread(placed, source))?;
         if let Some(error) = facts.unread {
             return Err(RunError::Survey(error));
         }
