@@ -125,7 +125,7 @@ impl Aside {
                 Entry::Vacant(none) => {
                     let found = Search::from_environment().only_major(major).run();
                     let binaries = found.map_err(|missing| SandboxError::Binaries(Box::new(missing)))?;
-                    none.insert(Cluster::builder().binaries(binaries).start()?)
+                    none.insert(Cluster::builder().in_memory().binaries(binaries).start()?)
                 }
             };
             databases.insert(index, cluster.create_database()?);

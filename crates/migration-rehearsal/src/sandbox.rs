@@ -98,7 +98,9 @@ pub(crate) fn traced(cluster: &Cluster) -> Result<Database, RehearsalError> {
 }
 
 fn builder() -> ClusterBuilder {
-    SETTINGS.iter().fold(Cluster::builder(), |builder, (name, value)| builder.setting(name, value))
+    SETTINGS
+        .iter()
+        .fold(Cluster::builder().in_memory(), |builder, (name, value)| builder.setting(name, value))
 }
 
 /// All services in one database, each in the schema of its choice.

@@ -8,7 +8,7 @@ use crate::account::Account;
 use crate::client::Client;
 use crate::persistent::Use;
 use crate::supervisor::{self, Supervisor};
-use crate::{Binaries, Database, PersistentCluster, SandboxError, place};
+use crate::{Binaries, Database, PersistentCluster, SandboxError, memory, place};
 
 /// Settings of a temporary cluster: its data need not survive the machine, and there are many of its kind.
 const TEMPORARY: [(&str, &str); 5] = [
@@ -65,7 +65,8 @@ impl Cluster {
         ClusterBuilder::default()
     }
 
-    /// The temporary cluster of this process, started on first use; for tests, each with a database of its own.
+    /// The temporary cluster of this process, in memory where there is room, started on first use; for tests, each with a
+    /// database of its own.
     ///
     /// # Panics
     /// If it cannot be started: a test that needs a server must not pass without one.
@@ -73,7 +74,8 @@ impl Cluster {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
         SHARED.get_or_init(|| {
-            Self::temporary().unwrap_or_else(|error| panic!("{error}; {}", error.hint().unwrap_or_default()))
+            let started = Self::builder().in_memory().start();
+            started.unwrap_or_else(|error| panic!("{error}; {}", error.hint().unwrap_or_default()))
         })
     }
 
@@ -185,6 +187,16 @@ impl ClusterBuilder {
     pub fn below(mut self, parent: impl Into<PathBuf>) -> Self {
         self.parent = Some(parent.into());
         self
+    }
+
+    /// Places the cluster in memory where the machine has a file system for that with 4 GiB free: for many small
+    /// databases. Elsewhere nothing changes.
+    #[must_use]
+    pub fn in_memory(self) -> Self {
+        match memory::directory() {
+            Some(directory) => self.below(directory),
+            None => self,
+        }
     }
 
     /// Makes it a standby of this running cluster, on the same binaries, with all that is in there now.

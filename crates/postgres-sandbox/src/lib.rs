@@ -19,6 +19,7 @@ mod database;
 mod error;
 mod fetch;
 mod install;
+mod memory;
 mod persistent;
 mod place;
 mod relay;

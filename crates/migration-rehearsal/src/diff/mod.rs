@@ -56,7 +56,7 @@ pub async fn diff(
     wanted: &[ServiceName],
     choices: &Choices,
 ) -> Result<Vec<EntityDiff>, RehearsalError> {
-    let cluster = Cluster::builder().start()?;
+    let cluster = Cluster::builder().in_memory().start()?;
     let database = cluster.create_database()?;
     let deployment = place(services, &database)?;
     let of_wanted = || deployment.services().filter(|(service, ..)| wanted.contains(service.name()));
