@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use postgres_sandbox::{Cluster, Observer, Passing, Relay, Verdict};
 use serde_json::Value;
 
 use crate::adopted::{ASSESSMENTS, CHAT};
-use crate::support::{Lab, ROWS, Ran, Session, run};
+use crate::support::{Lab, ROWS, Ran, Running, Session, run};
 
 /// Cuts the connection on which a table is read, and ends all others of the database if that is asked for.
 struct Cut {
@@ -266,4 +266,50 @@ fn a_run_backs_up_first_what_it_changes() {
     let before = status();
     lab.migrate(&up).exits(1);
     assert_eq!(status(), before);
+}
+
+/// Keeps `pg_dump` waiting: once it has connected, another session queues for a lock on what it is about to read.
+struct Queueing {
+    url: String,
+    queued: Mutex<Option<Session>>,
+}
+
+impl Observer for Queueing {
+    fn passes(&self, _session: usize, passing: Passing<'_>) -> Verdict {
+        if matches!(passing, Passing::Statement(text) if text.contains("SET TRANSACTION SNAPSHOT")) {
+            let mut session = Session::open(&self.url);
+            session.send("BEGIN; LOCK TABLE chat.messages");
+            Session::open(&self.url).until(
+                "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted \
+                 AND relation = 'chat.messages'::regclass",
+                "1",
+            );
+            *self.queued.lock().unwrap() = Some(session);
+        }
+        Verdict::Pass
+    }
+
+    fn cuts(&self) {}
+}
+
+/// `pg_dump` ends with the program that started it, however that ends: nothing dumps on, and no lock is waited for any more.
+#[test]
+fn a_dump_does_not_outlive_who_wanted_it() {
+    const DUMPING: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                           AND application_name = 'migrate backup chat'";
+    for signal in ["KILL", "INT"] {
+        let lab = lab();
+        let queueing = Arc::new(Queueing { url: lab.database.url().to_owned(), queued: Mutex::default() });
+        let relay = Relay::before(Cluster::shared(), Arc::clone(&queueing)).unwrap();
+        let mut command = lab.command(&["backup", "chat", "--wait", "10m"]);
+        command.env("DATABASE_URL", relay.url(lab.database.name()));
+        let running = Running::start(command);
+        let mut watch = lab.session();
+        watch.until(&format!("{DUMPING} AND wait_event_type = 'Lock'"), "1");
+        running.signal(signal);
+        drop(running.finish());
+        watch.until(DUMPING, "0");
+        *queueing.queued.lock().unwrap() = None;
+        lab.migrate(&["backup", "chat", "--wait", "1s"]).exits(0);
+    }
 }

@@ -33,6 +33,7 @@ mod generate;
 mod help;
 mod hostile_names;
 mod killed;
+mod limits;
 mod locked;
 mod locks;
 mod long_lists;

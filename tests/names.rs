@@ -129,6 +129,14 @@ fn services_of_one_schema_whose_addresses_differ_are_refused_before_anything_is_
             assert!(ran.stderr.contains(says) && ran.stderr.contains(&how), "{arguments:?}: {}", ran.shown());
             assert!(ran.stderr.contains("/.:5432` are one database"), "{}", ran.shown());
         }
+        let status = migrate(services, &["status"]).exits(0);
+        for service in &touched {
+            let line = format!("{service}: `up` refuses to begin: {says}");
+            assert!(status.stdout.contains(&line) && !status.stdout.contains("next: "), "{}", status.shown());
+        }
+        let status = migrate(services, &["status", "--check", "--json"]).exits(2).json();
+        let refused = status["services"].as_array().unwrap().iter().filter(|of| !of["refused"].is_null());
+        assert_eq!(refused.count(), 2, "{status}");
         let doctor = migrate(services, &["doctor"]).exits(4);
         assert!(doctor.stdout.contains(says), "{}", doctor.shown());
     }

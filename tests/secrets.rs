@@ -99,6 +99,23 @@ fn an_address_among_the_arguments_is_not_repeated() {
         shows_no_secret(&ran);
         assert!(ran.shown().contains("set DATABASE_URL"), "{}", ran.shown());
     }
+    // Where the name of a service is expected.
+    for command in ["status", "verify", "history", "rejects", "drift", "psql", "reset", "repair", "check"] {
+        let ran = lab.migrate(&[command, &address]).exits(2);
+        shows_no_secret(&ran);
+        assert!(ran.stderr.contains("what looks like an address is not a service"), "{}", ran.shown());
+    }
+    // The one option that takes an address does not take one with a password, and says so.
+    let of_health = address.replace("postgres", "https");
+    for format in ["human", "json"] {
+        let ran = lab.migrate(&["deploy", "--health-url", &of_health, "--format", format]).exits(2);
+        shows_no_secret(&ran);
+        assert!(
+            ran.shown().contains("an address with a user or password is not accepted"),
+            "{}",
+            ran.shown()
+        );
+    }
 }
 
 #[test]

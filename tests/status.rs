@@ -93,6 +93,7 @@ fn machines_see_a_document() {
       "elsewhere": [],
       "taken": [],
       "broken": null,
+      "refused": null,
       "error": null
     }
     "#);

@@ -116,6 +116,35 @@ fn what_may_not_be_read_is_unknown_and_not_empty() {
     up(&["--new-beside"]).exits(0);
 }
 
+/// A table that another transaction locks is said to be locked, and only that one is not known.
+#[test]
+fn what_is_locked_is_unknown_and_hides_no_other() {
+    let lab = Lab::empty();
+    lab.query(OLD_MESSAGES);
+    lab.query(
+        "CREATE TABLE public.user_knowledge (id int); CREATE SCHEMA old; CREATE TABLE old.messages (id int)",
+    );
+    let mut holder = lab.session();
+    holder.query("BEGIN");
+    holder.query("LOCK TABLE public.user_knowledge");
+    let status = lab.migrate(&["status"]).exits(0).stdout;
+    assert!(
+        status.contains(
+            "rag: empty here, and elsewhere there is `public.user_knowledge`, which another transaction locks"
+        ),
+        "{status}"
+    );
+    assert!(
+        status.contains("chat: empty here, and elsewhere there is `public.messages` with rows"),
+        "{status}"
+    );
+    assert!(!status.contains("old.messages"), "{status}");
+    let refused = lab.migrate(&["up", "rag", "--lock-patience", "1s"]).exits(7).stderr;
+    assert!(refused.contains("`public.user_knowledge`, which another transaction locks"), "{refused}");
+    holder.query("ROLLBACK");
+    lab.migrate(&["up", "rag"]).exits(0);
+}
+
 /// What an earlier system has left, by its scripts and the revision in `alembic_version`, the way that the hint names, and what
 /// has to be accepted on it.
 type Left =

@@ -360,3 +360,27 @@ fn a_record_that_is_not_one_of_this_deployment_is_never_followed() {
     assert_eq!(state(&lab), before);
     assert_eq!(elsewhere.query("SELECT to_regnamespace('chat') IS NULL"), "t");
 }
+
+/// What a dry run would not come to is not listed, and where to look again is where it is shown.
+#[test]
+fn a_dry_run_that_would_stop_lists_nothing_after_that() {
+    let lab = lab();
+    let unreachable = |command: &[&str]| {
+        run(lab
+            .command(&[&["deploy", "chat", "--dry-run", "--stop-command", "x"], command].concat())
+            .env("DATABASE_URL", "postgres://postgres@127.0.0.1:1/shop"))
+        .exits(8)
+    };
+    let shown = unreachable(&[]);
+    assert_eq!(shown.stdout, "nothing was changed: a dry run, which would stop at `prerequisites`\n");
+    assert_eq!(steps(&unreachable(&["--json"]).json()), "prerequisites failed");
+    // A file system that is full by its nature.
+    let full = run(lab.command(&["deploy", "chat", "--dry-run"]).env("MIGRATE_BACKUP_DIR", "/proc")).exits(4);
+    assert!(full.stdout.contains("0 bytes are free for the backup in `/proc`"), "{}", full.shown());
+    assert!(
+        full.stderr.contains("hint nothing was changed") && !full.stderr.contains("doctor"),
+        "{}",
+        full.shown()
+    );
+    assert!(!full.stdout.contains("would apply"), "{}", full.shown());
+}

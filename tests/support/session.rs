@@ -47,6 +47,11 @@ impl Session {
         panic!("`{sql}` failed");
     }
 
+    /// Sends statements, and does not wait for them.
+    pub(crate) fn send(&mut self, sql: &str) {
+        writeln!(self.stdin, "{sql};").unwrap();
+    }
+
     /// Asks until the answer is this one.
     #[track_caller]
     pub(crate) fn until(&mut self, sql: &str, answer: &str) {

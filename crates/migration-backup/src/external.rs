@@ -15,7 +15,7 @@ use crate::archive::Temporary;
 use crate::dump::{Progress, free_moment, now};
 use crate::error::read;
 use crate::manifest::{External, Manifest, Server, Verification};
-use crate::owned::{Owned, rows, send, surroundings};
+use crate::owned::{Owned, rows, surroundings};
 use crate::program::Running;
 use crate::recorded::{Described, Recorded};
 use crate::stream::Pipe;
@@ -82,10 +82,8 @@ async fn begin(
     let mut begun = Vec::new();
     for (database, services) in deployment.by_database(services) {
         let failed = read(&services[0]);
-        let mut reading = Reading::open(&deployment.databases()[database]).await?;
+        let mut reading = Reading::open_within(&deployment.databases()[database], options.wait).await?;
         reading.begin().await.map_err(&failed)?;
-        let patience = format!("SET LOCAL lock_timeout = {}", options.wait.as_millis().max(1));
-        reading.ask(|connection| send(connection, &patience)).await.map_err(&failed)?;
         let server = reading.ask(Server::read).await.map_err(&failed)?;
         let wal_position = reading.ask(wal_position).await.map_err(&failed)?;
         for service in &services {

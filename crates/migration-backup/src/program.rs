@@ -1,7 +1,8 @@
 //! Running a program beside: the caller's runtime is never blocked, and the program ends with the caller's interest in it.
 
 use std::io::{Read, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -13,9 +14,39 @@ use rustix::process::{Pid, Signal, kill_process_group};
 const FASTEST: Duration = Duration::from_millis(10);
 const SLOWEST: Duration = Duration::from_millis(200);
 
+/// The shell between us and a program that has to end with us, however we end. It reads from a pipe whose only writing end is ours: when
+/// we close it, exit or are killed, it ends the program. It ends as the program did.
+const GUARD: &str = r#"
+exec 3<&0 </dev/null
+"$@" 3<&- &
+program=$!
+{
+    read -r end <&3
+    kill "$program"
+    sleep 1
+    kill -KILL "$program"
+} >/dev/null 2>&1 &
+watcher=$!
+wait "$program"
+status=$?
+kill -KILL "$watcher"
+[ "$status" -le 128 ] || kill "-$((status - 128))" $$
+exit "$status"
+"#;
+
+/// A command that runs this program and ends it with us, for [`Running::guarded`]; its arguments are still to be added.
+pub(crate) fn guarded(program: &Path) -> Command {
+    let mut command = Command::new("/bin/sh");
+    // Ctrl-C is for us; that the pipe is closed follows.
+    command.args(["-c", GUARD, "guard"]).arg(program).process_group(0);
+    command
+}
+
 /// A program at work.
 pub(crate) struct Running {
     child: Child,
+    /// Whether a shell ends it when we close its standard input.
+    is_guarded: bool,
     /// Whether what it has started ends with it.
     is_group: bool,
     says: Option<JoinHandle<String>>,
@@ -25,6 +56,13 @@ impl Running {
     /// Starts it, with its standard output where `command` says.
     pub(crate) fn start(command: &mut Command) -> std::io::Result<Self> {
         Self::of(command.stdin(Stdio::null()))
+    }
+
+    /// Starts one that [`guarded`] made, with its standard output where `command` says.
+    pub(crate) fn guarded(command: &mut Command) -> std::io::Result<Self> {
+        let mut running = Self::of(command.stdin(Stdio::piped()))?;
+        running.is_guarded = true;
+        Ok(running)
     }
 
     /// Starts it, with a text as its standard input. No file is needed, which would stay where the process is killed.
@@ -52,7 +90,7 @@ impl Running {
             drop(stderr.map(|mut stderr| stderr.read_to_end(&mut says)));
             String::from_utf8_lossy(&says).into_owned()
         });
-        Ok(Self { child, is_group: false, says: Some(says) })
+        Ok(Self { child, is_guarded: false, is_group: false, says: Some(says) })
     }
 
     /// What it reads.
@@ -90,6 +128,11 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if self.is_guarded {
+            drop(self.child.stdin.take());
+            drop(self.child.wait());
+            return;
+        }
         // It has ended already, or nobody waits for what it does.
         if self.is_group && matches!(self.child.try_wait(), Ok(None)) {
             let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);

@@ -1,5 +1,6 @@
 //! The way of a program from its arguments to its exit code.
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
@@ -127,8 +128,12 @@ pub fn usage(program: &Program, error: &clap::Error) -> ExitCode {
     let arguments: Vec<String> =
         std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
     let format = arguments::format_of(&arguments);
-    let failure = if arguments.iter().any(|argument| argument.contains("://")) {
-        // clap would repeat it.
+    let failure = if let Some(why) = of_a_health_url(error) {
+        // clap would repeat it, and it may hold a password.
+        let hint = "an address over HTTP that needs no password: `--health-url http://127.0.0.1:8080/health`";
+        Some(Failure::usage(format!("`--health-url` cannot be asked: {why}"), hint))
+    } else if is_an_address_among(&arguments) {
+        // The same.
         Some(Failure::usage(
             "an argument looks like the address of a database",
             "set DATABASE_URL in the environment or in `.env`: others can see the arguments of a process",
@@ -147,6 +152,25 @@ pub fn usage(program: &Program, error: &clap::Error) -> ExitCode {
     };
     ended(exit)
 }
+
+/// What is wrong with the value of `--health-url`, if that is wrong.
+fn of_a_health_url(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return None };
+    let why = error.source().filter(|_| argument.starts_with(HEALTH_URL))?;
+    Some(why.to_string())
+}
+
+/// Whether one of these is an address, other than the one to ask for health.
+fn is_an_address_among(arguments: &[String]) -> bool {
+    let before = [""].into_iter().chain(arguments.iter().map(String::as_str));
+    let is_own = |before: &str, argument: &str| {
+        before == HEALTH_URL || argument.split_once('=').is_some_and(|(option, _)| option == HEALTH_URL)
+    };
+    before.zip(arguments).any(|(before, argument)| argument.contains("://") && !is_own(before, argument))
+}
+
+/// The one option whose value is an address.
+const HEALTH_URL: &str = "--health-url";
 
 /// The name of a service where a command is expected.
 fn a_service(program: &Program, error: &clap::Error) -> Option<Failure> {

@@ -185,9 +185,7 @@ async fn write(
     let failed = |source| UpkeepError::Database { service: claim.service.clone(), source };
     let run = format!("{:016x}", fastrand::u64(..));
     let tx = locked.writer().db().begin().await.map_err(failed)?;
-    let patience = options.table_locks.patience.as_millis().max(1);
-    let settle = format!("{BOOKKEEPING}SET LOCAL lock_timeout = {patience}");
-    tx.execute_unprepared(&settle).await.map_err(failed)?;
+    bookkeeping::wait_at_most(&tx, options.table_locks.patience).await.map_err(failed)?;
     if !facts.installed {
         let statements = bookkeeping::install_statements(&placed.site, facts.schema_exists).join("; ");
         tx.execute_unprepared(&format!("{BOOKKEEPING}{statements}")).await.map_err(failed)?;

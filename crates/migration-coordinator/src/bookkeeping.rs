@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use migration_kit::settings::timeout_ms;
 use migration_kit::table_lock::{PATIENCE_SETTING, TableLock};
 use migration_kit::{
     BOOKKEEPING, MigrationName, StandIn, TOLERATED_SETTING, driver_error, literal, qualified,
@@ -212,7 +213,7 @@ pub(crate) async fn claim<C: ConnectionTrait>(
     let values = [
         migration.as_str().into(),
         site.application(Some(migration)).into(),
-        lock_timeout.map_or(0, |limit| limit.as_millis().max(1)).to_string().into(),
+        lock_timeout.map_or(0, timeout_ms).to_string().into(),
     ];
     let row = query_one(tx, &sql, values).await?;
     if direction == Direction::Revert {
@@ -419,7 +420,7 @@ pub(crate) async fn settle(
 
 /// Lets each statement of a transaction wait at most so long for a lock.
 pub(crate) async fn wait_at_most<C: ConnectionTrait>(tx: &C, limit: Duration) -> Result<(), DbErr> {
-    let limit = limit.as_millis().max(1);
+    let limit = timeout_ms(limit);
     execute(tx, &format!("SELECT pg_catalog.set_config('lock_timeout', '{limit}', true)")).await
 }
 

@@ -81,7 +81,7 @@ pub use step::{FailedStatement, Remains, StepError};
 pub use surroundings::{EventTrigger, OverriddenSetting, SecuredTable, Surroundings, surroundings};
 pub use survey::{
     Access, Collision, Collisions, Journal, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError,
-    Twin, VERSION_TABLES,
+    Twin, TwinRows, VERSION_TABLES,
 };
 pub use upkeep::{TableSpace, UpkeepError, reclaim, reject_counts, rejected, table_sizes, under_lock};
 pub use verify::{Acceptor, CheckResult, Difference, Scope, ServiceVerification, verify, verify_surveyed};

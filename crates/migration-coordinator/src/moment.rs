@@ -86,13 +86,8 @@ pub async fn at_one_moment<T>(
         let facts = cancellation.unless_cancelled(holding).await.ok_or_else(interrupted)??;
         let failed =
             |source| UpkeepError::Read { service: first.name().clone(), source: upkeep::driver(source) };
-        let mut reading = Reading::open(url).await?;
+        let mut reading = Reading::open_within(url, wait).await?;
         reading.begin().await.map_err(failed)?;
-        let limit = format!(
-            bookkeeping!("SELECT pg_catalog.set_config('lock_timeout', '{}', true)"),
-            wait.as_millis().max(1)
-        );
-        reading.rows(&limit).await.map_err(failed)?;
         let snapshot = reading.export().await.map_err(failed)?;
         let mut moment = Moment { reading, snapshot, facts };
         let done = cancellation.unless_cancelled(work(&mut moment)).await;

@@ -47,7 +47,10 @@ impl<'u> Reading<'u> {
     }
 
     /// The same, which waits as long as this for a lock of others.
-    pub(crate) async fn open_within(url: &'u DatabaseUrl, patience: Duration) -> Result<Self, ConnectError> {
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_within(url: &'u DatabaseUrl, patience: Duration) -> Result<Self, ConnectError> {
         let mut reading = Self::beside(url, patience).await?;
         match reading.begin_at(None).await {
             Ok(version) => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration_kit::rejects::{self, RejectCounts};
+use migration_kit::settings::timeout_ms;
 use migration_kit::{BOOKKEEPING, ServiceName};
 use sea_orm::sqlx;
 
@@ -79,7 +80,7 @@ async fn read(
     reading.begin().await.map_err(of_journal)?;
     let limit = format!(
         "{BOOKKEEPING}SELECT pg_catalog.set_config('statement_timeout', '{}', true)",
-        LONGEST.as_millis()
+        timeout_ms(LONGEST)
     );
     reading.rows(&limit).await.map_err(of_journal)?;
     let lines = journal_of(reading, site, Some(n_lines)).await.map_err(of_journal)?;

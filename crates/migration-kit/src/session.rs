@@ -129,7 +129,7 @@ pub(crate) async fn begin(
     connection: &mut PgConnection,
     limits: Limits,
 ) -> Result<Transaction<'_, Postgres>, DbErr> {
-    let milliseconds = |limit: Option<Duration>| limit.map_or(0, |limit| limit.as_millis().max(1));
+    let milliseconds = |limit: Option<Duration>| limit.map_or(0, settings::timeout_ms);
     let sql = format!(
         "{BOOKKEEPING}BEGIN ISOLATION LEVEL {}; {BOOKKEEPING}SELECT set_config('lock_timeout', '{}', true), \
          set_config('statement_timeout', '{}', true), {}, {}{}",
@@ -216,7 +216,7 @@ pub(crate) async fn execute_waiting(
     let before: Vec<(&str, String)> = limits_set(connection).await?;
     let mut limits: Vec<(&str, String)> = before.iter().map(|(limit, _)| (*limit, "0".to_owned())).collect();
     if let Some(lock) = lock {
-        limits.push((LOCK_TIMEOUT, lock.as_millis().max(1).to_string()));
+        limits.push((LOCK_TIMEOUT, settings::timeout_ms(lock).to_string()));
     }
     set_limits(connection, &limits).await?;
     let done = execute(connection, sql).await;

@@ -90,9 +90,6 @@ pub const PINNED: &[Pinned] = &[
 /// How long a session may be idle in a transaction. One that is frozen or cut off holds locks that applications wait for.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
 
-/// The longest timeout that the server takes.
-const LONGEST_TIMEOUT_MS: u128 = i32::MAX as u128;
-
 /// Compiling a statement costs a third of a second, and one over a hundred services several seconds; it gives back less.
 pub const NO_COMPILING: (&str, &str) = ("jit", "off");
 
@@ -100,6 +97,12 @@ pub const NO_COMPILING: (&str, &str) = ("jit", "off");
 /// is under way should end too. A server on a system that cannot look refuses the setting.
 const CONNECTION_CHECK: &str = "CASE WHEN pg_catalog.version() ~* 'linux|darwin|bsd' \
     THEN pg_catalog.set_config('client_connection_check_interval', '500ms', ";
+
+/// A limit as the server takes it in a timeout, in milliseconds: at least 1, since 0 is no limit, and at most 24 days and 20 hours.
+#[must_use]
+pub fn timeout_ms(limit: Duration) -> i32 {
+    i32::try_from(limit.as_millis()).unwrap_or(i32::MAX).max(1)
+}
 
 /// The settings that a session gets by start-up options: names and values.
 pub fn at_start() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -119,7 +122,7 @@ pub fn after_connecting() -> String {
 /// than `patience`.
 #[must_use]
 pub fn begin_reading(snapshot: Option<&str>, patience: Duration) -> String {
-    let patience = patience.as_millis().clamp(1, LONGEST_TIMEOUT_MS).to_string();
+    let patience = timeout_ms(patience).to_string();
     let pinned = at_start().map(|(name, value)| match name {
         "lock_timeout" => set_locally(name, &patience),
         _ => set_locally(name, value),
@@ -145,7 +148,7 @@ pub(crate) fn local() -> String {
 /// The expression that bounds how long the session may be idle in a transaction; a lower bound that is set is kept.
 pub(crate) fn idle_in_transaction_limit(limit: Duration, is_local: bool) -> String {
     const SETTING: &str = "idle_in_transaction_session_timeout";
-    let limit_ms = limit.as_millis();
+    let limit_ms = timeout_ms(limit);
     format!(
         "pg_catalog.set_config('{SETTING}', least({limit_ms}, coalesce(nullif((extract(epoch FROM \
          pg_catalog.current_setting('{SETTING}')::interval) * 1000)::int8, 0), {limit_ms}))::text, {is_local})"
@@ -174,4 +177,24 @@ fn where_different(is_local: bool) -> String {
         idle_in_transaction_limit(IDLE_IN_TRANSACTION, is_local),
         rest.join(", ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_one_that_the_server_takes() {
+        for (limit, ms) in [
+            (Duration::ZERO, 1),
+            (Duration::from_nanos(1), 1),
+            (Duration::from_millis(1), 1),
+            (Duration::from_millis(1500), 1500),
+            (Duration::from_millis(2_147_483_647), i32::MAX),
+            (Duration::from_secs(30 * 86_400), i32::MAX),
+            (Duration::MAX, i32::MAX),
+        ] {
+            assert_eq!(timeout_ms(limit), ms, "{limit:?}");
+        }
+    }
 }

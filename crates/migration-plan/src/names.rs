@@ -44,7 +44,8 @@ pub struct MigrationId {
 pub enum NameError {
     /// A service's name breaks the pattern of [`ServiceName`].
     #[error(
-        "`{text}` is not a service name: a lower-case letter, then lower-case letters, digits, `_`, `-` or `.`, at most 40 bytes"
+        "{} is not a service name: a lower-case letter, then lower-case letters, digits, `_`, `-` or `.`, at most 40 bytes",
+        without_address(text)
     )]
     Service {
         /// The text as given.
@@ -59,6 +60,11 @@ pub enum NameError {
         /// The text as given.
         text: String,
     },
+}
+
+/// A text in backticks, unless it looks like an address: that may hold a password, and is not repeated.
+fn without_address(text: &str) -> String {
+    if text.contains("://") { "what looks like an address".to_owned() } else { format!("`{text}`") }
 }
 
 impl ServiceName {

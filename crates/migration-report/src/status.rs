@@ -1,10 +1,10 @@
 //! Where each service is, and what is wrong with it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use migration_coordinator::{
-    Collision, Deployment, Holder, ServiceFacts, ServiceVerification, Survey, Twin, edited_migrations,
-    service_state,
+    Collision, Deployment, Holder, ServiceFacts, ServiceVerification, Survey, Twin, TwinRows,
+    edited_migrations, one_address, service_state,
 };
 use migration_kit::{Listed, MigrationName, Service, ServiceName};
 use migration_plan::{Direction, HeldBack, HoldReason, ServiceState, ServiceStatus, statuses};
@@ -101,6 +101,8 @@ pub struct ServiceReport {
     pub taken_shown: Option<String>,
     /// What the applied migrations left in the schema and is not there any more, where that was asked.
     pub broken: Option<Vec<String>>,
+    /// Why no run begins with it, if its address does not show whose neighbour it is.
+    pub refused: Option<Diagnostic>,
     /// What could not be read, and why.
     pub error: Option<Diagnostic>,
 }
@@ -166,7 +168,7 @@ pub struct TakenReport {
 pub struct TwinReport {
     /// The table, with its schema.
     pub table: String,
-    /// Whether it has rows.
+    /// Whether it has rows, where that is known.
     pub has_rows: Option<bool>,
     /// Both in words.
     #[serde(skip)]
@@ -232,6 +234,7 @@ impl ServiceReport {
         let facts = survey.service(&status.service)?;
         let (service, schema, database) = deployment.service(&status.service)?;
         let read = facts.is_history_known();
+        let refused = one_address(deployment, survey, &BTreeSet::from([&status.service])).err();
         // Where the journal could not be read, what it alone tells is not known.
         let journal = facts.unread.is_none();
         // What runs now has not stopped.
@@ -265,6 +268,7 @@ impl ServiceReport {
             taken: facts.collisions.objects.iter().map(TakenReport::of).collect(),
             taken_shown: (!facts.collisions.objects.is_empty()).then(|| facts.collisions.to_string()),
             broken: None,
+            refused: refused.map(|error| Diagnostic::of(&error, words)),
             error: facts.unread.as_ref().map(|error| Diagnostic::of(error.as_ref(), words)),
         })
     }
@@ -296,6 +300,11 @@ impl ServiceReport {
 
     /// What it comes to, where it could be read.
     fn class(&self) -> Class {
+        let refused = self.refused.as_ref().map_or(Class::Done, |refused| refused.class);
+        Class::worst([refused, self.class_of_state()])
+    }
+
+    fn class_of_state(&self) -> Class {
         match self.state {
             ServiceState::Diverged | ServiceState::Ahead => Class::Integrity,
             _ if is_any(self.edited.as_ref()) || self.is_broken() => Class::Integrity,
@@ -344,7 +353,8 @@ impl TakenReport {
 
 impl TwinReport {
     fn of(twin: &Twin) -> Self {
-        Self { table: twin.table.clone(), has_rows: twin.has_rows, shown: twin.to_string() }
+        let has_rows = (twin.rows == TwinRows::Some).then_some(true);
+        Self { table: twin.table.clone(), has_rows, shown: twin.to_string() }
     }
 }
 

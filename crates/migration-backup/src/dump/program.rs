@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 
 use migration_coordinator::Moment;
+use migration_kit::settings::timeout_ms;
 use migration_kit::{ServiceName, quote_identifier};
 use postgres_sandbox::Clients;
 
@@ -11,7 +12,7 @@ use super::{BackupOptions, Dump, Progress};
 use crate::BackupError;
 use crate::archive::{self, Temporary};
 use crate::owned::Owned;
-use crate::program::Running;
+use crate::program::{Running, guarded};
 use crate::stream::Pipe;
 
 impl Dump<'_> {
@@ -63,7 +64,7 @@ impl Dump<'_> {
 
 /// `pg_dump` of what a service owns.
 fn pg_dump(clients: &Clients, snapshot: &str, owned: &Owned, options: &BackupOptions) -> Command {
-    let mut command = Command::new(clients.pg_dump());
+    let mut command = guarded(&clients.pg_dump());
     match options.jobs {
         Some(jobs) => command.args(["--format=directory".to_owned(), format!("--jobs={jobs}")]),
         None => command.arg("--format=custom"),
@@ -71,7 +72,7 @@ fn pg_dump(clients: &Clients, snapshot: &str, owned: &Owned, options: &BackupOpt
     command
         .arg("--no-password")
         .arg(format!("--snapshot={snapshot}"))
-        .arg(format!("--lock-wait-timeout={}", options.wait.as_millis().max(1)));
+        .arg(format!("--lock-wait-timeout={}", timeout_ms(options.wait)));
     command.args(owned.schemas.iter().map(|schema| format!("--schema={}", quote_identifier(schema))));
     let others = owned.relations.iter().filter(|relation| !relation.is_owned);
     command.args(others.map(|relation| format!("--exclude-table={}", relation.qualified())));
@@ -110,7 +111,7 @@ async fn run(
 }
 
 fn start(service: &ServiceName, command: &mut Command) -> Result<Running, BackupError> {
-    Running::start(command).map_err(|error| failed(service, error.to_string()))
+    Running::guarded(command).map_err(|error| failed(service, error.to_string()))
 }
 
 fn failed(service: &ServiceName, says: String) -> BackupError {

@@ -161,20 +161,27 @@ pub(super) mod as_text {
     }
 }
 
+/// The longest that is understood: no clock reaches much further.
+const LONGEST: Duration = Duration::from_secs(876_000 * 3600);
+
 /// Reads `500ms`, `90s`, `5m`, `1h` or `0`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: u64 =
         digits.parse().map_err(|_| "expected a number and a unit: `500ms`, `90s`, `5m`, `1h`".to_owned())?;
-    match &text[digits.len()..] {
-        "ms" => Ok(Duration::from_millis(number)),
-        "s" => Ok(Duration::from_secs(number)),
-        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
-        "h" => Ok(Duration::from_secs(number.saturating_mul(3600))),
-        "" if number == 0 => Ok(Duration::ZERO),
-        "" => Err("the unit is missing: `ms`, `s`, `m` or `h`".to_owned()),
-        unit => Err(format!("`{unit}` is not a unit: `ms`, `s`, `m` or `h`")),
+    let duration = match &text[digits.len()..] {
+        "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        "m" => Duration::from_secs(number.saturating_mul(60)),
+        "h" => Duration::from_secs(number.saturating_mul(3600)),
+        "" if number == 0 => Duration::ZERO,
+        "" => return Err("the unit is missing: `ms`, `s`, `m` or `h`".to_owned()),
+        unit => return Err(format!("`{unit}` is not a unit: `ms`, `s`, `m` or `h`")),
+    };
+    if duration > LONGEST {
+        return Err("that is longer than `876000h`, a hundred years".to_owned());
     }
+    Ok(duration)
 }
 
 #[cfg(test)]
@@ -194,7 +201,8 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
         assert_eq!(duration("0"), Ok(Duration::ZERO));
-        for bad in ["5", "", "m", "5 s", "-1s", "5d"] {
+        assert_eq!(duration("876000h"), Ok(LONGEST));
+        for bad in ["5", "", "m", "5 s", "-1s", "5d", "876001h", "18446744073709551615h"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
     }

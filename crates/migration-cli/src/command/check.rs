@@ -75,7 +75,7 @@ pub(super) async fn check(
         Err(error) => error.hazards(),
     };
     hazards.retain(|(service, _)| wanted.contains(service));
-    let mut checked = files(artifacts, &wanted, options, &mut text)?;
+    let mut checked = files(artifacts, &hazards, &wanted, options, &mut text)?;
     // They were made before; what makes them does so again.
     let make = || context.program.services().unwrap_or_default();
     let tried =
@@ -119,6 +119,7 @@ pub(super) async fn check(
 /// Whether the committed files are what was generated. `--update` writes them.
 fn files(
     artifacts: Result<Vec<Artifacts>, RehearsalError>,
+    hazards: &[(ServiceName, Hazard)],
     wanted: &[ServiceName],
     options: &CheckOptions,
     text: &mut Text,
@@ -134,13 +135,13 @@ fn files(
     let artifacts = match artifacts {
         Ok(artifacts) => artifacts,
         // Another check names the migration that fails.
-        Err(ref failed @ RehearsalError::Run(ref error)) => {
+        Err(RehearsalError::Run(error)) => {
             let says = format!("they cannot be made: {error}");
             let of_files = wanted.iter().map(|name| of(name, Check::Files, vec![Finding::new(None, &says)]));
             let mut checked: Vec<Checked> = of_files.collect();
             for name in wanted {
-                let hazards = failed.hazards().into_iter().filter(|(service, _)| service == name);
-                let found: Vec<Finding> = hazards.map(|(_, hazard)| finding(&hazard)).collect();
+                let of_it = hazards.iter().filter(|(service, _)| service == name);
+                let found: Vec<Finding> = of_it.map(|(_, hazard)| finding(hazard)).collect();
                 if !found.is_empty() {
                     checked.push(of(name, Check::Hazards, found));
                 }

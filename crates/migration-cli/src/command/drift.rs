@@ -72,6 +72,12 @@ pub(super) async fn drift(context: &Context, services: &[String], repair: bool) 
             .iter()
             .filter_map(|service| service.repair.as_ref())
             .for_each(|script| text.raw(script.clone()));
+        // Nothing to run is not nothing to bring back.
+        for service in &services {
+            if let Some(why) = &service.unknown {
+                text.note(format!("note  `{}` was not compared: {why}", service.service));
+            }
+        }
     } else {
         say(&services, context.output.paint, &mut text);
     }

@@ -130,8 +130,7 @@ async fn make(
         }
     }
     let tx = db.begin().await?;
-    let patience = options.table_locks.patience.as_millis().max(1);
-    bookkeeping::execute(&tx, &format!("SET LOCAL lock_timeout = {patience}")).await?;
+    bookkeeping::wait_at_most(&tx, options.table_locks.patience).await?;
     let versions = site.qualified_version_table();
     for change in changes {
         match change {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use migration_kit::BOOKKEEPING;
+use migration_kit::settings::timeout_ms;
 use sea_orm::sqlx;
 use sea_orm::sqlx::postgres::PgRow;
 
@@ -68,18 +69,32 @@ async fn look_for_twins(
 ) -> Result<(), sqlx::Error> {
     for (sites, services) in sites.chunks(CHUNK).zip(services.chunks_mut(CHUNK)) {
         let Some(query) = twins::query(sites, services) else { continue };
-        let candidates = twins::candidates(deployment, database, &asking.rows(&query).await?)?;
-        let Some(query) = twins::filled(&candidates) else {
-            twins::fill(services, candidates, &[])?;
-            continue;
-        };
+        let mut candidates = twins::candidates(deployment, database, &asking.rows(&query).await?)?;
+        look_into(asking, &mut candidates).await?;
+        twins::fill(services, candidates);
+    }
+    Ok(())
+}
+
+/// Asks which candidates have rows. Where the server refuses that (a table is locked, or row security lets nobody count), each is
+/// asked by itself, so that it is not known of that one alone.
+async fn look_into(asking: &mut Asking<'_>, candidates: &mut [twins::Candidate]) -> Result<(), sqlx::Error> {
+    let Some(query) = twins::filled(candidates) else { return Ok(()) };
+    match asking.rows(&query).await {
+        Ok(rows) => return twins::note(candidates, &rows),
+        Err(sqlx::Error::Database(_)) => {}
+        Err(lost) => return Err(lost),
+    }
+    asking.end().await;
+    asking.begin().await?;
+    for candidate in candidates.chunks_mut(1) {
+        let Some(query) = twins::filled(candidate) else { continue };
         match asking.rows(&query).await {
-            Ok(rows) => twins::fill(services, candidates, &rows)?,
-            // Row security, for one, lets nobody count: what they hold is not known.
-            Err(sqlx::Error::Database(_)) => {
+            Ok(rows) => twins::note(candidate, &rows)?,
+            Err(error @ sqlx::Error::Database(_)) => {
                 asking.end().await;
                 asking.begin().await?;
-                twins::fill(services, candidates, &[])?;
+                candidate[0].fail(&error);
             }
             Err(lost) => return Err(lost),
         }
@@ -156,7 +171,7 @@ impl<'a> Asking<'a> {
             Self::Alone(reading) => reading.rows(sql).await,
             Self::Working { session, url, limit } => {
                 // One message is one transaction, with which the limit ends.
-                let limit = limit.as_millis().max(1);
+                let limit = timeout_ms(*limit);
                 let sql = format!("{BOOKKEEPING}SET LOCAL lock_timeout = {limit}; {sql}");
                 let report = |blocker: &Blocker, waited| event::reading_waiting(url, blocker, waited);
                 watched(url, session.pid(), report, session.rows(&sql)).await

@@ -35,7 +35,7 @@ pub use collisions::{Collision, Collisions};
 pub use error::SurveyError;
 pub use journal::{Journal, JournalFacts};
 pub(crate) use patience::Patience;
-pub use twins::{Twin, VERSION_TABLES};
+pub use twins::{Twin, TwinRows, VERSION_TABLES};
 
 /// What all servers say, at one moment each.
 #[derive(Debug, Clone)]

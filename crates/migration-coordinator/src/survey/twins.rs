@@ -8,6 +8,7 @@ use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
 use super::{Access, ServiceFacts};
+use crate::connect_error::is_locked;
 use crate::deployment::Deployment;
 use crate::site::{Site, text_array};
 
@@ -28,15 +29,46 @@ pub const VERSION_TABLES: [&str; 8] = [
 pub struct Twin {
     /// The table, with its schema.
     pub table: String,
-    /// Whether it has rows; `None` if our role may not look.
-    pub has_rows: Option<bool>,
+    /// What is known of its rows.
+    pub rows: TwinRows,
+}
+
+/// Whether a twin has rows. An empty table is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TwinRows {
+    /// It has.
+    Some,
+    /// Not known: our role may not read it.
+    Forbidden,
+    /// Not known: another transaction kept it locked.
+    Locked,
+    /// Not known, for what the server says.
+    Unreadable(String),
+}
+
+impl TwinRows {
+    /// Why it is not known.
+    fn unknown(error: &sqlx::Error) -> Self {
+        const INSUFFICIENT_PRIVILEGE: &str = "42501";
+        match error.as_database_error() {
+            _ if is_locked(error) => Self::Locked,
+            Some(server) if server.code().is_some_and(|code| code == INSUFFICIENT_PRIVILEGE) => {
+                Self::Forbidden
+            }
+            Some(server) => Self::Unreadable(server.message().to_owned()),
+            None => Self::Unreadable(error.to_string()),
+        }
+    }
 }
 
 impl fmt::Display for Twin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.has_rows {
-            None => write!(f, "`{}`, which this role may not read", self.table),
-            Some(_) => write!(f, "`{}` with rows", self.table),
+        let Self { table, rows } = self;
+        match rows {
+            TwinRows::Some => write!(f, "`{table}` with rows"),
+            TwinRows::Forbidden => write!(f, "`{table}`, which this role may not read"),
+            TwinRows::Locked => write!(f, "`{table}`, which another transaction locks"),
+            TwinRows::Unreadable(why) => write!(f, "`{table}`, which could not be read ({why})"),
         }
     }
 }
@@ -47,6 +79,8 @@ pub(super) struct Candidate {
     schema: String,
     table: String,
     readable: bool,
+    /// Whether it has rows, or why that is not known; `None` until it was asked.
+    found: Option<Result<bool, TwinRows>>,
 }
 
 /// Asks for tables of these names outside the schemas of the empty services among these; `None` if none is empty.
@@ -90,6 +124,7 @@ pub(super) fn candidates(
             schema: row.try_get("schema_name")?,
             table: row.try_get("table_name")?,
             readable: row.try_get("readable")?,
+            found: None,
         };
         let is_version_table = VERSION_TABLES.contains(&candidate.table.as_str());
         let owner = if is_version_table {
@@ -104,7 +139,7 @@ pub(super) fn candidates(
     Ok(candidates)
 }
 
-/// Asks which of these have rows; `None` if none can be read.
+/// Asks which of these have rows, all at once; `None` if none can be read.
 pub(super) fn filled(candidates: &[Candidate]) -> Option<String> {
     let readable = candidates.iter().enumerate().filter(|(_, candidate)| candidate.readable);
     let asked: Vec<String> = readable
@@ -116,23 +151,35 @@ pub(super) fn filled(candidates: &[Candidate]) -> Option<String> {
     (!asked.is_empty()).then(|| format!("{BOOKKEEPING}{}", asked.join(" UNION ALL ")))
 }
 
-/// Puts the twins where they belong: candidates that have rows, or of which that is not known.
-pub(super) fn fill(
-    facts: &mut [ServiceFacts],
-    candidates: Vec<Candidate>,
-    rows: &[PgRow],
-) -> Result<(), sqlx::Error> {
-    let mut has_rows: Vec<Option<bool>> = vec![None; candidates.len()];
+/// Notes the answers to [`filled`].
+pub(super) fn note(candidates: &mut [Candidate], rows: &[PgRow]) -> Result<(), sqlx::Error> {
     for row in rows {
         let number = usize::try_from(row.try_get::<i32, _>("number")?).unwrap_or(usize::MAX);
-        if let Some(slot) = has_rows.get_mut(number) {
-            *slot = Some(row.try_get("has_rows")?);
-        }
-    }
-    for (Candidate { ordinal, schema, table, .. }, has_rows) in candidates.into_iter().zip(has_rows) {
-        if let Some(facts) = facts.get_mut(ordinal).filter(|_| has_rows != Some(false)) {
-            facts.twins.push(Twin { table: format!("{schema}.{table}"), has_rows });
+        if let Some(candidate) = candidates.get_mut(number) {
+            candidate.found = Some(Ok(row.try_get("has_rows")?));
         }
     }
     Ok(())
+}
+
+impl Candidate {
+    /// Notes why this one could not be read.
+    pub(super) fn fail(&mut self, error: &sqlx::Error) {
+        self.found = Some(Err(TwinRows::unknown(error)));
+    }
+}
+
+/// Puts the twins where they belong: candidates that have rows, or of which that is not known.
+pub(super) fn fill(facts: &mut [ServiceFacts], candidates: Vec<Candidate>) {
+    for Candidate { ordinal, schema, table, found, .. } in candidates {
+        let rows = match found {
+            Some(Ok(false)) => continue,
+            Some(Ok(true)) => TwinRows::Some,
+            Some(Err(unknown)) => unknown,
+            None => TwinRows::Forbidden,
+        };
+        if let Some(facts) = facts.get_mut(ordinal) {
+            facts.twins.push(Twin { table: format!("{schema}.{table}"), rows });
+        }
+    }
 }

@@ -11,6 +11,7 @@ use super::policy::{Observed, in_words};
 use super::{Decision, Holder, LockMode, Policy, TableLock, autovacuum, holders};
 use crate::event::{self, Origin};
 use crate::session::{self, BOOKKEEPING, DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate};
+use crate::settings::timeout_ms;
 
 /// How long a wait stays untold.
 const FIRST_EVENT_AFTER: Duration = Duration::from_millis(200);
@@ -104,8 +105,7 @@ impl Waiting {
     /// Each is made when it is asked for, so ask for it when the one before has been executed: `lock_timeout` counts for each
     /// lock anew, and an attempt that queues for several may take as long as was decided for all of them together.
     pub fn lock_statements(&self, locks: &[TableLock]) -> impl Iterator<Item = String> {
-        let limit =
-            |limit: Duration| format!("{BOOKKEEPING}SET LOCAL lock_timeout = {}", limit.as_millis().max(1));
+        let limit = |limit: Duration| format!("{BOOKKEEPING}SET LOCAL lock_timeout = {}", timeout_ms(limit));
         let mut began: Option<Instant> = None;
         let statements = locks.iter().flat_map(move |lock| {
             match self.queue.as_ref().filter(|queueing| queueing.tables.contains(lock)) {

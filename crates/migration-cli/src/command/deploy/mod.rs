@@ -256,12 +256,18 @@ async fn dry_run(
     };
     let mut text = Text::of_errors(&errors);
     let mut steps = Vec::new();
-    for step in STEPS {
-        let Some(says) = steps::would(step, &arguments, &migrations, n_services) else { continue };
-        text.line(format!("{:<14} {says}", step.as_str()));
-        steps.push(StepReport { step, outcome: Outcome::Planned, elapsed_ms: 0 });
+    if class.is_ok() {
+        for step in STEPS {
+            let Some(says) = steps::would(step, &arguments, &migrations, n_services) else { continue };
+            text.line(format!("{:<14} {says}", step.as_str()));
+            steps.push(StepReport { step, outcome: Outcome::Planned, elapsed_ms: 0 });
+        }
+        text.line("nothing was changed: a dry run");
+    } else {
+        let step = Step::Prerequisites;
+        steps.push(StepReport { step, outcome: Outcome::Failed, elapsed_ms: 0 });
+        text.line(format!("nothing was changed: a dry run, which would stop at `{}`", step.as_str()));
     }
-    text.line("nothing was changed: a dry run");
     let body = Document { dry_run: true, steps, migrations, ..Document::default() };
     Ok(Answer::of("deploy", Found { class, errors, body }, text)?)
 }

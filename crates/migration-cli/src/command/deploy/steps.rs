@@ -296,6 +296,7 @@ async fn look_at_all(
     let there = deployment.services().filter(|(_, _, database)| databases.contains(database));
     let there: Vec<ServiceName> = there.map(|(service, ..)| service.name().clone()).collect();
     let mut found = examine(context, connected, &there).await?;
+    let is_shown_by_doctor = !found.class().is_ok();
     if !arguments.no_backup && context.environment.backup_command()?.is_none() {
         let mut needed = 0;
         for service in services {
@@ -335,7 +336,11 @@ async fn look_at_all(
         let failure = Failure {
             class: looked.class,
             message: "something would stop the run".to_owned(),
-            hint: Some("`doctor` shows it again; nothing was changed".to_owned()),
+            hint: Some(if is_shown_by_doctor {
+                "`doctor` shows it again; nothing was changed".to_owned()
+            } else {
+                "nothing was changed".to_owned()
+            }),
         };
         looked.errors.push(Diagnostic::of(&failure, &OurWords));
     }

@@ -98,6 +98,7 @@ fn next(services: &[ServiceReport]) -> Option<String> {
     let is_odd = |service: &ServiceReport| {
         service.error.is_some()
             || service.is_broken()
+            || service.refused.is_some()
             || !service.elsewhere.is_empty()
             || !service.taken.is_empty()
             || !is_well(service.state)

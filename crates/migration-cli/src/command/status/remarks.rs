@@ -54,6 +54,9 @@ pub(super) fn remarks(service: &ServiceReport, is_asked_for: bool) -> Vec<String
             "nothing is applied, and names that it makes are taken: {taken}: `up` refuses to begin"
         ));
     }
+    if let Some(refused) = &service.refused {
+        remarks.push(format!("`up` refuses to begin: {}", refused.on_one_line()));
+    }
     if let Some(broken) = service.broken.as_deref().filter(|broken| !broken.is_empty()) {
         let shown = few_sentences(broken, SHOWN);
         remarks.push(format!("no longer as applied migrations left it: {shown}"));

@@ -1,0 +1,85 @@
+//! Options that take a duration: whatever it is, the server takes what becomes of it, and no clock overflows.
+
+use std::collections::BTreeSet;
+
+use crate::support::Lab;
+
+/// From none at all to a hundred years, past what a timeout of the server can be (24 days and 20 hours).
+const DURATIONS: [&str; 5] = ["0", "1ms", "596h", "720h", "876000h"];
+
+/// Commands with options that take a duration, in an order in which each has something to do.
+const COMMANDS: [(&str, &[&str]); 12] = [
+    ("up chat@+1", &["--wait", "--lock-patience"]),
+    ("up chat", &["--wait", "--lock-patience"]),
+    ("down chat@-1 --allow-data-loss", &["--wait", "--lock-patience"]),
+    ("redo chat --allow-data-loss", &["--wait", "--lock-patience"]),
+    ("apply plan.json", &["--wait", "--lock-patience"]),
+    ("wait chat", &["--timeout"]),
+    ("deploy rag --no-backup", &["--wait", "--lock-patience", "--health-timeout", "--time-limit"]),
+    ("roles chat --dry-run", &["--wait"]),
+    ("repair --drop-invalid-indexes chat", &["--wait"]),
+    ("backup chat", &["--wait"]),
+    ("restore chat --allow-data-loss", &["--wait"]),
+    ("reset chat --allow-data-loss", &["--wait"]),
+];
+
+/// Something to mend.
+const INVALID: &str =
+    "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'chat.idx_messages_source'::regclass";
+
+/// The only archive in the directory of backups.
+fn archive(lab: &Lab) -> String {
+    let backups = std::fs::read_dir(lab.directory.path().join("backups")).unwrap();
+    let mut names = backups.map(|entry| entry.unwrap().path());
+    names.find(|path| path.extension().is_some_and(|end| end == "dump")).unwrap().display().to_string()
+}
+
+#[test]
+fn every_duration_is_one_that_the_server_takes() {
+    for duration in DURATIONS {
+        let lab = Lab::empty();
+        for (command, options) in COMMANDS {
+            let mut words: Vec<String> = command.split(' ').map(str::to_owned).collect();
+            match words[0].as_str() {
+                "apply" => drop(lab.migrate(&["plan", "chat", "--out", "plan.json"]).exits(0)),
+                "repair" => drop(lab.query(INVALID)),
+                "restore" => words[1] = archive(&lab),
+                _ => {}
+            }
+            for option in options {
+                // A deployment that has no time at all is a failure, and rightly.
+                if *option != "--time-limit" || duration.ends_with('h') {
+                    words.extend([(*option).to_owned(), duration.to_owned()]);
+                }
+            }
+            lab.migrate(&words.iter().map(String::as_str).collect::<Vec<_>>()).exits(0);
+        }
+    }
+}
+
+#[test]
+fn no_option_that_takes_a_duration_is_left_out() {
+    let lab = Lab::empty();
+    let help = |command: &[&str]| lab.migrate(&[command, &["--help"]].concat()).exits(0).stdout;
+    let of_commands = help(&[]);
+    let (_, listed) = of_commands.split_once("Commands:\n").unwrap();
+    let commands = listed.lines().take_while(|line| !line.trim().is_empty());
+    let mut found = BTreeSet::new();
+    for command in commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()) {
+        if command.is_empty() || command == "help" {
+            continue;
+        }
+        let help = help(&[command]);
+        let options = help.split_whitespace().zip(help.split_whitespace().skip(1));
+        let options = options.filter(|(_, value)| *value == "<DURATION>");
+        found.extend(options.map(|(option, _)| (command.to_owned(), option.to_owned())));
+    }
+    let of_command = |(command, options): (&str, &[&str])| {
+        let command = command.split(' ').next().unwrap().to_owned();
+        options.iter().map(|option| (command.clone(), (*option).to_owned())).collect::<Vec<_>>()
+    };
+    let mut tried: BTreeSet<_> = COMMANDS.into_iter().flat_map(of_command).collect();
+    // How often it looks is no limit of the server's.
+    tried.insert(("serve".to_owned(), "--drift-every".to_owned()));
+    assert_eq!(found, tried);
+}
