@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use postgres_sandbox::Cluster;
 use serde_json::{Value, json};
@@ -136,8 +138,13 @@ fn a_command_that_fails_is_no_backup() {
     running.signal("INT");
     running.finish().exits(130);
     assert!(names(&lab).is_empty());
-    let state = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-    assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    // It may not have been on a processor since it was killed.
+    let state = || fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !state().is_empty() && !state().contains(") Z ") {
+        assert!(Instant::now() < deadline, "{}", state());
+        thread::sleep(Duration::from_millis(10));
+    }
 
     // With one that does what it should, the run follows.
     let up = with(&lab, "true", &["up", "chat@+1", "--backup"]).exits(0);

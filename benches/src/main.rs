@@ -5,7 +5,9 @@
 //! judge. It never touches a database that it did not make.
 
 mod assessments;
+mod bookreader;
 mod chart;
+mod chat;
 mod cold;
 mod commands;
 mod figure;
@@ -15,6 +17,7 @@ mod nothing;
 mod peers;
 mod process;
 mod profochatbot;
+mod rag;
 mod readers;
 mod revert;
 mod server;
@@ -73,8 +76,14 @@ enum Name {
     Commands,
     /// Reverting contract steps over a hundred thousand rows
     Revert,
+    /// A million messages with a column, indexes and checks beside an application that reads and writes
+    ChatLoad,
+    /// What is known of a million users, with an index less, beside an application that reads and writes
+    RagLoad,
     /// A million conversations made multi-tenant beside an application that reads and writes
     ProfochatbotLoad,
+    /// A million books and what their readers set beside an application that reads and writes
+    BookreaderLoad,
 }
 
 impl Name {
@@ -88,7 +97,10 @@ impl Name {
             Self::Peers => "peers",
             Self::Commands => "commands",
             Self::Revert => "revert",
+            Self::ChatLoad => "chat-load",
+            Self::RagLoad => "rag-load",
             Self::ProfochatbotLoad => "profochatbot-load",
+            Self::BookreaderLoad => "bookreader-load",
         }
     }
 
@@ -155,7 +167,10 @@ impl Bench {
             Name::Assessments => assessments::measure(self, figures),
             Name::AssessmentsLoad => under_load::measure(self, &assessments::subject(self), figures),
             Name::Revert => revert::measure(self, figures),
+            Name::ChatLoad => under_load::measure(self, &chat::subject(self), figures),
+            Name::RagLoad => under_load::measure(self, &rag::subject(self), figures),
             Name::ProfochatbotLoad => under_load::measure(self, &profochatbot::subject(self), figures),
+            Name::BookreaderLoad => under_load::measure(self, &bookreader::subject(self), figures),
         }
     }
 }
