@@ -220,3 +220,25 @@ fn its_directory_may_have_any_name() {
     // No socket can be in a directory of that name, so it is outside.
     std::fs::remove_dir(directory).unwrap();
 }
+
+/// A draft that was applied to the private server and then edited: whoever wrote it is told what leads on.
+#[test]
+fn an_edited_draft_is_told_the_way_out() {
+    let embedded = Embedded::new();
+    embedded.migrate(&["up", "chat", "--quiet"]).exits(0);
+    let edit = "UPDATE migration_journal_chat SET checksum = md5('') WHERE migration LIKE 'm20251017%'";
+    embedded.migrate(&["psql", "chat", "--", "-c", edit]).exits(0);
+    let status = embedded.migrate(&["status", "chat"]).exits(0).stdout;
+    assert!(status.contains("edited after it was applied") && !status.contains("up to date"), "{status}");
+    for (command, target) in [("up", "chat"), ("down", "chat@-1")] {
+        let refused = embedded.migrate(&[command, target]).exits(4).stderr;
+        assert!(refused.contains("`repair chat` shows the ways on"), "{refused}");
+    }
+    let ways = embedded.migrate(&["repair", "chat"]).exits(4).stdout;
+    assert!(
+        ways.contains("applied to this private server only") && ways.contains("`db reset --yes`"),
+        "{ways}"
+    );
+    embedded.migrate(&["db", "reset", "--yes"]).exits(0);
+    embedded.migrate(&["up", "chat"]).exits(0);
+}

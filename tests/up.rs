@@ -147,7 +147,8 @@ fn a_target_is_a_name_a_prefix_or_a_number_of_steps() {
     for (target, reached) in [
         ("demo@m20260101", "m20260101_000001_create_notes"),
         ("demo@+1", "m20260102_000001_index_notes"),
-        ("demo@m20260103_000001_drop_drafts", "m20260103_000001_drop_drafts"),
+        // As messages print it.
+        ("demo:m20260103_000001_drop_drafts", "m20260103_000001_drop_drafts"),
     ] {
         lab.migrate(&["up", target, "--contract", "--ignore-soak", "--allow-data-loss"]).exits(0);
         assert_eq!(current(), reached);

@@ -8,6 +8,7 @@ use migration_plan::and_more;
 use migration_report::{Class, Diagnostic, Found, each_once};
 use serde::Serialize;
 
+use super::databases::is_embedded;
 use super::locks::held;
 use super::run::caller;
 use super::{connect, name, names, services};
@@ -110,7 +111,15 @@ async fn explain(
     let found = conditions(&connected.deployment, chosen).await;
     let unread = found.iter().filter_map(|condition| condition.unread.as_deref());
     let errors = each_once(unread.map(|error| Diagnostic::of(error, &OurWords)));
-    let patients: Vec<Patient> = found.iter().map(Patient::of).collect();
+    let mut patients: Vec<Patient> = found.iter().map(Patient::of).collect();
+    let is_private = is_embedded(connected);
+    for patient in &mut patients {
+        let placed =
+            connected.deployment.services().find(|(service, ..)| service.name().as_str() == patient.service);
+        if placed.is_some_and(|(.., database)| is_private(&connected.deployment.databases()[database])) {
+            patient.troubles.iter_mut().for_each(Trouble::on_a_private_server);
+        }
+    }
     let mut text = Text::default();
     for (patient, condition) in patients.iter().zip(&found) {
         patient.say(condition, paint, &mut text);

@@ -45,6 +45,14 @@ impl Way {
 const OFFERED: usize = 3;
 
 impl Trouble {
+    /// Adds what can be done where no other database has it.
+    pub(super) fn on_a_private_server(&mut self) {
+        if self.kind == "edited" {
+            let does = "if it is a draft, applied to this private server only: delete all data in it, and apply it anew";
+            self.ways.push(Way::run(does, "db reset --yes".to_owned()));
+        }
+    }
+
     pub(super) fn of(service: &ServiceName, found: &Found) -> Self {
         let (kind, migration, says, ways) = match found {
             Found::RowsLost => {

@@ -99,6 +99,7 @@ fn next(services: &[ServiceReport]) -> Option<String> {
         service.error.is_some()
             || service.is_broken()
             || service.refused.is_some()
+            || service.edited.as_ref().is_some_and(|edited| !edited.is_empty())
             || !service.elsewhere.is_empty()
             || !service.taken.is_empty()
             || !is_well(service.state)
