@@ -13,6 +13,7 @@ mod artifacts;
 mod backup;
 mod bad_backups;
 mod check;
+mod citus;
 mod coming_from;
 mod contract;
 mod deploy;

@@ -287,13 +287,14 @@ impl Owned {
     }
 }
 
-/// The extensions of a database but for the one that each has, and the roles that policies in these schemas name.
+/// The extensions of a database but for the one that each has and those by which it is spread over nodes, and the roles that policies in these schemas name.
 pub(crate) async fn surroundings(
     connection: &mut PgConnection,
     schemas: &[String],
 ) -> Result<(Vec<Extension>, Vec<String>), sqlx::Error> {
     let extensions = "SELECT e.extname::text, n.nspname::text FROM pg_catalog.pg_extension e \
-                      JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql' ORDER BY 1";
+                      JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace \
+                      WHERE e.extname NOT IN ('plpgsql', 'citus', 'citus_columnar') ORDER BY 1";
     let roles = format!(
         "SELECT DISTINCT r::text FROM pg_catalog.pg_policies, unnest(roles) AS r \
          WHERE schemaname IN ({}) AND r <> 'public' ORDER BY 1",

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use migration_kit::ServiceName;
+use migration_kit::sql::statements;
 use postgres_sandbox::Clients;
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -88,9 +89,13 @@ impl Script<'_> {
         if is_whole { Ok(()) } else { Err(self.failed("the rows of a table are cut off".to_owned())) }
     }
 
+    /// Sends statements, each in a message of its own: Citus sends a message of several to each node as a whole.
     async fn send(&self, connection: &mut PgConnection, sql: &str) -> Result<(), BackupError> {
-        let sent = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await;
-        sent.map(drop).map_err(written(self.service))
+        for statement in statements(sql).unwrap_or_else(|| vec![sql.to_owned()]) {
+            let sent = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *connection).await;
+            sent.map_err(written(self.service))?;
+        }
+        Ok(())
     }
 
     fn start(&self, section: &'static str) -> Result<Running, BackupError> {

@@ -14,6 +14,7 @@ mod adopt;
 #[cfg(feature = "rehearsal")]
 mod author;
 mod backup;
+mod citus;
 mod deploy;
 #[cfg(feature = "rehearsal")]
 mod rehearsal;
@@ -28,6 +29,7 @@ pub(crate) use adopt::{AdoptFrom, AdoptOptions, Source};
 #[cfg(feature = "rehearsal")]
 pub(crate) use author::GenerateOptions;
 pub(crate) use backup::{BackupArguments, ResetArguments, RestoreArguments};
+pub(crate) use citus::CitusCommand;
 pub(crate) use deploy::{DeployArguments, OnFailure};
 #[cfg(feature = "rehearsal")]
 pub(crate) use rehearsal::{CheckOptions, SqlOptions};
@@ -290,6 +292,10 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TABLE")]
         reclaim: Option<String>,
     },
+    /// Show on which node of Citus each service is, put one on a node, or move it to another
+    #[command(subcommand)]
+    #[command(after_help = help::CITUS)]
+    Citus(CitusCommand),
     /// Back up services: what each owns, at one moment, as an archive that is restored on trial, and a manifest beside it
     #[command(after_help = help::BACKUP)]
     Backup {

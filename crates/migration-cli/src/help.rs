@@ -168,6 +168,16 @@ Examples:
   reset billing                    drop it, if no table has rows
   reset billing --allow-data-loss  drop rows too; make a backup before";
 
+pub(crate) const CITUS: &str = "\
+Citus keeps each schema on one of several nodes; everything here goes to the coordinator. A service that is installed there is on a node
+from the start, unless one of its migrations needs its tables on the coordinator: those are applied first, then it is distributed.
+
+Examples:
+  citus status                                the nodes, whether they answer, and where each service is
+  citus distribute billing                    how large it is, and what stops meanwhile; changes nothing
+  citus distribute billing --yes              put it on a node, under its migration lock
+  citus move billing db3.internal:5432 --yes  move it to another node";
+
 pub(crate) const ROLES: &str = "\
 `SERVICE_owner` owns everything that the service has, and its migrations run as this role where the one that is connected may become
 it: PostgreSQL itself refuses them what is not the service's. `SERVICE_app` reads and writes rows. Roles that owned tables until now

@@ -80,15 +80,31 @@ pub(crate) struct Entry<'a> {
 
 /// Makes schema, version table and journal where they are missing, in one transaction. The tables of backfills and
 /// rejects are made by the first migration that needs them.
-pub(crate) async fn install(writer: Writer<'_>, site: &Site, schema_exists: bool) -> Result<(), DbErr> {
+/// `on_one_node` keeps a schema that is made on the node that migrates, where Citus would put it on another one.
+pub(crate) async fn install(
+    writer: Writer<'_>,
+    site: &Site,
+    schema_exists: bool,
+    on_one_node: bool,
+) -> Result<(), DbErr> {
     // One message, which the server runs as one transaction.
-    let sql = format!("{BOOKKEEPING}{}", install_statements(site, schema_exists).join("; "));
+    let statements = install_statements(site, schema_exists).join("; ");
+    let sql = format!("{BOOKKEEPING}{}{statements}", if on_one_node { stays(writer) } else { "" });
     let mut n_races = 0;
     loop {
         match writer.db().execute_unprepared(&sql).await {
             Err(error) if is_creation_race(&error) && n_races < CREATION_RACES => n_races += 1,
             made => return made.map(drop),
         }
+    }
+}
+
+/// What keeps a schema that the same message makes on the node that migrates, where Citus would put it on another one.
+pub(crate) fn stays(writer: Writer<'_>) -> &'static str {
+    if writer.session().is_distributed() {
+        "SELECT FROM pg_catalog.set_config('citus.enable_schema_based_sharding', 'off', true); "
+    } else {
+        ""
     }
 }
 
@@ -232,7 +248,7 @@ pub(crate) async fn finish<C: ConnectionTrait>(
     let table = site.qualified_version_table();
     let finish = match entry.direction {
         Direction::Apply => format!(
-            "UPDATE {table} SET applied_at = extract(epoch FROM pg_catalog.clock_timestamp())::bigint \
+            "UPDATE {table} SET applied_at = extract(epoch FROM pg_catalog.statement_timestamp())::bigint \
              WHERE version = $2 AND applied_at = {APPLY_CLAIMED}"
         ),
         Direction::Revert => format!("DELETE FROM {table} WHERE version = $2"),

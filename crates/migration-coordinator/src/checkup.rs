@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use migration_kit::{BOOKKEEPING, ServiceName, bookkeeping, literal};
 use sea_orm::sqlx::{self, Row};
 
+use crate::citus::{self, Citus};
 use crate::connect_error::ConnectError;
 use crate::database::DatabaseUrl;
 use crate::deployment::{Deployment, Placed};
@@ -28,8 +29,8 @@ pub struct Checkup {
     pub is_read_only: bool,
     /// Why the session of a run would not be opened: a proxy may allow reading and still be in between.
     pub refused: Option<Arc<ConnectError>>,
-    /// The version of the extension `citus`, where it is there: tables may be on several nodes.
-    pub citus: Option<String>,
+    /// What Citus says, where it is there: tables may be on several nodes.
+    pub citus: Option<Citus>,
     /// Whether our role may take the migration lock.
     pub may_lock: bool,
     /// Whether our role may create schemas.
@@ -114,8 +115,7 @@ async fn read(reading: &mut Reading<'_>, placed: &[&Placed]) -> Result<Checkup, 
              pg_catalog.current_setting('max_connections')::int8 - (SELECT count(*) FROM pg_catalog.pg_stat_activity \
                WHERE backend_type = 'client backend') \
              - CASE WHEN (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN 0 \
-               ELSE pg_catalog.current_setting('superuser_reserved_connections')::int8 END, \
-             (SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'citus')"
+               ELSE pg_catalog.current_setting('superuser_reserved_connections')::int8 END"
         ),
     )
     .await?;
@@ -148,6 +148,7 @@ async fn read(reading: &mut Reading<'_>, placed: &[&Placed]) -> Result<Checkup, 
             "SELECT application_name, extract(epoch FROM replay_lag)::float8 FROM pg_catalog.pg_stat_replication ORDER BY 1"
         ))
         .await?;
+    let citus = citus::read(reading, placed).await?;
     let mut rights = Vec::new();
     for placed in placed {
         rights.push(rights_of(reading, &placed.site).await?);
@@ -158,7 +159,7 @@ async fn read(reading: &mut Reading<'_>, placed: &[&Placed]) -> Result<Checkup, 
         is_standby: server.try_get(2)?,
         is_read_only: server.try_get(6)?,
         refused: None,
-        citus: server.try_get(8)?,
+        citus,
         may_lock: server.try_get(3)?,
         may_create_schemas: server.try_get(4)?,
         clock_ahead: server.try_get::<f64, _>(5)? - ours,

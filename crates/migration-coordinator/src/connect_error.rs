@@ -48,6 +48,17 @@ pub enum ConnectError {
         /// What is missing there.
         reason: &'static str,
     },
+    /// It is a node of Citus, and not the coordinator.
+    #[error(
+        "`{database}` is a worker of Citus: a migration lock taken there keeps no other run out, and what migrations change \
+         there does not reach the other nodes"
+    )]
+    Worker {
+        /// The database, without its password.
+        database: String,
+        /// Where the nodes know the coordinator: host and port.
+        coordinator: Option<String>,
+    },
     /// The server is too old.
     #[error("`{database}` is PostgreSQL {version}; version 15 or later is needed")]
     TooOld {
@@ -95,6 +106,10 @@ impl ConnectError {
             Self::OtherEngine { .. } => {
                 "use a server of PostgreSQL itself, its own or one that is offered as a service".into()
             }
+            Self::Worker { coordinator: Some(coordinator), .. } => {
+                format!("use the address of the coordinator, which its nodes know as {coordinator}").into()
+            }
+            Self::Worker { .. } => "use the address of the coordinator".into(),
             Self::TooOld { .. } => "upgrade the server".into(),
         }
     }

@@ -455,6 +455,12 @@ pub fn unusable_schema(schema: &str) -> Option<&'static str> {
 }
 
 impl Placed {
+    /// The migrations that need the service's tables on the node that migrates.
+    pub(crate) fn on_one_node(&self) -> impl Iterator<Item = &migration_kit::MigrationName> {
+        let needs = |listed: &&migration_kit::Listed| listed.details().one_node.is_some();
+        self.service.migrations().filter(needs).map(migration_kit::Listed::name)
+    }
+
     pub(crate) fn name(&self) -> &ServiceName {
         self.service.name()
     }

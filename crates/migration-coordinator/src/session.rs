@@ -10,10 +10,13 @@ use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 use log::LevelFilter;
+use migration_kit::nodes::HAS_CITUS;
 use migration_kit::table_lock::{self, TableLock};
 use migration_kit::{BOOKKEEPING, bookkeeping, driver_error, literal, settings};
 use sea_orm::sqlx::pool::PoolConnection;
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
+use sea_orm::sqlx::postgres::{
+    PgConnectOptions, PgConnection, PgDatabaseError, PgPool, PgPoolOptions, PgRow, PgSeverity,
+};
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Postgres, Row};
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 
@@ -47,9 +50,12 @@ const CLOSE: Duration = Duration::from_secs(3);
 /// Whether an error means that the session is gone, so that the answer to its last message is not known.
 pub(crate) fn is_lost(error: &DbErr) -> bool {
     match driver_error(error) {
-        // 08: the connection failed. 57P: the server shuts down, or the session was ended.
+        // 08: the connection failed. 57P: the server shuts down, or the session was ended. As an error and no more, the first is about
+        // another node of Citus, and the session continues.
         Some(sqlx::Error::Database(reported)) => {
-            reported.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
+            let reported_as = reported.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
+            let is_an_end = reported_as != Some(PgSeverity::Error);
+            reported.code().is_some_and(|code| is_an_end && code.starts_with("08") || code.starts_with("57P"))
         }
         Some(
             sqlx::Error::Io(_)
@@ -79,6 +85,8 @@ pub(crate) struct Session {
     pool: PgPool,
     db: DatabaseConnection,
     pid: i32,
+    /// Whether it leads to the coordinator of a Citus, whose tables are on other nodes.
+    is_distributed: bool,
     given_up: AtomicBool,
 }
 
@@ -130,31 +138,62 @@ impl Session {
         // A lost connection is not replaced: there is nothing at this address.
         pool.set_connect_options(PgConnectOptions::new_without_pgpass().socket(NOWHERE));
         let db = DatabaseConnection::from(pool.clone());
-        let mut session = Self { pool, db, pid: 0, given_up: AtomicBool::new(false) };
-        session.pid = session.prove(url, &marker).await?;
+        let given_up = AtomicBool::new(false);
+        let mut session = Self { pool, db, pid: 0, is_distributed: false, given_up };
+        let (pid, has_citus) = session.prove(url, &marker).await?;
+        (session.pid, session.is_distributed) = (pid, has_citus);
         let failed = |source| of_proxy_or(url, source);
+        if has_citus {
+            session.is_coordinator(url).await?;
+        }
         session.rows(&settings::after_connecting()).await.map_err(failed)?;
         Ok(session)
     }
 
     /// A proxy that pools transactions drops the marker, or answers two transactions from two server processes.
-    async fn prove(&self, url: &DatabaseUrl, marker: &str) -> Result<i32, ConnectError> {
-        const ASK: &str = bookkeeping!(
-            "SELECT pg_catalog.pg_backend_pid(), \
-                           coalesce(pg_catalog.current_setting('migration.session', true), ''), \
-                           pg_catalog.version()"
+    /// Gives the number of that process, and whether the database has Citus.
+    async fn prove(&self, url: &DatabaseUrl, marker: &str) -> Result<(i32, bool), ConnectError> {
+        let ask = format!(
+            "{BOOKKEEPING}SELECT pg_catalog.pg_backend_pid(), \
+             coalesce(pg_catalog.current_setting('migration.session', true), ''), pg_catalog.version(), {HAS_CITUS}"
         );
-        let mut pids = Vec::new();
+        let (mut pids, mut has_citus) = (Vec::new(), false);
         for _ in 0..2 {
-            let rows = self.rows(ASK).await.map_err(|source| of_proxy_or(url, source))?;
+            let rows = self.rows(&ask).await.map_err(|source| of_proxy_or(url, source))?;
             let row = rows.first().ok_or_else(|| ConnectError::proxied(url, "answers without rows"))?;
             ConnectError::judge(url, &row.get::<String, _>(2))?;
             if row.get::<String, _>(1) != marker {
                 return Err(ConnectError::proxied(url, "drops start-up options"));
             }
             pids.push(row.get::<i32, _>(0));
+            has_citus = row.get(3);
         }
-        if pids[0] == pids[1] { Ok(pids[0]) } else { Err(ConnectError::proxied(url, "pools transactions")) }
+        if pids[0] == pids[1] {
+            Ok((pids[0], has_citus))
+        } else {
+            Err(ConnectError::proxied(url, "pools transactions"))
+        }
+    }
+
+    /// Refuses a node of Citus that is not the coordinator: only there a lock keeps two runs apart, and a worker accepts what
+    /// it should not, such as rows of the version table.
+    async fn is_coordinator(&self, url: &DatabaseUrl) -> Result<(), ConnectError> {
+        const THIS_NODE: &str = bookkeeping!(
+            "SELECT coalesce((SELECT groupid FROM pg_catalog.pg_dist_local_group), 0) = 0, \
+             (SELECT nodename || ':' || nodeport FROM pg_catalog.pg_dist_node WHERE groupid = 0 AND noderole = 'primary')"
+        );
+        let rows = self.rows(THIS_NODE).await.map_err(|source| of_proxy_or(url, source))?;
+        match rows.first() {
+            Some(node) if !node.get::<bool, _>(0) => {
+                Err(ConnectError::Worker { database: url.to_string(), coordinator: node.get(1) })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether tables of this database are on other nodes.
+    pub(crate) fn is_distributed(&self) -> bool {
+        self.is_distributed
     }
 
     /// Process id of the server process behind the session.

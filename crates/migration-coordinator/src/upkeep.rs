@@ -86,7 +86,13 @@ pub enum UpkeepError {
         /// The service.
         service: ServiceName,
     },
-    /// It cannot move into another schema.
+    /// The database is on one node.
+    #[error("`{database}` is PostgreSQL on one node: the extension `citus` is not in it")]
+    NotCitus {
+        /// The database.
+        database: String,
+    },
+    /// It cannot move into another schema, or to another node.
     #[error("`{service}`: {message}")]
     Relocation {
         /// The service.
@@ -272,6 +278,10 @@ impl UpkeepError {
             | Self::Database { .. }
             | Self::Relocation { .. }
             | Self::Roles { .. } => None,
+            Self::NotCitus { .. } => Some(
+                "connect to the coordinator of a Citus, or make it one with `CREATE EXTENSION citus` where the server loads the library"
+                    .into(),
+            ),
             Self::Moved { .. } | Self::Interrupted { .. } => Some("run it again".into()),
         }
     }

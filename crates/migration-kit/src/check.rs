@@ -115,7 +115,7 @@ impl Check {
     #[must_use]
     pub fn no_column(table: &str, column: &str) -> Self {
         let sql = format!(
-            "SELECT NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass({}) AND attname = {} AND NOT attisdropped)",
+            "SELECT NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass({}) AND attname = {} AND NOT attisdropped)",
             own(table),
             literal(column),
         );
@@ -147,7 +147,7 @@ impl Check {
     #[must_use]
     pub fn index(index: &str) -> Self {
         let sql = format!(
-            "SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass({}) AND indisvalid AND indisready)",
+            "SELECT EXISTS (SELECT 1 FROM pg_index WHERE indexrelid = to_regclass({}) AND indisvalid AND indisready)",
             own(index),
         );
         Self::of_object(format!("index `{index}` is valid"), sql, index, "is missing or not valid")
@@ -165,7 +165,7 @@ impl Check {
     #[must_use]
     pub fn constraint(table: &str, constraint: &str) -> Self {
         let sql = format!(
-            "SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass({}) AND conname = {} AND convalidated)",
+            "SELECT EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = to_regclass({}) AND conname = {} AND convalidated)",
             own(table),
             literal(constraint),
         );
@@ -177,7 +177,7 @@ impl Check {
     #[must_use]
     pub fn trigger(table: &str, trigger: &str) -> Self {
         let sql = format!(
-            "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass({}) AND tgname = {} AND tgenabled IN ('O', 'A'))",
+            "SELECT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = to_regclass({}) AND tgname = {} AND tgenabled IN ('O', 'A'))",
             own(table),
             literal(trigger),
         );

@@ -36,6 +36,10 @@ pub struct Details {
     pub previews: Vec<Preview>,
     /// The service's tables that it takes over where they are there already.
     pub adopts: Vec<String>,
+    /// Why it cannot work where the service's tables are on another node than the one that migrates, if it cannot.
+    pub one_node: Option<String>,
+    /// The same for reverting it alone.
+    pub one_node_to_revert: Option<String>,
 }
 
 /// Rows of which reverting a migration loses something.
@@ -87,6 +91,8 @@ impl Details {
             checks: Vec::new(),
             previews: Vec::new(),
             adopts: Vec::new(),
+            one_node: None,
+            one_node_to_revert: None,
         }
     }
 
@@ -166,6 +172,22 @@ impl Details {
     #[must_use]
     pub fn adopts(mut self, table: impl Into<String>) -> Self {
         self.adopts.push(table.into());
+        self
+    }
+
+    /// Says that it needs the service's tables on the node that migrates, and why: a function that reads tables cannot do so
+    /// when a query calls it for each row of a shard. Where Citus is, the schema of a service with such a migration is made on the
+    /// coordinator, and can be distributed when all of them are applied.
+    #[must_use]
+    pub fn one_node(mut self, reason: impl Into<String>) -> Self {
+        self.one_node = Some(reason.into());
+        self
+    }
+
+    /// The same as [`Self::one_node`] for reverting it alone, such as an `UPDATE` that calls a `STABLE` function for each row.
+    #[must_use]
+    pub fn one_node_to_revert(mut self, reason: impl Into<String>) -> Self {
+        self.one_node_to_revert = Some(reason.into());
         self
     }
 

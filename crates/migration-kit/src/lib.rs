@@ -16,6 +16,7 @@ mod lock_file;
 mod makes;
 mod marker;
 mod missing;
+pub mod nodes;
 mod online;
 mod quote;
 mod service;

@@ -16,7 +16,7 @@ use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, Postgres, Row
 use sea_orm::{DbErr, RuntimeErr};
 
 pub(crate) use crate::marker::BOOKKEEPING;
-use crate::settings;
+use crate::{nodes, settings};
 
 /// SQLSTATE of `lock_not_available`: a `NOWAIT` or a `lock_timeout` that ran out.
 pub const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -58,6 +58,23 @@ pub fn is_cut_by_policy(error: &sqlx::Error) -> bool {
     reported.and_then(PgDatabaseError::routine) == Some("check_enable_rls")
 }
 
+/// Whether Citus says no more than that another node refused something. What that node said is a warning, which no driver keeps.
+pub(crate) fn is_of_other_node(error: &DbErr) -> bool {
+    routine(error) == Some("MarkRemoteTransactionFailed")
+}
+
+/// Whether Citus is moving the schema to another node, during which it makes no table there.
+pub(crate) fn is_moving(error: &DbErr) -> bool {
+    const ROUTINES: [&str; 2] = ["AcquireRebalanceColocationLock", "AcquirePlacementColocationLock"];
+    routine(error).is_some_and(|routine| ROUTINES.contains(&routine))
+}
+
+/// The place in the server's source that reported an error: the same whatever language the server speaks.
+fn routine(error: &DbErr) -> Option<&str> {
+    let reported = driver_error(error)?.as_database_error()?;
+    reported.try_downcast_ref::<PgDatabaseError>()?.routine()
+}
+
 /// What the server says, with its detail (`Key (a)=(1) is duplicated.`), for a sentence of the kit's own.
 pub(crate) fn server_message(error: &DbErr) -> String {
     let Some(source) = driver_error(error) else { return error.to_string() };
@@ -94,6 +111,8 @@ pub(crate) struct Limits {
     pub(crate) durable: Durable,
     /// What of others' work its statements see.
     pub(crate) isolation: Isolation,
+    /// Whether its statements work on other nodes, which have to keep the limits too.
+    pub(crate) is_distributed: bool,
 }
 
 /// Which commits of other sessions the statements of a transaction see.
@@ -146,7 +165,13 @@ pub(crate) async fn begin(
             Durable::Soon => ", set_config('synchronous_commit', 'off', true)",
         },
     );
-    connection.begin_with(AssertSqlSafe(sql)).await.map_err(db_err)
+    let mut tx = connection.begin_with(AssertSqlSafe(sql)).await.map_err(db_err)?;
+    if limits.is_distributed {
+        for sql in nodes::settle(limits.lock) {
+            execute(&mut tx, sql).await?;
+        }
+    }
+    Ok(tx)
 }
 
 /// Runs one statement; the number of rows that it affected.

@@ -75,6 +75,10 @@ pub const PINNED: &[Pinned] = &[
     // What a transaction is.
     pinned(How::AtStart, "default_transaction_isolation", "read committed", "retries rely on it, and a standby refuses serializable"),
     pinned(How::AtStart, "default_transaction_deferrable", "off", "a reading transaction would wait to begin"),
+    // What goes to other nodes, where the database is one of several: of Citus, and known nowhere else.
+    pinned(How::IfDifferent, "citus.propagate_set_commands", "local", "other nodes would not keep `lock_timeout` and `TimeZone`"),
+    pinned(How::IfDifferent, "citus.enable_unsafe_triggers", "on", "triggers would be refused; those that steps make use names with their schema"),
+    pinned(How::IfDifferent, "citus.enable_schema_based_sharding", "on", "a service's schema would stay on the coordinator"),
     // How long a session lives, and what ends a statement.
     pinned(How::AtStart, "statement_timeout", "0", "a concurrent build would end halfway; each step sets its own limit"),
     pinned(How::AtStart, "lock_timeout", "0", "as with `statement_timeout`"),

@@ -6,8 +6,9 @@ use sea_orm::DbErr;
 use sea_orm::sqlx::{PgConnection, Row};
 
 use crate::missing::MissingTable;
+use crate::nodes::{self, HAS_CITUS};
 use crate::quote::{literal, qualified, regclass};
-use crate::session::{self, BOOKKEEPING, db_err};
+use crate::session::{self, BOOKKEEPING, Limits, db_err};
 
 /// A table that exists.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub(crate) struct Table {
     pub(crate) qualified: String,
     /// Whether it is partitioned: it then has no blocks of its own.
     pub(crate) is_partitioned: bool,
+    /// Whether its rows are on another node, so that this one knows neither its size nor its statistics.
+    pub(crate) is_distributed: bool,
 }
 
 /// A column and its type.
@@ -39,12 +42,21 @@ impl Table {
     pub(crate) async fn find(connection: &mut PgConnection, schema: &str, name: &str) -> Result<Self, DbErr> {
         let qualified = qualified(schema, name);
         let sql = format!(
-            "{BOOKKEEPING}SELECT relkind = 'p' FROM pg_class WHERE oid = {} AND relkind IN ('r', 'p')",
+            "{BOOKKEEPING}SELECT relkind = 'p', {HAS_CITUS} FROM pg_class WHERE oid = {} AND relkind IN ('r', 'p')",
             regclass(&qualified),
         );
-        let is_partitioned =
-            session::value(connection, sql).await?.ok_or_else(|| MissingTable::error(name, schema))?;
-        Ok(Self { name: name.to_owned(), qualified, is_partitioned })
+        let found = session::rows(connection, sql).await?;
+        let found = found.first().ok_or_else(|| MissingTable::error(name, schema))?;
+        let [is_partitioned, has_citus]: [bool; 2] =
+            [found.try_get(0).map_err(db_err)?, found.try_get(1).map_err(db_err)?];
+        let is_distributed = has_citus
+            && session::value(connection, nodes::is_table_distributed(&qualified)).await? == Some(true);
+        Ok(Self { name: name.to_owned(), qualified, is_partitioned, is_distributed })
+    }
+
+    /// These limits, for a transaction that works on the table.
+    pub(crate) fn limits(&self, limits: Limits) -> Limits {
+        Limits { is_distributed: self.is_distributed, ..limits }
     }
 
     /// The columns of the primary key in its order; none if the table has no primary key.
@@ -102,8 +114,9 @@ impl Table {
 
     /// How many blocks the table's rows take now.
     pub(crate) async fn n_blocks(&self, connection: &mut PgConnection) -> Result<u64, DbErr> {
+        let size = if self.is_distributed { "citus_relation_size" } else { "pg_relation_size" };
         let sql = format!(
-            "{BOOKKEEPING}SELECT pg_relation_size({}::regclass) / current_setting('block_size')::bigint",
+            "{BOOKKEEPING}SELECT {size}({}::regclass) / current_setting('block_size')::bigint",
             self.literal(),
         );
         let counted = session::value::<i64>(connection, sql).await?.unwrap_or(0);

@@ -122,3 +122,10 @@ fn a_folder_is_read_as_what_is_compiled_in() {
         Service::from_sql_directory("ledger", concat!(env!("CARGO_MANIFEST_DIR"), "/src")).err().unwrap();
     assert!(matches!(empty, ServiceError::Sql(SqlError::Empty { .. })), "{empty}");
 }
+
+#[test]
+fn a_script_is_split_into_messages() {
+    let split = migration_kit::sql::statements("SET a = 1;\n-- a comment; of two\nSELECT ';', $$;$$;\n");
+    assert_eq!(split.unwrap(), ["SET a = 1", "SELECT ';', $$;$$"]);
+    assert_eq!(migration_kit::sql::statements("\\connect another"), None);
+}

@@ -6,7 +6,7 @@ use std::error::Error;
 use migration_coordinator::{
     ConnectError, DeploymentError, LockError, RunError, StepError, SurveyError, UpkeepError,
 };
-use migration_kit::table_lock::is_retryable;
+use migration_kit::table_lock::{is_given_up, is_retryable};
 use migration_plan::{PlanError, SelectionError};
 
 use crate::Words;
@@ -99,6 +99,7 @@ fn of_run(error: &RunError) -> Class {
         RunError::DataLoss { .. }
         | RunError::RevertLoss { .. }
         | RunError::Twins { .. }
+        | RunError::OneNode { .. }
         | RunError::Collisions { .. }
         | RunError::Base { .. }
         | RunError::NotAcceptable { .. }
@@ -137,6 +138,7 @@ fn of_upkeep(error: &UpkeepError) -> Class {
     match error {
         UpkeepError::UnknownService { .. }
         | UpkeepError::NothingToMend { .. }
+        | UpkeepError::NotCitus { .. }
         | UpkeepError::Roles { .. } => Class::Usage,
         UpkeepError::Unread(error) => of_survey(error),
         UpkeepError::Read { source, .. } if is_retryable(source) => Class::Busy,
@@ -144,6 +146,7 @@ fn of_upkeep(error: &UpkeepError) -> Class {
             Class::Connection
         }
         UpkeepError::Lock(error) => of_lock(error),
+        UpkeepError::Database { source, .. } if is_given_up(source) => Class::Busy,
         UpkeepError::Database { source, .. } if is_not_permitted(source) => Class::Connection,
         UpkeepError::Moved { .. } | UpkeepError::Relocation { .. } => Class::Refused,
         UpkeepError::Interrupted { .. } => Class::Interrupted,

@@ -108,7 +108,7 @@ fn guard() -> Check {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        evaluation::preview_lost_keys(Details::contract(SOAK))
+        evaluation::preview_lost_keys(Details::contract(SOAK).one_node_to_revert("an `UPDATE` calls `STABLE` functions for each row"))
             .loses(
                 "transcripts, audio durations and transcription confidences; of each evaluation `nextDifficulty`, \
                  `reasoning`, `correctAnswer`, `expectedKeyPoints` and every other key without a column; which values \

@@ -75,7 +75,7 @@ fn is_kept_in_step() -> String {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        Details::contract(SOAK)
+        Details::contract(SOAK).one_node_to_revert("an `UPDATE` calls `STABLE` functions for each row")
             .loses(
                 "keys of `users.reader_settings` other than `theme`, `language`, `notifications` and \
                  `notifications_enabled`, and how the JSON was spelled",

@@ -59,7 +59,7 @@ impl ServiceMigration for Migration {
             ))
             .verify(Check::holds(
                 "the planner knows how a chat depends on its user",
-                "SELECT EXISTS (SELECT FROM pg_statistic_ext WHERE stxrelid = to_regclass('messages') \
+                "SELECT EXISTS (SELECT 1 FROM pg_statistic_ext WHERE stxrelid = to_regclass('messages') \
                  AND stxname = 'stats_messages_dialogue')",
             ))
     }

@@ -85,7 +85,7 @@ impl Rule {
         Check::holds(
             format!("`{}` holds for new rows of `messages`", self.constraint),
             format!(
-                "SELECT EXISTS ({}) OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass('messages') \
+                "SELECT EXISTS ({}) OR EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = to_regclass('messages') \
                  AND tgname = {} AND tgenabled <> 'D')",
                 self.pg_constraint("true"),
                 literal(self.constraint),
@@ -127,7 +127,7 @@ impl Rule {
 
     fn pg_constraint(&self, condition: &str) -> String {
         format!(
-            "SELECT FROM pg_constraint WHERE conrelid = to_regclass('messages') AND conname = {} AND {condition}",
+            "SELECT 1 FROM pg_constraint WHERE conrelid = to_regclass('messages') AND conname = {} AND {condition}",
             literal(self.constraint),
         )
     }

@@ -26,6 +26,8 @@ impl OnlineMigration for Migration {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        Details::expand().verify(links::functions_exist().until("m20260201_000004_drop_default_account"))
+        Details::expand()
+            .one_node(crate::links::ONE_NODE)
+            .verify(links::functions_exist().until("m20260201_000004_drop_default_account"))
     }
 }

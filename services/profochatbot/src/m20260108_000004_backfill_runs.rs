@@ -32,6 +32,7 @@ impl OnlineMigration for Migration {
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::expand()
+            .one_node(crate::links::ONE_NODE)
             .verify(Check::from(&trigger::RUN).until("m20260201_000004_drop_default_account"))
             .verify(check::runs_have_bots())
             .verify(check::active_runs_have_deployments())

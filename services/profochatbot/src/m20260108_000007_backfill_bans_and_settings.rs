@@ -33,6 +33,7 @@ impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         let until = |check: Check| check.until("m20260201_000004_drop_default_account");
         Details::expand()
+            .one_node(crate::links::ONE_NODE)
             .verify_all([&trigger::BAN, &trigger::SETTING].map(Check::from).map(until))
             .verify(check::named_bots("bannedparticipants", "bannedparticipant_id", "botname"))
             .verify(check::named_bots("gen_settings", "id", "bot_name"))

@@ -211,6 +211,7 @@ impl OnlineMigration for Migration {
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::contract(Duration::from_secs(SOAK_DAYS * 24 * 60 * 60))
+            .one_node(crate::links::ONE_NODE)
             .preview("copies of courses, of which one stays", copies())
             .verify_all(&FOREIGN_KEYS)
             .verify(Check::constraint("course", UNIQUE))

@@ -61,6 +61,7 @@ impl OnlineMigration for Migration {
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::contract(Duration::from_secs(SOAK_DAYS * 24 * 60 * 60))
+            .one_node(crate::links::ONE_NODE)
             .verify_all(&FOREIGN_KEYS)
             .verify(check::conversations_agree_with_runs())
     }

@@ -85,6 +85,7 @@ impl OnlineMigration for Migration {
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         let details = Details::contract(Duration::from_secs(SOAK_DAYS * 24 * 60 * 60))
+            .one_node(crate::links::ONE_NODE)
             .verify(no_account_is_taken_by_default())
             .verify(trigger::are_gone(&trigger::ALL));
         TENANT_TABLES.iter().fold(details, |details, table| {

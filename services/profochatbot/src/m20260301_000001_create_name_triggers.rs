@@ -29,7 +29,7 @@ impl OnlineMigration for Migration {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        names::ALL.iter().fold(Details::expand(), |details, trigger| {
+        names::ALL.iter().fold(Details::expand().one_node(crate::links::ONE_NODE), |details, trigger| {
             details.verify(Check::from(trigger).until("m20260401_000002_drop_names_from_keys"))
         })
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The defaults of [`RunArguments`].
 pub(super) const WAIT: &str = "60s";
-const LOCK_PATIENCE: &str = "10m";
+pub(super) const LOCK_PATIENCE: &str = "10m";
 const JOBS: u16 = 8;
 
 /// What `up` understands, also where it is left out.

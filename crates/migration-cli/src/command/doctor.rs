@@ -1,5 +1,7 @@
 //! `doctor`: whether everything is as a run needs it, and where each setting is from. Reads only; no secret is shown.
 
+mod citus;
+
 use std::collections::BTreeSet;
 
 use migration_coordinator::{
@@ -228,11 +230,8 @@ fn of_database(of: &str, checkup: &Checkup) -> Vec<Finding> {
         Some(error) => add(Verdict::Bad, format!("a run could not connect: {error}"), None),
         None => {}
     }
-    if let Some(version) = &checkup.citus {
-        let message = format!(
-            "it has Citus {version}, which migrations do not know: they run as if there were one node"
-        );
-        add(Verdict::Warning, message, Some("what works there and what does not is in `docs/growing.md`"));
+    if let Some(citus) = &checkup.citus {
+        citus::look(citus, &mut add);
     }
     if !checkup.may_lock {
         let hint = "GRANT EXECUTE ON FUNCTION pg_catalog.pg_try_advisory_lock(bigint)";

@@ -10,6 +10,7 @@ mod backup;
 mod check;
 #[cfg(feature = "rehearsal")]
 mod check_files;
+mod citus;
 mod completions;
 mod databases;
 mod db;
@@ -51,7 +52,7 @@ use migration_kit::ServiceName;
 use migration_plan::{Catalog, NameError};
 use migration_report::Class;
 
-use crate::arguments::{Command, Contract, Format, WaitFor};
+use crate::arguments::{CitusCommand, Command, Contract, Format, WaitFor};
 use crate::context::Context;
 use crate::database::{self, Connected};
 use crate::exit::Failure;
@@ -108,6 +109,7 @@ fn only_reads(command: &Command) -> bool {
             | Command::Locks
             | Command::Doctor
             | Command::Backups { .. }
+            | Command::Citus(CitusCommand::Status { .. })
             | Command::Wait { .. }
             | Command::Rejects { .. }
             | Command::Space { reclaim: None, .. }
@@ -152,6 +154,7 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         Command::Space { service, reclaim } => {
             space::space(context, &service, reclaim.as_deref(), cancellation).await
         }
+        Command::Citus(asked) => citus::run(context, &asked, cancellation).await,
         Command::Backup { services, options } => {
             backup::backup(context, &services, &options, cancellation).await
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use migration_kit::nodes::HAS_CITUS;
 use migration_kit::{BOOKKEEPING, literal, qualified, quote_identifier};
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
@@ -30,7 +31,8 @@ pub(super) fn questions(site: &Site, names: &Names, asked: &RoleOptions) -> [Str
              pg_catalog.current_database(), 'TEMPORARY'), \
              (SELECT pg_catalog.bool_or(a.grantee = 0 AND a.privilege_type = 'TEMPORARY') FROM pg_catalog.pg_database d, \
                pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) AS a \
-              WHERE d.datname = pg_catalog.current_database()), false)"
+              WHERE d.datname = pg_catalog.current_database()), false), \
+           {HAS_CITUS}, coalesce((SELECT rolcanlogin FROM pg_catalog.pg_roles WHERE rolname = {owner}), false)"
     );
     let members = format!(
         "{BOOKKEEPING}SELECT m.member, m.role, r.oid IS NOT NULL, \
@@ -146,15 +148,21 @@ impl Found {
         let [owner, application] = [&names.owner, &names.application].map(|name| quote_identifier(name));
         let mut missing = Vec::new();
         let mark = mark(placed.name());
+        // Nodes of Citus connect to each other as the current role. Without a password, nobody else logs in as it.
+        let (has_citus, may_log_in): (bool, bool) = (role.try_get(7)?, role.try_get(8)?);
+        let login = if has_citus { "LOGIN" } else { "NOLOGIN" };
         match (role.try_get::<bool, _>(0)?, role.try_get::<Option<String>, _>(2)?) {
             (true, Some(comment)) if comment != mark => {
                 return Ok(Err(format!("there is a role `{}` for something else: {comment}", names.owner)));
             }
             (true, Some(_)) => {}
             (exists, _) => {
-                missing.extend((!exists).then(|| format!("CREATE ROLE {owner} NOLOGIN")));
+                missing.extend((!exists).then(|| format!("CREATE ROLE {owner} {login}")));
                 missing.push(format!("COMMENT ON ROLE {owner} IS {}", literal(&mark)));
             }
+        }
+        if has_citus && !may_log_in && role.try_get::<bool, _>(0)? {
+            missing.push(format!("ALTER ROLE {owner} LOGIN"));
         }
         if !role.try_get::<bool, _>(1)? {
             missing.push(format!("CREATE ROLE {application} NOLOGIN"));

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 use migration_kit::ServiceName;
+use migration_kit::table_lock::{is_retryable, of_lock_statement};
 use sea_orm::{DbErr, TransactionTrait};
 
 use self::found::Found;
@@ -110,7 +111,7 @@ async fn make(
         let tx = locked.writer().db().begin().await.map_err(failed)?;
         if !tables.is_empty() {
             let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT", tables.join(", "));
-            match execute(&tx, &lock).await {
+            match execute(&tx, &lock).await.map_err(of_lock_statement) {
                 Err(error) if is_busy(&error) && begun.elapsed() < options.wait => {
                     drop(tx.rollback().await);
                     Delay::new(PAUSE).await;
@@ -129,7 +130,7 @@ async fn make(
 
 /// Whether a table is locked by another session.
 fn is_busy(error: &DbErr) -> bool {
-    migration_kit::sqlstate(error).as_deref() == Some(migration_kit::LOCK_NOT_AVAILABLE)
+    is_retryable(error)
 }
 
 impl Names {

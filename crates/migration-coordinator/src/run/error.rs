@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use migration_kit::{MigrationId, MigrationName, ServiceName};
-use migration_plan::{Hint, Offer, PlanError, few_words};
+use migration_plan::{Direction, Hint, Offer, PlanError, few_words};
 use sea_orm::{DbErr, sqlx};
 
 use crate::connect_error::{ConnectError, is_locked};
@@ -74,6 +74,19 @@ pub enum RunError {
         twins: Vec<Twin>,
         /// How they are taken over.
         take_over: TakeOver,
+    },
+    /// A migration needs the service's tables where it runs, and they are on another node of Citus.
+    #[error(
+        "migration `{id}` cannot be {} where Citus has the service's tables on another node: {reason}",
+        match direction { Direction::Apply => "applied", Direction::Revert => "reverted" }
+    )]
+    OneNode {
+        /// The first such migration.
+        id: MigrationId,
+        /// What was wanted of it.
+        direction: Direction,
+        /// Why, in the migration's words.
+        reason: String,
     },
     /// Names that a service would make are taken in its schema, and nothing of the service is applied.
     #[error(
@@ -230,6 +243,9 @@ impl RunError {
             Self::Edited { service, .. } => {
                 let way = "an applied migration is never edited: restore it, and put the change into a new one; ";
                 Hint::from(way) + Offer::Repair(service.clone()) + " shows the ways on"
+            }
+            Self::OneNode { .. } => {
+                "a server without Citus can do it: restore a backup of the service there, which makes it its home".into()
             }
             Self::DataLoss { .. } | Self::RevertLoss { .. } => {
                 Hint::from("make a backup, then say ") + Offer::AllowDataLoss

@@ -14,6 +14,7 @@ use migration_plan::{Direction, Plan};
 use sea_orm::sqlx::{self, Row};
 
 use super::{RunError, RunOptions};
+use crate::bookkeeping::stays;
 use crate::deployment::Deployment;
 use crate::event;
 use crate::interrupt::Ended;
@@ -115,7 +116,9 @@ async fn make(writer: Writer<'_>, name: &str, has_own_schema: bool) -> Result<()
         let rows = writer.session().rows(HOME).await?;
         let home: String = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
         if home != "public" {
-            writer.execute(&format!("{BOOKKEEPING}CREATE SCHEMA IF NOT EXISTS {home}")).await?;
+            writer
+                .execute(&format!("{BOOKKEEPING}{}CREATE SCHEMA IF NOT EXISTS {home}", stays(writer)))
+                .await?;
             writer.execute(&format!("{BOOKKEEPING}GRANT USAGE ON SCHEMA {home} TO PUBLIC")).await?;
         }
         place = format!(" SCHEMA {home}");

@@ -341,7 +341,9 @@ impl Run<'_> {
         preflight::unedited(placed, &facts)?;
         if !facts.installed {
             let failed = |source| RunError::Install { service: placed.name().clone(), source };
-            bookkeeping::install(locked.writer(), &placed.site, facts.schema_exists).await.map_err(failed)?;
+            let on_one_node = placed.on_one_node().next().is_some();
+            let (writer, exists) = (locked.writer(), facts.schema_exists);
+            bookkeeping::install(writer, &placed.site, exists, on_one_node).await.map_err(failed)?;
             owner::keep_history(locked.writer().db(), &placed.site).await.map_err(failed)?;
         }
         Ok(facts)

@@ -110,11 +110,28 @@ pub(super) fn possible(
             }
             _ => None,
         };
+        if let (true, Some(placed)) = (facts.is_distributed, deployment.placed(service)) {
+            where_they_are(placed, plan)?;
+        }
         if let Some(missing) = missing {
             return Err(RunError::Rights { service: service.clone(), user: server.user.clone(), missing });
         }
     }
     if options.atomic { atomic(deployment, plan) } else { Ok(()) }
+}
+
+/// Refuses what needs the service's tables on the node that migrates, where they are on another one.
+fn where_they_are(placed: &Placed, plan: &Plan) -> Result<(), RunError> {
+    for step in plan.steps_of(placed.name()) {
+        let Some(listed) = placed.service.migration(&step.id.name) else { continue };
+        let details = listed.details();
+        let to_revert = (step.direction == Direction::Revert).then_some(details.one_node_to_revert.as_ref());
+        if let Some(reason) = details.one_node.as_ref().or(to_revert.flatten()) {
+            let (id, direction) = (step.id.clone(), step.direction);
+            return Err(RunError::OneNode { id, direction, reason: reason.clone() });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a plan that loses data, unless that is wanted. In a first install there is none yet; whether there still is none

@@ -19,8 +19,8 @@ mod watch;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use migration_kit::table_lock::{LockMode, Policy, TableLock, Waiting, is_retryable};
-use migration_kit::{Check, Listed, MigrationId, Origin};
+use migration_kit::table_lock::{LockMode, Policy, TableLock, Waiting, is_retryable, of_lock_statement};
+use migration_kit::{Check, Listed, MigrationId, Origin, nodes};
 use migration_plan::{Direction, Step};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
 use sea_orm_migration::SchemaManager;
@@ -297,10 +297,16 @@ impl Worker<'_> {
             self.guard(tx, step, &migration.details().guards).await?;
         }
         let locks = bookkeeping::present(tx, self.locks(step)).await.map_err(failed)?;
-        // Without any, the claim has set all that they would.
-        if !locks.is_empty() {
-            for statement in waiting.lock_statements(&locks) {
+        let is_distributed = self.locked.session().is_distributed();
+        if is_distributed {
+            for statement in nodes::settle(None) {
                 tx.execute_unprepared(&statement).await.map_err(failed)?;
+            }
+        }
+        // Without any, the claim has set all that they would; but not for other nodes.
+        if !locks.is_empty() || is_distributed {
+            for statement in waiting.lock_statements(&locks) {
+                tx.execute_unprepared(&statement).await.map_err(of_lock_statement).map_err(failed)?;
             }
         }
         self.consented(tx, step).await?;
@@ -441,9 +447,14 @@ impl Worker<'_> {
     /// Locks the tables of the bookkeeping that are written next, or fails at once, so that a wait for them is patient, and
     /// reported, as for any other table.
     async fn lock_bookkeeping<C: ConnectionTrait>(&self, tx: &C, waiting: &Waiting) -> Result<(), DbErr> {
-        // In one message: nothing of an application waits for these tables.
         let statements: Vec<String> = waiting.lock_statements(&self.bookkeeping_locks()).collect();
-        tx.execute_unprepared(&statements.join("; ")).await.map(drop)
+        // In one message: nothing of an application waits for these tables. Citus would send all of it to each node.
+        let messages =
+            if self.locked.session().is_distributed() { statements } else { vec![statements.join("; ")] };
+        for message in messages {
+            tx.execute_unprepared(&message).await.map_err(of_lock_statement)?;
+        }
+        Ok(())
     }
 
     fn bookkeeping_locks(&self) -> Vec<TableLock> {

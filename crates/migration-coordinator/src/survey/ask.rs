@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::future::{join, join_all};
 use migration_kit::BOOKKEEPING;
 use migration_kit::settings::timeout_ms;
-use sea_orm::sqlx;
 use sea_orm::sqlx::postgres::PgRow;
+use sea_orm::sqlx::{self, Row};
 
 use super::collisions;
 use super::emptiness;
@@ -170,9 +170,12 @@ impl<'a> Asking<'a> {
         match self {
             Self::Alone(reading) => reading.rows(sql).await,
             Self::Working { session, url, limit } => {
-                // One message is one transaction, with which the limit ends.
+                // One message is one transaction, with which the limit ends. It is set without a row among those of the answer,
+                // and not by `SET LOCAL`: Citus would send the message to every node of which it asks something.
                 let limit = timeout_ms(*limit);
-                let sql = format!("{BOOKKEEPING}SET LOCAL lock_timeout = {limit}; {sql}");
+                let sql = format!(
+                    "{BOOKKEEPING}SELECT FROM pg_catalog.set_config('lock_timeout', '{limit}', true) AS said WHERE said IS NULL; {sql}"
+                );
                 let report = |blocker: &Blocker, waited| event::reading_waiting(url, blocker, waited);
                 watched(url, session.pid(), report, session.rows(&sql)).await
             }
@@ -258,6 +261,13 @@ async fn read(
     let (server, mut found) = facts::read(&rows, sites)?;
     for (site, found) in sites.iter().zip(&mut found) {
         found.judge(site, &server.user);
+    }
+    if server.has_citus {
+        let rows = asking.rows(facts::DISTRIBUTED).await?;
+        let distributed: Vec<String> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        for (site, found) in sites.iter().zip(&mut found) {
+            found.facts.is_distributed = distributed.contains(&site.schema);
+        }
     }
     read_chunks(asking, &mut beside, sites, &mut found, patience).await?;
     join_all(beside.into_iter().map(Asking::close)).await;

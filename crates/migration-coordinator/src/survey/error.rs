@@ -5,7 +5,10 @@ use migration_kit::{MigrationName, ServiceName, qualified, quote_identifier};
 use migration_plan::{Hint, Offer};
 use sea_orm::sqlx;
 
-use crate::connect_error::{ConnectError, is_locked};
+use crate::connect_error::{ConnectError, code, is_locked};
+
+/// SQLSTATE of `connection_failure`: what Citus reports of another node.
+const CONNECTION_FAILURE: &str = "08006";
 
 /// Why a database could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +120,14 @@ impl SurveyError {
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::Connect(error) => Some(error.hint()),
-            Self::Query { .. } | Self::Table { .. } => None,
+            Self::Query { source, .. } | Self::Table { source, .. } => {
+                let is_of_a_node = code(source).as_deref() == Some(CONNECTION_FAILURE);
+                is_of_a_node.then(|| {
+                    "a node of Citus does not answer, or lets this role not in: nodes connect to each other as the current role, \
+                     which needs `LOGIN`"
+                        .into()
+                })
+            }
             Self::Locked { .. } => Some("try again when that transaction is over".into()),
             Self::Forbidden { table, .. } => {
                 Some(format!("it needs USAGE on the schema and SELECT on `{table}`").into())

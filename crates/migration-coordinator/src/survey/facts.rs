@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use migration_kit::{BOOKKEEPING, literal};
+use migration_kit::nodes::HAS_CITUS;
+use migration_kit::{BOOKKEEPING, bookkeeping, literal};
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
@@ -74,7 +75,7 @@ pub(super) fn query(sites: &[&Site]) -> String {
                 pg_catalog.pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS read_only, \
                 pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may_create_schema, \
                 pg_catalog.has_database_privilege(current_database(), 'TEMPORARY') AS may_create_temporary, \
-                extract(epoch FROM pg_catalog.clock_timestamp())::int8 AS now, \
+                extract(epoch FROM pg_catalog.clock_timestamp())::int8 AS now, {HAS_CITUS} AS has_citus, \
                 (SELECT extract(epoch FROM pg_catalog.pg_postmaster_start_time()) || '/' || current_setting('port') || '/' || d.oid \
                  FROM pg_catalog.pg_database d WHERE d.datname = current_database()) AS identity, \
                 s.n IS NOT NULL AS schema_exists, {version_kind} AS version_kind, {journal_kind} AS journal_kind, \
@@ -106,6 +107,11 @@ pub(super) fn query(sites: &[&Site]) -> String {
     )
 }
 
+/// The schemas whose tables Citus has put on a node of their own; asked where it is.
+pub(super) const DISTRIBUTED: &str = bookkeeping!(
+    "SELECT n.nspname::text FROM pg_catalog.pg_dist_schema d JOIN pg_catalog.pg_namespace n ON n.oid = d.schemaid"
+);
+
 /// The number of the relation of this name in the schema `n`. One look into an index for each: a new session, which is what
 /// asks, plans that faster than joins and finds it faster than by reading the catalog.
 fn in_schema(name: &str) -> String {
@@ -126,6 +132,7 @@ pub(super) fn read(rows: &[PgRow], sites: &[&Site]) -> Result<(ServerFacts, Vec<
         read_only: first.try_get("read_only")?,
         may_create_schema: first.try_get("may_create_schema")?,
         may_create_temporary: first.try_get("may_create_temporary")?,
+        has_citus: first.try_get("has_citus")?,
         now: first.try_get("now")?,
         identity: first.try_get("identity")?,
     };
@@ -147,6 +154,7 @@ pub(super) fn read(rows: &[PgRow], sites: &[&Site]) -> Result<(ServerFacts, Vec<
             access: if version == Relation::None { Access::Absent } else { Access::Read },
             unread: None,
             schema_exists: row.try_get("schema_exists")?,
+            is_distributed: false,
             may_create: row.try_get("may_create")?,
             may_write: row.try_get("may_write")?,
             installed: version != Relation::None && journal != Relation::None,

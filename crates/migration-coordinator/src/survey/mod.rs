@@ -63,6 +63,8 @@ pub struct ServerFacts {
     pub may_create_schema: bool,
     /// Whether we may create temporary tables, by which online steps learn what the server makes of a definition.
     pub may_create_temporary: bool,
+    /// Whether it is one of the nodes of Citus.
+    pub has_citus: bool,
     /// The server's clock, in seconds since 1970.
     pub now: i64,
     /// The same for two addresses only if they lead to one database of one running server.
@@ -97,6 +99,8 @@ pub struct ServiceFacts {
     pub unread: Option<Arc<SurveyError>>,
     /// Whether its schema exists.
     pub schema_exists: bool,
+    /// Whether Citus has put its tables on a node of their own.
+    pub is_distributed: bool,
     /// Whether we may create tables in its schema, or create the schema.
     pub may_create: bool,
     /// Whether we may write its version table and journal, where they exist.
@@ -247,6 +251,7 @@ impl ServiceFacts {
             access: Access::Unreachable,
             unread: Some(error.clone()),
             schema_exists: false,
+            is_distributed: false,
             may_create: false,
             may_write: false,
             installed: false,

@@ -19,6 +19,7 @@ pub(super) const BATCH_LIMITS: Limits = Limits {
     statement: None,
     durable: Durable::Soon,
     isolation: Isolation::ReadCommitted,
+    is_distributed: false,
 };
 
 /// SQLSTATE of `serialization_failure`.

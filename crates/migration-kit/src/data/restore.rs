@@ -150,7 +150,7 @@ impl Restore<'_> {
         let mut patience = Patience::new();
         loop {
             let inserted = async {
-                let mut tx = session::begin(connection, BATCH_LIMITS).await?;
+                let mut tx = session::begin(connection, self.table.limits(BATCH_LIMITS)).await?;
                 session::execute(&mut tx, format!("{BOOKKEEPING}{TEXT_FORM}")).await?;
                 let n_rows = session::execute(&mut tx, sql.clone()).await?;
                 if n_rows != n_expected {

@@ -18,9 +18,9 @@ mod partitioned_index;
 mod trigger;
 mod unique;
 
-use sea_orm::sqlx::Postgres;
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::PgPool;
+use sea_orm::sqlx::{Postgres, Row};
 use sea_orm::{DatabaseExecutor, DbBackend, DbErr};
 use sea_orm_migration::SchemaManager;
 
@@ -35,6 +35,7 @@ pub use migration::OnlineMigration;
 pub use trigger::CreateTrigger;
 
 use crate::event::Origin;
+use crate::nodes::{self, HAS_CITUS};
 use crate::quote::{qualified, regclass};
 use crate::session::{self, BOOKKEEPING, refusal};
 use crate::table_lock::{self, LockMode, Locked, Policy, TableLock};
@@ -46,6 +47,8 @@ pub struct Online {
     origin: Origin,
     schema: String,
     policy: Policy,
+    /// Whether the schema's tables are on another node.
+    is_distributed: bool,
 }
 
 impl Online {
@@ -66,14 +69,18 @@ impl Online {
         }
         let pool = db.get_postgres_connection_pool().clone();
         let mut connection = session::acquire(&pool).await?;
-        let schema: String =
-            session::value(&mut connection, format!("{BOOKKEEPING}SELECT current_schema()::text"))
-                .await?
-                .ok_or_else(|| refusal("the schema of `search_path` does not exist"))?;
+        let sql = format!("{BOOKKEEPING}SELECT current_schema()::text, {HAS_CITUS}");
+        let found = session::rows(&mut connection, sql).await?;
+        let found = found.first().ok_or_else(|| refusal("the server does not say where it works"))?;
+        let schema: Option<String> = found.try_get(0).map_err(session::db_err)?;
+        let schema = schema.ok_or_else(|| refusal("the schema of `search_path` does not exist"))?;
+        let has_citus: bool = found.try_get(1).map_err(session::db_err)?;
+        let is_distributed = has_citus
+            && session::value(&mut connection, nodes::is_schema_distributed(&schema)).await? == Some(true);
         let policy = table_lock::policy_of_session(&mut connection).await?;
         drop(connection);
         let origin = Origin { service: service.to_owned(), migration: migration.to_owned() };
-        Ok(Self { pool, origin, schema, policy })
+        Ok(Self { pool, origin, schema, policy, is_distributed })
     }
 
     /// Sets how patient the steps are with table locks, instead of what the session says
@@ -142,7 +149,8 @@ impl Online {
 
     async fn run(&self, locked: Locked) -> Result<(), DbErr> {
         // On the heap: steps are called from deep within a run, and a thread may have little stack.
-        Box::pin(locked.run(&mut *self.acquire().await?, self.policy, &self.origin)).await
+        let mut connection = self.acquire().await?;
+        Box::pin(locked.run(&mut connection, self.policy, &self.origin, self.is_distributed)).await
     }
 
     /// Runs one statement that takes no stronger lock than `SHARE UPDATE EXCLUSIVE`, as long as it takes: waiting in that
@@ -150,7 +158,8 @@ impl Online {
     /// sea-orm nothing does.
     async fn unhurried(&self, sql: String) -> Result<(), DbErr> {
         let mut connection = self.acquire().await?;
-        let mut tx = session::begin(&mut connection, session::Limits::default()).await?;
+        let limits = session::Limits { is_distributed: self.is_distributed, ..session::Limits::default() };
+        let mut tx = session::begin(&mut connection, limits).await?;
         session::execute(&mut tx, sql).await?;
         tx.commit().await.map_err(session::db_err)
     }

@@ -67,6 +67,18 @@ pub fn embedded(folder: &'static include_dir::Dir<'static>) -> Vec<(&'static str
     folder.files().chain(nested).map(with_path).collect()
 }
 
+/// The statements of a script, as `psql` would send them, without the comments between them; `None` where it cannot be split, or has
+/// what only `psql` understands.
+#[must_use]
+pub fn statements(script: &str) -> Option<Vec<String>> {
+    let pieces = split::split(script).ok()?;
+    let statements = pieces.into_iter().filter_map(|piece| match piece {
+        split::Piece::Statement(statement) => Some(statement.text),
+        split::Piece::Comment { .. } => None,
+    });
+    Some(statements.collect())
+}
+
 /// A file of SQL as statements to be applied, whatever its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 use sea_orm::sqlx::PgConnection;
 
 use super::mode::queueing_lock_statement;
-use super::{Holder, LockMode, TableLock, is_retryable};
+use super::{Holder, LockMode, TableLock, is_retryable, of_lock_statement};
 use crate::session::{self, Limits};
 
 /// Makes the server cancel an autovacuum, without any effect on other sessions.
@@ -22,7 +22,7 @@ pub(super) async fn dislodge(
 ) -> Result<(), DbErr> {
     let lock = TableLock::new(&holder.schema, &holder.relation, LockMode::ShareUpdateExclusive);
     let mut tx = session::begin(connection, Limits { lock: Some(lock_timeout), ..Limits::default() }).await?;
-    match session::execute(&mut tx, queueing_lock_statement(&lock)).await {
+    match session::execute(&mut tx, queueing_lock_statement(&lock)).await.map_err(of_lock_statement) {
         Err(error) if !is_retryable(&error) => Err(error),
         _ => tx.rollback().await.map_err(session::db_err),
     }

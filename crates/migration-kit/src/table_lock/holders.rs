@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use sea_orm::DbErr;
 use sea_orm::sqlx::{PgConnection, Row};
+use serde::Deserialize;
 
 use super::{LockMode, TableLock};
 use crate::literal;
-use crate::session::{self, BOOKKEEPING, db_err};
+use crate::nodes::HAS_CITUS;
+use crate::session::{self, BOOKKEEPING, db_err, refusal};
 
 /// What kind of transaction blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +81,7 @@ impl Holder {
     }
 }
 
-/// Reads what blocks it of these locks, oldest first.
+/// Reads what blocks it of these locks, oldest first; also sessions that came in through other nodes of Citus.
 ///
 /// # Errors
 /// An error of the connection.
@@ -87,28 +89,80 @@ pub async fn holders(connection: &mut PgConnection, locks: &[TableLock]) -> Resu
     let mut found = Vec::new();
     for lock in locks {
         for row in session::rows(connection, query(lock)).await? {
-            let mode: String = row.try_get("mode").map_err(db_err)?;
-            let kind: String = row.try_get("kind").map_err(db_err)?;
-            let age_ms: i64 = row.try_get("age_ms").map_err(db_err)?;
-            found.push(Holder {
+            let found_here = Found {
                 transaction: row.try_get("transaction").map_err(db_err)?,
-                schema: lock.schema.clone(),
-                relation: lock.relation.clone(),
                 pid: row.try_get("pid").map_err(db_err)?,
                 application: row.try_get("application").map_err(db_err)?,
-                kind: match kind.as_str() {
-                    "prepared" => HolderKind::PreparedTransaction,
-                    "wraparound" => HolderKind::AutovacuumAgainstWraparound,
-                    "autovacuum" => HolderKind::Autovacuum,
-                    _ => HolderKind::Session,
-                },
-                mode: mode.parse().map_err(|unknown| DbErr::Migration(format!("{unknown}")))?,
+                mode: row.try_get("mode").map_err(db_err)?,
                 granted: row.try_get("granted").map_err(db_err)?,
-                age: Duration::from_millis(u64::try_from(age_ms).unwrap_or(0)),
-            });
+                kind: row.try_get("kind").map_err(db_err)?,
+                age_ms: row.try_get("age_ms").map_err(db_err)?,
+            };
+            found.push(found_here.of(lock)?);
+        }
+    }
+    let has_citus = format!("{BOOKKEEPING}SELECT {HAS_CITUS}");
+    if session::value(connection, has_citus).await? == Some(true) {
+        for lock in locks {
+            found.extend(elsewhere(connection, lock).await?);
         }
     }
     found.sort_by_key(|holder| std::cmp::Reverse(holder.age));
+    Ok(found)
+}
+
+/// What a node says of a transaction.
+#[derive(Deserialize)]
+struct Found {
+    transaction: String,
+    pid: i32,
+    application: String,
+    mode: String,
+    granted: bool,
+    kind: String,
+    age_ms: i64,
+}
+
+impl Found {
+    fn of(self, lock: &TableLock) -> Result<Holder, DbErr> {
+        Ok(Holder {
+            transaction: self.transaction,
+            schema: lock.schema.clone(),
+            relation: lock.relation.clone(),
+            pid: self.pid,
+            application: self.application,
+            kind: match self.kind.as_str() {
+                "prepared" => HolderKind::PreparedTransaction,
+                "wraparound" => HolderKind::AutovacuumAgainstWraparound,
+                "autovacuum" => HolderKind::Autovacuum,
+                _ => HolderKind::Session,
+            },
+            mode: self.mode.parse().map_err(|unknown| DbErr::Migration(format!("{unknown}")))?,
+            granted: self.granted,
+            age: Duration::from_millis(u64::try_from(self.age_ms).unwrap_or(0)),
+        })
+    }
+}
+
+/// The same of sessions that came in through other nodes of Citus. One that does not answer is passed over: what needs it fails.
+async fn elsewhere(connection: &mut PgConnection, lock: &TableLock) -> Result<Vec<Holder>, DbErr> {
+    let question = format!("SELECT coalesce(json_agg(h), '[]') FROM ({}) AS h", query(lock));
+    let sql = format!(
+        "{BOOKKEEPING}SELECT nodename || ':' || nodeport, result FROM run_command_on_workers({}) WHERE success",
+        literal(&question)
+    );
+    let mut found = Vec::new();
+    for row in session::rows(connection, sql).await? {
+        let (node, said): (String, String) =
+            (row.try_get(0).map_err(db_err)?, row.try_get(1).map_err(db_err)?);
+        let there: Vec<Found> = serde_json::from_str(&said)
+            .map_err(|error| refusal(format!("what {node} says of its locks is malformed: {error}")))?;
+        for mut one in there {
+            one.transaction = format!("{node} {}", one.transaction);
+            one.application = format!("{} on {node}", one.application);
+            found.push(one.of(lock)?);
+        }
+    }
     Ok(found)
 }
 

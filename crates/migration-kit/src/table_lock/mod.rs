@@ -16,15 +16,17 @@ mod autovacuum;
 mod herding;
 mod holders;
 mod lives;
+mod met;
 mod mode;
 mod policy;
 mod take;
 mod waiting;
 
 pub use holders::{Holder, HolderKind, holders};
+pub use met::{is_given_up, is_retryable, of_lock_statement};
 pub use mode::{LockMode, Reference, TableLock, UnknownLockMode, lock_statement, referenced_first};
 use policy::Decision;
 pub use policy::{PATIENCE_SETTING, Policy};
 pub use take::references;
 pub(crate) use take::{Locked, policy_of_session, take_alone};
-pub use waiting::{TableLockError, Waiting, is_given_up, is_retryable};
+pub use waiting::{TableLockError, Waiting};

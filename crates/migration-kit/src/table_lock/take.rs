@@ -7,7 +7,8 @@ use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{PgConnection, Row};
 
 use super::{
-    PATIENCE_SETTING, Policy, Reference, TableLock, TableLockError, Waiting, is_retryable, referenced_first,
+    PATIENCE_SETTING, Policy, Reference, TableLock, TableLockError, Waiting, is_retryable, of_lock_statement,
+    referenced_first,
 };
 use crate::event::Origin;
 use crate::quote::{literal, regclass};
@@ -26,18 +27,21 @@ pub(crate) struct Locked {
 
 impl Locked {
     /// Takes the locks as the policy says, runs the statements and commits; tries again when a lock could not be acquired.
+    /// `is_distributed`: the tables are on another node.
     pub(crate) async fn run(
         &self,
         connection: &mut PgConnection,
         policy: Policy,
         origin: &Origin,
+        is_distributed: bool,
     ) -> Result<(), DbErr> {
         let mut references = references(connection, &self.locks).await?;
         references.extend_from_slice(&self.references);
         let locks = referenced_first(self.locks.clone(), &references);
         let mut waiting = Waiting::new(policy, origin.clone());
         loop {
-            let error = match self.attempt(connection, waiting.lock_statements(&locks)).await {
+            let error = match self.attempt(connection, waiting.lock_statements(&locks), is_distributed).await
+            {
                 Err(error) if is_retryable(&error) => error,
                 done => return done,
             };
@@ -54,16 +58,24 @@ impl Locked {
         &self,
         connection: &mut PgConnection,
         lock_statements: impl Iterator<Item = String> + Send,
+        is_distributed: bool,
     ) -> Result<(), DbErr> {
         // The locks are held until the commit is answered, so that it does not wait for the disk: a step that a crash took
         // back is done again.
-        let limits = Limits { statement: self.limit, durable: Durable::Soon, ..Limits::default() };
+        let limits =
+            Limits { statement: self.limit, durable: Durable::Soon, is_distributed, ..Limits::default() };
         let mut tx = session::begin(connection, limits).await?;
-        for sql in lock_statements.chain(self.statements.iter().cloned()) {
+        for sql in lock_statements {
+            if let Err(error) = session::execute(&mut tx, sql).await {
+                tx.rollback().await.map_err(db_err)?;
+                return Err(of_lock_statement(error));
+            }
+        }
+        for sql in &self.statements {
             let started = Instant::now();
             if let Err(error) = session::execute(&mut tx, sql.as_str()).await {
                 tx.rollback().await.map_err(db_err)?;
-                return Err(self.explained(error, &sql, started.elapsed()));
+                return Err(self.explained(error, sql, started.elapsed()));
             }
         }
         tx.commit().await.map_err(db_err)

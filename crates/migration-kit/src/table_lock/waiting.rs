@@ -10,7 +10,7 @@ use super::mode::{lock_statement, queueing_lock_statement};
 use super::policy::{Observed, in_words};
 use super::{Decision, Holder, LockMode, Policy, TableLock, autovacuum, holders};
 use crate::event::{self, Origin};
-use crate::session::{self, BOOKKEEPING, DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate};
+use crate::session::{self, BOOKKEEPING};
 use crate::settings::timeout_ms;
 
 /// How long a wait stays untold.
@@ -41,20 +41,6 @@ pub enum TableLockError {
     /// The server could not be asked what blocks it.
     #[error("cannot read which sessions block a table lock")]
     Query(#[source] DbErr),
-}
-
-/// Whether an error is that of a step that gave up: patience is over, and the lock is still blocked.
-#[must_use]
-pub fn is_given_up(error: &DbErr) -> bool {
-    // A migration's errors are those of plain sea-orm, which carry text.
-    let DbErr::Migration(text) = error else { return is_retryable(error) };
-    text.starts_with("no ") && text.contains(" lock on `") && text.contains("` within ")
-}
-
-/// Whether an error means that a lock could not be acquired this time: nothing was done, and a new attempt may succeed.
-#[must_use]
-pub fn is_retryable(error: &DbErr) -> bool {
-    sqlstate(error).is_some_and(|state| state == LOCK_NOT_AVAILABLE || state == DEADLOCK_DETECTED)
 }
 
 /// A migration's wait for its table locks, from the first attempt to the last.

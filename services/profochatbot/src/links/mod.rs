@@ -14,6 +14,10 @@ pub(crate) mod trigger;
 
 use migration_kit::{Check, Function, literal};
 
+/// Why these steps cannot run where Citus has the tables on another node.
+pub(crate) const ONE_NODE: &str =
+    "its statements call functions that read other tables for each row, which a shard cannot";
+
 /// In the order in which they are created: a function's body names only those before it.
 pub(crate) const FUNCTIONS: [Function; 7] = [
     // A name that is empty, or of blanks alone, names no bot; any other name is taken as it stands.

@@ -106,7 +106,8 @@ impl Batches<'_> {
     async fn batch(&mut self, locks_first: bool) -> Result<Option<Cursor>, DbErr> {
         let Shared { table, walk, key, .. } = *self.shared;
         let place = &self.cursor.place;
-        let mut tx = session::begin(self.connection, if locks_first { BATCH_LIMITS } else { LIMITS }).await?;
+        let limits = table.limits(if locks_first { BATCH_LIMITS } else { LIMITS });
+        let mut tx = session::begin(self.connection, limits).await?;
         if self.ahead.is_empty() {
             let (after, until) = (place.after.as_ref(), place.until.as_ref());
             self.ahead = walk.next(&mut tx, table, after, until, self.pace.rows()).await?;

@@ -11,7 +11,8 @@ use super::BackfillReport;
 use super::walk::Position;
 use crate::event::Origin;
 use crate::quote::{literal, quote_identifier, regclass};
-use crate::session::{self, BOOKKEEPING, LOCK_NOT_AVAILABLE, Limits, db_err, refusal, sqlstate};
+use crate::session::{self, BOOKKEEPING, Limits, db_err, refusal};
+use crate::table_lock::{is_retryable, of_lock_statement};
 
 /// How far a backfill has come.
 #[derive(Debug, Clone)]
@@ -155,7 +156,7 @@ impl Cursors {
         .await?;
         match self.drop_empty(connection).await {
             // A backup or a reader holds it: an empty table does no harm, and the next backfill drops it.
-            Err(error) if sqlstate(&error).as_deref() == Some(LOCK_NOT_AVAILABLE) => Ok(()),
+            Err(error) if is_retryable(&error) => Ok(()),
             done => done,
         }
     }
@@ -163,7 +164,7 @@ impl Cursors {
     async fn drop_empty(&self, connection: &mut PgConnection) -> Result<(), DbErr> {
         let mut tx = session::begin(connection, Limits::default()).await?;
         let lock = format!("{BOOKKEEPING}LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT", self.table);
-        session::execute(&mut tx, lock).await?;
+        session::execute(&mut tx, lock).await.map_err(of_lock_statement)?;
         let is_used = format!("{BOOKKEEPING}SELECT EXISTS (SELECT FROM {})", self.table);
         if session::value::<bool>(&mut tx, is_used).await? == Some(false) {
             session::execute(&mut tx, format!("{BOOKKEEPING}DROP TABLE {}", self.table)).await?;

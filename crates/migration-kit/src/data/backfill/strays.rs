@@ -46,7 +46,7 @@ async fn look(connection: &mut PgConnection, shared: &Shared<'_>, unfinished: &s
         key_as_text(shared.key),
         shared.table.qualified,
     );
-    let mut tx = session::begin(connection, Limits::default()).await?;
+    let mut tx = session::begin(connection, shared.table.limits(Limits::default())).await?;
     session::execute(&mut tx, sql).await?;
     tx.commit().await.map_err(db_err)
 }
@@ -91,7 +91,7 @@ async fn batch(
             n_rows: 0,
         };
         let tried = async {
-            let mut tx = session::begin(connection, BATCH_LIMITS).await?;
+            let mut tx = session::begin(connection, shared.table.limits(BATCH_LIMITS)).await?;
             lock_rows(&mut tx, shared.table, shared.key, condition).await?;
             let next = run_batch(shared, &mut tx, cursor, stretch).await?;
             if session::value(&mut tx, is_left.as_str()).await? == Some(true) {

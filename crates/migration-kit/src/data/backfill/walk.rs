@@ -65,7 +65,9 @@ impl Walk {
                 table.name
             )));
         }
-        if let ([first, ..], false, true) = (key.as_slice(), table.is_partitioned, finds_strays) {
+        // Where the rows are on another node, nothing here says how they lie.
+        let has_statistics = !table.is_partitioned && !table.is_distributed;
+        if let ([first, ..], true, true) = (key.as_slice(), has_statistics, finds_strays) {
             let correlation = table.correlation(connection, first).await?;
             let is_in_order = correlation.is_some_and(|correlation| correlation.abs() >= IN_ORDER);
             let (keys, blocks) = (Self::Keys(key), Self::Blocks);

@@ -38,7 +38,7 @@ pub(super) struct Batch<'a> {
 impl Batch<'_> {
     /// Moves one batch, its statement marked so for a trace; the number of rows.
     pub(super) async fn run(&self, connection: &mut PgConnection, mark: &str) -> Result<u64, DbErr> {
-        let mut tx = session::begin(connection, BATCH_LIMITS).await?;
+        let mut tx = session::begin(connection, self.source.table.limits(BATCH_LIMITS)).await?;
         session::execute(&mut tx, format!("{BOOKKEEPING}{TEXT_FORM}")).await?;
         if !self.source.dependents.is_empty() {
             // Locked rows get no new references until the end of the transaction.
@@ -55,7 +55,7 @@ impl Batch<'_> {
     /// Moves one batch of rows that are locked first, so that each statement meets them as they are then: an application that
     /// writes a row without pause cannot keep it. The number of rows, and whether one stayed; then nothing is moved.
     pub(super) async fn run_locked(&self, connection: &mut PgConnection) -> Result<(u64, bool), DbErr> {
-        let mut tx = session::begin(connection, BATCH_LIMITS).await?;
+        let mut tx = session::begin(connection, self.source.table.limits(BATCH_LIMITS)).await?;
         session::execute(&mut tx, format!("{BOOKKEEPING}{TEXT_FORM}")).await?;
         session::execute(&mut tx, format!("{BOOKKEEPING}{}", self.lock)).await?;
         for dependent in &self.source.dependents {
@@ -76,7 +76,7 @@ impl Batch<'_> {
         connection: &mut PgConnection,
         all: &str,
     ) -> Result<Option<u64>, DbErr> {
-        let mut tx = session::begin(connection, BATCH_LIMITS).await?;
+        let mut tx = session::begin(connection, self.source.table.limits(BATCH_LIMITS)).await?;
         session::execute(&mut tx, format!("{BOOKKEEPING}{TEXT_FORM}")).await?;
         session::execute(&mut tx, format!("{BOOKKEEPING}{}", self.lock)).await?;
         for dependent in &self.source.dependents {

@@ -182,7 +182,7 @@ impl<'a> MoveToRejects<'a> {
             source.table.qualified,
             self.rows,
         );
-        let mut tx = session::begin(connection, Limits::default()).await?;
+        let mut tx = session::begin(connection, source.table.limits(Limits::default())).await?;
         session::execute(&mut tx, declare).await?;
         tx.commit().await.map_err(db_err)?;
         let moved = self.move_found(connection, source, progress).await;

@@ -1,0 +1,225 @@
+//! Putting a service's schema on a node of Citus, and on another one, under its migration lock.
+//!
+//! What is not possible is refused before it begins; what is, and what it costs, is the reader's part.
+
+use std::time::Duration;
+
+use migration_kit::table_lock::{LockMode, Policy, TableLock, Waiting, is_retryable, of_lock_statement};
+use migration_kit::{BOOKKEEPING, Origin, ServiceName, literal, qualified};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
+
+use super::{Citus, CitusNode, CitusService, citus};
+use crate::bookkeeping::{execute, statement};
+use crate::cancel::Cancellation;
+use crate::deployment::Deployment;
+use crate::lock::LockedSession;
+use crate::upkeep::{UpkeepError, driver, find, locked};
+
+/// Spreads a service: its tables become shards, all on one node, which Citus chooses. Triggers are dropped before and made again after,
+/// in the same transaction. Nobody writes to the tables meanwhile.
+///
+/// # Errors
+/// [`UpkeepError`]; a service that is spread already, or has no schema, is refused.
+pub async fn distribute(
+    deployment: &Deployment,
+    service: &ServiceName,
+    wait: Duration,
+    policy: Policy,
+    cancellation: &Cancellation,
+) -> Result<Citus, UpkeepError> {
+    let found = standing(deployment, service).await?;
+    refuse(deployment, service, &found, None)?;
+    let placed = find(deployment, service)?;
+    let work = async |locked: &LockedSession<'_>| spread(locked, policy).await;
+    let done = locked(deployment, placed, wait, cancellation, work).await?;
+    done.map_err(|source| UpkeepError::Database { service: service.clone(), source })?;
+    standing(deployment, service).await
+}
+
+/// Moves a service's tables to another node, named as `HOST:PORT`, while they are written to.
+///
+/// # Errors
+/// [`UpkeepError`]; a node that there is not, and a service that is there already or is not spread, are refused.
+pub async fn move_to(
+    deployment: &Deployment,
+    service: &ServiceName,
+    node: &str,
+    wait: Duration,
+    cancellation: &Cancellation,
+) -> Result<Citus, UpkeepError> {
+    let found = standing(deployment, service).await?;
+    refuse(deployment, service, &found, Some(node))?;
+    let Some(to) = found.nodes.iter().find(|known| known.address() == node) else {
+        return Err(UpkeepError::Moved { service: service.clone() });
+    };
+    let placed = find(deployment, service)?;
+    let sql = format!(
+        "{BOOKKEEPING}SELECT pg_catalog.citus_schema_move({}::regnamespace, {})",
+        literal(&migration_kit::quote_identifier(&placed.site.schema)),
+        to.id
+    );
+    let work = async |locked: &LockedSession<'_>| locked.writer().execute(&sql).await.map_err(driver);
+    let done = locked(deployment, placed, wait, cancellation, work).await?;
+    done.map_err(|source| UpkeepError::Database { service: service.clone(), source })?;
+    standing(deployment, service).await
+}
+
+fn refuse(
+    deployment: &Deployment,
+    service: &ServiceName,
+    found: &Citus,
+    node: Option<&str>,
+) -> Result<(), UpkeepError> {
+    match obstacle(deployment, service, found, node) {
+        Some(message) => Err(UpkeepError::Relocation { service: service.clone(), message }),
+        None => Ok(()),
+    }
+}
+
+/// Why a service cannot be put on a node, where none is named, or be moved to this one; `None` if it can.
+#[must_use]
+pub fn obstacle(
+    deployment: &Deployment,
+    service: &ServiceName,
+    found: &Citus,
+    node: Option<&str>,
+) -> Option<String> {
+    let placed = deployment.placed(service)?;
+    let at = found.services.iter().find(|at| at.service == service.as_str())?;
+    if let Some(dead) = found.nodes.iter().find(|node| node.problem.is_some()) {
+        return Some(format!("node {} does not answer", dead.address()));
+    }
+    match node {
+        Some(node) => not_movable(found, at, node),
+        None if !at.exists => Some("it has no schema yet".to_owned()),
+        None if at.is_distributed => Some("its schema is on a node of its own already".to_owned()),
+        None if placed.site.shares_schema() => {
+            Some("it shares its schema with others: Citus puts a schema on a node as a whole".to_owned())
+        }
+        None if !at.needs_one_node.is_empty() => Some(format!(
+            "migrations that are not applied need its tables on the coordinator: {}",
+            at.needs_one_node.join(", ")
+        )),
+        None => None,
+    }
+}
+
+fn not_movable(found: &Citus, at: &CitusService, node: &str) -> Option<String> {
+    if !found.nodes.iter().any(|known| known.address() == node) {
+        let known: Vec<String> = found.nodes.iter().map(CitusNode::address).collect();
+        return Some(format!("there is no node `{node}`; there are {}", known.join(", ")));
+    }
+    match at.node.as_deref() {
+        _ if !at.is_distributed => Some("its schema is on the coordinator: distribute it first".to_owned()),
+        None => Some("it has no table yet".to_owned()),
+        Some(now) if now == node => Some(format!("it is on {node} already")),
+        Some(_) if !at.without_key.is_empty() => Some(format!(
+            "rows of {} cannot be followed while they move: a primary key is needed, or `REPLICA IDENTITY FULL`",
+            at.without_key.join(", ")
+        )),
+        Some(_) => None,
+    }
+}
+
+/// What there is of a service and of its nodes now.
+async fn standing(deployment: &Deployment, service: &ServiceName) -> Result<Citus, UpkeepError> {
+    let database = find(deployment, service)?.site.database;
+    let found = citus(deployment, std::slice::from_ref(service)).await.into_iter().flatten().next();
+    match found {
+        Some(Ok(Some(citus))) => Ok(citus),
+        Some(Err(error)) => Err(UpkeepError::Unread(error)),
+        Some(Ok(None)) | None => {
+            Err(UpkeepError::NotCitus { database: deployment.databases()[database].to_string() })
+        }
+    }
+}
+
+/// A trigger that is dropped and made again.
+struct Trigger {
+    table: String,
+    name: String,
+    definition: String,
+    enabled: &'static str,
+}
+
+/// Takes the tables' locks as a migration does, so that nobody queues behind us before the work begins, and does it.
+async fn spread(locked: &LockedSession<'_>, policy: Policy) -> Result<(), DbErr> {
+    let (db, schema) = (locked.writer().db(), &locked.placed().site.schema);
+    let tables = format!(
+        "{BOOKKEEPING}SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = {} AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1",
+        literal(schema)
+    );
+    let mut locks = Vec::new();
+    for row in db.query_all_raw(statement(&tables, [])).await? {
+        let table: String = row.try_get_by_index(0)?;
+        locks.push(TableLock::new(schema, &table, LockMode::AccessExclusive));
+    }
+    let origin =
+        Origin { service: locked.placed().name().to_string(), migration: "citus distribute".to_owned() };
+    let mut waiting = Waiting::new(policy, origin);
+    loop {
+        let tx = db.begin().await?;
+        let error = match attempt(&tx, schema, &locks, &waiting).await {
+            Ok(()) => return tx.commit().await,
+            Err(error) => error,
+        };
+        drop(tx.rollback().await);
+        if !is_retryable(&error) {
+            return Err(error);
+        }
+        let mut connection = locked.writer().connection().await?;
+        let waited = waiting.after_failure(&mut connection, &locks).await;
+        waited.map_err(|gave_up| DbErr::Migration(gave_up.to_string()))?;
+    }
+}
+
+async fn attempt(
+    tx: &DatabaseTransaction,
+    schema: &str,
+    locks: &[TableLock],
+    waiting: &Waiting,
+) -> Result<(), DbErr> {
+    for sql in waiting.lock_statements(locks) {
+        tx.execute_unprepared(&sql).await.map_err(of_lock_statement)?;
+    }
+    let triggers = triggers(tx, schema).await?;
+    for Trigger { table, name, .. } in &triggers {
+        execute(tx, &format!("DROP TRIGGER {name} ON {table}")).await?;
+    }
+    let quoted = literal(&migration_kit::quote_identifier(schema));
+    execute(tx, &format!("SELECT pg_catalog.citus_schema_distribute({quoted}::regnamespace)")).await?;
+    for Trigger { table, name, definition, enabled } in &triggers {
+        execute(tx, definition).await?;
+        if !enabled.is_empty() {
+            execute(tx, &format!("ALTER TABLE {table} {enabled} TRIGGER {name}")).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn triggers(tx: &DatabaseTransaction, schema: &str) -> Result<Vec<Trigger>, DbErr> {
+    let sql = format!(
+        "{BOOKKEEPING}SELECT r.relname::text, g.tgname::text, pg_catalog.pg_get_triggerdef(g.oid), g.tgenabled::text \
+         FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class r ON r.oid = g.tgrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace \
+         WHERE n.nspname = {} AND NOT g.tgisinternal AND g.tgparentid = 0 ORDER BY 1, 2",
+        literal(schema)
+    );
+    let mut triggers = Vec::new();
+    for row in tx.query_all_raw(statement(&sql, [])).await? {
+        let (table, name): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        triggers.push(Trigger {
+            table: qualified(schema, &table),
+            name: migration_kit::quote_identifier(&name),
+            definition: row.try_get_by_index(2)?,
+            enabled: match row.try_get_by_index::<String>(3)?.as_str() {
+                "D" => "DISABLE",
+                "A" => "ENABLE ALWAYS",
+                "R" => "ENABLE REPLICA",
+                _ => "",
+            },
+        });
+    }
+    Ok(triggers)
+}
