@@ -83,9 +83,14 @@ fn a_migration_with_a_hazard_fails_and_its_safe_twin_does_not() {
         lab.directory.write("sql/m20260102_000001_change_letters.up.sql", sql);
         let asked = ["check", "demo", "--migrations", "sql", "--json"];
         let skipped = ["round-trip", "alone", "rows", "interleaved"].map(|name| ["--skip", name]);
-        // Its files are not written, which is another matter.
         let found = lab.migrate(&[&asked, skipped.as_flattened()].concat()).exits(4).json();
         let checks = found["services"][0]["checks"].as_array().unwrap();
+        // Its files are not written, and it would contain none, which is another matter.
+        let files = checks.iter().find(|check| check["check"] == "files").unwrap()["findings"].to_string();
+        assert!(
+            files.contains("migrations.lock` is stale") && files.contains("does not contain its"),
+            "{files}"
+        );
         let hazards = checks.iter().find(|check| check["check"] == "hazards").unwrap();
         assert_eq!(hazards["passed"], rules.is_empty(), "{sql}: {hazards}");
         for rule in rules {

@@ -47,6 +47,10 @@ struct FindingDocument {
     message: String,
 }
 
+/// Of a service that was made without its lock file.
+const NOT_CONTAINED: &str = "the program does not contain its `migrations.lock`, so a run cannot tell that an applied migration was \
+    edited: add it by `with_lock_file`";
+
 pub(super) async fn check(
     context: &Context,
     services: &[String],
@@ -61,6 +65,9 @@ pub(super) async fn check(
     if wanted.is_empty() {
         wanted = all.iter().map(|service| service.name().clone()).collect();
     }
+    let is_without = |service: &&Service| matches!(service.lock_file(), Ok(None));
+    let without: Vec<ServiceName> =
+        all.iter().filter(is_without).map(|service| service.name().clone()).collect();
     let mut text = Text::default();
     // What happens on the servers beside is nobody's news.
     let artifacts = Box::pin(migration_rehearsal::artifacts(all).with_subscriber(NoSubscriber::new())).await;
@@ -76,6 +83,9 @@ pub(super) async fn check(
     };
     hazards.retain(|(service, _)| wanted.contains(service));
     let mut checked = files(artifacts, &hazards, &wanted, options, &mut text)?;
+    for one in checked.iter_mut().filter(|one| one.check == Check::Files && without.contains(&one.service)) {
+        one.findings.push(Finding::new(None, NOT_CONTAINED));
+    }
     // They were made before; what makes them does so again.
     let make = || context.program.services().unwrap_or_default();
     let tried =
