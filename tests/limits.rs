@@ -8,7 +8,7 @@ use crate::support::Lab;
 const DURATIONS: [&str; 5] = ["0", "1ms", "596h", "720h", "876000h"];
 
 /// Commands with options that take a duration, in an order in which each has something to do.
-const COMMANDS: [(&str, &[&str]); 12] = [
+const COMMANDS: [(&str, &[&str]); 13] = [
     ("up chat@+1", &["--wait", "--lock-patience"]),
     ("up chat", &["--wait", "--lock-patience"]),
     ("down chat@-1 --allow-data-loss", &["--wait", "--lock-patience"]),
@@ -21,6 +21,7 @@ const COMMANDS: [(&str, &[&str]); 12] = [
     ("backup chat", &["--wait"]),
     ("restore chat --allow-data-loss", &["--wait"]),
     ("reset chat --allow-data-loss", &["--wait"]),
+    ("move rag --yes --to ELSEWHERE", &["--wait", "--lock-patience"]),
 ];
 
 /// Something to mend.
@@ -37,13 +38,14 @@ fn archive(lab: &Lab) -> String {
 #[test]
 fn every_duration_is_one_that_the_server_takes() {
     for duration in DURATIONS {
-        let lab = Lab::empty();
+        let (lab, elsewhere) = (Lab::empty(), Lab::empty());
         for (command, options) in COMMANDS {
             let mut words: Vec<String> = command.split(' ').map(str::to_owned).collect();
             match words[0].as_str() {
                 "apply" => drop(lab.migrate(&["plan", "chat", "--out", "plan.json"]).exits(0)),
                 "repair" => drop(lab.query(INVALID)),
                 "restore" => words[1] = archive(&lab),
+                "move" => elsewhere.database.url().clone_into(&mut words[4]),
                 _ => {}
             }
             for option in options {

@@ -40,6 +40,7 @@ mod locks;
 mod long_lists;
 mod looking;
 mod lost;
+mod moving;
 mod names;
 mod new_service;
 mod page;

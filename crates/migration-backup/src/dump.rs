@@ -110,13 +110,13 @@ pub struct Made {
 }
 
 /// A service's archive, before it is proved.
-struct Dumped {
+pub(crate) struct Dumped {
     service: ServiceName,
     /// None if a command has it.
     temporary: Option<Temporary>,
-    manifest: Manifest,
+    pub(crate) manifest: Manifest,
     owned: Owned,
-    schemas: Vec<(String, Schema)>,
+    pub(crate) schemas: Vec<(String, Schema)>,
 }
 
 /// Backs up services, those of one database at one moment. Each is whole or is not there; the first that fails ends it.
@@ -212,18 +212,18 @@ async fn of_database(
 }
 
 /// One service to be written out.
-struct Dump<'d> {
-    deployment: &'d Deployment,
-    service: &'d ServiceName,
-    facts: ServiceFacts,
-    server: &'d Server,
-    clients: &'d Clients,
-    options: &'d BackupOptions,
+pub(crate) struct Dump<'d> {
+    pub(crate) deployment: &'d Deployment,
+    pub(crate) service: &'d ServiceName,
+    pub(crate) facts: ServiceFacts,
+    pub(crate) server: &'d Server,
+    pub(crate) clients: &'d Clients,
+    pub(crate) options: &'d BackupOptions,
 }
 
 impl Dump<'_> {
     /// Writes it out; `None` if there is nothing of it.
-    async fn carry_out(
+    pub(crate) async fn carry_out(
         self,
         moment: &mut Moment<'_>,
         database: usize,
@@ -306,7 +306,7 @@ impl Dumped {
     }
 
     /// Gives the archive its name, and then writes the manifest.
-    fn keep(self, directory: &Path) -> Result<Backup, BackupError> {
+    pub(crate) fn keep(self, directory: &Path) -> Result<Backup, BackupError> {
         let archive = directory.join(&self.manifest.archive);
         let place = archive.with_extension("json");
         let text = self.manifest.sealed();

@@ -4,13 +4,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use migration_coordinator::{ConnectError, RunError, UpkeepError};
+use migration_kit::table_lock::TableLockError;
 use migration_kit::{LOCK_NOT_AVAILABLE, ServiceName};
 use postgres_sandbox::{NotFound, SandboxError};
 use postgres_schema::SchemaError;
 
 use crate::TableRows;
 
-/// Why a backup was not made or not restored. What was begun is taken back: no half-written file is left.
+/// Why a backup was not made or not restored, or a service not moved. What was begun is taken back: no half-written file is left.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
@@ -239,6 +240,57 @@ pub enum BackupError {
         #[source]
         source: sqlx::Error,
     },
+    /// The service cannot be moved as it is, or not to that place.
+    #[error("`{service}` cannot be moved: {why}")]
+    NotMovable {
+        /// The service.
+        service: ServiceName,
+        /// Why not.
+        why: String,
+        /// What to do about it.
+        hint: Option<&'static str>,
+    },
+    /// Roles of the service are missing where it should go.
+    #[error("`{service}` cannot be moved: there are no roles `{}` there", roles.join("`, `"))]
+    NoRoles {
+        /// The service.
+        service: ServiceName,
+        /// The roles; at least one.
+        roles: Vec<String>,
+    },
+    /// What is there is not as its applied migrations promise.
+    #[error("`{service}` cannot be moved: a check does not hold: {says}")]
+    NotKept {
+        /// The service.
+        service: ServiceName,
+        /// The first such check, and what was found.
+        says: String,
+    },
+    /// Writing could not be stopped.
+    #[error("`{service}`: writing to its tables could not be stopped")]
+    NotFenced {
+        /// The service.
+        service: ServiceName,
+        /// The lock that could not be acquired, and what blocks it.
+        #[source]
+        source: TableLockError,
+    },
+    /// What came there is not what was here: nothing was changed in either place.
+    #[error("`{service}` was not moved: what came there is not what was here: {what}")]
+    Different {
+        /// The service.
+        service: ServiceName,
+        /// What differs.
+        what: String,
+    },
+    /// A move ended between its two commits, or may have.
+    #[error("`{service}`: it is not known whether it was moved: {what}")]
+    MoveUnknown {
+        /// The service.
+        service: ServiceName,
+        /// What happened.
+        what: &'static str,
+    },
     /// There is no private server to verify on.
     #[error("`{service}`: the backup could not be verified")]
     Server {
@@ -268,6 +320,10 @@ impl BackupError {
             Self::Locked { .. } => Some("try again when that transaction is over".to_owned()),
             Self::StillUsed { .. } => Some("drop or revert that first; nothing was changed".to_owned()),
             Self::Remains { .. } => Some("drop it first; nothing was changed".to_owned()),
+            Self::NotMovable { hint, .. } => hint.map(str::to_owned),
+            Self::MoveUnknown { .. } => Some(
+                "run the same again: it looks at both places, and ends the move or begins it anew".to_owned(),
+            ),
             Self::Server { source, .. } => source.hint(),
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("make room, or name another directory".to_owned())

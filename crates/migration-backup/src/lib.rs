@@ -1,4 +1,5 @@
-//! Backs up single services of one database, proves that what was written can be restored, and restores it; drops what one owns.
+//! Backs up single services of one database, proves that what was written can be restored, and restores it; moves one to another
+//! server; drops what one owns.
 //!
 //! A backup is an archive of `pg_dump` and a manifest beside it, which is written last: an archive without one is half done.
 //! It prints nothing, and reads neither arguments nor the environment. Rows go through `pg_dump` and `pg_restore`; whole clusters,
@@ -9,6 +10,7 @@ mod dump;
 mod error;
 mod external;
 mod manifest;
+mod moving;
 mod owned;
 mod place;
 mod program;
@@ -22,6 +24,7 @@ mod verify;
 pub use dump::{Backup, BackupOptions, Made, Progress, backup};
 pub use error::BackupError;
 pub use manifest::{ArchiveFile, Extension, External, Kind, Manifest, Server, TableRows, Verification};
+pub use moving::{MoveOptions, MoveProgress, Moved, Prospect, TableBytes, look, move_service};
 pub use place::{Listed, Problem, Retention, list, prune};
 pub use reset::{Reset, ResetOptions, reset};
 pub use restore::{RestoreOptions, Restored, RestoredTable, drop_old, restore};

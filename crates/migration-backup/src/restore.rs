@@ -8,13 +8,13 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use migration_coordinator::{Caller, Cancellation, Deployment, Reading, RunError, Survey, under_lock};
-use migration_kit::{ServiceName, literal, quote_identifier};
+use migration_kit::{ServiceName, quote_identifier};
 use migration_plan::Utc;
 use postgres_sandbox::Search;
 use sqlx::{PgConnection, Row};
 
 mod former_names;
-mod replace;
+pub(crate) mod replace;
 
 use self::replace::{Work, execute};
 use crate::dump::now;
@@ -118,8 +118,9 @@ pub async fn restore(
     if let Some(dependants) = &before.dependants {
         return Err(unfit(format!("{dependants} would still use what is replaced")));
     }
+    let n_schemas = before.owned.as_ref().map_or(0, |owned| owned.schemas.len());
     let mut restored = Restored {
-        kept_in: kept_in(&manifest, before.owned.as_ref()),
+        kept_in: aside(&name, BEFORE_RESTORE, n_schemas),
         tables: side_by_side(&before.tables, &manifest.tables),
         manifest,
         pending_again,
@@ -134,7 +135,9 @@ pub async fn restore(
     let major = before.server.major();
     let found = options.search.clone().clients(major);
     let clients = found.map_err(|missing| BackupError::NoClients { major, missing: Box::new(missing) })?;
-    let work = Work { deployment, service: &name, file, restored: &restored, clients: &clients, options };
+    let consent = "restored";
+    let work =
+        Work { deployment, service: &name, file, restored: &restored, clients: &clients, options, consent };
     let done = under_lock(deployment, &name, options.wait, &options.cancellation, |db| async move {
         let pool = db.get_postgres_connection_pool();
         let mut connection = pool.acquire().await.map_err(read(work.service))?;
@@ -145,7 +148,7 @@ pub async fn restore(
     Ok(restored)
 }
 
-/// Drops what was set aside when a service was restored. Gives the schemas.
+/// Drops what was set aside when a service was restored or moved. Gives the schemas.
 ///
 /// # Errors
 /// [`BackupError`], with nothing dropped; [`BackupError::WouldDrop`] without consent.
@@ -156,8 +159,8 @@ pub async fn drop_old(
 ) -> Result<Vec<String>, BackupError> {
     let sql = format!(
         "SELECT n.nspname::text FROM pg_catalog.pg_namespace n \
-         WHERE pg_catalog.obj_description(n.oid, 'pg_namespace') = {} ORDER BY 1",
-        literal(&comment(service))
+         WHERE pg_catalog.obj_description(n.oid, 'pg_namespace') IN ({}) ORDER BY 1",
+        list([BEFORE_RESTORE, MOVED].map(|how| comment(service, how)))
     );
     let dropping = under_lock(deployment, service, options.wait, &options.cancellation, |db| async move {
         let pool = db.get_postgres_connection_pool();
@@ -294,7 +297,7 @@ async fn look(
 
 /// What depends on these relations and is none of them, and of which a condition on `c` holds: views, foreign keys, defaults and
 /// functions of others.
-async fn dependants(
+pub(crate) async fn dependants(
     connection: &mut PgConnection,
     relations: &str,
     condition: &str,
@@ -325,23 +328,28 @@ async fn dependants(
     Ok(Some(names?.join(", ")).filter(|names| !names.is_empty()))
 }
 
+/// What is set aside because a service is restored, as a part of its schema's name.
+pub(crate) const BEFORE_RESTORE: &str = "before_restore";
+/// What is set aside because a service has moved.
+pub(crate) const MOVED: &str = "moved";
+
 /// How a schema is marked that holds what a service had.
-fn comment(service: &ServiceName) -> String {
-    format!("what {service} had before it was restored")
+pub(crate) fn comment(service: &ServiceName, how: &str) -> String {
+    let was = if how == MOVED { "moved" } else { "restored" };
+    format!("what {service} had before it was {was}")
 }
 
-/// The schemas for what is set aside, one for each schema that there is; of another restore in the same second, others.
-fn kept_in(manifest: &Manifest, owned: Option<&Owned>) -> Vec<String> {
+/// The schemas for what is set aside, one for each schema that there is; of another time in the same second, others.
+pub(crate) fn aside(service: &ServiceName, how: &str, n_schemas: usize) -> Vec<String> {
     /// `NAMEDATALEN` less one.
     const LONGEST: usize = 63;
     let milliseconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_millis();
     let seconds: String = Utc(now()).rfc3339().chars().filter(char::is_ascii_digit).collect();
     let time = format!("{seconds}{milliseconds:03}");
-    let Some(owned) = owned else { return Vec::new() };
-    let names = (0..owned.schemas.len()).map(|place| {
-        let rest =
-            format!("_before_restore_{time}{}", if place > 0 { format!("_{place}") } else { String::new() });
-        let name = &manifest.service[..manifest.service.len().min(LONGEST - rest.len())];
+    let service = service.as_str();
+    let names = (0..n_schemas).map(|place| {
+        let rest = format!("_{how}_{time}{}", if place > 0 { format!("_{place}") } else { String::new() });
+        let name = &service[..service.len().min(LONGEST - rest.len())];
         format!("{name}{rest}")
     });
     names.collect()

@@ -16,6 +16,7 @@ mod author;
 mod backup;
 mod citus;
 mod deploy;
+mod moving;
 #[cfg(feature = "rehearsal")]
 mod rehearsal;
 mod repair;
@@ -31,6 +32,7 @@ pub(crate) use author::GenerateOptions;
 pub(crate) use backup::{BackupArguments, ResetArguments, RestoreArguments};
 pub(crate) use citus::CitusCommand;
 pub(crate) use deploy::{DeployArguments, OnFailure};
+pub(crate) use moving::MoveArguments;
 #[cfg(feature = "rehearsal")]
 pub(crate) use rehearsal::{CheckOptions, SqlOptions};
 pub(crate) use repair::RepairArguments;
@@ -318,6 +320,9 @@ pub(crate) enum Command {
     /// Restore one service from a backup: what is there is set aside, and replaced in one transaction
     #[command(after_help = help::RESTORE)]
     Restore(RestoreArguments),
+    /// Move one service to another server: nobody writes meanwhile, and what came there is proved to be what was here
+    #[command(after_help = help::MOVE)]
+    Move(MoveArguments),
     /// Explain what is wrong with a service's history and what mends it; exit with 4 if something is. With an option, mend that
     #[command(after_help = help::REPAIR)]
     Repair(RepairArguments),

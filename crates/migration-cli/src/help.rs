@@ -147,6 +147,16 @@ Examples:
   restore billing-20251120T184900Z.dump --from-command ./give --dry-run  one that a program of yours keeps
   restore --drop-old billing --allow-data-loss                     drop what was set aside";
 
+pub(crate) const MOVE: &str = "\
+Without `--yes` it only looks, in both places. With it: writing to the service stops, its dump is restored there in one transaction, rows,
+schema, history and checks are compared, and its schema here is renamed to `SERVICE_moved_TIME`. From then on every command that finds the
+old address refuses the service and says where it is. Stopped at any point, the same command ends the move or begins it anew.
+
+Examples:
+  move billing --to BILLING_NEW_DATABASE_URL        show what would be moved to the address in this variable
+  move billing --to BILLING_NEW_DATABASE_URL --yes  move it
+  move billing --to postgres://billing@db2/billing --no-owner --yes  the password is in ~/.pgpass or PGPASSWORD";
+
 pub(crate) const REPAIR: &str = "\
 Without an option it only reads. Each option mends one thing that was found, under the service's migration lock, with a line in its
 journal; what it would change is shown with `--dry-run`.

@@ -41,14 +41,17 @@ fn of_backup(error: &BackupError) -> Class {
         BackupError::NoClients { .. } | BackupError::NotApart { .. } | BackupError::Unreadable { .. } => {
             Class::Usage
         }
-        BackupError::Locked { .. } => Class::Busy,
+        BackupError::Locked { .. } | BackupError::NotFenced { .. } => Class::Busy,
         BackupError::Lost { .. }
         | BackupError::Forbidden { .. }
         | BackupError::Read { .. }
         | BackupError::Schema { .. }
         | BackupError::Server { .. } => Class::Connection,
-        BackupError::Unknown { .. } => Class::Partial,
-        BackupError::NotRestorable { .. } | BackupError::Damaged { .. } => Class::Integrity,
+        BackupError::Unknown { .. } | BackupError::MoveUnknown { .. } => Class::Partial,
+        BackupError::NotRestorable { .. }
+        | BackupError::Damaged { .. }
+        | BackupError::NotKept { .. }
+        | BackupError::Different { .. } => Class::Integrity,
         BackupError::Unfit { .. }
         | BackupError::Elsewhere { .. }
         | BackupError::WouldReplace { .. }
@@ -56,6 +59,8 @@ fn of_backup(error: &BackupError) -> Class {
         | BackupError::StillUsed { .. }
         | BackupError::Remains { .. }
         | BackupError::Moved { .. }
+        | BackupError::NotMovable { .. }
+        | BackupError::NoRoles { .. }
         | BackupError::External { .. }
         | BackupError::WouldDrop { .. } => Class::Refused,
         _ => Class::Failed,
@@ -80,6 +85,14 @@ fn hint_of_backup(error: &BackupError) -> Option<String> {
             that: docs/physical-backups.md"
                 .to_owned()
         }
+        BackupError::NoRoles { .. } => {
+            "create them there, or leave owners and rights out with `--no-owner`".to_owned()
+        }
+        BackupError::NotKept { service, .. } => format!("`verify {service}` shows all that do not"),
+        BackupError::NotFenced { .. } => {
+            "nothing was changed; try again when that transaction is over".to_owned()
+        }
+        BackupError::Different { .. } => "nothing was changed in either place".to_owned(),
         BackupError::Unreadable { .. } => "`backups` lists those that there are".to_owned(),
         error => return error.hint(),
     })
@@ -167,6 +180,8 @@ impl Words for OurWords {
             Offer::WaitLonger => "`--wait 10m`".to_owned(),
             Offer::OneAtATime => "`--jobs 1`".to_owned(),
             Offer::Address => "DATABASE_URL".to_owned(),
+            Offer::AddressOf(service) => format!("`{}`", variable(service, "DATABASE_URL")),
+            Offer::Move(service) => format!("`move {service}`"),
             Offer::Schema(service) => format!("`{}`", variable(service, "DATABASE_SCHEMA")),
             Offer::PlaceIn(service, schema) => format!("`{}={schema}`", variable(service, "DATABASE_SCHEMA")),
             Offer::AllowedObjects => "`MIGRATE_ALLOWED_OBJECTS`".to_owned(),

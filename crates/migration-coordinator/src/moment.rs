@@ -10,6 +10,7 @@ use sea_orm::sqlx::postgres::{PgConnection, PgRow};
 use sea_orm::sqlx::{self, Row};
 
 use crate::cancel::Cancellation;
+use crate::connect_error::ConnectError;
 use crate::database::DatabaseUrl;
 use crate::deployment::{Deployment, Placed};
 use crate::interrupt::Ended;
@@ -29,7 +30,30 @@ pub struct Moment<'d> {
     facts: Vec<ServiceFacts>,
 }
 
-impl Moment<'_> {
+impl<'d> Moment<'d> {
+    /// Begins one, of which these facts are true for as long as the caller holds the migration locks of their services. A table lock
+    /// of others is waited for as long as `wait` says.
+    ///
+    /// # Errors
+    /// [`ConnectError`] if there is no connection; within, what the server says.
+    pub async fn open(
+        url: &'d DatabaseUrl,
+        facts: Vec<ServiceFacts>,
+        wait: Duration,
+    ) -> Result<Result<Self, sqlx::Error>, ConnectError> {
+        let mut reading = Reading::open_within(url, wait).await?;
+        let beginning = async {
+            reading.begin().await?;
+            reading.export().await
+        };
+        Ok(beginning.await.map(|snapshot| Self { reading, snapshot, facts }))
+    }
+
+    /// Ends it.
+    pub async fn close(self) {
+        self.reading.close().await;
+    }
+
     /// The snapshot, as other sessions and `pg_dump` take it, for as long as this value lives.
     #[must_use]
     pub fn snapshot(&self) -> &str {
@@ -86,12 +110,9 @@ pub async fn at_one_moment<T>(
         let facts = cancellation.unless_cancelled(holding).await.ok_or_else(interrupted)??;
         let failed =
             |source| UpkeepError::Read { service: first.name().clone(), source: upkeep::driver(source) };
-        let mut reading = Reading::open_within(url, wait).await?;
-        reading.begin().await.map_err(failed)?;
-        let snapshot = reading.export().await.map_err(failed)?;
-        let mut moment = Moment { reading, snapshot, facts };
+        let mut moment = Moment::open(url, facts, wait).await?.map_err(failed)?;
         let done = cancellation.unless_cancelled(work(&mut moment)).await;
-        moment.reading.close().await;
+        moment.close().await;
         done.map(Some).ok_or_else(interrupted)
     });
     let done = session.cancellable(url, cancellation, working).await;

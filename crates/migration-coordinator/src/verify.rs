@@ -110,15 +110,18 @@ impl Difference {
     }
 
     /// Reads a row of [`differing`].
-    fn read(object: String, difference: String, (role, day): (Option<String>, Option<String>)) -> Self {
-        let accepted = role.zip(day).map(|(role, day)| Acceptor { role, day });
+    pub(crate) fn read(object: String, difference: String, by: (Option<String>, Option<String>)) -> Self {
+        let accepted = by.0.zip(by.1).map(|(role, day)| Acceptor { role, day });
         Self { object, difference, accepted }
     }
 }
 
 /// The query for what is not as these checks of the catalogs say, each with who has accepted it, if a journal says so. What
 /// was there when it was accepted, and is gone now, is not accepted.
-fn differing<'c>(checks: impl Iterator<Item = &'c Check>, journal: Option<&str>) -> Option<String> {
+pub(crate) fn differing<'c>(
+    checks: impl Iterator<Item = &'c Check>,
+    journal: Option<&str>,
+) -> Option<String> {
     let asked: Vec<String> = checks.filter_map(Check::differences).collect();
     if asked.is_empty() {
         return None;
@@ -365,7 +368,7 @@ fn unanswered(error: &sqlx::Error) -> String {
     format!("could not be asked: {said}{more}")
 }
 
-fn result(migration: &MigrationName, check: &Check, holds: bool, found: String) -> CheckResult {
+pub(crate) fn result(migration: &MigrationName, check: &Check, holds: bool, found: String) -> CheckResult {
     CheckResult {
         migration: migration.to_string(),
         says: check.says.clone(),
@@ -380,7 +383,7 @@ fn result(migration: &MigrationName, check: &Check, holds: bool, found: String) 
 
 impl CheckResult {
     /// The result of a check that does not hold, given what differs: it holds if all of that was accepted.
-    fn unless_accepted(self, differences: &[Difference]) -> Self {
+    pub(crate) fn unless_accepted(self, differences: &[Difference]) -> Self {
         let accepted = differences.iter().map(|difference| {
             let Acceptor { role, day } = difference.accepted.as_ref()?;
             Some(format!("{difference}, accepted by {role} on {day}"))

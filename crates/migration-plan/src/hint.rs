@@ -67,6 +67,10 @@ pub enum Offer {
     OneAtATime,
     /// The setting that is the database's address.
     Address,
+    /// The setting that is the address of one service's database.
+    AddressOf(ServiceName),
+    /// Moves a service to another server.
+    Move(ServiceName),
     /// The setting that chooses the schema of a service.
     Schema(ServiceName),
     /// The setting that chooses the schema of a service, with this value.
@@ -117,6 +121,8 @@ impl fmt::Display for Offer {
             Self::WaitLonger => f.write_str("`RunOptions::with_wait`"),
             Self::OneAtATime => f.write_str("`RunOptions::with_jobs`"),
             Self::Address => f.write_str("its address"),
+            Self::AddressOf(_) => f.write_str("`Placement::url`"),
+            Self::Move(service) => write!(f, "the move of `{service}`"),
             Self::Schema(_) => f.write_str("`Placement::schema`"),
             Self::PlaceIn(_, schema) => write!(f, "`{schema}` as its `Placement::schema`"),
             Self::AllowedObjects => f.write_str("`Deployment::allowing`"),

@@ -129,6 +129,8 @@ fn of_survey(error: &SurveyError) -> Class {
         Class::Busy
     } else if error.is_damage() {
         Class::Integrity
+    } else if error.is_elsewhere() {
+        Class::Refused
     } else {
         Class::Connection
     }

@@ -8,27 +8,33 @@ use migration_kit::{ServiceName, literal, qualified, quote_identifier};
 use postgres_sandbox::Clients;
 use sqlx::{PgConnection, Row};
 
-use super::{RestoreOptions, Restored, comment, dependants, former_names};
+use super::{BEFORE_RESTORE, RestoreOptions, Restored, comment, dependants, former_names};
 use crate::error::{read, written};
 use crate::owned::{Owned, begin_locked, n_rows, rows, send};
 use crate::script::Script;
 use crate::{BackupError, TableRows, archive};
 
 /// A restore under the lock.
-pub(super) struct Work<'w> {
-    pub(super) deployment: &'w Deployment,
-    pub(super) service: &'w ServiceName,
-    pub(super) file: &'w Path,
-    pub(super) restored: &'w Restored,
-    pub(super) clients: &'w Clients,
-    pub(super) options: &'w RestoreOptions,
+pub(crate) struct Work<'w> {
+    pub(crate) deployment: &'w Deployment,
+    pub(crate) service: &'w ServiceName,
+    pub(crate) file: &'w Path,
+    pub(crate) restored: &'w Restored,
+    pub(crate) clients: &'w Clients,
+    pub(crate) options: &'w RestoreOptions,
+    /// Why, in the journal's word.
+    pub(crate) consent: &'static str,
 }
 
 impl Work<'_> {
     /// Does it, or nothing.
     pub(super) async fn carry_out(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
         self.begin(connection).await?;
-        let done = Box::pin(self.within(connection)).await;
+        let done = Box::pin(async {
+            self.within(connection).await?;
+            self.write_down(connection).await
+        });
+        let done = done.await;
         let is_done = done.is_ok();
         let ended = execute(connection, self.service, if is_done { "COMMIT" } else { "ROLLBACK" }).await;
         match ended {
@@ -41,7 +47,7 @@ impl Work<'_> {
     }
 
     /// Begins the transaction, with the tables locked that are to be moved.
-    async fn begin(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
+    pub(crate) async fn begin(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
         begin_locked(connection, self.options.wait, written(self.service), async |connection| {
             if self.restored.kept_in.is_empty() {
                 return Ok(());
@@ -53,7 +59,8 @@ impl Work<'_> {
         .await
     }
 
-    async fn within(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
+    /// Sets aside what is there, restores and checks, within the transaction.
+    pub(crate) async fn within(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
         let (service, manifest) = (self.service, &self.restored.manifest);
         let failed = read(service);
         let (mut present, mut former) = (BTreeSet::new(), Vec::new());
@@ -92,7 +99,7 @@ impl Work<'_> {
         for sql in &former {
             execute(connection, service, sql).await?;
         }
-        self.write_down(connection).await
+        Ok(())
     }
 
     /// The statements that set aside what is there.
@@ -123,19 +130,10 @@ impl Work<'_> {
                     format!("ALTER STATISTICS {} SET SCHEMA {new}", qualified(schema, row.get(0)))
                 }));
             } else {
-                let sql = format!(
-                    "SELECT pg_catalog.pg_get_userbyid(nspowner)::text, nspowner = current_user::pg_catalog.regrole \
-                     FROM pg_catalog.pg_namespace WHERE nspname = {}",
-                    literal(schema)
-                );
-                let found = rows(connection, &sql).await?;
-                statements.push(format!("ALTER SCHEMA {old} RENAME TO {new}"));
-                statements.push(format!("CREATE SCHEMA {old}"));
-                if let Some(row) = found.first().filter(|row| !row.get::<bool, _>(1)) {
-                    statements.push(format!("ALTER SCHEMA {old} OWNER TO {}", quote_identifier(row.get(0))));
-                }
+                statements.extend(rename(connection, schema, kept_in).await?);
             }
-            statements.push(format!("COMMENT ON SCHEMA {new} IS {}", literal(&comment(self.service))));
+            let comment = comment(self.service, BEFORE_RESTORE);
+            statements.push(format!("COMMENT ON SCHEMA {new} IS {}", literal(&comment)));
         }
         Ok(statements)
     }
@@ -168,7 +166,7 @@ impl Work<'_> {
 
     /// Writes into the restored journal that it was restored: its last line once more, so that it says the same of every
     /// migration.
-    async fn write_down(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
+    pub(crate) async fn write_down(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
         let failed = read(self.service);
         let manifest = &self.restored.manifest;
         let tables = self.deployment.bookkeeping_tables(self.service);
@@ -182,17 +180,38 @@ impl Work<'_> {
             "INSERT INTO {journal} (run, migration, direction, started_at, finished_at, outcome, checksum, host, tool, \
                first_install, consent) \
              SELECT {}, migration, direction, pg_catalog.now(), CASE WHEN finished_at IS NOT NULL THEN \
-               pg_catalog.clock_timestamp() END, outcome, checksum, {}, {}, first_install, 'restored' \
+               pg_catalog.clock_timestamp() END, outcome, checksum, {}, {}, first_install, {} \
              FROM {journal} WHERE outcome <> 'accepted' ORDER BY id DESC LIMIT 1",
             literal(&manifest.sha256[..16]),
             literal(host),
             literal(tool),
+            literal(self.consent),
         );
         execute(connection, self.service, &sql).await
     }
 }
 
-pub(super) async fn execute(
+/// The statements that give a schema another name, and make an empty one of the old name and the same owner.
+pub(crate) async fn rename(
+    connection: &mut PgConnection,
+    schema: &str,
+    kept_in: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    let (old, new) = (quote_identifier(schema), quote_identifier(kept_in));
+    let sql = format!(
+        "SELECT pg_catalog.pg_get_userbyid(nspowner)::text, nspowner = current_user::pg_catalog.regrole \
+         FROM pg_catalog.pg_namespace WHERE nspname = {}",
+        literal(schema)
+    );
+    let found = rows(connection, &sql).await?;
+    let mut statements = vec![format!("ALTER SCHEMA {old} RENAME TO {new}"), format!("CREATE SCHEMA {old}")];
+    if let Some(row) = found.first().filter(|row| !row.get::<bool, _>(1)) {
+        statements.push(format!("ALTER SCHEMA {old} OWNER TO {}", quote_identifier(row.get(0))));
+    }
+    Ok(statements)
+}
+
+pub(crate) async fn execute(
     connection: &mut PgConnection,
     service: &ServiceName,
     sql: &str,

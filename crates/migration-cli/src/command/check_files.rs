@@ -121,7 +121,7 @@ impl Given<'_> {
 /// A database, by its address or by the variable that holds it, or else a file.
 fn of_base<'g>(context: &Context, base: &'g str) -> Result<Given<'g>, Failure> {
     if base.contains("://") || base.ends_with("DATABASE_URL") {
-        return context.environment.base(base).map(|url| Given::Live(Box::new(url)));
+        return context.environment.named("--base", base).map(|url| Given::Live(Box::new(url)));
     }
     Ok(Given::File(base, read(Path::new(base))?))
 }

@@ -25,6 +25,7 @@ mod generate;
 mod graph;
 mod history;
 mod locks;
+mod moving;
 #[cfg(feature = "rehearsal")]
 mod new_service;
 #[cfg(feature = "rehearsal")]
@@ -161,6 +162,7 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         Command::Backups { services, directory } => backup::backups(context, &services, directory.as_deref()),
         Command::Deploy(arguments) => deploy::deploy(context, *arguments, cancellation).await,
         Command::Restore(options) => restore::restore(context, &options, cancellation).await,
+        Command::Move(asked) => moving::move_service(context, &asked, cancellation).await,
         Command::Repair(asked) => repair::repair(context, &asked, cancellation).await,
         Command::Reset(asked) => reset::reset(context, &asked, cancellation).await,
         Command::Roles(asked) => roles::roles(context, &asked, cancellation).await,

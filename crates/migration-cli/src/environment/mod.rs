@@ -208,22 +208,39 @@ impl Environment {
         Ok(Some(url))
     }
 
-    /// A database that `--base` names: its address, or the variable that holds it.
+    /// A database that an option names: its address, or the variable that holds it.
     ///
     /// # Errors
     /// [`Failure`] if it is neither.
-    #[cfg(feature = "rehearsal")]
-    pub(crate) fn base(&self, given: &str) -> Result<DatabaseUrl, Failure> {
+    pub(crate) fn named(&self, option: &str, given: &str) -> Result<DatabaseUrl, Failure> {
         if given.contains("://") {
-            return self.address("--base", &Value::of(given, ARGUMENTS.to_owned()));
+            return self.address(option, &Value::of(given, ARGUMENTS.to_owned()));
         }
         let value = self.get(given)?.ok_or_else(|| {
             Failure::usage(
-                format!("`--base` names `{given}`, which is not set"),
+                format!("`{option}` names `{given}`, which is not set"),
                 "set it in the environment or in `.env`",
             )
         })?;
         self.address(given, &value)
+    }
+
+    /// The same, of which the option must not hold a password: everybody on the machine sees the arguments of a program.
+    ///
+    /// # Errors
+    /// [`Failure`] if it does, or as [`Self::named`].
+    pub(crate) fn target(&self, option: &str, given: &str) -> Result<DatabaseUrl, Failure> {
+        let hint = "put the address into a variable or into `.env`, and name that";
+        let is_address = given.contains("://");
+        if !is_address && !given.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            let what = format!("`{option}` names no variable, and holds no address");
+            return Err(Failure::usage(what, hint));
+        }
+        if is_address && DatabaseUrl::parse(given, &Defaults::default()).is_ok_and(|url| url.has_password()) {
+            let what = format!("`{option}` holds a password, which others see in the list of processes");
+            return Err(Failure::usage(what, format!("change that password, {hint}")));
+        }
+        self.named(option, given)
     }
 
     fn address(&self, name: &str, value: &Value<'_>) -> Result<DatabaseUrl, Failure> {

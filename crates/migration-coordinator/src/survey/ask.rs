@@ -22,6 +22,7 @@ use crate::database::DatabaseUrl;
 use crate::deployment::Deployment;
 use crate::event::{self, Blocker};
 use crate::holder::Holder;
+use crate::move_mark::MoveMark;
 use crate::reading::Reading;
 use crate::session::Session;
 use crate::site::Site;
@@ -261,6 +262,7 @@ async fn read(
     let (server, mut found) = facts::read(&rows, sites)?;
     for (site, found) in sites.iter().zip(&mut found) {
         found.judge(site, &server.user);
+        found.judge_mark(site);
     }
     if server.has_citus {
         let rows = asking.rows(facts::DISTRIBUTED).await?;
@@ -327,8 +329,9 @@ async fn read_chunk(
 impl Found {
     /// The tables that there are to be read.
     fn parts(&self, ordinal: usize) -> impl Iterator<Item = Part> {
-        let version = (self.version == Relation::Readable).then_some(VersionTable(ordinal));
-        let journal = (self.journal == Relation::Readable).then_some(Journal(ordinal));
+        let is_here = self.mark.is_none();
+        let version = (is_here && self.version == Relation::Readable).then_some(VersionTable(ordinal));
+        let journal = (is_here && self.journal == Relation::Readable).then_some(Journal(ordinal));
         version.into_iter().chain(journal)
     }
 
@@ -344,6 +347,17 @@ impl Found {
                 Relation::Other(kind) => self.fail(part, SurveyError::NotATable { service, table, kind }),
             }
         }
+    }
+
+    /// Notes that the service is in another place: then nothing else is asked of what is here.
+    fn judge_mark(&mut self, site: &Site) {
+        let service = site.name().clone();
+        let error = match self.mark.clone() {
+            Some(MoveMark::Gone { at, to }) => SurveyError::Gone { service, to, at },
+            Some(MoveMark::Arriving { at, from }) => SurveyError::Arriving { service, at, from },
+            None => return,
+        };
+        self.fail(VersionTable(0), error);
     }
 
     /// Notes why a table could not be read. What concerns the version table tells more than what concerns the journal.

@@ -68,6 +68,26 @@ pub enum SurveyError {
         /// What it is, with its article.
         kind: &'static str,
     },
+    /// The service was moved to another server.
+    #[error("`{service}` is not here: it was moved to `{to}` at {at}")]
+    Gone {
+        /// The service.
+        service: ServiceName,
+        /// Where to, without a password.
+        to: String,
+        /// When its move was begun, in UTC.
+        at: String,
+    },
+    /// Here is a copy of the service whose move has not ended.
+    #[error("`{service}` is not here yet: its move from `{from}` has not ended, and what is here is a copy")]
+    Arriving {
+        /// The service.
+        service: ServiceName,
+        /// When its move was begun, in UTC.
+        at: String,
+        /// Where it comes from, without a password.
+        from: String,
+    },
     /// A table holds what cannot be in it.
     #[error("`{service}`: `{table}` is damaged: {what}")]
     Malformed {
@@ -135,6 +155,13 @@ impl SurveyError {
             Self::NotATable { table, .. } => {
                 Some(format!("move what is called `{table}` out of the way").into())
             }
+            Self::Gone { service, .. } => {
+                Some(Hint::from("set ") + Offer::AddressOf(service.clone()) + " to where it is")
+            }
+            Self::Arriving { service, .. } => Some(
+                Hint::from(Offer::Move(service.clone()))
+                    + ", from where it was, ends the move or begins it anew; until then it is in use there",
+            ),
             Self::Malformed { .. } => Some("correct the row".into()),
             Self::Doubled { table, .. } => {
                 let table =
@@ -167,6 +194,12 @@ impl SurveyError {
             Self::Query { source, .. } | Self::Table { source, .. } => is_locked(source),
             _ => false,
         }
+    }
+
+    /// Whether the service was read, and is in another place.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Gone { .. } | Self::Arriving { .. })
     }
 
     /// Whether the database was read, and is not what it should be.

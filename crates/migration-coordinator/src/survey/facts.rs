@@ -8,6 +8,7 @@ use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
 use super::{Access, Collisions, Holder, Journal, ServerFacts, ServiceFacts};
+use crate::move_mark::MoveMark;
 use crate::site::{Site, text_array};
 
 /// What the catalogs say of a service, before its tables are read.
@@ -15,6 +16,8 @@ pub(super) struct Found {
     pub(super) facts: ServiceFacts,
     pub(super) version: Relation,
     pub(super) journal: Relation,
+    /// Says that the service has moved, or is being moved.
+    pub(super) mark: Option<MoveMark>,
 }
 
 /// What bears the name of a table of ours.
@@ -79,6 +82,8 @@ pub(super) fn query(sites: &[&Site]) -> String {
                 (SELECT extract(epoch FROM pg_catalog.pg_postmaster_start_time()) || '/' || current_setting('port') || '/' || d.oid \
                  FROM pg_catalog.pg_database d WHERE d.datname = current_database()) AS identity, \
                 s.n IS NOT NULL AS schema_exists, {version_kind} AS version_kind, {journal_kind} AS journal_kind, \
+                (SELECT d.description FROM pg_catalog.pg_description d WHERE d.objoid = s.v \
+                   AND d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objsubid = 0) AS mark, \
                 coalesce(has_schema_privilege(s.n, 'USAGE') AND has_table_privilege(s.v, 'SELECT'), false) AS may_read, \
                 coalesce(has_schema_privilege(s.n, 'USAGE') AND has_table_privilege(s.j, 'SELECT'), false) AS may_read_journal, \
                 coalesce(has_schema_privilege(s.n, 'CREATE'), has_database_privilege(current_database(), 'CREATE')) AS may_create, \
@@ -167,7 +172,8 @@ pub(super) fn read(rows: &[PgRow], sites: &[&Site]) -> Result<(ServerFacts, Vec<
             absent_tables: row.try_get("absent")?,
             externals: row.try_get::<Vec<bool>, _>("externals")?.into_iter().map(Some).collect(),
         };
-        services.push(Found { facts, version, journal });
+        let mark = row.try_get::<Option<String>, _>("mark")?.as_deref().and_then(MoveMark::read);
+        services.push(Found { facts, version, journal, mark });
     }
     Ok((server, services))
 }

@@ -125,6 +125,14 @@ pub struct ServiceFacts {
     pub externals: Vec<Option<bool>>,
 }
 
+impl ServerFacts {
+    /// Whether both are of one database of one running server, whatever the addresses are.
+    #[must_use]
+    pub fn is_same_database(&self, other: &Self) -> bool {
+        self.identity == other.identity
+    }
+}
+
 impl Survey {
     /// Asks all databases of a deployment at once. A table that another transaction keeps locked is waited for ten seconds; then it
     /// is one that could not be read.

@@ -1,0 +1,118 @@
+//! What a service needs of a database beside its own objects: roles, extensions, an encoding.
+
+use std::collections::BTreeSet;
+
+use sqlx::{PgConnection, Row};
+
+use crate::Extension;
+use crate::owned::{Owned, list, rows};
+
+/// What the text in a database is, and how it is sorted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Text {
+    pub(super) encoding: String,
+    pub(super) locale: String,
+}
+
+impl Text {
+    pub(super) async fn read(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        // The column of the locale is called otherwise since PostgreSQL 17.
+        const QUESTION: &str = "SELECT pg_catalog.pg_encoding_to_char(encoding)::text, \
+            CASE WHEN datlocprovider = 'c' THEN concat_ws(' and ', datcollate, nullif(datctype, datcollate)) \
+            ELSE concat_ws(' ', coalesce(whole->>'datlocale', whole->>'daticulocale'), 'of provider', datlocprovider::text) END \
+            FROM pg_catalog.pg_database, LATERAL pg_catalog.to_jsonb(pg_database) AS whole \
+            WHERE datname = pg_catalog.current_database()";
+        let found = rows(connection, QUESTION).await?;
+        let row = found.first().ok_or(sqlx::Error::RowNotFound)?;
+        Ok(Self { encoding: row.try_get(0)?, locale: row.try_get(1)? })
+    }
+}
+
+/// The owners of a service's schemas, in their order.
+pub(super) async fn schema_owners(
+    connection: &mut PgConnection,
+    owned: &Owned,
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let sql = format!(
+        "SELECT nspname::text, pg_catalog.pg_get_userbyid(nspowner)::text FROM pg_catalog.pg_namespace \
+         WHERE nspname IN ({}) ORDER BY 1",
+        list(&owned.schemas)
+    );
+    rows(connection, &sql).await?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// The roles that own something of a service or have rights on it.
+pub(super) async fn roles(
+    connection: &mut PgConnection,
+    owned: &Owned,
+) -> Result<BTreeSet<String>, sqlx::Error> {
+    let sql = format!(
+        "WITH own AS (SELECT o.oid::pg_catalog.oid AS oid FROM ({}) AS o(oid)), \
+         home AS (SELECT * FROM pg_catalog.pg_namespace WHERE nspname IN ({})), \
+         role(oid) AS (\
+           SELECT nspowner FROM home \
+           UNION SELECT a.grantee FROM home, pg_catalog.aclexplode(nspacl) AS a \
+           UNION SELECT c.relowner FROM own JOIN pg_catalog.pg_class c USING (oid) \
+           UNION SELECT a.grantee FROM own JOIN pg_catalog.pg_class c USING (oid), pg_catalog.aclexplode(c.relacl) AS a \
+           UNION SELECT a.grantee FROM own JOIN pg_catalog.pg_attribute t ON t.attrelid = own.oid, \
+             pg_catalog.aclexplode(t.attacl) AS a \
+           UNION SELECT p.proowner FROM home JOIN pg_catalog.pg_proc p ON p.pronamespace = home.oid \
+           UNION SELECT a.grantee FROM home JOIN pg_catalog.pg_proc p ON p.pronamespace = home.oid, \
+             pg_catalog.aclexplode(p.proacl) AS a \
+           UNION SELECT y.typowner FROM home JOIN pg_catalog.pg_type y ON y.typnamespace = home.oid \
+           UNION SELECT d.defaclrole FROM home JOIN pg_catalog.pg_default_acl d ON d.defaclnamespace = home.oid \
+           UNION SELECT a.grantee FROM home JOIN pg_catalog.pg_default_acl d ON d.defaclnamespace = home.oid, \
+             pg_catalog.aclexplode(d.defaclacl) AS a) \
+         SELECT r.rolname::text FROM role JOIN pg_catalog.pg_roles r USING (oid)",
+        owned.oids(),
+        list(&owned.schemas),
+    );
+    rows(connection, &sql).await?.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// Those of these roles that there are not.
+pub(super) async fn absent_roles(
+    connection: &mut PgConnection,
+    roles: &BTreeSet<String>,
+) -> Result<Vec<String>, sqlx::Error> {
+    let sql = format!("SELECT rolname::text FROM pg_catalog.pg_roles WHERE rolname IN ({})", list(roles));
+    let there: BTreeSet<String> =
+        rows(connection, &sql).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    Ok(roles.difference(&there).cloned().collect())
+}
+
+/// The extensions whose types, functions or operators the service's objects use, but for the one that each database has.
+pub(super) async fn extensions(
+    connection: &mut PgConnection,
+    owned: &Owned,
+) -> Result<Vec<Extension>, sqlx::Error> {
+    let of = |catalog: &str| format!("d.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass");
+    let sql = format!(
+        "SELECT DISTINCT e.extname::text, n.nspname::text \
+         FROM pg_catalog.pg_depend m JOIN pg_catalog.pg_extension e ON e.oid = m.refobjid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace \
+         JOIN pg_catalog.pg_depend d ON d.refclassid = m.classid AND d.refobjid = m.objid \
+         LEFT JOIN pg_catalog.pg_attrdef a ON {} AND a.oid = d.objid \
+         LEFT JOIN pg_catalog.pg_constraint k ON {} AND k.oid = d.objid \
+         LEFT JOIN pg_catalog.pg_trigger t ON {} AND t.oid = d.objid \
+         LEFT JOIN pg_catalog.pg_rewrite w ON {} AND w.oid = d.objid \
+         LEFT JOIN pg_catalog.pg_class c \
+           ON c.oid = coalesce(a.adrelid, k.conrelid, t.tgrelid, w.ev_class, CASE WHEN {} THEN d.objid END) \
+         LEFT JOIN pg_catalog.pg_proc p ON {} AND p.oid = d.objid \
+         LEFT JOIN pg_catalog.pg_type y ON {} AND y.oid = d.objid \
+         WHERE m.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND m.deptype = 'e' AND e.extname <> 'plpgsql' \
+           AND coalesce(c.relnamespace, p.pronamespace, y.typnamespace) IN \
+             (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname IN ({})) ORDER BY 1",
+        of("pg_attrdef"),
+        of("pg_constraint"),
+        of("pg_trigger"),
+        of("pg_rewrite"),
+        of("pg_class"),
+        of("pg_proc"),
+        of("pg_type"),
+        list(&owned.schemas),
+    );
+    let extension =
+        |row: &sqlx::postgres::PgRow| Ok(Extension { name: row.try_get(0)?, schema: row.try_get(1)? });
+    rows(connection, &sql).await?.iter().map(extension).collect()
+}

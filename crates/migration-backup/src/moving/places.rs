@@ -1,0 +1,284 @@
+//! The look at both places before anything is done: whether the service can leave the one and can live in the other.
+
+use migration_coordinator::{
+    Access, Deployment, Reading, RunError, Scope, ServerFacts, ServiceFacts, Survey, SurveyError, verify,
+};
+use migration_kit::ServiceName;
+use sqlx::{PgConnection, Row};
+
+use super::needs::{self, Text};
+use super::{MoveOptions, Prospect, TableBytes};
+use crate::BackupError;
+use crate::error::read;
+use crate::manifest::Server;
+use crate::owned::{Owned, list, rows, surroundings};
+use crate::recorded::Recorded;
+use crate::restore::dependants;
+
+/// What was found in both places.
+pub(super) struct Found {
+    pub(super) prospect: Prospect,
+    /// Where the service is, as it is recorded there.
+    pub(super) facts: ServiceFacts,
+    /// How many schemas of the service there are where it goes, which are set aside there.
+    pub(super) n_set_aside: usize,
+    /// Of each of its schemas, the owner.
+    pub(super) owners: Vec<(String, String)>,
+    /// The server where it goes.
+    pub(super) major: u32,
+}
+
+/// The same service here and there.
+pub(super) struct Places<'p> {
+    pub(super) here: &'p Deployment,
+    pub(super) there: &'p Deployment,
+    pub(super) service: &'p ServiceName,
+    pub(super) options: &'p MoveOptions,
+}
+
+/// One of both places, surveyed.
+struct Place {
+    server: ServerFacts,
+    facts: ServiceFacts,
+    url: migration_coordinator::DatabaseUrl,
+}
+
+impl Places<'_> {
+    fn not(&self, why: impl Into<String>, hint: Option<&'static str>) -> BackupError {
+        BackupError::NotMovable { service: self.service.clone(), why: why.into(), hint }
+    }
+
+    /// Looks at both. Reads only.
+    pub(super) async fn look(&self) -> Result<Found, BackupError> {
+        let looking = Box::pin(self.look_at_both());
+        self.options.cancellation.unless_cancelled(looking).await.ok_or(RunError::Interrupted)?
+    }
+
+    async fn survey(&self, deployment: &Deployment) -> Result<Place, BackupError> {
+        let survey = Survey::take(deployment).await;
+        let placed = deployment.service(self.service).map(|(_, _, database)| database);
+        let (Some(database), Some(facts)) = (placed, survey.service(self.service)) else {
+            return Err(self.not("it is no service of this program", None));
+        };
+        let server = survey.databases[database].clone().map_err(RunError::Survey)?;
+        Ok(Place { server, facts: facts.clone(), url: deployment.databases()[database].clone() })
+    }
+
+    async fn look_at_both(&self) -> Result<Found, BackupError> {
+        let (here, there) = (self.survey(self.here).await?, self.survey(self.there).await?);
+        if here.server.is_same_database(&there.server) {
+            let why = format!("`{}` and `{}` are one database", here.url, there.url);
+            return Err(self.not(why, Some("name the database where it should be")));
+        }
+        let mut prospect = Prospect {
+            from: here.url.to_string(),
+            to: there.url.to_string(),
+            ends: false,
+            tables: Vec::new(),
+            size_bytes: 0,
+            notes: Vec::new(),
+        };
+        let marks = (here.facts.unread.as_deref(), there.facts.unread.as_deref());
+        let left_there = match marks {
+            // Only what was copied by that same move.
+            (Some(SurveyError::Gone { at: gone, .. }), Some(SurveyError::Arriving { at, .. }))
+                if gone == at =>
+            {
+                prospect.ends = true;
+                let facts = here.facts;
+                return Ok(Found { prospect, facts, n_set_aside: 0, owners: Vec::new(), major: 0 });
+            }
+            (_, Some(SurveyError::Gone { .. })) => {
+                Some("what it left there when it moved away is set aside there")
+            }
+            (_, Some(SurveyError::Arriving { .. })) => {
+                Some("a copy of it is there, of a move that did not end: it is set aside there")
+            }
+            _ => None,
+        };
+        prospect.notes.extend(left_there.map(str::to_owned));
+        let is_marked = there.facts.unread.as_deref().is_some_and(SurveyError::is_elsewhere);
+        let unread = [here.facts.unread.clone(), there.facts.unread.clone().filter(|_| !is_marked)];
+        if let Some(error) = unread.into_iter().flatten().next() {
+            return Err(RunError::Survey(error).into());
+        }
+        self.judge_history(&here.facts)?;
+        if there.server.read_only || !there.server.may_create_schema {
+            let database = &there.url;
+            let (user, what) = (&there.server.user, "may not create a schema");
+            let why = match there.server.read_only {
+                true => format!("`{database}` is read-only: a standby, or set so"),
+                false => format!("role `{user}` {what} in `{database}`"),
+            };
+            return Err(self.not(why, Some("give it the right, or name another address")));
+        }
+        let failed = read(self.service);
+        let mut reading = Reading::open(&here.url).await?;
+        reading.begin().await.map_err(&failed)?;
+        let leaving = reading.ask(|connection| self.leaving(connection)).await?;
+        reading.close().await;
+        let mut reading = Reading::open(&there.url).await?;
+        reading.begin().await.map_err(&failed)?;
+        let n_set_aside = reading.ask(|connection| self.coming(connection, &leaving, is_marked)).await?;
+        let asked = reading.ask(async |connection| {
+            Ok::<_, sqlx::Error>((Server::read(connection).await?.major(), Text::read(connection).await?))
+        });
+        let (major, text) = asked.await.map_err(&failed)?;
+        reading.close().await;
+        if major < leaving.major {
+            let why = format!("`{}` is PostgreSQL {major}, older than {} here", there.url, leaving.major);
+            return Err(self.not(why, Some("a dump of a newer server may not fit an older one")));
+        }
+        if text.encoding != leaving.text.encoding {
+            let why = format!("text is {} here and {} there", leaving.text.encoding, text.encoding);
+            return Err(self.not(why, Some("create that database with the same encoding")));
+        }
+        if text.locale != leaving.text.locale {
+            let note = "text is sorted by `{here}` here and by `{there}` there: what is ordered by text may come in another order";
+            let note = note.replace("{here}", &leaving.text.locale).replace("{there}", &text.locale);
+            prospect.notes.push(note);
+        }
+        self.verify_here().await?;
+        prospect.size_bytes = leaving.tables.iter().map(|table| table.bytes).sum();
+        prospect.tables = leaving.tables;
+        Ok(Found { prospect, facts: here.facts, n_set_aside, owners: leaving.owners, major })
+    }
+
+    /// Nothing may be half done, and this build has to know all that was applied.
+    fn judge_history(&self, facts: &ServiceFacts) -> Result<(), BackupError> {
+        if facts.access != Access::Read || facts.applied.is_empty() {
+            return Err(self.not("nothing of it is applied here", Some("install it there instead")));
+        }
+        let recorded = Recorded::of(self.here, facts);
+        if let Some(unfinished) = recorded.unfinished.first() {
+            let why = format!("migration `{unfinished}` was begun and not finished");
+            return Err(self.not(why, Some("finish it or take it back first")));
+        }
+        let catalog = self.here.catalog();
+        let known = catalog.service(self.service).map_or(&[][..], |known| &known.migrations);
+        let is_known = |applied: &&String| known.iter().any(|known| known.name.as_str() == applied.as_str());
+        match recorded.migrations.iter().find(|applied| !is_known(applied)) {
+            Some(unknown) => {
+                let why = format!("its history has `{unknown}`, which this build does not know");
+                Err(self.not(why, Some("move it with the build that does")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether its checks hold where it is.
+    async fn verify_here(&self) -> Result<(), BackupError> {
+        let services = std::slice::from_ref(self.service);
+        for found in verify(self.here, services, Scope::Everything).await {
+            let results = found.results.map_err(RunError::Survey)?;
+            if let Some(broken) = results.iter().find(|result| !result.holds) {
+                return Err(BackupError::NotKept { service: self.service.clone(), says: broken.to_string() });
+            }
+        }
+        Ok(())
+    }
+
+    async fn leaving(&self, connection: &mut PgConnection) -> Result<Leaving, BackupError> {
+        let failed = read(self.service);
+        let owned = Owned::read(connection, self.here, self.service).await.map_err(&failed)?;
+        if owned.stays {
+            let why = format!("others live in its schema `{}`, or may", owned.schemas[0]);
+            return Err(
+                self.not(why, Some("give it a schema of its own first, or move it by hand: docs/growing.md"))
+            );
+        }
+        if let Some(others) = dependants(connection, &owned.oids(), "true").await.map_err(&failed)? {
+            let why = format!("{others} would still use what is left here");
+            return Err(self.not(why, Some("drop that first, or give it its rows in another way")));
+        }
+        let sql = format!(
+            "SELECT n.nspname::text, c.relname::text, pg_catalog.pg_total_relation_size(c.oid)::int8 \
+             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE c.relkind = 'r' AND c.oid IN (SELECT o.oid::pg_catalog.oid FROM ({}) AS o(oid)) ORDER BY 3 DESC, 1, 2",
+            owned.oids()
+        );
+        let asked = async {
+            let mut tables = Vec::new();
+            for row in rows(connection, &sql).await? {
+                let bytes = u64::try_from(row.try_get::<i64, _>(2)?).unwrap_or(0);
+                tables.push(TableBytes { schema: row.try_get(0)?, name: row.try_get(1)?, bytes });
+            }
+            let of_policies = surroundings(connection, &owned.schemas).await?.1;
+            let mut roles = match self.options.no_owner {
+                true => Default::default(),
+                false => needs::roles(connection, &owned).await?,
+            };
+            roles.extend(of_policies);
+            Ok::<_, sqlx::Error>(Leaving {
+                tables,
+                roles,
+                extensions: needs::extensions(connection, &owned).await?,
+                owners: needs::schema_owners(connection, &owned).await?,
+                text: Text::read(connection).await?,
+                major: Server::read(connection).await?.major(),
+            })
+        };
+        asked.await.map_err(failed)
+    }
+
+    /// Whether there is room and all that it needs. Gives how many of its schemas are set aside.
+    async fn coming(
+        &self,
+        connection: &mut PgConnection,
+        leaving: &Leaving,
+        is_marked: bool,
+    ) -> Result<usize, BackupError> {
+        let failed = read(self.service);
+        let roles = needs::absent_roles(connection, &leaving.roles).await.map_err(&failed)?;
+        if !roles.is_empty() {
+            return Err(BackupError::NoRoles { service: self.service.clone(), roles });
+        }
+        let there = surroundings(connection, &[]).await.map_err(&failed)?.0;
+        let absent = leaving.extensions.iter().find(|extension| !there.contains(extension));
+        if let Some(extension) = absent {
+            let why = format!(
+                "there is no extension `{}` in a schema `{}` there",
+                extension.name, extension.schema
+            );
+            return Err(
+                self.not(why, Some("create it there: it belongs to the database, not to the service"))
+            );
+        }
+        let declared = self.there.service(self.service).map_or(&[][..], |(service, ..)| service.extensions());
+        if let Some(name) = declared.iter().find(|name| !there.iter().any(|found| found.name == **name)) {
+            let why = format!("there is no extension `{name}` there");
+            return Err(
+                self.not(why, Some("create it there: it belongs to the database, not to the service"))
+            );
+        }
+        let schemas: Vec<String> =
+            self.there.service(self.service).map_or_else(Vec::new, |(service, schema, _)| {
+                [schema.to_owned()].into_iter().chain(service.further_schemas().iter().cloned()).collect()
+            });
+        let sql = format!(
+            "SELECT n.nspname::text, (SELECT pg_catalog.pg_describe_object(d.classid, d.objid, 0) FROM pg_catalog.pg_depend d \
+               WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = n.oid \
+                 AND d.classid <> 'pg_catalog.pg_default_acl'::pg_catalog.regclass ORDER BY 1 LIMIT 1) \
+             FROM pg_catalog.pg_namespace n WHERE n.nspname IN ({}) ORDER BY 1",
+            list(&schemas)
+        );
+        let found = rows(connection, &sql).await.map_err(&failed)?;
+        for row in &found {
+            if let (false, Some(what)) = (is_marked, row.get::<Option<String>, _>(1)) {
+                let why = format!("its schema `{}` is there already, with {what}", row.get::<String, _>(0));
+                return Err(self.not(why, Some("move it to an empty place: nothing there is overwritten")));
+            }
+        }
+        Ok(if is_marked { schemas.len() } else { 0 })
+    }
+}
+
+/// What a service is where it is.
+struct Leaving {
+    tables: Vec<TableBytes>,
+    roles: std::collections::BTreeSet<String>,
+    extensions: Vec<crate::Extension>,
+    owners: Vec<(String, String)>,
+    text: Text,
+    major: u32,
+}

@@ -1,0 +1,198 @@
+//! `move`: one service to another server, proved to be the same there before it is taken away here.
+
+use migration_backup::{MoveOptions, MoveProgress, Moved, Prospect, TableBytes, TableRows};
+use migration_coordinator::{Cancellation, Deployment, Placement, Policy};
+use migration_kit::ServiceName;
+use migration_report::Found;
+use serde::Serialize;
+
+use super::backup::raised;
+use super::run::caller;
+use super::space::bytes;
+use super::{connect, name};
+use crate::arguments::MoveArguments;
+use crate::context::Context;
+use crate::database::Connected;
+use crate::environment::variable;
+use crate::output::{Answer, Table, Text, duration};
+
+/// What was moved, or would be.
+#[derive(Debug, Clone, Serialize)]
+struct Document {
+    service: String,
+    from: String,
+    to: String,
+    moved: bool,
+    /// Whether an earlier move had done all but to end.
+    ended: bool,
+    size_bytes: u64,
+    tables: Vec<TableDocument>,
+    notes: Vec<String>,
+    archive: Option<String>,
+    n_checks: usize,
+    kept_in: Vec<String>,
+    set_aside: Vec<String>,
+    stopped_ms: Option<u64>,
+}
+
+/// A table of it.
+#[derive(Debug, Clone, Serialize)]
+struct TableDocument {
+    table: String,
+    size_bytes: u64,
+    rows: Option<i64>,
+}
+
+pub(super) async fn move_service(
+    context: &Context,
+    asked: &MoveArguments,
+    cancellation: &Cancellation,
+) -> anyhow::Result<Answer> {
+    let connected = connect(context)?;
+    let service = name(&connected, &asked.service)?;
+    let there = there(context, &connected, &service, &asked.to)?;
+    let options = MoveOptions {
+        directory: context.environment.backup_directory()?,
+        wait: asked.wait,
+        table_locks: Policy::default().with_patience(asked.lock_patience),
+        no_owner: asked.no_owner,
+        search: context.environment.programs()?,
+        caller: caller(),
+        cancellation: cancellation.clone(),
+    };
+    let here = &connected.deployment;
+    if !asked.yes {
+        let prospect = Box::pin(migration_backup::look(here, &there, &service, &options)).await;
+        let prospect = prospect.map_err(raised)?;
+        let text = before(context, &service, &prospect);
+        let body = Document::of(&service, &prospect, None);
+        return Ok(Answer::of("move", Found::whole(body), text)?);
+    }
+    let bar = context.output.bar();
+    let show = |progress| {
+        bar.set_message(match progress {
+            MoveProgress::Fencing => format!("{service}  waiting until nobody writes"),
+            MoveProgress::Dumped(size) => format!("{service}  dumping  {}", bytes(size)),
+            MoveProgress::Restoring => format!("{service}  restoring there"),
+            MoveProgress::Comparing => format!("{service}  comparing"),
+        });
+    };
+    let moving = migration_backup::move_service(here, &there, &service, &options, &show);
+    let moved = Box::pin(moving).await;
+    bar.finish_and_clear();
+    let moved = moved.map_err(raised)?;
+    let text = after(context, &service, &moved);
+    let body = Document::of(&service, &moved.prospect, Some(&moved));
+    Ok(Answer::of("move", Found::whole(body), text)?)
+}
+
+/// The same services, of which this one is where it goes.
+fn there(
+    context: &Context,
+    connected: &Connected,
+    moving: &ServiceName,
+    to: &str,
+) -> anyhow::Result<Deployment> {
+    let url = context.environment.target("--to", to)?;
+    let here = &connected.deployment;
+    let placements = context.program.services()?.into_iter().filter_map(|service| {
+        let (_, schema, database) = here.service(service.name())?;
+        let is_moving = service.name() == moving;
+        let url = if is_moving { url.clone() } else { here.databases()[database].clone() };
+        Some(Placement { schema: schema.to_owned(), url, service })
+    });
+    Ok(Deployment::new(placements.collect())?.allowing(context.environment.allowed_objects()?))
+}
+
+impl Document {
+    fn of(service: &ServiceName, prospect: &Prospect, moved: Option<&Moved>) -> Self {
+        let table = |TableBytes { schema, name, bytes }: &TableBytes| {
+            let rows = moved.and_then(|moved| {
+                let is_it = |counted: &&TableRows| (&counted.schema, &counted.name) == (schema, name);
+                moved.tables.iter().find(is_it).map(|counted| counted.rows)
+            });
+            TableDocument { table: format!("{schema}.{name}"), size_bytes: *bytes, rows }
+        };
+        Self {
+            service: service.to_string(),
+            from: prospect.from.clone(),
+            to: prospect.to.clone(),
+            moved: moved.is_some(),
+            ended: moved.is_some() && prospect.ends,
+            size_bytes: prospect.size_bytes,
+            tables: prospect.tables.iter().map(table).collect(),
+            notes: prospect.notes.clone(),
+            archive: moved
+                .and_then(|moved| moved.archive.as_ref())
+                .map(|archive| archive.display().to_string()),
+            n_checks: moved.map_or(0, |moved| moved.n_checks),
+            kept_in: moved.map(|moved| moved.kept_in.clone()).unwrap_or_default(),
+            set_aside: moved.map(|moved| moved.set_aside.clone()).unwrap_or_default(),
+            stopped_ms: moved.map(|moved| u64::try_from(moved.stopped.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+/// What would be done.
+fn before(context: &Context, service: &ServiceName, prospect: &Prospect) -> Text {
+    let mut text = Text::default();
+    let note = context.output.paint.warn("note");
+    let Prospect { from, to, ends, tables, size_bytes, notes } = prospect;
+    if *ends {
+        text.line(format!("`{service}` is at `{to}`, and its move has only to be ended: `--yes` does"));
+        return text;
+    }
+    let mut table = Table::new(&["TABLE", "SIZE"]).right(&["SIZE"]);
+    for TableBytes { schema, name, bytes: size } in tables {
+        table.row([format!("{schema}.{name}"), bytes(*size)]);
+    }
+    text.table(table);
+    notes.iter().for_each(|said| text.note(format!("{note}  {said}")));
+    text.note(format!(
+        "{note}  while {} are dumped, restored there and compared, what writes to these tables waits (SHARE lock); reading continues",
+        bytes(*size_bytes)
+    ));
+    text.note(format!(
+        "{note}  afterwards nothing of `{service}` is found here any more: what waited fails, and the application needs its new address"
+    ));
+    text.line(format!("nothing was changed: `--yes` moves `{service}` from `{from}` to `{to}`"));
+    text
+}
+
+/// What was done.
+fn after(context: &Context, service: &ServiceName, moved: &Moved) -> Text {
+    let mut text = Text::default();
+    let note = context.output.paint.warn("note");
+    let Prospect { to, ends, notes, .. } = &moved.prospect;
+    if *ends {
+        text.line(format!(
+            "`{service}` is at `{to}`: an earlier move was ended, and nothing had to be copied"
+        ));
+    } else {
+        let n_rows: i64 = moved.tables.iter().map(|table| table.rows).sum();
+        text.line(format!(
+            "`{service}` is at `{to}`: {n_rows} rows of {} tables are the same there, {} checks hold; writing was stopped for {}",
+            moved.tables.len(),
+            moved.n_checks,
+            duration(moved.stopped)
+        ));
+    }
+    notes.iter().for_each(|said| text.note(format!("{note}  {said}")));
+    for schema in &moved.set_aside {
+        text.note(format!("{note}  what was there is in the schema `{schema}` there"));
+    }
+    for schema in &moved.kept_in {
+        text.note(format!(
+            "{note}  what it had here is in the schema `{schema}`; `restore --drop-old {service}` with the old address drops it"
+        ));
+    }
+    if let Some(archive) = &moved.archive {
+        let archive = context.environment.relative(archive);
+        text.note(format!("{note}  it went by the backup `{archive}`, which stays"));
+    }
+    text.note(format!(
+        "{note}  set `{}` to the new address wherever migrations run, and the application's own",
+        variable(service, "DATABASE_URL")
+    ));
+    text
+}
