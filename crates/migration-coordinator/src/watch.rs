@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use futures_timer::Delay;
 use futures_util::future::{Either, select};
 use migration_kit::BOOKKEEPING;
+use migration_kit::nodes::HAS_CITUS;
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, Row};
 
@@ -75,7 +76,27 @@ pub(crate) async fn blocker(beside: &mut PgConnection, pid: i32) -> Result<Optio
            WHERE b.pid = 0 ORDER BY x.prepared LIMIT 1) p ON true \
          ORDER BY coalesce(a.xact_start, p.prepared) LIMIT 1"
     );
-    let rows = session::rows(beside, &sql).await?;
+    let mut rows = session::rows(beside, &sql).await?;
+    if rows.is_empty() && has_citus(beside).await? {
+        rows = session::rows(beside, &elsewhere(pid)).await?;
+    }
     let Some(row) = rows.first() else { return Ok(None) };
     Ok(Some(Blocker { pid: row.try_get(0)?, application: row.try_get(1)?, age_ms: row.try_get(2)? }))
+}
+
+async fn has_citus(beside: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let rows = session::rows(beside, &format!("{BOOKKEEPING}SELECT {HAS_CITUS}")).await?;
+    rows.first().map_or(Ok(false), |row| row.try_get(0))
+}
+
+/// The same for a wait on another node of Citus, of which this one sees nothing: the session that came in there, or here.
+fn elsewhere(pid: i32) -> String {
+    format!(
+        "{BOOKKEEPING}SELECT citus_pid_for_gpid(w.blocking_gpid), \
+           coalesce(a.application_name, '') || coalesce(' on ' || n.nodename || ':' || n.nodeport, ''), \
+           coalesce((extract(epoch FROM clock_timestamp() - a.xact_start) * 1000)::int8, 0) \
+         FROM citus_lock_waits w LEFT JOIN citus_stat_activity a ON a.global_pid = w.blocking_gpid AND NOT a.is_worker_query \
+         LEFT JOIN pg_catalog.pg_dist_node n ON n.nodeid = w.blocking_nodeid \
+         WHERE w.waiting_gpid = citus_calculate_gpid(citus_coordinator_nodeid(), {pid}) ORDER BY a.xact_start LIMIT 1"
+    )
 }

@@ -14,6 +14,11 @@ use crate::owned::{Owned, begin_locked, n_rows, rows, send};
 use crate::script::Script;
 use crate::{BackupError, TableRows, archive};
 
+/// Keeps the schemas that the transaction makes on the coordinator, where there is a Citus: an archive gives identity columns to tables
+/// that are there, which a table on a node cannot get.
+const STAYS: &str = "SELECT pg_catalog.set_config('citus.enable_schema_based_sharding', 'off', true) \
+                     WHERE pg_catalog.to_regclass('pg_catalog.pg_dist_node') IS NOT NULL";
+
 /// A restore under the lock.
 pub(crate) struct Work<'w> {
     pub(crate) deployment: &'w Deployment,
@@ -63,6 +68,7 @@ impl Work<'_> {
     pub(crate) async fn within(&self, connection: &mut PgConnection) -> Result<(), BackupError> {
         let (service, manifest) = (self.service, &self.restored.manifest);
         let failed = read(service);
+        execute(connection, service, STAYS).await?;
         let (mut present, mut former) = (BTreeSet::new(), Vec::new());
         if !self.restored.kept_in.is_empty() {
             let owned = Owned::read(connection, self.deployment, service).await.map_err(&failed)?;

@@ -245,7 +245,7 @@ impl RunError {
                 Hint::from(way) + Offer::Repair(service.clone()) + " shows the ways on"
             }
             Self::OneNode { .. } => {
-                "a server without Citus can do it: restore a backup of the service there, which makes it its home".into()
+                "a backup of the service that is restored is on the coordinator, where it can be done".into()
             }
             Self::DataLoss { .. } | Self::RevertLoss { .. } => {
                 Hint::from("make a backup, then say ") + Offer::AllowDataLoss

@@ -38,14 +38,24 @@ pub async fn table_size(
     table: &str,
 ) -> Result<TableSize, DbErr> {
     let table = Table::find(connection, schema, table).await?;
-    let sql = format!(
-        "{BOOKKEEPING}WITH parts AS ({}) \
-         SELECT coalesce(sum(pg_relation_size(part)), 0)::bigint, coalesce(sum(pg_indexes_size(part)), 0)::bigint, \
-         coalesce(sum(pg_total_relation_size(nullif(c.reltoastrelid, 0))), 0)::bigint, \
-         coalesce(sum(pg_total_relation_size(part)), 0)::bigint, \
-         coalesce(sum(pg_stat_get_dead_tuples(part)), 0)::bigint FROM parts JOIN pg_class c ON c.oid = part",
-        parts(&table),
-    );
+    let sizes = if table.is_distributed {
+        // What Citus gives of a table includes its partitions. Of dead rows it says nothing.
+        format!(
+            "SELECT citus_relation_size({name}), citus_total_relation_size({name}) - citus_table_size({name}), \
+             citus_table_size({name}) - citus_relation_size({name}), citus_total_relation_size({name}), 0::bigint",
+            name = table.literal()
+        )
+    } else {
+        format!(
+            "WITH parts AS ({}) \
+             SELECT coalesce(sum(pg_relation_size(part)), 0)::bigint, coalesce(sum(pg_indexes_size(part)), 0)::bigint, \
+             coalesce(sum(pg_total_relation_size(nullif(c.reltoastrelid, 0))), 0)::bigint, \
+             coalesce(sum(pg_total_relation_size(part)), 0)::bigint, \
+             coalesce(sum(pg_stat_get_dead_tuples(part)), 0)::bigint FROM parts JOIN pg_class c ON c.oid = part",
+            parts(&table)
+        )
+    };
+    let sql = format!("{BOOKKEEPING}{sizes}");
     let Some(row) = session::rows(connection, sql).await?.pop() else { return Ok(TableSize::default()) };
     let figure = |index: usize| -> Result<u64, DbErr> {
         Ok(u64::try_from(row.try_get::<i64, _>(index).map_err(db_err)?).unwrap_or(0))
@@ -60,7 +70,8 @@ pub async fn table_size(
 }
 
 /// About how many bytes [`reclaim`] would give back: what rows and long values take, less what a sample of them says that they
-/// would take. Indexes are left out, which it makes smaller too. `None` where the rows may not be read. Only reads.
+/// would take. Indexes are left out, which it makes smaller too. `None` where the rows may not be read, or are on another node of
+/// Citus. Only reads.
 ///
 /// # Errors
 /// [`DbErr::Migration`] if the table does not exist; otherwise an error of the server.
@@ -76,6 +87,9 @@ pub async fn reclaimable(
     /// What parts of long values take beside them, in hundredths.
     const OVERHEAD: u64 = 104;
     let table = Table::find(connection, schema, table).await?;
+    if table.is_distributed {
+        return Ok(None);
+    }
     let sql = format!(
         "{BOOKKEEPING}WITH parts AS ({}) \
          SELECT has_table_privilege({name}::regclass, 'SELECT') AND NOT row_security_active({name}::regclass), \
