@@ -129,8 +129,7 @@ fn preview(
     }
     text.line("nothing was changed: say `--yes`");
     let databases = vec![DatabaseDocument { database: address(connected, service), citus: Some(at) }];
-    let (class, errors, body) = (Class::Pending, Vec::new(), Document { databases, done: false });
-    Ok(Answer::of("citus", Found { class, errors, body }, text)?)
+    Ok(Answer::of("citus", Found::whole(Document { databases, done: false }), text)?)
 }
 
 fn finished(connected: &Connected, service: &ServiceName, now: Citus) -> anyhow::Result<Answer> {
