@@ -102,6 +102,26 @@ fn a_migration_with_a_hazard_fails_and_its_safe_twin_does_not() {
 }
 
 #[test]
+fn the_services_pass_the_rules_for_citus_and_what_citus_refuses_fails() {
+    let lab = Lab::empty();
+    let skipped = ["round-trip", "alone", "rows", "interleaved"].map(|name| ["--skip", name]);
+    let asked = [&["check", "--directory", SERVICES, "--citus"], skipped.as_flattened()].concat();
+    run(lab.command(&asked).env_remove("DATABASE_URL")).exits(0);
+
+    let write = |file: &str, text: &str| fs::write(lab.directory.path().join(file), text).unwrap();
+    write("schema.sql", "CREATE TABLE item (id bigint PRIMARY KEY, name text);\n");
+    write("1.sql", "ALTER TABLE item RENAME CONSTRAINT item_pkey TO item_key;\n");
+    let asked = ["check", "1.sql", "--base", "schema.sql", "--json"];
+    assert_eq!(lab.migrate(&asked).exits(0).json()["files"][0]["passed"], true);
+    let found = lab.migrate(&[&asked[..], &["--citus"]].concat()).exits(4).json();
+    let found = &found["files"][0]["findings"][0];
+    assert_eq!(
+        (&found["rule"], &found["object"]),
+        (&"citus-refused-statement".into(), &"item: RENAME CONSTRAINT".into())
+    );
+}
+
+#[test]
 fn what_is_no_service_is_refused() {
     let lab = Lab::empty();
     let refused = lab.migrate(&["check", "ragg"]).exits(2).stderr;

@@ -218,6 +218,7 @@ Examples:
   check --directory services                   check all services
   check billing --directory services --update  check one, and write its lock and schema files
   check --directory services --junit out.xml --sarif out.sarif --format github   for CI
+  check --directory services --citus           also find what does not work on a node of Citus
   check 0007_add_due.sql --base schema.sql     check SQL files of any tool for hazards, on top of a schema
   check 0007_add_due.sql --base DATABASE_URL   on top of the schema of the database in this variable";
 

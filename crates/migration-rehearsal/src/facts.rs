@@ -59,6 +59,10 @@ pub struct Shape {
     pub unfixed: BTreeSet<String>,
     /// Which table refers to which.
     pub references: BTreeSet<(String, String)>,
+    /// Tables by number in which logical replication cannot find a row again: no primary key, and no other replica identity.
+    pub unkeyed: BTreeSet<u32>,
+    /// Foreign keys to tables of other schemas: `table.constraint, to schema.table`.
+    pub elsewhere: BTreeSet<String>,
 }
 
 /// A column.
@@ -79,30 +83,24 @@ pub struct Column {
     pub required: bool,
     /// Whether it draws its default from a sequence that it owns, and is no identity column.
     pub serial: bool,
+    /// Whether it is an identity column.
+    #[serde(default)]
+    pub identity: bool,
+    /// The name of the sequence that its default draws from, if one does.
+    #[serde(default)]
+    pub sequence: Option<String>,
     /// Whether it is part of the primary key.
     pub key: bool,
 }
 
-impl Shape {
-    pub(crate) fn new(
-        tables: &HashMap<u32, String>,
-        columns: &[Column],
-        unindexed: &[String],
-        unfixed: &[String],
-        references: &[(String, String)],
-    ) -> Self {
-        Self {
-            tables: tables.clone(),
-            columns: columns
-                .iter()
-                .map(|column| ((column.relation, column.number), column.clone()))
-                .collect(),
-            unindexed: unindexed.iter().cloned().collect(),
-            unfixed: unfixed.iter().cloned().collect(),
-            references: references.iter().cloned().collect(),
-        }
+impl Column {
+    /// Its table and its number in it.
+    pub(crate) fn place(&self) -> (u32, i16) {
+        (self.relation, self.number)
     }
+}
 
+impl Shape {
     /// Columns that are here and not there, with their tables.
     pub(crate) fn columns_beyond<'s>(
         &'s self,

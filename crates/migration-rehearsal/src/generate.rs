@@ -8,7 +8,7 @@ use migration_kit::{LockEntry, LockFile, MigrationId, MigrationName, RecordedLoc
 use migration_plan::{Direction, KnownMigration};
 use sha2::{Digest, Sha256};
 
-use crate::hazards::{Declared, Hazard, judge};
+use crate::hazards::{Declared, Hazard, Rules, judge};
 use crate::{Rehearsal, RehearsalError, Traced, rehearse};
 
 /// The generated files of one service, as text.
@@ -28,12 +28,12 @@ pub struct Artifacts {
     pub hazards: Vec<Hazard>,
 }
 
-/// Rehearses all migrations of all services and makes the services' files. All of them run: one may require migrations of
-/// another.
+/// Rehearses all migrations of all services, makes the services' files, and judges the migrations by these rules. All of them run: one
+/// may require migrations of another.
 ///
 /// # Errors
 /// [`RehearsalError`]: there is no server, or a migration fails.
-pub async fn artifacts(services: Vec<Service>) -> Result<Vec<Artifacts>, RehearsalError> {
+pub async fn artifacts(services: Vec<Service>, rules: Rules) -> Result<Vec<Artifacts>, RehearsalError> {
     let declared = |service: &Service| -> HashMap<MigrationName, Declared> {
         service.migrations().map(|listed| (listed.name().clone(), Declared::of(listed.details()))).collect()
     };
@@ -57,7 +57,7 @@ pub async fn artifacts(services: Vec<Service>) -> Result<Vec<Artifacts>, Rehears
             if let Some(applied) = find(&seen, &service.name, &migration.name, Direction::Apply)
                 && let Some(declared) = declared.get(&migration.name)
             {
-                let (found, wrong) = judge(applied, declared);
+                let (found, wrong) = judge(applied, declared, rules);
                 hazards.extend(found);
                 faults.extend(
                     wrong.iter().map(|says| format!("`{}:{}`: {says}", service.name, migration.name)),

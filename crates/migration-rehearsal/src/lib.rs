@@ -23,6 +23,7 @@ mod sandbox;
 mod script;
 mod sent;
 mod sql;
+mod statement;
 mod trace;
 
 pub use adopt::{Alike, claimed, newest_alike};
@@ -37,7 +38,7 @@ pub use error::RehearsalError;
 pub use facts::{Column, Facts, Shape, StatementFacts};
 pub use files::Stale;
 pub use generate::{Artifacts, artifacts};
-pub use hazards::Hazard;
+pub use hazards::{Hazard, Rules};
 pub use plain::{Base, CheckedFile, SqlFile, check_files};
 pub use postgres_schema::{Change, Difference, Kind, Object, Repair};
 pub use sandbox::{Rehearsal, rehearse};

@@ -3,7 +3,7 @@
 //! The log is PostgreSQL's `jsonlog` with every statement in it, and the notes of `trace.sql` between them. What the
 //! coordinator and the kit ask for themselves begins with `/* migrate */` and is passed over. Pure: it gets lines.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use migration_kit::table_lock::LockMode;
 use migration_kit::{BOOKKEEPING, MigrationName, ServiceName};
@@ -94,6 +94,10 @@ struct Journal {
     unindexed: Vec<String>,
     #[serde(default)]
     unfixed: Vec<String>,
+    #[serde(default)]
+    unkeyed: BTreeSet<u32>,
+    #[serde(default)]
+    elsewhere: Vec<String>,
 }
 
 /// What a session has done since its last migration.
@@ -152,7 +156,16 @@ pub(crate) fn read(log: &str) -> Result<Vec<Traced>, RehearsalError> {
 
 impl Journal {
     fn shape(&self) -> Shape {
-        Shape::new(&self.tables, &self.columns, &self.unindexed, &self.unfixed, &self.references)
+        let set = |names: &[String]| names.iter().cloned().collect();
+        Shape {
+            tables: self.tables.clone(),
+            columns: self.columns.iter().map(|column| (column.place(), column.clone())).collect(),
+            unindexed: set(&self.unindexed),
+            unfixed: set(&self.unfixed),
+            references: self.references.iter().cloned().collect(),
+            unkeyed: self.unkeyed.clone(),
+            elsewhere: set(&self.elsewhere),
+        }
     }
 }
 

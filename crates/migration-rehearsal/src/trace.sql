@@ -20,6 +20,16 @@ CREATE FUNCTION migration_trace.schema(wanted name[], qualified boolean) RETURNS
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = ANY (wanted) AND c.relkind IN ('r', 'p')
           AND c.relname !~ '^(migration_(journal|backfill|reject)|seaql_migrations)_'
+    ), drawn AS MATERIALIZED (
+        -- By a default that names the sequence, or as an identity column.
+        SELECT f.adrelid AS relation, f.adnum AS number, s.relname::text AS sequence
+        FROM pg_attrdef f JOIN tables t ON t.oid = f.adrelid
+        JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_class'::regclass
+        JOIN pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
+        UNION ALL
+        SELECT d.refobjid, d.refobjsubid, s.relname::text
+        FROM pg_depend d JOIN tables t ON t.oid = d.refobjid JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+        WHERE d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_class'::regclass AND d.deptype = 'i'
     )
     SELECT jsonb_build_object(
         'tables', (SELECT coalesce(jsonb_object_agg(oid::bigint, relname), '{}') FROM tables),
@@ -29,6 +39,8 @@ CREATE FUNCTION migration_trace.schema(wanted name[], qualified boolean) RETURNS
                     THEN ' COLLATE ' || a.attcollation::regcollation ELSE '' END,
                 'required', a.attnotnull AND a.attidentity = '' AND a.attgenerated = '' AND NOT a.atthasdef,
                 'serial', pg_get_serial_sequence(t.identity, a.attname) IS NOT NULL AND a.attidentity = '',
+                'identity', a.attidentity <> '',
+                'sequence', (SELECT min(d.sequence) FROM drawn d WHERE d.relation = t.oid AND d.number = a.attnum),
                 'key', EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisprimary AND a.attnum = ANY (i.indkey)))), '[]')
             FROM pg_attribute a JOIN tables t ON t.oid = a.attrelid WHERE a.attnum > 0 AND NOT a.attisdropped),
         'unindexed', (SELECT coalesce(jsonb_agg(DISTINCT t.relname || '.' || k.conname), '[]')
@@ -38,6 +50,13 @@ CREATE FUNCTION migration_trace.schema(wanted name[], qualified boolean) RETURNS
         'unfixed', (SELECT coalesce(jsonb_agg(p.proname), '[]') FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
             WHERE n.nspname = ANY (wanted) AND p.prosecdef
               AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS setting WHERE setting LIKE 'search_path=%')),
+        'unkeyed', (SELECT coalesce(jsonb_agg(t.oid::bigint), '[]') FROM tables t JOIN pg_class c ON c.oid = t.oid
+            WHERE c.relkind = 'r' AND c.relreplident IN ('d', 'n') AND (c.relreplident = 'n'
+               OR NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary))),
+        'elsewhere', (SELECT coalesce(jsonb_agg(t.relname || '.' || k.conname || ', to ' || n.nspname || '.' || r.relname), '[]')
+            FROM pg_constraint k JOIN tables t ON t.oid = k.conrelid JOIN pg_class c ON c.oid = k.conrelid
+            JOIN pg_class r ON r.oid = k.confrelid JOIN pg_namespace n ON n.oid = r.relnamespace
+            WHERE k.contype = 'f' AND r.relnamespace <> c.relnamespace),
         'indexes', (SELECT coalesce(jsonb_object_agg(i.indexrelid::bigint, t.relname), '{}')
                     FROM pg_index i JOIN tables t ON t.oid = i.indrelid),
         'references', (SELECT coalesce(jsonb_agg(DISTINCT jsonb_build_array(f.relname, t.relname)), '[]')

@@ -6,7 +6,7 @@ use std::fs;
 
 use migration_kit::{Details, LockFile, Online, Service, ServiceMigration};
 use migration_plan::Direction;
-use migration_rehearsal::{Artifacts, artifacts};
+use migration_rehearsal::{Artifacts, Rules, artifacts};
 use sea_orm_migration::prelude::*;
 
 const CREATE: &str = "m20250101_000001_create_tables";
@@ -98,7 +98,7 @@ fn service(names: &[&'static str], check: &'static str) -> Service {
 }
 
 async fn small(names: &[&'static str], check: &'static str) -> Artifacts {
-    artifacts(vec![service(names, check)]).await.unwrap().swap_remove(0)
+    artifacts(vec![service(names, check)], Rules::default()).await.unwrap().swap_remove(0)
 }
 
 #[tokio::test]
@@ -170,7 +170,7 @@ async fn a_foreign_service_has_its_files_too() {
         ("0003_drop.down.sql", b"ALTER TABLE migration_plan ADD COLUMN note text"),
     ];
     let service = Service::from_sql_files("ticket-desk.eu", files).unwrap().with_version_table("versions");
-    let artifacts = artifacts(vec![service]).await.unwrap().swap_remove(0);
+    let artifacts = artifacts(vec![service], Rules::default()).await.unwrap().swap_remove(0);
     let file = LockFile::parse(&artifacts.lock_file).unwrap();
     let locks = names.map(|name| {
         let recorded = file.locks(&name.parse().unwrap(), Direction::Apply);

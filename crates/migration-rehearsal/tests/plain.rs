@@ -1,7 +1,7 @@
 //! Plain SQL files: what each does to a schema that was there before, and what is refused.
 
 use migration_kit::literal;
-use migration_rehearsal::{Base, RehearsalError, SqlFile, check_files};
+use migration_rehearsal::{Base, RehearsalError, Rules, SqlFile, check_files};
 use postgres_sandbox::Cluster;
 
 const BASE: SqlFile<'_> = SqlFile {
@@ -14,8 +14,12 @@ const BASE: SqlFile<'_> = SqlFile {
 
 /// The rules and objects that are found in each file.
 async fn found(files: &[(&str, &str)]) -> Vec<Vec<String>> {
+    found_by(Rules::default(), files).await
+}
+
+async fn found_by(rules: Rules, files: &[(&str, &str)]) -> Vec<Vec<String>> {
     let files: Vec<SqlFile<'_>> = files.iter().map(|(path, text)| SqlFile { path, text }).collect();
-    let checked = check_files(Some(Base::File(BASE)), &files).await.expect("the files can be applied");
+    let checked = check_files(Some(Base::File(BASE)), &files, rules).await.expect("the files can be applied");
     assert_eq!(checked.len(), files.len());
     let of = |file: &migration_rehearsal::CheckedFile| {
         let hazards = file.hazards.iter().map(|hazard| format!("{} {}", hazard.rule, hazard.object));
@@ -43,6 +47,39 @@ async fn each_file_is_judged_on_top_of_those_before_it() {
     assert_eq!(found[2], none);
     assert_eq!(found[3], ["drop-in-expand item.size"]);
     assert_eq!(found[4], ["serial fresh.id"]);
+}
+
+#[tokio::test]
+async fn the_rules_for_citus_judge_files_where_they_are_wanted() {
+    let files = [
+        (
+            "1.sql",
+            "CREATE TABLE a (id bigint PRIMARY KEY REFERENCES crm.client (id), no int GENERATED ALWAYS AS IDENTITY);",
+        ),
+        // The statements of a file are sent one by one.
+        (
+            "2.sql",
+            "CREATE TABLE b (c text); ALTER TABLE b ADD UNIQUE (c); ALTER TABLE b REPLICA IDENTITY FULL;",
+        ),
+        (
+            "3.sql",
+            "-- accepts citus-refused-statement: it is applied before\nALTER TABLE a RENAME CONSTRAINT a_pkey TO a_key;",
+        ),
+        ("4.sql", "ALTER TABLE b ADD COLUMN n bigserial;"),
+    ];
+    let none: &[&str] = &[];
+    let found = found_by(Rules { citus: true }, &files).await;
+    let keyed = [
+        "foreign-key-with-new-table crm.client, from a",
+        "citus-foreign-key-elsewhere a.a_id_fkey, to crm.client",
+        "citus-int-serial a.no",
+    ];
+    assert_eq!(found[0], keyed);
+    assert_eq!([&found[1], &found[2]], [none, none]);
+    assert_eq!(found[3], ["serial b.n", "table-rewrite b", "citus-added-sequence b.n"]);
+    let found = self::found(&files).await;
+    assert_eq!([&found[0], &found[2]], [&keyed[..1], none]);
+    assert_eq!(found[3], ["serial b.n", "table-rewrite b"]);
 }
 
 #[tokio::test]
@@ -122,7 +159,7 @@ async fn a_trigger_that_needs_rights_is_found_unless_its_owner_lends_them() {
 async fn what_cannot_be_applied_is_named() {
     let refused = async |base: Option<SqlFile<'_>>, text: &str| {
         let files = [SqlFile { path: "a.sql", text }];
-        check_files(base.map(Base::File), &files).await.unwrap_err()
+        check_files(base.map(Base::File), &files, Rules::default()).await.unwrap_err()
     };
     let error = refused(None, "-- first\nSELECT 1;\n\nALTER TABLE item\n  ADD COLUMN n int;\nSELECT 2").await;
     assert_eq!(error.to_string(), "`a.sql`, line 4, could not be applied: relation \"item\" does not exist");
@@ -144,7 +181,7 @@ async fn a_schema_comes_from_a_live_database_or_names_roles_that_nobody_has() {
     .unwrap();
     let files = [SqlFile { path: "a.sql", text: "CREATE INDEX item_name ON \"odd name\".item (name)" }];
     let url = live.url().parse().unwrap();
-    let checked = check_files(Some(Base::Live(&url)), &files).await.unwrap();
+    let checked = check_files(Some(Base::Live(&url)), &files, Rules::default()).await.unwrap();
     assert_eq!(checked[0].hazards[0].object, "odd name.item");
     assert_eq!(
         live.psql("SELECT count(*) FROM pg_indexes WHERE indexname = 'item_name'").unwrap().trim(),
@@ -161,6 +198,8 @@ async fn a_schema_comes_from_a_live_database_or_names_roles_that_nobody_has() {
         ),
     }];
     let checked =
-        check_files(Some(Base::File(SqlFile { path: "s.sql", text: &text })), &files).await.unwrap();
+        check_files(Some(Base::File(SqlFile { path: "s.sql", text: &text })), &files, Rules::default())
+            .await
+            .unwrap();
     assert_eq!(checked[0].hazards, []);
 }

@@ -2,7 +2,7 @@
 
 use migration_kit::{LockFile, Service};
 use migration_plan::Direction;
-use migration_rehearsal::artifacts;
+use migration_rehearsal::{Rules, artifacts};
 use migration_testing::Scratch;
 
 const CREATE: &str = "0001_create";
@@ -19,7 +19,8 @@ fn service() -> Service {
 
 #[tokio::test]
 async fn a_recorded_table_that_does_not_exist_is_not_locked() {
-    let lock_file = artifacts(vec![service()]).await.expect("it runs").swap_remove(0).lock_file;
+    let lock_file =
+        artifacts(vec![service()], Rules::default()).await.expect("it runs").swap_remove(0).lock_file;
     let with_gone = lock_file.replace("  revert child", "  revert gone in ACCESS EXCLUSIVE\n  revert child");
     let file = LockFile::parse(&with_gone).expect("it is well formed");
     let create = CREATE.parse().expect("it is a name");

@@ -50,6 +50,10 @@ impl ServiceMigration for Migration {
             .accepts("int-key", "as in the tables that the application had before it had migrations")
             .accepts("serial", "as in the tables that the application had before it had migrations")
             .accepts(
+                "citus-int-serial",
+                "as in those tables: on Citus, the application writes through the coordinator",
+            )
+            .accepts(
                 "timestamp-without-zone",
                 "as in the tables that the application had before it had migrations",
             )

@@ -45,6 +45,10 @@ impl ServiceMigration for Migration {
             .accepts("int-key", "as in the older tables")
             .accepts("serial", "as in the older tables")
             .accepts(
+                "citus-int-serial",
+                "as in the older tables: on Citus, the application writes through the coordinator",
+            )
+            .accepts(
                 "timestamp-without-zone",
                 "as in the older tables, with which the application compares them",
             )

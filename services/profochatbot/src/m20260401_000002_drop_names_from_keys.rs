@@ -112,6 +112,10 @@ impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         let details = Details::contract(Duration::from_secs(SOAK_DAYS * 24 * 60 * 60))
             .one_node(crate::links::ONE_NODE)
+            .accepts(
+                "citus-int-serial",
+                "as in the other tables: on Citus, the application writes through the coordinator",
+            )
             .verify(Check::holds("a course is known by its account and its name", is_keyed_by(KEY)))
             .verify(Check::holds("settings are numbered by the server", NUMBERED))
             .verify(trigger::are_gone(&names::ALL));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use migration_rehearsal::Check;
+use migration_rehearsal::{Check, Rules};
 
 /// What `check` understands.
 #[derive(Debug, Clone, Args)]
@@ -15,6 +15,9 @@ pub(crate) struct CheckOptions {
     /// or by the variable that holds it; only its schema is read
     #[arg(long, value_name = "FILE|ADDRESS|VARIABLE")]
     pub(crate) base: Option<String>,
+    /// Judge by the rules for Citus too: what it refuses of a schema that is on a node, and what fails there later
+    #[arg(long)]
+    pub(crate) citus: bool,
     /// Leave a check out, by the name in the table; may be given several times
     #[arg(long, value_name = "CHECK", value_parser = skippable)]
     pub(crate) skip: Vec<Check>,
@@ -27,6 +30,13 @@ pub(crate) struct CheckOptions {
     /// Write the hazards into this file too, as SARIF
     #[arg(long, value_name = "FILE")]
     pub(crate) sarif: Option<PathBuf>,
+}
+
+impl CheckOptions {
+    /// The rules by which hazards are found.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules { citus: self.citus }
+    }
 }
 
 /// What `sql` understands.

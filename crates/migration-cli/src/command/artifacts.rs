@@ -7,7 +7,7 @@ use std::path::Path;
 
 use migration_kit::Service;
 use migration_plan::Catalog;
-use migration_rehearsal::{Artifacts, Stale};
+use migration_rehearsal::{Artifacts, Rules, Stale};
 use migration_report::{Class, Found};
 use serde::Serialize;
 use tracing::instrument::WithSubscriber;
@@ -65,7 +65,8 @@ pub(super) async fn artifacts(
     let catalog = Catalog::new(all.iter().map(Service::known).collect())?;
     let wanted = services.iter().map(|name| known(&catalog, name)).collect::<Result<Vec<_>, _>>()?;
     // What happens to the rehearsal's own database is nobody's news.
-    let rehearsed = migration_rehearsal::artifacts(all).with_subscriber(NoSubscriber::new());
+    let rehearsed =
+        migration_rehearsal::artifacts(all, Rules::default()).with_subscriber(NoSubscriber::new());
     let artifacts = Box::pin(rehearsed).await?;
     let mut documents = Vec::new();
     let mut said = Said { paint: context.output.paint, text: Text::default() };

@@ -70,7 +70,8 @@ pub(super) async fn check(
         all.iter().filter(is_without).map(|service| service.name().clone()).collect();
     let mut text = Text::default();
     // What happens on the servers beside is nobody's news.
-    let artifacts = Box::pin(migration_rehearsal::artifacts(all).with_subscriber(NoSubscriber::new())).await;
+    let artifacts = migration_rehearsal::artifacts(all, options.rules()).with_subscriber(NoSubscriber::new());
+    let artifacts = Box::pin(artifacts).await;
     let mut hazards: Vec<(ServiceName, Hazard)> = match &artifacts {
         Ok(artifacts) => {
             let of = |one: &Artifacts| {

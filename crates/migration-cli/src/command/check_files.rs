@@ -85,7 +85,8 @@ pub(super) async fn check(
     let given: Vec<SqlFile<'_>> =
         files.iter().zip(&texts).map(|(path, text)| SqlFile { path, text }).collect();
     let begun = Instant::now();
-    let checked = Box::pin(check_files(base.as_ref().map(Given::as_base), &given)).await.map_err(refused)?;
+    let checked = check_files(base.as_ref().map(Given::as_base), &given, options.rules());
+    let checked = Box::pin(checked).await.map_err(refused)?;
     let elapsed = begun.elapsed();
     write_reports(&checked, elapsed, options)?;
     let is_sound = checked.iter().all(|file| findings(file).is_empty());

@@ -1,9 +1,17 @@
 //! Hazards: what a migration does to applications that run while it does, and what it leaves that costs later. Judged from what
 //! a server saw, not from the text. One rule is one file; its page is in `docs/rules`.
 //!
-//! A migration accepts a rule with a reason in its `details()`; there is no way to switch a rule off for all.
+//! A migration accepts a rule with a reason in its `details()`; there is no way to switch a rule off for all. Those for Citus are
+//! judged by where that is wanted. Of them alone some go by the text of a statement, since no catalog says what a node would refuse.
 
 mod cached_plan;
+mod citus_added_sequence;
+mod citus_foreign_key_elsewhere;
+mod citus_index_if_not_exists;
+mod citus_int_serial;
+mod citus_no_primary_key;
+mod citus_refused_statement;
+mod citus_several_statements;
 mod data_change_with_ddl;
 mod drop_in_expand;
 mod enum_value_too_early;
@@ -23,12 +31,20 @@ mod touches_other_service;
 mod trigger_needs_rights;
 
 use migration_coordinator::StepError;
-use migration_kit::{Details, MigrationName, ServiceName};
+use migration_kit::{BOOKKEEPING, Details, MigrationName, ServiceName};
 use migration_plan::{Direction, Phase};
 
 use crate::Traced;
 use crate::facts::Facts;
 use crate::rows::Denied;
+use crate::statement::{Statement, statements};
+
+/// Which rules migrations are judged by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Besides those for every server, those for Citus: what it refuses of a schema that is on a node, and what fails there later.
+    pub citus: bool,
+}
 
 /// A hazard that a rule found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +93,14 @@ struct Case<'c> {
     touches: &'c [String],
 }
 
+impl Case<'_> {
+    /// What the migration itself sent, message by message, each as its statements.
+    fn messages(&self) -> impl Iterator<Item = Vec<Statement>> {
+        let own = self.facts.statements.iter().filter(|one| !one.sql.starts_with(BOOKKEEPING.trim_end()));
+        own.map(|one| statements(&one.sql))
+    }
+}
+
 /// What a migration says of itself, as far as rules ask for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Declared {
@@ -85,12 +109,19 @@ pub(crate) struct Declared {
     pub(crate) accepted: Vec<(String, String)>,
     /// What it declares to touch outside of its service: `schema.table`.
     pub(crate) touches: Vec<String>,
+    /// Whether it is applied where the service's tables are on the node that migrates.
+    pub(crate) one_node: bool,
 }
 
 impl Declared {
     /// What a migration of a service declares.
     pub(crate) fn of(details: &Details) -> Self {
-        Self { phase: details.phase, accepted: details.accepted.clone(), touches: details.touches.clone() }
+        Self {
+            phase: details.phase,
+            accepted: details.accepted.clone(),
+            touches: details.touches.clone(),
+            one_node: details.one_node.is_some(),
+        }
     }
 }
 
@@ -110,7 +141,7 @@ impl Hit {
     }
 }
 
-/// All rules.
+/// The rules for every server.
 const RULES: [&Rule; 18] = [
     &cached_plan::RULE,
     &data_change_with_ddl::RULE,
@@ -132,13 +163,40 @@ const RULES: [&Rule; 18] = [
     &trigger_needs_rights::RULE,
 ];
 
+/// The rules for what does not work while a schema is on a node of Citus. A migration that declares to be applied before that is not
+/// judged by them.
+const ON_A_NODE: [&Rule; 4] = [
+    &citus_added_sequence::RULE,
+    &citus_index_if_not_exists::RULE,
+    &citus_refused_statement::RULE,
+    &citus_several_statements::RULE,
+];
+
+/// The rules for what is left behind by a migration and does not work on a node of Citus, whenever the schema comes there.
+const LEFT_FOR_A_NODE: [&Rule; 3] =
+    [&citus_foreign_key_elsewhere::RULE, &citus_int_serial::RULE, &citus_no_primary_key::RULE];
+
+impl Rules {
+    /// Those by which a migration is judged that declares this.
+    fn of(self, declared: &Declared) -> Vec<&'static Rule> {
+        let mut rules = RULES.to_vec();
+        if self.citus {
+            rules.extend(LEFT_FOR_A_NODE);
+            if !declared.one_node {
+                rules.extend(ON_A_NODE);
+            }
+        }
+        rules
+    }
+}
+
 /// What the rules find in a migration as it was applied, and what is wrong with what it accepts, one sentence each.
-pub(crate) fn judge(traced: &Traced, declared: &Declared) -> (Vec<Hazard>, Vec<String>) {
+pub(crate) fn judge(traced: &Traced, declared: &Declared, rules: Rules) -> (Vec<Hazard>, Vec<String>) {
     debug_assert_eq!(traced.direction, Direction::Apply, "what takes back is not judged");
-    let Declared { phase, accepted, touches } = declared;
+    let Declared { phase, accepted, touches, .. } = declared;
     let case = Case { facts: &traced.facts, phase: *phase, touches };
     let (mut hazards, mut faults) = (Vec::new(), Vec::new());
-    for rule in RULES {
+    for rule in rules.of(declared) {
         let hits = (rule.find)(&case);
         if accepted.iter().any(|(id, _)| id == rule.id) {
             // That one is found by trying, after this.
@@ -149,7 +207,8 @@ pub(crate) fn judge(traced: &Traced, declared: &Declared) -> (Vec<Hazard>, Vec<S
         }
         hazards.extend(hits.into_iter().map(|hit| rule.hazard(&traced.migration, hit)));
     }
-    let unknown = accepted.iter().filter(|(id, _)| !RULES.iter().any(|rule| rule.id == id));
+    let all = RULES.iter().chain(&ON_A_NODE).chain(&LEFT_FOR_A_NODE);
+    let unknown = accepted.iter().filter(|(id, _)| !all.clone().any(|rule| rule.id == id));
     faults.extend(unknown.map(|(id, _)| format!("it accepts `{id}`, which is no rule")));
     (hazards, faults)
 }

@@ -9,7 +9,7 @@ use migration_kit::{MigrationName, literal, sql};
 use migration_plan::Phase;
 use postgres_sandbox::{Database, SandboxError};
 
-use crate::hazards::{self, Declared, Hazard, judge, refused_file};
+use crate::hazards::{self, Declared, Hazard, Rules, judge, refused_file};
 use crate::rows::Denied;
 use crate::{RehearsalError, rows, sandbox, trace};
 
@@ -41,7 +41,7 @@ pub struct CheckedFile {
     pub faults: Vec<String>,
 }
 
-/// Applies these files in their order to a database that `base` has made, empty without one, and judges each. A file runs in
+/// Applies these files in their order to a database that `base` has made, empty without one, and judges each by these rules. A file runs in
 /// one transaction, unless it begins with `-- no-transaction` or has one of the marks that [`migration_kit::sql`] knows.
 ///
 /// # Errors
@@ -49,6 +49,7 @@ pub struct CheckedFile {
 pub async fn check_files(
     base: Option<Base<'_>>,
     files: &[SqlFile<'_>],
+    rules: Rules,
 ) -> Result<Vec<CheckedFile>, RehearsalError> {
     let read = files.iter().map(|file| sql::read(file.path, file.text));
     let scripts = read.collect::<Result<Vec<_>, _>>()?;
@@ -72,8 +73,8 @@ pub async fn check_files(
     let traced = trace::read(&sandbox::log(&cluster, &database)?)?.into_iter().skip(1);
     let judged = scripts.iter().zip(files).zip(traced).zip(tried).map(|(((script, file), traced), tried)| {
         let (accepted, mut faults) = accepted(&script.comments);
-        let declared = Declared { phase: Phase::Expand, accepted, touches: Vec::new() };
-        let (mut hazards, wrong) = judge(&traced, &declared);
+        let declared = Declared { phase: Phase::Expand, accepted, touches: Vec::new(), one_node: false };
+        let (mut hazards, wrong) = judge(&traced, &declared, rules);
         let (says, denied) = tried;
         let of_triggers =
             denied.iter().filter_map(|denial| hazards::denied(&traced.migration, denial, &declared.accepted));
