@@ -23,11 +23,17 @@ const WORK: [&str; 2] = [
     "BEGIN; UPDATE kind SET name = 'x' WHERE id = 2; UPDATE item SET name = 'x' WHERE id = 2",
 ];
 
-/// Two sessions whose transactions overlap until `done`: there is never a moment without one, so only queueing gets through.
+/// The sessions of an application, the first in a transaction: a migration that begins after this meets it.
+async fn at_work(scratch: &Scratch) -> [PgConnection; 2] {
+    let mut sessions = [session(scratch).await, session(scratch).await];
+    execute(&mut sessions[0], WORK[0]).await.unwrap();
+    sessions
+}
+
+/// Lets their transactions overlap until `done`: there is never a moment without one, so only queueing gets through.
 async fn work_until(done: &Cell<bool>, overlap: Duration, sessions: [PgConnection; 2]) {
     let [mut first, mut second] = sessions;
     let (mut last, mut next) = ((&mut first, WORK[0]), (&mut second, WORK[1]));
-    execute(last.0, last.1).await.unwrap();
     while !done.get() {
         let end = async {
             tokio::time::sleep(overlap).await;
@@ -114,9 +120,9 @@ fn assert_within_budget(cluster: &Cluster, n_steps: usize) {
 #[tokio::test]
 async fn overlapping_short_transactions_do_not_starve_a_migration_nor_wait_longer_than_the_stall_budget() {
     let (cluster, scratch) = logged().await;
-    let application = [session(&scratch).await, session(&scratch).await];
     let mut vacuuming = session(&scratch).await;
     let online = steps(&scratch).await;
+    let application = at_work(&scratch).await;
     let done = Cell::new(false);
     let migration = async {
         online.add_column("item", "price", "int").run().await.unwrap();
@@ -133,8 +139,8 @@ async fn overlapping_short_transactions_do_not_starve_a_migration_nor_wait_longe
 #[tokio::test]
 async fn overlapping_longer_transactions_wait_no_longer_than_the_stall_budget() {
     let (cluster, scratch) = logged().await;
-    let application = [session(&scratch).await, session(&scratch).await];
     let online = steps(&scratch).await;
+    let application = at_work(&scratch).await;
     let done = Cell::new(false);
     let migration = async {
         online.add_column("item", "price", "int").run().await.unwrap();
