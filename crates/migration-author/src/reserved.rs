@@ -1,7 +1,7 @@
 //! Words that are no names of services, since they mean something else where those are written.
 
-/// Words of PostgreSQL that cannot be the name of a schema without quotes.
-const OF_POSTGRESQL: [&str; 100] = [
+/// Words of PostgreSQL that cannot be the name of a schema without quotes, of all supported versions.
+const OF_POSTGRESQL: [&str; 101] = [
     "all",
     "analyse",
     "analyze",
@@ -86,6 +86,8 @@ const OF_POSTGRESQL: [&str; 100] = [
     "similar",
     "some",
     "symmetric",
+    // Since PostgreSQL 16.
+    "system_user",
     "table",
     "tablesample",
     "then",
