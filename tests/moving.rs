@@ -123,6 +123,19 @@ fn a_service_moves_and_its_old_address_says_where_it_is() {
     assert_eq!(digest(&both.here, "chat"), since);
 }
 
+/// The way back is a rename, after which that schema is in use, whatever its comment says.
+#[test]
+fn what_is_in_use_again_is_not_dropped_as_old() {
+    let both = Both::new();
+    let before = digest(&both.here, "chat");
+    both.moves(&["--yes"]).exits(0);
+    let aside = both.here.query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'chat_moved_%'");
+    both.here.query(&format!("DROP SCHEMA chat CASCADE; ALTER SCHEMA {aside} RENAME TO chat"));
+    both.is_here(&before);
+    both.here.migrate(&["restore", "--drop-old", "chat", "--allow-data-loss"]).exits(0);
+    both.is_here(&before);
+}
+
 /// Rows that were acknowledged are there exactly once, and nothing is written to the old place after the copy.
 #[test]
 fn no_row_is_lost_that_was_written_meanwhile() {
@@ -322,7 +335,15 @@ fn what_cannot_move_is_refused_before_anything_is_locked() {
     both.here.query("CREATE VIEW of_others AS SELECT id FROM chat.messages");
     refuses("view `public.of_others` would still use what is left here");
     both.here.query(
-        "DROP VIEW of_others; CREATE EXTENSION citext; ALTER TABLE chat.messages ADD of_others citext",
+        "DROP VIEW of_others; CREATE FUNCTION of_others() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM chat.messages; END",
+    );
+    refuses("function `public.of_others` would still use what is left here");
+    both.here.query("DROP FUNCTION of_others; CREATE TABLE of_others (id int); CREATE POLICY own ON of_others USING (EXISTS (SELECT FROM chat.messages))");
+    refuses("table `public.of_others` would still use what is left here");
+    both.here.query("DROP TABLE of_others; CREATE TABLE of_others (copies chat.messages[])");
+    refuses("table `public.of_others` would still use what is left here");
+    both.here.query(
+        "DROP TABLE of_others; CREATE EXTENSION citext; ALTER TABLE chat.messages ADD of_others citext",
     );
     both.here.query("ALTER TABLE chat.messages DROP of_others, ADD of_others citext");
     let refused = both.moves(&[]).exits(7);

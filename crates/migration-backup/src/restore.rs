@@ -157,10 +157,14 @@ pub async fn drop_old(
     service: &ServiceName,
     options: &RestoreOptions,
 ) -> Result<Vec<String>, BackupError> {
+    // Who takes the way back renames what was set aside: the comment stays, and the schema is in use again.
+    let in_use = deployment.services().map(|(_, schema, _)| schema.to_owned());
     let sql = format!(
         "SELECT n.nspname::text FROM pg_catalog.pg_namespace n \
-         WHERE pg_catalog.obj_description(n.oid, 'pg_namespace') IN ({}) ORDER BY 1",
-        list([BEFORE_RESTORE, MOVED].map(|how| comment(service, how)))
+         WHERE pg_catalog.obj_description(n.oid, 'pg_namespace') IN ({}) AND n.nspname ~ '_({BEFORE_RESTORE}|{MOVED})_[0-9]+' \
+         AND n.nspname NOT IN ({}) ORDER BY 1",
+        list([BEFORE_RESTORE, MOVED].map(|how| comment(service, how))),
+        list(in_use)
     );
     let dropping = under_lock(deployment, service, options.wait, &options.cancellation, |db| async move {
         let pool = db.get_postgres_connection_pool();
@@ -295,25 +299,30 @@ async fn look(
     Ok(Before { owned, tables, dependants: others, server })
 }
 
-/// What depends on these relations and is none of them, and of which a condition on `c` holds: views, foreign keys, defaults and
-/// functions of others.
+/// What depends on these relations and is none of them, and of which a condition on `c` holds: views, foreign keys, defaults,
+/// policies and columns of their row types; and functions of other schemas, as far as PostgreSQL knows what they use (`BEGIN ATOMIC`,
+/// a row type in their signature).
 pub(crate) async fn dependants(
     connection: &mut PgConnection,
     relations: &str,
     condition: &str,
 ) -> Result<Option<String>, sqlx::Error> {
     let sql = format!(
-        "WITH own AS ({relations}), users AS (\
-           SELECT d.classid, d.objid, coalesce(w.ev_class, k.conrelid, a.adrelid, t.tgrelid, i.indrelid, d_class.oid) AS relation \
+        "WITH own AS ({relations}), types AS (\
+           SELECT t.oid FROM pg_catalog.pg_type t JOIN pg_catalog.pg_class r ON t.oid = r.reltype OR t.typelem = r.reltype \
+           WHERE r.reltype <> 0 AND r.oid IN (SELECT oid::oid FROM own)), users AS (\
+           SELECT d.classid, d.objid, coalesce(w.ev_class, k.conrelid, a.adrelid, t.tgrelid, y.polrelid, i.indrelid, d_class.oid) AS relation \
            FROM pg_catalog.pg_depend d \
            LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND w.oid = d.objid \
            LEFT JOIN pg_catalog.pg_constraint k ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = d.objid \
            LEFT JOIN pg_catalog.pg_attrdef a ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND a.oid = d.objid \
            LEFT JOIN pg_catalog.pg_trigger t ON d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND t.oid = d.objid \
+           LEFT JOIN pg_catalog.pg_policy y ON d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND y.oid = d.objid \
            LEFT JOIN pg_catalog.pg_class d_class ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d_class.oid = d.objid \
            LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = d_class.oid \
-           WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid IN (SELECT oid::oid FROM own) \
-             AND d.classid IN ('pg_catalog.pg_rewrite'::pg_catalog.regclass, 'pg_catalog.pg_constraint'::pg_catalog.regclass, \
+           WHERE (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid IN (SELECT oid::oid FROM own) \
+             OR d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid IN (SELECT oid FROM types)) \
+             AND d.classid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_policy'::pg_catalog.regclass, 'pg_catalog.pg_rewrite'::pg_catalog.regclass, 'pg_catalog.pg_constraint'::pg_catalog.regclass, \
                'pg_catalog.pg_attrdef'::pg_catalog.regclass, 'pg_catalog.pg_trigger'::pg_catalog.regclass, \
                'pg_catalog.pg_class'::pg_catalog.regclass)) \
          SELECT DISTINCT CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view ' ELSE 'table ' END \
@@ -321,7 +330,11 @@ pub(crate) async fn dependants(
          FROM users JOIN pg_catalog.pg_class c ON c.oid = users.relation \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE c.oid NOT IN (SELECT oid::oid FROM own) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' \
-           AND {condition} ORDER BY 1"
+           AND {condition} \
+         UNION SELECT 'function `' || n.nspname || '.' || p.proname || '`' \
+         FROM users JOIN pg_catalog.pg_proc p ON users.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid = users.objid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
+         WHERE n.oid NOT IN (SELECT r.relnamespace FROM pg_catalog.pg_class r WHERE r.oid IN (SELECT oid::oid FROM own)) ORDER BY 1"
     );
     let names: Result<Vec<String>, _> =
         rows(connection, &sql).await?.iter().map(|row| row.try_get(0)).collect();

@@ -105,6 +105,8 @@ impl LockFile {
         let mut entries = BTreeMap::new();
         let mut current: Option<MigrationName> = None;
         for (index, line) in text.lines().enumerate() {
+            // As many as a tool has added: none is part of a line, so that what is written again is read as the same.
+            let line = line.trim_end_matches('\r');
             let malformed = || LockFileError { line: index + 1, text: line.to_owned() };
             if line.starts_with('#') || line.trim().is_empty() {
                 continue;
@@ -246,6 +248,7 @@ mod tests {
         assert_eq!(file.entry(&second), Some(&two));
         assert_eq!(file.checksum(&second), Some("cd34"));
         assert_eq!(file.locks(&second, Direction::Apply).len(), 2);
+        assert_eq!(LockFile::parse(&text.replace('\n', "\r\r\n")), Ok(file));
     }
 
     #[test]
