@@ -213,25 +213,26 @@ pub async fn reclaim(
 ///
 /// # Errors
 /// [`UpkeepError`] if it did not begin or was stopped; what it returns itself is the caller's.
-pub async fn under_lock<T, F: Future<Output = T>>(
+pub async fn under_lock<T, E, F: Future<Output = Result<T, E>>>(
     deployment: &Deployment,
     service: &ServiceName,
     wait: Duration,
     cancellation: &Cancellation,
     work: impl FnOnce(DatabaseConnection) -> F,
-) -> Result<T, UpkeepError> {
+) -> Result<Result<T, E>, UpkeepError> {
     let work = async |locked: &LockedSession<'_>| work(locked.writer().db().clone()).await;
     locked(deployment, find(deployment, service)?, wait, cancellation, work).await
 }
 
-/// Does something to a service on a session that holds its migration lock; `search_path` is its schema.
-pub(crate) async fn locked<T>(
+/// Does something to a service on a session that holds its migration lock; `search_path` is its schema. What is done all the same
+/// when it is stopped, is done.
+pub(crate) async fn locked<T, E>(
     deployment: &Deployment,
     placed: &Placed,
     wait: Duration,
     cancellation: &Cancellation,
-    work: impl AsyncFnOnce(&LockedSession<'_>) -> T,
-) -> Result<T, UpkeepError> {
+    work: impl AsyncFnOnce(&LockedSession<'_>) -> Result<T, E>,
+) -> Result<Result<T, E>, UpkeepError> {
     let service = placed.name();
     let url = &deployment.databases()[placed.site.database];
     let application = placed.site.application(None);
@@ -253,7 +254,7 @@ pub(crate) async fn locked<T>(
     let done = session.cancellable(url, cancellation, locked).await;
     session.close().await;
     match done {
-        Ended::Finished(done) => done,
+        Ended::Finished(done) | Ended::Stopped(Some(done @ Ok(Ok(_)))) => done,
         Ended::Stopped(_) | Ended::Unanswered => Err(interrupted()),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use migration_coordinator::{Cancellation, RunError, StepError, UpkeepError, cancellation, run, under_lock};
 use migration_kit::Service;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::support::{Bench, Step, done, everything, options, service, step};
 
@@ -149,4 +149,23 @@ async fn a_task_under_the_lock_does_not_outlive_its_run() {
     let (done, ()) = tokio::join!(task, stopper);
     assert!(matches!(done, Err(UpkeepError::Interrupted { .. })), "{done:?}");
     bench.until(OURS).await;
+}
+
+/// Such as a commit that was under way: who is told that it was interrupted believes that nothing was done.
+#[tokio::test]
+async fn what_is_done_under_the_lock_all_the_same_is_not_interrupted() {
+    let bench = Bench::new();
+    let (stop, cancellation) = cancellation();
+    let deployment = bench.deployment(vec![shop(|step| step)]);
+    let name = "shop".parse().unwrap();
+    let task = under_lock(&deployment, &name, Duration::ZERO, &cancellation, |db| async move {
+        let stopped = db.execute_unprepared("SELECT pg_sleep(60)").await;
+        Ok::<_, DbErr>(stopped.is_err())
+    });
+    let stopper = async {
+        bench.until(ASLEEP).await;
+        stop.now();
+    };
+    let (done, ()) = tokio::join!(task, stopper);
+    assert!(matches!(done, Ok(Ok(true))), "{done:?}");
 }

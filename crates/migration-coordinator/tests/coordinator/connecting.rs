@@ -116,7 +116,9 @@ async fn another_engine_is_refused_before_anything_else_is_asked() {
         // What takes the lock without a look has start-up options, which such an engine refuses.
         let (deployment, cancellation) = (deployment_at(&url, vec![shop()]), Cancellation::default());
         let (service, wait) = ("shop".parse().unwrap(), Duration::from_secs(1));
-        let locked = under_lock(&deployment, &service, wait, &cancellation, async |_| ()).await;
+        let locked =
+            under_lock(&deployment, &service, wait, &cancellation, async |_| Ok::<_, sea_orm::DbErr>(()))
+                .await;
         assert!(
             matches!(locked, Err(UpkeepError::Connect(ConnectError::OtherEngine { .. }))),
             "{version}: {locked:?}"
