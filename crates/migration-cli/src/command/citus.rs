@@ -1,7 +1,7 @@
 //! `citus`: on which node each service is, and putting it on one or another.
 
 use migration_coordinator::{
-    Cancellation, Citus, CitusService, Policy, UpkeepError, citus, distribute, move_to, obstacle,
+    Cancellation, Citus, CitusService, Policy, UpkeepError, citus, citus_of, distribute, move_to, obstacle,
 };
 use migration_kit::ServiceName;
 use migration_report::{Class, Diagnostic, Found};
@@ -43,7 +43,7 @@ pub(super) async fn run(
         }
         CitusCommand::Distribute { service, yes, wait, lock_patience } => {
             let service = name(&connected, service)?;
-            let at = standing(&connected, &service).await?;
+            let at = citus_of(&connected.deployment, &service).await?;
             if !yes {
                 return preview(&connected, &service, at, None);
             }
@@ -53,7 +53,7 @@ pub(super) async fn run(
         }
         CitusCommand::Move { service, node, yes, wait } => {
             let service = name(&connected, service)?;
-            let at = standing(&connected, &service).await?;
+            let at = citus_of(&connected.deployment, &service).await?;
             if !yes {
                 return preview(&connected, &service, at, Some(node));
             }
@@ -87,16 +87,6 @@ async fn status(connected: &Connected, services: &[ServiceName]) -> anyhow::Resu
     let class = Class::worst(errors.iter().map(|error| error.class));
     let body = Document { databases, done: false };
     Ok(Answer::of("citus", Found { class, errors, body }, text)?)
-}
-
-/// What Citus says of one service, and refuses a database that is on one node.
-async fn standing(connected: &Connected, service: &ServiceName) -> anyhow::Result<Citus> {
-    let found = citus(&connected.deployment, std::slice::from_ref(service)).await;
-    match found.into_iter().flatten().next() {
-        Some(Ok(Some(citus))) => Ok(citus),
-        Some(Err(error)) => Err(UpkeepError::Unread(error).into()),
-        Some(Ok(None)) | None => Err(UpkeepError::NotCitus { database: address(connected, service) }.into()),
-    }
 }
 
 /// What would be done, and what it costs.

@@ -17,7 +17,7 @@ use crate::reading::Reading;
 use crate::surroundings::each_database;
 use crate::survey::SurveyError;
 
-pub use place::{distribute, move_to, obstacle};
+pub use place::{citus_of, distribute, move_to, obstacle};
 
 /// A database that Citus spreads over nodes.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -27,13 +27,13 @@ pub async fn distribute(
     policy: Policy,
     cancellation: &Cancellation,
 ) -> Result<Citus, UpkeepError> {
-    let found = standing(deployment, service).await?;
+    let found = citus_of(deployment, service).await?;
     refuse(deployment, service, &found, None)?;
     let placed = find(deployment, service)?;
     let work = async |locked: &LockedSession<'_>| spread(locked, policy).await;
     let done = locked(deployment, placed, wait, cancellation, work).await?;
     done.map_err(|source| UpkeepError::Database { service: service.clone(), source })?;
-    standing(deployment, service).await
+    citus_of(deployment, service).await
 }
 
 /// Moves a service's tables to another node, named as `HOST:PORT`, while they are written to.
@@ -47,7 +47,7 @@ pub async fn move_to(
     wait: Duration,
     cancellation: &Cancellation,
 ) -> Result<Citus, UpkeepError> {
-    let found = standing(deployment, service).await?;
+    let found = citus_of(deployment, service).await?;
     refuse(deployment, service, &found, Some(node))?;
     let Some(to) = found.nodes.iter().find(|known| known.address() == node) else {
         return Err(UpkeepError::Moved { service: service.clone() });
@@ -61,7 +61,7 @@ pub async fn move_to(
     let work = async |locked: &LockedSession<'_>| locked.writer().execute(&sql).await.map_err(driver);
     let done = locked(deployment, placed, wait, cancellation, work).await?;
     done.map_err(|source| UpkeepError::Database { service: service.clone(), source })?;
-    standing(deployment, service).await
+    citus_of(deployment, service).await
 }
 
 fn refuse(
@@ -121,8 +121,11 @@ fn not_movable(found: &Citus, at: &CitusService, node: &str) -> Option<String> {
     }
 }
 
-/// What there is of a service and of its nodes now.
-async fn standing(deployment: &Deployment, service: &ServiceName) -> Result<Citus, UpkeepError> {
+/// What Citus says of one service and of its nodes now.
+///
+/// # Errors
+/// [`UpkeepError::NotCitus`] where the service's database is on one node; [`UpkeepError::Unread`] if that is not known.
+pub async fn citus_of(deployment: &Deployment, service: &ServiceName) -> Result<Citus, UpkeepError> {
     let database = find(deployment, service)?.site.database;
     let found = citus(deployment, std::slice::from_ref(service)).await.into_iter().flatten().next();
     match found {

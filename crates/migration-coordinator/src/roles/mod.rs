@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use futures_timer::Delay;
 use migration_kit::ServiceName;
 use migration_kit::table_lock::{is_retryable, of_lock_statement};
-use sea_orm::{DbErr, TransactionTrait};
+use sea_orm::TransactionTrait;
 
 use self::found::Found;
 use crate::bookkeeping::execute;
@@ -112,7 +112,7 @@ async fn make(
         if !tables.is_empty() {
             let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT", tables.join(", "));
             match execute(&tx, &lock).await.map_err(of_lock_statement) {
-                Err(error) if is_busy(&error) && begun.elapsed() < options.wait => {
+                Err(error) if is_retryable(&error) && begun.elapsed() < options.wait => {
                     drop(tx.rollback().await);
                     Delay::new(PAUSE).await;
                     continue;
@@ -126,11 +126,6 @@ async fn make(
         tx.commit().await.map_err(failed)?;
         return Ok(statements);
     }
-}
-
-/// Whether a table is locked by another session.
-fn is_busy(error: &DbErr) -> bool {
-    is_retryable(error)
 }
 
 impl Names {
