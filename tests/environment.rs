@@ -55,7 +55,8 @@ fn dotenv_may_hold_what_it_likes_in_lines_of_others() {
     lab.directory.write(
         ".env",
         &format!(
-            "\u{feff}APP=My Great App\nMSG=don't\nHOST_OF={url}\nFOO: bar\n\n\
+            "\u{feff}APP=My Great App\nMSG=don't\nHOST_OF={url}\nFOO: bar\nHOME=C:\\Users\nmy-key=1\n1KEY=1\nword\n\
+             KEY=-----BEGIN KEY-----\nMIIB+/=\n-----END KEY-----\n\n\
              DATABASE_URL=\"${{HOST_OF}}\" # ours\nMORE='open"
         ),
     );
@@ -82,6 +83,9 @@ fn a_fault_in_dotenv_is_named_by_file_and_line_and_only_where_it_matters() {
     error: `[directory]/.env`, line 1: `DATABASE_URL` has a `$` that refers to a variable that is not set
       hint set it, or write the value in single quotes if the `$` is part of it
     ");
+    lab.directory.write(".env", "DATABASE_URL=postgres://ada:s3cr3t$$pass@h/d\n");
+    let doubled = run(lab.command(&["status"]).env_remove("DATABASE_URL")).exits(2).stderr;
+    assert!(doubled.contains("line 1: `DATABASE_URL` has a `$`") && !doubled.contains("s3cr3t"), "{doubled}");
     lab.directory.write(".env", "DATABASE_URL=postgres://ada:s3cr3t/pass@h/d\n");
     assert_snapshot!(run(lab.command(&["status"]).env_remove("DATABASE_URL")).shown(), @"
     exit 2

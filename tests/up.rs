@@ -156,6 +156,11 @@ fn a_target_is_a_name_a_prefix_or_a_number_of_steps() {
     lab.migrate(&["down", "demo@base"]).exits(0);
     lab.migrate(&["up", "demo@head", "--contract", "--ignore-soak", "--allow-data-loss"]).exits(0);
     assert_eq!(current(), "m20260103_000001_drop_drafts");
+    for arguments in [["up", "demo@+99"], ["down", "demo@-99"], ["up", "demo@-1"], ["down", "demo@+1"]] {
+        let stderr = lab.migrate(&arguments).exits(2).stderr;
+        assert!(stderr.starts_with("error: ") && stderr.contains("hint "), "{arguments:?}: {stderr}");
+    }
+    assert_eq!(current(), "m20260103_000001_drop_drafts");
 }
 
 #[test]
