@@ -1,7 +1,9 @@
 //! Citus: what is refused where there is none or where it is not the coordinator, and, on a cluster that `MIGRATE_TEST_CITUS` names, all
-//! services applied, verified, reverted and moved.
+//! services applied, verified, reverted and moved, and the rows of one spread over the nodes.
 
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -14,10 +16,11 @@ fn pretend(lab: &Lab, group: u32, distributed: &str) {
          CREATE TABLE pg_catalog.pg_dist_node (nodename text, nodeport integer, groupid integer, noderole text); \
          CREATE TABLE pg_catalog.pg_dist_local_group (groupid integer); \
          CREATE TABLE pg_catalog.pg_dist_schema (schemaid oid); \
+         CREATE TABLE pg_catalog.pg_dist_partition (logicalrelid oid, partmethod \"char\"); \
          INSERT INTO pg_catalog.pg_dist_node VALUES ('first.internal', 5432, 0, 'primary'), ('second.internal', 5433, 1, 'primary'); \
          INSERT INTO pg_catalog.pg_dist_local_group VALUES ({group}); \
          INSERT INTO pg_catalog.pg_dist_schema SELECT oid FROM pg_namespace WHERE nspname = '{distributed}'; \
-         GRANT SELECT ON pg_catalog.pg_dist_node, pg_catalog.pg_dist_local_group, pg_catalog.pg_dist_schema TO PUBLIC"
+         GRANT SELECT ON pg_catalog.pg_dist_node, pg_catalog.pg_dist_local_group, pg_catalog.pg_dist_schema, pg_catalog.pg_dist_partition TO PUBLIC"
     ));
 }
 
@@ -65,6 +68,8 @@ fn what_needs_its_tables_here_is_refused_where_they_are_on_another_node() {
 /// A cluster for tests, whose services are dropped: the address of its coordinator, with two workers at least.
 struct Cluster {
     url: String,
+    /// Tests that write there come one after the other: it is one for all of them.
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Cluster {
@@ -79,8 +84,9 @@ impl Cluster {
             eprintln!("not run: MIGRATE_TEST_CITUS names no coordinator of a Citus for tests");
             return None;
         };
-        let cluster = Self { url };
-        cluster.query("DROP SCHEMA IF EXISTS chat, rag, assessments, profochatbot, bookreader CASCADE");
+        static ALONE: Mutex<()> = Mutex::new(());
+        let cluster = Self { url, _alone: ALONE.lock().unwrap_or_else(PoisonError::into_inner) };
+        cluster.query("DROP SCHEMA IF EXISTS chat, rag, assessments, profochatbot, bookreader, demo CASCADE");
         Some(cluster)
     }
 
@@ -90,8 +96,14 @@ impl Cluster {
         ran.exits(0).stdout.trim().to_owned()
     }
 
+    fn command(&self, lab: &Lab, arguments: &[&str]) -> Command {
+        let mut command = lab.command(arguments);
+        command.env("DATABASE_URL", &self.url);
+        command
+    }
+
     fn migrate(&self, lab: &Lab, arguments: &[&str]) -> Ran {
-        run(lab.command(arguments).env("DATABASE_URL", &self.url))
+        run(&mut self.command(lab, arguments))
     }
 
     /// Where each service is: `None` for the coordinator.
@@ -135,4 +147,156 @@ fn all_services_live_on_a_cluster() {
     let (host, port) = other.rsplit_once(':').unwrap();
     let worker = format!("postgres://postgres@{host}:{port}/postgres");
     run(lab.command(&["down", "chat@-1"]).env("DATABASE_URL", worker)).exits(8);
+}
+
+/// Tables of which each lacks what it takes to be spread by `tenant`, but `good` and the two that `good` needs.
+const UNFIT: &str = "CREATE TABLE kind (id int PRIMARY KEY, label text UNIQUE);
+CREATE TABLE good (tenant int NOT NULL, id serial, kind int REFERENCES kind, PRIMARY KEY (tenant, id));
+CREATE TABLE no_column (id int CONSTRAINT no_column_pkey PRIMARY KEY);
+CREATE TABLE keyed (tenant int NOT NULL, id int CONSTRAINT \"keyed (pkey)\" PRIMARY KEY, token text CONSTRAINT keyed_token_key UNIQUE,
+  CONSTRAINT keyed_excl EXCLUDE USING btree (token WITH =));
+CREATE TABLE \"indexed (USING)\" (tenant int NOT NULL, n int, token text);
+CREATE UNIQUE INDEX indexed_token ON \"indexed (USING)\" (token) INCLUDE (tenant) WHERE n > 0;
+CREATE TABLE follows (tenant int NOT NULL, keyed int CONSTRAINT follows_keyed_fkey REFERENCES keyed ON DELETE CASCADE, good int,
+  CONSTRAINT follows_good_fkey FOREIGN KEY (tenant, good) REFERENCES good (tenant, id) ON DELETE SET NULL);
+CREATE TABLE nullable (tenant int);
+CREATE TABLE wide (tenant bigint NOT NULL);
+CREATE TABLE triggered (tenant int NOT NULL);
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER touch BEFORE INSERT ON triggered FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE TABLE heir (tenant int NOT NULL) INHERITS (triggered);
+CREATE TABLE parted (tenant int NOT NULL, at date NOT NULL, PRIMARY KEY (tenant, at)) PARTITION BY RANGE (at);
+CREATE TABLE parted_2026 PARTITION OF parted FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE VIEW seen AS SELECT tenant, id FROM good";
+
+const TENANTS: &str = "INSERT INTO demo.kind VALUES (1, 'a'); INSERT INTO demo.good (tenant, kind) SELECT i % 50, 1 FROM generate_series(1, 1000) AS i; \
+    INSERT INTO demo.no_column VALUES (1); INSERT INTO demo.keyed SELECT i, i, i FROM generate_series(1, 100) AS i; \
+    INSERT INTO demo.follows SELECT i, i FROM generate_series(1, 100) AS i; INSERT INTO demo.parted SELECT i, '2026-02-02' FROM generate_series(1, 9) AS i";
+
+/// How the rows of the demo service would be spread.
+fn spread(cluster: &Cluster, lab: &Lab, arguments: &[&str]) -> Command {
+    let by = ["citus", "distribute", "demo", "--by", "tenant", "--migrations", "files"];
+    cluster.command(lab, &[&by, arguments].concat())
+}
+
+fn texts(list: &Value) -> Vec<&str> {
+    list.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
+}
+
+#[test]
+fn rows_are_spread_over_the_nodes_once_what_is_named_is_cleared() {
+    let Some(cluster) = Cluster::empty() else { return };
+    let lab = Lab::empty_demo();
+    std::fs::create_dir(lab.directory.path().join("files")).unwrap();
+    let file = |name: &str, sql: &str| lab.directory.write(&format!("files/{name}.sql"), sql);
+    // A schema that is made by a run is on a node at once: this one is the coordinator's, as one that was there before Citus.
+    cluster.query("CREATE SCHEMA demo");
+    file("m20260101_000001_create_all.up", UNFIT);
+    cluster.migrate(&lab, &["up", "--migrations", "files"]).exits(0);
+    cluster.query(TENANTS);
+
+    let refused = run(&mut spread(&cluster, &lab, &["--whole", "kind", "--json"])).exits(7).json();
+    let of = |obstacle: &Value| obstacle["object"].as_str().unwrap().to_owned();
+    let objects: Vec<String> = refused["rows"]["obstacles"].as_array().unwrap().iter().map(of).collect();
+    assert_eq!(
+        objects,
+        [
+            "heir",
+            "no_column",
+            "nullable",
+            "wide",
+            "indexed (USING).indexed_token",
+            "keyed.\"keyed (pkey)\"",
+            "keyed.keyed_token_key",
+            "keyed.keyed_excl",
+            "no_column.no_column_pkey",
+            "follows.follows_good_fkey",
+            "follows.follows_keyed_fkey",
+            "triggered.touch",
+        ]
+    );
+    let also = run(&mut spread(&cluster, &lab, &["--yes"])).exits(7);
+    assert!(also.stdout.contains("kind: it has no column `tenant`"), "{}", also.shown());
+    // What is named is cleared by the statements that are printed, and by nothing else but the rows' own values.
+    for statement in texts(&refused["rows"]["statements"]) {
+        if statement.starts_with("ALTER TABLE demo.no_column DROP") {
+            cluster.query("UPDATE demo.no_column SET tenant = 1");
+        }
+        cluster.query(statement);
+    }
+    let shown = run(&mut spread(&cluster, &lab, &["--whole", "kind", "--json"])).exits(0).json();
+    assert_eq!(texts(&shown["rows"]["whole"]), ["kind"]);
+    assert_eq!(shown["rows"]["obstacles"].as_array().unwrap().len(), 0);
+
+    // Killed at any moment it has done nothing, and can be run again.
+    for delay in [50, 200, 500, 900] {
+        let mut killed = spread(&cluster, &lab, &["--whole", "kind", "--yes"]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(delay));
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+    }
+    run(&mut spread(&cluster, &lab, &["--whole", "kind", "--yes"])).exits(0);
+    let again = run(&mut spread(&cluster, &lab, &["--yes"])).exits(0);
+    assert!(again.stdout.contains("nothing to do"), "{}", again.shown());
+    assert_eq!(
+        cluster.query("SELECT count(*), sum(tenant) FROM demo.good")
+            + &cluster.query("SELECT count(*) FROM demo.follows"),
+        "1000|24500100"
+    );
+    let kinds = "SELECT string_agg(table_name::text || ' ' || citus_table_type, ',' ORDER BY 1) FROM citus_tables WHERE table_name::text ~ 'good|kind|keyed'";
+    assert_eq!(cluster.query(kinds), "demo.good distributed,demo.keyed distributed,demo.kind reference");
+    assert_eq!(cluster.query("SELECT count(*) FROM pg_constraint WHERE connamespace = 'demo'::regnamespace AND contype = 'f' AND convalidated"), "2");
+
+    // What comes after: further migrations, back and forth, and the tables that they make.
+    file(
+        "m20260102_000001_add_more.up",
+        "-- no-transaction\nALTER TABLE good ADD COLUMN more text;\nUPDATE good SET more = 'x' WHERE more IS NULL;\n\
+         CREATE INDEX CONCURRENTLY good_more ON good (more);\nCREATE TABLE later (tenant int NOT NULL, id int, PRIMARY KEY (tenant, id))",
+    );
+    file(
+        "m20260102_000001_add_more.down",
+        "-- no-transaction\nDROP TABLE IF EXISTS later;\nDROP INDEX CONCURRENTLY IF EXISTS good_more;\nALTER TABLE good DROP COLUMN IF EXISTS more",
+    );
+    let files = ["--migrations", "files"];
+    let migrate = |arguments: &[&str]| cluster.migrate(&lab, &[arguments, &files[..]].concat());
+    migrate(&["up"]).exits(0);
+    migrate(&["verify"]).exits(0);
+    let status = migrate(&["citus", "status", "--json"]).exits(0).json();
+    let at = &status["databases"][0]["services"][0];
+    assert_eq!((at["spread_by"].as_str(), texts(&at["left"])), (Some("tenant"), vec!["later"]));
+    assert!(
+        migrate(&["doctor"])
+            .stdout
+            .contains("on the coordinator, while rows of its others are spread by `tenant`: later")
+    );
+    run(&mut spread(&cluster, &lab, &["--yes"])).exits(0);
+    let colocated = "SELECT count(DISTINCT colocationid) FROM pg_dist_partition WHERE partmethod = 'h' AND logicalrelid::text ~ '^demo'";
+    assert_eq!(cluster.query(colocated), "1");
+    migrate(&["down", "demo@-1", "--allow-data-loss"]).exits(0);
+    migrate(&["up"]).exits(0);
+    migrate(&["status", "--check"]).exits(0);
+    for refused in
+        [&["citus", "distribute", "demo", "--yes"][..], &["citus", "move", "demo", "127.0.0.1:1", "--yes"]]
+    {
+        migrate(refused).exits(7);
+    }
+}
+
+#[test]
+fn what_profochatbot_lacks_for_its_accounts_is_named_and_cleared() {
+    let Some(cluster) = Cluster::empty() else { return };
+    let lab = Lab::empty();
+    cluster.migrate(&lab, &["up", "profochatbot"]).exits(0);
+    let by = ["citus", "distribute", "profochatbot", "--by", "account_id", "--whole", "account"];
+    let spread = |more: &[&str]| cluster.migrate(&lab, &[&by, more].concat());
+    let refused = spread(&["--json"]).exits(7).json();
+    assert_eq!(refused["rows"]["obstacles"].as_array().unwrap().len(), 27, "{refused}");
+    for statement in texts(&refused["rows"]["statements"]) {
+        cluster.query(statement);
+    }
+    spread(&["--yes"]).exits(0);
+    cluster.migrate(&lab, &["verify", "profochatbot"]).exits(0);
+    cluster.migrate(&lab, &["status", "profochatbot", "--check"]).exits(0);
+    // Its `down` needs the tables here, and says so.
+    cluster.migrate(&lab, &["down", "profochatbot@-1"]).exits(7);
 }

@@ -186,6 +186,7 @@ Examples:
   citus status                                the nodes, whether they answer, and where each service is
   citus distribute billing                    how large it is, and what stops meanwhile; changes nothing
   citus distribute billing --yes              put it on a node, under its migration lock
+  citus distribute billing --by account_id    what keeps its rows from being spread over all nodes, and what clears it
   citus move billing db3.internal:5432 --yes  move it to another node";
 
 pub(crate) const ROLES: &str = "\

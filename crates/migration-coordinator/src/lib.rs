@@ -53,7 +53,10 @@ pub use bookkeeping::Outcome;
 pub use caller::Caller;
 pub use cancel::{Cancellation, Stop, cancellation};
 pub use checkup::{Checkup, LongTransaction, Rights, checkups};
-pub use citus::{Citus, CitusNode, CitusService, citus, citus_of, distribute, move_to, obstacle};
+pub use citus::{
+    ByColumn, Citus, CitusNode, CitusService, RowObstacle, RowPlan, citus, citus_of, destination,
+    distributable, distribute, distribute_rows, move_to, row_plan,
+};
 pub use connect_error::ConnectError;
 pub use database::{DatabaseUrl, DatabaseUrlError, Defaults, LibpqEnvironment};
 pub use deployment::{Deployment, DeploymentError, Placement, unusable_schema};

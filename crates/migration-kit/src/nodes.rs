@@ -12,11 +12,13 @@ use crate::settings::timeout_ms;
 /// Whether the database has the extension. The library alone, which every database of a server shares, distributes nothing.
 pub const HAS_CITUS: &str = "pg_catalog.to_regclass('pg_catalog.pg_dist_node') IS NOT NULL";
 
-/// Asks whether the tables of a schema are on one node together, which need not be the one we speak to. Ask where [`HAS_CITUS`].
+/// Asks whether tables of a schema are on other nodes: all together on one, or by their rows on all. Ask where [`HAS_CITUS`].
 pub(crate) fn is_schema_distributed(schema: &str) -> String {
     format!(
-        "{BOOKKEEPING}SELECT EXISTS (SELECT FROM pg_catalog.pg_dist_schema d JOIN pg_catalog.pg_namespace n ON n.oid = d.schemaid \
-         WHERE n.nspname = {})",
+        "{BOOKKEEPING}SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = {} AND (\
+           EXISTS (SELECT FROM pg_catalog.pg_dist_schema d WHERE d.schemaid = n.oid) \
+           OR EXISTS (SELECT FROM pg_catalog.pg_dist_partition p JOIN pg_catalog.pg_class c ON c.oid = p.logicalrelid \
+                      WHERE c.relnamespace = n.oid AND p.partmethod = 'h')))",
         literal(schema)
     )
 }

@@ -79,6 +79,7 @@ pub const PINNED: &[Pinned] = &[
     pinned(How::IfDifferent, "citus.propagate_set_commands", "local", "other nodes would not keep `lock_timeout` and `TimeZone`"),
     pinned(How::IfDifferent, "citus.enable_unsafe_triggers", "on", "triggers would be refused; those that steps make use names with their schema"),
     pinned(How::IfDifferent, "citus.enable_schema_based_sharding", "on", "a service's schema would stay on the coordinator"),
+    pinned(How::IfDifferent, "citus.multi_shard_modify_mode", "sequential", "a transaction could not change keys after rows that are on several nodes"),
     // How long a session lives, and what ends a statement.
     pinned(How::AtStart, "statement_timeout", "0", "a concurrent build would end halfway; each step sets its own limit"),
     pinned(How::AtStart, "lock_timeout", "0", "as with `statement_timeout`"),

@@ -15,10 +15,17 @@ pub(crate) enum CitusCommand {
         #[arg(value_name = "SERVICE")]
         services: Vec<String>,
     },
-    /// Show what it takes to put a service's tables on a node of their own; with `--yes`, do it: nobody writes to them meanwhile
+    /// Show what it takes to put a service's tables on a node of their own, or with `--by` their rows on all nodes; with `--yes`, do it: nobody
+    /// writes to them meanwhile
     Distribute {
         /// The service
         service: String,
+        /// Spread the rows over all nodes by this column: those with equal values are together
+        #[arg(long, value_name = "COLUMN")]
+        by: Option<String>,
+        /// Tables that every node has whole: small ones to which others refer
+        #[arg(long, value_name = "TABLES", value_delimiter = ',', requires = "by")]
+        whole: Vec<String>,
         /// Do it
         #[arg(long)]
         yes: bool,

@@ -1,7 +1,8 @@
 //! `citus`: on which node each service is, and putting it on one or another.
 
 use migration_coordinator::{
-    Cancellation, Citus, CitusService, Policy, UpkeepError, citus, citus_of, distribute, move_to, obstacle,
+    ByColumn, Cancellation, Citus, CitusService, Policy, RowPlan, UpkeepError, citus, citus_of, destination,
+    distributable, distribute, distribute_rows, move_to, row_plan,
 };
 use migration_kit::ServiceName;
 use migration_report::{Class, Diagnostic, Found};
@@ -20,6 +21,9 @@ use crate::words::OurWords;
 struct Document {
     databases: Vec<DatabaseDocument>,
     done: bool,
+    /// What spreading rows comes to, where that is what was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows: Option<RowPlan>,
 }
 
 /// A database, and what Citus says there.
@@ -41,20 +45,31 @@ pub(super) async fn run(
             let services = names(&connected, services)?;
             status(&connected, &services).await
         }
-        CitusCommand::Distribute { service, yes, wait, lock_patience } => {
+        CitusCommand::Distribute { service, by, whole, yes, wait, lock_patience } => {
             let service = name(&connected, service)?;
-            let at = citus_of(&connected.deployment, &service).await?;
+            let policy = Policy::default().with_patience(*lock_patience);
+            if let Some(column) = by {
+                let by = ByColumn { column: column.clone(), whole: whole.clone() };
+                let plan = row_plan(&connected.deployment, &service, &by).await?;
+                if !yes || plan.is_refused() || plan.is_done() {
+                    return rows(&connected, &service, plan).await;
+                }
+                let done = distribute_rows(&connected.deployment, &service, &by, *wait, policy, cancellation);
+                return finished(&connected, &service, Box::pin(done).await?);
+            }
             if !yes {
+                let at = citus_of(&connected.deployment, &service).await?;
+                distributable(&connected.deployment, &service, &at)?;
                 return preview(&connected, &service, at, None);
             }
-            let policy = Policy::default().with_patience(*lock_patience);
             let done = distribute(&connected.deployment, &service, *wait, policy, cancellation);
             finished(&connected, &service, Box::pin(done).await?)
         }
         CitusCommand::Move { service, node, yes, wait } => {
             let service = name(&connected, service)?;
-            let at = citus_of(&connected.deployment, &service).await?;
             if !yes {
+                let at = citus_of(&connected.deployment, &service).await?;
+                destination(&service, &at, node)?;
                 return preview(&connected, &service, at, Some(node));
             }
             let done = move_to(&connected.deployment, &service, node, *wait, cancellation);
@@ -85,7 +100,7 @@ async fn status(connected: &Connected, services: &[ServiceName]) -> anyhow::Resu
         }
     }
     let class = Class::worst(errors.iter().map(|error| error.class));
-    let body = Document { databases, done: false };
+    let body = Document { databases, done: false, rows: None };
     Ok(Answer::of("citus", Found { class, errors, body }, text)?)
 }
 
@@ -96,9 +111,6 @@ fn preview(
     at: Citus,
     node: Option<&str>,
 ) -> anyhow::Result<Answer> {
-    if let Some(message) = obstacle(&connected.deployment, service, &at, node) {
-        return Err(UpkeepError::Relocation { service: service.clone(), message }.into());
-    }
     let mut text = Text::default();
     for CitusService { n_tables, size_bytes, triggers, .. } in &at.services {
         let size = size_bytes.map_or_else(|| "of unknown size".to_owned(), size);
@@ -119,17 +131,64 @@ fn preview(
     }
     text.line("nothing was changed: say `--yes`");
     let databases = vec![DatabaseDocument { database: address(connected, service), citus: Some(at) }];
-    Ok(Answer::of("citus", Found::whole(Document { databases, done: false }), text)?)
+    Ok(Answer::of("citus", Found::whole(Document { databases, done: false, rows: None }), text)?)
+}
+
+/// What spreading rows would come to, and what keeps it from being done.
+async fn rows(connected: &Connected, service: &ServiceName, plan: RowPlan) -> anyhow::Result<Answer> {
+    let at = citus_of(&connected.deployment, service).await?;
+    let column = &plan.column;
+    let mut text = Text::default();
+    let mut errors = Vec::new();
+    if plan.is_refused() {
+        for obstacle in &plan.obstacles {
+            text.line(format!("✗ {}: {}", obstacle.object, obstacle.reason));
+        }
+        text.line("");
+        text.line("These statements clear what a statement can, in this order. They belong in migrations of the service:");
+        for statement in &plan.statements {
+            text.line(format!("{statement};"));
+        }
+        let n_obstacles = plan.obstacles.len();
+        let obstacles = if n_obstacles == 1 { "obstacle" } else { "obstacles" };
+        let message = format!("its rows cannot be spread by `{column}`: {n_obstacles} {obstacles}");
+        let refused = UpkeepError::Relocation { service: service.clone(), message };
+        let diagnostic = Diagnostic::of(&refused, &OurWords);
+        text.error(diagnostic.clone());
+        errors.push(diagnostic);
+    } else {
+        let of = |tables: &[String]| if tables.is_empty() { "none".to_owned() } else { tables.join(", ") };
+        text.line(if plan.is_done() {
+            format!("the rows of `{service}` are spread by `{column}`: nothing to do")
+        } else {
+            format!("would spread the rows of `{service}` over all nodes by `{column}`")
+        });
+        text.line(format!("  by rows             {}", of(&plan.spread)));
+        text.line(format!("  whole on each node  {}", of(&plan.whole)));
+        text.line(format!("  so already          {}", of(&plan.done)));
+        text.line(format!("  on the coordinator  {}", of(&plan.on_coordinator)));
+        if !plan.is_done() {
+            text.line("nobody writes to them until it is done, about a second for 20 MB");
+            text.line("nothing was changed: say `--yes`");
+        }
+    }
+    let databases = vec![DatabaseDocument { database: address(connected, service), citus: Some(at) }];
+    let body = Document { databases, done: false, rows: Some(plan) };
+    Ok(Answer::of("citus", Found::despite(errors, body), text)?)
 }
 
 fn finished(connected: &Connected, service: &ServiceName, now: Citus) -> anyhow::Result<Answer> {
     let mut text = Text::default();
     for at in &now.services {
-        let node = at.node.as_deref().unwrap_or("the coordinator");
-        text.line(format!("`{service}` is on {node}"));
+        match (&at.spread_by, at.node.as_deref()) {
+            (Some(column), _) => text.line(format!("the rows of `{service}` are spread by `{column}`")),
+            (None, node) => {
+                text.line(format!("`{service}` is on {}", node.unwrap_or("the coordinator")));
+            }
+        }
     }
     let databases = vec![DatabaseDocument { database: address(connected, service), citus: Some(now) }];
-    Ok(Answer::of("citus", Found::whole(Document { databases, done: true }), text)?)
+    Ok(Answer::of("citus", Found::whole(Document { databases, done: true, rows: None }), text)?)
 }
 
 fn address(connected: &Connected, service: &ServiceName) -> String {
@@ -159,16 +218,17 @@ fn show(database: &str, citus: &Citus, text: &mut Text) {
     let mut services =
         Table::new(&["SERVICE", "SCHEMA", "NODE", "TABLES", "SIZE"]).right(&["TABLES", "SIZE"]);
     for at in &citus.services {
-        let node = match (at.exists, at.is_distributed, &at.node) {
-            (false, ..) => "not there yet",
-            (true, false, _) => "coordinator, not distributed",
-            (true, true, None) => "distributed, no table yet",
-            (true, true, Some(node)) => node,
+        let node = match (at.exists, at.is_distributed, &at.node, &at.spread_by) {
+            (false, ..) => "not there yet".to_owned(),
+            (true, false, _, Some(column)) => format!("all, by {column}"),
+            (true, false, _, None) => "coordinator, not distributed".to_owned(),
+            (true, true, None, _) => "distributed, no table yet".to_owned(),
+            (true, true, Some(node), _) => node.clone(),
         };
         services.row([
             at.service.clone(),
             at.schema.clone(),
-            node.to_owned(),
+            node,
             at.n_tables.to_string(),
             at.size_bytes.map_or_else(|| "unknown".to_owned(), size),
         ]);

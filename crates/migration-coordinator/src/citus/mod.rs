@@ -1,9 +1,10 @@
 //! Citus: which nodes there are, how they are, and on which of them each service is. Reads only, and judges nothing.
 //!
-//! Moving a service to a node is in `place`. What migrations send differently there is with what sends it, by
+//! Putting a service on a node is in `place`, spreading its rows over all of them in `rows`. What migrations send differently there is with what sends it, by
 //! [`Session::is_distributed`](crate::session::Session::is_distributed).
 
 mod place;
+mod rows;
 
 use std::sync::Arc;
 
@@ -17,7 +18,12 @@ use crate::reading::Reading;
 use crate::surroundings::each_database;
 use crate::survey::SurveyError;
 
-pub use place::{citus_of, distribute, move_to, obstacle};
+pub use place::{citus_of, destination, distributable, distribute, move_to};
+pub use rows::{ByColumn, RowObstacle, RowPlan, distribute_rows, row_plan};
+
+/// The tables `c` of the schema `n`, without partitions, which go where their parents go.
+const TABLES: &str =
+    "pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p') AND NOT c.relispartition";
 
 /// A database that Citus spreads over nodes.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -28,6 +34,13 @@ pub struct Citus {
     pub nodes: Vec<CitusNode>,
     /// The services that were asked for.
     pub services: Vec<CitusService>,
+}
+
+impl Citus {
+    /// Where a service is, if it was asked for.
+    fn of(&self, service: &ServiceName) -> Option<&CitusService> {
+        self.services.iter().find(|at| at.service == service.as_str())
+    }
 }
 
 /// A node.
@@ -73,6 +86,10 @@ pub struct CitusService {
     pub is_distributed: bool,
     /// The node that has its tables, as `HOST:PORT`; `None` for a schema without tables, or one that is not distributed.
     pub node: Option<String>,
+    /// The column by which the rows of its tables are spread over the nodes, where they are.
+    pub spread_by: Option<String>,
+    /// Where its rows are spread: the tables on the coordinator all the same, bookkeeping aside.
+    pub left: Vec<String>,
     /// How many tables it has, bookkeeping included.
     pub n_tables: i64,
     /// What they take; `None` where our role may not ask, or a node does not answer.
@@ -154,7 +171,6 @@ async fn service(
     placed: &Placed,
     all_answer: bool,
 ) -> Result<CitusService, sqlx::Error> {
-    const TABLES: &str = "pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p') AND NOT c.relispartition";
     let sql = format!(
         "{BOOKKEEPING}SELECT n.oid IS NOT NULL, d.schemaid IS NOT NULL, \
            (SELECT w.nodename || ':' || w.nodeport FROM pg_catalog.pg_dist_partition t \
@@ -167,6 +183,10 @@ async fn service(
            ARRAY(SELECT c.relname::text FROM {TABLES} AND c.relreplident <> 'f' AND NOT EXISTS (\
              SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND (i.indisprimary OR i.indisreplident)) ORDER BY 1), \
            (SELECT o.rolname::text FROM pg_catalog.pg_roles o WHERE o.oid = n.nspowner AND NOT o.rolcanlogin), \
+           (SELECT min(pg_catalog.column_to_column_name(p.logicalrelid, p.partkey)) FROM pg_catalog.pg_dist_partition p \
+             JOIN pg_catalog.pg_class r ON r.oid = p.logicalrelid WHERE r.relnamespace = n.oid AND p.partmethod = 'h'), \
+           ARRAY(SELECT c.relname::text FROM {TABLES} AND NOT EXISTS (\
+             SELECT 1 FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = c.oid) ORDER BY 1), \
            pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND NOT EXISTS (SELECT 1 FROM {TABLES} \
              AND NOT pg_catalog.has_table_privilege(c.oid, 'SELECT')) \
          FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = {} \
@@ -175,9 +195,11 @@ async fn service(
     );
     let rows = reading.rows(&sql).await?;
     let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-    let (is_distributed, may_ask) = (row.try_get(1)?, row.try_get::<Option<bool>, _>(7)?.unwrap_or_default());
-    let size_bytes =
-        if may_ask && all_answer { size(reading, &placed.site.schema, is_distributed).await? } else { None };
+    let (is_distributed, may_ask) = (row.try_get(1)?, row.try_get::<Option<bool>, _>(9)?.unwrap_or_default());
+    let size_bytes = if may_ask && all_answer { size(reading, &placed.site.schema).await? } else { None };
+    let spread_by: Option<String> = row.try_get(7)?;
+    let mut left: Vec<String> = row.try_get(8)?;
+    left.retain(|table| spread_by.is_some() && !placed.site.is_bookkeeping(table));
     let needs_one_node = if is_distributed { Vec::new() } else { needs_one_node(reading, placed).await? };
     Ok(CitusService {
         service: placed.name().to_string(),
@@ -185,6 +207,8 @@ async fn service(
         exists: row.try_get(0)?,
         is_distributed,
         node: row.try_get(2)?,
+        spread_by,
+        left,
         n_tables: row.try_get(3)?,
         size_bytes,
         triggers: row.try_get(4)?,
@@ -214,25 +238,17 @@ async fn needs_one_node(reading: &mut Reading<'_>, placed: &Placed) -> Result<Ve
 
 /// What the tables of a schema take, wherever they are. A node that does not answer makes it unknown and ends no transaction:
 /// Citus then says null, with a warning.
-async fn size(
-    reading: &mut Reading<'_>,
-    schema: &str,
-    is_distributed: bool,
-) -> Result<Option<i64>, sqlx::Error> {
-    let schema = literal(schema);
-    let sql = if is_distributed {
-        format!(
-            "{BOOKKEEPING}SELECT CASE WHEN pg_catalog.count(*) = pg_catalog.count(shard_size) \
-               THEN coalesce(pg_catalog.sum(shard_size), 0)::int8 END FROM pg_catalog.citus_shards \
-             WHERE table_name IN (SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                                  WHERE n.nspname = {schema})"
-        )
-    } else {
-        format!(
-            "{BOOKKEEPING}SELECT coalesce(pg_catalog.sum(pg_catalog.pg_total_relation_size(c.oid)), 0)::int8 \
-             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname = {schema} AND c.relkind = 'r'"
-        )
-    };
+async fn size(reading: &mut Reading<'_>, schema: &str) -> Result<Option<i64>, sqlx::Error> {
+    let sql = format!(
+        "{BOOKKEEPING}WITH found AS MATERIALIZED (SELECT c.oid, EXISTS (\
+             SELECT 1 FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = c.oid) AS is_elsewhere \
+           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+           WHERE n.nspname = {} AND c.relkind = 'r'), \
+         sizes AS (SELECT s.shard_size AS size FROM pg_catalog.citus_shards s JOIN found ON found.oid = s.table_name \
+           WHERE found.is_elsewhere \
+           UNION ALL SELECT pg_catalog.pg_total_relation_size(found.oid) FROM found WHERE NOT found.is_elsewhere) \
+         SELECT CASE WHEN pg_catalog.count(*) = pg_catalog.count(size) THEN coalesce(pg_catalog.sum(size), 0)::int8 END FROM sizes",
+        literal(schema)
+    );
     reading.rows(&sql).await?.first().map_or(Ok(None), |row| row.try_get(0))
 }

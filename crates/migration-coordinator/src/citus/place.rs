@@ -8,7 +8,7 @@ use migration_kit::table_lock::{LockMode, Policy, TableLock, Waiting, is_retryab
 use migration_kit::{BOOKKEEPING, Origin, ServiceName, literal, qualified};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
 
-use super::{Citus, CitusNode, CitusService, citus};
+use super::{Citus, CitusNode, CitusService, TABLES, citus};
 use crate::bookkeeping::{execute, statement};
 use crate::cancel::Cancellation;
 use crate::deployment::Deployment;
@@ -28,9 +28,13 @@ pub async fn distribute(
     cancellation: &Cancellation,
 ) -> Result<Citus, UpkeepError> {
     let found = citus_of(deployment, service).await?;
-    refuse(deployment, service, &found, None)?;
+    distributable(deployment, service, &found)?;
     let placed = find(deployment, service)?;
-    let work = async |locked: &LockedSession<'_>| spread(locked, policy).await;
+    let work = async |locked: &LockedSession<'_>| {
+        let schema = &locked.placed().site.schema;
+        let spread = async |tx: &DatabaseTransaction| spread(tx, schema).await;
+        Changing { locked, policy, what: "citus distribute" }.run(spread).await
+    };
     let done = locked(deployment, placed, wait, cancellation, work).await?;
     done.map_err(|source| UpkeepError::Database { service: service.clone(), source })?;
     citus_of(deployment, service).await
@@ -48,10 +52,7 @@ pub async fn move_to(
     cancellation: &Cancellation,
 ) -> Result<Citus, UpkeepError> {
     let found = citus_of(deployment, service).await?;
-    refuse(deployment, service, &found, Some(node))?;
-    let Some(to) = found.nodes.iter().find(|known| known.address() == node) else {
-        return Err(UpkeepError::Moved { service: service.clone() });
-    };
+    let to = destination(service, &found, node)?;
     let placed = find(deployment, service)?;
     let sql = format!(
         "{BOOKKEEPING}SELECT pg_catalog.citus_schema_move({}::regnamespace, {})",
@@ -64,60 +65,87 @@ pub async fn move_to(
     citus_of(deployment, service).await
 }
 
-fn refuse(
+/// Refuses a service whose schema cannot be put on a node.
+///
+/// # Errors
+/// [`UpkeepError::Relocation`] with the reason.
+pub fn distributable(
     deployment: &Deployment,
     service: &ServiceName,
     found: &Citus,
-    node: Option<&str>,
 ) -> Result<(), UpkeepError> {
-    match obstacle(deployment, service, found, node) {
-        Some(message) => Err(UpkeepError::Relocation { service: service.clone(), message }),
-        None => Ok(()),
-    }
+    let spread = |at: &CitusService| {
+        let by = at.spread_by.as_ref()?;
+        Some(format!("its rows are spread by `{by}` over the nodes already"))
+    };
+    let message =
+        found.of(service).and_then(spread).or_else(|| not_distributable(deployment, service, found));
+    message.map_or(Ok(()), |message| Err(UpkeepError::Relocation { service: service.clone(), message }))
 }
 
-/// Why a service cannot be put on a node, where none is named, or be moved to this one; `None` if it can.
-#[must_use]
-pub fn obstacle(
+/// Why a service's tables cannot be taken from the coordinator; `None` if they can.
+pub(super) fn not_distributable(
     deployment: &Deployment,
     service: &ServiceName,
     found: &Citus,
-    node: Option<&str>,
 ) -> Option<String> {
-    let placed = deployment.placed(service)?;
-    let at = found.services.iter().find(|at| at.service == service.as_str())?;
-    if let Some(dead) = found.nodes.iter().find(|node| node.problem.is_some()) {
-        return Some(format!("node {} does not answer", dead.address()));
+    let (placed, at) = (deployment.placed(service)?, found.of(service)?);
+    if let Some(silent) = silent(found) {
+        return Some(silent);
     }
-    match node {
-        Some(node) => not_movable(found, at, node),
-        None if !at.exists => Some("it has no schema yet".to_owned()),
-        None if at.is_distributed => Some("its schema is on a node of its own already".to_owned()),
-        None if placed.site.shares_schema() => {
-            Some("it shares its schema with others: Citus puts a schema on a node as a whole".to_owned())
-        }
-        None if !at.needs_one_node.is_empty() => Some(format!(
-            "migrations that are not applied need its tables on the coordinator: {}",
-            at.needs_one_node.join(", ")
-        )),
-        None => None,
+    if !at.exists {
+        Some("it has no schema yet".to_owned())
+    } else if at.is_distributed {
+        Some("its schema is on a node of its own already".to_owned())
+    } else if placed.site.shares_schema() {
+        Some("it shares its schema with others: Citus takes a schema as a whole".to_owned())
+    } else if at.needs_one_node.is_empty() {
+        None
+    } else {
+        let names = at.needs_one_node.join(", ");
+        Some(format!("migrations that are not applied need its tables on the coordinator: {names}"))
     }
 }
 
-fn not_movable(found: &Citus, at: &CitusService, node: &str) -> Option<String> {
-    if !found.nodes.iter().any(|known| known.address() == node) {
+fn silent(found: &Citus) -> Option<String> {
+    let dead = found.nodes.iter().find(|node| node.problem.is_some())?;
+    Some(format!("node {} does not answer", dead.address()))
+}
+
+/// The node to which a service can be moved.
+///
+/// # Errors
+/// [`UpkeepError::Relocation`] with the reason if it cannot.
+pub fn destination<'c>(
+    service: &ServiceName,
+    found: &'c Citus,
+    node: &str,
+) -> Result<&'c CitusNode, UpkeepError> {
+    let refused = |message| Err(UpkeepError::Relocation { service: service.clone(), message });
+    if let Some(silent) = silent(found) {
+        return refused(silent);
+    }
+    let Some(to) = found.nodes.iter().find(|known| known.address() == node) else {
         let known: Vec<String> = found.nodes.iter().map(CitusNode::address).collect();
-        return Some(format!("there is no node `{node}`; there are {}", known.join(", ")));
+        return refused(format!("there is no node `{node}`; there are {}", known.join(", ")));
+    };
+    let Some(at) = found.of(service) else {
+        return Err(UpkeepError::UnknownService { service: service.clone() });
+    };
+    if let Some(by) = &at.spread_by {
+        return refused(format!("its rows are spread by `{by}` over the nodes"));
     }
     match at.node.as_deref() {
-        _ if !at.is_distributed => Some("its schema is on the coordinator: distribute it first".to_owned()),
-        None => Some("it has no table yet".to_owned()),
-        Some(now) if now == node => Some(format!("it is on {node} already")),
-        Some(_) if !at.without_key.is_empty() => Some(format!(
+        _ if !at.is_distributed => {
+            refused("its schema is on the coordinator: distribute it first".to_owned())
+        }
+        None => refused("it has no table yet".to_owned()),
+        Some(now) if now == node => refused(format!("it is on {node} already")),
+        Some(_) if !at.without_key.is_empty() => refused(format!(
             "rows of {} cannot be followed while they move: a primary key is needed, or `REPLICA IDENTITY FULL`",
             at.without_key.join(", ")
         )),
-        Some(_) => None,
+        Some(_) => Ok(to),
     }
 }
 
@@ -145,47 +173,58 @@ struct Trigger {
     enabled: &'static str,
 }
 
-/// Takes the tables' locks as a migration does, so that nobody queues behind us before the work begins, and does it.
-async fn spread(locked: &LockedSession<'_>, policy: Policy) -> Result<(), DbErr> {
-    let (db, schema) = (locked.writer().db(), &locked.placed().site.schema);
-    let tables = format!(
-        "{BOOKKEEPING}SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = {} AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1",
-        literal(schema)
-    );
-    let mut locks = Vec::new();
-    for row in db.query_all_raw(statement(&tables, [])).await? {
-        let table: String = row.try_get_by_index(0)?;
-        locks.push(TableLock::new(schema, &table, LockMode::AccessExclusive));
-    }
-    let origin =
-        Origin { service: locked.placed().name().to_string(), migration: "citus distribute".to_owned() };
-    let mut waiting = Waiting::new(policy, origin);
-    loop {
-        let tx = db.begin().await?;
-        let error = match attempt(&tx, schema, &locks, &waiting).await {
-            Ok(()) => return tx.commit().await,
-            Err(error) => error,
-        };
-        drop(tx.rollback().await);
-        if !is_retryable(&error) {
-            return Err(error);
+/// A change of all of a service's tables under its migration lock, in one transaction.
+pub(super) struct Changing<'l, 's> {
+    pub(super) locked: &'l LockedSession<'s>,
+    pub(super) policy: Policy,
+    /// What is done, for those who wait for it.
+    pub(super) what: &'static str,
+}
+
+impl Changing<'_, '_> {
+    /// Takes the tables' locks as a migration does, so that nobody queues behind us before the work begins, and does it.
+    pub(super) async fn run(
+        &self,
+        work: impl AsyncFn(&DatabaseTransaction) -> Result<(), DbErr>,
+    ) -> Result<(), DbErr> {
+        let (writer, placed) = (self.locked.writer(), self.locked.placed());
+        let (db, schema) = (writer.db(), &placed.site.schema);
+        let tables = format!(
+            "{BOOKKEEPING}SELECT c.relname::text FROM pg_catalog.pg_namespace n, {TABLES} AND n.nspname = {} ORDER BY 1",
+            literal(schema)
+        );
+        let mut locks = Vec::new();
+        for row in db.query_all_raw(statement(&tables, [])).await? {
+            let table: String = row.try_get_by_index(0)?;
+            locks.push(TableLock::new(schema, &table, LockMode::AccessExclusive));
         }
-        let mut connection = locked.writer().connection().await?;
-        let waited = waiting.after_failure(&mut connection, &locks).await;
-        waited.map_err(|gave_up| DbErr::Migration(gave_up.to_string()))?;
+        let origin = Origin { service: placed.name().to_string(), migration: self.what.to_owned() };
+        let mut waiting = Waiting::new(self.policy, origin);
+        loop {
+            let tx = db.begin().await?;
+            let attempt = async {
+                for sql in waiting.lock_statements(&locks) {
+                    tx.execute_unprepared(&sql).await.map_err(of_lock_statement)?;
+                }
+                work(&tx).await
+            };
+            let error = match attempt.await {
+                Ok(()) => return tx.commit().await,
+                Err(error) => error,
+            };
+            drop(tx.rollback().await);
+            if !is_retryable(&error) {
+                return Err(error);
+            }
+            let mut connection = writer.connection().await?;
+            let waited = waiting.after_failure(&mut connection, &locks).await;
+            waited.map_err(|gave_up| DbErr::Migration(gave_up.to_string()))?;
+        }
     }
 }
 
-async fn attempt(
-    tx: &DatabaseTransaction,
-    schema: &str,
-    locks: &[TableLock],
-    waiting: &Waiting,
-) -> Result<(), DbErr> {
-    for sql in waiting.lock_statements(locks) {
-        tx.execute_unprepared(&sql).await.map_err(of_lock_statement)?;
-    }
+/// Puts a schema on a node.
+async fn spread(tx: &DatabaseTransaction, schema: &str) -> Result<(), DbErr> {
     let triggers = triggers(tx, schema).await?;
     for Trigger { table, name, .. } in &triggers {
         execute(tx, &format!("DROP TRIGGER {name} ON {table}")).await?;

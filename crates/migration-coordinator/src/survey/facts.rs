@@ -114,7 +114,9 @@ pub(super) fn query(sites: &[&Site]) -> String {
 
 /// The schemas whose tables Citus has put on a node of their own; asked where it is.
 pub(super) const DISTRIBUTED: &str = bookkeeping!(
-    "SELECT n.nspname::text FROM pg_catalog.pg_dist_schema d JOIN pg_catalog.pg_namespace n ON n.oid = d.schemaid"
+    "SELECT n.nspname::text FROM pg_catalog.pg_dist_schema d JOIN pg_catalog.pg_namespace n ON n.oid = d.schemaid \
+     UNION SELECT n.nspname::text FROM pg_catalog.pg_dist_partition p JOIN pg_catalog.pg_class c ON c.oid = p.logicalrelid \
+     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE p.partmethod = 'h'"
 );
 
 /// The number of the relation of this name in the schema `n`. One look into an index for each: a new session, which is what

@@ -76,6 +76,29 @@ async fn walks_a_partitioned_table_by_its_key() {
 }
 
 #[tokio::test]
+async fn no_row_is_passed_over_that_is_in_no_block_here() {
+    let scratch = Scratch::with(
+        "CREATE TABLE shop.item (n integer NOT NULL); INSERT INTO shop.item VALUES (0); \
+         CREATE TABLE shop.parted (n integer NOT NULL) PARTITION BY RANGE (n); \
+         SET allow_system_table_mods = on; \
+         CREATE TABLE pg_catalog.pg_dist_node (nodeid integer); \
+         CREATE TABLE pg_catalog.pg_dist_schema (schemaid oid); \
+         CREATE TABLE pg_catalog.pg_dist_partition (logicalrelid oid, partmethod \"char\"); \
+         INSERT INTO pg_catalog.pg_dist_partition VALUES ('shop.item'::regclass, 'h')",
+    )
+    .await;
+    let online = scratch.online("m1").await;
+    for (table, says) in
+        [("item", "`item` is on another node and has no"), ("parted", "`parted` is partitioned and has no")]
+    {
+        let refused =
+            online.backfill(table).statement("UPDATE item AS source SET n = 1 WHERE {batch}").run().await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains(says), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn walks_blocks_where_there_is_no_key() {
     let scratch = Scratch::new().await;
     scratch.execute("CREATE TABLE item (note text, n integer NOT NULL DEFAULT 0)").await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use migration_coordinator::{Citus, CitusNode};
+use migration_coordinator::{Citus, CitusNode, CitusService};
 
 use super::Verdict;
 
@@ -34,13 +34,22 @@ pub(super) fn look(citus: &Citus, add: &mut impl FnMut(Verdict, String, Option<&
         add(Verdict::Warning, format!("nodes differ in `TimeZone`: {}", nodes.join(", ")), Some(hint));
     }
     let there = || citus.services.iter().filter(|at| at.exists);
-    let left: Vec<&str> = there().filter(|at| !at.is_distributed).map(|at| at.service.as_str()).collect();
-    if !left.is_empty() && there().any(|at| at.is_distributed) {
+    let left: Vec<&str> = there().filter(|at| !is_spread(at)).map(|at| at.service.as_str()).collect();
+    if !left.is_empty() && there().any(is_spread) {
         let message = format!("on the coordinator, while others are on nodes: {}", left.join(", "));
         add(Verdict::Warning, message, Some("`citus distribute SERVICE` shows what it takes"));
     }
     for at in there() {
-        if let Some(owner) = at.owner_without_login.as_ref().filter(|_| at.is_distributed) {
+        if let (Some(column), false) = (&at.spread_by, at.left.is_empty()) {
+            let message = format!(
+                "tables of `{}` on the coordinator, while rows of its others are spread by `{column}`: {}",
+                at.service,
+                at.left.join(", ")
+            );
+            let hint = format!("`citus distribute {} --by {column}` shows what it takes", at.service);
+            add(Verdict::Warning, message, Some(&hint));
+        }
+        if let Some(owner) = at.owner_without_login.as_ref().filter(|_| is_spread(at)) {
             let message = format!(
                 "the owner `{owner}` of `{}` may not log in: no change of its reaches a node",
                 at.service
@@ -51,4 +60,9 @@ pub(super) fn look(citus: &Citus, add: &mut impl FnMut(Verdict, String, Option<&
             add(Verdict::Bad, message, Some(&hint));
         }
     }
+}
+
+/// Whether its tables are on other nodes, on one or on all.
+fn is_spread(at: &CitusService) -> bool {
+    at.is_distributed || at.spread_by.is_some()
 }

@@ -76,9 +76,11 @@ impl Walk {
         if !key.is_empty() {
             return Ok((Self::Keys(key), None));
         }
-        if table.is_partitioned {
+        // Neither has blocks here: a walk by them would meet no row.
+        let elsewhere = if table.is_partitioned { "partitioned" } else { "on another node" };
+        if table.is_partitioned || table.is_distributed {
             return Err(refusal(format!(
-                "`{}` is partitioned and has no primary key to walk by",
+                "`{}` is {elsewhere} and has no primary key to walk by",
                 table.name
             )));
         }

@@ -1,0 +1,167 @@
+//! What the catalogs say of a schema's tables, keys, foreign keys and triggers, as far as it decides whether rows can be spread.
+//!
+//! One question with one answer, as JSON: it is asked while nothing is done, and again in the transaction that does it.
+
+use migration_kit::{BOOKKEEPING, literal};
+use serde::Deserialize;
+
+use crate::citus::TABLES;
+
+/// All of it.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Found {
+    pub(super) tables: Vec<Table>,
+    pub(super) keys: Vec<Key>,
+    pub(super) foreign_keys: Vec<ForeignKey>,
+    pub(super) triggers: Vec<Trigger>,
+}
+
+/// A table, partitions aside.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Table {
+    pub(super) name: String,
+    pub(super) qualified: String,
+    /// The column by which rows are to be spread, where it has that.
+    pub(super) column: Option<Column>,
+    /// The tables that it inherits from, qualified.
+    pub(super) inherits: Vec<String>,
+    /// The column by which its rows are spread already.
+    pub(super) spread_by: Option<String>,
+    /// Whether every node has it whole already.
+    pub(super) is_whole: bool,
+}
+
+/// The column by which rows are to be spread.
+#[derive(Debug, Deserialize)]
+pub(super) struct Column {
+    /// Its type, and its collation where that has one.
+    pub(super) kind: String,
+    pub(super) not_null: bool,
+    pub(super) is_computed: bool,
+}
+
+/// A primary key, a unique or exclusion constraint, or a unique index that is none of them.
+#[derive(Debug, Deserialize)]
+pub(super) struct Key {
+    pub(super) table: String,
+    pub(super) qualified: String,
+    /// Its name as an identifier.
+    pub(super) name: String,
+    /// The index's schema and name, for a unique index; `None` for a constraint.
+    pub(super) index: Option<String>,
+    pub(super) definition: String,
+    pub(super) has_column: bool,
+}
+
+/// A foreign key that leads out of the schema's tables, or to them.
+#[derive(Debug, Deserialize)]
+pub(super) struct ForeignKey {
+    /// The table that refers, by name; `None` if it is in another schema.
+    pub(super) table: Option<String>,
+    pub(super) qualified: String,
+    /// Its name as an identifier.
+    pub(super) name: String,
+    pub(super) columns: Vec<String>,
+    /// The table that it refers to, by name; `None` if that is in another schema.
+    pub(super) to: Option<String>,
+    pub(super) to_qualified: String,
+    /// How its definition names that table.
+    pub(super) to_written: String,
+    pub(super) to_columns: Vec<String>,
+    /// Whether every node has that table whole.
+    pub(super) to_is_whole: bool,
+    pub(super) definition: String,
+    pub(super) on_delete: String,
+    pub(super) on_update: String,
+}
+
+/// A trigger.
+#[derive(Debug, Deserialize)]
+pub(super) struct Trigger {
+    pub(super) table: String,
+    pub(super) qualified: String,
+    /// Its name as an identifier.
+    pub(super) name: String,
+}
+
+/// Asks for it.
+pub(super) fn question(schema: &str, column: &str) -> String {
+    const NAME: &str = "pg_catalog.format('%I.%I', m.nspname, c.relname)";
+    const WHOLE: &str = "p.partmethod = 'n' AND p.repmodel = 't'";
+    let (schema, column) = (literal(schema), literal(column));
+    let names = |numbers: &str, relation: &str| {
+        format!(
+            "(SELECT coalesce(pg_catalog.json_agg(a.attname ORDER BY k.place), '[]') \
+               FROM pg_catalog.unnest({numbers}) WITH ORDINALITY AS k(number, place) \
+               JOIN pg_catalog.pg_attribute a ON a.attrelid = {relation} AND a.attnum = k.number)"
+        )
+    };
+    let tables = format!(
+        "SELECT c.relname AS name, pg_catalog.format('%I.%I', n.nspname, c.relname) AS qualified, \
+           (SELECT pg_catalog.json_build_object('kind', pg_catalog.format_type(a.atttypid, NULL) || \
+               coalesce(' COLLATE ' || (SELECT pg_catalog.quote_ident(l.collname) FROM pg_catalog.pg_collation l \
+                                        WHERE l.oid = a.attcollation AND l.collname <> 'default'), ''), \
+               'not_null', a.attnotnull, 'is_computed', a.attgenerated <> '') \
+             FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = {column} AND NOT a.attisdropped) AS \"column\", \
+           ARRAY(SELECT pg_catalog.format('%I.%I', m.nspname, o.relname) FROM pg_catalog.pg_inherits i \
+             JOIN pg_catalog.pg_class o ON o.oid = i.inhparent JOIN pg_catalog.pg_namespace m ON m.oid = o.relnamespace \
+             WHERE i.inhrelid = c.oid ORDER BY i.inhseqno) AS inherits, \
+           (SELECT pg_catalog.column_to_column_name(p.logicalrelid, p.partkey) FROM pg_catalog.pg_dist_partition p \
+             WHERE p.logicalrelid = c.oid AND p.partmethod = 'h') AS spread_by, \
+           EXISTS (SELECT FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = c.oid AND {WHOLE}) AS is_whole \
+         FROM pg_catalog.pg_namespace n, {TABLES} AND n.nspname = {schema} ORDER BY c.relname"
+    );
+    let is_column = |numbers: &str, relation: &str| {
+        format!(
+            "EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a WHERE a.attrelid = {relation} AND a.attname = {column} \
+             AND NOT a.attisdropped AND a.attnum = ANY ({numbers}))"
+        )
+    };
+    let constraints = format!(
+        "SELECT c.relname AS \"table\", {NAME} AS qualified, pg_catalog.quote_ident(k.conname) AS name, NULL::text AS index, \
+           pg_catalog.pg_get_constraintdef(k.oid) AS definition, {} AS has_column, \
+           pg_catalog.array_position(ARRAY['p', 'u', 'x'], k.contype::text) AS place \
+         FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
+         JOIN pg_catalog.pg_namespace m ON m.oid = c.relnamespace \
+         WHERE m.nspname = {schema} AND NOT c.relispartition AND k.contype IN ('p', 'u', 'x')",
+        is_column("k.conkey", "c.oid")
+    );
+    // The columns of an index that are in its key; those of INCLUDE come after them.
+    let in_key = "(i.indkey::int2[])[0:i.indnkeyatts - 1]";
+    let indexes = format!(
+        "SELECT c.relname, {NAME}, pg_catalog.quote_ident(x.relname), pg_catalog.format('%I.%I', m.nspname, x.relname), \
+           pg_catalog.pg_get_indexdef(i.indexrelid), {}, 4 \
+         FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid \
+         JOIN pg_catalog.pg_namespace m ON m.oid = c.relnamespace \
+         WHERE m.nspname = {schema} AND i.indisunique AND NOT c.relispartition AND c.relkind IN ('r', 'p') \
+           AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))",
+        is_column(in_key, "c.oid")
+    );
+    let foreign_keys = format!(
+        "SELECT CASE m.nspname WHEN {schema} THEN c.relname END AS \"table\", {NAME} AS qualified, \
+           pg_catalog.quote_ident(k.conname) AS name, {} AS columns, \
+           CASE tm.nspname WHEN {schema} THEN t.relname END AS \"to\", \
+           pg_catalog.format('%I.%I', tm.nspname, t.relname) AS to_qualified, t.oid::regclass::text AS to_written, {} AS to_columns, \
+           EXISTS (SELECT FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = t.oid AND {WHOLE}) AS to_is_whole, \
+           pg_catalog.pg_get_constraintdef(k.oid) AS definition, k.confdeltype AS on_delete, k.confupdtype AS on_update \
+         FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
+         JOIN pg_catalog.pg_namespace m ON m.oid = c.relnamespace JOIN pg_catalog.pg_class t ON t.oid = k.confrelid \
+         JOIN pg_catalog.pg_namespace tm ON tm.oid = t.relnamespace \
+         WHERE k.contype = 'f' AND k.conparentid = 0 AND {schema} IN (m.nspname, tm.nspname) ORDER BY c.relname, k.conname",
+        names("k.conkey", "c.oid"),
+        names("k.confkey", "t.oid"),
+    );
+    let triggers = format!(
+        "SELECT c.relname AS \"table\", {NAME} AS qualified, pg_catalog.quote_ident(g.tgname) AS name FROM pg_catalog.pg_trigger g \
+         JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid JOIN pg_catalog.pg_namespace m ON m.oid = c.relnamespace \
+         WHERE m.nspname = {schema} AND NOT g.tgisinternal AND g.tgparentid = 0 ORDER BY c.relname, g.tgname"
+    );
+    let all = |rows: String| format!("(SELECT coalesce(pg_catalog.json_agg(r), '[]') FROM ({rows}) AS r)");
+    format!(
+        "{BOOKKEEPING}SELECT pg_catalog.json_build_object('tables', {}, 'keys', {}, 'foreign_keys', {}, 'triggers', {})::text",
+        all(tables),
+        all(format!("{constraints} UNION ALL {indexes} ORDER BY 1, 7, 3")),
+        all(foreign_keys),
+        all(triggers),
+    )
+}

@@ -1,0 +1,149 @@
+//! Spreading a service's rows over all nodes by a column, such as the tenant that they belong to, under its migration lock.
+//!
+//! For a service that is too large for a node. What its tables lack for it is for its author to change, by migrations: nothing here
+//! changes a key. Foreign keys are dropped before and added after, in the same transaction, since Citus spreads one table at a time
+//! and none of them may refer to one that is not spread yet.
+
+mod found;
+mod plan;
+
+use std::time::Duration;
+
+use migration_kit::table_lock::Policy;
+use migration_kit::{ServiceName, literal};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
+
+use self::found::{Found, question};
+use super::Citus;
+use super::place::{Changing, citus_of, not_distributable};
+use crate::bookkeeping::{execute, statement};
+use crate::cancel::Cancellation;
+use crate::deployment::{Deployment, Placed};
+use crate::lock::LockedSession;
+use crate::reading::Reading;
+use crate::surroundings::each_database;
+use crate::upkeep::{UpkeepError, find, locked};
+
+pub use self::plan::{RowObstacle, RowPlan};
+
+/// By what a service's rows are to be spread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByColumn {
+    /// The column: rows with equal values are on the same node.
+    pub column: String,
+    /// Tables that every node has whole: small ones to which others refer.
+    pub whole: Vec<String>,
+}
+
+/// What spreading a service's rows comes to, by the catalogs. Changes nothing.
+///
+/// # Errors
+/// [`UpkeepError`]; a service whose schema is on a node, or is shared, is refused.
+pub async fn row_plan(
+    deployment: &Deployment,
+    service: &ServiceName,
+    by: &ByColumn,
+) -> Result<RowPlan, UpkeepError> {
+    let at = citus_of(deployment, service).await?;
+    refuse(deployment, service, &at)?;
+    let ask = async |reading: &mut Reading<'_>, placed: &[&Placed]| {
+        reading.begin().await?;
+        let mut plans = Vec::new();
+        for placed in placed {
+            let rows = reading.rows(&question(&placed.site.schema, &by.column)).await?;
+            let said: String =
+                sea_orm::sqlx::Row::try_get(rows.first().ok_or(sea_orm::sqlx::Error::RowNotFound)?, 0)?;
+            plans.push(read(&said).map(|found| planned(placed, &found, by)));
+        }
+        Ok(plans)
+    };
+    let asked = each_database(deployment, std::slice::from_ref(service), ask).await;
+    match asked.into_iter().flatten().next() {
+        Some(Ok(plans)) => {
+            let plan = plans.into_iter().next();
+            let plan = plan.ok_or_else(|| UpkeepError::UnknownService { service: service.clone() })?;
+            plan.map_err(|source| UpkeepError::Database { service: service.clone(), source })
+        }
+        Some(Err(error)) => Err(UpkeepError::Unread(error)),
+        None => Err(UpkeepError::UnknownService { service: service.clone() }),
+    }
+}
+
+/// Spreads a service's rows. Nobody writes to its tables meanwhile. What is spread already stays as it is, so that tables which
+/// a later migration makes can follow.
+///
+/// # Errors
+/// [`UpkeepError`]; what [`row_plan`] finds in its way is refused.
+pub async fn distribute_rows(
+    deployment: &Deployment,
+    service: &ServiceName,
+    by: &ByColumn,
+    wait: Duration,
+    policy: Policy,
+    cancellation: &Cancellation,
+) -> Result<Citus, UpkeepError> {
+    let at = citus_of(deployment, service).await?;
+    refuse(deployment, service, &at)?;
+    let placed = find(deployment, service)?;
+    let work = async |locked: &LockedSession<'_>| {
+        let spread = async |tx: &DatabaseTransaction| spread(tx, locked.placed(), by).await;
+        Changing { locked, policy, what: "citus distribute --by" }.run(spread).await
+    };
+    let done = locked(deployment, placed, wait, cancellation, work).await?;
+    done.map_err(|source| UpkeepError::Database { service: service.clone(), source })?;
+    citus_of(deployment, service).await
+}
+
+fn refuse(deployment: &Deployment, service: &ServiceName, at: &Citus) -> Result<(), UpkeepError> {
+    let refused = |message| UpkeepError::Relocation { service: service.clone(), message };
+    not_distributable(deployment, service, at).map_or(Ok(()), |message| Err(refused(message)))
+}
+
+fn read(said: &str) -> Result<Found, DbErr> {
+    serde_json::from_str(said).map_err(|error| DbErr::Json(error.to_string()))
+}
+
+fn planned(placed: &Placed, found: &Found, by: &ByColumn) -> RowPlan {
+    plan::plan(found, &by.column, &by.whole, &placed.site.bookkeeping_tables())
+}
+
+async fn spread(tx: &DatabaseTransaction, placed: &Placed, by: &ByColumn) -> Result<(), DbErr> {
+    let asked = tx.query_one_raw(statement(&question(&placed.site.schema, &by.column), [])).await?;
+    let said: String =
+        asked.ok_or_else(|| DbErr::RecordNotFound("the catalogs".to_owned()))?.try_get_by_index(0)?;
+    let found = read(&said)?;
+    let plan = planned(placed, &found, by);
+    if let Some(obstacle) = plan.obstacles.first() {
+        return Err(DbErr::Migration(format!("`{}`: {}", obstacle.object, obstacle.reason)));
+    }
+    let qualified = |name: &String| literal(&migration_kit::qualified(&placed.site.schema, name));
+    let is_moved = |table: Option<&String>| {
+        table.is_some_and(|name| plan.spread.contains(name) || plan.whole.contains(name))
+    };
+    let keys =
+        || found.foreign_keys.iter().filter(|key| is_moved(key.table.as_ref()) || is_moved(key.to.as_ref()));
+    for key in keys() {
+        execute(tx, &format!("ALTER TABLE {} DROP CONSTRAINT {}", key.qualified, key.name)).await?;
+    }
+    for table in &plan.whole {
+        execute(tx, &format!("SELECT pg_catalog.create_reference_table({})", qualified(table))).await?;
+    }
+    // All of them beside the first, whether that is spread now or was before: rows with equal values are then on one node.
+    let mut beside =
+        found.tables.iter().find(|table| table.spread_by.is_some()).map(|table| table.name.clone());
+    for table in &plan.spread {
+        let with = beside.as_ref().map_or_else(|| literal("none"), qualified);
+        let column = literal(&plan.column);
+        let sql = format!(
+            "SELECT pg_catalog.create_distributed_table({}, {column}, colocate_with => {with})",
+            qualified(table)
+        );
+        execute(tx, &sql).await?;
+        beside.get_or_insert_with(|| table.clone());
+    }
+    for key in keys() {
+        let sql = format!("ALTER TABLE {} ADD CONSTRAINT {} {}", key.qualified, key.name, key.definition);
+        execute(tx, &sql).await?;
+    }
+    Ok(())
+}
