@@ -4,7 +4,7 @@ use std::fs;
 
 use super::figure::{Figures, tell};
 use super::size::SizeWatch;
-use super::under_load::{self, GROWTH, LOOK_EVERY, MEMORY_BYTES, Phase, Subject};
+use super::under_load::{self, GROWTH, LOOK_EVERY, Phase, Subject};
 use super::{Bench, process, server};
 
 /// Size of the table with indexes and all.
@@ -79,9 +79,6 @@ const NEW_STATEMENTS: [(&str, u32); 3] = [
     ),
 ];
 
-/// Lets the soak time of the contract step pass.
-const SOAKED: &str = "UPDATE seaql_migrations_assessments SET applied_at = applied_at - 172800";
-
 /// Rows whose evaluation says something that its column does not.
 const LEFT: &str = "SELECT count(*) FROM question_history WHERE ai_evaluation IS NOT NULL AND \
     (score IS DISTINCT FROM (ai_evaluation->>'score')::integer \
@@ -89,40 +86,31 @@ const LEFT: &str = "SELECT count(*) FROM question_history WHERE ai_evaluation IS
      OR feedback IS DISTINCT FROM ai_evaluation->>'feedback' \
      OR to_jsonb(knowledge_gaps) IS DISTINCT FROM ai_evaluation->'knowledgeGaps' OR is_correct IS NULL)";
 
-/// The service under load.
-pub(super) fn subject(bench: &Bench) -> Subject {
+/// What applies everything up to the end of the backfill.
+pub(super) const FILLED: [&str; 2] = ["up", "assessments@m20260126_000002_backfill_evaluations"];
+
+/// The service under load, with so many rows.
+pub(super) fn subject(n_rows: u64) -> Subject {
     Subject {
         service: "assessments",
         before: "m20260122_000001_create_questions",
-        seed: seed(bench.rows),
+        seed: seed(n_rows),
         tables: &["assessments.question_history"],
         phases: vec![
-            Phase {
-                name: "expand",
-                before: None,
-                statements: &STATEMENTS,
-                command: &["up", "assessments"],
-                script: SCRIPT,
-                left: LEFT,
-            },
-            Phase {
-                name: "contract",
-                before: Some(SOAKED),
-                statements: &NEW_STATEMENTS,
-                command: &["up", "assessments", "--contract", "--allow-data-loss"],
-                script: SCRIPT_END,
-                left: "SELECT count(*) FROM pg_attribute WHERE attrelid = 'question_history'::regclass \
-                       AND attname = 'ai_evaluation'",
-            },
+            Phase::expand("assessments", &STATEMENTS, SCRIPT, LEFT),
+            Phase::contract(
+                "assessments",
+                &NEW_STATEMENTS,
+                SCRIPT_END,
+                ("question_history", "ai_evaluation"),
+            ),
         ],
     }
 }
 
 /// The backfill alone, on a server without other work, against one `UPDATE` with the same function.
 pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()> {
-    const FILLED: [&str; 2] = ["up", "assessments@m20260126_000002_backfill_evaluations"];
-    let subject = subject(bench);
-    let template = under_load::seeded(bench, &subject)?;
+    let template = under_load::seeded(bench, &subject(bench.rows))?;
     let script = bench.cluster.socket_directory().join("update.sql");
     let (mut ours, mut theirs, mut peaks, mut memory) = (Vec::new(), Vec::new(), Vec::new(), None);
     for turn in 1..=bench.repeat.div_ceil(3) {
@@ -159,12 +147,12 @@ pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()
         limit,
         peak <= GROWTH,
     );
-    figures.bytes("peak memory", memory, MEMORY_BYTES);
+    figures.memory("peak memory", memory);
     Ok(server::drop_copy(&bench.cluster, &template)?)
 }
 
 /// What the backfill does, as three statements: the function as our migration made it, the columns, one update.
-fn update(bench: &Bench, migrated: &str) -> anyhow::Result<String> {
+pub(super) fn update(bench: &Bench, migrated: &str) -> anyhow::Result<String> {
     let function = bench.cluster.psql(
         migrated,
         "SELECT pg_get_functiondef('assessments.question_history_carry_over(jsonb)'::regprocedure)",

@@ -75,9 +75,6 @@ const NEW_STATEMENTS: [(&str, u32); 4] = [
     ),
 ];
 
-/// Lets the soak time of the contract step pass.
-const SOAKED: &str = "UPDATE seaql_migrations_bookreader SET applied_at = applied_at - 864000";
-
 /// Users whose preferences do not say what their settings say.
 const LEFT: &str = "SELECT count(*) FROM users LEFT JOIN user_preferences AS kept ON kept.user_id = users.id \
     WHERE (kept.theme, kept.language, kept.notifications_enabled) IS DISTINCT FROM (coalesce(reader_settings ->> 'theme', 'light'), \
@@ -91,23 +88,8 @@ pub(super) fn subject(bench: &Bench) -> Subject {
         seed: seed(bench.rows),
         tables: &["bookreader.users", "bookreader.books", "bookreader.reading_progress"],
         phases: vec![
-            Phase {
-                name: "expand",
-                before: None,
-                statements: &STATEMENTS,
-                command: &["up", "bookreader"],
-                script: SCRIPT,
-                left: LEFT,
-            },
-            Phase {
-                name: "contract",
-                before: Some(SOAKED),
-                statements: &NEW_STATEMENTS,
-                command: &["up", "bookreader", "--contract", "--allow-data-loss"],
-                script: SCRIPT_END,
-                left: "SELECT count(*) FROM pg_attribute WHERE attrelid = 'users'::regclass AND attname = 'reader_settings' \
-                       AND NOT attisdropped",
-            },
+            Phase::expand("bookreader", &STATEMENTS, SCRIPT, LEFT),
+            Phase::contract("bookreader", &NEW_STATEMENTS, SCRIPT_END, ("users", "reader_settings")),
         ],
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use maud::Render as _;
+
 /// A ratio of durations.
 pub(super) struct Bar {
     /// What was measured.
@@ -87,8 +89,9 @@ pub(super) fn chart(place: &str, bars: &[Bar]) -> String {
     svg
 }
 
+/// As text of the picture; backticks are Markdown's.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('`', "")
+    text.replace('`', "").render().into_string()
 }
 
 #[cfg(test)]

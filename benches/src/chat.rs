@@ -35,6 +35,9 @@ const STATEMENTS: [(&str, u32); 3] = [
     ),
 ];
 
+/// Messages without the source that they get.
+const LEFT: &str = "SELECT count(*) FROM messages WHERE source IS DISTINCT FROM 'telegram'";
+
 /// The service under load.
 pub(super) fn subject(bench: &Bench) -> Subject {
     Subject {
@@ -42,14 +45,7 @@ pub(super) fn subject(bench: &Bench) -> Subject {
         before: "m20251016_000001_create_messages",
         seed: seed(bench.rows),
         tables: &["chat.messages"],
-        phases: vec![Phase {
-            name: "expand",
-            before: None,
-            statements: &STATEMENTS,
-            command: &["up", "chat"],
-            script: SCRIPT,
-            left: "SELECT count(*) FROM messages WHERE source IS DISTINCT FROM 'telegram'",
-        }],
+        phases: vec![Phase::expand("chat", &STATEMENTS, SCRIPT, LEFT)],
     }
 }
 

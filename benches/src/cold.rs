@@ -7,9 +7,6 @@ use benches::Size;
 use super::figure::{Figures, tell};
 use super::{Bench, process, server};
 
-/// Most memory that the program may take.
-const MEMORY_BYTES: u64 = 20_000_000;
-
 pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()> {
     let script = bench.cluster.socket_directory().join("cold.sql");
     fs::write(&script, Size::S5M20.script())?;
@@ -31,6 +28,6 @@ pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()
     figures.durations("100 migrations, 5 services", &ours, &theirs, 0.8);
     let database = bench.cluster.create_database()?;
     let seen = process::watched(&mut bench.synthetic(database.url(), Size::S5M20, &["up"]), None)?;
-    figures.bytes("peak memory", seen.peak_bytes, MEMORY_BYTES);
+    figures.memory("peak memory", seen.peak_bytes);
     Ok(())
 }

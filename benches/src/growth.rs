@@ -105,13 +105,13 @@ impl Growing {
     }
 }
 
-fn of(duration: Duration, least: Duration) -> f64 {
+pub(super) fn of(duration: Duration, least: Duration) -> f64 {
     duration.as_secs_f64() / least.as_secs_f64()
 }
 
 /// The exponent of the power of the sizes that fits the durations best: the slope of their logarithms, by least squares.
 /// What every run takes makes the smallest ones look flat, so the slope of the last two counts if it is steeper.
-fn exponent(sizes: [f64; 3], durations: [Duration; 3]) -> f64 {
+pub(super) fn exponent(sizes: [f64; 3], durations: [Duration; 3]) -> f64 {
     let x = sizes.map(f64::ln);
     let y = durations.map(|duration| duration.as_secs_f64().ln());
     let mean = |values: [f64; 3]| values.iter().sum::<f64>() / 3.0;

@@ -5,7 +5,9 @@
 //! judge. It never touches a database that it did not make.
 
 mod assessments;
+mod backfill;
 mod bookreader;
+mod builds;
 mod chart;
 mod chat;
 mod cold;
@@ -40,7 +42,7 @@ use self::process::Programs;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench", version)]
 struct Arguments {
-    /// What to measure; everything if nothing is named
+    /// What to measure; everything but `build` if nothing is named
     #[arg(value_enum)]
     names: Vec<Name>,
     /// Directory with builds of `migrate`, `synthetic` and `plain`, instead of making release builds
@@ -66,11 +68,15 @@ enum Name {
     Nothing,
     /// The same with up to 500 services and up to 10,000 applied migrations
     Growth,
+    /// Carrying evaluations over in three sizes, up to as many as there are rows
+    Backfill,
+    /// How long builds take from nothing, and a start after an edit; for a machine with nothing else to do
+    Build,
     /// Carrying a million evaluations over, on a server without other work
     Assessments,
     /// The same beside an application that reads and writes
     AssessmentsLoad,
-    /// The same work by plain sea-orm-migration, Alembic, Django, dbmate and sqlx-cli, as far as `PATH` has them
+    /// The same work by plain sea-orm-migration, Alembic, Django, dbmate and sqlx-cli and pgroll, as far as `PATH` has them
     Peers,
     /// `check`, `sql`, `drift`, `backup` and `restore`, the last two against `pg_dump` and `pg_restore`
     Commands,
@@ -92,6 +98,8 @@ impl Name {
             Self::Cold => "cold",
             Self::Nothing => "nothing",
             Self::Growth => "growth",
+            Self::Backfill => "backfill",
+            Self::Build => "build",
             Self::Assessments => "assessments",
             Self::AssessmentsLoad => "assessments-load",
             Self::Peers => "peers",
@@ -109,6 +117,8 @@ impl Name {
         match self {
             Self::Peers => ("other tool", "psql"),
             Self::Commands => ("ours", "`pg_dump`, `pg_restore`"),
+            Self::Backfill => ("ours", "one `UPDATE`"),
+            Self::Build => ("took", "packages compiled"),
             _ => ("ours", "psql"),
         }
     }
@@ -134,17 +144,26 @@ fn main() -> ExitCode {
 
 /// Measures what was asked for and prints a table of each.
 fn run(arguments: Arguments) -> anyhow::Result<()> {
+    if let Some(directory) = &arguments.out {
+        fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+    }
+    if arguments.names.contains(&Name::Build) {
+        anyhow::ensure!(arguments.names.len() == 1, "`build` is measured alone");
+        let mut report = Report::begun(builds::describe()?)?;
+        let mut figures = Figures::new(Name::Build);
+        builds::measure(&mut figures)?;
+        report.add(figures)?;
+        return arguments.out.map_or(Ok(()), |directory| Ok(report.write(&directory)?));
+    }
     let programs = match arguments.programs {
         Some(directory) => Programs::in_directory(&directory)?,
         None => Programs::build()?,
     };
-    if let Some(directory) = &arguments.out {
-        fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
-    }
     let cluster = server::durable()?;
     let mut report = Report::begun(server::describe(&cluster)?)?;
     let bench = Bench { programs, cluster, repeat: arguments.repeat, rows: arguments.rows };
-    let names = if arguments.names.is_empty() { Name::value_variants().to_vec() } else { arguments.names };
+    let all = || Name::value_variants().iter().copied().filter(|name| *name != Name::Build).collect();
+    let names = if arguments.names.is_empty() { all() } else { arguments.names };
     for name in names {
         let mut figures = Figures::new(name);
         bench.measure(name, &mut figures)?;
@@ -162,10 +181,12 @@ impl Bench {
             Name::Cold => cold::measure(self, figures),
             Name::Nothing => nothing::measure(self, figures),
             Name::Growth => growth::measure(self, figures),
+            Name::Backfill => backfill::measure(self, figures),
+            Name::Build => builds::measure(figures),
             Name::Peers => peers::measure(self, figures),
             Name::Commands => commands::measure(self, figures),
             Name::Assessments => assessments::measure(self, figures),
-            Name::AssessmentsLoad => under_load::measure(self, &assessments::subject(self), figures),
+            Name::AssessmentsLoad => under_load::measure(self, &assessments::subject(self.rows), figures),
             Name::Revert => revert::measure(self, figures),
             Name::ChatLoad => under_load::measure(self, &chat::subject(self), figures),
             Name::RagLoad => under_load::measure(self, &rag::subject(self), figures),

@@ -9,8 +9,6 @@ use postgres_sandbox::Database;
 use super::figure::{Figures, tell};
 use super::{Bench, process, server};
 
-/// Most memory that the program may take.
-const MEMORY_BYTES: u64 = 20_000_000;
 /// Most statements that it may send.
 const STATEMENTS: usize = 3;
 
@@ -28,7 +26,7 @@ pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()
         }
         figures.durations(&format!("`{command}` with nothing to do"), &ours, &theirs, 1.2);
         let seen = process::watched(&mut bench.synthetic(database.url(), Size::S5M20, &[command]), None)?;
-        figures.bytes(&format!("peak memory of `{command}`"), seen.peak_bytes, MEMORY_BYTES);
+        figures.memory(&format!("peak memory of `{command}`"), seen.peak_bytes);
         let (n_sessions, n_statements) = count(bench, &database, command)?;
         figures.row(
             &format!("sessions and statements of `{command}`"),

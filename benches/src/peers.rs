@@ -26,8 +26,8 @@ type Run = Box<dyn Fn(&Bench, &str) -> Command>;
 type Make = fn(&Path) -> anyhow::Result<Peer>;
 
 /// The programs of the other tools.
-const LOOKED_FOR: [(&str, Make); 4] =
-    [("alembic", alembic), ("django-admin", django), ("dbmate", dbmate), ("sqlx", sqlx)];
+const LOOKED_FOR: [(&str, Make); 5] =
+    [("alembic", alembic), ("django-admin", django), ("dbmate", dbmate), ("sqlx", sqlx), ("pgroll", pgroll)];
 
 pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()> {
     let script = bench.cluster.socket_directory().join("peers.sql");
@@ -192,6 +192,21 @@ fn sqlx(directory: &Path) -> anyhow::Result<Peer> {
     peer("sqlx-cli", "sqlx", &["--version"], move |url| {
         let mut command = process::over(Path::new("sqlx"), url, &["migrate", "run", "--source"]);
         command.arg(&directory);
+        command
+    })
+}
+
+/// Each migration is one of its raw statements. It makes its own schema with `init`, which may be repeated.
+fn pgroll(directory: &Path) -> anyhow::Result<Peer> {
+    for (number, statement) in Size::S5M20.statements().enumerate() {
+        let migration = serde_json::json!({ "operations": [{ "sql": { "up": qualified(&statement) } }] });
+        fs::write(directory.join(format!("{number:03}_migration.json")), migration.to_string())?;
+    }
+    let directory = directory.to_owned();
+    peer("pgroll", "pgroll", &["--version"], move |url| {
+        let both = "pgroll init && exec pgroll migrate --complete \"$0\"";
+        let mut command = process::over(Path::new("sh"), url, &["-c", both]);
+        command.arg(&directory).env("PGROLL_PG_URL", url);
         command
     })
 }

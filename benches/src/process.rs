@@ -1,5 +1,6 @@
 //! Running a program and looking at it from outside: how long it took, how much memory it had.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -34,14 +35,12 @@ pub(super) struct Programs {
 impl Programs {
     /// Makes release builds.
     pub(super) fn build() -> anyhow::Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("this package has a workspace")?;
-        let status = Command::new(env!("CARGO"))
+        let status = cargo()?
             .args(["build", "--release", "--quiet", "-p", "xtask", "--bin", "migrate"])
             .args(["-p", "benches", "--bin", "synthetic", "--bin", "plain"])
-            .current_dir(root)
             .status()?;
         ensure!(status.success(), "the release build failed");
-        Self::in_directory(&root.join("target/release"))
+        Self::in_directory(&root()?.join("target/release"))
     }
 
     /// Those that were built before; one that is missing is named where it is first run.
@@ -50,6 +49,25 @@ impl Programs {
         let program = |name: &str| directory.join(name);
         Ok(Self { migrate: program("migrate"), synthetic: program("synthetic"), plain: program("plain") })
     }
+}
+
+/// The root of the workspace.
+pub(super) fn root() -> anyhow::Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("this package has a workspace")
+}
+
+/// Cargo in the workspace, without what cargo itself has told this program of its own package: builds that depend on such
+/// variables would be made again, and once more by the next command of a person.
+pub(super) fn cargo() -> anyhow::Result<Command> {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(root()?);
+    for (name, _) in env::vars_os() {
+        let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+        if name.to_str().is_some_and(|name| told.iter().any(|prefix| name.starts_with(prefix))) {
+            command.env_remove(name);
+        }
+    }
+    Ok(command)
 }
 
 impl Bench {

@@ -74,14 +74,7 @@ pub(super) fn subject(bench: &Bench) -> Subject {
         before: "m20240101_000001_create_profochatbot",
         seed: seed(bench.rows),
         tables: &["profochatbot.conversation", "profochatbot.run"],
-        phases: vec![Phase {
-            name: "expand",
-            before: None,
-            statements: &STATEMENTS,
-            command: &["up", "profochatbot"],
-            script: SCRIPT,
-            left: LEFT,
-        }],
+        phases: vec![Phase::expand("profochatbot", &STATEMENTS, SCRIPT, LEFT)],
     }
 }
 

@@ -20,6 +20,12 @@ const STATEMENTS: [(&str, u32); 3] = [
     ),
 ];
 
+/// The documented script: the index that goes.
+const SCRIPT: &str = "DROP INDEX ix_user_knowledge_user_id;\n";
+
+/// Whether it is still there.
+const LEFT: &str = "SELECT count(*) FROM pg_class WHERE oid = to_regclass('ix_user_knowledge_user_id')";
+
 /// The service under load.
 pub(super) fn subject(bench: &Bench) -> Subject {
     Subject {
@@ -27,14 +33,7 @@ pub(super) fn subject(bench: &Bench) -> Subject {
         before: "m20250727_000001_create_user_knowledge",
         seed: seed(bench.rows),
         tables: &["rag.user_knowledge"],
-        phases: vec![Phase {
-            name: "expand",
-            before: None,
-            statements: &STATEMENTS,
-            command: &["up", "rag"],
-            script: "DROP INDEX ix_user_knowledge_user_id;\n",
-            left: "SELECT count(*) FROM pg_class WHERE oid = to_regclass('ix_user_knowledge_user_id')",
-        }],
+        phases: vec![Phase::expand("rag", &STATEMENTS, SCRIPT, LEFT)],
     }
 }
 

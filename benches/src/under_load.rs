@@ -17,8 +17,7 @@ use super::{Bench, process, server};
 const LIMIT: Duration = Duration::from_millis(50);
 /// How much larger tables may be at their largest; under load, indexes left out.
 pub(super) const GROWTH: f64 = 1.3;
-/// Most memory that the program may take, and how often it is looked at.
-pub(super) const MEMORY_BYTES: u64 = 50_000_000;
+/// How often the program's memory is looked at.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long the application warms up, and then is watched without a migration: long enough to see the system write out
 /// what has not been written for 30 s.
@@ -46,15 +45,60 @@ pub(super) struct Phase {
     /// What it is called in the table of figures.
     pub(super) name: &'static str,
     /// Run in the service's schema before the application starts.
-    pub(super) before: Option<&'static str>,
+    pub(super) before: Option<String>,
     /// Statements of the application, each with its weight.
-    pub(super) statements: &'static [(&'static str, u32)],
+    pub(super) statements: Statements,
     /// Arguments of the program.
-    pub(super) command: &'static [&'static str],
+    pub(super) command: Vec<&'static str>,
     /// The script that does the same without care, in its schema.
     pub(super) script: &'static str,
     /// Counts what was not done, in its schema.
-    pub(super) left: &'static str,
+    pub(super) left: String,
+}
+
+/// Statements of an application, each with its weight.
+type Statements = &'static [(&'static str, u32)];
+
+impl Phase {
+    /// All expand steps beside the old application.
+    pub(super) fn expand(
+        service: &'static str,
+        statements: Statements,
+        script: &'static str,
+        left: &str,
+    ) -> Self {
+        Self {
+            name: "expand",
+            before: None,
+            statements,
+            command: vec!["up", service],
+            script,
+            left: left.to_owned(),
+        }
+    }
+
+    /// The contract steps that drop such a column, beside the new application, once their soak time has passed.
+    pub(super) fn contract(
+        service: &'static str,
+        statements: Statements,
+        script: &'static str,
+        (table, column): (&str, &str),
+    ) -> Self {
+        Self {
+            name: "contract",
+            before: Some(format!(
+                "UPDATE {} SET applied_at = applied_at - 864000",
+                migration_kit::version_table(service)
+            )),
+            statements,
+            command: vec!["up", service, "--contract", "--allow-data-loss"],
+            script,
+            left: format!(
+                "SELECT count(*) FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attname = '{column}' \
+                 AND NOT attisdropped"
+            ),
+        }
+    }
 }
 
 /// What one side did to the application.
@@ -95,7 +139,7 @@ pub(super) fn measure(bench: &Bench, subject: &Subject, figures: &mut Figures) -
 pub(super) fn seeded(bench: &Bench, subject: &Subject) -> anyhow::Result<String> {
     let service = subject.service;
     let name = format!("seeded_{service}");
-    tell(&format!("{service}: {} rows", bench.rows));
+    tell(&format!("{service}: filling its tables"));
     bench.cluster.psql("postgres", &format!("CREATE DATABASE {name}"))?;
     let target = format!("{service}@{}", subject.before);
     process::timed(&mut bench.migrate(&bench.cluster.url(&name), &["up", &target]))?;
@@ -131,7 +175,7 @@ fn outcome(
 ) -> anyhow::Result<Outcome> {
     let url = bench.cluster.url(database);
     let within = |sql: &str| format!("SET search_path = {};\n{sql}", subject.service);
-    if let (Some(before), Side::Ours) = (phase.before, side) {
+    if let (Some(before), Side::Ours) = (&phase.before, side) {
         bench.cluster.psql(database, &within(before))?;
     }
     let sizes: Vec<String> = subject.tables.iter().map(|table| format!("pg_table_size('{table}')")).collect();
@@ -146,7 +190,7 @@ fn outcome(
     let begun = SystemTime::now();
     let (took, memory_bytes) = match side {
         Side::Ours => {
-            let seen = process::watched(&mut bench.migrate(&url, phase.command), Some(LOOK_EVERY))?;
+            let seen = process::watched(&mut bench.migrate(&url, &phase.command), Some(LOOK_EVERY))?;
             (seen.elapsed, seen.peak_bytes)
         }
         Side::Script => {
@@ -162,7 +206,7 @@ fn outcome(
     let statements = load.stop()?;
     let (alone, meanwhile) = (statements.between(watched, begun), statements.between(begun, ended));
     ensure!(!alone.is_empty(), "the application stopped: {}", statements.errors);
-    let left = bench.cluster.psql(database, &within(phase.left))?;
+    let left = bench.cluster.psql(database, &within(&phase.left))?;
     Ok(Outcome {
         took,
         alone,
@@ -209,7 +253,7 @@ fn print(who: &str, ours: &Outcome, script: &Outcome, figures: &mut Figures) {
         format!("at most {GROWTH} ×"),
         ours.growth <= GROWTH,
     );
-    figures.bytes(&format!("peak memory, {who}"), ours.memory_bytes, MEMORY_BYTES);
+    figures.memory(&format!("peak memory, {who}"), ours.memory_bytes);
     figures.remark(&format!("migrations took, {who}"), milliseconds(ours.took), milliseconds(script.took));
 }
 

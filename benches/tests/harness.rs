@@ -28,3 +28,20 @@ fn short_benchmarks_run_and_write_their_report() {
     let n_bars = fs::read_to_string(out.join("ratios.svg")).unwrap().matches("<rect").count();
     assert_eq!(n_bars, 3, "one of `cold`, two of `nothing`");
 }
+
+#[test]
+fn a_tool_that_is_not_there_is_skipped_with_a_word() {
+    let bench = Path::new(env!("CARGO_BIN_EXE_bench"));
+    let output = Command::new(bench)
+        .args(["peers", "--repeat", "1", "--programs"])
+        .arg(bench.parent().unwrap())
+        .env("PATH", "/usr/bin:/bin")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("peers: no `pgroll` on PATH: skipped"), "{said}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.contains("| sea-orm-migration alone: 100 migrations |"), "{printed}");
+    assert!(!printed.contains("pgroll"), "{printed}");
+}
