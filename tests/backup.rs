@@ -238,11 +238,11 @@ fn a_backup_that_fails_leaves_nothing() {
         fails(run(lab.command(&backup).env("DATABASE_URL", relay.url(lab.database.name()))), code, says);
     }
 
-    // Nothing to back up is no failure, and a directory that is a file is one.
+    // Nothing to back up is no failure, and a directory that is a file is wrong usage.
     let nothing = lab.migrate(&["backup", "assessments"]).exits(0);
     assert_eq!(nothing.stderr, "note  `assessments` has nothing to back up yet\n");
     lab.directory.write("a_file", "");
-    let to_a_file = lab.migrate(&["backup", "chat", "--to", "a_file"]).exits(1);
+    let to_a_file = lab.migrate(&["backup", "chat", "--to", "a_file"]).exits(2);
     assert!(to_a_file.stderr.starts_with("error: could not write `a_file`\n"), "{}", to_a_file.shown());
 }
 
@@ -264,7 +264,7 @@ fn a_run_backs_up_first_what_it_changes() {
     lab.directory.write("backups", "");
     let status = || lab.migrate(&["status", "--json"]).json()["services"].to_string();
     let before = status();
-    lab.migrate(&up).exits(1);
+    lab.migrate(&up).exits(2);
     assert_eq!(status(), before);
 }
 

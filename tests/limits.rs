@@ -8,7 +8,7 @@ use crate::support::Lab;
 const DURATIONS: [&str; 5] = ["0", "1ms", "596h", "720h", "876000h"];
 
 /// Commands with options that take a duration, in an order in which each has something to do.
-const COMMANDS: [(&str, &[&str]); 13] = [
+const COMMANDS: [(&str, &[&str]); 15] = [
     ("up chat@+1", &["--wait", "--lock-patience"]),
     ("up chat", &["--wait", "--lock-patience"]),
     ("down chat@-1 --allow-data-loss", &["--wait", "--lock-patience"]),
@@ -22,6 +22,9 @@ const COMMANDS: [(&str, &[&str]); 13] = [
     ("restore chat --allow-data-loss", &["--wait"]),
     ("reset chat --allow-data-loss", &["--wait"]),
     ("move rag --yes --to ELSEWHERE", &["--wait", "--lock-patience"]),
+    // Where there is no Citus they are refused for that, and for nothing else.
+    ("citus distribute chat --yes", &["--wait", "--lock-patience"]),
+    ("citus move chat localhost:5432 --yes", &["--wait"]),
 ];
 
 /// Something to mend.
@@ -54,7 +57,13 @@ fn every_duration_is_one_that_the_server_takes() {
                     words.extend([(*option).to_owned(), duration.to_owned()]);
                 }
             }
-            lab.migrate(&words.iter().map(String::as_str).collect::<Vec<_>>()).exits(0);
+            let ran = lab.migrate(&words.iter().map(String::as_str).collect::<Vec<_>>());
+            if words[0] == "citus" {
+                let refused = ran.exits(2);
+                assert!(refused.stderr.contains("the extension `citus` is not in it"), "{}", refused.shown());
+            } else {
+                ran.exits(0);
+            }
         }
     }
 }
@@ -63,21 +72,27 @@ fn every_duration_is_one_that_the_server_takes() {
 fn no_option_that_takes_a_duration_is_left_out() {
     let lab = Lab::empty();
     let help = |command: &[&str]| lab.migrate(&[command, &["--help"]].concat()).exits(0).stdout;
-    let of_commands = help(&[]);
-    let (_, listed) = of_commands.split_once("Commands:\n").unwrap();
-    let commands = listed.lines().take_while(|line| !line.trim().is_empty());
+    let commands = |help: &str| {
+        let listed = help.split_once("Commands:\n").map_or("", |(_, listed)| listed);
+        let listed = listed.lines().take_while(|line| !line.trim().is_empty());
+        let words = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+        let commands = words.filter(|word| !word.is_empty() && *word != "help");
+        commands.map(str::to_owned).collect::<Vec<_>>()
+    };
     let mut found = BTreeSet::new();
-    for command in commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()) {
-        if command.is_empty() || command == "help" {
-            continue;
+    for command in commands(&help(&[])) {
+        let of_command = help(&[&command]);
+        let further = commands(&of_command).into_iter().map(|further| format!("{command} {further}"));
+        for command in std::iter::once(command.clone()).chain(further) {
+            let help = help(&command.split(' ').collect::<Vec<_>>());
+            let options = help.split_whitespace().zip(help.split_whitespace().skip(1));
+            let options = options.filter(|(_, value)| *value == "<DURATION>");
+            found.extend(options.map(|(option, _)| (command.clone(), option.to_owned())));
         }
-        let help = help(&[command]);
-        let options = help.split_whitespace().zip(help.split_whitespace().skip(1));
-        let options = options.filter(|(_, value)| *value == "<DURATION>");
-        found.extend(options.map(|(option, _)| (command.to_owned(), option.to_owned())));
     }
     let of_command = |(command, options): (&str, &[&str])| {
-        let command = command.split(' ').next().unwrap().to_owned();
+        let n_words = if command.starts_with("citus ") { 2 } else { 1 };
+        let command = command.split(' ').take(n_words).collect::<Vec<_>>().join(" ");
         options.iter().map(|option| (command.clone(), (*option).to_owned())).collect::<Vec<_>>()
     };
     let mut tried: BTreeSet<_> = COMMANDS.into_iter().flat_map(of_command).collect();

@@ -247,7 +247,7 @@ fn words_that_are_no_command() {
     assert_snapshot!(lab.migrate(&["status", "--format", "ndjson"]).shown(), @r#"
     exit 2
     --- stdout
-    {"seq":1,"ts":"[timestamp]","level":"error","kind":"error","message":"`--format ndjson` is for `up`, `down`, `redo` and `apply`","causes":"","hint":"use `--json`"}
+    {"seq":1,"ts":"[timestamp]","level":"error","kind":"error","message":"`--format ndjson` is for `up`, `down`, `redo` and `apply`","hint":"use `--json`"}
     {"seq":2,"ts":"[timestamp]","level":"info","kind":"ended","ok":false,"exit_code":2}
     --- stderr
     "#);

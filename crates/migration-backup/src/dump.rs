@@ -79,6 +79,8 @@ impl BackupOptions {
 pub enum Progress<'p> {
     /// So many bytes are to be dumped, which takes long, and longer to restore.
     Large(&'p ServiceName, u64),
+    /// These columns have this option, which a server of another build does not know: it could not restore the backup.
+    Option(&'p ServiceName, &'p str, &'p str),
     /// A command makes the backup of this name.
     Commanded(&'p str),
     /// Its rows are counted, and its archive is written: so many bytes until now.
@@ -177,7 +179,15 @@ async fn of_database(
             if let Some(unread) = facts.unread.clone() {
                 return Err(BackupError::from(RunError::Survey(unread)));
             }
-            let dump = Dump { deployment, service, facts, server: &server, clients: &clients, options };
+            let dump = Dump {
+                deployment,
+                service,
+                facts,
+                server: &server,
+                clients: &clients,
+                options,
+                extent: Extent::Everything,
+            };
             match dump.carry_out(moment, database, progress).await? {
                 Some(whole) => dumped.push(whole),
                 None => made.empty.push(service.clone()),
@@ -211,6 +221,14 @@ async fn of_database(
     Ok(())
 }
 
+/// How much of a service is written out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    Everything,
+    /// All but rows, and nothing of its history is known.
+    Definitions,
+}
+
 /// One service to be written out.
 pub(crate) struct Dump<'d> {
     pub(crate) deployment: &'d Deployment,
@@ -219,6 +237,7 @@ pub(crate) struct Dump<'d> {
     pub(crate) server: &'d Server,
     pub(crate) clients: &'d Clients,
     pub(crate) options: &'d BackupOptions,
+    pub(crate) extent: Extent,
 }
 
 impl Dump<'_> {
@@ -229,7 +248,7 @@ impl Dump<'_> {
         database: usize,
         progress: &dyn Fn(Progress<'_>),
     ) -> Result<Option<Dumped>, BackupError> {
-        let Self { deployment, service, server, options, .. } = self;
+        let Self { deployment, service, server, options, extent, .. } = self;
         let failed = read(service);
         if !self.facts.schema_exists {
             return Ok(None);
@@ -248,9 +267,18 @@ impl Dump<'_> {
         if size >= options.large_bytes {
             progress(Progress::Large(service, size));
         }
+        if extent == Extent::Everything {
+            let options = moment.ask(|connection| owned.column_options(connection)).await;
+            if let Some((columns, option)) = options.map_err(&failed)? {
+                progress(Progress::Option(service, &columns, &option));
+            }
+        }
         progress(Progress::Written(service, 0));
-        let tables = moment.ask(|connection| owned.count(connection)).await.map_err(&failed)?;
-        moment.ask(|connection| owned.try_sequences(connection)).await.map_err(&failed)?;
+        let mut tables = Vec::new();
+        if extent == Extent::Everything {
+            tables = moment.ask(|connection| owned.count(connection)).await.map_err(&failed)?;
+            moment.ask(|connection| owned.try_sequences(connection)).await.map_err(&failed)?;
+        }
         let around = moment.ask(|connection| surroundings(connection, &owned.schemas)).await;
         let around = around.map_err(&failed)?;
         let mut schemas = Vec::new();
@@ -276,7 +304,10 @@ impl Dump<'_> {
             }
         };
         let Self { facts, clients, .. } = self;
-        let recorded = &Recorded::of(deployment, &facts);
+        let recorded = match extent {
+            Extent::Everything => &Recorded::of(deployment, &facts),
+            Extent::Definitions => &Recorded::default(),
+        };
         let tool = options.tool.as_str();
         let described = Described { service, recorded, owned: &owned, around, server, taken_at, tool };
         let manifest = Manifest {
@@ -303,6 +334,11 @@ impl Dumped {
             pipe.keep_text(&name.to_string_lossy(), &self.manifest.sealed(), &options.cancellation).await?;
         }
         Ok(Backup { archive, manifest: self.manifest })
+    }
+
+    /// The archive, as long as it has no name of its own; nothing if a command has it.
+    pub(crate) fn archive(&self) -> PathBuf {
+        self.temporary.as_ref().map_or_else(PathBuf::new, |temporary| temporary.path().to_owned())
     }
 
     /// Gives the archive its name, and then writes the manifest.

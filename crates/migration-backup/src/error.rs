@@ -250,6 +250,19 @@ pub enum BackupError {
         /// What to do about it.
         hint: Option<&'static str>,
     },
+    /// A server refuses what a move would do: nothing was changed, and nobody was kept from writing.
+    #[error("`{service}` cannot be moved: the server {place} refuses what that takes")]
+    NotAccepted {
+        /// The service.
+        service: ServiceName,
+        /// Which server: `here`, `there`.
+        place: &'static str,
+        /// Whether owners and rights were left out already.
+        no_owner: bool,
+        /// What the server says.
+        #[source]
+        source: sqlx::Error,
+    },
     /// Roles of the service are missing where it should go.
     #[error("`{service}` cannot be moved: there are no roles `{}` there", roles.join("`, `"))]
     NoRoles {
@@ -330,6 +343,14 @@ impl BackupError {
             }
             _ => None,
         }
+    }
+
+    /// Whether the server says that the role lacks a right.
+    #[must_use]
+    pub fn is_not_permitted(&self) -> bool {
+        let (Self::NotAccepted { source, .. } | Self::Write { source, .. }) = self else { return false };
+        let code = source.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        code.as_deref() == Some("42501")
     }
 
     pub(crate) fn writing(path: &Path) -> impl FnOnce(io::Error) -> Self {

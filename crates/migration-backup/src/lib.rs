@@ -6,6 +6,7 @@
 //! and a point in time, are the part of other tools.
 
 mod archive;
+mod aside;
 mod dump;
 mod error;
 mod external;
@@ -24,7 +25,7 @@ mod verify;
 pub use dump::{Backup, BackupOptions, Made, Progress, backup};
 pub use error::BackupError;
 pub use manifest::{ArchiveFile, Extension, External, Kind, Manifest, Server, TableRows, Verification};
-pub use moving::{MoveOptions, MoveProgress, Moved, Prospect, TableBytes, look, move_service};
+pub use moving::{MoveOptions, MovePlaces, MoveProgress, Moved, Prospect, TableBytes, look, move_service};
 pub use place::{Listed, Problem, Retention, list, prune};
 pub use reset::{Reset, ResetOptions, reset};
 pub use restore::{RestoreOptions, Restored, RestoredTable, drop_old, restore};

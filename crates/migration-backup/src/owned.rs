@@ -218,6 +218,14 @@ impl Owned {
         self.relations.iter().filter(|relation| relation.is_owned)
     }
 
+    /// The first thing in a schema that may be shared which is not known to be the service's.
+    pub(crate) fn not_named(&self) -> Option<&str> {
+        let relation = self.relations.iter().find(|relation| !relation.is_owned);
+        let others = self.present.iter().filter(|_| self.shares);
+        let mut others = others.filter(|name| !self.functions.contains(*name) && !self.types.contains(*name));
+        relation.map(|relation| relation.name.as_str()).or_else(|| others.next().map(String::as_str))
+    }
+
     /// Locks its tables, or fails at once.
     pub(crate) async fn try_lock(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let tables = self.own().filter(|relation| ["r", "p"].contains(&relation.kind.as_str()));
@@ -269,6 +277,29 @@ impl Owned {
             rows(connection, &format!("SELECT last_value FROM {}", sequence.qualified())).await?;
         }
         Ok(())
+    }
+
+    /// The columns with an option that is none of PostgreSQL's, and the first such option.
+    pub(crate) async fn column_options(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Option<(String, String)>, sqlx::Error> {
+        const SHOWN: usize = 3;
+        let sql = format!(
+            "SELECT n.nspname || '.' || c.relname || '.' || a.attname, pg_catalog.split_part(option, '=', 1) \
+             FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace, pg_catalog.unnest(a.attoptions) AS option \
+             WHERE NOT a.attisdropped AND pg_catalog.split_part(option, '=', 1) NOT IN ('n_distinct', 'n_distinct_inherited') \
+               AND c.oid IN (SELECT o.oid::pg_catalog.oid FROM ({}) AS o(oid)) ORDER BY 2, 1",
+            self.oids()
+        );
+        let found = rows(connection, &sql).await?;
+        let Some(first) = found.first() else { return Ok(None) };
+        let columns: Vec<String> =
+            found.iter().take(SHOWN).map(|row| format!("`{}`", row.get::<String, _>(0))).collect();
+        let more = found.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!(" and {more} more columns") } else { String::new() };
+        Ok(Some((format!("{}{more}", columns.join(", ")), first.get(1))))
     }
 
     /// Of a schema, what is the service's; nothing that another server does not have.

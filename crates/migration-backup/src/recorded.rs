@@ -8,7 +8,7 @@ use crate::manifest::{Extension, FORMAT, Kind, Manifest, Server, Verification};
 use crate::owned::Owned;
 
 /// What is applied of a service, and what was begun.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Recorded {
     /// All applied migrations, in the order in which the version table has them.
     pub(crate) migrations: Vec<String>,

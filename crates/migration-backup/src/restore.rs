@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::Duration;
 
-use migration_coordinator::{Caller, Cancellation, Deployment, Reading, RunError, Survey, under_lock};
+use migration_coordinator::{
+    Caller, Cancellation, Deployment, MoveMark, Reading, RunError, Survey, SurveyError, under_lock,
+    under_lock_wherever,
+};
 use migration_kit::{ServiceName, quote_identifier};
-use migration_plan::Utc;
 use postgres_sandbox::Search;
 use sqlx::{PgConnection, Row};
 
@@ -17,9 +20,10 @@ mod former_names;
 pub(crate) mod replace;
 
 use self::replace::{Work, execute};
-use crate::dump::now;
+use crate::aside::Aside;
 use crate::error::read;
 use crate::manifest::{External, Server};
+use crate::moving::marked;
 use crate::owned::{Owned, list, rows};
 use crate::{BackupError, Manifest, TableRows, place};
 
@@ -120,7 +124,7 @@ pub async fn restore(
     }
     let n_schemas = before.owned.as_ref().map_or(0, |owned| owned.schemas.len());
     let mut restored = Restored {
-        kept_in: aside(&name, BEFORE_RESTORE, n_schemas),
+        kept_in: Aside::BeforeRestore.schemas(&name, n_schemas),
         tables: side_by_side(&before.tables, &manifest.tables),
         manifest,
         pending_again,
@@ -135,9 +139,11 @@ pub async fn restore(
     let major = before.server.major();
     let found = options.search.clone().clients(major);
     let clients = found.map_err(|missing| BackupError::NoClients { major, missing: Box::new(missing) })?;
-    let consent = "restored";
+    let (consent, aside) = ("restored", Aside::BeforeRestore);
+    let archive = file.with_extension("dump");
+    let (restoring, clients, service) = (&restored, &clients, &name);
     let work =
-        Work { deployment, service: &name, file, restored: &restored, clients: &clients, options, consent };
+        Work { deployment, service, file, archive, restored: restoring, clients, options, consent, aside };
     let done = under_lock(deployment, &name, options.wait, &options.cancellation, |db| async move {
         let pool = db.get_postgres_connection_pool();
         let mut connection = pool.acquire().await.map_err(read(work.service))?;
@@ -161,37 +167,50 @@ pub async fn drop_old(
     let in_use = deployment.services().map(|(_, schema, _)| schema.to_owned());
     let sql = format!(
         "SELECT n.nspname::text FROM pg_catalog.pg_namespace n \
-         WHERE pg_catalog.obj_description(n.oid, 'pg_namespace') IN ({}) AND n.nspname ~ '_({BEFORE_RESTORE}|{MOVED})_[0-9]+' \
-         AND n.nspname NOT IN ({}) ORDER BY 1",
-        list([BEFORE_RESTORE, MOVED].map(|how| comment(service, how))),
+         WHERE {} AND n.nspname NOT IN ({}) ORDER BY 1",
+        Aside::is_one(service),
         list(in_use)
     );
-    let dropping = under_lock(deployment, service, options.wait, &options.cancellation, |db| async move {
-        let pool = db.get_postgres_connection_pool();
-        let mut connection = pool.acquire().await.map_err(read(service))?;
-        let found = rows(&mut connection, &sql).await.map_err(read(service))?;
-        let schemas: Result<Vec<String>, _> = found.iter().map(|row| row.try_get(0)).collect();
-        let schemas = schemas.map_err(read(service))?;
-        let of = list(&schemas);
-        let relations = format!(
-            "SELECT c.oid::int8 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    let dropping = under_lock_wherever(
+        deployment,
+        service,
+        options.wait,
+        &options.cancellation,
+        |db| async move {
+            let pool = db.get_postgres_connection_pool();
+            let mut connection = pool.acquire().await.map_err(read(service))?;
+            // It may be all that there is of it.
+            let mark = marked(&mut connection, deployment, service).await.map_err(read(service))?;
+            if let Some(arriving @ MoveMark::Arriving { .. }) = mark {
+                let arriving = SurveyError::of_mark(service.clone(), arriving);
+                return Err(RunError::Survey(Arc::new(arriving)).into());
+            }
+            let found = rows(&mut connection, &sql).await.map_err(read(service))?;
+            let schemas: Result<Vec<String>, _> = found.iter().map(|row| row.try_get(0)).collect();
+            let schemas = schemas.map_err(read(service))?;
+            let of = list(&schemas);
+            let relations = format!(
+                "SELECT c.oid::int8 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname IN ({of})"
-        );
-        if let Some(others) = dependants(&mut connection, &relations, "true").await.map_err(read(service))? {
-            let why = format!("{others} uses what was set aside");
-            return Err(BackupError::Unfit { service: service.to_string(), why });
-        }
-        if schemas.is_empty() || options.dry_run {
-            return Ok(schemas);
-        }
-        if !options.replace {
-            return Err(BackupError::WouldDrop { service: service.clone(), schemas });
-        }
-        let names: Vec<String> = schemas.iter().map(|schema| quote_identifier(schema)).collect();
-        let sql = format!("DROP SCHEMA {} CASCADE", names.join(", "));
-        execute(&mut connection, service, &sql).await?;
-        Ok(schemas)
-    });
+            );
+            if let Some(others) =
+                dependants(&mut connection, &relations, "true").await.map_err(read(service))?
+            {
+                let why = format!("{others} uses what was set aside");
+                return Err(BackupError::Unfit { service: service.to_string(), why });
+            }
+            if schemas.is_empty() || options.dry_run {
+                return Ok(schemas);
+            }
+            if !options.replace {
+                return Err(BackupError::WouldDrop { service: service.clone(), schemas });
+            }
+            let names: Vec<String> = schemas.iter().map(|schema| quote_identifier(schema)).collect();
+            let sql = format!("DROP SCHEMA {} CASCADE", names.join(", "));
+            execute(&mut connection, service, &sql).await?;
+            Ok(schemas)
+        },
+    );
     dropping.await?
 }
 
@@ -339,33 +358,6 @@ pub(crate) async fn dependants(
     let names: Result<Vec<String>, _> =
         rows(connection, &sql).await?.iter().map(|row| row.try_get(0)).collect();
     Ok(Some(names?.join(", ")).filter(|names| !names.is_empty()))
-}
-
-/// What is set aside because a service is restored, as a part of its schema's name.
-pub(crate) const BEFORE_RESTORE: &str = "before_restore";
-/// What is set aside because a service has moved.
-pub(crate) const MOVED: &str = "moved";
-
-/// How a schema is marked that holds what a service had.
-pub(crate) fn comment(service: &ServiceName, how: &str) -> String {
-    let was = if how == MOVED { "moved" } else { "restored" };
-    format!("what {service} had before it was {was}")
-}
-
-/// The schemas for what is set aside, one for each schema that there is; of another time in the same second, others.
-pub(crate) fn aside(service: &ServiceName, how: &str, n_schemas: usize) -> Vec<String> {
-    /// `NAMEDATALEN` less one.
-    const LONGEST: usize = 63;
-    let milliseconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_millis();
-    let seconds: String = Utc(now()).rfc3339().chars().filter(char::is_ascii_digit).collect();
-    let time = format!("{seconds}{milliseconds:03}");
-    let service = service.as_str();
-    let names = (0..n_schemas).map(|place| {
-        let rest = format!("_{how}_{time}{}", if place > 0 { format!("_{place}") } else { String::new() });
-        let name = &service[..service.len().min(LONGEST - rest.len())];
-        format!("{name}{rest}")
-    });
-    names.collect()
 }
 
 fn side_by_side(before: &[TableRows], after: &[TableRows]) -> Vec<RestoredTable> {

@@ -32,6 +32,17 @@ fn is_of_directory(error: &SandboxError) -> bool {
     }
 }
 
+/// Whether nothing can ever be written to such a place, which so is wrongly named.
+fn cannot_be_written(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NotADirectory
+            | ErrorKind::AlreadyExists
+            | ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+    )
+}
+
 /// How a backup ended that was not made, or not restored.
 fn of_backup(error: &BackupError) -> Class {
     match error {
@@ -41,12 +52,14 @@ fn of_backup(error: &BackupError) -> Class {
         BackupError::NoClients { .. } | BackupError::NotApart { .. } | BackupError::Unreadable { .. } => {
             Class::Usage
         }
+        BackupError::File { action: "write", source, .. } if cannot_be_written(source.kind()) => Class::Usage,
         BackupError::Locked { .. } | BackupError::NotFenced { .. } => Class::Busy,
         BackupError::Lost { .. }
         | BackupError::Forbidden { .. }
         | BackupError::Read { .. }
         | BackupError::Schema { .. }
         | BackupError::Server { .. } => Class::Connection,
+        error if error.is_not_permitted() => Class::Connection,
         BackupError::Unknown { .. } | BackupError::MoveUnknown { .. } => Class::Partial,
         BackupError::NotRestorable { .. }
         | BackupError::Damaged { .. }
@@ -60,6 +73,7 @@ fn of_backup(error: &BackupError) -> Class {
         | BackupError::Remains { .. }
         | BackupError::Moved { .. }
         | BackupError::NotMovable { .. }
+        | BackupError::NotAccepted { .. }
         | BackupError::NoRoles { .. }
         | BackupError::External { .. }
         | BackupError::WouldDrop { .. } => Class::Refused,
@@ -88,6 +102,17 @@ fn hint_of_backup(error: &BackupError) -> Option<String> {
         BackupError::NoRoles { .. } => {
             "create them there, or leave owners and rights out with `--no-owner`".to_owned()
         }
+        BackupError::File { action: "write", source, .. } if cannot_be_written(source.kind()) => {
+            "name a directory that can be written with `MIGRATE_BACKUP_DIR`".to_owned()
+        }
+        BackupError::NotAccepted { place, no_owner, .. } => match (error.is_not_permitted(), *place) {
+            (true, "here") => "connect here as the owner of its schema".to_owned(),
+            (true, _) if !no_owner => {
+                "connect there as a role that may act as its owners, or leave owners and rights out with `--no-owner`".to_owned()
+            }
+            (true, _) => "connect there as a role that may do that".to_owned(),
+            (false, _) => "nothing was changed; make there what is missing, or take it out of the service".to_owned(),
+        },
         BackupError::NotKept { service, .. } => format!("`verify {service}` shows all that do not"),
         BackupError::NotFenced { .. } => {
             "nothing was changed; try again when that transaction is over".to_owned()

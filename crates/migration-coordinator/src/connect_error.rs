@@ -17,6 +17,8 @@ pub enum ConnectError {
     Unreachable {
         /// The database, without its password.
         database: String,
+        /// The name by which a person knows where the address is.
+        named: Option<String>,
         /// What the driver says.
         #[source]
         source: sqlx::Error,
@@ -26,6 +28,8 @@ pub enum ConnectError {
     Refused {
         /// The database, without its password.
         database: String,
+        /// The name by which a person knows where the address is.
+        named: Option<String>,
         /// What the server says.
         #[source]
         source: sqlx::Error,
@@ -78,13 +82,17 @@ impl ConnectError {
         {
             return hint;
         }
+        let address = |named: &Option<String>| match named {
+            Some(name) => Hint::from(format!("`{name}`")),
+            None => Hint::from(Offer::Address),
+        };
         match self {
-            Self::Unreachable { .. } => {
+            Self::Unreachable { named, .. } => {
                 Hint::from("check that the server runs and that host and port of ")
-                    + Offer::Address
+                    + address(named)
                     + " are right"
             }
-            Self::Refused { source, .. } => match code(source).as_deref() {
+            Self::Refused { named, source, .. } => match code(source).as_deref() {
                 Some(TOO_MANY_CONNECTIONS) => {
                     Hint::from("the server or the role has no connection left: use ")
                         + Offer::OneAtATime
@@ -98,7 +106,7 @@ impl ConnectError {
                         .into()
                 }
                 Some("42501") => "the role may not connect to the database: have `CONNECT` granted".into(),
-                _ => Hint::from("check user, password and database name of ") + Offer::Address,
+                _ => Hint::from("check user, password and database name of ") + address(named),
             },
             Self::Proxied { .. } => {
                 "use a URL that leads directly to the server, not through PgBouncer or its like".into()
@@ -135,12 +143,12 @@ impl ConnectError {
 
     pub(crate) fn classify(url: &DatabaseUrl, source: sqlx::Error) -> Self {
         let code = code(&source);
-        let database = url.to_string();
+        let (database, named) = (url.to_string(), url.name().map(str::to_owned));
         match code.as_deref() {
             // `unsupported startup parameter: options`, PgBouncer's answer in every mode of pooling.
             Some(PROTOCOL_VIOLATION) => Self::proxied(url, "refuses start-up options"),
-            Some(_) => Self::Refused { database, source },
-            None => Self::Unreachable { database, source },
+            Some(_) => Self::Refused { database, named, source },
+            None => Self::Unreachable { database, named, source },
         }
     }
 }

@@ -5,6 +5,12 @@
 
 use std::fmt;
 
+use migration_kit::{BOOKKEEPING, literal, qualified};
+use sea_orm::sqlx::postgres::PgRow;
+use sea_orm::sqlx::{self, PgConnection, Row};
+
+use crate::session;
+
 /// How the comment of a service begins that has gone.
 const GONE: &str = "migrate: this service was moved at ";
 /// How the comment of a copy begins.
@@ -31,13 +37,42 @@ pub enum MoveMark {
 
 impl MoveMark {
     /// Reads a comment; `None` if it is about something else.
-    pub(crate) fn read(comment: &str) -> Option<Self> {
+    #[must_use]
+    pub fn read(comment: &str) -> Option<Self> {
         if let Some(rest) = comment.strip_prefix(GONE) {
             let (at, to) = rest.split_once(" to ")?;
             return Some(Self::Gone { at: at.to_owned(), to: to.to_owned() });
         }
         let (at, from) = comment.strip_prefix(ARRIVING)?.split_once(" from ")?;
         Some(Self::Arriving { at: at.to_owned(), from: from.to_owned() })
+    }
+}
+
+impl MoveMark {
+    /// What a version table is marked with, or what is in its place.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn find(
+        connection: &mut PgConnection,
+        schema: &str,
+        version_table: &str,
+    ) -> Result<Option<Self>, sqlx::Error> {
+        Self::answer(&session::rows(connection, &Self::question(schema, version_table)).await?)
+    }
+
+    /// The question of [`Self::find`].
+    pub(crate) fn question(schema: &str, version_table: &str) -> String {
+        format!(
+            "{BOOKKEEPING}SELECT pg_catalog.obj_description(pg_catalog.to_regclass({})::pg_catalog.oid, 'pg_class')",
+            literal(&qualified(schema, version_table))
+        )
+    }
+
+    /// What its answer says.
+    pub(crate) fn answer(rows: &[PgRow]) -> Result<Option<Self>, sqlx::Error> {
+        let comment: Option<String> = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
+        Ok(comment.as_deref().and_then(Self::read))
     }
 }
 

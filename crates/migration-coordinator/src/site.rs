@@ -9,6 +9,8 @@ use migration_kit::{
 };
 use migration_plan::MigrationList;
 
+use crate::move_mark::MoveMark;
+
 /// Where a service is, and what its tables are called.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
@@ -100,6 +102,11 @@ impl Site {
     /// which another service lives; unless the service says that all of it is its own.
     pub(crate) fn shares_schema(&self) -> bool {
         self.has_neighbour || !(self.is_usual_schema || self.owns_its_schema)
+    }
+
+    /// The question whether the service is in use in another place.
+    pub(crate) fn mark_question(&self) -> String {
+        MoveMark::question(&self.schema, &self.version_table)
     }
 
     /// Whether a table is one of the service's bookkeeping.

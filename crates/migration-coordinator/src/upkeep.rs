@@ -9,6 +9,7 @@ use migration_kit::rejects::{self, Reject, RejectCounts};
 use migration_kit::space::{self, TableSize};
 use migration_kit::{BOOKKEEPING, ServiceName, bookkeeping, literal};
 use migration_plan::{Hint, Offer};
+use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 use sea_orm::{DatabaseConnection, DbErr};
 
@@ -17,6 +18,7 @@ use crate::connect_error::ConnectError;
 use crate::deployment::{Deployment, Placed};
 use crate::interrupt::Ended;
 use crate::lock::{LockError, LockedSession};
+use crate::move_mark::MoveMark;
 use crate::reading::Reading;
 use crate::session::Session;
 use crate::survey::SurveyError;
@@ -209,7 +211,7 @@ pub async fn reclaim(
     .map_err(|source| UpkeepError::Database { service: service.clone(), source })
 }
 
-/// Does something to a service's data on a session that holds its migration lock; `search_path` is its schema.
+/// Does something to a service's data, where it is in use, on a session that holds its migration lock; `search_path` is its schema.
 ///
 /// # Errors
 /// [`UpkeepError`] if it did not begin or was stopped; what it returns itself is the caller's.
@@ -224,9 +226,42 @@ pub async fn under_lock<T, E, F: Future<Output = Result<T, E>>>(
     locked(deployment, find(deployment, service)?, wait, cancellation, work).await
 }
 
+/// The same of a service that is in use in another place, or may be.
+///
+/// # Errors
+/// As [`under_lock`].
+pub async fn under_lock_wherever<T, E, F: Future<Output = Result<T, E>>>(
+    deployment: &Deployment,
+    service: &ServiceName,
+    wait: Duration,
+    cancellation: &Cancellation,
+    work: impl FnOnce(DatabaseConnection) -> F,
+) -> Result<Result<T, E>, UpkeepError> {
+    let work = async |locked: &LockedSession<'_>| work(locked.writer().db().clone()).await;
+    locked_in(Place::Any, deployment, find(deployment, service)?, wait, cancellation, work).await
+}
+
 /// Does something to a service on a session that holds its migration lock; `search_path` is its schema. What is done all the same
 /// when it is stopped, is done.
 pub(crate) async fn locked<T, E>(
+    deployment: &Deployment,
+    placed: &Placed,
+    wait: Duration,
+    cancellation: &Cancellation,
+    work: impl AsyncFnOnce(&LockedSession<'_>) -> Result<T, E>,
+) -> Result<Result<T, E>, UpkeepError> {
+    locked_in(Place::InUse, deployment, placed, wait, cancellation, work).await
+}
+
+/// Where a service has to be for something to be done to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    InUse,
+    Any,
+}
+
+async fn locked_in<T, E>(
+    place: Place,
     deployment: &Deployment,
     placed: &Placed,
     wait: Duration,
@@ -249,6 +284,9 @@ pub(crate) async fn locked<T, E>(
         let taking = LockedSession::take(&session, placed, wait);
         let taken = cancellation.unless_cancelled(taking).await;
         let locked = taken.ok_or_else(interrupted)??;
+        if place == Place::InUse {
+            judge_place(service, session.rows(&placed.site.mark_question()).await)?;
+        }
         Ok(work(&locked).await)
     };
     let done = session.cancellable(url, cancellation, locked).await;
@@ -292,11 +330,24 @@ pub(crate) fn find<'d>(deployment: &'d Deployment, service: &ServiceName) -> Res
     deployment.placed(service).ok_or_else(|| UpkeepError::UnknownService { service: service.clone() })
 }
 
-/// A connection in a `READ ONLY` transaction that ends with it.
+/// Whether a service is in use where it is placed, by the answer to [`MoveMark::question`].
+pub(crate) fn judge_place(
+    service: &ServiceName,
+    answer: Result<Vec<PgRow>, sqlx::Error>,
+) -> Result<(), UpkeepError> {
+    let marked = answer.and_then(|rows| MoveMark::answer(&rows));
+    match marked.map_err(|error| UpkeepError::Read { service: service.clone(), source: driver(error) })? {
+        Some(mark) => Err(UpkeepError::Unread(SurveyError::of_mark(service.clone(), mark).into())),
+        None => Ok(()),
+    }
+}
+
+/// A connection in a `READ ONLY` transaction that ends with it, to where the service is in use.
 async fn reading<'d>(deployment: &'d Deployment, placed: &Placed) -> Result<Reading<'d>, UpkeepError> {
     let failed = |error| UpkeepError::Read { service: placed.name().clone(), source: driver(error) };
     let mut reading = Reading::open(&deployment.databases()[placed.site.database]).await?;
     reading.begin().await.map_err(failed)?;
+    judge_place(placed.name(), reading.rows(&placed.site.mark_question()).await)?;
     Ok(reading)
 }
 

@@ -30,6 +30,9 @@ impl Locks {
     #[must_use]
     pub fn of(survey: Survey, words: &dyn Words) -> Found<Self> {
         let unread = survey.databases.iter().filter_map(|database| database.as_ref().err());
+        // Its lock where it is not in use says nothing of it.
+        let elsewhere = survey.services.iter().filter_map(|facts| facts.unread.as_ref());
+        let unread = unread.chain(elsewhere.filter(|error| error.is_elsewhere()));
         let errors = each_once(unread.map(|error| Diagnostic::of(error.as_ref(), words)));
         let n_asked = survey.services.iter().filter(|facts| facts.access != Access::Unreachable).count();
         let held = survey.services.into_iter().filter_map(|facts| {

@@ -7,21 +7,34 @@ use migration_coordinator::Moment;
 use migration_kit::settings::timeout_ms;
 use migration_kit::{ServiceName, quote_identifier};
 use postgres_sandbox::Clients;
+use sqlx::Row;
 
-use super::{BackupOptions, Dump, Progress};
+use super::{BackupOptions, Dump, Extent, Progress};
 use crate::BackupError;
 use crate::archive::{self, Temporary};
+use crate::error::read;
 use crate::owned::Owned;
 use crate::program::{Running, guarded};
 use crate::stream::Pipe;
 
 impl Dump<'_> {
     /// `pg_dump` of it at this moment.
-    fn program(&self, moment: &Moment<'_>, database: usize, owned: &Owned) -> Command {
-        let mut command = pg_dump(self.clients, moment.snapshot(), owned, self.options);
+    async fn program(
+        &self,
+        moment: &mut Moment<'_>,
+        database: usize,
+        owned: &Owned,
+    ) -> Result<Command, BackupError> {
+        // Whatever its role or database sets for clients: we read it as UTF-8, and every encoding goes into that.
+        let asked = moment.rows("SELECT pg_catalog.getdatabaseencoding()::text").await;
+        let asked = asked.map_err(read(self.service))?;
+        let is_unknown = asked.first().is_some_and(|row| row.get::<String, _>(0) == "SQL_ASCII");
+        let encoding = if is_unknown { "SQL_ASCII" } else { "UTF8" };
+        let mut command = pg_dump(self.clients, moment.snapshot(), owned, encoding, self.options);
+        command.args((self.extent == Extent::Definitions).then_some("--schema-only"));
         let url = &self.deployment.databases()[database];
         url.libpq_environment(&format!("migrate backup {}", self.service), &[]).apply(&mut command);
-        command
+        Ok(command)
     }
 
     /// Writes the archive, under a name that is not yet its own.
@@ -36,7 +49,7 @@ impl Dump<'_> {
         let path = self.options.directory.join(format!(".{stem}.dump.part"));
         let make = if self.options.jobs.is_some() { Temporary::make_directory } else { Temporary::make };
         let temporary = make(path.clone()).map_err(BackupError::writing(&path))?;
-        let mut command = self.program(moment, database, owned);
+        let mut command = self.program(moment, database, owned).await?;
         let running = start(self.service, command.arg("--file").arg(&path))?;
         let look = || progress(Progress::Written(self.service, archive::size(&path)));
         run(self.service, running, moment, look).await?;
@@ -54,7 +67,8 @@ impl Dump<'_> {
     ) -> Result<(u64, String), BackupError> {
         let mut keeping = pipe.keep(&format!("{stem}.dump"))?;
         let written = keeping.written();
-        let mut running = start(self.service, self.program(moment, database, owned).stdout(Stdio::piped()))?;
+        let mut command = self.program(moment, database, owned).await?;
+        let mut running = start(self.service, command.stdout(Stdio::piped()))?;
         let passing = keeping.take(running.stdout());
         let look = || progress(Progress::Written(self.service, written.load(Ordering::SeqCst)));
         let printed = run(self.service, running, moment, look).await;
@@ -63,7 +77,13 @@ impl Dump<'_> {
 }
 
 /// `pg_dump` of what a service owns.
-fn pg_dump(clients: &Clients, snapshot: &str, owned: &Owned, options: &BackupOptions) -> Command {
+fn pg_dump(
+    clients: &Clients,
+    snapshot: &str,
+    owned: &Owned,
+    encoding: &str,
+    options: &BackupOptions,
+) -> Command {
     let mut command = guarded(&clients.pg_dump());
     match options.jobs {
         Some(jobs) => command.args(["--format=directory".to_owned(), format!("--jobs={jobs}")]),
@@ -71,6 +91,7 @@ fn pg_dump(clients: &Clients, snapshot: &str, owned: &Owned, options: &BackupOpt
     };
     command
         .arg("--no-password")
+        .arg(format!("--encoding={encoding}"))
         .arg(format!("--snapshot={snapshot}"))
         .arg(format!("--lock-wait-timeout={}", timeout_ms(options.wait)));
     command.args(owned.schemas.iter().map(|schema| format!("--schema={}", quote_identifier(schema))));

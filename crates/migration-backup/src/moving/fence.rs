@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 use futures_util::future::{Either, select};
@@ -27,7 +27,7 @@ const SILENCE: &str = "SET LOCAL idle_in_transaction_session_timeout = '5min'";
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Begins the transaction with a `SHARE` lock on every table of the service, as migrations take strong locks: behind an old transaction
-/// only asking again, so that nobody waits for long, and no longer than the policy's patience.
+/// only asking again, so that nobody waits for long, and no longer than the policy's patience. Gives since when nobody can write.
 ///
 /// # Errors
 /// [`BackupError::NotFenced`] with whoever holds a lock; there is no transaction then.
@@ -36,7 +36,7 @@ pub(super) async fn raise(
     deployment: &Deployment,
     service: &ServiceName,
     policy: Policy,
-) -> Result<Owned, BackupError> {
+) -> Result<(Owned, Instant), BackupError> {
     let failed = read(service);
     let owned = Owned::read(connection, deployment, service).await.map_err(&failed)?;
     let tables = owned.own().filter(|relation| ["r", "p"].contains(&relation.kind.as_str()));
@@ -46,7 +46,8 @@ pub(super) async fn raise(
     let locks = referenced_first(locks, &between);
     let origin = Origin { service: service.to_string(), migration: "move".to_owned() };
     let mut waiting = Waiting::new(policy, origin);
-    loop {
+    let begun = loop {
+        let begun = Instant::now();
         send(connection, "BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(&failed)?;
         let mut attempt = Ok(());
         for sql in waiting.lock_statements(&locks) {
@@ -56,7 +57,7 @@ pub(super) async fn raise(
             }
         }
         let error = match attempt {
-            Ok(()) => break,
+            Ok(()) => break begun,
             Err(error) => error,
         };
         send(connection, "ROLLBACK").await.map_err(&failed)?;
@@ -66,9 +67,9 @@ pub(super) async fn raise(
         }
         let waited = waiting.after_failure(connection, &locks).await;
         waited.map_err(|source| BackupError::NotFenced { service: service.clone(), source })?;
-    }
+    };
     send(connection, SILENCE).await.map_err(failed)?;
-    Ok(owned)
+    Ok((owned, begun))
 }
 
 /// Does something while the fence is kept; where the fence is lost, it is given up.

@@ -70,6 +70,41 @@ pub(super) async fn roles(
     rows(connection, &sql).await?.iter().map(|row| row.try_get(0)).collect()
 }
 
+/// Who owns what in these schemas, and who may do what with it, a line each. A right that only newer servers have counts where both are of
+/// one version.
+pub(super) async fn rights(
+    connection: &mut PgConnection,
+    schemas: &[String],
+    is_same_version: bool,
+) -> Result<BTreeSet<String>, sqlx::Error> {
+    let sql = format!(
+        "WITH home AS (SELECT * FROM pg_catalog.pg_namespace WHERE nspname IN ({})), \
+         own(what, owner, acl) AS (\
+           SELECT 'schema ' || nspname, nspowner, coalesce(nspacl, pg_catalog.acldefault('n', nspowner)) FROM home \
+           UNION ALL SELECT CASE c.relkind WHEN 'S' THEN 'sequence ' WHEN 'v' THEN 'view ' WHEN 'm' THEN 'view ' ELSE 'table ' END \
+               || home.nspname || '.' || c.relname, c.relowner, \
+             coalesce(c.relacl, pg_catalog.acldefault((CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END)::\"char\", c.relowner)) \
+             FROM home JOIN pg_catalog.pg_class c ON c.relnamespace = home.oid WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') \
+           UNION ALL SELECT 'column ' || home.nspname || '.' || c.relname || '.' || t.attname, c.relowner, t.attacl \
+             FROM home JOIN pg_catalog.pg_class c ON c.relnamespace = home.oid JOIN pg_catalog.pg_attribute t ON t.attrelid = c.oid \
+             WHERE t.attacl IS NOT NULL AND NOT t.attisdropped \
+           UNION ALL SELECT 'function ' || home.nspname || '.' || p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')', \
+             p.proowner, coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)) \
+             FROM home JOIN pg_catalog.pg_proc p ON p.pronamespace = home.oid \
+           UNION ALL SELECT 'type ' || home.nspname || '.' || y.typname, y.typowner, coalesce(y.typacl, pg_catalog.acldefault('T', y.typowner)) \
+             FROM home JOIN pg_catalog.pg_type y ON y.typnamespace = home.oid LEFT JOIN pg_catalog.pg_class c ON c.oid = y.typrelid \
+             WHERE y.typtype IN ('e', 'd', 'r') OR c.relkind = 'c' \
+           UNION ALL SELECT 'what ' || pg_catalog.pg_get_userbyid(d.defaclrole) || ' makes in schema ' || home.nspname, d.defaclrole, d.defaclacl \
+             FROM home JOIN pg_catalog.pg_default_acl d ON d.defaclnamespace = home.oid) \
+         SELECT '`' || pg_catalog.pg_get_userbyid(owner) || '` owns ' || what FROM own \
+         UNION SELECT CASE a.grantee WHEN 0 THEN 'everybody' ELSE '`' || pg_catalog.pg_get_userbyid(a.grantee) || '`' END || ' may ' \
+           || a.privilege_type || CASE WHEN a.is_grantable AND a.grantee <> own.owner THEN ' and grant it' ELSE '' END || ' on ' || what \
+         FROM own, pg_catalog.aclexplode(own.acl) AS a WHERE {is_same_version} OR a.privilege_type <> 'MAINTAIN' ORDER BY 1",
+        list(schemas),
+    );
+    rows(connection, &sql).await?.iter().map(|row| row.try_get(0)).collect()
+}
+
 /// Those of these roles that there are not.
 pub(super) async fn absent_roles(
     connection: &mut PgConnection,

@@ -1,11 +1,17 @@
 //! The look at both places before anything is done: whether the service can leave the one and can live in the other.
 
+use std::io::ErrorKind;
+use std::path::Path;
+
 use migration_coordinator::{
-    Access, Deployment, Reading, RunError, Scope, ServerFacts, ServiceFacts, Survey, SurveyError, verify,
+    Access as Read, Deployment, Reading, RunError, Scope, ServerFacts, ServiceFacts, Survey, SurveyError,
+    verify,
 };
 use migration_kit::ServiceName;
+use rustix::fs::{Access, access};
 use sqlx::{PgConnection, Row};
 
+use super::hindrances::{self, Used};
 use super::needs::{self, Text};
 use super::{MoveOptions, Prospect, TableBytes};
 use crate::BackupError;
@@ -18,20 +24,22 @@ use crate::restore::dependants;
 /// What was found in both places.
 pub(super) struct Found {
     pub(super) prospect: Prospect,
+    /// When the earlier move was begun that has only to be ended.
+    pub(super) ends: Option<String>,
     /// Where the service is, as it is recorded there.
     pub(super) facts: ServiceFacts,
     /// How many schemas of the service there are where it goes, which are set aside there.
     pub(super) n_set_aside: usize,
-    /// Of each of its schemas, the owner.
-    pub(super) owners: Vec<(String, String)>,
-    /// The server where it goes.
-    pub(super) major: u32,
+    /// The servers here and there.
+    pub(super) majors: (u32, u32),
 }
 
 /// The same service here and there.
 pub(super) struct Places<'p> {
     pub(super) here: &'p Deployment,
     pub(super) there: &'p Deployment,
+    /// Where what it names is its own.
+    pub(super) named: &'p Deployment,
     pub(super) service: &'p ServiceName,
     pub(super) options: &'p MoveOptions,
 }
@@ -85,8 +93,8 @@ impl Places<'_> {
                 if gone == at =>
             {
                 prospect.ends = true;
-                let facts = here.facts;
-                return Ok(Found { prospect, facts, n_set_aside: 0, owners: Vec::new(), major: 0 });
+                let (ends, facts) = (Some(at.clone()), here.facts.clone());
+                return Ok(Found { prospect, ends, facts, n_set_aside: 0, majors: (0, 0) });
             }
             (_, Some(SurveyError::Gone { .. })) => {
                 Some("what it left there when it moved away is set aside there")
@@ -103,15 +111,15 @@ impl Places<'_> {
             return Err(RunError::Survey(error).into());
         }
         self.judge_history(&here.facts)?;
-        if there.server.read_only || !there.server.may_create_schema {
-            let database = &there.url;
-            let (user, what) = (&there.server.user, "may not create a schema");
-            let why = match there.server.read_only {
-                true => format!("`{database}` is read-only: a standby, or set so"),
-                false => format!("role `{user}` {what} in `{database}`"),
-            };
-            return Err(self.not(why, Some("give it the right, or name another address")));
+        if there.server.read_only {
+            return Err(RunError::ReadOnly { database: there.url.to_string() }.into());
         }
+        if !there.server.may_create_schema {
+            let missing = format!("create a schema in `{}`", there.url);
+            let (service, user) = (self.service.clone(), there.server.user.clone());
+            return Err(RunError::Rights { service, user, missing }.into());
+        }
+        can_be_written(&self.options.directory)?;
         let failed = read(self.service);
         let mut reading = Reading::open(&here.url).await?;
         reading.begin().await.map_err(&failed)?;
@@ -138,15 +146,16 @@ impl Places<'_> {
             let note = note.replace("{here}", &leaving.text.locale).replace("{there}", &text.locale);
             prospect.notes.push(note);
         }
+        prospect.notes.extend(leaving.notes);
         self.verify_here().await?;
         prospect.size_bytes = leaving.tables.iter().map(|table| table.bytes).sum();
         prospect.tables = leaving.tables;
-        Ok(Found { prospect, facts: here.facts, n_set_aside, owners: leaving.owners, major })
+        Ok(Found { prospect, ends: None, facts: here.facts, n_set_aside, majors: (leaving.major, major) })
     }
 
     /// Nothing may be half done, and this build has to know all that was applied.
     fn judge_history(&self, facts: &ServiceFacts) -> Result<(), BackupError> {
-        if facts.access != Access::Read || facts.applied.is_empty() {
+        if facts.access != Read::Read || facts.applied.is_empty() {
             return Err(self.not("nothing of it is applied here", Some("install it there instead")));
         }
         let recorded = Recorded::of(self.here, facts);
@@ -187,9 +196,21 @@ impl Places<'_> {
                 self.not(why, Some("give it a schema of its own first, or move it by hand: docs/growing.md"))
             );
         }
+        let named = Owned::read(connection, self.named, self.service).await.map_err(&failed)?;
+        if let Some(name) = named.not_named() {
+            let why =
+                format!("`{name}` is in its schema `{}`, and is not known to be its own", owned.schemas[0]);
+            return Err(
+                self.not(why, Some("name it with `Service::with_tables`, or move it to another schema"))
+            );
+        }
         if let Some(others) = dependants(connection, &owned.oids(), "true").await.map_err(&failed)? {
             let why = format!("{others} would still use what is left here");
             return Err(self.not(why, Some("drop that first, or give it its rows in another way")));
+        }
+        let left_behind = hindrances::left_behind(connection, &owned).await.map_err(&failed)?;
+        if let Some((why, hint)) = left_behind.why {
+            return Err(self.not(why, Some(hint)));
         }
         let sql = format!(
             "SELECT n.nspname::text, c.relname::text, pg_catalog.pg_total_relation_size(c.oid)::int8 \
@@ -213,7 +234,8 @@ impl Places<'_> {
                 tables,
                 roles,
                 extensions: needs::extensions(connection, &owned).await?,
-                owners: needs::schema_owners(connection, &owned).await?,
+                used: hindrances::used(connection, &owned).await?,
+                notes: left_behind.notes,
                 text: Text::read(connection).await?,
                 major: Server::read(connection).await?.major(),
             })
@@ -251,10 +273,10 @@ impl Places<'_> {
                 self.not(why, Some("create it there: it belongs to the database, not to the service"))
             );
         }
-        let schemas: Vec<String> =
-            self.there.service(self.service).map_or_else(Vec::new, |(service, schema, _)| {
-                [schema.to_owned()].into_iter().chain(service.further_schemas().iter().cloned()).collect()
-            });
+        if let Some(why) = hindrances::absent(connection, &leaving.used).await.map_err(&failed)? {
+            return Err(self.not(why, Some("make it there as it is here: it is not the service's own")));
+        }
+        let schemas = super::schemas(self.there, self.service);
         let sql = format!(
             "SELECT n.nspname::text, (SELECT pg_catalog.pg_describe_object(d.classid, d.objid, 0) FROM pg_catalog.pg_depend d \
                WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = n.oid \
@@ -278,7 +300,21 @@ struct Leaving {
     tables: Vec<TableBytes>,
     roles: std::collections::BTreeSet<String>,
     extensions: Vec<crate::Extension>,
-    owners: Vec<(String, String)>,
+    used: Vec<Used>,
+    notes: Vec<String>,
     text: Text,
     major: u32,
+}
+
+/// Whether a backup can be put into a directory, or into one that is made there.
+fn can_be_written(directory: &Path) -> Result<(), BackupError> {
+    let directory = std::path::absolute(directory).map_err(BackupError::writing(directory))?;
+    let there = directory.ancestors().find(|above| above.symlink_metadata().is_ok()).unwrap_or(&directory);
+    let is_one = |found: std::fs::Metadata| match found.is_dir() {
+        true => Ok(()),
+        false => Err(ErrorKind::NotADirectory.into()),
+    };
+    let found = there.metadata().and_then(is_one);
+    let writable = found.and_then(|()| Ok(access(there, Access::WRITE_OK | Access::EXEC_OK)?));
+    writable.map_err(BackupError::writing(&directory))
 }

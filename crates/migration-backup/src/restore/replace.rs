@@ -1,14 +1,15 @@
 //! Replacing a service by what an archive holds, in one transaction of the session that has its migration lock.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use migration_coordinator::{Caller, Deployment};
 use migration_kit::{ServiceName, literal, qualified, quote_identifier};
 use postgres_sandbox::Clients;
 use sqlx::{PgConnection, Row};
 
-use super::{BEFORE_RESTORE, RestoreOptions, Restored, comment, dependants, former_names};
+use super::{RestoreOptions, Restored, dependants, former_names};
+use crate::aside::{Aside, commented};
 use crate::error::{read, written};
 use crate::owned::{Owned, begin_locked, n_rows, rows, send};
 use crate::script::Script;
@@ -23,12 +24,16 @@ const STAYS: &str = "SELECT pg_catalog.set_config('citus.enable_schema_based_sha
 pub(crate) struct Work<'w> {
     pub(crate) deployment: &'w Deployment,
     pub(crate) service: &'w ServiceName,
+    /// As it was named.
     pub(crate) file: &'w Path,
+    pub(crate) archive: PathBuf,
     pub(crate) restored: &'w Restored,
     pub(crate) clients: &'w Clients,
     pub(crate) options: &'w RestoreOptions,
     /// Why, in the journal's word.
     pub(crate) consent: &'static str,
+    /// Why what was there is set aside.
+    pub(crate) aside: Aside,
 }
 
 impl Work<'_> {
@@ -94,10 +99,10 @@ impl Work<'_> {
             let sql = format!("CREATE SCHEMA IF NOT EXISTS {}", quote_identifier(schema));
             execute(connection, service, &sql).await?;
         }
-        let archive = self.file.with_extension("dump");
-        let list = archive::contents(self.clients, service, &archive, manifest, &present).await?;
+        let archive = &self.archive;
+        let list = archive::contents(self.clients, service, archive, manifest, &present).await?;
         let no_owner = self.options.no_owner;
-        let script = Script { clients: self.clients, service, archive: &archive, list: &list, no_owner };
+        let script = Script { clients: self.clients, service, archive, list: &list, no_owner };
         script.definitions(connection, "pre-data").await?;
         script.rows(connection).await?;
         script.definitions(connection, "post-data").await?;
@@ -117,6 +122,7 @@ impl Work<'_> {
         let mut statements = Vec::new();
         for (schema, kept_in) in owned.schemas.iter().zip(&self.restored.kept_in) {
             let (old, new) = (quote_identifier(schema), quote_identifier(kept_in));
+            let mut own_comment = None;
             if owned.stays && *schema == owned.schemas[0] {
                 statements.push(format!("CREATE SCHEMA {new}"));
                 let moved = owned.own().filter(|relation| relation.schema == *schema && !relation.follows);
@@ -137,9 +143,9 @@ impl Work<'_> {
                 }));
             } else {
                 statements.extend(rename(connection, schema, kept_in).await?);
+                own_comment = commented(connection, schema).await?;
             }
-            let comment = comment(self.service, BEFORE_RESTORE);
-            statements.push(format!("COMMENT ON SCHEMA {new} IS {}", literal(&comment)));
+            statements.push(self.aside.comment(self.service, kept_in, own_comment.as_deref()));
         }
         Ok(statements)
     }

@@ -26,7 +26,7 @@ pub(crate) enum CitusCommand {
         /// Tables that every node has whole: small ones to which others refer
         #[arg(long, value_name = "TABLES", value_delimiter = ',', requires = "by")]
         whole: Vec<String>,
-        /// Do it
+        /// Put them there; without, only show what that takes
         #[arg(long)]
         yes: bool,
         /// How long to wait for another run's migration lock
@@ -43,7 +43,7 @@ pub(crate) enum CitusCommand {
         /// The node, as `citus status` names it
         #[arg(value_name = "HOST:PORT")]
         node: String,
-        /// Do it
+        /// Move them; without, only show what that takes
         #[arg(long)]
         yes: bool,
         /// How long to wait for another run's migration lock

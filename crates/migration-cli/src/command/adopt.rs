@@ -54,6 +54,11 @@ pub(super) async fn adopt(
     let table = from.version_table.as_deref();
     let survey = cancellation.unless_cancelled(Survey::take(&connected.deployment)).await;
     let survey = survey.ok_or(RunError::Interrupted)?;
+    // What an earlier tool has recorded here says nothing of a service that is in use elsewhere.
+    let mut unread = wanted.iter().filter_map(|service| survey.service(service)?.unread.clone());
+    if let Some(elsewhere) = unread.find(|error| error.is_elsewhere()) {
+        return Err(RunError::Survey(elsewhere).into());
+    }
     let mut retirements = Retirements::new();
     let claims = match from.source.tool() {
         Some(tool) => {

@@ -243,6 +243,13 @@ async fn make(
             ));
             bar.suspend(|| context.output.say(&text));
         }
+        Progress::Option(service, columns, option) => {
+            let mut text = Text::default();
+            text.note(format!(
+                "{note}  `{service}`: {columns} have the option `{option}`, which a server of another build may refuse to restore"
+            ));
+            bar.suspend(|| context.output.say(&text));
+        }
         Progress::Commanded(name) => bar.set_message(format!("{name}  made by the command")),
         Progress::Written(service, size) => {
             bar.set_message(format!("{service}  backing up  {}", bytes(size)));

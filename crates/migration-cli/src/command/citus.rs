@@ -129,7 +129,10 @@ fn preview(
             }
         }
     }
-    text.line("nothing was changed: say `--yes`");
+    text.line(match node {
+        Some(node) => format!("nothing was changed: `--yes` moves `{service}` to {node}"),
+        None => format!("nothing was changed: `--yes` puts `{service}` on a node"),
+    });
     let databases = vec![DatabaseDocument { database: address(connected, service), citus: Some(at) }];
     Ok(Answer::of("citus", Found::whole(Document { databases, done: false, rows: None }), text)?)
 }

@@ -167,7 +167,7 @@ async fn perform(context: &Context, command: Command, cancellation: &Cancellatio
         Command::Reset(asked) => reset::reset(context, &asked, cancellation).await,
         Command::Roles(asked) => roles::roles(context, &asked, cancellation).await,
         Command::Task { words } => task::task(context, words, cancellation).await,
-        Command::Psql { service, arguments } => psql::psql(context, &service, &arguments),
+        Command::Psql { service, arguments } => psql::psql(context, &service, &arguments).await,
         Command::Db(command) => db::db(context, &command),
         #[cfg(feature = "rehearsal")]
         Command::Adopt { services, from, options } => {

@@ -1,7 +1,7 @@
 //! `move`: one service to another server, proved to be the same there before it is taken away here.
 
-use migration_backup::{MoveOptions, MoveProgress, Moved, Prospect, TableBytes, TableRows};
-use migration_coordinator::{Cancellation, Deployment, Placement, Policy};
+use migration_backup::{MoveOptions, MovePlaces, MoveProgress, Moved, Prospect, TableBytes, TableRows};
+use migration_coordinator::{Cancellation, DatabaseUrl, Deployment, Placement, Policy};
 use migration_kit::ServiceName;
 use migration_report::Found;
 use serde::Serialize;
@@ -50,7 +50,10 @@ pub(super) async fn move_service(
 ) -> anyhow::Result<Answer> {
     let connected = connect(context)?;
     let service = name(&connected, &asked.service)?;
-    let there = there(context, &connected, &service, &asked.to)?;
+    let to = context.environment.target("--to", &asked.to)?;
+    let here = &placed(context, &connected, &service, None)?;
+    let there = &placed(context, &connected, &service, Some(&to))?;
+    let places = MovePlaces { here, there, named: &connected.deployment };
     let options = MoveOptions {
         directory: context.environment.backup_directory()?,
         wait: asked.wait,
@@ -60,9 +63,8 @@ pub(super) async fn move_service(
         caller: caller(),
         cancellation: cancellation.clone(),
     };
-    let here = &connected.deployment;
     if !asked.yes {
-        let prospect = Box::pin(migration_backup::look(here, &there, &service, &options)).await;
+        let prospect = Box::pin(migration_backup::look(places, &service, &options)).await;
         let prospect = prospect.map_err(raised)?;
         let text = before(context, &service, &prospect);
         let body = Document::of(&service, &prospect, None);
@@ -71,13 +73,14 @@ pub(super) async fn move_service(
     let bar = context.output.bar();
     let show = |progress| {
         bar.set_message(match progress {
+            MoveProgress::Trying => format!("{service}  trying it without rows"),
             MoveProgress::Fencing => format!("{service}  waiting until nobody writes"),
             MoveProgress::Dumped(size) => format!("{service}  dumping  {}", bytes(size)),
             MoveProgress::Restoring => format!("{service}  restoring there"),
             MoveProgress::Comparing => format!("{service}  comparing"),
         });
     };
-    let moving = migration_backup::move_service(here, &there, &service, &options, &show);
+    let moving = migration_backup::move_service(places, &service, &options, &show);
     let moved = Box::pin(moving).await;
     bar.finish_and_clear();
     let moved = moved.map_err(raised)?;
@@ -86,19 +89,24 @@ pub(super) async fn move_service(
     Ok(Answer::of("move", Found::whole(body), text)?)
 }
 
-/// The same services, of which this one is where it goes.
-fn there(
+/// The same services, of which the one that moves is at this address, or where it is. A schema of its own is all its own, whatever it is
+/// called: that nothing of others is in it is looked at.
+fn placed(
     context: &Context,
     connected: &Connected,
     moving: &ServiceName,
-    to: &str,
+    url: Option<&DatabaseUrl>,
 ) -> anyhow::Result<Deployment> {
-    let url = context.environment.target("--to", to)?;
     let here = &connected.deployment;
+    let place = |service: &ServiceName| here.service(service).map(|(_, schema, database)| (schema, database));
+    let is_alone =
+        here.services().all(|(other, ..)| other.name() == moving || place(other.name()) != place(moving));
     let placements = context.program.services()?.into_iter().filter_map(|service| {
-        let (_, schema, database) = here.service(service.name())?;
+        let (schema, database) = place(service.name())?;
         let is_moving = service.name() == moving;
-        let url = if is_moving { url.clone() } else { here.databases()[database].clone() };
+        let url = url.filter(|_| is_moving).unwrap_or(&here.databases()[database]).clone();
+        let is_own = is_moving && is_alone && schema != "public";
+        let service = if is_own { service.owning_schema() } else { service };
         Some(Placement { schema: schema.to_owned(), url, service })
     });
     Ok(Deployment::new(placements.collect())?.allowing(context.environment.allowed_objects()?))

@@ -4,6 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use migration_coordinator::{DatabaseUrl, MoveMark, Reading, RunError, SurveyError};
 use migration_kit::{Service, quote_identifier};
 use migration_plan::Catalog;
 use migration_report::Class;
@@ -14,7 +15,7 @@ use crate::database;
 use crate::exit::Failure;
 use crate::output::Answer;
 
-pub(super) fn psql(context: &Context, service: &str, arguments: &[String]) -> anyhow::Result<Answer> {
+pub(super) async fn psql(context: &Context, service: &str, arguments: &[String]) -> anyhow::Result<Answer> {
     let services = context.program.services()?;
     let name = known(&Catalog::new(services.iter().map(Service::known).collect())?, service)?;
     let service =
@@ -23,6 +24,9 @@ pub(super) fn psql(context: &Context, service: &str, arguments: &[String]) -> an
     // The embedded server stays until psql is done.
     let (address, cluster) = database::address(&context.environment, service, context.embedded)?;
     notes(context);
+    if let Some(mark) = mark(&address, schema, service.version_table()).await {
+        return Err(RunError::Survey(SurveyError::of_mark(service.name().clone(), mark).into()).into());
+    }
     // For a server elsewhere nothing is fetched: the client alone is enough, and more often on `PATH`.
     let program = match &cluster {
         Some(cluster) => cluster.binaries().psql(),
@@ -47,4 +51,13 @@ pub(super) fn psql(context: &Context, service: &str, arguments: &[String]) -> an
         (_, Some(_)) => Class::Interrupted,
         _ => Class::Failed,
     }))
+}
+
+/// What says that the service is in another place. Where that cannot be asked, `psql` itself says why.
+async fn mark(address: &DatabaseUrl, schema: &str, version_table: &str) -> Option<MoveMark> {
+    let mut reading = Reading::open(address).await.ok()?;
+    reading.begin().await.ok()?;
+    let found = reading.ask(|connection| MoveMark::find(connection, schema, version_table)).await;
+    reading.close().await;
+    found.ok()?
 }

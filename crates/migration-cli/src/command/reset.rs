@@ -5,6 +5,7 @@ use migration_coordinator::Cancellation;
 use migration_report::Found;
 use serde::Serialize;
 
+use super::backup::raised;
 use super::run::caller;
 use super::{connect, name};
 use crate::arguments::ResetArguments;
@@ -38,7 +39,7 @@ pub(super) async fn reset(
         cancellation: cancellation.clone(),
     };
     let Reset { tables, others, migrations, used_by, done } =
-        Box::pin(migration_backup::reset(&connected.deployment, &service, &options)).await?;
+        Box::pin(migration_backup::reset(&connected.deployment, &service, &options)).await.map_err(raised)?;
     let mut text = Text::default();
     let mut table = Table::new(&["TABLE", "ROWS"]).right(&["ROWS"]);
     for TableRows { schema, name, rows } in &tables {

@@ -28,7 +28,9 @@ pub(super) async fn wait(context: &Context, chosen: &[String], timeout: Duration
         let looking = Look::take(&connected.deployment, is_embedded(&connected), &OurWords);
         let look = if latest.is_none() { Some(looking.await) } else { timeout_at(end, looking).await.ok() };
         if let Some(look) = look.map(|look| look.narrowed(&chosen)) {
-            if let Some(class) = ended(&look) {
+            // A copy is marked for a moment before it is in use: only what is so twice stays so.
+            let is_elsewhere = latest.as_ref().is_some_and(is_elsewhere) && is_elsewhere(&look);
+            if let Some(class) = ended(&look).or(is_elsewhere.then_some(Class::Refused)) {
                 return Ok(answer(look, class, Vec::new())?);
             }
             let reasons = reasons(&look);
@@ -49,7 +51,11 @@ pub(super) async fn wait(context: &Context, chosen: &[String], timeout: Duration
     let look =
         latest.ok_or_else(|| Failure { class: Class::Connection, message: late.to_owned(), hint: None })?;
     let is_unknown = look.status.services.iter().any(|service| Ready::of(service) == Ready::Unknown);
-    let class = if is_unknown { Class::Connection } else { Class::Pending };
+    let class = match (is_elsewhere(&look), is_unknown) {
+        (true, _) => Class::Refused,
+        (false, true) => Class::Connection,
+        (false, false) => Class::Pending,
+    };
     Ok(answer(look, class, said)?)
 }
 
@@ -64,6 +70,11 @@ fn ended(look: &Look) -> Option<Class> {
         Ready::of(service) == Ready::Ready && service.pending.as_ref().is_some_and(Vec::is_empty)
     };
     services.iter().all(is_current).then_some(Class::Done)
+}
+
+/// Whether a service was read, and is in another place.
+fn is_elsewhere(look: &Look) -> bool {
+    look.errors().iter().any(|error| error.class == Class::Refused)
 }
 
 /// What is waited for, a sentence for each service.

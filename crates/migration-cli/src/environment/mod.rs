@@ -217,9 +217,10 @@ impl Environment {
             return self.address(option, &Value::of(given, ARGUMENTS.to_owned()));
         }
         let value = self.get(given)?.ok_or_else(|| {
+            let is = if self.is_set(given) { "empty" } else { "not set" };
             Failure::usage(
-                format!("`{option}` names `{given}`, which is not set"),
-                "set it in the environment or in `.env`",
+                format!("`{option}` names `{given}`, which is {is}"),
+                "set it to an address in the environment or in `.env`",
             )
         })?;
         self.address(given, &value)
@@ -249,6 +250,8 @@ impl Environment {
             hint: error.hint().map(str::to_owned),
             ..Failure::usage(format!("`{name}` from {origin}: {error}"), "")
         })?;
+        // The one that all share is known by itself.
+        let url = if name == "DATABASE_URL" { url } else { url.named(name) };
         for (parameter, file) in url.files() {
             if let Err(error) = File::open(self.directory.join(file)) {
                 return Err(Failure::usage(
@@ -374,6 +377,12 @@ impl Environment {
         for (name, what) in misspelt::misspelt(&names, services, is_set) {
             self.note(format!("`{name}` from `{}`, line {}, {what}", file.display(), lines[name].number));
         }
+    }
+
+    /// Whether a variable is set, to nothing maybe.
+    fn is_set(&self, name: &str) -> bool {
+        let lines = self.dotenv.as_ref().and_then(|dotenv| dotenv.lines.as_ref().ok());
+        self.process.contains_key(name) || lines.is_some_and(|lines| lines.contains_key(name))
     }
 
     /// Whether `DATABASE_URL` is set to nothing.

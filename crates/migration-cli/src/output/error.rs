@@ -38,7 +38,7 @@ pub(super) fn event(diagnostic: &Diagnostic) {
         target: TARGET,
         kind = "error",
         message,
-        causes = causes.join("; "),
+        causes = (!causes.is_empty()).then(|| causes.join("; ")),
         sqlstate,
         statement,
         context = (!context.is_empty()).then(|| context.join("; ")),

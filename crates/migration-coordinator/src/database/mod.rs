@@ -33,6 +33,7 @@ pub struct DatabaseUrl {
     settings: Vec<(String, String)>,
     notes: Vec<String>,
     options: PgConnectOptions,
+    named: Option<String>,
 }
 
 /// Where the server listens.
@@ -119,6 +120,18 @@ impl DatabaseUrl {
         self.options = self.options.password(password);
         self.password = Some(password.to_owned());
         self
+    }
+
+    /// Says by which name a person knows where the address is: that of a variable or of an option.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.named = Some(name.to_owned());
+        self
+    }
+
+    /// The name by which a person knows where the address is.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.named.as_deref()
     }
 
     /// Parameters that have no effect, a sentence each.

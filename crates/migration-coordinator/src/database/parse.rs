@@ -201,7 +201,18 @@ impl Values {
         };
         settings.append(&mut self.settings);
         let options = options(&host, port, &user, password.as_deref(), &database, &tls, &settings);
-        Ok(DatabaseUrl { host, port, user, password, database, tls, settings, notes: self.notes, options })
+        Ok(DatabaseUrl {
+            host,
+            port,
+            user,
+            password,
+            database,
+            tls,
+            settings,
+            notes: self.notes,
+            options,
+            named: None,
+        })
     }
 
     fn port(&self) -> Result<Option<u16>, DatabaseUrlError> {

@@ -71,6 +71,7 @@ pub async fn provide_roles(
     if dry_run {
         let mut reading = Reading::open(&deployment.databases()[placed.site.database]).await?;
         reading.begin().await.map_err(failed)?;
+        upkeep::judge_place(service, reading.rows(&placed.site.mark_question()).await)?;
         let mut found = Found::default();
         for question in found::questions(&placed.site, &names, asked) {
             let rows = reading.rows(&question).await.map_err(failed)?;

@@ -22,7 +22,6 @@ use crate::database::DatabaseUrl;
 use crate::deployment::Deployment;
 use crate::event::{self, Blocker};
 use crate::holder::Holder;
-use crate::move_mark::MoveMark;
 use crate::reading::Reading;
 use crate::session::Session;
 use crate::site::Site;
@@ -351,12 +350,8 @@ impl Found {
 
     /// Notes that the service is in another place: then nothing else is asked of what is here.
     fn judge_mark(&mut self, site: &Site) {
-        let service = site.name().clone();
-        let error = match self.mark.clone() {
-            Some(MoveMark::Gone { at, to }) => SurveyError::Gone { service, to, at },
-            Some(MoveMark::Arriving { at, from }) => SurveyError::Arriving { service, at, from },
-            None => return,
-        };
+        let Some(mark) = self.mark.clone() else { return };
+        let error = SurveyError::of_mark(site.name().clone(), mark);
         self.fail(VersionTable(0), error);
     }
 

@@ -6,6 +6,7 @@ use migration_plan::{Hint, Offer};
 use sea_orm::sqlx;
 
 use crate::connect_error::{ConnectError, code, is_locked};
+use crate::move_mark::MoveMark;
 
 /// SQLSTATE of `connection_failure`: what Citus reports of another node.
 const CONNECTION_FAILURE: &str = "08006";
@@ -183,6 +184,15 @@ impl SurveyError {
                 );
                 Some(Hint::from(Offer::Repair(service.clone())) + start_over)
             }
+        }
+    }
+
+    /// Why a service is not to be used where its version table is marked so.
+    #[must_use]
+    pub fn of_mark(service: ServiceName, mark: MoveMark) -> Self {
+        match mark {
+            MoveMark::Gone { at, to } => Self::Gone { service, to, at },
+            MoveMark::Arriving { at, from } => Self::Arriving { service, at, from },
         }
     }
 

@@ -1,0 +1,193 @@
+//! The way of a service behind its fence: the dump, the restore, the proof, and the commits by which it changes its place.
+
+use migration_coordinator::{Moment, MoveMark, RunError, ServiceFacts, promises};
+use migration_plan::Utc;
+use postgres_sandbox::Clients;
+use postgres_schema::Schema;
+use sqlx::{PgConnection, Row};
+
+use super::contents::{Contents, align_sequences};
+use super::places::{Found, Places};
+use super::trial::Tried;
+use super::{MoveProgress, Moved, departure, end, fence};
+use crate::aside::Aside;
+use crate::dump::{Extent, now};
+use crate::error::read;
+use crate::owned::{Owned, list, rows};
+use crate::restore::replace::{Work, execute};
+use crate::{Backup, BackupError, Progress};
+
+/// A move behind its fence.
+pub(super) struct Moving<'m> {
+    pub(super) places: &'m Places<'m>,
+    pub(super) clients: &'m Clients,
+    pub(super) tried: &'m Tried,
+    pub(super) owned: &'m Owned,
+    pub(super) progress: &'m dyn Fn(MoveProgress),
+}
+
+/// What left.
+struct Left {
+    backup: Backup,
+    contents: Contents,
+    schemas: Vec<(String, Schema)>,
+}
+
+impl Moving<'_> {
+    pub(super) async fn carry_out(
+        &self,
+        fence: &mut PgConnection,
+        copy: &mut PgConnection,
+        found: Found,
+    ) -> Result<Moved, BackupError> {
+        let Places { here, there, service, options, .. } = *self.places;
+        let Found { prospect, facts, n_set_aside, .. } = found;
+        let clients = self.clients;
+        let leaving = fence::keeping(fence, service, Box::pin(self.leave(facts, clients)));
+        let left = options.cancellation.unless_cancelled(leaving).await.ok_or(RunError::Interrupted)??;
+        let at = Utc(now()).rfc3339();
+        let schemas = &self.owned.schemas;
+        let kept_in = Aside::Moved.schemas(service, schemas.len());
+        let restored = self.places.restored(left.backup.manifest.clone(), n_set_aside);
+        let restoring = self.places.restoring();
+        let work = Work {
+            deployment: there,
+            service,
+            file: &left.backup.archive,
+            archive: left.backup.archive.clone(),
+            restored: &restored,
+            clients,
+            options: &restoring,
+            consent: "moved",
+            aside: Aside::BeforeMove,
+        };
+        (self.progress)(MoveProgress::Restoring);
+        work.begin(copy).await?;
+        let arriving = Box::pin(self.arrive(copy, &work, &left));
+        let n_checks = fence::keeping(fence, service, arriving).await?;
+        align_sequences(fence, copy, service, self.owned).await?;
+        work.write_down(copy).await?;
+        let hidden = Aside::Arriving.schemas_at(service, &at, schemas.len());
+        let mark = MoveMark::Arriving { at: at.clone(), from: prospect.from.clone() };
+        departure::depart(copy, (there, service), (schemas, &hidden), (Aside::Arriving, &mark)).await?;
+        self.still_as(fence, &left).await?;
+        let mark = MoveMark::Gone { at: at.clone(), to: prospect.to.clone() };
+        departure::depart(fence, (here, service), (schemas, &kept_in), (Aside::Moved, &mark)).await?;
+        let set_aside = [restored.kept_in, self.commit(fence, copy, &at).await?].concat();
+        Ok(Moved {
+            archive: Some(left.backup.archive),
+            tables: left.backup.manifest.tables,
+            n_checks,
+            kept_in,
+            set_aside,
+            ..Moved::ended(prospect)
+        })
+    }
+
+    /// Dumps the service behind its fence, and reads what is in it.
+    async fn leave(&self, facts: ServiceFacts, clients: &Clients) -> Result<Left, BackupError> {
+        let Places { service, options, .. } = *self.places;
+        let show = |progress: Progress<'_>| {
+            if let Progress::Written(_, bytes) = progress {
+                (self.progress)(MoveProgress::Dumped(bytes));
+            }
+        };
+        let contents = async |moment: &mut Moment<'_>| {
+            let contents = moment.ask(|connection| Contents::read(connection, self.owned)).await;
+            contents.map_err(read(service))
+        };
+        let (contents, dumped) =
+            Box::pin(self.places.dump(facts, clients, Extent::Everything, &show, contents)).await?;
+        let schemas = dumped.schemas.clone();
+        Ok(Left { backup: dumped.keep(&options.directory)?, contents, schemas })
+    }
+
+    /// Restores it there and proves that it is the same, within the transaction there. Gives how many checks were asked.
+    async fn arrive(
+        &self,
+        copy: &mut PgConnection,
+        work: &Work<'_>,
+        left: &Left,
+    ) -> Result<usize, BackupError> {
+        let Places { there, service, .. } = *self.places;
+        let failed = read(service);
+        let different = |what: String| BackupError::Different { service: service.clone(), what };
+        work.within(copy).await?;
+        self.places.give_owners(copy, self.tried).await?;
+        (self.progress)(MoveProgress::Comparing);
+        self.tried.is_still_here(service, &left.schemas)?;
+        self.tried.is_there(self.places, copy).await?;
+        let owned = Owned::read(copy, there, service).await.map_err(&failed)?;
+        let contents = Contents::read(copy, &owned).await.map_err(&failed)?;
+        if let Some(difference) = left.contents.difference(&contents) {
+            return Err(different(difference));
+        }
+        let results = promises(there, service, &left.backup.manifest.migrations, copy).await;
+        let results = results.map_err(failed)?;
+        if let Some(broken) = results.iter().find(|result| !result.holds) {
+            return Err(different(format!("a check does not hold there: {broken}")));
+        }
+        Ok(results.iter().filter(|result| !result.report).count())
+    }
+
+    /// Whether it is here as it was when it was dumped. The fence keeps rows from changing, but not all that can be made or dropped.
+    async fn still_as(&self, fence: &mut PgConnection, left: &Left) -> Result<(), BackupError> {
+        let service = self.places.service;
+        let changed = |what: String| BackupError::Different {
+            service: service.clone(),
+            what: format!("it was changed here meanwhile: {what}"),
+        };
+        for (name, before) in &left.schemas {
+            let now = Schema::read_within(fence, name).await;
+            let now = now.map_err(|source| BackupError::Schema { service: service.clone(), source })?;
+            if let Some(difference) = before.differences(&self.owned.of(now)).first() {
+                return Err(changed(difference.to_string()));
+            }
+        }
+        // Whoever makes something in a schema holds a lock on it until that is committed.
+        let sql = format!(
+            "SELECT l.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_namespace n ON n.oid = l.objid \
+             WHERE l.locktype = 'object' AND l.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND l.pid <> pg_catalog.pg_backend_pid() \
+               AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
+               AND n.nspname IN ({}) LIMIT 1",
+            list(&self.owned.schemas)
+        );
+        match rows(fence, &sql).await.map_err(read(service))?.first() {
+            Some(row) => {
+                let pid: i32 = row.get(0);
+                Err(changed(format!("the transaction of pid {pid} makes something in its schema")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Commits there, then here, and gives the copy its name. In between, nobody can write in either place. Gives the schemas into which
+    /// was put what was made meanwhile in the copy's place.
+    async fn commit(
+        &self,
+        fence: &mut PgConnection,
+        copy: &mut PgConnection,
+        at: &str,
+    ) -> Result<Vec<String>, BackupError> {
+        let Places { there, service, .. } = *self.places;
+        let unknown = |what| BackupError::MoveUnknown { service: service.clone(), what };
+        execute(fence, service, "SELECT 1").await?;
+        match execute(copy, service, "COMMIT").await {
+            Ok(()) => {}
+            Err(BackupError::Lost { .. }) => {
+                return Err(unknown(
+                    "the connection was lost while the copy was committed; it is in use where it was",
+                ));
+            }
+            Err(error) => return Err(error),
+        }
+        match execute(fence, service, "COMMIT").await {
+            Ok(()) => {}
+            Err(_) => {
+                return Err(unknown("the connection was lost while it was taken away from where it was"));
+            }
+        }
+        let ended = end(copy, there, service, at).await;
+        ended.map_err(|_| unknown("all was done but to give the copy its name"))
+    }
+}
