@@ -55,8 +55,8 @@ fn killed_in_an_index_build_the_leftover_is_built_again() {
     ");
     // There is nothing to bring back, and nothing is known of it: whoever asks for a script only is told, too.
     let why = "not compared: a migration was begun and not finished";
-    assert!(lab.migrate(&["drift", "chat"]).exits(4).stdout.contains(&format!("chat          {why}")));
-    let script = lab.migrate(&["drift", "chat", "--repair"]).exits(4);
+    assert!(lab.migrate(&["drift", "chat"]).exits(6).stdout.contains(&format!("chat          {why}")));
+    let script = lab.migrate(&["drift", "chat", "--repair"]).exits(6);
     assert!(
         script.stdout.is_empty() && script.stderr.contains(&format!("`chat` was {why}")),
         "{}",

@@ -101,6 +101,22 @@ fn every_trouble_is_explained_and_mended_by_what_is_named() {
 }
 
 #[test]
+fn what_was_edited_is_not_called_verified() {
+    let lab = Lab::migrated();
+    lab.query(
+        "UPDATE chat.migration_journal_chat SET checksum = 'another' WHERE migration = 'm20251016_000001_create_messages'",
+    );
+    let verified = lab.migrate(&["verify"]).exits(4).stdout;
+    let says = "✗ `m20251016_000001_create_messages` was edited after it was applied: what it promised then was not asked";
+    assert!(verified.contains(says), "{verified}");
+    let document = lab.migrate(&["verify", "chat", "--json"]).exits(4).json();
+    assert_eq!(document["services"][0]["edited"][0], "m20251016_000001_create_messages");
+    assert!(document["services"][0]["checks"].as_array().unwrap().iter().all(|check| check["holds"] == true));
+    lab.migrate(&["status", "chat", "--check"]).exits(4);
+    lab.migrate(&["verify", "rag"]).exits(0);
+}
+
+#[test]
 fn what_does_not_fit_is_not_decided() {
     let lab = Lab::migrated();
     let before = lab.query(HISTORY);

@@ -8,8 +8,9 @@ use migration_plan::{ContractSteps, Direction, ServiceState, UnknownApplied, sta
 use crate::caller::Caller;
 use crate::database::{DatabaseUrl, DatabaseUrlError};
 use crate::deployment::{Deployment, DeploymentError, Placement};
+use crate::edited::edited_migrations;
 use crate::holder::Holder;
-use crate::run::{Goal, Report, RunError, RunOptions, edited_migrations, run};
+use crate::run::{Goal, Report, RunError, RunOptions, run};
 use crate::state::service_state;
 use crate::survey::{Survey, SurveyError};
 

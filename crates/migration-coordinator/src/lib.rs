@@ -15,6 +15,7 @@ mod connect_error;
 mod database;
 mod deployment;
 mod earlier_tool;
+mod edited;
 mod embedding;
 mod engine;
 mod event;
@@ -61,6 +62,7 @@ pub use connect_error::ConnectError;
 pub use database::{DatabaseUrl, DatabaseUrlError, Defaults, LibpqEnvironment};
 pub use deployment::{Deployment, DeploymentError, Placement, unusable_schema};
 pub use earlier_tool::EarlierTool;
+pub use edited::edited_migrations;
 pub use embedding::{EmbedError, Guard, Standing, bring_to_head};
 pub use fingerprint::{Fingerprint, Move, ServiceFingerprint};
 pub use history_sql::HistorySql;
@@ -83,7 +85,7 @@ pub use repair::{Change, Condition, Decision, Mended, Trouble, conditions, mend}
 pub use roles::{RoleOptions, RoleScript, provide_roles};
 pub use run::{
     Acceptance, AcceptedDifference, DoneStep, Filled, Goal, Planned, Report, RevertLoss, RunError,
-    RunOptions, TakeOver, edited_migrations, obstructions, one_address, plan, plan_for, run, unmet_promises,
+    RunOptions, TakeOver, obstructions, one_address, plan, plan_for, run, unmet_promises,
 };
 pub use state::service_state;
 pub use step::{FailedStatement, Remains, StepError};

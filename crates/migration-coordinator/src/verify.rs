@@ -18,6 +18,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 use crate::bookkeeping::Outcome;
 use crate::connect_error::is_locked;
 use crate::deployment::{Deployment, Placed};
+use crate::edited::edited;
 use crate::holder::Holder;
 use crate::reading::Reading;
 use crate::site::Site;
@@ -63,6 +64,8 @@ pub struct ServiceVerification {
     pub n_migrations: usize,
     /// Applied migrations that are not known here: what they promised could not be asked.
     pub unknown: Vec<MigrationName>,
+    /// Applied migrations that are not what was applied: they are asked for what they promise now.
+    pub edited: Vec<MigrationName>,
     /// Migrations that were begun and not finished: what others promised may not hold until they are.
     pub begun: Vec<MigrationName>,
     /// The session that holds the service's migration lock: what it changes may not hold until it is done.
@@ -242,6 +245,7 @@ pub async fn verify_surveyed(
             service: placed.name().clone(),
             n_migrations: applied.len(),
             unknown: unknown.into_iter().cloned().collect(),
+            edited: edited(placed, facts),
             begun: facts.begun().cloned().collect(),
             holder: facts.holder.clone(),
             results,
@@ -343,8 +347,7 @@ async fn ask_alone(
         Ok((holds, found)) => result(migration, check, holds, found),
         Err(error) => {
             // What it asks about is gone: that is the answer.
-            let answered = is_undefined(&error);
-            let locked = is_locked(&error);
+            let (answered, locked) = (is_undefined(&error), is_locked(&error));
             CheckResult { answered, locked, ..result(migration, check, false, unanswered(&error)) }
         }
     }
@@ -362,8 +365,7 @@ fn unanswered(error: &sqlx::Error) -> String {
     if is_locked(error) {
         return "could not be asked: another transaction keeps a table locked".to_owned();
     }
-    let said =
-        error.as_database_error().map_or_else(|| error.to_string(), |server| server.message().to_owned());
+    let said = error.as_database_error().map_or_else(|| error.to_string(), |says| says.message().to_owned());
     let more = if is_cut_by_policy(error) { format!("; {POLICY_HINT}") } else { String::new() };
     format!("could not be asked: {said}{more}")
 }

@@ -13,6 +13,7 @@ struct Sends {
     up: &'static [&'static str],
     down: &'static [&'static str],
     requires: Option<&'static str>,
+    accepts: Option<&'static str>,
 }
 
 impl MigrationName for Sends {
@@ -45,9 +46,13 @@ async fn send(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), Db
 
 impl ServiceMigration for Sends {
     fn details(&self) -> Details {
-        match self.requires {
+        let details = match self.requires {
             Some(requirement) => Details::expand().requires(requirement),
             None => Details::expand(),
+        };
+        match self.accepts {
+            Some(rule) => details.accepts(rule, "the table has no rows anywhere"),
+            None => details,
         }
     }
 }
@@ -58,6 +63,7 @@ const SOUND: Sends = Sends {
     up: &["CREATE TABLE t (id int CONSTRAINT t_pkey PRIMARY KEY)"],
     down: &["DROP TABLE t"],
     requires: None,
+    accepts: None,
 };
 
 const SECOND: Sends = Sends {
@@ -66,6 +72,7 @@ const SECOND: Sends = Sends {
     up: &["ALTER TABLE t ADD COLUMN a int"],
     down: &["ALTER TABLE t DROP COLUMN a"],
     requires: None,
+    accepts: None,
 };
 
 /// Makes the migrations of a service.
@@ -161,6 +168,11 @@ async fn what_no_row_passes_is_found() {
         found[0].contains("it cannot be applied to tables with rows") && found[0].contains("null values"),
         "{found:?}"
     );
+    let accepted = || {
+        let up = &["ALTER TABLE t ADD COLUMN a int NOT NULL"];
+        vec![SOUND, Sends { up, accepts: Some("rows"), ..SECOND }]
+    };
+    assert_eq!(self::found(accepted).await, [""; 0]);
 }
 
 #[tokio::test]

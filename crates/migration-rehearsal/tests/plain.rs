@@ -66,6 +66,8 @@ async fn the_rules_for_citus_judge_files_where_they_are_wanted() {
             "-- accepts citus-refused-statement: it is applied before\nALTER TABLE a RENAME CONSTRAINT a_pkey TO a_key;",
         ),
         ("4.sql", "ALTER TABLE b ADD COLUMN n bigserial;"),
+        ("5.sql", "CREATE TABLE k (id bigint PRIMARY KEY); ALTER TABLE k SET SCHEMA crm;"),
+        ("6.sql", "ALTER TABLE a SET SCHEMA crm;"),
     ];
     let none: &[&str] = &[];
     let found = found_by(Rules { citus: true }, &files).await;
@@ -77,6 +79,11 @@ async fn the_rules_for_citus_judge_files_where_they_are_wanted() {
     assert_eq!(found[0], keyed);
     assert_eq!([&found[1], &found[2]], [none, none]);
     assert_eq!(found[3], ["serial b.n", "table-rewrite b", "citus-added-sequence b.n"]);
+    assert_eq!(found[4], none);
+    assert!(
+        found[5].contains(&"citus-refused-statement a: SET SCHEMA with a sequence".to_owned()),
+        "{found:?}"
+    );
     let found = self::found(&files).await;
     assert_eq!([&found[0], &found[2]], [&keyed[..1], none]);
     assert_eq!(found[3], ["serial b.n", "table-rewrite b"]);
@@ -120,6 +127,11 @@ async fn tables_have_rows_and_what_no_row_passes_is_found() {
         ("2.sql", "ALTER TABLE checked ADD COLUMN n text NOT NULL;"),
         ("3.sql", "-- migrate:up transaction:false\nALTER TABLE checked ADD COLUMN m text NOT NULL;"),
         ("4.sql", "SELECT 1 / count(*) FROM checked;"),
+        (
+            "5.sql",
+            "-- accepts rows: it is empty everywhere\n-- accepts not-null-without-default: so\n-- accepts scan-under-lock: so\n\
+             ALTER TABLE checked ADD COLUMN o text NOT NULL;",
+        ),
     ])
     .await;
     let none: &[&str] = &[];
@@ -132,6 +144,7 @@ async fn tables_have_rows_and_what_no_row_passes_is_found() {
     assert_eq!(found[1], n);
     assert_eq!(found[2], ["not-null-without-default checked.m", "scan-under-lock checked"]);
     assert_eq!(found[3], none, "tables have rows again");
+    assert_eq!(found[4], none);
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ pub struct ServiceChecks {
     pub checks: Vec<CheckResult>,
     /// Applied migrations that are not known here: what they promised was not asked.
     pub unknown: Vec<String>,
+    /// Applied migrations that were edited since: they were asked for what they promise now.
+    pub edited: Vec<String>,
     /// Migrations that were begun and not finished.
     pub begun: Vec<String>,
     /// Whether a run is under way.
@@ -52,6 +54,7 @@ impl ServiceChecks {
         Self {
             service: verification.service.to_string(),
             unknown: text::texts(&verification.unknown),
+            edited: text::texts(&verification.edited),
             begun: text::texts(&verification.begun),
             running: verification.holder.is_some(),
             error: verification.results.as_ref().err().map(|error| Diagnostic::of(error.as_ref(), words)),
@@ -66,7 +69,7 @@ impl ServiceChecks {
         match &self.error {
             Some(error) => error.class,
             None if self.checks.iter().any(|check| !check.answered && !check.locked) => Class::Connection,
-            None if !self.unknown.is_empty() => Class::Integrity,
+            None if !self.unknown.is_empty() || !self.edited.is_empty() => Class::Integrity,
             None if self.checks.iter().any(|check| !check.holds && !check.locked) => Class::Integrity,
             None if self.checks.iter().any(|check| check.locked) => Class::Busy,
             // What runs now has not stopped.

@@ -125,7 +125,7 @@ async fn compare(
         let why = if facts.holder.is_some() {
             Some((Class::Busy, "a run is under way".to_owned()))
         } else if !status.begun.is_empty() {
-            Some((Class::Integrity, "a migration was begun and not finished".to_owned()))
+            Some((Class::Partial, "a migration was begun and not finished".to_owned()))
         } else if !strangers.is_empty() {
             Some((Class::Integrity, format!("{} is applied and not known here", strangers.join(", "))))
         } else {

@@ -84,7 +84,12 @@ pub(super) fn of_service(verification: &ServiceChecks, paint: Paint, text: &mut 
         .unknown
         .iter()
         .map(|name| format!("{} not checked: `{name}` is applied and not known here", paint.bad("?")));
-    for line in few_lines(begun, SHOWN).into_iter().chain(few_lines(unknown, SHOWN)) {
+    let edited = verification.edited.iter().map(|name| {
+        let line = format!("`{name}` was edited after it was applied: what it promised then was not asked");
+        format!("{} {line}", paint.bad("✗"))
+    });
+    let further = few_lines(unknown, SHOWN).into_iter().chain(few_lines(edited, SHOWN));
+    for line in few_lines(begun, SHOWN).into_iter().chain(further) {
         text.line(format!("  {line}"));
     }
 }

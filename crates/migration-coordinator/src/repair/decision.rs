@@ -7,7 +7,7 @@ use migration_plan::Direction;
 
 use super::Trouble;
 use crate::deployment::{Deployment, Placed};
-use crate::run::edited_migrations;
+use crate::edited::edited_migrations;
 use crate::survey::{Access, ServiceFacts};
 
 /// How one trouble of a service is to be mended.

@@ -17,9 +17,9 @@ pub use self::decision::{Change, Decision};
 pub use self::mend::{Mended, mend};
 
 use crate::deployment::{Deployment, Placed};
+use crate::edited::edited_migrations;
 use crate::holder::Holder;
 use crate::reading::Reading;
-use crate::run::edited_migrations;
 use crate::survey::{Access, ServiceFacts, Survey, SurveyError};
 use crate::verify::{CheckResult, Scope, verify_surveyed};
 

@@ -2,19 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use migration_kit::{MigrationName, ServiceName};
+use migration_kit::ServiceName;
 use migration_plan::{Direction, History, Plan, PlanError};
 
 use super::RunError;
 use super::{RunOptions, TakeOver};
 use crate::deployment::{Deployment, Placed};
+use crate::edited::edited;
 use crate::survey::{ServerFacts, ServiceFacts, Survey};
-
-/// Applied migrations whose SQL is not what the journal says was applied.
-#[must_use]
-pub fn edited_migrations(deployment: &Deployment, facts: &ServiceFacts) -> Vec<MigrationName> {
-    deployment.placed(&facts.service).map(|placed| edited(placed, facts)).unwrap_or_default()
-}
 
 /// Refuses a service of which an applied migration was edited.
 pub(super) fn unedited(placed: &Placed, facts: &ServiceFacts) -> Result<(), RunError> {
@@ -75,17 +70,6 @@ pub(super) fn no_plan(error: PlanError, survey: &Survey) -> RunError {
         _ => None,
     };
     unread.map_or_else(|| RunError::Plan(error), RunError::Survey)
-}
-
-fn edited(placed: &Placed, facts: &ServiceFacts) -> Vec<MigrationName> {
-    let mut next = 0;
-    let mut differs = |name: &MigrationName| {
-        let then =
-            facts.journal.get_expected(&mut next, name).and_then(|journal| journal.checksum.as_deref());
-        then.is_some_and(|then| placed.lock_file.checksum(name).is_some_and(|now| now != then))
-    };
-    let applied = facts.applied.iter().map(|applied| &applied.name);
-    applied.filter(|name| differs(name)).cloned().collect()
 }
 
 /// Refuses what could only fail: no right to write, or no transaction for all.

@@ -9,7 +9,7 @@ use postgres_sandbox::Cluster;
 
 use super::trial::{Trial, says};
 use super::{Finding, alone};
-use crate::hazards::{Hazard, denied};
+use crate::hazards::{Hazard, accepts_rows, denied};
 use crate::{RehearsalError, rows};
 
 /// What came of it.
@@ -43,7 +43,8 @@ pub(super) async fn check(
                 break;
             }
             // A guard is there to refuse rows.
-            if !matches!(error, RunError::Step(StepError::Guard { .. })) {
+            let is_guard = matches!(error, RunError::Step(StepError::Guard { .. }));
+            if !is_guard && !accepts_rows(&listed.details().accepted) {
                 let message = format!("it cannot be applied to tables with rows: {}", says(&error));
                 tried.findings.push(Finding::of(listed.name(), message));
             }

@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     id: "cached-plan",
     why: "statements that clients have prepared fail: `cached plan must not change result type`",
     instead: "add a column of the new type under another name, carry values over, and drop the old one in a contract step",
-    find,
+    find: Some(find),
 };
 
 /// By name, not by number: a prepared statement finds its tables and columns by their names again.

@@ -6,7 +6,7 @@ pub(super) const RULE: Rule = Rule {
     id: "citus-added-sequence",
     why: "Citus refuses a serial or identity column that is added to a table on a node",
     instead: "add the column without a default, make a sequence, and set the default with `nextval` in a statement of its own",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {

@@ -7,7 +7,7 @@ pub(super) const RULE: Rule = Rule {
     id: "citus-index-if-not-exists",
     why: "where the index is there already, Citus marks it invalid and reports success",
     instead: "look whether it is there first, and build it without `IF NOT EXISTS`: `Online::create_index`",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {

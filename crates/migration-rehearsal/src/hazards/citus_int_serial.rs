@@ -7,7 +7,7 @@ pub(super) const RULE: Rule = Rule {
     id: "citus-int-serial",
     why: "each node draws from a range of its own, which only a `bigint` has room for: an insert that comes through a worker fails",
     instead: "make it `bigint`",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {

@@ -6,7 +6,7 @@ pub(super) const RULE: Rule = Rule {
     id: "citus-no-primary-key",
     why: "Citus refuses to move its schema to another node while the table is written to",
     instead: "give it a primary key, or `REPLICA IDENTITY FULL`",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {

@@ -6,7 +6,7 @@ pub(super) const RULE: Rule = Rule {
     id: "citus-refused-statement",
     why: "Citus refuses the statement for a table on a node",
     instead: "write each change as a statement of its own, constraints with a name; where Citus has no such change at all, make a new column, constraint or index, and drop the old one",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {
@@ -15,6 +15,12 @@ fn find(case: &Case<'_>) -> Vec<Hit> {
     for statement in case.messages().flatten() {
         if let Some((table, actions)) = statement.alters_table() {
             hits.extend(refused(&actions).map(|what| Hit::by(format!("{table}: {what}"), &statement.text)));
+        }
+        if let Some((table, actions)) = statement.alters_table()
+            && actions.iter().any(|action| action.starts_with(&["SET", "SCHEMA"]))
+            && draws_from_sequence(case, &table)
+        {
+            hits.push(Hit::by(format!("{table}: SET SCHEMA with a sequence"), &statement.text));
         }
         // One that no column drew from before is none of a table on a node yet.
         let is_drawn_from = |sequence: &String| {
@@ -31,6 +37,16 @@ fn find(case: &Case<'_>) -> Vec<Hit> {
     let named = retyped.filter_map(|((table, _), column)| Some((after.tables.get(table)?, column)));
     hits.extend(named.map(|(table, column)| Hit::on(format!("{table}.{}: TYPE", column.name))));
     hits
+}
+
+/// Whether a table of this name, with its schema or without, has an identity column or one that draws from a sequence.
+fn draws_from_sequence(case: &Case<'_>, table: &str) -> bool {
+    let name = table.rsplit('.').next().unwrap_or_default();
+    [&case.facts.before, &case.facts.after].into_iter().any(|shape| {
+        let is_of_it = |place: &u32| shape.tables.get(place).is_some_and(|known| known == name);
+        let draws = |column: &crate::Column| column.identity || column.sequence.is_some();
+        shape.columns.iter().any(|((table, _), column)| is_of_it(table) && draws(column))
+    })
 }
 
 /// What of an `ALTER TABLE` Citus refuses: `ErrorIfUnsupportedAlterTableStmt` and `ErrorIfUnsupportedRenameStmt` of its source.

@@ -7,7 +7,7 @@ pub(super) const RULE: Rule = Rule {
     id: "citus-several-statements",
     why: "Citus sends the whole message on to the node, which refuses more than one command",
     instead: "send each statement by itself; those of SQL files are",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {

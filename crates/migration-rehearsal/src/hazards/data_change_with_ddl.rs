@@ -6,7 +6,7 @@ pub(super) const RULE: Rule = Rule {
     id: "data-change-with-ddl",
     why: "nobody reads or writes the altered table until the last row is changed",
     instead: "change rows in batches of their own, in a migration of steps: `Online::backfill`",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {

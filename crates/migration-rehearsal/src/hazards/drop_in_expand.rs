@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     id: "drop-in-expand",
     why: "code that still runs reads it, and fails",
     instead: "drop it in a contract step, once nobody runs old code: `Details::contract`",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {

@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     id: "enum-value-too-early",
     why: "PostgreSQL refuses a new value of an enumeration until the transaction that added it is committed",
     instead: "add the value in a migration of its own, and use it in the next one, or use steps",
-    find,
+    find: Some(find),
 };
 
 /// `unsafe_new_enum_value_usage`, in the list of PostgreSQL's error codes.

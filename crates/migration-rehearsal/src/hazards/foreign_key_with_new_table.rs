@@ -8,7 +8,7 @@ pub(super) const RULE: Rule = Rule {
     id: "foreign-key-with-new-table",
     why: "writes to the table that it refers to wait until the transaction ends",
     instead: "create the table without it, and add it in a migration of steps: `Online::add_foreign_key`",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {

@@ -6,7 +6,7 @@ pub(super) const RULE: Rule = Rule {
     id: "foreign-key-without-index",
     why: "each delete or key update of a referenced row reads the whole referring table",
     instead: "create an index on its columns: `Online::create_index`",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {

@@ -7,7 +7,7 @@ pub(super) const RULE: Rule = Rule {
     id: "index-blocks-writes",
     why: "writes to the table wait until the index is built",
     instead: "build it concurrently, in a migration of steps: `Online::create_index`",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {

@@ -6,7 +6,7 @@ pub(super) const RULE: Rule = Rule {
     id: "int-key",
     why: "it runs out after two thousand million rows, deleted ones included, and widening it rewrites the table",
     instead: "make it `bigint`",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {

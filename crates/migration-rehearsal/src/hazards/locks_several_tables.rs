@@ -6,7 +6,7 @@ pub(super) const RULE: Rule = Rule {
     id: "locks-several-tables",
     why: "all of them are closed to everybody until the last one is done, and a reader of two of them may deadlock",
     instead: "change one table per transaction: a migration of steps, or one migration per table",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {

@@ -6,7 +6,7 @@ pub(super) const RULE: Rule = Rule {
     id: "not-null-without-default",
     why: "code that still runs does not know the column, and its inserts fail",
     instead: "give it a default, or add it without NOT NULL: `Online::add_column`, then `set_not_null` in a contract step",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {

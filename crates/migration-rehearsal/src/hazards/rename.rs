@@ -7,7 +7,7 @@ pub(super) const RULE: Rule = Rule {
     id: "rename",
     why: "code that still runs uses the old name, and fails",
     instead: "add the new one, carry values over, and drop the old one in a contract step",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {

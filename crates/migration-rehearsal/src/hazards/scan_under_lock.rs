@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     id: "scan-under-lock",
     why: "writes to the table, or reads too, wait for as long as all of it is read",
     instead: "add the constraint NOT VALID and validate it afterwards: `Online::add_check`, `add_foreign_key`, `set_not_null`",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {

@@ -7,7 +7,7 @@ pub(super) const RULE: Rule = Rule {
     id: "table-rewrite",
     why: "nobody reads or writes the table until all of it and all its indexes are written again",
     instead: "add a column of the new type, carry values over in batches, and drop the old one in a contract step",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {

@@ -6,7 +6,7 @@ pub(super) const RULE: Rule = Rule {
     id: "timestamp-without-zone",
     why: "what moment it means depends on the session that wrote it",
     instead: "make it `timestamptz`",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {

@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     id: "touches-other-service",
     why: "its owner does not know of it, and may be releasing or reverting at the same moment",
     instead: "have the other service do it in a migration of its own, and require that one: `Details::requires`",
-    find,
+    find: Some(find),
 };
 
 fn find(case: &Case<'_>) -> Vec<Hit> {

@@ -79,6 +79,7 @@ pub async fn check_files(
         let of_triggers =
             denied.iter().filter_map(|denial| hazards::denied(&traced.migration, denial, &declared.accepted));
         hazards.extend(of_triggers);
+        let says = says.filter(|_| !hazards::accepts_rows(&declared.accepted));
         faults.extend(says.map(|says| format!("it cannot be applied to tables with rows: {says}")));
         faults.extend(wrong);
         CheckedFile { path: file.path.to_owned(), hazards, faults }
