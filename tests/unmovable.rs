@@ -1,4 +1,6 @@
 //! `move`: what stops it, found before anybody is kept from writing; and what does not stop it.
+//!
+//! It is long, since each kind of what stops it is a line of a table, or a few of a test.
 
 use postgres_sandbox::{Binaries, Cluster};
 
@@ -221,6 +223,27 @@ fn what_would_not_go_with_it_stops_it_before_anybody_waits() {
     let before = digest(&both.here, "chat");
     both.moves(&["--yes"]).exits(0);
     both.is_there(&before);
+}
+
+/// What only rows bring about is found behind the fence, and is said of the move.
+#[test]
+fn what_a_server_refuses_of_rows_is_said_of_the_move() {
+    let both = Both::new();
+    let before = digest(&both.here, "chat");
+    both.there.query(
+        "CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN \
+           IF (SELECT count(*) FROM chat.messages) > 0 THEN RAISE ''not these rows''; END IF; END'; \
+         CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION public.refuse()",
+    );
+    let refused = both.moves(&["--yes"]).exits(7);
+    let said = refused.stderr.lines().take(2).collect::<Vec<_>>().join("\n");
+    assert!(
+        said.contains("the server there refuses what that takes\n  because not these rows"),
+        "{}",
+        refused.shown()
+    );
+    assert!(!said.contains("restored"), "{said}");
+    both.is_here(&before);
 }
 
 /// Where it cannot go, or not be taken away: the exit code says of which kind that is, and the hint what helps.

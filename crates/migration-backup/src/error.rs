@@ -250,7 +250,7 @@ pub enum BackupError {
         /// What to do about it.
         hint: Option<&'static str>,
     },
-    /// A server refuses what a move would do: nothing was changed, and nobody was kept from writing.
+    /// A server refuses what a move would do: nothing was changed.
     #[error("`{service}` cannot be moved: the server {place} refuses what that takes")]
     NotAccepted {
         /// The service.

@@ -8,7 +8,7 @@ use sqlx::{PgConnection, Row};
 
 use super::contents::{Contents, align_sequences};
 use super::places::{Found, Places};
-use super::trial::Tried;
+use super::trial::{Tried, refused};
 use super::{MoveProgress, Moved, departure, end, fence};
 use crate::aside::Aside;
 use crate::dump::{Extent, now};
@@ -62,9 +62,12 @@ impl Moving<'_> {
             aside: Aside::BeforeMove,
         };
         (self.progress)(MoveProgress::Restoring);
-        work.begin(copy).await?;
-        let arriving = Box::pin(self.arrive(copy, &work, &left));
-        let n_checks = fence::keeping(fence, service, arriving).await?;
+        let arriving = Box::pin(async {
+            work.begin(copy).await?;
+            self.arrive(copy, &work, &left).await
+        });
+        let arrived = fence::keeping(fence, service, arriving).await;
+        let n_checks = arrived.map_err(|error| refused(error, "there", options.no_owner))?;
         align_sequences(fence, copy, service, self.owned).await?;
         work.write_down(copy).await?;
         let hidden = Aside::Arriving.schemas_at(service, &at, schemas.len());

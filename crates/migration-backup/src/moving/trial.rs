@@ -340,12 +340,16 @@ async fn with_options(places: &Places<'_>, here: &mut PgConnection, error: Backu
     }
 }
 
-/// What a server refuses of a move, as an error of this crate.
-fn refused(error: BackupError, place: &'static str, no_owner: bool) -> BackupError {
+/// What is refused of a move, which makes use of a restore, as an error of this crate.
+pub(super) fn refused(error: BackupError, place: &'static str, no_owner: bool) -> BackupError {
     match error {
         BackupError::Write { service, source } => {
             BackupError::NotAccepted { service, place, no_owner, source }
         }
+        BackupError::Unfit { service, why } => match service.parse() {
+            Ok(service) => BackupError::NotMovable { service, why, hint: None },
+            Err(_) => BackupError::Unfit { service, why },
+        },
         other => other,
     }
 }
