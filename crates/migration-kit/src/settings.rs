@@ -154,9 +154,11 @@ pub(crate) fn local() -> String {
 pub(crate) fn idle_in_transaction_limit(limit: Duration, is_local: bool) -> String {
     const SETTING: &str = "idle_in_transaction_session_timeout";
     let limit_ms = timeout_ms(limit);
+    // Intervals are compared as they are: numbers would have to be calculated, and a new session finds no operator as slowly as `*`.
     format!(
-        "pg_catalog.set_config('{SETTING}', least({limit_ms}, coalesce(nullif((extract(epoch FROM \
-         pg_catalog.current_setting('{SETTING}')::interval) * 1000)::int8, 0), {limit_ms}))::text, {is_local})"
+        "pg_catalog.set_config('{SETTING}', \
+         CASE WHEN pg_catalog.current_setting('{SETTING}')::interval BETWEEN '1ms' AND '{limit_ms}ms' \
+           THEN pg_catalog.current_setting('{SETTING}') ELSE '{limit_ms}' END, {is_local})"
     )
 }
 

@@ -79,8 +79,8 @@ pub(super) fn query(sites: &[&Site]) -> String {
                 pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may_create_schema, \
                 pg_catalog.has_database_privilege(current_database(), 'TEMPORARY') AS may_create_temporary, \
                 extract(epoch FROM pg_catalog.clock_timestamp())::int8 AS now, {HAS_CITUS} AS has_citus, \
-                (SELECT extract(epoch FROM pg_catalog.pg_postmaster_start_time()) || '/' || current_setting('port') || '/' || d.oid \
-                 FROM pg_catalog.pg_database d WHERE d.datname = current_database()) AS identity, \
+                pg_catalog.concat_ws('/', pg_catalog.pg_postmaster_start_time(), current_setting('port'), \
+                  (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())) AS identity, \
                 s.n IS NOT NULL AS schema_exists, {version_kind} AS version_kind, {journal_kind} AS journal_kind, \
                 (SELECT d.description FROM pg_catalog.pg_description d WHERE d.objoid = s.v \
                    AND d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objsubid = 0) AS mark, \
@@ -89,13 +89,10 @@ pub(super) fn query(sites: &[&Site]) -> String {
                 coalesce(has_schema_privilege(s.n, 'CREATE'), has_database_privilege(current_database(), 'CREATE')) AS may_create, \
                 coalesce(has_table_privilege(s.v, 'INSERT') AND has_table_privilege(s.v, 'DELETE'), true) \
                   AND coalesce(has_table_privilege(s.j, 'INSERT'), true) AS may_write, \
-                ARRAY(SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace e ON e.oid = c.relnamespace \
-                             WHERE c.relname = x.table_name AND e.nspname = x.schema_name) \
+                ARRAY(SELECT {external} IS NOT NULL \
                       FROM unnest(s.external_schemas, s.external_tables) WITH ORDINALITY AS x(schema_name, table_name, o) \
                       ORDER BY o) AS externals, \
-                ARRAY(SELECT e.name FROM unnest(s.entities) AS e(name) \
-                      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relname = e.name AND c.relnamespace = s.n)) \
-                  AS absent, \
+                ARRAY(SELECT e.name FROM unnest(s.entities) AS e(name) WHERE {entity} IS NULL) AS absent, \
                 h.pid, coalesce(a.application_name, '') AS application, \
                 coalesce(pg_catalog.host(a.client_addr), 'local socket') AS host, \
                 coalesce(extract(epoch FROM a.backend_start)::int8, 0) AS since \
@@ -105,8 +102,13 @@ pub(super) fn query(sites: &[&Site]) -> String {
          LEFT JOIN held h ON h.key = pg_catalog.hashtextextended(s.lock_key, 0) \
          LEFT JOIN LATERAL pg_catalog.pg_stat_get_activity(h.pid) a ON h.pid IS NOT NULL \
          ORDER BY s.ordinal",
-        version_table = in_schema("s.version_table"),
-        journal = in_schema("s.journal"),
+        version_table = in_schema("s.version_table", "n.oid"),
+        journal = in_schema("s.journal", "n.oid"),
+        external = in_schema(
+            "x.table_name",
+            "(SELECT e.oid FROM pg_catalog.pg_namespace e WHERE e.nspname = x.schema_name)"
+        ),
+        entity = in_schema("e.name", "s.n"),
         version_kind = kind("s.v"),
         journal_kind = kind("s.j"),
     )
@@ -119,10 +121,12 @@ pub(super) const DISTRIBUTED: &str = bookkeeping!(
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE p.partmethod = 'h'"
 );
 
-/// The number of the relation of this name in the schema `n`. One look into an index for each: a new session, which is what
+/// The number of the relation of this name in a schema. One look into an index for each: a new session, which is what
 /// asks, plans that faster than joins and finds it faster than by reading the catalog.
-fn in_schema(name: &str) -> String {
-    format!("(SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relname = {name} AND c.relnamespace = n.oid)")
+fn in_schema(name: &str, schema: &str) -> String {
+    format!(
+        "(SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relname = {name} AND c.relnamespace = {schema})"
+    )
 }
 
 /// What kind of relation this is, as `pg_class` has it.
