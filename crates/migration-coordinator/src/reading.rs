@@ -13,7 +13,7 @@ use sea_orm::sqlx::{self, Connection, Row};
 use crate::connect_error::{ConnectError, is_locked};
 use crate::database::DatabaseUrl;
 use crate::event::{self, Blocker};
-use crate::session;
+use crate::session::{self, TakeRow};
 use crate::watch::watched;
 
 /// How long a question waits for a lock of others unless its caller says otherwise: long enough for what changes a table in an instant,
@@ -136,10 +136,21 @@ impl<'u> Reading<'u> {
     /// Rows of one question.
     pub(crate) async fn rows(&mut self, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
         let rows = self.ask(|connection| session::rows(connection, sql)).await;
-        if rows.as_ref().is_err_and(is_locked) {
+        self.note_lock(rows)
+    }
+
+    /// Takes each of these rows as it arrives.
+    pub(crate) async fn each_row(&mut self, sql: &str, take: impl TakeRow) -> Result<(), sqlx::Error> {
+        let read = self.ask(|connection| session::each_row(connection, sql, take)).await;
+        self.note_lock(read)
+    }
+
+    /// Further questions wait only for a moment once one has waited in vain.
+    fn note_lock<T>(&mut self, answer: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        if answer.as_ref().is_err_and(is_locked) {
             self.patience = self.patience.min(BRIEFLY);
         }
-        rows
+        answer
     }
 
     /// Asks by a function of another module, and reports meanwhile what it waits for.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
+use futures_util::TryStreamExt;
 use log::LevelFilter;
 use migration_kit::nodes::HAS_CITUS;
 use migration_kit::table_lock::{self, TableLock};
@@ -215,7 +216,13 @@ impl Session {
     /// Rows of one question outside a transaction, by the simple protocol: one message there, one back.
     pub(crate) async fn rows(&self, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
-        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut *connection).await
+        rows(&mut connection, sql).await
+    }
+
+    /// Takes each of these rows as it arrives.
+    pub(crate) async fn each_row(&self, sql: &str, take: impl TakeRow) -> Result<(), sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
+        each_row(&mut connection, sql, take).await
     }
 
     /// Which transactions keep these tables locked, oldest first.
@@ -365,4 +372,22 @@ async fn refused(url: &DatabaseUrl, options: &PgConnectOptions) -> ConnectError 
 /// Rows of one statement on a plain connection, by the simple protocol.
 pub(crate) async fn rows(connection: &mut PgConnection, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(connection).await
+}
+
+/// What takes a row, and may find that it is not as expected.
+pub(crate) trait TakeRow: FnMut(PgRow) -> Result<(), sqlx::Error> {}
+
+impl<F: FnMut(PgRow) -> Result<(), sqlx::Error>> TakeRow for F {}
+
+/// Takes each of these rows as it arrives, while the server works on the next one.
+pub(crate) async fn each_row(
+    connection: &mut PgConnection,
+    sql: &str,
+    mut take: impl TakeRow,
+) -> Result<(), sqlx::Error> {
+    let mut rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        take(row)?;
+    }
+    Ok(())
 }

@@ -1,4 +1,6 @@
 //! Asking one database: the order of the questions, and what becomes of a service whose tables do not answer.
+//!
+//! It is long because what becomes of each answer that fails is beside the question.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +25,7 @@ use crate::deployment::Deployment;
 use crate::event::{self, Blocker};
 use crate::holder::Holder;
 use crate::reading::Reading;
-use crate::session::Session;
+use crate::session::{Session, TakeRow};
 use crate::site::Site;
 use crate::watch::watched;
 
@@ -167,8 +169,18 @@ impl<'a> Asking<'a> {
     }
 
     async fn rows(&mut self, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
+        let mut rows = Vec::new();
+        let keep = |row| {
+            rows.push(row);
+            Ok(())
+        };
+        self.each_row(sql, keep).await?;
+        Ok(rows)
+    }
+
+    async fn each_row(&mut self, sql: &str, take: impl TakeRow) -> Result<(), sqlx::Error> {
         match self {
-            Self::Alone(reading) => reading.rows(sql).await,
+            Self::Alone(reading) => reading.each_row(sql, take).await,
             Self::Working { session, url, limit } => {
                 // One message is one transaction, with which the limit ends. It is set without a row among those of the answer,
                 // and not by `SET LOCAL`: Citus would send the message to every node of which it asks something.
@@ -177,7 +189,7 @@ impl<'a> Asking<'a> {
                     "{BOOKKEEPING}SELECT FROM pg_catalog.set_config('lock_timeout', '{limit}', true) AS said WHERE said IS NULL; {sql}"
                 );
                 let report = |blocker: &Blocker, waited| event::reading_waiting(url, blocker, waited);
-                watched(url, session.pid(), report, session.rows(&sql)).await
+                watched(url, session.pid(), report, session.each_row(&sql, take)).await
             }
         }
     }
@@ -296,15 +308,15 @@ async fn read_chunk(
     if parts.is_empty() {
         return Ok(());
     }
-    match asking.rows(&histories::query(sites, &parts)).await {
-        Ok(rows) => histories::fill(sites, found, &rows),
+    match read_parts(asking, sites, found, &parts).await {
         Err(sqlx::Error::Database(_)) => {
             for part in parts {
                 // A transaction that failed answers nothing more.
                 asking.end().await;
+                found[part.ordinal()].forget(part);
                 asking.begin_within(patience.left(sites[part.ordinal()].name())).await?;
-                match asking.rows(&histories::query(sites, &[part])).await {
-                    Ok(rows) => histories::fill(sites, found, &rows)?,
+                match read_parts(asking, sites, found, &[part]).await {
+                    Ok(()) => {}
                     Err(error) if is_locked(&error) => {
                         asking.end().await;
                         asking.begin().await?;
@@ -321,8 +333,19 @@ async fn read_chunk(
             }
             Ok(())
         }
-        Err(lost) => Err(lost),
+        read => read,
     }
+}
+
+/// Reads some tables with one question.
+async fn read_parts(
+    asking: &mut Asking<'_>,
+    sites: &[&Site],
+    found: &mut [Found],
+    parts: &[Part],
+) -> Result<(), sqlx::Error> {
+    let fill = |row| histories::fill(sites, found, &row);
+    asking.each_row(&histories::query(sites, parts), fill).await
 }
 
 impl Found {
@@ -363,13 +386,21 @@ impl Found {
                 SurveyError::Forbidden { .. } => Access::Forbidden,
                 _ => Access::Unreadable,
             };
-            self.facts.applied.clear();
-        } else {
-            self.facts.journal.clear();
-            self.facts.first_install = false;
         }
+        self.forget(part);
         if is_version_table || self.facts.unread.is_none() {
             self.facts.unread = Some(Arc::new(error));
+        }
+    }
+
+    /// Forgets what a table said.
+    fn forget(&mut self, part: Part) {
+        match part {
+            VersionTable(_) => self.facts.applied.clear(),
+            Journal(_) => {
+                self.facts.journal.clear();
+                self.facts.first_install = false;
+            }
         }
     }
 

@@ -54,11 +54,10 @@ const SEPARATOR: char = '\u{1}';
 /// The contents of these tables; at least one.
 pub(super) fn query(sites: &[&Site], parts: &[Part]) -> String {
     const VERSIONS: &str = "true AS version, count(*) AS n_rows, string_agg(name, E'\\x01') AS names, \
-        string_agg(applied_at::text, ' ') AS times, min(name) FILTER (WHERE applied_at IS NULL) AS timeless, \
-        NULL::text AS ids, NULL::text AS directions, NULL::text AS outcomes, NULL::text AS checksums, \
-        NULL::bool AS first_install";
+        string_agg(coalesce(applied_at::text, ''), ' ') AS times, NULL::text AS ids, NULL::text AS directions, \
+        NULL::text AS outcomes, NULL::text AS checksums, NULL::bool AS first_install";
     const JOURNALS: &str = "false AS version, count(*) AS n_rows, string_agg(name, E'\\x01') AS names, \
-        NULL::text AS times, NULL::text AS timeless, string_agg(id::text, ' ') AS ids, \
+        NULL::text AS times, string_agg(id::text, ' ') AS ids, \
         string_agg(direction, ' ') AS directions, string_agg(outcome, ' ') AS outcomes, \
         string_agg(coalesce(checksum, ''), ' ') AS checksums, \
         max(id) = max(id) FILTER (WHERE first_install) AS first_install";
@@ -91,31 +90,28 @@ pub(super) fn query(sites: &[&Site], parts: &[Part]) -> String {
     format!("{BOOKKEEPING}{}", asked.join(" UNION ALL "))
 }
 
-/// Puts answers of [`query`] where they belong. What cannot be understood is noted as unread.
-pub(super) fn fill(sites: &[&Site], found: &mut [Found], rows: &[PgRow]) -> Result<(), sqlx::Error> {
-    for row in rows {
-        let ordinal = usize::try_from(row.try_get::<i32, _>("ordinal")?).unwrap_or(usize::MAX);
-        let (Some(found), Some(site)) = (found.get_mut(ordinal), sites.get(ordinal)) else { continue };
-        let (part, answer) = if row.try_get("version")? {
-            let part = Part::VersionTable(ordinal);
-            let answer = VersionRows::read(row)?.applied(&site.list);
-            let doubled = answer.as_ref().ok().and_then(|applied| doubled(applied)).cloned();
-            let answer = answer.map(|applied| found.facts.applied = applied);
-            if let Some(name) = doubled {
-                let (service, table) = part.names(sites);
-                found.fail(part, SurveyError::Doubled { service, table, name });
-            }
-            (part, answer)
-        } else {
-            found.facts.first_install = row.try_get::<Option<bool>, _>("first_install")?.unwrap_or(false);
-            let answer =
-                JournalRows::read(row)?.facts(&site.list).map(|journal| found.facts.journal = journal);
-            (Part::Journal(ordinal), answer)
-        };
-        if let Err(what) = answer {
+/// Puts a row of the answer to [`query`] where it belongs. What cannot be understood is noted as unread.
+pub(super) fn fill(sites: &[&Site], found: &mut [Found], row: &PgRow) -> Result<(), sqlx::Error> {
+    let ordinal = usize::try_from(row.try_get::<i32, _>("ordinal")?).unwrap_or(usize::MAX);
+    let (Some(found), Some(site)) = (found.get_mut(ordinal), sites.get(ordinal)) else { return Ok(()) };
+    let (part, answer) = if row.try_get("version")? {
+        let part = Part::VersionTable(ordinal);
+        let answer = VersionRows::read(row)?.applied(&site.list);
+        let doubled = answer.as_ref().ok().and_then(|applied| doubled(applied)).cloned();
+        let answer = answer.map(|applied| found.facts.applied = applied);
+        if let Some(name) = doubled {
             let (service, table) = part.names(sites);
-            found.fail(part, SurveyError::Malformed { service, table, what });
+            found.fail(part, SurveyError::Doubled { service, table, name });
         }
+        (part, answer)
+    } else {
+        found.facts.first_install = row.try_get::<Option<bool>, _>("first_install")?.unwrap_or(false);
+        let answer = JournalRows::read(row)?.facts(&site.list).map(|journal| found.facts.journal = journal);
+        (Part::Journal(ordinal), answer)
+    };
+    if let Err(what) = answer {
+        let (service, table) = part.names(sites);
+        found.fail(part, SurveyError::Malformed { service, table, what });
     }
     Ok(())
 }
@@ -127,9 +123,8 @@ type List<'r> = Option<&'r str>;
 struct VersionRows<'r> {
     n_rows: i64,
     names: List<'r>,
+    /// Nothing in place of the time of a row that has none.
     times: List<'r>,
-    /// The name of a row without a time.
-    timeless: Option<&'r str>,
 }
 
 impl<'r> VersionRows<'r> {
@@ -138,16 +133,12 @@ impl<'r> VersionRows<'r> {
             n_rows: row.try_get("n_rows")?,
             names: row.try_get("names")?,
             times: row.try_get("times")?,
-            timeless: row.try_get("timeless")?,
         })
     }
 
     /// By time, then name; or what is wrong with one.
     fn applied(&self, list: &MigrationList) -> Result<Vec<AppliedMigration>, String> {
         let names = names(self.names, self.n_rows)?;
-        if let Some(name) = self.timeless {
-            return Err(format!("the row of `{name}` has no `applied_at`"));
-        }
         let times = column(self.times, self.n_rows)?;
         let mut next = 0;
         let applied = names.zip(times).map(|(name, time)| {
@@ -339,16 +330,21 @@ mod tests {
     #[test]
     fn rows_are_understood_in_whatever_order_they_come() {
         let known = list(&["b", "a", "c"]);
+        let applied = |names: &str, times: &str| {
+            let n_rows = i64::try_from(names.split(SEPARATOR).count()).unwrap();
+            VersionRows { n_rows, names: Some(names), times: Some(times) }.applied(&known)
+        };
+        assert_eq!(applied("b\u{1}a", "1 ").unwrap_err(), "the row of `a` has no `applied_at`");
         for (names, times, expected) in [
             ("b\u{1}a\u{1}c", "1 2 3", "b1 a2 c3"),
             ("c\u{1}unknown\u{1}a", "3 2 1", "a1 unknown2 c3"),
             ("c\u{1}b\u{1}a\u{1}a", "1 1 1 0", "a0 a1 b1 c1"),
         ] {
-            let n_rows = i64::try_from(names.split(SEPARATOR).count()).unwrap();
-            let rows = VersionRows { n_rows, names: Some(names), times: Some(times), timeless: None };
-            let applied = rows.applied(&known).unwrap();
-            let found: Vec<String> =
-                applied.iter().map(|row| format!("{}{}", row.name, row.applied_at)).collect();
+            let found: Vec<String> = applied(names, times)
+                .unwrap()
+                .iter()
+                .map(|row| format!("{}{}", row.name, row.applied_at))
+                .collect();
             assert_eq!(found.join(" "), expected);
         }
     }
