@@ -112,6 +112,7 @@ impl Catalog {
             service_of: &catalog.service_of,
             first_of: &catalog.first_of,
             requires: &catalog.requires,
+            required_by: &catalog.required_by,
         };
         catalog.order = graph.order().map_err(|cycle| CatalogError::Cycle {
             cycle: cycle.into_iter().map(|migration| catalog.ids[migration].clone()).collect(),

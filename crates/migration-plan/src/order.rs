@@ -15,6 +15,8 @@ pub(crate) struct Graph<'a> {
     pub(crate) first_of: &'a [usize],
     /// Requirements of each migration.
     pub(crate) requires: &'a [Vec<usize>],
+    /// Those that require each migration.
+    pub(crate) required_by: &'a [Vec<usize>],
 }
 
 impl Graph<'_> {
@@ -22,13 +24,9 @@ impl Graph<'_> {
     /// a cycle: each of its migrations needs the next one, the last needs the first.
     pub(crate) fn order(&self) -> Result<Vec<usize>, Vec<usize>> {
         let n_migrations = self.service_of.len();
-        let mut required_by = vec![Vec::new(); n_migrations];
         let mut n_open = vec![0_usize; n_migrations];
         for (migration, requires) in self.requires.iter().enumerate() {
             n_open[migration] = requires.len() + usize::from(self.previous(migration).is_some());
-            for &requirement in requires {
-                required_by[requirement].push(migration);
-            }
         }
         // A service waits with at most one migration at a time: the number of a migration is also its rank among those.
         let ready = (0..n_migrations).filter(|&migration| n_open[migration] == 0);
@@ -38,7 +36,7 @@ impl Graph<'_> {
         while let Some(Reverse(migration)) = ready.pop() {
             placed[migration] = true;
             order.push(migration);
-            for waiting in required_by[migration].iter().copied().chain(self.next(migration)) {
+            for waiting in self.required_by[migration].iter().copied().chain(self.next(migration)) {
                 n_open[waiting] -= 1;
                 if n_open[waiting] == 0 {
                     ready.push(Reverse(waiting));

@@ -1,6 +1,7 @@
 //! `up`, `down`, `redo`: doing, and telling what was done.
 
 use std::collections::BTreeSet;
+use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
 use migration_coordinator::{
@@ -102,7 +103,8 @@ pub(super) async fn perform(
     let connected = connect(context)?;
     let planning = plan_for(&connected.deployment, goal, options);
     let planned = options.cancellation.unless_cancelled(planning).await;
-    let planned = planned.unwrap_or(Err(RunError::Interrupted))?;
+    // Not taken apart, as with the deployment.
+    let planned = ManuallyDrop::new(planned.unwrap_or(Err(RunError::Interrupted))?);
     if let Some(saved) = saved {
         saved.check(&planned).await?;
     }
