@@ -216,7 +216,7 @@ fn one_server_that_is_down_hides_no_other_and_stops_no_run_that_does_not_need_it
     database  `[database]` at [socket]:5432, PostgreSQL [version], as `postgres`
     error: cannot reach `postgres@[socket]:5432`
       because No such file or directory (os error [number])
-      hint check that the server runs and that host and port of DATABASE_URL are right
+      hint check that the server runs and that host and port of `RAG_DATABASE_URL` are right
     ");
     assert_snapshot!(ask(&["verify", "chat", "rag"]).shown(), @"
     exit 8
@@ -229,7 +229,7 @@ fn one_server_that_is_down_hides_no_other_and_stops_no_run_that_does_not_need_it
     --- stderr
     error: cannot reach `postgres@[socket]:5432`
       because No such file or directory (os error [number])
-      hint check that the server runs and that host and port of DATABASE_URL are right
+      hint check that the server runs and that host and port of `RAG_DATABASE_URL` are right
     ");
     assert_snapshot!(ask(&["locks"]).shown(), @"
     exit 8
@@ -238,7 +238,7 @@ fn one_server_that_is_down_hides_no_other_and_stops_no_run_that_does_not_need_it
     --- stderr
     error: cannot reach `postgres@[socket]:5432`
       because No such file or directory (os error [number])
-      hint check that the server runs and that host and port of DATABASE_URL are right
+      hint check that the server runs and that host and port of `RAG_DATABASE_URL` are right
     ");
     let history = ask(&["history"]).exits(8);
     assert_eq!(
