@@ -1,6 +1,7 @@
 //! What spreading a service's rows comes to, and what keeps it from being done, each with the statements that clear it.
 //!
-//! Decided from what was [`Found`] alone. What Citus demands: the column in every key, and at the same place of foreign keys.
+//! Decided from what was [`Found`] alone. What Citus demands: the column in every key, and at the same place of foreign keys. It is as long
+//! as it is because each demand has its words and its statements, and the tests are beside them.
 
 use std::collections::BTreeMap;
 
@@ -324,5 +325,80 @@ impl<'f> Making<'f> {
         let (own_before, own_columns) = own.split_once('(')?;
         let column = &self.identifier;
         Some(format!("{own_before}({column}, {own_columns}REFERENCES {}({column}, {rest}", key.to_qualified))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn table(name: &str, column: Option<(&str, bool)>) -> serde_json::Value {
+        let column = column
+            .map(|(kind, not_null)| json!({ "kind": kind, "not_null": not_null, "is_computed": false }));
+        json!({ "name": name, "qualified": format!("s.{name}"), "column": column, "inherits": [], "spread_by": null, "is_whole": false })
+    }
+
+    fn foreign_key(table: &str, columns: &[&str], to: &str, on_delete: &str) -> serde_json::Value {
+        let list = columns.join(", ");
+        let actions = if on_delete == "n" { " ON DELETE SET NULL" } else { "" };
+        json!({ "table": table, "qualified": format!("s.{table}"), "name": "f", "columns": columns, "to": to,
+            "to_qualified": format!("s.{to}"), "to_written": to, "to_columns": columns, "to_is_whole": false,
+            "definition": format!("FOREIGN KEY ({list}) REFERENCES {to}({list}){actions}"), "on_delete": on_delete, "on_update": "a" })
+    }
+
+    fn key(table: &str, index: Option<&str>, definition: &str) -> serde_json::Value {
+        json!({ "table": table, "qualified": format!("s.{table}"), "name": "k", "index": index, "definition": definition, "has_column": false })
+    }
+
+    fn planned(found: serde_json::Value, whole: &[&str]) -> RowPlan {
+        let found = serde_json::from_value(found).expect("it is written here");
+        let whole: Vec<String> = whole.iter().map(ToString::to_string).collect();
+        plan(&found, "t", &whole, &["journal".to_owned()])
+    }
+
+    #[test]
+    fn what_has_the_column_everywhere_is_spread_and_bookkeeping_is_not() {
+        let found = json!({
+            "tables": [table("a", Some(("integer", true))), table("journal", None), table("small", None)],
+            "keys": [key("journal", None, "PRIMARY KEY (id)"), key("small", None, "PRIMARY KEY (id)")],
+            "foreign_keys": [foreign_key("a", &["t"], "a", "c"), foreign_key("a", &["small"], "small", "n")],
+            "triggers": [],
+        });
+        let plan = planned(found, &["small"]);
+        assert!(!plan.is_refused() && !plan.is_done(), "{plan:?}");
+        assert_eq!((plan.spread, plan.whole), (vec!["a".to_owned()], vec!["small".to_owned()]));
+        assert_eq!(plan.on_coordinator, ["journal"]);
+    }
+
+    #[test]
+    fn each_obstacle_is_cleared_by_its_statements_in_an_order_that_works() {
+        let found = json!({
+            "tables": [table("a", Some(("integer", true))), table("b", Some(("integer", false))), table("c", None)],
+            "keys": [
+                key("a", None, "PRIMARY KEY (id)"),
+                key("b", Some("s.k"), "CREATE UNIQUE INDEX k ON s.b USING btree (x) WHERE (x > 0)"),
+            ],
+            "foreign_keys": [foreign_key("b", &["id"], "a", "c"), foreign_key("b", &["t", "id"], "a", "n")],
+            "triggers": [{ "table": "a", "qualified": "s.a", "name": "g" }],
+        });
+        let plan = planned(found, &["nothing"]);
+        let objects: Vec<&str> = plan.obstacles.iter().map(|obstacle| obstacle.object.as_str()).collect();
+        assert_eq!(objects, ["nothing", "b", "c", "a.k", "b.k", "b.f", "b.f", "a.g"]);
+        assert_eq!(
+            plan.statements,
+            [
+                "ALTER TABLE s.b ALTER COLUMN \"t\" SET NOT NULL",
+                "ALTER TABLE s.c ADD COLUMN \"t\" integer",
+                "ALTER TABLE s.b DROP CONSTRAINT f",
+                "ALTER TABLE s.b DROP CONSTRAINT f",
+                "DROP TRIGGER g ON s.a",
+                "ALTER TABLE s.a DROP CONSTRAINT k, ADD CONSTRAINT k PRIMARY KEY (\"t\", id)",
+                "DROP INDEX s.k",
+                "CREATE UNIQUE INDEX k ON s.b USING btree (\"t\", x) WHERE (x > 0)",
+                "ALTER TABLE s.b ADD CONSTRAINT f FOREIGN KEY (\"t\", id) REFERENCES s.a(\"t\", id)",
+            ]
+        );
     }
 }
