@@ -54,6 +54,46 @@ fn a_worker_is_refused_before_anything_is_written() {
 }
 
 #[test]
+fn a_worker_is_not_read_as_if_it_knew_all_services() {
+    let lab = Lab::migrated();
+    pretend(&lab, 1, "none");
+    for arguments in [
+        &["status"][..],
+        &["status", "--check"],
+        &["plan"],
+        &["plan", "--down", "chat@base"],
+        &["history"],
+        &["verify"],
+        &["locks"],
+        &["doctor"],
+        &["space", "chat"],
+        &["rejects", "chat"],
+        &["drift", "chat"],
+        &["wait", "--timeout", "0s"],
+        &["sql", "chat"],
+        &["repair", "chat"],
+        &["roles", "--dry-run"],
+        &["reset", "chat", "--dry-run"],
+        &["stamp", "chat@head", "--dry-run"],
+        &["down", "chat@base", "--allow-data-loss"],
+        &["backup", "chat"],
+        &["citus", "status"],
+        &["citus", "distribute", "chat"],
+        &["citus", "distribute", "chat", "--by", "user_id"],
+        &["citus", "move", "chat", "first.internal:5432"],
+        &["deploy", "--dry-run"],
+    ] {
+        let ran = lab.migrate(arguments);
+        let says = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(
+            ran.code == 8 && says.contains("is a worker of Citus") && says.contains("first.internal:5432"),
+            "{arguments:?}: {}",
+            ran.shown()
+        );
+    }
+}
+
+#[test]
 fn what_needs_its_tables_here_is_refused_where_they_are_on_another_node() {
     let lab = Lab::migrated();
     pretend(&lab, 0, "profochatbot");

@@ -7,6 +7,10 @@ const OWNERS: &str = "SELECT string_agg(DISTINCT owner, ' ') FROM (\
      SELECT relowner::regrole::text AS owner FROM pg_class WHERE relnamespace = 'bookreader'::regnamespace \
      UNION SELECT proowner::regrole::text FROM pg_proc WHERE pronamespace = 'bookreader'::regnamespace \
      UNION SELECT typowner::regrole::text FROM pg_type WHERE typnamespace = 'bookreader'::regnamespace \
+     UNION SELECT stxowner::regrole::text FROM pg_statistic_ext WHERE stxnamespace = 'bookreader'::regnamespace \
+     UNION SELECT collowner::regrole::text FROM pg_collation WHERE collnamespace = 'bookreader'::regnamespace \
+     UNION SELECT cfgowner::regrole::text FROM pg_ts_config WHERE cfgnamespace = 'bookreader'::regnamespace \
+     UNION SELECT dictowner::regrole::text FROM pg_ts_dict WHERE dictnamespace = 'bookreader'::regnamespace \
      UNION SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'bookreader') AS owners";
 
 #[test]
@@ -17,7 +21,11 @@ fn the_owner_migrates_and_the_application_writes() {
         (format!("{prefix}deploy"), format!("{prefix}web"), format!("{prefix}earlier"));
     lab.query(&format!(
         "CREATE ROLE {deployer} LOGIN; CREATE ROLE {application} LOGIN; CREATE ROLE {earlier} LOGIN; \
-         GRANT USAGE ON SCHEMA bookreader TO {earlier}; ALTER TABLE bookreader.books OWNER TO {earlier}"
+         GRANT USAGE ON SCHEMA bookreader TO {earlier}; ALTER TABLE bookreader.books OWNER TO {earlier}; \
+         CREATE STATISTICS bookreader.\"of books\" ON user_id, title FROM bookreader.books; \
+         CREATE COLLATION bookreader.plain (locale = 'C'); \
+         CREATE TEXT SEARCH CONFIGURATION bookreader.words (COPY = pg_catalog.simple); \
+         CREATE TEXT SEARCH DICTIONARY bookreader.stems (TEMPLATE = pg_catalog.simple)"
     ));
     let roles =
         ["roles", "bookreader", "--prefix", &prefix, "--migrator", &deployer, "--application", &application];

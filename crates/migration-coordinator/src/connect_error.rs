@@ -54,8 +54,8 @@ pub enum ConnectError {
     },
     /// It is a node of Citus, and not the coordinator.
     #[error(
-        "`{database}` is a worker of Citus: a migration lock taken there keeps no other run out, and what migrations change \
-         there does not reach the other nodes"
+        "`{database}` is a worker of Citus: it does not know all histories, a migration lock taken there keeps no other run out, \
+         and what migrations change there does not reach the other nodes"
     )]
     Worker {
         /// The database, without its password.

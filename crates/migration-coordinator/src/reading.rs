@@ -41,7 +41,7 @@ impl<'u> Reading<'u> {
     /// fails that would wait longer than ten seconds for a lock of others; those after it wait only for a moment.
     ///
     /// # Errors
-    /// [`ConnectError`] if there is no connection, or not one to PostgreSQL.
+    /// [`ConnectError`] if there is no connection, or not one to PostgreSQL, or to a worker of Citus.
     pub async fn open(url: &'u DatabaseUrl) -> Result<Self, ConnectError> {
         Self::open_within(url, PATIENCE).await
     }
@@ -53,8 +53,12 @@ impl<'u> Reading<'u> {
     pub async fn open_within(url: &'u DatabaseUrl, patience: Duration) -> Result<Self, ConnectError> {
         let mut reading = Self::beside(url, patience).await?;
         match reading.begin_at(None).await {
-            Ok(version) => {
+            Ok((version, has_citus)) => {
                 ConnectError::judge(url, &version)?;
+                if has_citus {
+                    let node = reading.rows(session::THIS_NODE).await;
+                    session::judge_node(url, &node.map_err(|source| ConnectError::classify(url, source))?)?;
+                }
                 reading.version = version;
                 reading.is_begun = true;
             }
@@ -111,13 +115,13 @@ impl<'u> Reading<'u> {
     }
 
     /// Begins a transaction that sees what the one sees that exported this snapshot; that one has to be open still. Gives what
-    /// the server says of its version.
-    pub(crate) async fn begin_at(&mut self, snapshot: Option<&str>) -> Result<String, sqlx::Error> {
+    /// the server says of its version, and whether the database has Citus.
+    pub(crate) async fn begin_at(&mut self, snapshot: Option<&str>) -> Result<(String, bool), sqlx::Error> {
         let begin = migration_kit::settings::begin_reading(snapshot, self.patience);
         let rows = session::rows(&mut self.connection, &begin).await?;
         let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         self.pid = row.try_get(0)?;
-        row.try_get(1)
+        Ok((row.try_get(1)?, row.try_get(2)?))
     }
 
     /// Lets other sessions see what this one sees, for as long as its transaction is open.

@@ -80,6 +80,23 @@ pub(crate) fn in_plain_words(error: DbErr) -> DbErr {
     }
 }
 
+/// Asks whether this node of Citus is the coordinator, and where that is. Ask where there is Citus.
+pub(crate) const THIS_NODE: &str = bookkeeping!(
+    "SELECT coalesce((SELECT groupid FROM pg_catalog.pg_dist_local_group), 0) = 0, \
+     (SELECT nodename || ':' || nodeport FROM pg_catalog.pg_dist_node WHERE groupid = 0 AND noderole = 'primary')"
+);
+
+/// Refuses a node that is not the coordinator, by the answer to [`THIS_NODE`]: only there a lock keeps two runs apart; a worker
+/// accepts what it should not, such as rows of the version table, and has no history of services that are elsewhere.
+pub(crate) fn judge_node(url: &DatabaseUrl, answer: &[PgRow]) -> Result<(), ConnectError> {
+    match answer.first() {
+        Some(node) if !node.get::<bool, _>(0) => {
+            Err(ConnectError::Worker { database: url.to_string(), coordinator: node.get(1) })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// One dedicated connection, which only reads until it holds a lock: [`Writer`].
 pub(crate) struct Session {
     // Invariant: connects once; see the module.
@@ -145,7 +162,7 @@ impl Session {
         (session.pid, session.is_distributed) = (pid, has_citus);
         let failed = |source| of_proxy_or(url, source);
         if has_citus {
-            session.is_coordinator(url).await?;
+            judge_node(url, &session.rows(THIS_NODE).await.map_err(failed)?)?;
         }
         session.rows(&settings::after_connecting()).await.map_err(failed)?;
         Ok(session)
@@ -173,22 +190,6 @@ impl Session {
             Ok((pids[0], has_citus))
         } else {
             Err(ConnectError::proxied(url, "pools transactions"))
-        }
-    }
-
-    /// Refuses a node of Citus that is not the coordinator: only there a lock keeps two runs apart, and a worker accepts what
-    /// it should not, such as rows of the version table.
-    async fn is_coordinator(&self, url: &DatabaseUrl) -> Result<(), ConnectError> {
-        const THIS_NODE: &str = bookkeeping!(
-            "SELECT coalesce((SELECT groupid FROM pg_catalog.pg_dist_local_group), 0) = 0, \
-             (SELECT nodename || ':' || nodeport FROM pg_catalog.pg_dist_node WHERE groupid = 0 AND noderole = 'primary')"
-        );
-        let rows = self.rows(THIS_NODE).await.map_err(|source| of_proxy_or(url, source))?;
-        match rows.first() {
-            Some(node) if !node.get::<bool, _>(0) => {
-                Err(ConnectError::Worker { database: url.to_string(), coordinator: node.get(1) })
-            }
-            _ => Ok(()),
         }
     }
 

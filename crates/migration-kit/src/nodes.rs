@@ -9,8 +9,7 @@ use crate::marker::BOOKKEEPING;
 use crate::quote::{literal, regclass};
 use crate::settings::timeout_ms;
 
-/// Whether the database has the extension. The library alone, which every database of a server shares, distributes nothing.
-pub const HAS_CITUS: &str = "pg_catalog.to_regclass('pg_catalog.pg_dist_node') IS NOT NULL";
+pub use crate::settings::HAS_CITUS;
 
 /// Asks whether tables of a schema are on other nodes: all together on one, or by their rows on all. Ask where [`HAS_CITUS`].
 pub(crate) fn is_schema_distributed(schema: &str) -> String {

@@ -11,6 +11,10 @@ use std::time::Duration;
 use crate::literal;
 use crate::marker::BOOKKEEPING;
 
+/// Whether the database has the extension. The library alone, which every database of a server shares, distributes nothing.
+/// Each transaction that reads asks it as it begins, which is why it is here.
+pub const HAS_CITUS: &str = "pg_catalog.to_regclass('pg_catalog.pg_dist_node') IS NOT NULL";
+
 /// A setting, the value that it has in every session of ours, and why.
 #[derive(Debug, Clone, Copy)]
 pub struct Pinned {
@@ -122,8 +126,8 @@ pub fn after_connecting() -> String {
 }
 
 /// Begins a transaction that reads, at one moment, with all of them. It needs no start-up option, so that reading works
-/// through a proxy too. Its row begins with the number of the session's server process and what the server says of its version.
-/// With the id of a snapshot that another session exported, both see the same moment. A lock of others is waited for no longer
+/// through a proxy too. Its row begins with the number of the session's server process, what the server says of its version, and
+/// whether the database has Citus. With the id of a snapshot that another session exported, both see the same moment. A lock of others is waited for no longer
 /// than `patience`.
 #[must_use]
 pub fn begin_reading(snapshot: Option<&str>, patience: Duration) -> String {
@@ -137,7 +141,7 @@ pub fn begin_reading(snapshot: Option<&str>, patience: Duration) -> String {
         .map_or_else(String::new, |id| format!("{BOOKKEEPING}SET TRANSACTION SNAPSHOT {}; ", literal(id)));
     format!(
         "{BOOKKEEPING}BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY NOT DEFERRABLE; {same_moment}\
-         {BOOKKEEPING}SELECT pg_catalog.pg_backend_pid(), pg_catalog.version(), {set}, {}, {}",
+         {BOOKKEEPING}SELECT pg_catalog.pg_backend_pid(), pg_catalog.version(), {HAS_CITUS}, {set}, {}, {}",
         set_locally(NO_COMPILING.0, NO_COMPILING.1),
         where_different(true)
     )

@@ -88,7 +88,16 @@ pub(super) fn questions(site: &Site, names: &Names, asked: &RoleOptions) -> [Str
            true, false, NULL \
          FROM pg_catalog.pg_type y JOIN pg_catalog.pg_namespace n ON n.oid = y.typnamespace \
          LEFT JOIN pg_catalog.pg_class k ON k.oid = y.typrelid \
-         WHERE n.nspname = ANY ({schemas}) AND (y.typtype IN ('e', 'd', 'r') OR k.relkind = 'c') AND {no_member_y} ORDER BY 3, 1, 2",
+         WHERE n.nspname = ANY ({schemas}) AND (y.typtype IN ('e', 'd', 'r') OR k.relkind = 'c') AND {no_member_y} \
+         UNION ALL SELECT n.nspname::text, s.stxname::text, 'statistics', pg_catalog.pg_get_userbyid(s.stxowner)::text, false, false, true, \
+           true, false, c.relname::text \
+         FROM pg_catalog.pg_statistic_ext s JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace \
+         JOIN pg_catalog.pg_class c ON c.oid = s.stxrelid WHERE n.nspname = ANY ({schemas}) \
+         UNION ALL SELECT n.nspname::text, o.name::text, o.kind, pg_catalog.pg_get_userbyid(o.owner)::text, false, false, true, true, false, NULL \
+         FROM ({others}) AS o(catalog, oid, schema, name, kind, owner) JOIN pg_catalog.pg_namespace n ON n.oid = o.schema \
+         WHERE n.nspname = ANY ({schemas}) AND {no_member_o} ORDER BY 3, 1, 2",
+        others = OTHERS,
+        no_member_o = no_member_of("o.catalog", "o.oid"),
         application_oid = role(&application),
         select = table_right("SELECT"),
         insert = table_right("INSERT"),
@@ -101,11 +110,20 @@ pub(super) fn questions(site: &Site, names: &Names, asked: &RoleOptions) -> [Str
     [roles, members, namespaces, objects]
 }
 
+/// What else has an owner in a schema and a name that can be altered.
+const OTHERS: &str = "SELECT 'pg_catalog.pg_collation'::pg_catalog.regclass, oid, collnamespace, collname, 'collation', collowner FROM pg_catalog.pg_collation \
+    UNION ALL SELECT 'pg_catalog.pg_ts_config'::pg_catalog.regclass, oid, cfgnamespace, cfgname, 'text search configuration', cfgowner FROM pg_catalog.pg_ts_config \
+    UNION ALL SELECT 'pg_catalog.pg_ts_dict'::pg_catalog.regclass, oid, dictnamespace, dictname, 'text search dictionary', dictowner FROM pg_catalog.pg_ts_dict";
+
 /// That an object is no extension's.
 fn no_member(catalog: &str, oid: &str) -> String {
+    no_member_of(&format!("'pg_catalog.{catalog}'::pg_catalog.regclass"), oid)
+}
+
+/// The same of an object whose catalog an expression gives.
+fn no_member_of(catalog: &str, oid: &str) -> String {
     format!(
-        "NOT EXISTS (SELECT FROM pg_catalog.pg_depend x WHERE x.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass \
-         AND x.objid = {oid} AND x.deptype = 'e')"
+        "NOT EXISTS (SELECT FROM pg_catalog.pg_depend x WHERE x.classid = {catalog} AND x.objid = {oid} AND x.deptype = 'e')"
     )
 }
 
@@ -232,7 +250,7 @@ fn schema(row: &PgRow, placed: &Placed, names: &Names, missing: &mut Vec<String>
     Ok(())
 }
 
-/// A relation, routine or type in a schema of the service.
+/// What a schema of the service has and someone owns: a relation, routine, type, statistics and so on.
 struct Object {
     schema: String,
     /// Of a routine quoted and with its arguments.
@@ -253,7 +271,7 @@ impl Object {
     fn read(row: &PgRow, deployment: &Deployment, placed: &Placed) -> Result<Self, sqlx::Error> {
         let (schema, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let site = &placed.site;
-        // What a sequence belongs to, or the name of a routine without its arguments.
+        // What a sequence or statistics belong to, or the name of a routine without its arguments.
         let of = row.try_get::<Option<String>, _>(9)?.unwrap_or_else(|| name.clone());
         let is_own = schema != site.schema
             || !site.shares_schema()
@@ -291,6 +309,10 @@ impl Object {
         let kind = match self.kind.as_str() {
             "routine" => "ROUTINE",
             "type" => "TYPE",
+            "statistics" => "STATISTICS",
+            "collation" => "COLLATION",
+            "text search configuration" => "TEXT SEARCH CONFIGURATION",
+            "text search dictionary" => "TEXT SEARCH DICTIONARY",
             "v" => "VIEW",
             "m" => "MATERIALIZED VIEW",
             "f" => "FOREIGN TABLE",
