@@ -1,5 +1,5 @@
 //! Citus: what is refused where there is none or where it is not the coordinator, and, on a cluster that `MIGRATE_TEST_CITUS` names, all
-//! services applied, verified, reverted and moved, and the rows of one spread over the nodes.
+//! services applied, verified, reverted and moved, and the rows of some spread over the nodes. It is long because one cluster is all of these tests'.
 
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -132,6 +132,7 @@ impl Cluster {
 
     fn query(&self, sql: &str) -> String {
         let mut psql = Command::new("psql");
+        psql.env("PGOPTIONS", "-c citus.enable_unsafe_triggers=on");
         let ran = run(psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql, &self.url]));
         ran.exits(0).stdout.trim().to_owned()
     }
@@ -205,13 +206,20 @@ CREATE TABLE triggered (tenant int NOT NULL);
 CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE TRIGGER touch BEFORE INSERT ON triggered FOR EACH ROW EXECUTE FUNCTION touch();
 CREATE TABLE heir (tenant int NOT NULL) INHERITS (triggered);
-CREATE TABLE parted (tenant int NOT NULL, at date NOT NULL, PRIMARY KEY (tenant, at)) PARTITION BY RANGE (at);
-CREATE TABLE parted_2026 PARTITION OF parted FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
-CREATE VIEW seen AS SELECT tenant, id FROM good";
+CREATE VIEW seen AS SELECT tenant, id FROM good;
+COMMENT ON CONSTRAINT keyed_token_key ON keyed IS 'of a key';
+COMMENT ON CONSTRAINT good_kind_fkey ON good IS 'of a way'";
 
 const TENANTS: &str = "INSERT INTO demo.kind VALUES (1, 'a'); INSERT INTO demo.good (tenant, kind) SELECT i % 50, 1 FROM generate_series(1, 1000) AS i; \
     INSERT INTO demo.no_column VALUES (1); INSERT INTO demo.keyed SELECT i, i, i FROM generate_series(1, 100) AS i; \
-    INSERT INTO demo.follows SELECT i, i FROM generate_series(1, 100) AS i; INSERT INTO demo.parted SELECT i, '2026-02-02' FROM generate_series(1, 9) AS i";
+    INSERT INTO demo.follows SELECT i, i FROM generate_series(1, 100) AS i";
+
+/// What has partitions, whose triggers would be called for each row that Citus copies, and what inherits from another schema's table.
+const PARTED: &str = "CREATE TABLE demo.parted (tenant int NOT NULL, at date NOT NULL, PRIMARY KEY (tenant, at)) PARTITION BY RANGE (at);
+CREATE TABLE demo.parted_2026 PARTITION OF demo.parted FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE FUNCTION public.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER nothing BEFORE INSERT ON demo.parted_2026 FOR EACH ROW EXECUTE FUNCTION public.nothing();
+CREATE TABLE public.heir_elsewhere () INHERITS (demo.good)";
 
 /// How the rows of the demo service would be spread.
 fn spread(cluster: &Cluster, lab: &Lab, arguments: &[&str]) -> Command {
@@ -235,7 +243,23 @@ fn rows_are_spread_over_the_nodes_once_what_is_named_is_cleared() {
     cluster.migrate(&lab, &["up", "--migrations", "files"]).exits(0);
     cluster.query(TENANTS);
 
-    let refused = run(&mut spread(&cluster, &lab, &["--whole", "kind", "--json"])).exits(7).json();
+    let nowhere = cluster
+        .migrate(&lab, &["citus", "distribute", "demo", "--by", "nope", "--migrations", "files"])
+        .exits(7);
+    assert!(
+        nowhere.stdout.contains("nope: no table of the service has a column of this name"),
+        "{}",
+        nowhere.shown()
+    );
+    assert!(!nowhere.stdout.contains("statements"), "{}", nowhere.shown());
+    cluster.query(PARTED);
+    let parted = run(&mut spread(&cluster, &lab, &["--whole", "kind,parted", "--yes"])).exits(7);
+    for said in ["parted: it is partitioned", "good: public.heir_elsewhere inherits from it"] {
+        assert!(parted.stdout.contains(said), "{}", parted.shown());
+    }
+    cluster.query("DROP TABLE demo.parted, public.heir_elsewhere; DROP FUNCTION public.nothing");
+
+    let refused = run(&mut spread(&cluster, &lab, &["--whole", "demo.kind", "--json"])).exits(7).json();
     let of = |obstacle: &Value| obstacle["object"].as_str().unwrap().to_owned();
     let objects: Vec<String> = refused["rows"]["obstacles"].as_array().unwrap().iter().map(of).collect();
     assert_eq!(
@@ -257,6 +281,7 @@ fn rows_are_spread_over_the_nodes_once_what_is_named_is_cleared() {
     );
     let also = run(&mut spread(&cluster, &lab, &["--yes"])).exits(7);
     assert!(also.stdout.contains("kind: it has no column `tenant`"), "{}", also.shown());
+    assert_eq!(texts(&refused["rows"]["lost"]), ["follows.follows_good_fkey"]);
     // What is named is cleared by the statements that are printed, and by nothing else but the rows' own values.
     for statement in texts(&refused["rows"]["statements"]) {
         if statement.starts_with("ALTER TABLE demo.no_column DROP") {
@@ -276,6 +301,13 @@ fn rows_are_spread_over_the_nodes_once_what_is_named_is_cleared() {
         killed.wait().unwrap();
     }
     run(&mut spread(&cluster, &lab, &["--whole", "kind", "--yes"])).exits(0);
+    let otherwise = cluster
+        .migrate(&lab, &["citus", "distribute", "demo", "--by", "id", "--migrations", "files"])
+        .exits(7);
+    assert!(otherwise.stdout.contains("its rows are spread by `tenant` already"), "{}", otherwise.shown());
+    assert!(!otherwise.stdout.contains("statements"), "{}", otherwise.shown());
+    let comments = "SELECT obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE conname IN ('keyed_token_key', 'good_kind_fkey') ORDER BY 1";
+    assert_eq!(cluster.query(comments), "of a key\nof a way");
     let again = run(&mut spread(&cluster, &lab, &["--yes"])).exits(0);
     assert!(again.stdout.contains("nothing to do"), "{}", again.shown());
     assert_eq!(
@@ -339,4 +371,50 @@ fn what_profochatbot_lacks_for_its_accounts_is_named_and_cleared() {
     cluster.migrate(&lab, &["status", "profochatbot", "--check"]).exits(0);
     // Its `down` needs the tables here, and says so.
     cluster.migrate(&lab, &["down", "profochatbot@-1"]).exits(7);
+}
+
+#[test]
+fn chat_and_rag_go_to_head_and_back_with_their_rows_spread() {
+    let Some(cluster) = Cluster::empty() else { return };
+    let lab = Lab::empty();
+    for (service, first, filled, after) in [
+        (
+            "chat",
+            "chat@m20251016_000001_create_messages",
+            "INSERT INTO chat.messages (user_id, chat_id, role, content, message_length) \
+             SELECT i % 50 + 1, i, 'user', 'kept', CASE WHEN i % 100 = 0 THEN -5 ELSE 3 END FROM generate_series(1, 1000) AS i",
+            "SELECT 1",
+        ),
+        (
+            "rag",
+            "rag@m20250727_000001_create_user_knowledge",
+            "INSERT INTO rag.user_knowledge (user_id, name) SELECT i, 'kept' FROM generate_series(1, 1000) AS i",
+            // It reads no table.
+            "CREATE TRIGGER update_user_knowledge_updated_at BEFORE UPDATE ON rag.user_knowledge \
+             FOR EACH ROW EXECUTE FUNCTION rag.user_knowledge_set_updated_at()",
+        ),
+    ] {
+        cluster.query(&format!("CREATE SCHEMA {service}"));
+        cluster.migrate(&lab, &["up", first]).exits(0);
+        cluster.query(filled);
+        let by = ["citus", "distribute", service, "--by", "user_id"];
+        let plan = cluster.migrate(&lab, &[&by[..], &["--json"]].concat()).json();
+        for statement in texts(&plan["rows"]["statements"]) {
+            cluster.query(statement);
+        }
+        let done = cluster.migrate(&lab, &[&by[..], &["--yes"]].concat()).exits(0);
+        cluster.query(after);
+        assert!(done.stdout.contains("truncate_local_data_after_distributing_table"), "{}", done.shown());
+        cluster.migrate(&lab, &["up", service]).exits(0);
+        cluster.migrate(&lab, &["verify", service]).exits(0);
+        cluster.migrate(&lab, &["down", &format!("{service}@-1")]).exits(0);
+        cluster.migrate(&lab, &["up", service]).exits(0);
+        cluster.migrate(&lab, &["verify", service]).exits(0);
+        cluster.migrate(&lab, &["backup", service, "--wait", "0s", "--no-verify"]).exits(0);
+        let base = format!("{service}@base");
+        let refused = cluster.migrate(&lab, &["down", &base]).exits(7);
+        assert!(refused.stderr.contains("1000 rows"), "{}", refused.shown());
+        cluster.migrate(&lab, &["rejects", service]).exits(0);
+        cluster.migrate(&lab, &["down", &base, "--allow-data-loss"]).exits(0);
+    }
 }

@@ -383,7 +383,7 @@ pub(crate) async fn has_claim<C: ConnectionTrait>(
     migration: &MigrationName,
 ) -> Result<bool, DbErr> {
     let sql = format!(
-        "{BOOKKEEPING}SELECT EXISTS (SELECT FROM {} WHERE version = $1 AND applied_at < 0)",
+        "{BOOKKEEPING}SELECT EXISTS (SELECT 1 FROM {} WHERE version = $1 AND applied_at < 0)",
         site.qualified_version_table()
     );
     query_one(connection, &sql, [migration.as_str().into()]).await?.try_get_by_index(0)
@@ -555,7 +555,7 @@ pub(crate) async fn table_with_rows<C: ConnectionTrait>(
             continue;
         }
         let name = qualified(&site.schema, &table);
-        let has_rows = format!("{BOOKKEEPING}SELECT EXISTS (SELECT FROM {name})");
+        let has_rows = format!("{BOOKKEEPING}SELECT EXISTS (SELECT 1 FROM {name})");
         if query_one(connection, &has_rows, []).await?.try_get_by_index(0)? {
             return Ok(Some(format!("{}.{table}", site.schema)));
         }

@@ -156,8 +156,8 @@ pub(crate) fn question(check: &Check) -> String {
     match check.kind {
         CheckKind::None => format!(
             "{BOOKKEEPING}WITH violation AS MATERIALIZED ({sql}\n) SELECT count(*) = 0, CASE count(*) WHEN 0 THEN 'none' \
-             ELSE count(*) || CASE count(*) WHEN 1 THEN ' row: ' ELSE ' rows: ' END || (SELECT string_agg(shown::text, ', ') \
-             FROM (SELECT violation AS shown FROM violation LIMIT {SHOWN}) AS first) END FROM violation"
+             ELSE count(*) || CASE count(*) WHEN 1 THEN ' row: ' ELSE ' rows: ' END || (SELECT string_agg(shown, ', ') \
+             FROM (SELECT violation::text AS shown FROM violation LIMIT {SHOWN}) AS first) END FROM violation"
         ),
         CheckKind::Holds => format!(
             "{BOOKKEEPING}SELECT coalesce(bool_and(coalesce(answer, false)), false), \

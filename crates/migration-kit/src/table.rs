@@ -100,7 +100,7 @@ impl Table {
     /// About how many rows the table has: the planner's estimate, counted where that is cheap.
     pub(crate) async fn n_rows(&self, connection: &mut PgConnection) -> Result<u64, DbErr> {
         const CHEAP_TO_COUNT: u64 = 50_000;
-        let explain = format!("{BOOKKEEPING}EXPLAIN (FORMAT JSON) SELECT FROM {}", self.qualified);
+        let explain = format!("{BOOKKEEPING}EXPLAIN (FORMAT JSON) SELECT 1 FROM {}", self.qualified);
         let plan: Option<serde_json::Value> = session::value(connection, explain).await?;
         let estimate =
             plan.as_ref().and_then(|plan| plan.pointer("/0/Plan/Plan Rows")?.as_u64()).unwrap_or(0);

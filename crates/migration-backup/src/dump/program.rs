@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use migration_coordinator::Moment;
 use migration_kit::settings::timeout_ms;
@@ -76,6 +77,10 @@ impl Dump<'_> {
     }
 }
 
+/// How long `pg_dump` has for locking its tables at least: it is the time of the whole statement, which takes some where nothing is
+/// in its way, and more where each of several nodes takes the locks, too.
+const LOCKING: Duration = Duration::from_secs(2);
+
 /// `pg_dump` of what a service owns.
 fn pg_dump(
     clients: &Clients,
@@ -93,7 +98,7 @@ fn pg_dump(
         .arg("--no-password")
         .arg(format!("--encoding={encoding}"))
         .arg(format!("--snapshot={snapshot}"))
-        .arg(format!("--lock-wait-timeout={}", timeout_ms(options.wait)));
+        .arg(format!("--lock-wait-timeout={}", timeout_ms(options.wait.max(LOCKING))));
     command.args(owned.schemas.iter().map(|schema| format!("--schema={}", quote_identifier(schema))));
     let others = owned.relations.iter().filter(|relation| !relation.is_owned);
     command.args(others.map(|relation| format!("--exclude-table={}", relation.qualified())));

@@ -147,10 +147,19 @@ async fn rows(connected: &Connected, service: &ServiceName, plan: RowPlan) -> an
         for obstacle in &plan.obstacles {
             text.line(format!("✗ {}: {}", obstacle.object, obstacle.reason));
         }
-        text.line("");
-        text.line("These statements clear what a statement can, in this order. They belong in migrations of the service:");
-        for statement in &plan.statements {
-            text.line(format!("{statement};"));
+        if !plan.statements.is_empty() {
+            text.line("");
+            text.line("These statements clear what a statement can, in this order. They belong in migrations of the service,");
+            text.line("and a column that is added needs its values before keys get it:");
+            text.line("BEGIN;");
+            for statement in &plan.statements {
+                text.line(format!("{statement};"));
+            }
+            text.line("COMMIT;");
+        }
+        if !plan.lost.is_empty() {
+            text.line("");
+            text.line(format!("foreign keys that they drop for good: {}", plan.lost.join(", ")));
         }
         let n_obstacles = plan.obstacles.len();
         let obstacles = if n_obstacles == 1 { "obstacle" } else { "obstacles" };
@@ -184,7 +193,18 @@ fn finished(connected: &Connected, service: &ServiceName, now: Citus) -> anyhow:
     let mut text = Text::default();
     for at in &now.services {
         match (&at.spread_by, at.node.as_deref()) {
-            (Some(column), _) => text.line(format!("the rows of `{service}` are spread by `{column}`")),
+            (Some(column), _) => {
+                text.line(format!("the rows of `{service}` are spread by `{column}`"));
+                text.line(
+                    "the old copy of each table stays on the coordinator's disk until `truncate_local_data_after_distributing_table`",
+                );
+                if !at.left.is_empty() {
+                    text.line(format!(
+                        "tables that are on the coordinator all the same: {}",
+                        at.left.join(", ")
+                    ));
+                }
+            }
             (None, node) => {
                 text.line(format!("`{service}` is on {}", node.unwrap_or("the coordinator")));
             }
@@ -237,6 +257,13 @@ fn show(database: &str, citus: &Citus, text: &mut Text) {
         ]);
     }
     text.table(services);
+    for at in citus.services.iter().filter(|at| !at.left.is_empty()) {
+        text.line(format!(
+            "of `{}` on the coordinator, while its other rows are spread: {}",
+            at.service,
+            at.left.join(", ")
+        ));
+    }
 }
 
 fn size(size_bytes: i64) -> String {

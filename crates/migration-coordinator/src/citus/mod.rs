@@ -100,7 +100,7 @@ pub struct CitusService {
     pub without_key: Vec<String>,
     /// Migrations that are not applied and need its tables on the coordinator, where they are.
     pub needs_one_node: Vec<String>,
-    /// The role that owns it, where that may not log in: nodes connect to each other as the current role.
+    /// The role that owns it or a table of it, where that may not log in: nodes connect to each other as the current role.
     pub owner_without_login: Option<String>,
 }
 
@@ -182,7 +182,8 @@ async fn service(
              WHERE r.relnamespace = n.oid AND NOT g.tgisinternal ORDER BY 1), \
            ARRAY(SELECT c.relname::text FROM {TABLES} AND c.relreplident <> 'f' AND NOT EXISTS (\
              SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND (i.indisprimary OR i.indisreplident)) ORDER BY 1), \
-           (SELECT o.rolname::text FROM pg_catalog.pg_roles o WHERE o.oid = n.nspowner AND NOT o.rolcanlogin), \
+           (SELECT min(o.rolname::text) FROM pg_catalog.pg_roles o WHERE NOT o.rolcanlogin AND (o.oid = n.nspowner OR EXISTS (\
+             SELECT 1 FROM {TABLES} AND c.relowner = o.oid))), \
            (SELECT min(pg_catalog.column_to_column_name(p.logicalrelid, p.partkey)) FROM pg_catalog.pg_dist_partition p \
              JOIN pg_catalog.pg_class r ON r.oid = p.logicalrelid WHERE r.relnamespace = n.oid AND p.partmethod = 'h'), \
            ARRAY(SELECT c.relname::text FROM {TABLES} AND NOT EXISTS (\

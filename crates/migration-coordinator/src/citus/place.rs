@@ -99,6 +99,10 @@ pub(super) fn not_distributable(
         Some("its schema is on a node of its own already".to_owned())
     } else if placed.site.shares_schema() {
         Some("it shares its schema with others: Citus takes a schema as a whole".to_owned())
+    } else if let Some(owner) = &at.owner_without_login {
+        Some(format!(
+            "`{owner}` owns tables of it and may not log in, as which nodes connect to each other: `migrate roles` shows what lets it"
+        ))
     } else if at.needs_one_node.is_empty() {
         None
     } else {
@@ -129,6 +133,9 @@ pub fn destination<'c>(
         let known: Vec<String> = found.nodes.iter().map(CitusNode::address).collect();
         return refused(format!("there is no node `{node}`; there are {}", known.join(", ")));
     };
+    if !to.takes_schemas {
+        return refused(format!("{node} is a node that has no services: Citus moves nothing to it"));
+    }
     let Some(at) = found.of(service) else {
         return Err(UpkeepError::UnknownService { service: service.clone() });
     };
@@ -226,6 +233,7 @@ impl Changing<'_, '_> {
 /// Puts a schema on a node.
 async fn spread(tx: &DatabaseTransaction, schema: &str) -> Result<(), DbErr> {
     let triggers = triggers(tx, schema).await?;
+    let comments = comments(tx, schema).await?;
     for Trigger { table, name, .. } in &triggers {
         execute(tx, &format!("DROP TRIGGER {name} ON {table}")).await?;
     }
@@ -237,7 +245,26 @@ async fn spread(tx: &DatabaseTransaction, schema: &str) -> Result<(), DbErr> {
             execute(tx, &format!("ALTER TABLE {table} {enabled} TRIGGER {name}")).await?;
         }
     }
+    for comment in &comments {
+        execute(tx, comment).await?;
+    }
     Ok(())
+}
+
+/// The statements that set what is lost otherwise: comments on triggers and on foreign keys, which Citus drops and adds.
+async fn comments(tx: &DatabaseTransaction, schema: &str) -> Result<Vec<String>, DbErr> {
+    let sql = format!(
+        "{BOOKKEEPING}SELECT pg_catalog.format('COMMENT ON %s %I ON %I.%I IS %L', o.kind, o.name, n.nspname, r.relname, o.said) \
+         FROM (SELECT 'TRIGGER' AS kind, g.tgname AS name, g.tgrelid AS relation, pg_catalog.obj_description(g.oid, 'pg_trigger') AS said \
+               FROM pg_catalog.pg_trigger g WHERE NOT g.tgisinternal AND g.tgparentid = 0 \
+               UNION ALL SELECT 'CONSTRAINT', k.conname, k.conrelid, pg_catalog.obj_description(k.oid, 'pg_constraint') \
+               FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND k.conparentid = 0) AS o \
+         JOIN pg_catalog.pg_class r ON r.oid = o.relation JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace \
+         WHERE n.nspname = {} AND o.said IS NOT NULL",
+        literal(schema)
+    );
+    let rows = tx.query_all_raw(statement(&sql, [])).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
 async fn triggers(tx: &DatabaseTransaction, schema: &str) -> Result<Vec<Trigger>, DbErr> {

@@ -153,7 +153,7 @@ async fn count(
     condition: &str,
 ) -> Result<i64, sqlx::Error> {
     let sql = format!(
-        "{BOOKKEEPING}SELECT count(*) FROM (SELECT FROM {}.{} WHERE {condition} LIMIT {COUNTED} + 1) AS counted",
+        "{BOOKKEEPING}SELECT count(*) FROM (SELECT 1 FROM {}.{} WHERE {condition} LIMIT {COUNTED} + 1) AS counted",
         quote_identifier(&placed.site.schema),
         quote_identifier(table),
     );

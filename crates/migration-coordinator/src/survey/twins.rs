@@ -145,7 +145,7 @@ pub(super) fn filled(candidates: &[Candidate]) -> Option<String> {
     let asked: Vec<String> = readable
         .map(|(number, Candidate { schema, table, .. })| {
             let table = qualified(schema, table);
-            format!("SELECT {number} AS number, EXISTS (SELECT FROM {table}) AS has_rows")
+            format!("SELECT {number} AS number, EXISTS (SELECT 1 FROM {table}) AS has_rows")
         })
         .collect();
     (!asked.is_empty()).then(|| format!("{BOOKKEEPING}{}", asked.join(" UNION ALL ")))

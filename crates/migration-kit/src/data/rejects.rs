@@ -19,6 +19,7 @@ use sea_orm_migration::SchemaManager;
 use serde::Serialize;
 
 use crate::event::{self, Origin};
+use crate::nodes::HAS_CITUS;
 use crate::quote::{literal, quote_identifier, regclass};
 use crate::session::{self, BOOKKEEPING, LOCK_NOT_AVAILABLE, db_err, sqlstate};
 use crate::shape::current_schema;
@@ -211,9 +212,18 @@ pub async fn counts(
 /// A condition on an entry `listed`: its row stayed in its table and is not there any more. Where that is not known (the
 /// table is gone or may not be read, or the key is not its primary key's), the entry counts as one of a row that is there.
 async fn is_deleted(connection: &mut PgConnection, schema: &str, service: &str) -> Result<String, DbErr> {
+    // Citus joins no table of the coordinator with one whose rows are spread, but with what it has read of that before.
+    let has_citus = format!("{BOOKKEEPING}SELECT {HAS_CITUS}");
+    let is_spread = match session::value::<bool>(connection, has_citus).await? {
+        Some(true) => {
+            "EXISTS (SELECT 1 FROM pg_dist_partition d WHERE d.logicalrelid = c.oid AND d.partmethod = 'h')"
+        }
+        _ => "false",
+    };
     let sql = format!(
         "{BOOKKEEPING}SELECT format('NOT listed.moved AND listed.table_name = %L AND listed.row_key ?& %L \
-           AND NOT EXISTS (SELECT FROM %I.%I AS kept WHERE %s)', table_name, keys, nspname, relname, \
+           AND NOT EXISTS (SELECT 1 FROM %s AS kept WHERE %s)', table_name, keys, \
+           format(CASE WHEN {is_spread} THEN '(SELECT * FROM %I.%I OFFSET 0)' ELSE '%I.%I' END, nspname, relname), \
            string_agg(format('kept.%I = (listed.row_key ->> %L)::%s', attname, attname, \
              format_type(atttypid, atttypmod)), ' AND ')) \
          FROM (SELECT DISTINCT table_name, ARRAY(SELECT jsonb_object_keys(CASE jsonb_typeof(row_key) \
@@ -223,7 +233,7 @@ async fn is_deleted(connection: &mut PgConnection, schema: &str, service: &str) 
            AND has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid) \
          JOIN pg_index i ON indrelid = c.oid AND indisprimary \
          JOIN pg_attribute a ON attrelid = c.oid AND attnum = ANY (indkey) AND attname = ANY (keys) \
-         GROUP BY table_name, keys, nspname, relname HAVING count(*) = cardinality(keys)",
+         GROUP BY table_name, keys, nspname, relname, c.oid HAVING count(*) = cardinality(keys)",
         qualified(schema, service),
         literal(schema),
     );

@@ -169,7 +169,7 @@ impl AddCheck<'_> {
     async fn is_broken(&self) -> Result<bool, DbErr> {
         let Self { online, table, expression, .. } = self;
         let broken = format!(
-            "{BOOKKEEPING}SELECT EXISTS (SELECT FROM {} WHERE ({expression}) IS FALSE)",
+            "{BOOKKEEPING}SELECT EXISTS (SELECT 1 FROM {} WHERE ({expression}) IS FALSE)",
             online.qualified(table)
         );
         let broken: Option<bool> = session::value(&mut *online.acquire().await?, broken).await?;

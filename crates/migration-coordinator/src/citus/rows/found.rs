@@ -14,6 +14,7 @@ pub(super) struct Found {
     pub(super) keys: Vec<Key>,
     pub(super) foreign_keys: Vec<ForeignKey>,
     pub(super) triggers: Vec<Trigger>,
+    pub(super) lineages: Vec<Lineage>,
 }
 
 /// A table, partitions aside.
@@ -23,12 +24,25 @@ pub(super) struct Table {
     pub(super) qualified: String,
     /// The column by which rows are to be spread, where it has that.
     pub(super) column: Option<Column>,
-    /// The tables that it inherits from, qualified.
-    pub(super) inherits: Vec<String>,
+    pub(super) is_partitioned: bool,
     /// The column by which its rows are spread already.
     pub(super) spread_by: Option<String>,
+    /// What Citus numbers alike for tables whose rows with equal values are on one node.
+    pub(super) together: Option<i64>,
     /// Whether every node has it whole already.
     pub(super) is_whole: bool,
+}
+
+/// A table that inherits from another one, or is a partition of it; one of the two at least is in the schema.
+#[derive(Debug, Deserialize)]
+pub(super) struct Lineage {
+    /// The one that inherits, by name; `None` if it is in another schema.
+    pub(super) child: Option<String>,
+    pub(super) child_qualified: String,
+    /// The one that it inherits from, by name; `None` if it is in another schema.
+    pub(super) parent: Option<String>,
+    pub(super) parent_qualified: String,
+    pub(super) is_partition: bool,
 }
 
 /// The column by which rows are to be spread.
@@ -51,6 +65,10 @@ pub(super) struct Key {
     pub(super) index: Option<String>,
     pub(super) definition: String,
     pub(super) has_column: bool,
+    /// What is lost with it: statements that set its comments, and the table's replica identity and order where those name it.
+    pub(super) again: Vec<String>,
+    /// The views that depend on it, qualified.
+    pub(super) views: Vec<String>,
 }
 
 /// A foreign key that leads out of the schema's tables, or to them.
@@ -73,6 +91,15 @@ pub(super) struct ForeignKey {
     pub(super) definition: String,
     pub(super) on_delete: String,
     pub(super) on_update: String,
+    pub(super) comment: Option<String>,
+}
+
+impl ForeignKey {
+    /// What sets its comment again, where it has one.
+    pub(super) fn comment_again(&self) -> Option<String> {
+        let comment = literal(self.comment.as_ref()?);
+        Some(format!("COMMENT ON CONSTRAINT {} ON {} IS {comment}", self.name, self.qualified))
+    }
 }
 
 /// A trigger.
@@ -88,6 +115,12 @@ pub(super) struct Trigger {
 pub(super) fn question(schema: &str, column: &str) -> String {
     const NAME: &str = "pg_catalog.format('%I.%I', m.nspname, c.relname)";
     const WHOLE: &str = "p.partmethod = 'n' AND p.repmodel = 't'";
+    const OF_INDEX: &str = "ARRAY(SELECT said FROM (VALUES \
+        (pg_catalog.format('COMMENT ON INDEX %I.%I IS %L', m.nspname, x.relname, pg_catalog.obj_description(x.oid, 'pg_class')), \
+         pg_catalog.obj_description(x.oid, 'pg_class') IS NOT NULL), \
+        (pg_catalog.format('ALTER TABLE %I.%I REPLICA IDENTITY USING INDEX %I', m.nspname, c.relname, x.relname), i.indisreplident), \
+        (pg_catalog.format('ALTER TABLE %I.%I CLUSTER ON %I', m.nspname, c.relname, x.relname), i.indisclustered)) AS lost (said, is_so) \
+      WHERE is_so)";
     let (schema, column) = (literal(schema), literal(column));
     let names = |numbers: &str, relation: &str| {
         format!(
@@ -103,12 +136,11 @@ pub(super) fn question(schema: &str, column: &str) -> String {
                                         WHERE l.oid = a.attcollation AND l.collname <> 'default'), ''), \
                'not_null', a.attnotnull, 'is_computed', a.attgenerated <> '') \
              FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = {column} AND NOT a.attisdropped) AS \"column\", \
-           ARRAY(SELECT pg_catalog.format('%I.%I', m.nspname, o.relname) FROM pg_catalog.pg_inherits i \
-             JOIN pg_catalog.pg_class o ON o.oid = i.inhparent JOIN pg_catalog.pg_namespace m ON m.oid = o.relnamespace \
-             WHERE i.inhrelid = c.oid ORDER BY i.inhseqno) AS inherits, \
+           c.relkind = 'p' AS is_partitioned, \
            (SELECT pg_catalog.column_to_column_name(p.logicalrelid, p.partkey) FROM pg_catalog.pg_dist_partition p \
              WHERE p.logicalrelid = c.oid AND p.partmethod = 'h') AS spread_by, \
-           EXISTS (SELECT FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = c.oid AND {WHOLE}) AS is_whole \
+           (SELECT p.colocationid FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = c.oid AND p.partmethod = 'h') AS together, \
+           EXISTS (SELECT 1 FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = c.oid AND {WHOLE}) AS is_whole \
          FROM pg_catalog.pg_namespace n, {TABLES} AND n.nspname = {schema} ORDER BY c.relname"
     );
     let is_column = |numbers: &str, relation: &str| {
@@ -120,17 +152,25 @@ pub(super) fn question(schema: &str, column: &str) -> String {
     let constraints = format!(
         "SELECT c.relname AS \"table\", {NAME} AS qualified, pg_catalog.quote_ident(k.conname) AS name, NULL::text AS index, \
            pg_catalog.pg_get_constraintdef(k.oid) AS definition, {} AS has_column, \
-           pg_catalog.array_position(ARRAY['p', 'u', 'x'], k.contype::text) AS place \
+           pg_catalog.array_position(ARRAY['p', 'u', 'x'], k.contype::text) AS place, \
+           ARRAY(SELECT pg_catalog.format('COMMENT ON CONSTRAINT %I ON %I.%I IS %L', k.conname, m.nspname, c.relname, said) \
+             FROM pg_catalog.obj_description(k.oid, 'pg_constraint') AS said WHERE said IS NOT NULL) || {} AS again, \
+           ARRAY(SELECT DISTINCT pg_catalog.format('%I.%I', vn.nspname, v.relname) FROM pg_catalog.pg_depend d \
+             JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid JOIN pg_catalog.pg_class v ON v.oid = w.ev_class \
+             JOIN pg_catalog.pg_namespace vn ON vn.oid = v.relnamespace WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
+             AND d.refclassid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.refobjid = k.oid ORDER BY 1) AS views \
          FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
+         JOIN pg_catalog.pg_index i ON i.indexrelid = k.conindid JOIN pg_catalog.pg_class x ON x.oid = k.conindid \
          JOIN pg_catalog.pg_namespace m ON m.oid = c.relnamespace \
          WHERE m.nspname = {schema} AND NOT c.relispartition AND k.contype IN ('p', 'u', 'x')",
-        is_column("k.conkey", "c.oid")
+        is_column("k.conkey", "c.oid"),
+        OF_INDEX,
     );
     // The columns of an index that are in its key; those of INCLUDE come after them.
     let in_key = "(i.indkey::int2[])[0:i.indnkeyatts - 1]";
     let indexes = format!(
         "SELECT c.relname, {NAME}, pg_catalog.quote_ident(x.relname), pg_catalog.format('%I.%I', m.nspname, x.relname), \
-           pg_catalog.pg_get_indexdef(i.indexrelid), {}, 4 \
+           pg_catalog.pg_get_indexdef(i.indexrelid), {}, 4, {OF_INDEX}, ARRAY[]::text[] \
          FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid \
          JOIN pg_catalog.pg_namespace m ON m.oid = c.relnamespace \
          WHERE m.nspname = {schema} AND i.indisunique AND NOT c.relispartition AND c.relkind IN ('r', 'p') \
@@ -142,8 +182,9 @@ pub(super) fn question(schema: &str, column: &str) -> String {
            pg_catalog.quote_ident(k.conname) AS name, {} AS columns, \
            CASE tm.nspname WHEN {schema} THEN t.relname END AS \"to\", \
            pg_catalog.format('%I.%I', tm.nspname, t.relname) AS to_qualified, t.oid::regclass::text AS to_written, {} AS to_columns, \
-           EXISTS (SELECT FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = t.oid AND {WHOLE}) AS to_is_whole, \
-           pg_catalog.pg_get_constraintdef(k.oid) AS definition, k.confdeltype AS on_delete, k.confupdtype AS on_update \
+           EXISTS (SELECT 1 FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = t.oid AND {WHOLE}) AS to_is_whole, \
+           pg_catalog.pg_get_constraintdef(k.oid) AS definition, k.confdeltype AS on_delete, k.confupdtype AS on_update, \
+           pg_catalog.obj_description(k.oid, 'pg_constraint') AS comment \
          FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
          JOIN pg_catalog.pg_namespace m ON m.oid = c.relnamespace JOIN pg_catalog.pg_class t ON t.oid = k.confrelid \
          JOIN pg_catalog.pg_namespace tm ON tm.oid = t.relnamespace \
@@ -156,12 +197,23 @@ pub(super) fn question(schema: &str, column: &str) -> String {
          JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid JOIN pg_catalog.pg_namespace m ON m.oid = c.relnamespace \
          WHERE m.nspname = {schema} AND NOT g.tgisinternal AND g.tgparentid = 0 ORDER BY c.relname, g.tgname"
     );
+    let lineages = format!(
+        "SELECT CASE m.nspname WHEN {schema} THEN c.relname END AS child, {NAME} AS child_qualified, \
+           CASE tm.nspname WHEN {schema} THEN t.relname END AS parent, \
+           pg_catalog.format('%I.%I', tm.nspname, t.relname) AS parent_qualified, t.relkind = 'p' AS is_partition \
+         FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid \
+         JOIN pg_catalog.pg_namespace m ON m.oid = c.relnamespace JOIN pg_catalog.pg_class t ON t.oid = i.inhparent \
+         JOIN pg_catalog.pg_namespace tm ON tm.oid = t.relnamespace \
+         WHERE t.relkind IN ('r', 'p', 'f') AND {schema} IN (m.nspname, tm.nspname) ORDER BY 2, i.inhseqno"
+    );
     let all = |rows: String| format!("(SELECT coalesce(pg_catalog.json_agg(r), '[]') FROM ({rows}) AS r)");
     format!(
-        "{BOOKKEEPING}SELECT pg_catalog.json_build_object('tables', {}, 'keys', {}, 'foreign_keys', {}, 'triggers', {})::text",
+        "{BOOKKEEPING}SELECT pg_catalog.json_build_object('tables', {}, 'keys', {}, 'foreign_keys', {}, 'triggers', {}, \
+           'lineages', {})::text",
         all(tables),
         all(format!("{constraints} UNION ALL {indexes} ORDER BY 1, 7, 3")),
         all(foreign_keys),
         all(triggers),
+        all(lineages),
     )
 }

@@ -10,7 +10,7 @@ mod plan;
 use std::time::Duration;
 
 use migration_kit::table_lock::Policy;
-use migration_kit::{ServiceName, literal};
+use migration_kit::{BOOKKEEPING, ServiceName, literal};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 use self::found::{Found, question};
@@ -25,6 +25,16 @@ use crate::surroundings::each_database;
 use crate::upkeep::{UpkeepError, find, locked};
 
 pub use self::plan::{RowObstacle, RowPlan};
+
+/// How a value is written as text, alike on all nodes.
+const AS_TEXT: [&str; 6] = [
+    "TimeZone = 'UTC'",
+    "DateStyle = 'ISO, YMD'",
+    "IntervalStyle = 'postgres'",
+    "extra_float_digits = 1",
+    "bytea_output = 'hex'",
+    "xmloption = 'content'",
+];
 
 /// By what a service's rows are to be spread.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +114,33 @@ fn read(said: &str) -> Result<Found, DbErr> {
 }
 
 fn planned(placed: &Placed, found: &Found, by: &ByColumn) -> RowPlan {
-    plan::plan(found, &by.column, &by.whole, &placed.site.bookkeeping_tables())
+    let schema = format!("{}.", placed.site.schema);
+    let name = |given: &String| {
+        let is_there = found.tables.iter().any(|table| table.name == *given);
+        let bare = given.strip_prefix(&schema).filter(|_| !is_there);
+        bare.unwrap_or(given).to_owned()
+    };
+    let whole: Vec<String> = by.whole.iter().map(name).collect();
+    plan::plan(found, &by.column, &whole, &placed.site.bookkeeping_tables())
+}
+
+/// What the service's rows come to: their number and the sum of a hash of each, by table.
+async fn contents(
+    tx: &DatabaseTransaction,
+    placed: &Placed,
+    plan: &RowPlan,
+) -> Result<Vec<(String, i64, String)>, DbErr> {
+    let mut contents = Vec::new();
+    for table in plan.whole.iter().chain(&plan.spread) {
+        let sql = format!(
+            "SELECT count(*), coalesce(sum(pg_catalog.hashtextextended((whole.*)::text, 0)::numeric), 0)::text FROM {} AS whole",
+            migration_kit::qualified(&placed.site.schema, table)
+        );
+        let row = tx.query_one_raw(statement(&format!("{BOOKKEEPING}{sql}"), [])).await?;
+        let row = row.ok_or_else(|| DbErr::RecordNotFound("a number of rows".to_owned()))?;
+        contents.push((table.clone(), row.try_get_by_index(0)?, row.try_get_by_index(1)?));
+    }
+    Ok(contents)
 }
 
 async fn spread(tx: &DatabaseTransaction, placed: &Placed, by: &ByColumn) -> Result<(), DbErr> {
@@ -122,6 +158,11 @@ async fn spread(tx: &DatabaseTransaction, placed: &Placed, by: &ByColumn) -> Res
     };
     let keys =
         || found.foreign_keys.iter().filter(|key| is_moved(key.table.as_ref()) || is_moved(key.to.as_ref()));
+    // Nodes write values as text by their own settings otherwise, and hashes of equal rows differ.
+    for setting in AS_TEXT {
+        execute(tx, &format!("SET LOCAL {setting}")).await?;
+    }
+    let before = contents(tx, placed, &plan).await?;
     for key in keys() {
         execute(tx, &format!("ALTER TABLE {} DROP CONSTRAINT {}", key.qualified, key.name)).await?;
     }
@@ -144,6 +185,16 @@ async fn spread(tx: &DatabaseTransaction, placed: &Placed, by: &ByColumn) -> Res
     for key in keys() {
         let sql = format!("ALTER TABLE {} ADD CONSTRAINT {} {}", key.qualified, key.name, key.definition);
         execute(tx, &sql).await?;
+        if let Some(comment) = key.comment_again() {
+            execute(tx, &comment).await?;
+        }
+    }
+    let after = contents(tx, placed, &plan).await?;
+    let differs = before.iter().zip(&after).find(|(was, is)| was != is);
+    if let Some(((table, n_before, _), (_, n_after, _))) = differs {
+        return Err(DbErr::Migration(format!(
+            "rows of `{table}` were changed or lost while Citus copied them ({n_before} before, {n_after} after): nothing was kept"
+        )));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use migration_kit::quote_identifier;
 
-use super::found::{ForeignKey, Found, Key, Table};
+use super::found::{ForeignKey, Found, Key, Lineage, Table};
 
 /// What spreading a service's rows by a column comes to.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -26,6 +26,8 @@ pub struct RowPlan {
     pub obstacles: Vec<RowObstacle>,
     /// The statements of all obstacles, in an order in which they can be run.
     pub statements: Vec<String>,
+    /// The foreign keys that the statements drop and do not add again, as `TABLE.NAME`.
+    pub lost: Vec<String>,
 }
 
 impl RowPlan {
@@ -71,6 +73,7 @@ struct Making<'f> {
     identifier: String,
     obstacles: Vec<RowObstacle>,
     statements: Vec<(When, String)>,
+    lost: Vec<String>,
 }
 
 /// What is to become of a table.
@@ -90,7 +93,11 @@ pub(super) fn plan(found: &Found, column: &str, whole: &[String], bookkeeping: &
         identifier: quote_identifier(column),
         obstacles: Vec::new(),
         statements: Vec::new(),
+        lost: Vec::new(),
     };
+    if making.is_out_of_place(bookkeeping) {
+        return making.refused();
+    }
     let becomes = |name: Option<&str>| {
         let table = found.tables.iter().find(|table| Some(table.name.as_str()) == name);
         match table {
@@ -104,11 +111,23 @@ pub(super) fn plan(found: &Found, column: &str, whole: &[String], bookkeeping: &
         making.obstacle(name, "there is no such table of the service".to_owned(), []);
     }
     let kind = making.kind();
+    if !found.tables.iter().any(|table| becomes(Some(table.name.as_str())) == Becomes::Spread) {
+        making.obstacle(column, "no table is left whose rows could be spread by it".to_owned(), []);
+    }
     let of = |wanted, is_done: bool| {
         let all = found.tables.iter().filter(move |table| becomes(Some(table.name.as_str())) == wanted);
         all.filter(move |table| (table.is_whole || table.spread_by.is_some()) == is_done)
     };
+    for lineage in &found.lineages {
+        making.lineage(lineage);
+    }
     for table in &found.tables {
+        let is_done = table.is_whole || table.spread_by.is_some();
+        if table.is_partitioned && !is_done && becomes(Some(table.name.as_str())) != Becomes::Elsewhere {
+            let reason = "it is partitioned: what its partitions have of their own is not examined, and this command does not take it";
+            making.obstacle(&table.name, reason.to_owned(), []);
+            continue;
+        }
         match becomes(Some(table.name.as_str())) {
             Becomes::Spread => making.table(table, kind),
             Becomes::Whole if table.spread_by.is_some() => {
@@ -127,7 +146,8 @@ pub(super) fn plan(found: &Found, column: &str, whole: &[String], bookkeeping: &
         let is_to_be_done = |table: &&Table| table.name == trigger.table;
         let to_do = || of(Becomes::Spread, false).chain(of(Becomes::Whole, false));
         if to_do().any(|table| is_to_be_done(&table)) {
-            let reason = "a table with a trigger is not spread: its function would run on a node, where it can read no other table";
+            let reason = "a table with a trigger is not spread: its function would run on a node, where it can read no other table; \
+                 one that reads none can be made again afterwards, with `citus.enable_unsafe_triggers`";
             let drop = format!("DROP TRIGGER {} ON {}", trigger.name, trigger.qualified);
             let object = format!("{}.{}", trigger.table, trigger.name);
             making.obstacle(&object, reason.to_owned(), [(When::First, drop)]);
@@ -144,6 +164,7 @@ pub(super) fn plan(found: &Found, column: &str, whole: &[String], bookkeeping: &
         on_coordinator: names(Becomes::Elsewhere, false).collect(),
         obstacles: making.obstacles,
         statements: statements.into_iter().map(|(_, statement)| statement).collect(),
+        lost: making.lost,
     }
 }
 
@@ -163,6 +184,73 @@ impl<'f> Making<'f> {
         self.statements.extend(statements);
     }
 
+    /// Names what no statement clears, and for which the rest is not worth reading: a column that no table has, and rows that
+    /// are spread otherwise already.
+    fn is_out_of_place(&mut self, bookkeeping: &[String]) -> bool {
+        let found = self.found;
+        let tables = || found.tables.iter().filter(|table| !bookkeeping.contains(&table.name));
+        for table in tables() {
+            match &table.spread_by {
+                Some(by) if by != self.column => {
+                    self.obstacle(&table.name, format!("its rows are spread by `{by}` already"), []);
+                }
+                Some(_) | None => {}
+            }
+        }
+        let mut spread = tables().filter(|table| table.spread_by.is_some());
+        if let Some(first) = spread.next() {
+            for other in spread.filter(|other| other.together != first.together) {
+                let reason = format!(
+                    "its rows are spread already, and not beside those of {}: rows with equal values are on different nodes",
+                    first.name
+                );
+                self.obstacle(&other.name, reason, []);
+            }
+        }
+        if !tables().any(|table| table.column.is_some()) {
+            self.obstacle(self.column, "no table of the service has a column of this name".to_owned(), []);
+        }
+        !self.obstacles.is_empty()
+    }
+
+    /// What comes to nothing but its obstacles.
+    fn refused(self) -> RowPlan {
+        RowPlan {
+            column: self.column.to_owned(),
+            spread: Vec::new(),
+            whole: Vec::new(),
+            done: Vec::new(),
+            on_coordinator: Vec::new(),
+            obstacles: self.obstacles,
+            statements: Vec::new(),
+            lost: Vec::new(),
+        }
+    }
+
+    fn lineage(&mut self, lineage: &Lineage) {
+        let Lineage { child, child_qualified, parent, parent_qualified, is_partition } = lineage;
+        let drop = (When::First, format!("ALTER TABLE {child_qualified} NO INHERIT {parent_qualified}"));
+        match (child, parent) {
+            // The partitioned table itself is named.
+            (_, Some(_)) if *is_partition => {}
+            (Some(child), _) if *is_partition => {
+                let reason = format!(
+                    "it is a partition of {parent_qualified}, which is not the service's: its rows go where that goes"
+                );
+                self.obstacle(child, reason, []);
+            }
+            (Some(child), _) => {
+                let reason = format!("it inherits from {parent_qualified}, which Citus does not spread");
+                self.obstacle(child, reason, [drop]);
+            }
+            (None, Some(parent)) => {
+                let reason = format!("{child_qualified} inherits from it, which Citus does not spread");
+                self.obstacle(parent, reason, [drop]);
+            }
+            (None, None) => {}
+        }
+    }
+
     /// The type that most tables give the column.
     fn kind(&self) -> Option<&'f str> {
         let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
@@ -175,14 +263,6 @@ impl<'f> Making<'f> {
     fn table(&mut self, table: &Table, kind: Option<&str>) {
         let (identifier, qualified) = (self.identifier.clone(), &table.qualified);
         let alter = |action: String| [(When::First, format!("ALTER TABLE {qualified} {action}"))];
-        if let Some(by) = table.spread_by.as_ref().filter(|by| *by != self.column) {
-            let reason = format!("its rows are spread by `{by}` already");
-            return self.obstacle(&table.name, reason, []);
-        }
-        for parent in &table.inherits {
-            let reason = format!("it inherits from {parent}, which Citus does not spread");
-            self.obstacle(&table.name, reason, alter(format!("NO INHERIT {parent}")));
-        }
         let Some(column) = &table.column else {
             let reason = format!(
                 "it has no column `{}`: give it one and every row its value, or have it whole on every node",
@@ -217,7 +297,7 @@ impl<'f> Making<'f> {
         if key.has_column {
             return;
         }
-        let Key { table, qualified, name, index, definition, .. } = key;
+        let Key { table, qualified, name, index, definition, again, views, .. } = key;
         let object = format!("{table}.{name}");
         let within = format!("rows are then compared within one `{}` only", self.column);
         let (what, widened) = match index {
@@ -230,11 +310,27 @@ impl<'f> Making<'f> {
             None => ("key", definition.find('(')),
         };
         let reason = format!("the {what} does not have `{}`: {within}", self.column);
+        if !views.is_empty() {
+            let views = views.join(", ");
+            let reason = format!(
+                "{reason}; and it cannot be replaced while {views} depends on it: drop what depends, and make it again after"
+            );
+            return self.obstacle(&object, reason, []);
+        }
         let with = if definition.starts_with("EXCLUDE") { " WITH =" } else { "" };
         let widened = widened.map(|at| {
             let (before, columns) = definition.split_at(at + 1);
             format!("{before}{}{with}, {columns}", self.identifier)
         });
+        // Without it, GiST has no operators for plain types.
+        let needed = if definition.starts_with("EXCLUDE USING gist") && widened.is_some() {
+            vec![(When::First, "CREATE EXTENSION IF NOT EXISTS btree_gist".to_owned())]
+        } else {
+            Vec::new()
+        };
+        let again =
+            again.iter().filter(|_| widened.is_some()).map(|statement| (When::Last, statement.clone()));
+        let again: Vec<_> = again.collect();
         let statements = match (widened, index) {
             (None, _) => Vec::new(),
             (Some(widened), Some(index)) => {
@@ -245,7 +341,13 @@ impl<'f> Making<'f> {
                 format!("ALTER TABLE {qualified} DROP CONSTRAINT {name}, ADD CONSTRAINT {name} {widened}"),
             )],
         };
-        self.obstacle(&object, reason, statements);
+        self.obstacle(&object, reason, needed.into_iter().chain(statements).chain(again));
+    }
+
+    /// A foreign key that is dropped for good.
+    fn loses(&mut self, object: &str, reason: String, drop: (When, String)) {
+        self.lost.push(object.to_owned());
+        self.obstacle(object, reason, [drop]);
     }
 
     fn foreign_key(&mut self, key: &ForeignKey, from: Becomes, to: Becomes) {
@@ -260,37 +362,40 @@ impl<'f> Making<'f> {
                 let mut pairs = key.columns.iter().zip(&key.to_columns);
                 let has_it = pairs.any(|(from, to)| from == self.column && to == self.column);
                 if self.changes(key, true) {
-                    return self.obstacle(&object, self.change_refused(key), [drop]);
+                    return self.loses(&object, self.change_refused(key), drop);
                 }
                 if has_it {
                     return;
                 }
-                let reason = format!("the foreign key does not lead from `{0}` to `{0}`", self.column);
-                let add = self.widened(key).map(|definition| {
-                    let add =
-                        format!("ALTER TABLE {} ADD CONSTRAINT {} {definition}", key.qualified, key.name);
-                    (When::Last, add)
-                });
-                self.obstacle(&object, reason, [drop].into_iter().chain(add));
+                let mut reason = format!("the foreign key does not lead from `{0}` to `{0}`", self.column);
+                let Some(definition) = self.widened(key) else {
+                    return self.loses(&object, reason, drop);
+                };
+                if key.definition.contains(" MATCH FULL") && key.columns.len() > 1 {
+                    reason.push_str("; with it, it can no longer be `MATCH FULL`");
+                }
+                let add = format!("ALTER TABLE {} ADD CONSTRAINT {} {definition}", key.qualified, key.name);
+                let comment = key.comment_again().map(|statement| (When::Last, statement));
+                self.obstacle(&object, reason, [drop, (When::Last, add)].into_iter().chain(comment));
             }
             (Becomes::Spread, Becomes::Whole) => {
                 if self.changes(key, false) {
-                    self.obstacle(&object, self.change_refused(key), [drop]);
+                    self.loses(&object, self.change_refused(key), drop);
                 }
             }
             (Becomes::Whole, Becomes::Spread) => {
                 let reason = format!(
                     "a table that every node has whole cannot refer to {to_table}, whose rows are spread"
                 );
-                self.obstacle(&object, reason, [drop]);
+                self.loses(&object, reason, drop);
             }
             (Becomes::Spread | Becomes::Whole, Becomes::Elsewhere) if !key.to_is_whole => {
                 let reason = format!("it refers to {to_table}, which stays on the coordinator");
-                self.obstacle(&object, reason, [drop]);
+                self.loses(&object, reason, drop);
             }
             (Becomes::Elsewhere, Becomes::Spread | Becomes::Whole) => {
                 let reason = format!("{}, which stays where it is, refers to {to_table}", key.qualified);
-                self.obstacle(&object, reason, [drop]);
+                self.loses(&object, reason, drop);
             }
             (Becomes::Whole, Becomes::Whole) | (_, Becomes::Elsewhere) => {}
         }
@@ -324,6 +429,8 @@ impl<'f> Making<'f> {
         let (own, rest) = key.definition.split_once(&referred)?;
         let (own_before, own_columns) = own.split_once('(')?;
         let column = &self.identifier;
+        // The column is never null, so that `MATCH FULL` would refuse a row that refers to none.
+        let rest = rest.replacen(" MATCH FULL", "", 1);
         Some(format!("{own_before}({column}, {own_columns}REFERENCES {}({column}, {rest}", key.to_qualified))
     }
 }
@@ -337,7 +444,7 @@ mod tests {
     fn table(name: &str, column: Option<(&str, bool)>) -> serde_json::Value {
         let column = column
             .map(|(kind, not_null)| json!({ "kind": kind, "not_null": not_null, "is_computed": false }));
-        json!({ "name": name, "qualified": format!("s.{name}"), "column": column, "inherits": [], "spread_by": null, "is_whole": false })
+        json!({ "name": name, "qualified": format!("s.{name}"), "column": column, "is_partitioned": name.starts_with("parted"), "spread_by": null, "is_whole": false })
     }
 
     fn foreign_key(table: &str, columns: &[&str], to: &str, on_delete: &str) -> serde_json::Value {
@@ -349,7 +456,7 @@ mod tests {
     }
 
     fn key(table: &str, index: Option<&str>, definition: &str) -> serde_json::Value {
-        json!({ "table": table, "qualified": format!("s.{table}"), "name": "k", "index": index, "definition": definition, "has_column": false })
+        json!({ "table": table, "qualified": format!("s.{table}"), "name": "k", "index": index, "definition": definition, "has_column": false, "again": ["COMMENT"], "views": [] })
     }
 
     fn planned(found: serde_json::Value, whole: &[&str]) -> RowPlan {
@@ -365,6 +472,7 @@ mod tests {
             "keys": [key("journal", None, "PRIMARY KEY (id)"), key("small", None, "PRIMARY KEY (id)")],
             "foreign_keys": [foreign_key("a", &["t"], "a", "c"), foreign_key("a", &["small"], "small", "n")],
             "triggers": [],
+            "lineages": [],
         });
         let plan = planned(found, &["small"]);
         assert!(!plan.is_refused() && !plan.is_done(), "{plan:?}");
@@ -382,6 +490,7 @@ mod tests {
             ],
             "foreign_keys": [foreign_key("b", &["id"], "a", "c"), foreign_key("b", &["t", "id"], "a", "n")],
             "triggers": [{ "table": "a", "qualified": "s.a", "name": "g" }],
+            "lineages": [],
         });
         let plan = planned(found, &["nothing"]);
         let objects: Vec<&str> = plan.obstacles.iter().map(|obstacle| obstacle.object.as_str()).collect();
@@ -397,8 +506,33 @@ mod tests {
                 "ALTER TABLE s.a DROP CONSTRAINT k, ADD CONSTRAINT k PRIMARY KEY (\"t\", id)",
                 "DROP INDEX s.k",
                 "CREATE UNIQUE INDEX k ON s.b USING btree (\"t\", x) WHERE (x > 0)",
+                "COMMENT",
+                "COMMENT",
                 "ALTER TABLE s.b ADD CONSTRAINT f FOREIGN KEY (\"t\", id) REFERENCES s.a(\"t\", id)",
             ]
         );
+        assert_eq!(plan.lost, ["b.f"]);
+    }
+
+    #[test]
+    fn what_no_statement_clears_has_none() {
+        let lineage = |child: Option<&str>, parent: Option<&str>, is_partition: bool| json!({ "child": child, "child_qualified": "x.c", "parent": parent, "parent_qualified": "y.p", "is_partition": is_partition });
+        let of = |tables: &[serde_json::Value], lineages: &[serde_json::Value]| {
+            let found = json!({ "tables": tables, "keys": [], "foreign_keys": [], "triggers": [], "lineages": lineages });
+            let plan = planned(found, &[]);
+            let objects = plan.obstacles.into_iter().map(|obstacle| obstacle.object).collect::<Vec<_>>();
+            (objects.join(" "), plan.statements.join("; "))
+        };
+        let good = || table("a", Some(("integer", true)));
+        let nothing = String::new;
+        assert_eq!(of(&[table("a", None)], &[]), ("t".to_owned(), nothing()));
+        let parted = [good(), table("parted", Some(("integer", true)))];
+        let lineages = [lineage(Some("part"), Some("parted"), true), lineage(Some("of_another"), None, true)];
+        assert_eq!(of(&parted, &lineages), ("of_another parted".to_owned(), nothing()));
+        let heirs = "ALTER TABLE x.c NO INHERIT y.p".to_owned();
+        assert_eq!(of(&[good()], &[lineage(None, Some("a"), false)]), ("a".to_owned(), heirs));
+        let mut otherwise = good();
+        otherwise["spread_by"] = json!("u");
+        assert_eq!(of(&[otherwise], &[]), ("a".to_owned(), nothing()));
     }
 }

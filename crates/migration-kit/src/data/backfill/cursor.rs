@@ -165,7 +165,7 @@ impl Cursors {
         let mut tx = session::begin(connection, Limits::default()).await?;
         let lock = format!("{BOOKKEEPING}LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT", self.table);
         session::execute(&mut tx, lock).await.map_err(of_lock_statement)?;
-        let is_used = format!("{BOOKKEEPING}SELECT EXISTS (SELECT FROM {})", self.table);
+        let is_used = format!("{BOOKKEEPING}SELECT EXISTS (SELECT 1 FROM {})", self.table);
         if session::value::<bool>(&mut tx, is_used).await? == Some(false) {
             session::execute(&mut tx, format!("{BOOKKEEPING}DROP TABLE {}", self.table)).await?;
         }

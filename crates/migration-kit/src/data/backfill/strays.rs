@@ -81,7 +81,7 @@ async fn batch(
 ) -> Result<Cursor, DbErr> {
     let table = &shared.table.qualified;
     let is_left = format!(
-        "{BOOKKEEPING}SELECT EXISTS (SELECT FROM {table} AS source WHERE {condition} AND ({unfinished}))"
+        "{BOOKKEEPING}SELECT EXISTS (SELECT 1 FROM {table} AS source WHERE {condition} AND ({unfinished}))"
     );
     let mut patience = Patience::new();
     loop {

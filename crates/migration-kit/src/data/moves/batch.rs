@@ -97,7 +97,7 @@ impl Batch<'_> {
     async fn check(&self, tx: &mut PgConnection, dependent: &Dependent) -> Result<(), DbErr> {
         let sql = format!(
             "{BOOKKEEPING}SELECT count(*) FROM {} AS dependent WHERE EXISTS \
-             (SELECT FROM {} AS source WHERE {} AND ({}))",
+             (SELECT 1 FROM {} AS source WHERE {} AND ({}))",
             dependent.table, self.source.table.qualified, dependent.condition, self.rows,
         );
         match session::value::<i64>(tx, sql).await?.unwrap_or(0) {

@@ -104,7 +104,7 @@ impl<'a> MoveToRejects<'a> {
         Batch {
             lock: format!("SELECT FROM {name} AS source WHERE ({rows}) FOR UPDATE OF source"),
             move_: self.statement(source, &rows, OF_A_BATCH),
-            any_left: format!("SELECT EXISTS (SELECT FROM {name} AS source WHERE ({rows}))"),
+            any_left: format!("SELECT EXISTS (SELECT 1 FROM {name} AS source WHERE ({rows}))"),
             rows,
             source,
         }
