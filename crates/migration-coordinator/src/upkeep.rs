@@ -54,8 +54,8 @@ pub enum UpkeepError {
         #[source]
         source: DbErr,
     },
-    /// The database refused something.
-    #[error("`{service}`: the database rejected the statement")]
+    /// The database refused something, was busy, or ended the session.
+    #[error("`{service}`: the database answered with an error")]
     Database {
         /// The service.
         service: ServiceName,

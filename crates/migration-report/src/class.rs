@@ -149,17 +149,17 @@ fn of_upkeep(error: &UpkeepError) -> Class {
         }
         UpkeepError::Lock(error) => of_lock(error),
         UpkeepError::Database { source, .. } if is_given_up(source) => Class::Busy,
-        UpkeepError::Database { source, .. } if is_not_permitted(source) => Class::Connection,
+        UpkeepError::Database { source, .. } if is_out_of_reach(source) => Class::Connection,
         UpkeepError::Moved { .. } | UpkeepError::Relocation { .. } => Class::Refused,
         UpkeepError::Interrupted { .. } => Class::Interrupted,
         _ => Class::Failed,
     }
 }
 
-/// Whether the server says that the role lacks a right.
-fn is_not_permitted(error: &sea_orm::DbErr) -> bool {
+/// Whether the server says that the role lacks a right, or, as a coordinator of Citus, that it has lost another node.
+fn is_out_of_reach(error: &sea_orm::DbErr) -> bool {
     let code = migration_kit::driver_error(error).and_then(|error| error.as_database_error()?.code());
-    code.is_some_and(|code| code == "42501")
+    code.is_some_and(|code| code == "42501" || code.starts_with("08"))
 }
 
 fn of_lock(error: &LockError) -> Class {
