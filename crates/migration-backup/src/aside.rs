@@ -9,7 +9,6 @@ use migration_kit::{ServiceName, literal, quote_identifier};
 use migration_plan::Utc;
 use sqlx::{PgConnection, Row};
 
-use crate::dump::now;
 use crate::owned::rows;
 
 /// Why a schema was set aside.
@@ -50,8 +49,7 @@ impl Aside {
 
     /// The schemas for what is set aside now, one for each schema that there is; of another time in the same second, others.
     pub(crate) fn schemas(self, service: &ServiceName, n_schemas: usize) -> Vec<String> {
-        let milliseconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_millis();
-        self.schemas_at(service, &format!("{}{milliseconds:03}", Utc(now()).rfc3339()), n_schemas)
+        self.schemas_at(service, &this_moment(), n_schemas)
     }
 
     /// Those of a known time, of which the digits count.
@@ -88,6 +86,13 @@ impl Aside {
         let text = own.map_or_else(|| line.clone(), |own| format!("{line}\n{own}"));
         format!("COMMENT ON SCHEMA {} IS {}", quote_identifier(schema), literal(&text))
     }
+}
+
+/// The time to the millisecond, by which schemas are named that are set aside: a run that follows at once finds no name taken.
+pub(crate) fn this_moment() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let second = Utc(i64::try_from(now.as_secs()).unwrap_or_default()).rfc3339();
+    format!("{}.{:03}Z", second.trim_end_matches('Z'), now.subsec_millis())
 }
 
 /// The statement that leaves of a schema's comment what is not ours.
@@ -145,11 +150,11 @@ mod tests {
 
     #[test]
     fn names_are_no_longer_than_the_server_keeps_them() {
-        let long = format!("a{}", "b".repeat(57)).parse().unwrap();
-        let names = Aside::Arriving.schemas_at(&long, "2026-11-29T12:00:00Z", 2);
+        let long = format!("a{}", "b".repeat(39)).parse().unwrap();
+        let names = Aside::Arriving.schemas_at(&long, "2026-11-29T12:00:00.123Z", 2);
         assert!(
-            names[0].ends_with("_arriving_20261129120000")
-                && names[1].ends_with("_arriving_20261129120000_1")
+            names[0].ends_with("_arriving_20261129120000123")
+                && names[1].ends_with("_arriving_20261129120000123_1")
         );
         assert!(names.iter().all(|name| name.len() <= 63), "{names:?}");
     }

@@ -1,7 +1,6 @@
 //! The way of a service behind its fence: the dump, the restore, the proof, and the commits by which it changes its place.
 
 use migration_coordinator::{Moment, MoveMark, RunError, ServiceFacts, promises};
-use migration_plan::Utc;
 use postgres_sandbox::Clients;
 use postgres_schema::Schema;
 use sqlx::{PgConnection, Row};
@@ -10,8 +9,8 @@ use super::contents::{Contents, align_sequences};
 use super::places::{Found, Places};
 use super::trial::{Tried, refused};
 use super::{MoveProgress, Moved, departure, end, fence};
-use crate::aside::Aside;
-use crate::dump::{Extent, now};
+use crate::aside::{Aside, this_moment};
+use crate::dump::Extent;
 use crate::error::read;
 use crate::owned::{Owned, list, rows};
 use crate::restore::replace::{Work, execute};
@@ -45,7 +44,7 @@ impl Moving<'_> {
         let clients = self.clients;
         let leaving = fence::keeping(fence, service, Box::pin(self.leave(facts, clients)));
         let left = options.cancellation.unless_cancelled(leaving).await.ok_or(RunError::Interrupted)??;
-        let at = Utc(now()).rfc3339();
+        let at = this_moment();
         let schemas = &self.owned.schemas;
         let kept_in = Aside::Moved.schemas(service, schemas.len());
         let restored = self.places.restored(left.backup.manifest.clone(), n_set_aside);

@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 
 use migration_coordinator::{MoveMark, RunError};
 use migration_kit::{ServiceName, quote_identifier};
-use migration_plan::Utc;
 use postgres_sandbox::Clients;
 use postgres_schema::{Change, Difference, Kind, Object, Properties, PropertyChange, Repair, Schema};
 use sqlx::PgConnection;
@@ -18,8 +17,8 @@ use super::departure::{depart, reveal};
 use super::places::{Found, Places};
 use super::{needs, schemas};
 use crate::BackupError;
-use crate::aside::Aside;
-use crate::dump::{Extent, now};
+use crate::aside::{Aside, this_moment};
+use crate::dump::Extent;
 use crate::error::read;
 use crate::owned::{Owned, send};
 use crate::restore::replace::{Work, execute};
@@ -50,7 +49,7 @@ pub(super) async fn carry_out(
     there: &mut PgConnection,
 ) -> Result<Tried, BackupError> {
     let Places { service, options, .. } = *places;
-    let at = Utc(now()).rfc3339();
+    let at = this_moment();
     let leaving = async |connection: &mut PgConnection| {
         let owned = Owned::read(connection, places.here, service).await.map_err(read(service))?;
         let owners = needs::schema_owners(connection, &owned).await.map_err(read(service))?;
