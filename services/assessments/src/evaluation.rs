@@ -266,10 +266,9 @@ pub(crate) fn counters() -> Check {
 /// The keys of evaluations that have no column, each with the number of rows that have it, most frequent first. It can also be
 /// asked when the column is gone: `absent` then stands in for it.
 const LOST_KEYS: &str = "SELECT format('%s (%s)', key, count(*)) AS lost \
-    FROM (SELECT NULL::jsonb AS ai_evaluation) AS absent CROSS JOIN question_history \
-    CROSS JOIN LATERAL (SELECT (SELECT ai_evaluation FROM question_history AS same WHERE same.id = question_history.id)) \
-    AS old (evaluation) CROSS JOIN LATERAL jsonb_object_keys(CASE jsonb_typeof(old.evaluation) \
-    WHEN 'object' THEN old.evaluation ELSE '{}' END) AS key \
+    FROM (SELECT NULL::jsonb AS ai_evaluation) AS absent \
+    CROSS JOIN LATERAL (SELECT ai_evaluation FROM question_history) AS old (evaluation) \
+    CROSS JOIN LATERAL jsonb_object_keys(CASE jsonb_typeof(old.evaluation) WHEN 'object' THEN old.evaluation ELSE '{}' END) AS key \
     WHERE key NOT IN ('score', 'isCorrect', 'understandingDepth', 'feedback', 'knowledgeGaps') \
     GROUP BY key ORDER BY count(*) DESC, key";
 

@@ -181,16 +181,16 @@ pub(crate) const LISTED: &str = "EXISTS (SELECT FROM migration_reject_bookreader
 /// or that cannot be read, are rejects and have no keys.
 ///
 /// It also runs when an earlier try was stopped after the column was gone: `absent` then stands in for it.
-pub(crate) const LOST_KEYS: &str = r"SELECT format('%s (%s)', key, count(DISTINCT users.id)) AS lost
-    FROM (SELECT NULL::json AS reader_settings) AS absent CROSS JOIN users
-    CROSS JOIN LATERAL (SELECT (SELECT reader_settings FROM users AS same WHERE same.id = users.id)) AS old (settings)
+pub(crate) const LOST_KEYS: &str = r"SELECT format('%s (%s)', key, count(DISTINCT old.id)) AS lost
+    FROM (SELECT NULL::json AS reader_settings) AS absent
+    CROSS JOIN LATERAL (SELECT id, reader_settings FROM users) AS old (id, settings)
     CROSS JOIN LATERAL json_object_keys(CASE
         WHEN json_typeof(old.settings) <> 'object' THEN '{}'
         WHEN regexp_replace(old.settings::text, '\\ud[89ab]..\\ud[c-f]..', '', 'gi') ~* '\\u(0000|d[89a-f])' THEN '{}'
         ELSE old.settings
     END) AS key
     WHERE key NOT IN ('theme', 'language', 'notifications', 'notifications_enabled')
-    GROUP BY key ORDER BY count(DISTINCT users.id) DESC, key";
+    GROUP BY key ORDER BY count(DISTINCT old.id) DESC, key";
 
 /// The keys of [`LOST_KEYS`], for the reader.
 pub(crate) fn lost_keys(says: &str) -> Check {
