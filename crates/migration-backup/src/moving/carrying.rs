@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Row};
 
 use super::contents::{Contents, align_sequences};
 use super::places::{Found, Places};
-use super::trial::{Tried, refused};
+use super::trial::{Tried, changed_here, different, refused, schema};
 use super::{MoveProgress, Moved, departure, end, fence};
 use crate::aside::{Aside, this_moment};
 use crate::dump::Extent;
@@ -49,17 +49,7 @@ impl Moving<'_> {
         let kept_in = Aside::Moved.schemas(service, schemas.len());
         let restored = self.places.restored(left.backup.manifest.clone(), n_set_aside);
         let restoring = self.places.restoring();
-        let work = Work {
-            deployment: there,
-            service,
-            file: &left.backup.archive,
-            archive: left.backup.archive.clone(),
-            restored: &restored,
-            clients,
-            options: &restoring,
-            consent: "moved",
-            aside: Aside::BeforeMove,
-        };
+        let work = self.places.work(&left.backup.archive, &restored, clients, &restoring);
         (self.progress)(MoveProgress::Restoring);
         let arriving = Box::pin(async {
             work.begin(copy).await?;
@@ -113,7 +103,6 @@ impl Moving<'_> {
     ) -> Result<usize, BackupError> {
         let Places { there, service, .. } = *self.places;
         let failed = read(service);
-        let different = |what: String| BackupError::Different { service: service.clone(), what };
         work.within(copy).await?;
         self.places.give_owners(copy, self.tried).await?;
         (self.progress)(MoveProgress::Comparing);
@@ -122,12 +111,12 @@ impl Moving<'_> {
         let owned = Owned::read(copy, there, service).await.map_err(&failed)?;
         let contents = Contents::read(copy, &owned).await.map_err(&failed)?;
         if let Some(difference) = left.contents.difference(&contents) {
-            return Err(different(difference));
+            return Err(different(service, difference));
         }
         let results = promises(there, service, &left.backup.manifest.migrations, copy).await;
         let results = results.map_err(failed)?;
         if let Some(broken) = results.iter().find(|result| !result.holds) {
-            return Err(different(format!("a check does not hold there: {broken}")));
+            return Err(different(service, format!("a check does not hold there: {broken}")));
         }
         Ok(results.iter().filter(|result| !result.report).count())
     }
@@ -135,15 +124,10 @@ impl Moving<'_> {
     /// Whether it is here as it was when it was dumped. The fence keeps rows from changing, but not all that can be made or dropped.
     async fn still_as(&self, fence: &mut PgConnection, left: &Left) -> Result<(), BackupError> {
         let service = self.places.service;
-        let changed = |what: String| BackupError::Different {
-            service: service.clone(),
-            what: format!("it was changed here meanwhile: {what}"),
-        };
         for (name, before) in &left.schemas {
-            let now = Schema::read_within(fence, name).await;
-            let now = now.map_err(|source| BackupError::Schema { service: service.clone(), source })?;
+            let now = schema(fence, service, name).await?;
             if let Some(difference) = before.differences(&self.owned.of(now)).first() {
-                return Err(changed(difference.to_string()));
+                return Err(changed_here(service, difference));
             }
         }
         // Whoever makes something in a schema holds a lock on it until that is committed.
@@ -157,7 +141,8 @@ impl Moving<'_> {
         match rows(fence, &sql).await.map_err(read(service))?.first() {
             Some(row) => {
                 let pid: i32 = row.get(0);
-                Err(changed(format!("the transaction of pid {pid} makes something in its schema")))
+                let what = format!("the transaction of pid {pid} makes something in its schema");
+                Err(changed_here(service, &what))
             }
             None => Ok(()),
         }

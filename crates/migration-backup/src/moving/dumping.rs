@@ -1,5 +1,7 @@
 //! The archive by which a service goes, and how it is restored.
 
+use std::path::Path;
+
 use migration_coordinator::{Moment, ServiceFacts};
 use postgres_sandbox::Clients;
 
@@ -8,6 +10,7 @@ use crate::aside::Aside;
 use crate::dump::{Dump, Dumped, Extent};
 use crate::error::read;
 use crate::manifest::Server;
+use crate::restore::replace::Work;
 use crate::{BackupError, BackupOptions, Manifest, Progress, RestoreOptions, Restored, Verify};
 
 impl Places<'_> {
@@ -56,6 +59,27 @@ impl Places<'_> {
             tables: Vec::new(),
             pending_again: Vec::new(),
             done: false,
+        }
+    }
+
+    /// The restore of this archive there.
+    pub(super) fn work<'w>(
+        &'w self,
+        archive: &'w Path,
+        restored: &'w Restored,
+        clients: &'w Clients,
+        options: &'w RestoreOptions,
+    ) -> Work<'w> {
+        Work {
+            deployment: self.there,
+            service: self.service,
+            file: archive,
+            archive: archive.to_owned(),
+            restored,
+            clients,
+            options,
+            consent: "moved",
+            aside: Aside::BeforeMove,
         }
     }
 

@@ -6,6 +6,7 @@
 //! write once the rows are there too.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 use migration_coordinator::{MoveMark, RunError};
 use migration_kit::{ServiceName, quote_identifier};
@@ -21,7 +22,7 @@ use crate::aside::{Aside, this_moment};
 use crate::dump::Extent;
 use crate::error::read;
 use crate::owned::{Owned, send};
-use crate::restore::replace::{Work, execute};
+use crate::restore::replace::execute;
 
 /// What is made beside another object, on trial.
 const BESIDE: &str = "migrate: on trial";
@@ -69,17 +70,7 @@ pub(super) async fn carry_out(
     let restored = places.restored(dumped.manifest.clone(), found.n_set_aside);
     let restoring = places.restoring();
     let archive = dumped.archive();
-    let work = Work {
-        deployment: places.there,
-        service,
-        file: &archive,
-        archive: archive.clone(),
-        restored: &restored,
-        clients,
-        options: &restoring,
-        consent: "moved",
-        aside: Aside::BeforeMove,
-    };
+    let work = places.work(&archive, &restored, clients, &restoring);
     let mut tried =
         Tried { here: dumped.schemas.clone(), there: Vec::new(), owners, rights, majors: found.majors };
     let arriving = async |connection: &mut PgConnection| {
@@ -153,9 +144,7 @@ impl Tried {
     ) -> Result<(), BackupError> {
         let differences = self.here.iter().zip(now).flat_map(|((_, tried), (_, now))| tried.differences(now));
         match differences.into_iter().next() {
-            Some(difference) => {
-                Err(different(service, format!("it was changed here meanwhile: {difference}")))
-            }
+            Some(difference) => Err(changed_here(service, &difference)),
             None => Ok(()),
         }
     }
@@ -299,7 +288,7 @@ async fn rolled_back<T>(
     done.and_then(|done| ended.map(|()| done))
 }
 
-async fn schema(
+pub(super) async fn schema(
     connection: &mut PgConnection,
     service: &ServiceName,
     name: &str,
@@ -316,7 +305,12 @@ fn few(lines: &[&str]) -> String {
     if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
-fn different(service: &ServiceName, what: String) -> BackupError {
+/// The service is not any more what it was here when it was looked at.
+pub(super) fn changed_here(service: &ServiceName, what: &dyn Display) -> BackupError {
+    different(service, format!("it was changed here meanwhile: {what}"))
+}
+
+pub(super) fn different(service: &ServiceName, what: String) -> BackupError {
     BackupError::Different { service: service.clone(), what }
 }
 
