@@ -30,6 +30,8 @@ pub struct Reading<'u> {
     connection: PgConnection,
     pid: i32,
     version: String,
+    /// Whether the database has Citus.
+    has_citus: bool,
     /// Whether the transaction in which it was asked what answers is open, and nothing else was asked in it.
     is_begun: bool,
     /// How long a question waits for a lock of others.
@@ -59,7 +61,7 @@ impl<'u> Reading<'u> {
                     let node = reading.rows(session::THIS_NODE).await;
                     session::judge_node(url, &node.map_err(|source| ConnectError::classify(url, source))?)?;
                 }
-                reading.version = version;
+                (reading.version, reading.has_citus) = (version, has_citus);
                 reading.is_begun = true;
             }
             Err(error) => {
@@ -78,7 +80,15 @@ impl<'u> Reading<'u> {
     /// One more connection to the same server.
     pub(crate) async fn beside(url: &'u DatabaseUrl, patience: Duration) -> Result<Self, ConnectError> {
         let connection = session::connect_to_read(url).await?;
-        Ok(Self { url, connection, pid: 0, version: String::new(), is_begun: false, patience })
+        Ok(Self {
+            url,
+            connection,
+            pid: 0,
+            version: String::new(),
+            has_citus: false,
+            is_begun: false,
+            patience,
+        })
     }
 
     /// Where it is connected.
@@ -95,6 +105,11 @@ impl<'u> Reading<'u> {
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Whether the database has Citus, and this is its coordinator.
+    pub(crate) fn has_citus(&self) -> bool {
+        self.has_citus
     }
 
     /// Begins a transaction; until it ends, all questions see the same.

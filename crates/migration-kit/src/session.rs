@@ -208,6 +208,12 @@ pub(crate) async fn rows(connection: &mut PgConnection, sql: impl Into<String>) 
     sqlx::raw_sql(AssertSqlSafe(sql.into())).fetch_all(connection).await.map_err(db_err)
 }
 
+/// Whether the database has Citus.
+pub(crate) async fn has_citus(connection: &mut PgConnection) -> Result<bool, DbErr> {
+    let found = value(connection, format!("{BOOKKEEPING}SELECT {}", settings::HAS_CITUS)).await?;
+    Ok(found == Some(true))
+}
+
 /// Runs one query and gives the first column of its first row: `None` without a row, or if it is null.
 pub(crate) async fn value<T>(
     connection: &mut PgConnection,

@@ -8,7 +8,6 @@ mod rows;
 
 use std::sync::Arc;
 
-use migration_kit::nodes::HAS_CITUS;
 use migration_kit::{BOOKKEEPING, ServiceName, bookkeeping, literal};
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
@@ -122,8 +121,7 @@ pub(crate) async fn read(
     reading: &mut Reading<'_>,
     placed: &[&Placed],
 ) -> Result<Option<Citus>, sqlx::Error> {
-    let has_citus = reading.rows(&format!("{BOOKKEEPING}SELECT {HAS_CITUS}")).await?;
-    if !has_citus.first().is_some_and(|row| row.get(0)) {
+    if !reading.has_citus() {
         return Ok(None);
     }
     // Of the extension itself: what the library says is the version that the next update will make of it.

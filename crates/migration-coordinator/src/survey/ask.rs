@@ -168,6 +168,14 @@ impl<'a> Asking<'a> {
         Ok((rows?, sessions.into_iter().flatten().collect()))
     }
 
+    /// Whether the database has Citus.
+    fn has_citus(&self) -> bool {
+        match self {
+            Self::Alone(reading) => reading.has_citus(),
+            Self::Working { session, .. } => session.is_distributed(),
+        }
+    }
+
     async fn rows(&mut self, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut rows = Vec::new();
         let keep = |row| {
@@ -275,7 +283,7 @@ async fn read(
         found.judge(site, &server.user);
         found.judge_mark(site);
     }
-    if server.has_citus {
+    if asking.has_citus() {
         let rows = asking.rows(facts::DISTRIBUTED).await?;
         let distributed: Vec<String> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
         for (site, found) in sites.iter().zip(&mut found) {

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use migration_kit::nodes::HAS_CITUS;
 use migration_kit::{BOOKKEEPING, bookkeeping, literal};
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
@@ -78,7 +77,7 @@ pub(super) fn query(sites: &[&Site]) -> String {
                 pg_catalog.pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS read_only, \
                 pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may_create_schema, \
                 pg_catalog.has_database_privilege(current_database(), 'TEMPORARY') AS may_create_temporary, \
-                extract(epoch FROM pg_catalog.clock_timestamp())::int8 AS now, {HAS_CITUS} AS has_citus, \
+                extract(epoch FROM pg_catalog.clock_timestamp())::int8 AS now, \
                 pg_catalog.concat_ws('/', pg_catalog.pg_postmaster_start_time(), current_setting('port'), \
                   (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())) AS identity, \
                 s.n IS NOT NULL AS schema_exists, {version_kind} AS version_kind, {journal_kind} AS journal_kind, \
@@ -143,7 +142,6 @@ pub(super) fn read(rows: &[PgRow], sites: &[&Site]) -> Result<(ServerFacts, Vec<
         read_only: first.try_get("read_only")?,
         may_create_schema: first.try_get("may_create_schema")?,
         may_create_temporary: first.try_get("may_create_temporary")?,
-        has_citus: first.try_get("has_citus")?,
         now: first.try_get("now")?,
         identity: first.try_get("identity")?,
     };

@@ -63,8 +63,6 @@ pub struct ServerFacts {
     pub may_create_schema: bool,
     /// Whether we may create temporary tables, by which online steps learn what the server makes of a definition.
     pub may_create_temporary: bool,
-    /// Whether it is one of the nodes of Citus.
-    pub has_citus: bool,
     /// The server's clock, in seconds since 1970.
     pub now: i64,
     /// The same for two addresses only if they lead to one database of one running server.

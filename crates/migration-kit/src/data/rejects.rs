@@ -19,7 +19,6 @@ use sea_orm_migration::SchemaManager;
 use serde::Serialize;
 
 use crate::event::{self, Origin};
-use crate::nodes::HAS_CITUS;
 use crate::quote::{literal, quote_identifier, regclass};
 use crate::session::{self, BOOKKEEPING, LOCK_NOT_AVAILABLE, db_err, sqlstate};
 use crate::shape::current_schema;
@@ -213,12 +212,10 @@ pub async fn counts(
 /// table is gone or may not be read, or the key is not its primary key's), the entry counts as one of a row that is there.
 async fn is_deleted(connection: &mut PgConnection, schema: &str, service: &str) -> Result<String, DbErr> {
     // Citus joins no table of the coordinator with one whose rows are spread, but with what it has read of that before.
-    let has_citus = format!("{BOOKKEEPING}SELECT {HAS_CITUS}");
-    let is_spread = match session::value::<bool>(connection, has_citus).await? {
-        Some(true) => {
-            "EXISTS (SELECT 1 FROM pg_dist_partition d WHERE d.logicalrelid = c.oid AND d.partmethod = 'h')"
-        }
-        _ => "false",
+    let is_spread = if session::has_citus(connection).await? {
+        "EXISTS (SELECT 1 FROM pg_dist_partition d WHERE d.logicalrelid = c.oid AND d.partmethod = 'h')"
+    } else {
+        "false"
     };
     let sql = format!(
         "{BOOKKEEPING}SELECT format('NOT listed.moved AND listed.table_name = %L AND listed.row_key ?& %L \

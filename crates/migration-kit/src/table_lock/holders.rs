@@ -11,7 +11,6 @@ use serde::Deserialize;
 
 use super::{LockMode, TableLock};
 use crate::literal;
-use crate::nodes::HAS_CITUS;
 use crate::session::{self, BOOKKEEPING, db_err, refusal};
 
 /// What kind of transaction blocks.
@@ -101,8 +100,7 @@ pub async fn holders(connection: &mut PgConnection, locks: &[TableLock]) -> Resu
             found.push(found_here.of(lock)?);
         }
     }
-    let has_citus = format!("{BOOKKEEPING}SELECT {HAS_CITUS}");
-    if session::value(connection, has_citus).await? == Some(true) {
+    if session::has_citus(connection).await? {
         for lock in locks {
             found.extend(elsewhere(connection, lock).await?);
         }
