@@ -12,6 +12,7 @@ mod cancel;
 mod checkup;
 mod citus;
 mod connect_error;
+mod contents;
 mod database;
 mod deployment;
 mod earlier_tool;
@@ -59,6 +60,7 @@ pub use citus::{
     distributable, distribute, distribute_rows, move_to, row_plan,
 };
 pub use connect_error::ConnectError;
+pub use contents::contents_question;
 pub use database::{DatabaseUrl, DatabaseUrlError, Defaults, LibpqEnvironment};
 pub use deployment::{Deployment, DeploymentError, Placement, unusable_schema};
 pub use earlier_tool::EarlierTool;

@@ -46,9 +46,7 @@ impl MoveMark {
         let (at, from) = comment.strip_prefix(ARRIVING)?.split_once(" from ")?;
         Some(Self::Arriving { at: at.to_owned(), from: from.to_owned() })
     }
-}
 
-impl MoveMark {
     /// What a version table is marked with, or what is in its place.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What is in the tables and sequences of a service, so short that two places can be compared.
 
+use migration_coordinator::contents_question;
 use migration_kit::{ServiceName, literal, qualified};
 use sqlx::{PgConnection, Row};
 
@@ -7,8 +8,7 @@ use crate::BackupError;
 use crate::error::{read, written};
 use crate::owned::{Owned, rows, send};
 
-/// Of a table, how many rows it has, and the sum of a hash of each as text: the same for the same rows in whatever order, and another if
-/// one is there twice. Every session of ours writes values the same way.
+/// What is in a table, as [`contents_question`] asks. Every session of ours writes values the same way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct TableContents {
     schema: String,
@@ -26,12 +26,7 @@ impl Contents {
     pub(super) async fn read(connection: &mut PgConnection, owned: &Owned) -> Result<Self, sqlx::Error> {
         let mut tables = Vec::new();
         for table in owned.own().filter(|relation| relation.kind == "r") {
-            let sql = format!(
-                "SELECT count(*), coalesce(sum(pg_catalog.hashtextextended((whole.*)::text, 0)::numeric), 0)::text \
-                 FROM {} AS whole",
-                table.qualified()
-            );
-            let found = rows(connection, &sql).await?;
+            let found = rows(connection, &contents_question(&table.qualified())).await?;
             let row = found.first().ok_or(sqlx::Error::RowNotFound)?;
             tables.push(TableContents {
                 schema: table.schema.clone(),

@@ -11,7 +11,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
 use super::{Citus, CitusNode, CitusService, TABLES, citus};
 use crate::bookkeeping::{execute, statement};
 use crate::cancel::Cancellation;
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, Placed};
 use crate::lock::LockedSession;
 use crate::upkeep::{UpkeepError, driver, find, locked};
 
@@ -74,25 +74,28 @@ pub fn distributable(
     service: &ServiceName,
     found: &Citus,
 ) -> Result<(), UpkeepError> {
-    let spread = |at: &CitusService| {
-        let by = at.spread_by.as_ref()?;
-        Some(format!("its rows are spread by `{by}` over the nodes already"))
-    };
-    let message =
-        found.of(service).and_then(spread).or_else(|| not_distributable(deployment, service, found));
-    message.map_or(Ok(()), |message| Err(UpkeepError::Relocation { service: service.clone(), message }))
+    if let Some(by) = found.of(service).and_then(|at| at.spread_by.as_ref()) {
+        let message = format!("its rows are spread by `{by}` over the nodes already");
+        return Err(UpkeepError::Relocation { service: service.clone(), message });
+    }
+    leaves_coordinator(deployment, service, found)
 }
 
-/// Why a service's tables cannot be taken from the coordinator; `None` if they can.
-pub(super) fn not_distributable(
+/// Refuses a service whose tables cannot be taken from the coordinator.
+///
+/// # Errors
+/// [`UpkeepError::Relocation`] with the reason.
+pub(super) fn leaves_coordinator(
     deployment: &Deployment,
     service: &ServiceName,
     found: &Citus,
-) -> Option<String> {
-    let (placed, at) = (deployment.placed(service)?, found.of(service)?);
-    if let Some(silent) = silent(found) {
-        return Some(silent);
-    }
+) -> Result<(), UpkeepError> {
+    let hindered = deployment.placed(service).zip(found.of(service));
+    let hindered = hindered.and_then(|(placed, at)| silent(found).or_else(|| hindrance(placed, at)));
+    hindered.map_or(Ok(()), |message| Err(UpkeepError::Relocation { service: service.clone(), message }))
+}
+
+fn hindrance(placed: &Placed, at: &CitusService) -> Option<String> {
     if !at.exists {
         Some("it has no schema yet".to_owned())
     } else if at.is_distributed {

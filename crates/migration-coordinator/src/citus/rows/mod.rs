@@ -11,13 +11,15 @@ use std::time::Duration;
 
 use migration_kit::table_lock::Policy;
 use migration_kit::{BOOKKEEPING, ServiceName, literal};
+use sea_orm::sqlx::{self, Row};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 use self::found::{Found, question};
 use super::Citus;
-use super::place::{Changing, citus_of, not_distributable};
+use super::place::{Changing, citus_of, leaves_coordinator};
 use crate::bookkeeping::{execute, statement};
 use crate::cancel::Cancellation;
+use crate::contents::contents_question;
 use crate::deployment::{Deployment, Placed};
 use crate::lock::LockedSession;
 use crate::reading::Reading;
@@ -55,28 +57,20 @@ pub async fn row_plan(
     by: &ByColumn,
 ) -> Result<RowPlan, UpkeepError> {
     let at = citus_of(deployment, service).await?;
-    refuse(deployment, service, &at)?;
-    let ask = async |reading: &mut Reading<'_>, placed: &[&Placed]| {
+    leaves_coordinator(deployment, service, &at)?;
+    let placed = find(deployment, service)?;
+    let sql = question(&placed.site.schema, &by.column);
+    let ask = async |reading: &mut Reading<'_>, _: &[&Placed]| {
         reading.begin().await?;
-        let mut plans = Vec::new();
-        for placed in placed {
-            let rows = reading.rows(&question(&placed.site.schema, &by.column)).await?;
-            let said: String =
-                sea_orm::sqlx::Row::try_get(rows.first().ok_or(sea_orm::sqlx::Error::RowNotFound)?, 0)?;
-            plans.push(read(&said).map(|found| planned(placed, &found, by)));
-        }
-        Ok(plans)
+        let rows = reading.rows(&sql).await?;
+        rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get::<String, _>(0)
     };
     let asked = each_database(deployment, std::slice::from_ref(service), ask).await;
-    match asked.into_iter().flatten().next() {
-        Some(Ok(plans)) => {
-            let plan = plans.into_iter().next();
-            let plan = plan.ok_or_else(|| UpkeepError::UnknownService { service: service.clone() })?;
-            plan.map_err(|source| UpkeepError::Database { service: service.clone(), source })
-        }
-        Some(Err(error)) => Err(UpkeepError::Unread(error)),
-        None => Err(UpkeepError::UnknownService { service: service.clone() }),
-    }
+    let said = asked.into_iter().flatten().next();
+    let said = said.ok_or_else(|| UpkeepError::UnknownService { service: service.clone() })?;
+    let found = read(&said.map_err(UpkeepError::Unread)?);
+    let found = found.map_err(|source| UpkeepError::Database { service: service.clone(), source })?;
+    Ok(planned(placed, &found, by))
 }
 
 /// Spreads a service's rows. Nobody writes to its tables meanwhile. What is spread already stays as it is, so that tables which
@@ -93,7 +87,7 @@ pub async fn distribute_rows(
     cancellation: &Cancellation,
 ) -> Result<Citus, UpkeepError> {
     let at = citus_of(deployment, service).await?;
-    refuse(deployment, service, &at)?;
+    leaves_coordinator(deployment, service, &at)?;
     let placed = find(deployment, service)?;
     let work = async |locked: &LockedSession<'_>| {
         let spread = async |tx: &DatabaseTransaction| spread(tx, locked.placed(), by).await;
@@ -102,11 +96,6 @@ pub async fn distribute_rows(
     let done = locked(deployment, placed, wait, cancellation, work).await?;
     done.map_err(|source| UpkeepError::Database { service: service.clone(), source })?;
     citus_of(deployment, service).await
-}
-
-fn refuse(deployment: &Deployment, service: &ServiceName, at: &Citus) -> Result<(), UpkeepError> {
-    let refused = |message| UpkeepError::Relocation { service: service.clone(), message };
-    not_distributable(deployment, service, at).map_or(Ok(()), |message| Err(refused(message)))
 }
 
 fn read(said: &str) -> Result<Found, DbErr> {
@@ -132,10 +121,7 @@ async fn contents(
 ) -> Result<Vec<(String, i64, String)>, DbErr> {
     let mut contents = Vec::new();
     for table in plan.whole.iter().chain(&plan.spread) {
-        let sql = format!(
-            "SELECT count(*), coalesce(sum(pg_catalog.hashtextextended((whole.*)::text, 0)::numeric), 0)::text FROM {} AS whole",
-            migration_kit::qualified(&placed.site.schema, table)
-        );
+        let sql = contents_question(&migration_kit::qualified(&placed.site.schema, table));
         let row = tx.query_one_raw(statement(&format!("{BOOKKEEPING}{sql}"), [])).await?;
         let row = row.ok_or_else(|| DbErr::RecordNotFound("a number of rows".to_owned()))?;
         contents.push((table.clone(), row.try_get_by_index(0)?, row.try_get_by_index(1)?));
