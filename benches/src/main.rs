@@ -76,7 +76,7 @@ enum Name {
     Assessments,
     /// The same beside an application that reads and writes
     AssessmentsLoad,
-    /// The same work by plain sea-orm-migration, Alembic, Django, dbmate and sqlx-cli and pgroll, as far as `PATH` has them
+    /// The same work by plain sea-orm-migration, Alembic, Django, dbmate, sqlx-cli and pgroll, as far as `PATH` has them
     Peers,
     /// `check`, `sql`, `drift`, `backup` and `restore`, the last two against `pg_dump` and `pg_restore`
     Commands,
