@@ -243,17 +243,36 @@ fn a_connection_that_fails_for_its_encryption_says_so() {
     let lab = Lab::empty();
     let at_socket = format!("{}&sslmode=require", lab.database.url());
     run(lab.command(&["status"]).env("DATABASE_URL", at_socket)).exits(0);
-    let port = relay(Cluster::shared().socket_directory().join(".s.PGSQL.5432"));
-    let url = format!("postgres://postgres@[::1]:{port}/{}?sslmode=require", lab.database.name());
-    let ran = run(lab.command(&["status"]).env("DATABASE_URL", url));
-    assert!(ran.exits(8).stderr.contains("hint check `sslmode` and `sslrootcert` of DATABASE_URL"));
-
+    lab.migrate(&["up", "chat", "--quiet"]).exits(0);
+    lab.directory.write("a.sql", "SELECT 1");
     lab.directory.write("pg_hba.conf", "local all ada reject\nlocal all all trust\n");
     let file = lab.directory.path().join("pg_hba.conf").display().to_string();
     let cluster = Cluster::builder().setting("hba_file", &file).start().unwrap();
-    let url = cluster.url("postgres").replacen("postgres@", "ada@", 1);
-    let ran = run(lab.command(&["status"]).env("DATABASE_URL", url)).exits(8);
-    assert!(ran.stderr.contains("try `sslmode=require` in DATABASE_URL"), "{}", ran.shown());
+    let port = relay(Cluster::shared().socket_directory().join(".s.PGSQL.5432"));
+    let at_port = |port: u16, rest: &str| format!("postgres://postgres@[::1]:{port}/{rest}");
+    // Whatever is wrong with an address, the variable is named that holds it.
+    let faults = [
+        (at_port(port, "postgres?sslmode=require"), "check `sslmode` and `sslrootcert` of "),
+        (cluster.url("postgres").replacen("postgres@", "ada@", 1), "try `sslmode=require` in "),
+        (at_port(1, "postgres"), "check that the server runs and that host and port of "),
+        (cluster.url("nowhere"), "check user, password and database name of "),
+    ];
+    let commands = [
+        ("DATABASE_URL", &["status"][..]),
+        ("CHAT_DATABASE_URL", &["status", "chat"]),
+        ("CHAT_DATABASE_URL", &["locks"]),
+        ("BOOKREADER_DATABASE_URL", &["doctor"]),
+        ("CHAT_NEW_DATABASE_URL", &["move", "chat", "--to", "CHAT_NEW_DATABASE_URL"]),
+        ("OTHER_DATABASE_URL", &["check", "a.sql", "--base", "OTHER_DATABASE_URL"]),
+    ];
+    for (url, hint) in faults {
+        for (variable, command) in commands {
+            let ran = run(lab.command(command).env(variable, &url)).exits(8);
+            let named =
+                if variable == "DATABASE_URL" { variable.to_owned() } else { format!("`{variable}`") };
+            assert!(ran.stderr.contains(&format!("{hint}{named}")), "{hint}{named}\n{}", ran.shown());
+        }
+    }
 }
 
 #[test]

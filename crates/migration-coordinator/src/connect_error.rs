@@ -77,15 +77,15 @@ impl ConnectError {
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> Hint {
-        if let Self::Unreachable { source, .. } | Self::Refused { source, .. } = self
-            && let Some(hint) = tls::hint(source)
-        {
-            return hint;
-        }
         let address = |named: &Option<String>| match named {
             Some(name) => Hint::from(format!("`{name}`")),
             None => Hint::from(Offer::Address),
         };
+        if let Self::Unreachable { named, source, .. } | Self::Refused { named, source, .. } = self
+            && let Some(hint) = tls::hint(source, || address(named))
+        {
+            return hint;
+        }
         match self {
             Self::Unreachable { named, .. } => {
                 Hint::from("check that the server runs and that host and port of ")
