@@ -6,6 +6,12 @@ use crate::support::{Lab, run};
 #[test]
 fn what_is_applied_and_does_not_fit_is_told() {
     let unknown = |name: &str| format!("INSERT INTO rag.seaql_migrations_rag VALUES ('{name}', 4070908800)");
+    let marked = |mark: &str| {
+        format!(
+            "DROP SCHEMA chat CASCADE; CREATE SCHEMA chat; CREATE TABLE chat.seaql_migrations_chat (version varchar); \
+             COMMENT ON TABLE chat.seaql_migrations_chat IS 'migrate: {mark}'"
+        )
+    };
     let cases = [
         (
             unknown("m20260101_000000_of_another_branch"),
@@ -23,13 +29,35 @@ fn what_is_applied_and_does_not_fit_is_told() {
                 .to_owned(),
             "m20261120_000002_2_checks",
         ),
+        (
+            "DROP TABLE rag.seaql_migrations_rag; CREATE VIEW rag.seaql_migrations_rag AS SELECT 1".to_owned(),
+            "`rag.seaql_migrations_rag` is a view, not a table",
+        ),
+        (
+            "DROP SCHEMA chat CASCADE; CREATE TABLE public.messages (id int); INSERT INTO public.messages VALUES (1)".to_owned(),
+            "elsewhere in the database there is `public.messages` with rows",
+        ),
+        (marked("this service was moved at noon to nowhere"), "`chat` is not here: it was moved to `nowhere`"),
+        (
+            marked("a copy that is not in use, made at noon from somewhere"),
+            "`chat` is not here yet: its move from `somewhere` has not ended",
+        ),
     ];
     for (damage, said) in cases {
         let lab = Lab::migrated();
         lab.query(&damage);
         let ran = lab.migrate(&["doctor"]);
         let is_told = ran.stdout.contains(said) && !ran.stdout.contains(" 0 that would stop a run");
-        assert!(ran.code == 4 && is_told, "{damage}\n{}", ran.shown());
+        let up = lab.migrate(&["up"]);
+        assert!(ran.code == up.code && is_told, "{damage}\n{}\n{}", ran.shown(), up.shown());
+        assert!([4, 7].contains(&up.code), "{}", up.shown());
+    }
+    // What may not be read is not known.
+    let lab = Lab::migrated();
+    let role = lab.role("");
+    lab.query(&format!("GRANT USAGE ON SCHEMA chat TO {role}"));
+    for command in ["doctor", "up"] {
+        run(lab.command(&[command]).env("DATABASE_URL", lab.url_of(&role))).exits(8);
     }
 }
 
@@ -77,7 +105,7 @@ fn what_would_stop_a_run_is_told_beforehand() {
     let ask = |arguments: &[&str]| {
         run(lab.command(arguments).env("DATABASE_URL", &url).env("PGPASSWORD", "hidden-word"))
     };
-    let ill = ask(&["doctor"]).exits(4);
+    let ill = ask(&["doctor"]).exits(8);
     for said in [
         "PGPASSWORD=(not shown)",
         "sets `standard_conforming_strings` to `off`",
@@ -88,7 +116,7 @@ fn what_would_stop_a_run_is_told_beforehand() {
     ] {
         assert!(ill.stdout.contains(said), "{said}\n{}", ill.shown());
     }
-    let document = ask(&["doctor", "--json"]).exits(4).json();
+    let document = ask(&["doctor", "--json"]).exits(8).json();
     let verdicts =
         document["findings"].as_array().unwrap().iter().map(|finding| finding["verdict"].as_str().unwrap());
     assert!(

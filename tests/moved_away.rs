@@ -20,7 +20,7 @@ const COMMANDS: [(&str, i32); 33] = [
     ("apply plan.json", 7),
     ("verify chat", 7),
     ("drift chat", 7),
-    ("doctor", 4),
+    ("doctor", 7),
     ("wait chat --timeout 30s", 7),
     ("wait chat --timeout 0", 7),
     ("locks", 7),

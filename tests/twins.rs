@@ -42,7 +42,7 @@ fn an_empty_service_beside_an_old_table_asks_for_a_decision() {
     let same = |hint: &Value| refused.stderr.contains(&format!("hint {}", hint.as_str().unwrap()));
     let plan = lab.migrate(&["plan", "--json"]).exits(0).json();
     assert!(plan["refused"].as_array().unwrap().len() == 1 && same(&plan["refused"][0]["hint"]), "{plan}");
-    let doctor = lab.migrate(&["doctor", "--json"]).exits(4).json();
+    let doctor = lab.migrate(&["doctor", "--json"]).exits(7).json();
     let findings = doctor["findings"].as_array().unwrap();
     let bad: Vec<_> = findings.iter().filter(|finding| finding["verdict"] == "bad").collect();
     assert!(bad.len() == 1 && bad[0]["of"] == "chat" && same(&bad[0]["hint"]), "{doctor}");

@@ -41,6 +41,9 @@ struct Finding {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+    /// How a run ends that is refused for it, where that is known.
+    #[serde(skip)]
+    refused: Option<Class>,
 }
 
 /// How something is.
@@ -123,7 +126,7 @@ pub(super) async fn examine(
             }
             Err(error) => {
                 let message = "it could not be looked at".to_owned();
-                findings.push(Finding { verdict: Verdict::Unknown, of, message, hint: None });
+                findings.push(Finding::new(Verdict::Unknown, of, message, None));
                 errors.push(Diagnostic::of(error.as_ref(), &OurWords));
             }
         }
@@ -134,7 +137,7 @@ pub(super) async fn examine(
 
 /// The programs on this machine: this one, and those that back up a server of each of these major versions.
 fn of_machine(context: &Context, majors: &BTreeSet<u32>) -> Result<Vec<Finding>, Failure> {
-    let finding = |verdict, message, hint| Finding { verdict, of: "this machine".to_owned(), message, hint };
+    let finding = |verdict, message, hint| Finding::new(verdict, "this machine", message, hint);
     let mut found = vec![finding(
         Verdict::Good,
         format!("the program is of version {}", env!("CARGO_PKG_VERSION")),
@@ -162,26 +165,23 @@ fn of_machine(context: &Context, majors: &BTreeSet<u32>) -> Result<Vec<Finding>,
 /// What is applied and does not fit this build, histories that cannot be read, and what is where an empty service would begin:
 /// runs are refused there.
 fn of_histories(deployment: &Deployment, survey: &Survey) -> Vec<Finding> {
-    let bad = |service: &ServiceName, message, hint| Finding {
-        verdict: Verdict::Bad,
-        of: service.to_string(),
-        message,
-        hint,
+    let bad = |service: &ServiceName, refused: Diagnostic| Finding {
+        refused: Some(refused.class),
+        ..Finding::new(Verdict::Bad, service.to_string(), refused.on_one_line(), refused.hint)
     };
     let unfit = integrity(deployment.catalog(), &survey.history());
     let mut found: Vec<Finding> = unfit
         .iter()
         .map(|error| {
             let hint = error.hint().worded(|offer| OurWords.offer(offer));
-            bad(error.service(), error.to_string(), Some(hint))
+            Finding::new(Verdict::Bad, error.service().to_string(), error.to_string(), Some(hint))
         })
         .collect();
     let all: BTreeSet<&ServiceName> = survey.services.iter().map(|facts| &facts.service).collect();
     if let Err(error) = one_address(deployment, survey, &all)
         && let RunError::Addresses { services: [_, second], .. } = &error
     {
-        let refused = Diagnostic::of(&error, &OurWords);
-        found.push(bad(second, refused.on_one_line(), refused.hint));
+        found.push(bad(second, Diagnostic::of(&error, &OurWords)));
     }
     for facts in &survey.services {
         let service = &facts.service;
@@ -194,12 +194,7 @@ fn of_histories(deployment: &Deployment, survey: &Survey) -> Vec<Finding> {
             .map(|error| Diagnostic::of(&error, &OurWords));
         let obstructions = obstructions(deployment, facts);
         let obstructions = obstructions.iter().map(|error| Diagnostic::of(error, &OurWords));
-        found.extend(
-            unread
-                .chain(edited)
-                .chain(obstructions)
-                .map(|found| bad(service, found.on_one_line(), found.hint)),
-        );
+        found.extend(unread.chain(edited).chain(obstructions).map(|refused| bad(service, refused)));
     }
     found
 }
@@ -208,7 +203,7 @@ fn of_histories(deployment: &Deployment, survey: &Survey) -> Vec<Finding> {
 fn of_database(of: &str, checkup: &Checkup) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut add = |verdict, message: String, hint: Option<&str>| {
-        found.push(Finding { verdict, of: of.to_owned(), message, hint: hint.map(str::to_owned) });
+        found.push(Finding::new(verdict, of, message, hint.map(str::to_owned)));
     };
     add(Verdict::Good, format!("PostgreSQL {}, as `{}`", checkup.version, checkup.role), None);
     if checkup.is_standby {
@@ -302,13 +297,12 @@ fn of_rights(rights: &Rights, checkup: &Checkup) -> Finding {
         let hint = format!("GRANT CREATE ON SCHEMA {schema}");
         (Verdict::Bad, format!("`{role}` may not create anything in `{schema}`"), Some(hint))
     };
-    Finding { verdict, of: rights.service.to_string(), message, hint }
+    Finding::new(verdict, rights.service.to_string(), message, hint)
 }
 
 /// What surrounds the services in a database.
 fn of_surroundings(of: &str, role: &str, around: &Surroundings) -> Vec<Finding> {
-    let finding =
-        |verdict, message, hint: Option<String>| Finding { verdict, of: of.to_owned(), message, hint };
+    let finding = |verdict, message, hint: Option<String>| Finding::new(verdict, of, message, hint);
     let mut found: Vec<Finding> = Vec::new();
     if !around.may_create_temporary {
         let hint = format!("GRANT TEMPORARY ON DATABASE … TO {role}");
@@ -337,22 +331,31 @@ fn of_surroundings(of: &str, role: &str, around: &Surroundings) -> Vec<Finding> 
     found
 }
 
+impl Finding {
+    fn new(verdict: Verdict, of: impl Into<String>, message: String, hint: Option<String>) -> Self {
+        Self { verdict, of: of.into(), message, hint, refused: None }
+    }
+
+    /// How it counts: as a run that is refused for it, or else by its verdict.
+    fn class(&self) -> Class {
+        self.refused.unwrap_or(match self.verdict {
+            Verdict::Good | Verdict::Warning => Class::Done,
+            Verdict::Bad => Class::Integrity,
+            Verdict::Unknown => Class::Connection,
+        })
+    }
+}
+
 impl Examined {
     /// Adds what was looked at elsewhere.
     pub(super) fn add(&mut self, of: &str, verdict: Verdict, message: String, hint: Option<&str>) {
-        let hint = hint.map(str::to_owned);
-        self.findings.push(Finding { verdict, of: of.to_owned(), message, hint });
+        self.findings.push(Finding::new(verdict, of, message, hint.map(str::to_owned)));
     }
 
     /// Whether a run would work.
     pub(super) fn class(&self) -> Class {
-        let worst = self.findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Unknown);
-        let class = match worst {
-            Verdict::Good | Verdict::Warning => Class::Done,
-            Verdict::Bad => Class::Integrity,
-            Verdict::Unknown => Class::Connection,
-        };
-        Class::worst(self.errors.iter().map(|error| error.class).chain([class]))
+        let found = self.findings.iter().map(Finding::class);
+        Class::worst(self.errors.iter().map(|error| error.class).chain(found))
     }
 
     /// What could not be looked at, and why.
