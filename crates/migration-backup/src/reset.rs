@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use migration_coordinator::{Caller, Cancellation, Deployment, Reading, RunError, Survey, under_lock};
+use migration_coordinator::{Caller, Cancellation, Deployment, Place, Reading, RunError, Survey, under_lock};
 use migration_kit::{ServiceName, literal, qualified, quote_identifier};
 use sqlx::{PgConnection, Row};
 
@@ -80,26 +80,28 @@ pub async fn reset(
     }
     permit(service, &before, options)?;
     let looked_at = &looked_at;
-    let done = under_lock(deployment, service, options.wait, &options.cancellation, |db| async move {
-        let pool = db.get_postgres_connection_pool();
-        let mut connection = pool.acquire().await.map_err(read(service))?;
-        let owned = begin_locked(&mut connection, options.wait, not_reset(service), async |connection| {
-            let owned = Owned::read(connection, deployment, service).await.map_err(read(service))?;
-            owned.try_lock(connection).await.map_err(read(service))?;
-            Ok(owned)
+    let done =
+        under_lock(Place::InUse, deployment, service, options.wait, &options.cancellation, |db| async move {
+            let pool = db.get_postgres_connection_pool();
+            let mut connection = pool.acquire().await.map_err(read(service))?;
+            let owned = begin_locked(&mut connection, options.wait, not_reset(service), async |connection| {
+                let owned = Owned::read(connection, deployment, service).await.map_err(read(service))?;
+                owned.try_lock(connection).await.map_err(read(service))?;
+                Ok(owned)
+            });
+            let owned = owned.await?;
+            let done = async {
+                let found =
+                    look(&mut connection, deployment, service, &owned).await.map_err(read(service))?;
+                permit(service, &looked_at(found.clone()), options)?;
+                carry_out(&mut connection, deployment, service, &owned, &options.caller).await?;
+                Ok::<_, BackupError>(found)
+            };
+            let done = Box::pin(done).await;
+            let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
+            let ended = execute(&mut connection, service, end).await;
+            done.and_then(|found| ended.map(|()| found))
         });
-        let owned = owned.await?;
-        let done = async {
-            let found = look(&mut connection, deployment, service, &owned).await.map_err(read(service))?;
-            permit(service, &looked_at(found.clone()), options)?;
-            carry_out(&mut connection, deployment, service, &owned, &options.caller).await?;
-            Ok::<_, BackupError>(found)
-        };
-        let done = Box::pin(done).await;
-        let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        let ended = execute(&mut connection, service, end).await;
-        done.and_then(|found| ended.map(|()| found))
-    });
     Ok(Reset { done: true, ..looked_at(done.await??) })
 }
 

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration_coordinator::{
-    Caller, Cancellation, Deployment, MoveMark, Reading, RunError, Survey, SurveyError, under_lock,
-    under_lock_wherever,
+    Caller, Cancellation, Deployment, MoveMark, Place, Reading, RunError, Survey, SurveyError, under_lock,
 };
 use migration_kit::{ServiceName, quote_identifier};
 use postgres_sandbox::Search;
@@ -144,11 +143,12 @@ pub async fn restore(
     let (restoring, clients, service) = (&restored, &clients, &name);
     let work =
         Work { deployment, service, file, archive, restored: restoring, clients, options, consent, aside };
-    let done = under_lock(deployment, &name, options.wait, &options.cancellation, |db| async move {
-        let pool = db.get_postgres_connection_pool();
-        let mut connection = pool.acquire().await.map_err(read(work.service))?;
-        Box::pin(work.carry_out(&mut connection)).await
-    });
+    let done =
+        under_lock(Place::InUse, deployment, &name, options.wait, &options.cancellation, |db| async move {
+            let pool = db.get_postgres_connection_pool();
+            let mut connection = pool.acquire().await.map_err(read(work.service))?;
+            Box::pin(work.carry_out(&mut connection)).await
+        });
     done.await??;
     restored.done = true;
     Ok(restored)
@@ -171,7 +171,8 @@ pub async fn drop_old(
         Aside::is_one(service),
         list(in_use)
     );
-    let dropping = under_lock_wherever(
+    let dropping = under_lock(
+        Place::Any,
         deployment,
         service,
         options.wait,

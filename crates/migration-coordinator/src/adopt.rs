@@ -18,7 +18,7 @@ use crate::reading::Reading;
 use crate::relocate::{Relocation, relocate};
 use crate::run::RunOptions;
 use crate::survey::ServiceFacts;
-use crate::upkeep::{self, UpkeepError};
+use crate::upkeep::{self, Place, UpkeepError};
 
 /// What the version table of an earlier tool holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,7 +167,8 @@ pub async fn record(
         }
         write(locked, placed, claim, &facts, options).await
     };
-    Box::pin(upkeep::locked(deployment, placed, options.wait, &options.cancellation, work)).await?
+    Box::pin(upkeep::locked(Place::InUse, deployment, placed, options.wait, &options.cancellation, work))
+        .await?
 }
 
 /// What a decision to record migrations was made on.

@@ -96,9 +96,7 @@ pub use survey::{
     Access, Collision, Collisions, Journal, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError,
     Twin, TwinRows, VERSION_TABLES,
 };
-pub use upkeep::{
-    TableSpace, UpkeepError, reclaim, reject_counts, rejected, table_sizes, under_lock, under_lock_wherever,
-};
+pub use upkeep::{Place, TableSpace, UpkeepError, reclaim, reject_counts, rejected, table_sizes, under_lock};
 pub use verify::{Acceptor, CheckResult, Difference, Scope, ServiceVerification, verify, verify_surveyed};
 
 /// The examples of the README, compiled as tests.

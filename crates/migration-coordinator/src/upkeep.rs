@@ -199,7 +199,7 @@ pub async fn reclaim(
     cancellation: &Cancellation,
 ) -> Result<(TableSize, TableSize), UpkeepError> {
     let schema = find(deployment, service)?.site.schema.clone();
-    under_lock(deployment, service, wait, cancellation, |db| async move {
+    under_lock(Place::InUse, deployment, service, wait, cancellation, |db| async move {
         let pool = db.get_postgres_connection_pool();
         let mut connection = pool.acquire().await.map_err(driver)?;
         let before = space::table_size(&mut connection, &schema, table).await?;
@@ -211,11 +211,21 @@ pub async fn reclaim(
     .map_err(|source| UpkeepError::Database { service: service.clone(), source })
 }
 
-/// Does something to a service's data, where it is in use, on a session that holds its migration lock; `search_path` is its schema.
+/// Where a service has to be for something to be done to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In use where it is placed: neither moved away nor a copy.
+    InUse,
+    /// Anywhere.
+    Any,
+}
+
+/// Does something to a service's data, on a session that holds its migration lock; `search_path` is its schema.
 ///
 /// # Errors
 /// [`UpkeepError`] if it did not begin or was stopped; what it returns itself is the caller's.
 pub async fn under_lock<T, E, F: Future<Output = Result<T, E>>>(
+    place: Place,
     deployment: &Deployment,
     service: &ServiceName,
     wait: Duration,
@@ -223,44 +233,12 @@ pub async fn under_lock<T, E, F: Future<Output = Result<T, E>>>(
     work: impl FnOnce(DatabaseConnection) -> F,
 ) -> Result<Result<T, E>, UpkeepError> {
     let work = async |locked: &LockedSession<'_>| work(locked.writer().db().clone()).await;
-    locked(deployment, find(deployment, service)?, wait, cancellation, work).await
-}
-
-/// The same of a service that is in use in another place, or may be.
-///
-/// # Errors
-/// As [`under_lock`].
-pub async fn under_lock_wherever<T, E, F: Future<Output = Result<T, E>>>(
-    deployment: &Deployment,
-    service: &ServiceName,
-    wait: Duration,
-    cancellation: &Cancellation,
-    work: impl FnOnce(DatabaseConnection) -> F,
-) -> Result<Result<T, E>, UpkeepError> {
-    let work = async |locked: &LockedSession<'_>| work(locked.writer().db().clone()).await;
-    locked_in(Place::Any, deployment, find(deployment, service)?, wait, cancellation, work).await
+    locked(place, deployment, find(deployment, service)?, wait, cancellation, work).await
 }
 
 /// Does something to a service on a session that holds its migration lock; `search_path` is its schema. What is done all the same
 /// when it is stopped, is done.
 pub(crate) async fn locked<T, E>(
-    deployment: &Deployment,
-    placed: &Placed,
-    wait: Duration,
-    cancellation: &Cancellation,
-    work: impl AsyncFnOnce(&LockedSession<'_>) -> Result<T, E>,
-) -> Result<Result<T, E>, UpkeepError> {
-    locked_in(Place::InUse, deployment, placed, wait, cancellation, work).await
-}
-
-/// Where a service has to be for something to be done to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    InUse,
-    Any,
-}
-
-async fn locked_in<T, E>(
     place: Place,
     deployment: &Deployment,
     placed: &Placed,

@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use migration_coordinator::{Caller, Cancellation, Deployment, under_lock_wherever};
+use migration_coordinator::{Caller, Cancellation, Deployment, Place, under_lock};
 use migration_kit::ServiceName;
 use migration_kit::table_lock::Policy;
 use postgres_sandbox::Search;
@@ -153,7 +153,7 @@ pub async fn move_service(
     let found = places.look().await?;
     let (wait, cancellation) = (options.wait, &options.cancellation);
     if let Some(at) = &found.ends {
-        let ending = under_lock_wherever(there, service, wait, cancellation, |db| async move {
+        let ending = under_lock(Place::Any, there, service, wait, cancellation, |db| async move {
             let mut connection = db.get_postgres_connection_pool().acquire().await.map_err(read(service))?;
             Box::pin(end(&mut connection, there, service, at)).await
         });
@@ -161,8 +161,8 @@ pub async fn move_service(
         return Ok(Moved { set_aside, ..Moved::ended(found.prospect) });
     }
     // Both locks first: nobody is kept from writing while one is waited for.
-    let moving = under_lock_wherever(here, service, wait, cancellation, |here| async move {
-        let moving = under_lock_wherever(there, service, wait, cancellation, |there| async move {
+    let moving = under_lock(Place::Any, here, service, wait, cancellation, |here| async move {
+        let moving = under_lock(Place::Any, there, service, wait, cancellation, |there| async move {
             let mut fence = here.get_postgres_connection_pool().acquire().await.map_err(read(service))?;
             let mut copy = there.get_postgres_connection_pool().acquire().await.map_err(read(service))?;
             Box::pin(behind_the_fence(&places, &mut fence, &mut copy, progress)).await

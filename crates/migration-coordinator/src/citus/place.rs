@@ -13,7 +13,7 @@ use crate::bookkeeping::{execute, statement};
 use crate::cancel::Cancellation;
 use crate::deployment::{Deployment, Placed};
 use crate::lock::LockedSession;
-use crate::upkeep::{UpkeepError, driver, find, locked};
+use crate::upkeep::{Place, UpkeepError, driver, find, locked};
 
 /// Spreads a service: its tables become shards, all on one node, which Citus chooses. Triggers are dropped before and made again after,
 /// in the same transaction. Nobody writes to the tables meanwhile.
@@ -35,7 +35,7 @@ pub async fn distribute(
         let spread = async |tx: &DatabaseTransaction| spread(tx, schema).await;
         Changing { locked, policy, what: "citus distribute" }.run(spread).await
     };
-    let done = locked(deployment, placed, wait, cancellation, work).await?;
+    let done = locked(Place::InUse, deployment, placed, wait, cancellation, work).await?;
     done.map_err(|source| UpkeepError::Database { service: service.clone(), source })?;
     citus_of(deployment, service).await
 }
@@ -60,7 +60,7 @@ pub async fn move_to(
         to.id
     );
     let work = async |locked: &LockedSession<'_>| locked.writer().execute(&sql).await.map_err(driver);
-    let done = locked(deployment, placed, wait, cancellation, work).await?;
+    let done = locked(Place::InUse, deployment, placed, wait, cancellation, work).await?;
     done.map_err(|source| UpkeepError::Database { service: service.clone(), source })?;
     citus_of(deployment, service).await
 }

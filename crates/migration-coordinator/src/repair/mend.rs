@@ -16,7 +16,7 @@ use crate::lock::LockedSession;
 use crate::reading::Reading;
 use crate::run::RunOptions;
 use crate::survey::{Access, ServiceFacts, Survey};
-use crate::upkeep::{self, UpkeepError};
+use crate::upkeep::{self, Place, UpkeepError};
 
 /// What was changed, or would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,8 @@ pub async fn mend(
         made.map_err(|source| UpkeepError::Database { service: service.clone(), source })?;
         Ok(Mended { changes, done: true })
     };
-    Box::pin(upkeep::locked(deployment, placed, options.wait, &options.cancellation, work)).await?
+    Box::pin(upkeep::locked(Place::InUse, deployment, placed, options.wait, &options.cancellation, work))
+        .await?
 }
 
 fn unknown(service: &ServiceName) -> UpkeepError {

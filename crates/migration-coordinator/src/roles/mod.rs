@@ -19,7 +19,7 @@ use crate::deployment::Deployment;
 use crate::lock::LockedSession;
 use crate::reading::Reading;
 use crate::run::RunOptions;
-use crate::upkeep::{self, UpkeepError};
+use crate::upkeep::{self, Place, UpkeepError};
 
 /// What the roles of services are called, and who is a member.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -85,7 +85,8 @@ pub async fn provide_roles(
         let statements = make(deployment, locked, &names, asked, options).await?;
         Ok(RoleScript { owner, application, statements, done: true })
     };
-    Box::pin(upkeep::locked(deployment, placed, options.wait, &options.cancellation, work)).await?
+    Box::pin(upkeep::locked(Place::InUse, deployment, placed, options.wait, &options.cancellation, work))
+        .await?
 }
 
 /// Executes what is missing. It never waits for a table lock: whoever came after it would wait too.

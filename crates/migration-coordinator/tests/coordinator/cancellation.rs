@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use migration_coordinator::{Cancellation, RunError, StepError, UpkeepError, cancellation, run, under_lock};
+use migration_coordinator::{
+    Cancellation, Place, RunError, StepError, UpkeepError, cancellation, run, under_lock,
+};
 use migration_kit::Service;
 use sea_orm::{ConnectionTrait, DbErr};
 
@@ -139,7 +141,7 @@ async fn a_task_under_the_lock_does_not_outlive_its_run() {
     let (stop, cancellation) = cancellation();
     let deployment = bench.deployment(vec![shop(|step| step)]);
     let name = "shop".parse().unwrap();
-    let task = under_lock(&deployment, &name, Duration::ZERO, &cancellation, |db| async move {
+    let task = under_lock(Place::InUse, &deployment, &name, Duration::ZERO, &cancellation, |db| async move {
         db.execute_unprepared("SELECT pg_sleep(60)").await
     });
     let stopper = async {
@@ -158,7 +160,7 @@ async fn what_is_done_under_the_lock_all_the_same_is_not_interrupted() {
     let (stop, cancellation) = cancellation();
     let deployment = bench.deployment(vec![shop(|step| step)]);
     let name = "shop".parse().unwrap();
-    let task = under_lock(&deployment, &name, Duration::ZERO, &cancellation, |db| async move {
+    let task = under_lock(Place::InUse, &deployment, &name, Duration::ZERO, &cancellation, |db| async move {
         let stopped = db.execute_unprepared("SELECT pg_sleep(60)").await;
         Ok::<_, DbErr>(stopped.is_err())
     });

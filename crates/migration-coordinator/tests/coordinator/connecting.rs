@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use migration_coordinator::{
-    Access, Cancellation, ConnectError, RunError, Survey, SurveyError, UpkeepError, checkups, run, under_lock,
+    Access, Cancellation, ConnectError, Place, RunError, Survey, SurveyError, UpkeepError, checkups, run,
+    under_lock,
 };
 use postgres_sandbox::Cluster;
 
@@ -116,9 +117,10 @@ async fn another_engine_is_refused_before_anything_else_is_asked() {
         // What takes the lock without a look has start-up options, which such an engine refuses.
         let (deployment, cancellation) = (deployment_at(&url, vec![shop()]), Cancellation::default());
         let (service, wait) = ("shop".parse().unwrap(), Duration::from_secs(1));
-        let locked =
-            under_lock(&deployment, &service, wait, &cancellation, async |_| Ok::<_, sea_orm::DbErr>(()))
-                .await;
+        let locked = under_lock(Place::InUse, &deployment, &service, wait, &cancellation, async |_| {
+            Ok::<_, sea_orm::DbErr>(())
+        })
+        .await;
         assert!(
             matches!(locked, Err(UpkeepError::Connect(ConnectError::OtherEngine { .. }))),
             "{version}: {locked:?}"
