@@ -237,6 +237,77 @@ fn what_is_made_here_meanwhile_stops_the_move() {
     both.is_there(&before);
 }
 
+/// What is made after the last look before the commit is seen after it, and the service is in use here again: at once, or by the next run
+/// if this one was killed.
+#[test]
+fn what_is_made_at_the_last_moment_takes_the_move_back() {
+    for (made, ended, says, is_killed) in [
+        (
+            "CREATE TABLE chat.late (id int); INSERT INTO chat.late VALUES (1)",
+            "SELECT 1",
+            "+ table late",
+            false,
+        ),
+        ("CREATE VIEW chat.late AS SELECT 1 AS id", "SELECT 1", "+ view late", false),
+        (
+            "CREATE FUNCTION chat.late() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "SELECT 1",
+            "+ function late",
+            false,
+        ),
+        ("CREATE TYPE chat.late AS ENUM ('a')", "SELECT 1", "+ type late", false),
+        ("CREATE INDEX late ON chat.messages (id)", "SELECT 1", "+ index late", false),
+        (
+            "BEGIN; CREATE TABLE chat.late (id int); INSERT INTO chat.late VALUES (1)",
+            "COMMIT",
+            "makes something in its schema",
+            false,
+        ),
+        (
+            "CREATE TABLE chat.late (id int); INSERT INTO chat.late VALUES (1)",
+            "SELECT 1",
+            "+ table late",
+            true,
+        ),
+    ] {
+        let both = Both::new();
+        let mut session = both.here.session();
+        // The copy is committed, and what was here not yet taken away.
+        let relay = Relay::freezing_at(&both.there, COMMIT);
+        let of_here = Relay::freezing_at(&both.here, if is_killed { COMMIT } else { "nothing that is sent" });
+        let moving = Running::start(both.command(of_here.url(), relay.url(), &["--yes"]));
+        relay.freezes(moving.pid());
+        is_frozen(&moving, COMMIT);
+        session.query(made);
+        of_here.freezes(moving.pid());
+        moving.signal("CONT");
+        let refused = if is_killed {
+            let until = "SELECT to_regclass('chat.messages') IS NULL";
+            session.until(until, "t");
+            is_frozen(&moving, COMMIT);
+            moving.signal("KILL");
+            drop(moving.finish());
+            session.until(SESSIONS, "0");
+            both.moves(&["--yes"])
+        } else {
+            moving.finish()
+        };
+        let refused = refused.exits(4);
+        assert!(
+            refused.stderr.contains("it was changed here meanwhile") && refused.stderr.contains(says),
+            "{}",
+            refused.shown()
+        );
+        session.query(ended);
+        assert_eq!(both.here.query("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'chat_%'"), "0");
+        let before = digest(&both.here, "chat");
+        both.is_here(&before);
+        both.nobody_writes_there();
+        both.moves(&["--yes"]).exits(0);
+        both.is_there(&before);
+    }
+}
+
 /// What another program makes in the place of a copy that is not in use is set aside, with a word.
 #[test]
 fn what_is_made_in_the_copys_place_is_set_aside() {

@@ -3,16 +3,16 @@
 use migration_coordinator::{Moment, MoveMark, RunError, ServiceFacts, promises};
 use postgres_sandbox::Clients;
 use postgres_schema::Schema;
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 
 use super::contents::{Contents, align_sequences};
 use super::places::{Found, Places};
 use super::trial::{Tried, changed_here, different, refused, schema};
-use super::{MoveProgress, Moved, departure, end, fence};
+use super::{MoveProgress, Moved, departure, end, fence, meanwhile};
 use crate::aside::{Aside, this_moment};
 use crate::dump::Extent;
 use crate::error::read;
-use crate::owned::{Owned, list, rows};
+use crate::owned::Owned;
 use crate::restore::replace::{Work, execute};
 use crate::{Backup, BackupError, Progress};
 
@@ -46,7 +46,7 @@ impl Moving<'_> {
         let left = options.cancellation.unless_cancelled(leaving).await.ok_or(RunError::Interrupted)??;
         let at = this_moment();
         let schemas = &self.owned.schemas;
-        let kept_in = Aside::Moved.schemas(service, schemas.len());
+        let kept_in = Aside::Moved.schemas_at(service, &at, schemas.len());
         let restored = self.places.restored(left.backup.manifest.clone(), n_set_aside);
         let restoring = self.places.restoring();
         let work = self.places.work(&left.backup.archive, &restored, clients, &restoring);
@@ -124,39 +124,27 @@ impl Moving<'_> {
     /// Whether it is here as it was when it was dumped. The fence keeps rows from changing, but not all that can be made or dropped.
     async fn still_as(&self, fence: &mut PgConnection, left: &Left) -> Result<(), BackupError> {
         let service = self.places.service;
+        if let Some(making) = meanwhile::making(fence, &self.owned.schemas).await.map_err(read(service))? {
+            return Err(changed_here(service, &making));
+        }
         for (name, before) in &left.schemas {
             let now = schema(fence, service, name).await?;
             if let Some(difference) = before.differences(&self.owned.of(now)).first() {
                 return Err(changed_here(service, difference));
             }
         }
-        // Whoever makes something in a schema holds a lock on it until that is committed.
-        let sql = format!(
-            "SELECT l.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_namespace n ON n.oid = l.objid \
-             WHERE l.locktype = 'object' AND l.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND l.pid <> pg_catalog.pg_backend_pid() \
-               AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
-               AND n.nspname IN ({}) LIMIT 1",
-            list(&self.owned.schemas)
-        );
-        match rows(fence, &sql).await.map_err(read(service))?.first() {
-            Some(row) => {
-                let pid: i32 = row.get(0);
-                let what = format!("the transaction of pid {pid} makes something in its schema");
-                Err(changed_here(service, &what))
-            }
-            None => Ok(()),
-        }
+        Ok(())
     }
 
-    /// Commits there, then here, and gives the copy its name. In between, nobody can write in either place. Gives the schemas into which
-    /// was put what was made meanwhile in the copy's place.
+    /// Commits there, then here, and gives the copy its name, or the service its own again. In between, nobody can write in either
+    /// place. Gives the schemas into which was put what was made meanwhile in the copy's place.
     async fn commit(
         &self,
         fence: &mut PgConnection,
         copy: &mut PgConnection,
         at: &str,
     ) -> Result<Vec<String>, BackupError> {
-        let Places { there, service, .. } = *self.places;
+        let service = self.places.service;
         let unknown = |what| BackupError::MoveUnknown { service: service.clone(), what };
         execute(fence, service, "SELECT 1").await?;
         match execute(copy, service, "COMMIT").await {
@@ -174,7 +162,9 @@ impl Moving<'_> {
                 return Err(unknown("the connection was lost while it was taken away from where it was"));
             }
         }
-        let ended = end(copy, there, service, at).await;
-        ended.map_err(|_| unknown("all was done but to give the copy its name"))
+        match end(self.places, fence, copy, at).await {
+            Err(changed @ BackupError::Different { .. }) => Err(changed),
+            ended => ended.map_err(|_| unknown("all was done but to give the copy its name")),
+        }
     }
 }

@@ -47,25 +47,24 @@ pub(super) async fn depart(
     Ok(())
 }
 
-/// Puts a copy under the service's name, which was hidden at this time: from then on it is in use. Gives the schemas into which was
-/// put what others have made meanwhile where the copy belongs.
+/// Puts under the service's name what [`depart`] has given other names and this mark: from then on it is in use. Gives the schemas into
+/// which was put what others have made meanwhile where it belongs.
 ///
 /// # Errors
-/// [`BackupError::MoveUnknown`] if there is no such copy: another run has ended the move, or begun it anew.
+/// [`BackupError::MoveUnknown`] if it is not there: another run has ended the move, or begun it anew.
 pub(super) async fn reveal(
     connection: &mut PgConnection,
     (deployment, service): (&Deployment, &ServiceName),
-    schemas: &[String],
-    at: &str,
+    (schemas, hidden): (&[String], &[String]),
+    is_its_mark: impl Fn(&MoveMark) -> bool,
 ) -> Result<Vec<String>, BackupError> {
-    let hidden = Aside::Arriving.schemas_at(service, at, schemas.len());
     let failed = read(service);
-    let is_it = matches!(
-        marked(connection, deployment, service).await.map_err(&failed)?,
-        Some(MoveMark::Arriving { at: marked, .. }) if marked == at
-    );
+    let is_it = marked(connection, deployment, service)
+        .await
+        .map_err(&failed)?
+        .is_some_and(|mark| is_its_mark(&mark));
     let n_hidden =
-        format!("SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname IN ({})", list(&hidden));
+        format!("SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname IN ({})", list(hidden));
     let n_hidden: i64 =
         rows(connection, &n_hidden).await.map_err(&failed)?.first().map_or(0, |row| row.get(0));
     if !is_it || usize::try_from(n_hidden) != Ok(schemas.len()) {
@@ -79,7 +78,7 @@ pub(super) async fn reveal(
     execute(connection, service, &format!("DROP FUNCTION {says}()")).await?;
     let mut set_aside = Vec::new();
     let others = Aside::BeforeMove.schemas(service, schemas.len());
-    for ((schema, hidden), other) in schemas.iter().zip(&hidden).zip(others) {
+    for ((schema, hidden), other) in schemas.iter().zip(hidden).zip(others) {
         let sql = format!(
             "SELECT 1 FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_namespace n ON n.oid = d.refobjid \
              WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND n.nspname = {} LIMIT 1",

@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use migration_coordinator::{Caller, Cancellation, Deployment, Place, under_lock};
+use migration_coordinator::{Caller, Cancellation, Deployment, MoveMark, Place, under_lock};
 use migration_kit::ServiceName;
 use migration_kit::table_lock::Policy;
 use postgres_sandbox::Search;
@@ -21,6 +21,7 @@ mod departure;
 mod dumping;
 mod fence;
 mod hindrances;
+mod meanwhile;
 mod needs;
 mod places;
 mod trial;
@@ -28,6 +29,7 @@ mod trial;
 use self::carrying::Moving;
 pub(crate) use self::departure::marked;
 use self::places::Places;
+use crate::aside::Aside;
 use crate::error::read;
 use crate::restore::replace::execute;
 use crate::{BackupError, TableRows};
@@ -152,19 +154,15 @@ pub async fn move_service(
     // Where it cannot be, nothing is locked for it.
     let found = places.look().await?;
     let (wait, cancellation) = (options.wait, &options.cancellation);
-    if let Some(at) = &found.ends {
-        let ending = under_lock(Place::Any, there, service, wait, cancellation, |db| async move {
-            let mut connection = db.get_postgres_connection_pool().acquire().await.map_err(read(service))?;
-            Box::pin(end(&mut connection, there, service, at)).await
-        });
-        let set_aside = ending.await??;
-        return Ok(Moved { set_aside, ..Moved::ended(found.prospect) });
-    }
     // Both locks first: nobody is kept from writing while one is waited for.
     let moving = under_lock(Place::Any, here, service, wait, cancellation, |here| async move {
         let moving = under_lock(Place::Any, there, service, wait, cancellation, |there| async move {
             let mut fence = here.get_postgres_connection_pool().acquire().await.map_err(read(service))?;
             let mut copy = there.get_postgres_connection_pool().acquire().await.map_err(read(service))?;
+            if let Some(at) = &found.ends {
+                let set_aside = Box::pin(end(&places, &mut fence, &mut copy, at)).await?;
+                return Ok(Moved { set_aside, ..Moved::ended(found.prospect) });
+            }
             Box::pin(behind_the_fence(&places, &mut fence, &mut copy, progress)).await
         });
         Box::pin(moving).await?
@@ -201,22 +199,42 @@ async fn behind_the_fence(
     moved.map(|moved| Moved { stopped: begun.elapsed(), ..moved })
 }
 
-/// Ends a move of this time: the copy there is in use. Gives the schemas into which was put what was in its place.
+/// Ends a move of this time: the copy there is in use, or the service is again in use here if something was made in it after it was
+/// copied. Until then nobody can write in either place. Gives the schemas into which was put what was in the copy's place.
 async fn end(
+    places: &Places<'_>,
+    here: &mut PgConnection,
     copy: &mut PgConnection,
-    there: &Deployment,
-    service: &ServiceName,
     at: &str,
 ) -> Result<Vec<String>, BackupError> {
-    let schemas = schemas(there, service);
-    execute(copy, service, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-    let revealed = departure::reveal(copy, (there, service), &schemas, at).await;
+    let service = places.service;
+    let schemas = schemas(places.there, service);
+    let kept_in = Aside::Moved.schemas_at(service, at, schemas.len());
+    let hidden = Aside::Arriving.schemas_at(service, at, schemas.len());
+    let is_gone = |mark: &MoveMark| matches!(mark, MoveMark::Gone { at: marked, .. } if marked == at);
+    let is_arriving = |mark: &MoveMark| matches!(mark, MoveMark::Arriving { at: marked, .. } if marked == at);
+    if let Some(made) = meanwhile::made(here, copy, service, (&kept_in, &hidden)).await? {
+        reveal(here, (places.here, service), (&schemas, &kept_in), is_gone).await?;
+        return Err(trial::changed_here(service, &made));
+    }
+    reveal(copy, (places.there, service), (&schemas, &hidden), is_arriving).await
+}
+
+/// Gives a service its schemas under these names, in the one commit after which nothing is left to do.
+async fn reveal(
+    connection: &mut PgConnection,
+    placed: (&Deployment, &ServiceName),
+    schemas: (&[String], &[String]),
+    is_its_mark: impl Fn(&MoveMark) -> bool,
+) -> Result<Vec<String>, BackupError> {
+    let service = placed.1;
+    execute(connection, service, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    let revealed = departure::reveal(connection, placed, schemas, is_its_mark).await;
     if revealed.is_err() {
-        fence::lower(copy).await;
+        fence::lower(connection).await;
     }
     let set_aside = revealed?;
-    // The one commit after which nothing is left to do.
-    execute(copy, service, "COMMIT AND NO CHAIN").await?;
+    execute(connection, service, "COMMIT AND NO CHAIN").await?;
     Ok(set_aside)
 }
 

@@ -83,7 +83,7 @@ pub(super) async fn carry_out(
         let mark = MoveMark::Arriving { at: at.clone(), from: found.prospect.from.clone() };
         let renamed = (&schemas[..], &hidden[..]);
         depart(connection, (places.there, service), renamed, (Aside::Arriving, &mark)).await?;
-        reveal(connection, (places.there, service), &schemas, &at).await?;
+        reveal(connection, (places.there, service), renamed, |found| *found == mark).await?;
         for ((name, there), (_, here)) in there.iter().zip(&tried.here) {
             means_the_same(connection, service, name, (here, there)).await?;
         }
