@@ -202,6 +202,41 @@ fn an_encoding_for_clients_changes_nothing() {
     assert_eq!(both.there.query("SELECT obj_description('chat.messages'::regclass)"), "Привет");
 }
 
+/// An archive brings settings along. What is asked after it is restored means the same, whatever they are.
+#[test]
+fn settings_of_role_and_database_change_nothing() {
+    const HOSTILE: [&str; 8] = [
+        "standard_conforming_strings = off",
+        "quote_all_identifiers = on",
+        "DateStyle = 'SQL, DMY'",
+        "bytea_output = escape",
+        "TimeZone = 'America/New_York'",
+        "statement_timeout = 200",
+        "xmloption = document",
+        "search_path = pg_temp",
+    ];
+    let both = Both::new();
+    both.here.query(r"UPDATE chat.messages SET content = E'a\\b' WHERE id = 1");
+    let before = digest(&both.here, "chat");
+    for lab in [&both.here, &both.there] {
+        for setting in HOSTILE {
+            lab.query(&format!("ALTER DATABASE \"{}\" SET {setting}", lab.database.name()));
+        }
+    }
+    let backup = both.here.migrate(&["backup", "chat", "--json"]).exits(0).json();
+    both.moves(&["--yes"]).exits(0);
+    let archive = backup["backups"][0]["archive"].as_str().unwrap();
+    both.there.migrate(&["restore", archive, "--from-elsewhere", "--allow-data-loss"]).exits(0);
+    for lab in [&both.here, &both.there] {
+        lab.query(&format!("ALTER DATABASE \"{}\" RESET ALL", lab.database.name()));
+    }
+    both.there.migrate(&["verify", "chat"]).exits(0);
+    let rows = "SELECT content FROM chat.messages WHERE id = 1";
+    assert_eq!(both.there.query(rows), r"a\b");
+    let aside = both.there.query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'chat_before_%'");
+    assert_eq!(digest(&both.there, &aside), before);
+}
+
 /// The fence is on the rows of tables. What else is made or dropped here meanwhile is not lost without a word.
 #[test]
 fn what_is_made_here_meanwhile_stops_the_move() {

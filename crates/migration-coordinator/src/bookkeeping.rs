@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use migration_kit::settings::timeout_ms;
+use migration_kit::settings::{self, timeout_ms};
 use migration_kit::table_lock::{PATIENCE_SETTING, TableLock};
 use migration_kit::{
     BOOKKEEPING, MigrationName, StandIn, TOLERATED_SETTING, driver_error, literal, qualified,
@@ -221,10 +221,11 @@ pub(crate) async fn claim<C: ConnectionTrait>(
            {write} RETURNING 1) \
          SELECT (SELECT count(*) FROM claimed) AS claimed, \
            {BEGUN_AT} AS begun_at, \
-           pg_catalog.set_config('search_path', {path}, true), pg_catalog.set_config('TimeZone', 'UTC', true), \
+           pg_catalog.set_config('search_path', {path}, true), \
            pg_catalog.set_config('application_name', $2, true), \
-           pg_catalog.set_config('lock_timeout', $3, true)",
+           pg_catalog.set_config('lock_timeout', $3, true), {anew}",
         path = site.search_path(),
+        anew = settings::anew(),
     );
     let values = [
         migration.as_str().into(),
@@ -422,9 +423,9 @@ pub(crate) async fn settle(
 ) -> Result<(), DbErr> {
     let sql = format!(
         "{BOOKKEEPING}SELECT pg_catalog.set_config('search_path', {}, false), \
-               pg_catalog.set_config('TimeZone', 'UTC', false), pg_catalog.set_config('application_name', $1, false), \
-               pg_catalog.set_config($2, $3, false)",
+               pg_catalog.set_config('application_name', $1, false), pg_catalog.set_config($2, $3, false), {}",
         site.search_path(),
+        settings::anew(),
     );
     let values = [
         site.application(Some(migration)).into(),

@@ -125,6 +125,17 @@ pub fn after_connecting() -> String {
     format!("{BOOKKEEPING}SELECT {}", where_different(false))
 }
 
+/// The expressions that set, for the session, what changes its statements' meaning: a migration, or a script that is restored, may have
+/// set some of it otherwise.
+#[must_use]
+pub fn anew() -> String {
+    let always = PINNED.iter().filter(|setting| setting.how == How::Always);
+    let set = always.map(|Pinned { name, value, .. }| {
+        format!("pg_catalog.set_config({}, {}, false)", literal(name), literal(value))
+    });
+    set.collect::<Vec<_>>().join(", ")
+}
+
 /// Begins a transaction that reads, at one moment, with all of them. It needs no start-up option, so that reading works
 /// through a proxy too. Its row begins with the number of the session's server process, what the server says of its version, and
 /// whether the database has Citus. With the id of a snapshot that another session exported, both see the same moment. A lock of others is waited for no longer

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use migration_coordinator::{Caller, Deployment};
-use migration_kit::{ServiceName, literal, qualified, quote_identifier};
+use migration_kit::{ServiceName, literal, qualified, quote_identifier, settings};
 use postgres_sandbox::Clients;
 use sqlx::{PgConnection, Row};
 
@@ -106,6 +106,8 @@ impl Work<'_> {
         script.definitions(connection, "pre-data").await?;
         script.rows(connection).await?;
         script.definitions(connection, "post-data").await?;
+        // An archive brings settings along that its database had.
+        execute(connection, service, &format!("SELECT {}", settings::anew())).await?;
         self.check(connection).await?;
         for sql in &former {
             execute(connection, service, sql).await?;

@@ -1,7 +1,7 @@
 //! The questions to the server: whether this transaction may have touched what is not its service's, what that is, both
 //! asked inside it, and what objects were before, asked from outside.
 
-use migration_kit::{BOOKKEEPING, bookkeeping, literal};
+use migration_kit::{BOOKKEEPING, bookkeeping, literal, settings};
 
 use crate::bookkeeping::BEGUN_AT;
 
@@ -82,7 +82,8 @@ const STRONGER: &str = "NOT IN ('AccessShareLock', 'RowShareLock', 'ShareLock')"
 /// be materialized: it is then read before any row is looked at.
 const MINE: &str = "SELECT pg_current_xact_id()::text::int8 AS top";
 
-/// Whether the transaction touched anything outside of this schema, which must be the service's own; sets `search_path`.
+/// Whether the transaction touched anything outside of this schema, which must be the service's own; sets `search_path`, and
+/// anew what a migration may have set.
 /// It may give a false positive (a table that was dropped, a function of its own), never a false negative: most migrations
 /// need no more than this, at a fifth of the price of [`inside`]. No row if there is no such schema.
 ///
@@ -102,7 +103,7 @@ pub(super) fn suspicion(schema: &str, search_path: &str) -> String {
     };
     format!(
         "{BOOKKEEPING}WITH mine AS MATERIALIZED ({MINE}) \
-         SELECT set_config('search_path', {}, true), {BEGUN_AT} AS begun_at, \
+         SELECT set_config('search_path', {}, true), {}, {BEGUN_AT} AS begun_at, \
            EXISTS (SELECT FROM pg_lock_status() AS held WHERE held.pid = pg_backend_pid() AND held.granted AND (\
              held.locktype = 'relation' AND held.mode {STRONGER} AND coalesce((\
                SELECT {} FROM pg_class x WHERE x.oid = held.relation), true) \
@@ -111,6 +112,7 @@ pub(super) fn suspicion(schema: &str, search_path: &str) -> String {
            OR {} OR {} OR {} OR {} AS is_suspicious \
          FROM pg_namespace AS own CROSS JOIN mine WHERE own.nspname = {}",
         search_path,
+        settings::anew(),
         elsewhere("x.relnamespace"),
         wrote("pg_class", &elsewhere("x.relnamespace")),
         wrote("pg_type", &elsewhere("x.typnamespace")),
@@ -166,6 +168,7 @@ fn is_new(catalog: &str, number: &str) -> String {
 /// service's schema, `$2` whether all of the schema is its own, `$3` what was [`seen`] before. One row at least, with nulls where
 /// nothing was touched.
 pub(super) fn inside(search_path: &str) -> String {
+    let anew = settings::anew();
     let functions =
         written("function", "pg_proc", "proname", "pronamespace", "proowner", "created or replaced", "true");
     let types = written(
@@ -236,7 +239,7 @@ pub(super) fn inside(search_path: &str) -> String {
            UNION ALL SELECT 'extension', n.nspname::text, x.extname::text, pg_get_userbyid(x.extowner)::text, 'created or altered', \
                   'pg_extension'::regclass::oid::int8, x.oid::int8 \
            FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace JOIN made ON made.oid = x.oid WHERE {new_extension}) \
-         SELECT set_config('search_path', {search_path}, true), {BEGUN_AT} AS begun_at, t.kind, \
+         SELECT set_config('search_path', {search_path}, true), {anew}, {BEGUN_AT} AS begun_at, t.kind, \
                 coalesce(t.schema, '') AS schema, coalesce(t.name, '') AS name, t.role, coalesce(t.did, '') AS did, \
                 coalesce(t.catalog, 0) AS catalog, coalesce(t.oid, 0) AS oid \
          FROM (SELECT 1) AS always LEFT JOIN (\

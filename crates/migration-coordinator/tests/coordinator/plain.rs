@@ -1,6 +1,6 @@
 //! Version tables are sea-orm's own: its migrator and the coordinator take over from each other.
 
-use migration_kit::{ServiceMigration, plain, version_table};
+use migration_kit::{Check, ServiceMigration, plain, version_table};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use sea_orm_migration::prelude::*;
 
@@ -69,7 +69,7 @@ async fn a_search_path_that_a_migration_changes_leads_nobody_astray() {
             let lost = |name| if stepwise { step(name).stepwise() } else { step(name) };
             let steps = vec![
                 step(CREATE).up("CREATE TABLE item (id integer)"),
-                lost(ADD).up(change).details(|d| d.verify(migration_kit::Check::no_index("item_idx"))),
+                lost(ADD).up(change).details(|d| d.verify(Check::no_index("item_idx"))),
                 step("m20250103_000001_add_row").up("INSERT INTO item VALUES (1)"),
                 lost("m20250104_000001_add_row").up("INSERT INTO item VALUES (2)").up(change),
                 step("m20250105_000001_add_column").stepwise().up("ALTER TABLE item ADD COLUMN name text"),
@@ -77,5 +77,36 @@ async fn a_search_path_that_a_migration_changes_leads_nobody_astray() {
             assert_eq!(bench.up_well(vec![service(&name, steps)]).await.len(), 5);
             assert_eq!(bench.rows(&format!("SELECT count(name), count(*) FROM {name}.item")).await, ["0|2"]);
         }
+    }
+}
+
+/// As in a file that `pg_dump` has written. The migration's own statements mean what it has set; its checks and all else do not.
+#[tokio::test]
+async fn a_setting_that_a_migration_changes_concerns_no_other() {
+    let bench = Bench::new();
+    for (kind, stepwise) in [("transactional", false), ("stepwise", true)] {
+        let setting = |name, sql| {
+            let lost = if stepwise { step(name).stepwise() } else { step(name) };
+            lost.up("SET standard_conforming_strings = off").up("SET DateStyle = 'SQL, DMY'").up(sql).details(
+                |d| {
+                    let meant =
+                        r"SELECT note FROM item WHERE note !~ '^\\?d$' OR '02/03/2026'::date <> '2026-02-03'";
+                    d.verify(Check::none("a backslash is one, and months come first", meant))
+                },
+            )
+        };
+        let steps = vec![
+            step(CREATE).up("CREATE TABLE item (note text)"),
+            setting(ADD, r"INSERT INTO item VALUES ('\\d')"),
+            step("m20250103_000001_add_row").up(r"INSERT INTO item VALUES ('\d')"),
+            setting(
+                "m20250104_000001_add_row",
+                "INSERT INTO item SELECT 'd' WHERE '02/03/2026'::date = '2026-03-02'",
+            ),
+            step("m20250105_000001_add_row").stepwise().up(r"INSERT INTO item VALUES ('\d')"),
+        ];
+        assert_eq!(bench.up_well(vec![service(kind, steps)]).await.len(), 5);
+        let notes = bench.rows(&format!("SELECT string_agg(note, ' ' ORDER BY ctid) FROM {kind}.item")).await;
+        assert_eq!(notes, [r"\d \d d \d"], "{kind}");
     }
 }
