@@ -140,3 +140,16 @@ fn a_history_with_a_gap_is_not_compared() {
     let why = found["services"][0]["unknown"].as_str().unwrap();
     assert!(why.starts_with("the migrations that are recorded do not run by themselves: "), "{why}");
 }
+
+/// What cannot be read of a schema is not known, and no failure of the comparison.
+#[test]
+fn a_schema_that_cannot_be_read_is_not_known() {
+    let lab = Lab::migrated();
+    let role = lab.role("");
+    lab.query(&format!(
+        "GRANT USAGE ON SCHEMA chat TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA chat TO {role}; \
+         REVOKE EXECUTE ON FUNCTION pg_catalog.pg_get_constraintdef(oid), pg_catalog.pg_get_constraintdef(oid, bool) FROM PUBLIC"
+    ));
+    let unread = run(lab.command(&["drift", "chat"]).env("DATABASE_URL", lab.url_of(&role))).exits(8);
+    assert!(unread.stderr.contains("the schema of `chat` could not be read"), "{}", unread.shown());
+}

@@ -66,6 +66,68 @@ fn a_policy_that_hides_rows_stops_every_command_that_would_not_see_them() {
     assert!(checks.iter().any(|check| check["answered"] == false && check["holds"] == false), "{document}");
 }
 
+/// Tables, and the commands that read their rows and so end with exit code 8 where a policy would hide some.
+const CUT: [(&str, &[&str]); 3] = [
+    (
+        "messages",
+        &[
+            "verify chat",
+            "down chat@base",
+            "redo chat@base",
+            "reset chat",
+            "reset chat --dry-run",
+            "backup chat --no-verify",
+            "move chat --to CHAT_NEW_DATABASE_URL",
+            "move chat --to CHAT_NEW_DATABASE_URL --yes",
+        ],
+    ),
+    (
+        "migration_journal_chat",
+        &[
+            "status",
+            "up chat",
+            "plan chat",
+            "history chat --verbose",
+            "repair chat",
+            "doctor",
+            "wait chat --timeout 0",
+            "deploy chat --dry-run --no-backup",
+            "move chat --to CHAT_NEW_DATABASE_URL",
+        ],
+    ),
+    ("seaql_migrations_chat", &["status", "up chat", "plan chat", "history chat", "verify", "backup chat"]),
+];
+
+/// Other services are empty: what is asked of those after the table that cannot be read is answered.
+#[test]
+fn a_policy_is_named_by_whoever_meets_it() {
+    let (lab, _, url) = owned();
+    migrate_as(&lab, &url, &["up", "chat", "--quiet"]).exits(0);
+    lab.query(
+        "INSERT INTO chat.messages (user_id, chat_id, role, content, message_length) VALUES (1, 1, 'user', 'c', 1)",
+    );
+    let there = Lab::empty();
+    for (table, commands) in CUT {
+        let policy = |does: &str| lab.query(&format!("ALTER TABLE chat.{table} {does}"));
+        let says = match table {
+            "messages" => "would be affected by row-level security policy for table \"messages\"".to_owned(),
+            table => format!("`chat`: `chat.{table}` could not be read"),
+        };
+        policy("ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY");
+        for words in commands.iter().map(|command| command.split(' ').collect::<Vec<_>>()) {
+            let mut command = lab.command(&words);
+            command.env("DATABASE_URL", &url).env("CHAT_NEW_DATABASE_URL", there.database.url());
+            let ran = run(&mut command).exits(8);
+            let shown = ran.shown();
+            assert!(shown.contains(&says) && shown.contains("BYPASSRLS"), "{shown}");
+            assert!(words != ["status"] || ran.stdout.contains("rag           empty"), "{shown}");
+        }
+        migrate_as(&lab, &url, &["locks"]).exits(0);
+        policy("DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY");
+    }
+    assert_eq!(lab.query("SELECT count(*) FROM chat.messages"), "1");
+}
+
 #[test]
 fn a_check_that_was_not_answered_is_not_one_that_does_not_hold() {
     let lab = Lab::migrated();

@@ -154,6 +154,8 @@ fn of_author(error: &AuthorError) -> OwnError {
 #[cfg(feature = "rehearsal")]
 fn of_rehearsal(error: &RehearsalError) -> Option<OwnError> {
     let hint = match error {
+        // Of a connection that was lost, or of rights.
+        RehearsalError::Schema { .. } => return Some(OwnError { class: Class::Connection, hint: None }),
         RehearsalError::Entity { .. } => {
             "its columns have types, defaults and keys that PostgreSQL knows, and no other entity has its table"
         }

@@ -9,6 +9,7 @@ mod adopt;
 mod bookkeeping;
 mod caller;
 mod cancel;
+mod check_result;
 mod checkup;
 mod citus;
 mod connect_error;
@@ -54,6 +55,7 @@ pub use adopt::{Claim, EarlierHistory, Retirement, earlier_histories, record, st
 pub use bookkeeping::Outcome;
 pub use caller::Caller;
 pub use cancel::{Cancellation, Stop, cancellation};
+pub use check_result::CheckResult;
 pub use checkup::{Checkup, LongTransaction, Rights, checkups};
 pub use citus::{
     ByColumn, Citus, CitusNode, CitusService, RowObstacle, RowPlan, citus, citus_of, destination,
@@ -97,7 +99,7 @@ pub use survey::{
     Twin, TwinRows, VERSION_TABLES,
 };
 pub use upkeep::{Place, TableSpace, UpkeepError, reclaim, reject_counts, rejected, table_sizes, under_lock};
-pub use verify::{Acceptor, CheckResult, Difference, Scope, ServiceVerification, verify, verify_surveyed};
+pub use verify::{Acceptor, Difference, Scope, ServiceVerification, verify, verify_surveyed};
 
 /// The examples of the README, compiled as tests.
 #[cfg(doctest)]

@@ -6,9 +6,10 @@ use migration_kit::{BOOKKEEPING, MigrationName, ServiceName};
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, Row};
 
+use crate::check_result::CheckResult;
 use crate::deployment::Deployment;
 use crate::session::rows;
-use crate::verify::{CheckResult, Difference, checks_of, differing, question, result};
+use crate::verify::{Difference, checks_of, differing, question, result};
 
 /// Asks the checks of these applied migrations, which are in the service's version table, on a connection in a transaction whose
 /// `search_path` this changes. The service's journal has to exist. Reads only.

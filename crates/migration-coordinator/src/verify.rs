@@ -16,6 +16,7 @@ use sea_orm::sqlx::{self, Row};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 
 use crate::bookkeeping::Outcome;
+use crate::check_result::CheckResult;
 use crate::connect_error::is_locked;
 use crate::deployment::{Deployment, Placed};
 use crate::edited::edited;
@@ -26,34 +27,6 @@ use crate::survey::{Survey, SurveyError};
 
 /// How many violating rows are shown; a check selects no more of a row than its reader may see.
 const SHOWN: usize = 3;
-
-/// What the server said of one check.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct CheckResult {
-    /// Migration that promised it.
-    pub migration: String,
-    /// What should hold.
-    pub says: String,
-    /// Whether it holds.
-    pub holds: bool,
-    /// Whether the server answered. If not, nothing is known, and `holds` is false.
-    pub answered: bool,
-    /// Number of violating rows, the figure of a report, or why the server did not answer.
-    pub found: String,
-    /// Whether it is a figure for the reader, which always holds.
-    pub report: bool,
-    /// Whether it holds only because what differs was accepted.
-    pub accepted: bool,
-    /// Whether the server did not answer because another transaction kept a table locked.
-    #[serde(skip)]
-    pub locked: bool,
-}
-
-impl fmt::Display for CheckResult {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.says, self.found)
-    }
-}
 
 /// What verifying one service found.
 #[derive(Debug)]

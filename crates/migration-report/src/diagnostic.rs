@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use migration_coordinator::{CheckResult, ConnectError, DeploymentError, RunError, SurveyError, UpkeepError};
-use migration_kit::driver_error;
+use migration_kit::{POLICY_HINT, driver_error, is_cut_by_policy};
 use migration_plan::{PlanError, SelectionError};
 use sea_orm::DbErr;
 use sea_orm::sqlx;
@@ -169,6 +169,8 @@ fn hint(error: &(dyn Error + 'static), words: &dyn Words) -> Option<String> {
         error.hint()
     } else if let Some(error) = error.downcast_ref::<DeploymentError>() {
         error.hint()
+    } else if driver(error).is_some_and(is_cut_by_policy) {
+        Some(POLICY_HINT.into())
     } else {
         return words.own(error).and_then(|own| own.hint);
     };

@@ -280,7 +280,7 @@ impl ServiceReport {
         }
         match &verification.results {
             Ok(results) => {
-                let broken = results.iter().filter(|result| !result.holds);
+                let broken = results.iter().filter(|result| result.is_broken());
                 self.broken = Some(broken.map(|result| result.says.clone()).collect());
                 if let Some(unanswered) = results.iter().find(|result| !result.answered) {
                     self.error.get_or_insert_with(|| Diagnostic::of_unanswered(unanswered));

@@ -180,6 +180,9 @@ impl Places<'_> {
         let services = std::slice::from_ref(self.service);
         for found in verify(self.here, services, Scope::Everything).await {
             let results = found.results.map_err(RunError::Survey)?;
+            if let Some(unanswered) = results.iter().find_map(|result| result.unanswered(self.service)) {
+                return Err(RunError::Survey(unanswered.into()).into());
+            }
             if let Some(broken) = results.iter().find(|result| !result.holds) {
                 return Err(BackupError::NotKept { service: self.service.clone(), says: broken.to_string() });
             }

@@ -16,12 +16,13 @@ use sea_orm::sqlx::{self, Row};
 pub use self::decision::{Change, Decision};
 pub use self::mend::{Mended, mend};
 
+use crate::check_result::CheckResult;
 use crate::deployment::{Deployment, Placed};
 use crate::edited::edited_migrations;
 use crate::holder::Holder;
 use crate::reading::Reading;
 use crate::survey::{Access, ServiceFacts, Survey, SurveyError};
-use crate::verify::{CheckResult, Scope, verify_surveyed};
+use crate::verify::{Scope, verify_surveyed};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +140,9 @@ pub async fn conditions(deployment: &Deployment, services: &[ServiceName]) -> Ve
         }
         match verification.results {
             Ok(results) => {
-                let broken = results.into_iter().filter(|result| !result.holds);
+                let unanswered = results.iter().find_map(|result| result.unanswered(&verification.service));
+                condition.unread = condition.unread.take().or(unanswered.map(Arc::new));
+                let broken = results.into_iter().filter(CheckResult::is_broken);
                 condition.troubles.extend(broken.map(Trouble::NotKept));
             }
             Err(_) if condition.troubles.contains(&Trouble::RowsLost) => {}

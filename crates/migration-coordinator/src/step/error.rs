@@ -10,9 +10,9 @@ use migration_plan::{Direction, Hint, Offer, Step, few_sentences};
 use sea_orm::DbErr;
 
 use crate::bookkeeping::{Outcome, is_creation_race, is_undefined};
+use crate::check_result::CheckResult;
 use crate::isolation::Violation;
 use crate::session::in_plain_words as plain;
-use crate::verify::CheckResult;
 
 /// Why a migration was not applied or reverted.
 #[derive(Debug, thiserror::Error)]

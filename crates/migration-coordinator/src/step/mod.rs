@@ -29,13 +29,14 @@ use tracing::{Instrument, Span};
 use crate::bookkeeping::{self, CREATION_RACES, Entry, Outcome};
 use crate::caller::Caller;
 use crate::cancel::{Cancellation, within};
+use crate::check_result::CheckResult;
 use crate::deployment::{Deployment, Placed};
 use crate::event;
 use crate::interrupt::Ended;
 use crate::isolation::{self, Outside, Seen};
 use crate::lock::LockedSession;
 use crate::span;
-use crate::verify::{self, CheckResult};
+use crate::verify;
 
 use error::chain;
 pub use error::{FailedStatement, Remains, StepError};

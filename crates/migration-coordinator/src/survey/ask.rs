@@ -335,6 +335,9 @@ async fn read_chunk(
                         let unread = &mut found[part.ordinal()];
                         let (service, table) = part.names(sites);
                         unread.fail(part, SurveyError::Table { service, table, source });
+                        // What is asked next is answered.
+                        asking.end().await;
+                        asking.begin().await?;
                     }
                     Err(lost) => return Err(lost),
                 }

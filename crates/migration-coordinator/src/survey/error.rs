@@ -109,6 +109,16 @@ pub enum SurveyError {
         /// The first such migration.
         name: MigrationName,
     },
+    /// What an applied migration promised could not be asked.
+    #[error("`{service}`: {says}")]
+    Unanswered {
+        /// The service.
+        service: ServiceName,
+        /// What should hold, and why the server did not answer.
+        says: String,
+        /// Whether another transaction kept a table locked.
+        is_locked: bool,
+    },
     /// The version table is gone, and the journal says that migrations were applied.
     #[error(
         "`{service}`: version table `{table}` is missing, although the journal records applied migrations"
@@ -144,12 +154,15 @@ impl SurveyError {
             Self::Query { source, .. } | Self::Table { source, .. } => {
                 let is_of_a_node = code(source).as_deref() == Some(CONNECTION_FAILURE);
                 is_of_a_node.then(|| {
-                    "a node of Citus does not answer, or lets this role not in: nodes connect to each other as the current role, \
+                    "a node of Citus does not answer, or does not let this role in: nodes connect to each other as the current role, \
                      which needs `LOGIN`"
                         .into()
                 })
             }
-            Self::Locked { .. } => Some("try again when that transaction is over".into()),
+            Self::Locked { .. } | Self::Unanswered { is_locked: true, .. } => {
+                Some("try again when that transaction is over".into())
+            }
+            Self::Unanswered { .. } => None,
             Self::Forbidden { table, .. } => {
                 Some(format!("it needs USAGE on the schema and SELECT on `{table}`").into())
             }
@@ -201,6 +214,7 @@ impl SurveyError {
     pub fn is_locked(&self) -> bool {
         match self {
             Self::Locked { .. } => true,
+            Self::Unanswered { is_locked, .. } => *is_locked,
             Self::Query { source, .. } | Self::Table { source, .. } => is_locked(source),
             _ => false,
         }

@@ -175,7 +175,7 @@ pub(super) fn broken(view: &View<'_>, service: &str) -> Vec<String> {
     let promises = view.promises.iter().filter(|of| of.service.as_str() == service);
     let settled = promises.filter(|of| of.holder.is_none() && of.begun.is_empty());
     let results = settled.filter_map(|of| of.results.as_ref().ok()).flatten();
-    let broken = results.filter(|result| result.answered && !result.holds);
+    let broken = results.filter(|result| result.is_broken());
     broken.map(|result| format!("no longer so: {} (`{}`)", result.says, result.migration)).collect()
 }
 
