@@ -2,6 +2,7 @@
 //!
 //! It is long, since each kind of what stops it is a line of a table, or a few of a test.
 
+use migration_kit::quote_identifier;
 use postgres_sandbox::{Binaries, Cluster};
 
 use crate::moving::{Both, TO};
@@ -380,29 +381,41 @@ fn owners_and_rights_move_too() {
 /// Whatever its schema is called: what counts is whether anything else is in it.
 #[test]
 fn a_schema_of_another_name_moves_if_nothing_else_is_in_it() {
-    let (here, there) = (Lab::empty(), Lab::empty());
-    let migrate = |lab: &Lab, words: &[&str]| {
-        let mut command = lab.command(words);
-        run(command.env("CHAT_DATABASE_SCHEMA", "chat_prod").env(TO, there.database.url()))
-    };
-    migrate(&here, &["up", "chat", "--quiet"]).exits(0);
     let moving = ["move", "chat", "--to", TO, "--yes"];
-    here.query("CREATE TABLE chat_prod.of_others ()");
-    let refused = migrate(&here, &moving).exits(7);
-    let says = "`of_others` is in its schema `chat_prod`, and is not known to be its own";
-    assert!(refused.stderr.contains(says), "{}", refused.shown());
-    here.query("DROP TABLE chat_prod.of_others; CREATE FUNCTION chat_prod.of_others() RETURNS int LANGUAGE sql AS 'SELECT 1'");
-    assert!(migrate(&here, &moving).exits(7).stderr.contains(says));
-    here.query("DROP FUNCTION chat_prod.of_others");
-    let before = digest(&here, "chat_prod");
-    migrate(&here, &moving).exits(0);
-    assert_eq!(digest(&there, "chat_prod"), before);
-    migrate(&there, &["up", "chat"]).exits(0);
-    migrate(&here, &["up", "chat"]).exits(7);
+    for name in ["chat_prod", "Chat\"s own %s"] {
+        let (here, there) = (Lab::empty(), Lab::empty());
+        let migrate = |lab: &Lab, words: &[&str]| {
+            let mut command = lab.command(words);
+            run(command.env("CHAT_DATABASE_SCHEMA", name).env(TO, there.database.url()))
+        };
+        migrate(&here, &["up", "chat", "--quiet"]).exits(0);
+        let query = |sql: &str| here.query(&sql.replace("SCHEMA", &quote_identifier(name)));
+        query("CREATE TABLE SCHEMA.of_others ()");
+        let refused = migrate(&here, &moving).exits(7);
+        let says = format!("`of_others` is in its schema `{name}`, and is not known to be its own");
+        assert!(refused.stderr.contains(&says), "{}", refused.shown());
+        query(
+            "DROP TABLE SCHEMA.of_others; CREATE FUNCTION SCHEMA.of_others() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        );
+        assert!(migrate(&here, &moving).exits(7).stderr.contains(&says));
+        query("DROP FUNCTION SCHEMA.of_others");
+        let before = digest(&here, name);
+        migrate(&here, &moving).exits(0);
+        assert_eq!(digest(&there, name), before);
+        migrate(&there, &["up", "chat"]).exits(0);
+        migrate(&here, &["up", "chat"]).exits(7);
+        // What is in it and is no relation is not taken for somebody else's when it is dropped.
+        there.query(
+            &"CREATE TYPE SCHEMA.mood AS ENUM ('good'); CREATE OPERATOR SCHEMA.=== (LEFTARG = SCHEMA.mood, RIGHTARG = int, FUNCTION = pg_catalog.anytextcat)"
+                .replace("SCHEMA", &quote_identifier(name)),
+        );
+        migrate(&there, &["reset", "chat", "--allow-data-loss"]).exits(0);
+    }
     // In a schema in which another service lives, it stays.
+    let elsewhere = Lab::empty();
     let both = |lab: &Lab, words: &[&str]| {
         let mut command = lab.command(words);
-        command.env("CHAT_DATABASE_SCHEMA", "rag").env(TO, there.database.url());
+        command.env("CHAT_DATABASE_SCHEMA", "rag").env(TO, elsewhere.database.url());
         run(&mut command)
     };
     let shared = Lab::empty();

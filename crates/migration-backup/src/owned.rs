@@ -365,6 +365,11 @@ fn no_extension(catalog: &str, oid: &str) -> String {
     )
 }
 
+/// A subquery with schemas as `pg_identify_object` has them: in quotes where they need some.
+pub(crate) fn identified(schemas: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    format!("SELECT pg_catalog.quote_ident(s) FROM pg_catalog.unnest(ARRAY[{}]::text[]) AS s", list(schemas))
+}
+
 /// Texts as a list of SQL, which is not empty.
 pub(crate) fn list(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let texts: Vec<String> = texts.into_iter().map(|text| literal(text.as_ref())).collect();

@@ -9,7 +9,7 @@ use migration_kit::{ServiceName, literal, qualified, quote_identifier};
 use sqlx::{PgConnection, Row};
 
 use crate::error::read;
-use crate::owned::{Owned, Relation, begin_locked, list, n_rows, rows, send};
+use crate::owned::{Owned, Relation, begin_locked, identified, list, n_rows, rows, send};
 use crate::{BackupError, TableRows};
 
 /// How a service is reset.
@@ -232,7 +232,8 @@ async fn used_by(connection: &mut PgConnection, owned: &Owned) -> Result<Vec<Str
         .map(|Relation { schema, name, .. }| format!("({}, {})", literal(schema), literal(name)))
         .collect();
     let relations = if names.is_empty() { "('', '')".to_owned() } else { names.join(", ") };
-    let whole = list(owned.schemas.iter().skip(usize::from(owned.shares)));
+    let whole = || owned.schemas.iter().skip(usize::from(owned.shares));
+    let (whole, identified) = (list(whole()), identified(whole()));
     let first = literal(&owned.schemas[0]);
     let sql = format!(
         "WITH relation AS (\
@@ -274,7 +275,7 @@ async fn used_by(connection: &mut PgConnection, owned: &Owned) -> Result<Vec<Str
              THEN ('pg_catalog.pg_class'::pg_catalog.regclass::oid, home.relation) \
              WHEN k.contypid <> 0 THEN ('pg_catalog.pg_type'::pg_catalog.regclass::oid, k.contypid) \
              ELSE (d.classid, d.objid) END) \
-           AND NOT coalesce((pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid)).schema IN ({whole}), false) \
+           AND NOT coalesce((pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid)).schema IN ({identified}), false) \
          ORDER BY 1",
         of_functions = named(owned, "p.proname", &owned.functions),
         of_types = named(owned, "y.typname", &owned.types),

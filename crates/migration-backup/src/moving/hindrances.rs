@@ -3,7 +3,7 @@
 use migration_kit::{literal, qualified, quote_identifier};
 use sqlx::{PgConnection, Row};
 
-use crate::owned::{Owned, list, rows};
+use crate::owned::{Owned, identified, list, rows};
 
 /// What a service would leave behind.
 #[derive(Debug, Default)]
@@ -121,7 +121,7 @@ pub(super) async fn used(connection: &mut PgConnection, owned: &Owned) -> Result
          LEFT JOIN pg_catalog.pg_type o ON {} AND o.oid = d.objid, \
          LATERAL pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0) AS i \
          WHERE coalesce(c.relnamespace, p.pronamespace, o.typnamespace) IN (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname IN ({home})) \
-           AND i.schema IS NOT NULL AND i.schema NOT IN ('pg_catalog', 'information_schema', 'pg_toast', {home}) \
+           AND i.schema NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND i.schema NOT IN ({identified}) \
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend m WHERE m.classid = d.refclassid AND m.objid = d.refobjid AND m.deptype = 'e') \
          ORDER BY 1, 2",
         of("pg_attrdef"),
@@ -132,6 +132,7 @@ pub(super) async fn used(connection: &mut PgConnection, owned: &Owned) -> Result
         of("pg_class"),
         of("pg_proc"),
         of("pg_type"),
+        identified = identified(&owned.schemas),
     );
     let used = |row: &sqlx::postgres::PgRow| {
         Ok(Used { kind: row.try_get(0)?, identity: row.try_get(1)?, is: row.try_get(2)? })
