@@ -1,4 +1,4 @@
-//! Why a backup was not made or not restored.
+//! Why a backup was not made or not restored. It is long because all reasons are in one enum.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -82,6 +82,18 @@ pub enum BackupError {
         service: ServiceName,
         /// The schema in which that is kept which was there before, if it was restored and something was there.
         kept_in: Option<String>,
+    },
+    /// A node of Citus does not let a dump in, which locks its tables on all of them, wherever their rows are.
+    #[error(
+        "`{service}`: there is no connection to node {node} of Citus, which a dump needs of every node: {says}"
+    )]
+    Node {
+        /// The service.
+        service: ServiceName,
+        /// The node, as `HOST:PORT`.
+        node: String,
+        /// Why not.
+        says: String,
     },
     /// The role may not read something.
     #[error("`{service}`: not permitted: {says}")]

@@ -56,6 +56,7 @@ fn of_backup(error: &BackupError) -> Class {
         BackupError::Locked { .. } | BackupError::NotFenced { .. } => Class::Busy,
         BackupError::Lost { .. }
         | BackupError::Forbidden { .. }
+        | BackupError::Node { .. }
         | BackupError::Read { .. }
         | BackupError::Schema { .. }
         | BackupError::Server { .. } => Class::Connection,
@@ -91,6 +92,7 @@ fn hint_of_backup(error: &BackupError) -> Option<String> {
         BackupError::WouldLose { .. } => "make a backup, then say `--allow-data-loss`".to_owned(),
         BackupError::WouldDrop { .. } => "`--allow-data-loss` drops it for good".to_owned(),
         BackupError::Elsewhere { .. } => "`--from-elsewhere` restores it all the same".to_owned(),
+        BackupError::Node { .. } => "`citus status` shows which nodes answer".to_owned(),
         BackupError::Moved { .. } => {
             "nothing is recorded of it here; `backup` again when no migration runs".to_owned()
         }

@@ -132,8 +132,19 @@ async fn run(
         Err(says) if says.contains("permission denied") => {
             Err(BackupError::Forbidden { service: service.clone(), says })
         }
-        Err(says) => Err(failed(service, says)),
+        Err(says) => Err(match silent_node(&says) {
+            Some((node, says)) => BackupError::Node { service: service.clone(), node, says },
+            None => failed(service, says),
+        }),
     }
+}
+
+/// The node of Citus that `pg_dump` was told of, and why there was no connection to it.
+fn silent_node(says: &str) -> Option<(String, String)> {
+    let (_, rest) = says.split_once("connection to the remote node ")?;
+    let (node, why) = rest.split_once(" failed with the following error: ")?;
+    let address = node.rsplit_once('@').map_or(node, |(_, address)| address);
+    Some((address.to_owned(), why.split(';').next().unwrap_or_default().to_owned()))
 }
 
 fn start(service: &ServiceName, command: &mut Command) -> Result<Running, BackupError> {
@@ -142,4 +153,17 @@ fn start(service: &ServiceName, command: &mut Command) -> Result<Running, Backup
 
 fn failed(service: &ServiceName, says: String) -> BackupError {
     BackupError::Program { service: service.clone(), program: "pg_dump", says }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::silent_node;
+
+    #[test]
+    fn a_node_that_does_not_answer_is_known_by_its_address() {
+        let says = "query failed: ERROR:  connection to the remote node postgres@10.0.0.3:5432 failed with the following error: \
+            Connection refused; \tIs the server running on that host and accepting TCP/IP connections?; detail: Query was: LOCK TABLE";
+        assert_eq!(silent_node(says), Some(("10.0.0.3:5432".to_owned(), "Connection refused".to_owned())));
+        assert_eq!(silent_node("query failed: ERROR:  out of memory"), None);
+    }
 }
