@@ -1,6 +1,8 @@
 //! Citus: what is refused where there is none or where it is not the coordinator, and, on a cluster that `MIGRATE_TEST_CITUS` names, all
 //! services applied, verified, reverted and moved, and the rows of some spread over the nodes. It is long because one cluster is all of these tests'.
 
+mod kept;
+
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

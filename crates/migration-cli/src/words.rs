@@ -210,6 +210,7 @@ impl Words for OurWords {
             Offer::OneAtATime => "`--jobs 1`".to_owned(),
             Offer::Address => "DATABASE_URL".to_owned(),
             Offer::AddressOf(service) => format!("`{}`", variable(service, "DATABASE_URL")),
+            Offer::Roles(service) => format!("`roles {service} --dry-run`"),
             Offer::Move(service) => format!("`move {service}`"),
             Offer::Schema(service) => format!("`{}`", variable(service, "DATABASE_SCHEMA")),
             Offer::PlaceIn(service, schema) => format!("`{}={schema}`", variable(service, "DATABASE_SCHEMA")),

@@ -102,6 +102,16 @@ pub enum UpkeepError {
         /// What blocks it.
         message: String,
     },
+    /// It cannot be on another node, to which Citus connects as the owner of what is changed.
+    #[error(
+        "`{service}`: `{owner}` owns tables of it and may not log in, as which nodes connect to each other"
+    )]
+    NoLogin {
+        /// The service.
+        service: ServiceName,
+        /// The owner.
+        owner: String,
+    },
     /// It was stopped.
     #[error("`{service}`: interrupted")]
     Interrupted {
@@ -288,6 +298,9 @@ impl UpkeepError {
             }
             Self::NothingToMend { service, .. } => {
                 Some(Hint::from(Offer::Repair(service.clone())) + " shows what is wrong, and what mends it")
+            }
+            Self::NoLogin { service, .. } => {
+                Some(Hint::from(Offer::Roles(service.clone())) + " shows the statements that let it")
             }
             Self::Unread(error) => error.hint(),
             Self::Lock(LockError::Query { .. })

@@ -69,6 +69,8 @@ pub enum Offer {
     Address,
     /// The setting that is the address of one service's database.
     AddressOf(ServiceName),
+    /// Shows which statements give a service roles of its own, as that owner and application.
+    Roles(ServiceName),
     /// Moves a service to another server.
     Move(ServiceName),
     /// The setting that chooses the schema of a service.
@@ -122,6 +124,7 @@ impl fmt::Display for Offer {
             Self::OneAtATime => f.write_str("`RunOptions::with_jobs`"),
             Self::Address => f.write_str("its address"),
             Self::AddressOf(_) => f.write_str("`Placement::url`"),
+            Self::Roles(_) => f.write_str("`provide_roles`"),
             Self::Move(service) => write!(f, "the move of `{service}`"),
             Self::Schema(_) => f.write_str("`Placement::schema`"),
             Self::PlaceIn(_, schema) => write!(f, "`{schema}` as its `Placement::schema`"),

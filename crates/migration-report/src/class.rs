@@ -150,7 +150,9 @@ fn of_upkeep(error: &UpkeepError) -> Class {
         UpkeepError::Lock(error) => of_lock(error),
         UpkeepError::Database { source, .. } if is_given_up(source) => Class::Busy,
         UpkeepError::Database { source, .. } if is_out_of_reach(source) => Class::Connection,
-        UpkeepError::Moved { .. } | UpkeepError::Relocation { .. } => Class::Refused,
+        UpkeepError::Moved { .. } | UpkeepError::Relocation { .. } | UpkeepError::NoLogin { .. } => {
+            Class::Refused
+        }
         UpkeepError::Interrupted { .. } => Class::Interrupted,
         _ => Class::Failed,
     }

@@ -117,9 +117,11 @@ fn no_library_names_an_option_or_a_command() {
         for quoted in
             lines.filter(|line| line.contains('"')).flat_map(|line| line.split('`').skip(1).step_by(2))
         {
-            // `apply` and `revert` (an alias) are the libraries' own words too.
-            let is_command = quoted.split_once(' ').is_some_and(|(verb, _)| {
-                verb != "apply" && program.get_subcommands().any(|command| command.get_name() == verb)
+            // `apply` and `revert` (an alias) are the libraries' own words too; behind the name of a program nothing is.
+            let is_ours = |verb| program.get_subcommands().any(|command| command.get_name() == verb);
+            let is_command = quoted.split_once(' ').is_some_and(|(verb, rest)| {
+                verb != "apply" && is_ours(verb)
+                    || verb == "migrate" && is_ours(rest.split(' ').next().unwrap_or_default())
             });
             if is_command || quoted.split(' ').filter_map(option).any(|option| has_option(&program, option)) {
                 wrong.push(format!("{}: `{quoted}`", relative(&file)));

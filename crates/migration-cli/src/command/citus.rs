@@ -50,11 +50,12 @@ pub(super) async fn run(
             let policy = Policy::default().with_patience(*lock_patience);
             if let Some(column) = by {
                 let by = ByColumn { column: column.clone(), whole: whole.clone() };
-                let plan = row_plan(&connected.deployment, &service, &by).await?;
+                let (at, plan) = row_plan(&connected.deployment, &service, &by).await?;
                 if !yes || plan.is_refused() || plan.is_done() {
-                    return rows(&connected, &service, plan).await;
+                    return rows(&connected, &service, at, plan);
                 }
-                let done = distribute_rows(&connected.deployment, &service, &by, *wait, policy, cancellation);
+                let deployment = &connected.deployment;
+                let done = distribute_rows(deployment, &service, (&at, &by), *wait, policy, cancellation);
                 return finished(&connected, &service, Box::pin(done).await?);
             }
             if !yes {
@@ -86,6 +87,11 @@ async fn status(connected: &Connected, services: &[ServiceName]) -> anyhow::Resu
         match found {
             None => {}
             Some(Ok(citus)) => {
+                for error in citus.iter().flat_map(|citus| &citus.unread) {
+                    let diagnostic = Diagnostic::of(error.as_ref(), &OurWords);
+                    text.error(diagnostic.clone());
+                    errors.push(diagnostic);
+                }
                 match &citus {
                     Some(citus) => show(&database, citus, &mut text),
                     None => text.line(format!("`{database}` is PostgreSQL on one node")),
@@ -138,8 +144,7 @@ fn preview(
 }
 
 /// What spreading rows would come to, and what keeps it from being done.
-async fn rows(connected: &Connected, service: &ServiceName, plan: RowPlan) -> anyhow::Result<Answer> {
-    let at = citus_of(&connected.deployment, service).await?;
+fn rows(connected: &Connected, service: &ServiceName, at: Citus, plan: RowPlan) -> anyhow::Result<Answer> {
     let column = &plan.column;
     let mut text = Text::default();
     let mut errors = Vec::new();

@@ -25,7 +25,7 @@ const TABLES: &str =
     "pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p') AND NOT c.relispartition";
 
 /// A database that Citus spreads over nodes.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize)]
 pub struct Citus {
     /// The extension's version.
     pub version: String,
@@ -33,6 +33,9 @@ pub struct Citus {
     pub nodes: Vec<CitusNode>,
     /// The services that were asked for.
     pub services: Vec<CitusService>,
+    /// What of them could not be read, and why.
+    #[serde(skip)]
+    pub unread: Vec<Arc<SurveyError>>,
 }
 
 impl Citus {
@@ -97,8 +100,9 @@ pub struct CitusService {
     pub triggers: Vec<String>,
     /// Tables without a primary key or a replica identity, which are not moved while they are written to.
     pub without_key: Vec<String>,
-    /// Migrations that are not applied and need its tables on the coordinator, where they are.
-    pub needs_one_node: Vec<String>,
+    /// Migrations that are not applied and need its tables on the coordinator, where they are; `None` where its version table
+    /// could not be read.
+    pub needs_one_node: Option<Vec<String>>,
     /// The role that owns it or a table of it, where that may not log in: nodes connect to each other as the current role.
     pub owner_without_login: Option<String>,
 }
@@ -138,12 +142,13 @@ pub(crate) async fn read(
         .await?;
     let nodes: Vec<CitusNode> = nodes.iter().map(node).collect::<Result<_, _>>()?;
     let all_answer = nodes.iter().all(|node| node.problem.is_none());
-    let mut services = Vec::new();
+    let (mut services, mut unread) = (Vec::new(), Vec::new());
     for placed in placed {
-        services.push(service(reading, placed, all_answer).await?);
+        services.push(service(reading, placed, all_answer, &mut unread).await?);
     }
     let version = version.first().map_or(Ok(String::new()), |row| row.try_get(0))?;
-    Ok(Some(Citus { version, nodes, services }))
+    let unread = unread.into_iter().map(Arc::new).collect();
+    Ok(Some(Citus { version, nodes, services, unread }))
 }
 
 fn node(row: &PgRow) -> Result<CitusNode, sqlx::Error> {
@@ -168,6 +173,7 @@ async fn service(
     reading: &mut Reading<'_>,
     placed: &Placed,
     all_answer: bool,
+    unread: &mut Vec<SurveyError>,
 ) -> Result<CitusService, sqlx::Error> {
     let sql = format!(
         "{BOOKKEEPING}SELECT n.oid IS NOT NULL, d.schemaid IS NOT NULL, \
@@ -199,7 +205,11 @@ async fn service(
     let spread_by: Option<String> = row.try_get(7)?;
     let mut left: Vec<String> = row.try_get(8)?;
     left.retain(|table| spread_by.is_some() && !placed.site.is_bookkeeping(table));
-    let needs_one_node = if is_distributed { Vec::new() } else { needs_one_node(reading, placed).await? };
+    let needs_one_node = if is_distributed {
+        Some(Vec::new())
+    } else {
+        needs_one_node(reading, placed).await?.map_err(|error| unread.push(error)).ok()
+    };
     Ok(CitusService {
         service: placed.name().to_string(),
         schema: placed.site.schema.clone(),
@@ -217,22 +227,49 @@ async fn service(
     })
 }
 
-/// The migrations that need one node and that the version table does not have.
-async fn needs_one_node(reading: &mut Reading<'_>, placed: &Placed) -> Result<Vec<String>, sqlx::Error> {
+/// The migrations that need one node and that the version table does not have; or why it could not be read, after which the
+/// transaction is a new one.
+async fn needs_one_node(
+    reading: &mut Reading<'_>,
+    placed: &Placed,
+) -> Result<Result<Vec<String>, SurveyError>, sqlx::Error> {
     let mut needs: Vec<String> = placed.on_one_node().map(ToString::to_string).collect();
     if needs.is_empty() {
-        return Ok(needs);
+        return Ok(Ok(needs));
     }
-    let table = placed.site.qualified_version_table();
-    let is_there = format!("{BOOKKEEPING}SELECT pg_catalog.to_regclass({}) IS NOT NULL", literal(&table));
-    if reading.rows(&is_there).await?.first().is_some_and(|row| row.get(0)) {
-        let applied = format!("{BOOKKEEPING}SELECT version::text FROM {table} WHERE applied_at >= 0");
-        for row in reading.rows(&applied).await? {
-            let name: String = row.try_get(0)?;
-            needs.retain(|needed| *needed != name);
+    let site = &placed.site;
+    let service = site.name().clone();
+    let table = format!("{}.{}", site.schema, site.version_table);
+    let is_there = format!(
+        "{BOOKKEEPING}SELECT current_user::text, pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
+           AND pg_catalog.has_table_privilege(c.oid, 'SELECT') \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = {} AND c.relname = {}",
+        literal(&site.schema),
+        literal(&site.version_table)
+    );
+    let is_there = reading.rows(&is_there).await?;
+    let Some(found) = is_there.first() else { return Ok(Ok(needs)) };
+    if !found.try_get::<bool, _>(1)? {
+        return Ok(Err(SurveyError::Forbidden { service, table, user: found.try_get(0)? }));
+    }
+    let qualified = site.qualified_version_table();
+    let applied = format!("{BOOKKEEPING}SELECT version::text FROM {qualified} WHERE applied_at >= 0");
+    match reading.rows(&applied).await {
+        Ok(rows) => {
+            for row in &rows {
+                let name: String = row.try_get(0)?;
+                needs.retain(|needed| *needed != name);
+            }
+            Ok(Ok(needs))
         }
+        Err(source @ sqlx::Error::Database(_)) => {
+            reading.end().await;
+            reading.begin().await?;
+            Ok(Err(SurveyError::Table { service, table, source }))
+        }
+        Err(lost) => Err(lost),
     }
-    Ok(needs)
 }
 
 /// What the tables of a schema take, wherever they are. A node that does not answer makes it unknown and ends no transaction:

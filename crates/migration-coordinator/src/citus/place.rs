@@ -2,16 +2,17 @@
 //!
 //! What is not possible is refused before it begins; what is, and what it costs, is the reader's part.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use migration_kit::table_lock::{LockMode, Policy, TableLock, Waiting, is_retryable, of_lock_statement};
 use migration_kit::{BOOKKEEPING, Origin, ServiceName, literal, qualified};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
 
-use super::{Citus, CitusNode, CitusService, TABLES, citus};
+use super::{Citus, CitusNode, TABLES, citus};
 use crate::bookkeeping::{execute, statement};
 use crate::cancel::Cancellation;
-use crate::deployment::{Deployment, Placed};
+use crate::deployment::Deployment;
 use crate::lock::LockedSession;
 use crate::upkeep::{Place, UpkeepError, driver, find, locked};
 
@@ -68,7 +69,7 @@ pub async fn move_to(
 /// Refuses a service whose schema cannot be put on a node.
 ///
 /// # Errors
-/// [`UpkeepError::Relocation`] with the reason.
+/// [`UpkeepError::Relocation`] with the reason, [`UpkeepError::NoLogin`], and [`UpkeepError::Unread`] where it is not known.
 pub fn distributable(
     deployment: &Deployment,
     service: &ServiceName,
@@ -84,33 +85,31 @@ pub fn distributable(
 /// Refuses a service whose tables cannot be taken from the coordinator.
 ///
 /// # Errors
-/// [`UpkeepError::Relocation`] with the reason.
+/// [`UpkeepError::Relocation`] with the reason, [`UpkeepError::NoLogin`], and [`UpkeepError::Unread`] where it is not known.
 pub(super) fn leaves_coordinator(
     deployment: &Deployment,
     service: &ServiceName,
     found: &Citus,
 ) -> Result<(), UpkeepError> {
-    let hindered = deployment.placed(service).zip(found.of(service));
-    let hindered = hindered.and_then(|(placed, at)| silent(found).or_else(|| hindrance(placed, at)));
-    hindered.map_or(Ok(()), |message| Err(UpkeepError::Relocation { service: service.clone(), message }))
-}
-
-fn hindrance(placed: &Placed, at: &CitusService) -> Option<String> {
-    if !at.exists {
-        Some("it has no schema yet".to_owned())
+    let Some((placed, at)) = deployment.placed(service).zip(found.of(service)) else { return Ok(()) };
+    let refused = |message| Err(UpkeepError::Relocation { service: service.clone(), message });
+    if let Some(silent) = silent(found) {
+        refused(silent)
+    } else if !at.exists {
+        refused("it has no schema yet".to_owned())
     } else if at.is_distributed {
-        Some("its schema is on a node of its own already".to_owned())
+        refused("its schema is on a node of its own already".to_owned())
     } else if placed.site.shares_schema() {
-        Some("it shares its schema with others: Citus takes a schema as a whole".to_owned())
+        refused("it shares its schema with others: Citus takes a schema as a whole".to_owned())
     } else if let Some(owner) = &at.owner_without_login {
-        Some(format!(
-            "`{owner}` owns tables of it and may not log in, as which nodes connect to each other: `migrate roles` shows what lets it"
-        ))
-    } else if at.needs_one_node.is_empty() {
-        None
+        Err(UpkeepError::NoLogin { service: service.clone(), owner: owner.clone() })
+    } else if let Some(unread) = found.unread.first() {
+        Err(UpkeepError::Unread(Arc::clone(unread)))
+    } else if let Some(needs @ [_, ..]) = at.needs_one_node.as_deref() {
+        let names = needs.join(", ");
+        refused(format!("migrations that are not applied need its tables on the coordinator: {names}"))
     } else {
-        let names = at.needs_one_node.join(", ");
-        Some(format!("migrations that are not applied need its tables on the coordinator: {names}"))
+        Ok(())
     }
 }
 

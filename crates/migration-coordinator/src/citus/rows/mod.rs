@@ -47,7 +47,7 @@ pub struct ByColumn {
     pub whole: Vec<String>,
 }
 
-/// What spreading a service's rows comes to, by the catalogs. Changes nothing.
+/// What spreading a service's rows comes to, by the catalogs, and where the service is. Changes nothing.
 ///
 /// # Errors
 /// [`UpkeepError`]; a service whose schema is on a node, or is shared, is refused.
@@ -55,7 +55,7 @@ pub async fn row_plan(
     deployment: &Deployment,
     service: &ServiceName,
     by: &ByColumn,
-) -> Result<RowPlan, UpkeepError> {
+) -> Result<(Citus, RowPlan), UpkeepError> {
     let at = citus_of(deployment, service).await?;
     leaves_coordinator(deployment, service, &at)?;
     let placed = find(deployment, service)?;
@@ -70,24 +70,23 @@ pub async fn row_plan(
     let said = said.ok_or_else(|| UpkeepError::UnknownService { service: service.clone() })?;
     let found = read(&said.map_err(UpkeepError::Unread)?);
     let found = found.map_err(|source| UpkeepError::Database { service: service.clone(), source })?;
-    Ok(planned(placed, &found, by))
+    Ok((at, planned(placed, &found, by)))
 }
 
-/// Spreads a service's rows. Nobody writes to its tables meanwhile. What is spread already stays as it is, so that tables which
-/// a later migration makes can follow.
+/// Spreads a service's rows, which is where [`row_plan`] says that it is. Nobody writes to its tables meanwhile. What is spread
+/// already stays as it is, so that tables which a later migration makes can follow.
 ///
 /// # Errors
 /// [`UpkeepError`]; what [`row_plan`] finds in its way is refused.
 pub async fn distribute_rows(
     deployment: &Deployment,
     service: &ServiceName,
-    by: &ByColumn,
+    (at, by): (&Citus, &ByColumn),
     wait: Duration,
     policy: Policy,
     cancellation: &Cancellation,
 ) -> Result<Citus, UpkeepError> {
-    let at = citus_of(deployment, service).await?;
-    leaves_coordinator(deployment, service, &at)?;
+    leaves_coordinator(deployment, service, at)?;
     let placed = find(deployment, service)?;
     let work = async |locked: &LockedSession<'_>| {
         let spread = async |tx: &DatabaseTransaction| spread(tx, locked.placed(), by).await;
