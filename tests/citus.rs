@@ -2,12 +2,13 @@
 //! services applied, verified, reverted and moved, and the rows of some spread over the nodes. It is long because one cluster is all of these tests'.
 
 mod kept;
+mod printed;
 
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Lab, Ran, run};
 

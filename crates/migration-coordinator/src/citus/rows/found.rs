@@ -14,6 +14,7 @@ pub(super) struct Found {
     pub(super) keys: Vec<Key>,
     pub(super) foreign_keys: Vec<ForeignKey>,
     pub(super) triggers: Vec<Trigger>,
+    pub(super) policies: Vec<Policy>,
     pub(super) lineages: Vec<Lineage>,
 }
 
@@ -64,7 +65,10 @@ pub(super) struct Key {
     /// The index's schema and name, for a unique index; `None` for a constraint.
     pub(super) index: Option<String>,
     pub(super) definition: String,
+    /// Whether it has the column, and compares it by `=` where it can do so otherwise.
     pub(super) has_column: bool,
+    /// Whether the column can be put in front: an index of its kind may have several, and this one does not have it.
+    pub(super) can_get_column: bool,
     /// What is lost with it: statements that set its comments, and the table's replica identity and order where those name it.
     pub(super) again: Vec<String>,
     /// The views that depend on it, qualified.
@@ -91,6 +95,8 @@ pub(super) struct ForeignKey {
     pub(super) definition: String,
     pub(super) on_delete: String,
     pub(super) on_update: String,
+    /// Whether it sets a column to its default that draws from a sequence.
+    pub(super) sets_drawn: bool,
     pub(super) comment: Option<String>,
 }
 
@@ -107,6 +113,14 @@ impl ForeignKey {
 pub(super) struct Trigger {
     pub(super) table: String,
     pub(super) qualified: String,
+    /// Its name as an identifier.
+    pub(super) name: String,
+}
+
+/// A policy whose expression has a subquery.
+#[derive(Debug, Deserialize)]
+pub(super) struct Policy {
+    pub(super) table: String,
     /// Its name as an identifier.
     pub(super) name: String,
 }
@@ -151,10 +165,14 @@ pub(super) fn question(schema: &str, column: &str) -> String {
     };
     let constraints = format!(
         "SELECT c.relname AS \"table\", {NAME} AS qualified, pg_catalog.quote_ident(k.conname) AS name, NULL::text AS index, \
-           pg_catalog.pg_get_constraintdef(k.oid) AS definition, {} AS has_column, \
+           pg_catalog.pg_get_constraintdef(k.oid) AS definition, {0} AND (k.contype <> 'x' OR EXISTS (\
+             SELECT 1 FROM ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.conexclop)) AS e (number, operator) \
+             JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = e.number \
+             JOIN pg_catalog.pg_operator o ON o.oid = e.operator WHERE a.attname = {column} AND o.oprname = '=')) AS has_column, \
+           NOT {0} AND pg_catalog.pg_indexam_has_property(x.relam, 'can_multi_col') AS can_get_column, \
            pg_catalog.array_position(ARRAY['p', 'u', 'x'], k.contype::text) AS place, \
            ARRAY(SELECT pg_catalog.format('COMMENT ON CONSTRAINT %I ON %I.%I IS %L', k.conname, m.nspname, c.relname, said) \
-             FROM pg_catalog.obj_description(k.oid, 'pg_constraint') AS said WHERE said IS NOT NULL) || {} AS again, \
+             FROM pg_catalog.obj_description(k.oid, 'pg_constraint') AS said WHERE said IS NOT NULL) || {OF_INDEX} AS again, \
            ARRAY(SELECT DISTINCT pg_catalog.format('%I.%I', vn.nspname, v.relname) FROM pg_catalog.pg_depend d \
              JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid JOIN pg_catalog.pg_class v ON v.oid = w.ev_class \
              JOIN pg_catalog.pg_namespace vn ON vn.oid = v.relnamespace WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
@@ -164,13 +182,12 @@ pub(super) fn question(schema: &str, column: &str) -> String {
          JOIN pg_catalog.pg_namespace m ON m.oid = c.relnamespace \
          WHERE m.nspname = {schema} AND NOT c.relispartition AND k.contype IN ('p', 'u', 'x')",
         is_column("k.conkey", "c.oid"),
-        OF_INDEX,
     );
     // The columns of an index that are in its key; those of INCLUDE come after them.
     let in_key = "(i.indkey::int2[])[0:i.indnkeyatts - 1]";
     let indexes = format!(
         "SELECT c.relname, {NAME}, pg_catalog.quote_ident(x.relname), pg_catalog.format('%I.%I', m.nspname, x.relname), \
-           pg_catalog.pg_get_indexdef(i.indexrelid), {}, 4, {OF_INDEX}, ARRAY[]::text[] \
+           pg_catalog.pg_get_indexdef(i.indexrelid), {0}, NOT {0}, 4, {OF_INDEX}, ARRAY[]::text[] \
          FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid \
          JOIN pg_catalog.pg_namespace m ON m.oid = c.relnamespace \
          WHERE m.nspname = {schema} AND i.indisunique AND NOT c.relispartition AND c.relkind IN ('r', 'p') \
@@ -184,6 +201,11 @@ pub(super) fn question(schema: &str, column: &str) -> String {
            pg_catalog.format('%I.%I', tm.nspname, t.relname) AS to_qualified, t.oid::regclass::text AS to_written, {} AS to_columns, \
            EXISTS (SELECT 1 FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = t.oid AND {WHOLE}) AS to_is_whole, \
            pg_catalog.pg_get_constraintdef(k.oid) AS definition, k.confdeltype AS on_delete, k.confupdtype AS on_update, \
+           EXISTS (SELECT 1 FROM pg_catalog.pg_attrdef f JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_attrdef'::regclass \
+               AND d.objid = f.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass \
+             JOIN pg_catalog.pg_class q ON q.oid = d.refobjid AND q.relkind = 'S' WHERE f.adrelid = c.oid \
+               AND (k.confdeltype = 'd' AND f.adnum = ANY (coalesce(k.confdelsetcols, k.conkey)) \
+                 OR k.confupdtype = 'd' AND f.adnum = ANY (k.conkey))) AS sets_drawn, \
            pg_catalog.obj_description(k.oid, 'pg_constraint') AS comment \
          FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
          JOIN pg_catalog.pg_namespace m ON m.oid = c.relnamespace JOIN pg_catalog.pg_class t ON t.oid = k.confrelid \
@@ -197,6 +219,12 @@ pub(super) fn question(schema: &str, column: &str) -> String {
          JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid JOIN pg_catalog.pg_namespace m ON m.oid = c.relnamespace \
          WHERE m.nspname = {schema} AND NOT g.tgisinternal AND g.tgparentid = 0 ORDER BY c.relname, g.tgname"
     );
+    let policies = format!(
+        "SELECT c.relname AS \"table\", pg_catalog.quote_ident(p.polname) AS name FROM pg_catalog.pg_policy p \
+         JOIN pg_catalog.pg_class c ON c.oid = p.polrelid JOIN pg_catalog.pg_namespace m ON m.oid = c.relnamespace \
+         WHERE m.nspname = {schema} AND pg_catalog.concat(p.polqual::text, p.polwithcheck::text) LIKE '%{{SUBLINK %' \
+         ORDER BY c.relname, p.polname"
+    );
     let lineages = format!(
         "SELECT CASE m.nspname WHEN {schema} THEN c.relname END AS child, {NAME} AS child_qualified, \
            CASE tm.nspname WHEN {schema} THEN t.relname END AS parent, \
@@ -209,11 +237,12 @@ pub(super) fn question(schema: &str, column: &str) -> String {
     let all = |rows: String| format!("(SELECT coalesce(pg_catalog.json_agg(r), '[]') FROM ({rows}) AS r)");
     format!(
         "{BOOKKEEPING}SELECT pg_catalog.json_build_object('tables', {}, 'keys', {}, 'foreign_keys', {}, 'triggers', {}, \
-           'lineages', {})::text",
+           'policies', {}, 'lineages', {})::text",
         all(tables),
-        all(format!("{constraints} UNION ALL {indexes} ORDER BY 1, 7, 3")),
+        all(format!("{constraints} UNION ALL {indexes} ORDER BY 1, 8, 3")),
         all(foreign_keys),
         all(triggers),
+        all(policies),
         all(lineages),
     )
 }

@@ -153,6 +153,13 @@ pub(super) fn plan(found: &Found, column: &str, whole: &[String], bookkeeping: &
             making.obstacle(&object, reason.to_owned(), [(When::First, drop)]);
         }
     }
+    for policy in &found.policies {
+        if of(Becomes::Spread, false).chain(of(Becomes::Whole, false)).any(|table| table.name == policy.table)
+        {
+            let reason = "Citus takes no policy with a subquery";
+            making.obstacle(&format!("{}.{}", policy.table, policy.name), reason.to_owned(), []);
+        }
+    }
     let names = |wanted, is_done| of(wanted, is_done).map(|table| table.name.clone());
     let mut statements = making.statements;
     statements.sort_by_key(|(when, _)| *when);
@@ -299,6 +306,13 @@ impl<'f> Making<'f> {
         }
         let Key { table, qualified, name, index, definition, again, views, .. } = key;
         let object = format!("{table}.{name}");
+        if !key.can_get_column {
+            let reason = format!(
+                "the key does not compare `{}` by `=`, and an index of its kind cannot get that: {definition}",
+                self.column
+            );
+            return self.obstacle(&object, reason, []);
+        }
         let within = format!("rows are then compared within one `{}` only", self.column);
         let (what, widened) = match index {
             Some(_) => {
@@ -357,6 +371,11 @@ impl<'f> Making<'f> {
         };
         let drop = (When::First, format!("ALTER TABLE {} DROP CONSTRAINT {}", key.qualified, key.name));
         let to_table = &key.to_qualified;
+        if key.sets_drawn && from != Becomes::Elsewhere {
+            let reason =
+                "it sets a column to a default that draws from a sequence, which Citus does not take";
+            return self.loses(&object, reason.to_owned(), drop);
+        }
         match (from, to) {
             (Becomes::Spread, Becomes::Spread) => {
                 let mut pairs = key.columns.iter().zip(&key.to_columns);
@@ -452,11 +471,11 @@ mod tests {
         let actions = if on_delete == "n" { " ON DELETE SET NULL" } else { "" };
         json!({ "table": table, "qualified": format!("s.{table}"), "name": "f", "columns": columns, "to": to,
             "to_qualified": format!("s.{to}"), "to_written": to, "to_columns": columns, "to_is_whole": false,
-            "definition": format!("FOREIGN KEY ({list}) REFERENCES {to}({list}){actions}"), "on_delete": on_delete, "on_update": "a" })
+            "definition": format!("FOREIGN KEY ({list}) REFERENCES {to}({list}){actions}"), "on_delete": on_delete, "on_update": "a", "sets_drawn": on_delete == "d" })
     }
 
     fn key(table: &str, index: Option<&str>, definition: &str) -> serde_json::Value {
-        json!({ "table": table, "qualified": format!("s.{table}"), "name": "k", "index": index, "definition": definition, "has_column": false, "again": ["COMMENT"], "views": [] })
+        json!({ "table": table, "qualified": format!("s.{table}"), "name": "k", "index": index, "definition": definition, "has_column": false, "can_get_column": !definition.contains(" hash "), "again": ["COMMENT"], "views": [] })
     }
 
     fn planned(found: serde_json::Value, whole: &[&str]) -> RowPlan {
@@ -472,6 +491,7 @@ mod tests {
             "keys": [key("journal", None, "PRIMARY KEY (id)"), key("small", None, "PRIMARY KEY (id)")],
             "foreign_keys": [foreign_key("a", &["t"], "a", "c"), foreign_key("a", &["small"], "small", "n")],
             "triggers": [],
+            "policies": [],
             "lineages": [],
         });
         let plan = planned(found, &["small"]);
@@ -487,14 +507,20 @@ mod tests {
             "keys": [
                 key("a", None, "PRIMARY KEY (id)"),
                 key("b", Some("s.k"), "CREATE UNIQUE INDEX k ON s.b USING btree (x) WHERE (x > 0)"),
+                key("b", None, "EXCLUDE USING hash (x WITH =)"),
             ],
-            "foreign_keys": [foreign_key("b", &["id"], "a", "c"), foreign_key("b", &["t", "id"], "a", "n")],
+            "foreign_keys": [
+                foreign_key("b", &["id"], "a", "c"),
+                foreign_key("b", &["t", "id"], "a", "n"),
+                foreign_key("c", &["t"], "a", "d"),
+            ],
             "triggers": [{ "table": "a", "qualified": "s.a", "name": "g" }],
+            "policies": [{ "table": "b", "name": "p" }],
             "lineages": [],
         });
         let plan = planned(found, &["nothing"]);
         let objects: Vec<&str> = plan.obstacles.iter().map(|obstacle| obstacle.object.as_str()).collect();
-        assert_eq!(objects, ["nothing", "b", "c", "a.k", "b.k", "b.f", "b.f", "a.g"]);
+        assert_eq!(objects, ["nothing", "b", "c", "a.k", "b.k", "b.k", "b.f", "b.f", "c.f", "a.g", "b.p"]);
         assert_eq!(
             plan.statements,
             [
@@ -502,6 +528,7 @@ mod tests {
                 "ALTER TABLE s.c ADD COLUMN \"t\" integer",
                 "ALTER TABLE s.b DROP CONSTRAINT f",
                 "ALTER TABLE s.b DROP CONSTRAINT f",
+                "ALTER TABLE s.c DROP CONSTRAINT f",
                 "DROP TRIGGER g ON s.a",
                 "ALTER TABLE s.a DROP CONSTRAINT k, ADD CONSTRAINT k PRIMARY KEY (\"t\", id)",
                 "DROP INDEX s.k",
@@ -511,14 +538,14 @@ mod tests {
                 "ALTER TABLE s.b ADD CONSTRAINT f FOREIGN KEY (\"t\", id) REFERENCES s.a(\"t\", id)",
             ]
         );
-        assert_eq!(plan.lost, ["b.f"]);
+        assert_eq!(plan.lost, ["b.f", "c.f"]);
     }
 
     #[test]
     fn what_no_statement_clears_has_none() {
         let lineage = |child: Option<&str>, parent: Option<&str>, is_partition: bool| json!({ "child": child, "child_qualified": "x.c", "parent": parent, "parent_qualified": "y.p", "is_partition": is_partition });
         let of = |tables: &[serde_json::Value], lineages: &[serde_json::Value]| {
-            let found = json!({ "tables": tables, "keys": [], "foreign_keys": [], "triggers": [], "lineages": lineages });
+            let found = json!({ "tables": tables, "keys": [], "foreign_keys": [], "triggers": [], "policies": [], "lineages": lineages });
             let plan = planned(found, &[]);
             let objects = plan.obstacles.into_iter().map(|obstacle| obstacle.object).collect::<Vec<_>>();
             (objects.join(" "), plan.statements.join("; "))
