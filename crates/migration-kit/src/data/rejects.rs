@@ -211,27 +211,32 @@ pub async fn counts(
 /// A condition on an entry `listed`: its row stayed in its table and is not there any more. Where that is not known (the
 /// table is gone or may not be read, or the key is not its primary key's), the entry counts as one of a row that is there.
 async fn is_deleted(connection: &mut PgConnection, schema: &str, service: &str) -> Result<String, DbErr> {
-    // Citus joins no table of the coordinator with one whose rows are spread, but with what it has read of that before.
+    // Citus joins no table of the coordinator with one whose rows are spread, but with what it has read of that before: here, the
+    // keys that entries name.
     let is_spread = if session::has_citus(connection).await? {
         "EXISTS (SELECT 1 FROM pg_dist_partition d WHERE d.logicalrelid = c.oid AND d.partmethod = 'h')"
     } else {
         "false"
     };
+    let rejects = qualified(schema, service);
     let sql = format!(
         "{BOOKKEEPING}SELECT format('NOT listed.moved AND listed.table_name = %L AND listed.row_key ?& %L \
            AND NOT EXISTS (SELECT 1 FROM %s AS kept WHERE %s)', table_name, keys, \
-           format(CASE WHEN {is_spread} THEN '(SELECT * FROM %I.%I OFFSET 0)' ELSE '%I.%I' END, nspname, relname), \
-           string_agg(format('kept.%I = (listed.row_key ->> %L)::%s', attname, attname, \
-             format_type(atttypid, atttypmod)), ' AND ')) \
+           CASE WHEN {is_spread} THEN format('(SELECT %2$s FROM %1$s WHERE (%2$s) IN (SELECT %3$s FROM %4$s AS listed \
+               WHERE NOT listed.moved AND listed.table_name = %5$L AND listed.row_key ?& %6$L) OFFSET 0)', \
+             format('%I.%I', nspname, relname), string_agg(format('%I', attname), ', '), string_agg(given, ', '), {}, table_name, keys) \
+           ELSE format('%I.%I', nspname, relname) END, \
+           string_agg(format('kept.%I = %s', attname, given), ' AND ')) \
          FROM (SELECT DISTINCT table_name, ARRAY(SELECT jsonb_object_keys(CASE jsonb_typeof(row_key) \
-             WHEN 'object' THEN row_key ELSE '{{}}' END)) AS keys FROM {} WHERE NOT moved) AS asked \
+             WHEN 'object' THEN row_key ELSE '{{}}' END)) AS keys FROM {rejects} WHERE NOT moved) AS asked \
          JOIN pg_namespace n ON nspname = {} \
          JOIN pg_class c ON relnamespace = n.oid AND relname = table_name AND relkind IN ('r', 'p') \
            AND has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid) \
          JOIN pg_index i ON indrelid = c.oid AND indisprimary \
          JOIN pg_attribute a ON attrelid = c.oid AND attnum = ANY (indkey) AND attname = ANY (keys) \
+         CROSS JOIN LATERAL format('(listed.row_key ->> %L)::%s', attname, format_type(atttypid, atttypmod)) AS given \
          GROUP BY table_name, keys, nspname, relname, c.oid HAVING count(*) = cardinality(keys)",
-        qualified(schema, service),
+        literal(&rejects),
         literal(schema),
     );
     let conditions: Result<Vec<String>, _> =
