@@ -538,6 +538,8 @@ fn who_is_in_the_way_is_named_and_nothing_was_changed() {
     both.here.query(&ours);
     moving.finish().exits(8);
     both.is_here(&before);
+    // Nobody has told that session that its client is gone: the server looks every few seconds.
+    watch.until(rests, "0");
 
     // Interrupted there, it is as if nothing had been.
     let moving = Running::start(both.command(from, to, &["--yes"]));
