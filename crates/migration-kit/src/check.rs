@@ -25,7 +25,7 @@ pub enum CheckKind {
 }
 
 /// One check: what it says, and the query that asks the server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// What holds, as a sentence without a full stop: `every run with a bot name has a bot`.
     pub says: String,
@@ -42,7 +42,7 @@ pub struct Check {
 }
 
 /// What a check of the catalogs asks about.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct OfCatalog {
     /// The query that lists what is not as the check says, each row an object and what is wrong with it.
     differences: String,

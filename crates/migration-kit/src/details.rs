@@ -7,7 +7,7 @@ use migration_plan::Phase;
 use crate::Check;
 
 /// What planning, verifying and the reader need to know of one migration. Plain data, made by its `details()`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Details {
     /// Expand or contract.
     pub phase: Phase,
@@ -53,7 +53,7 @@ pub struct LostRows {
 }
 
 /// What a migration would decide about rows, asked before it is applied.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
     /// What the query lists, without a full stop: `copies of courses that leave`.
     pub says: String,

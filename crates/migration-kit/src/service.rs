@@ -30,7 +30,7 @@ pub trait ServiceMigration: MigrationTrait {
 #[derive(Clone)]
 pub struct Listed {
     name: MigrationName,
-    details: Details,
+    details: Arc<Details>,
     body: Arc<dyn MigrationTrait>,
 }
 
@@ -211,6 +211,8 @@ impl Service {
     ) -> Result<Self, ServiceError> {
         let service: ServiceName = name.parse()?;
         let mut listed = Vec::with_capacity(migrations.size_hint().0);
+        // Most migrations have these, and there may be ten thousand: they share them.
+        let plain = Arc::new(Details::expand());
         for migration in migrations {
             let (details, body) = migration?;
             let name: MigrationName = body.name().parse()?;
@@ -219,6 +221,7 @@ impl Service {
             if name.as_str().len() > LONGEST_NAME || !is_printable {
                 return Err(ServiceError::Unprintable { service, migration: name.as_str().to_owned() });
             }
+            let details = if details == *plain { plain.clone() } else { Arc::new(details) };
             listed.push(Listed { name, details, body: body.into() });
         }
         let names = listed.iter().map(|listed: &Listed| listed.name.clone()).collect();
@@ -257,7 +260,7 @@ impl Service {
         let name: MigrationName = migration.parse()?;
         self.check(&name, &details)?;
         match self.list.place(name.as_str()) {
-            Some(place) => self.migrations[place].details = details,
+            Some(place) => self.migrations[place].details = Arc::new(details),
             None => {
                 return Err(ServiceError::Unknown { service: self.name, migration: migration.to_owned() });
             }
