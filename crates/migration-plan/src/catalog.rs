@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::order::Graph;
+use crate::order::{Graph, OfSome};
 use crate::{
     KnownMigration, KnownService, MigrationId, MigrationList, MigrationName, PlanError, ServiceName, resolve,
 };
@@ -24,9 +24,9 @@ pub struct Catalog {
     ids: Vec<MigrationId>,
     service_of: Vec<usize>,
     first_of: Vec<usize>,
-    requires: Vec<Vec<usize>>,
-    outside: Vec<Vec<MigrationId>>,
-    required_by: Vec<Vec<usize>>,
+    requires: OfSome<usize>,
+    outside: OfSome<MigrationId>,
+    required_by: OfSome<usize>,
     order: Vec<usize>,
 }
 
@@ -99,9 +99,9 @@ impl Catalog {
             ids: Vec::new(),
             service_of: Vec::new(),
             first_of: vec![0],
-            requires: Vec::new(),
-            outside: Vec::new(),
-            required_by: Vec::new(),
+            requires: OfSome::default(),
+            outside: OfSome::default(),
+            required_by: OfSome::default(),
             order: Vec::new(),
         };
         for service in services {
@@ -153,11 +153,10 @@ impl Catalog {
     /// All requirements, service by service in the order of the lists; those inside come before those outside.
     pub fn requirements(&self) -> impl Iterator<Item = Requirement<'_>> {
         self.ids.iter().enumerate().flat_map(move |(migration, dependent)| {
-            let inside = self.requires[migration]
-                .iter()
-                .map(|&required| (&self.ids[required], RequirementPlace::Inside));
-            let outside =
-                self.outside[migration].iter().map(|required| (required, RequirementPlace::Outside));
+            let inside = self.requires.of(migration).iter();
+            let inside = inside.map(|&required| (&self.ids[required], RequirementPlace::Inside));
+            let outside = self.outside.of(migration).iter();
+            let outside = outside.map(|required| (required, RequirementPlace::Outside));
             inside.chain(outside).map(move |(required, place)| Requirement { dependent, required, place })
         })
     }
@@ -167,7 +166,7 @@ impl Catalog {
     #[must_use]
     pub fn outside_services(&self) -> Vec<&ServiceName> {
         let services: std::collections::BTreeSet<_> =
-            self.outside.iter().flatten().map(|required| &required.service).collect();
+            self.outside.all().map(|required| &required.service).collect();
         services.into_iter().collect()
     }
 
@@ -235,17 +234,17 @@ impl Catalog {
 
     /// Declared requirements inside the catalog.
     pub(crate) fn requires(&self, migration: usize) -> &[usize] {
-        &self.requires[migration]
+        self.requires.of(migration)
     }
 
     /// Declared requirements outside of the catalog.
     pub(crate) fn requires_outside(&self, migration: usize) -> &[MigrationId] {
-        &self.outside[migration]
+        self.outside.of(migration)
     }
 
     /// Migrations that declare this one as their requirement.
     pub(crate) fn required_by(&self, migration: usize) -> &[usize] {
-        &self.required_by[migration]
+        self.required_by.of(migration)
     }
 
     fn number(&mut self, service: KnownService) -> Result<(), CatalogError> {
@@ -266,7 +265,6 @@ impl Catalog {
     }
 
     fn resolve_requirements(&mut self) -> Result<(), CatalogError> {
-        self.required_by = vec![Vec::new(); self.ids.len()];
         for migration in 0..self.ids.len() {
             let (mut inside, mut outside) = (Vec::new(), Vec::new());
             for requirement in &self.known(migration).requires {
@@ -281,11 +279,13 @@ impl Catalog {
             }
             inside.sort_unstable();
             inside.dedup();
-            for &requirement in &inside {
-                self.required_by[requirement].push(migration);
+            for requirement in inside {
+                self.requires.add(migration, requirement);
+                self.required_by.add(requirement, migration);
             }
-            self.requires.push(inside);
-            self.outside.push(outside);
+            for requirement in outside {
+                self.outside.add(migration, requirement);
+            }
         }
         Ok(())
     }

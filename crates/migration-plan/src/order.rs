@@ -5,7 +5,7 @@
 //! Migrations that are added later at the ends of the lists therefore never change the order of those before them.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// The graph to be ordered. Migrations are numbered through, service by service, in the order of their lists.
 pub(crate) struct Graph<'a> {
@@ -14,9 +14,9 @@ pub(crate) struct Graph<'a> {
     /// First migration of each service, and the number of all migrations at the end.
     pub(crate) first_of: &'a [usize],
     /// Requirements of each migration.
-    pub(crate) requires: &'a [Vec<usize>],
+    pub(crate) requires: &'a OfSome<usize>,
     /// Those that require each migration.
-    pub(crate) required_by: &'a [Vec<usize>],
+    pub(crate) required_by: &'a OfSome<usize>,
 }
 
 impl Graph<'_> {
@@ -24,10 +24,9 @@ impl Graph<'_> {
     /// a cycle: each of its migrations needs the next one, the last needs the first.
     pub(crate) fn order(&self) -> Result<Vec<usize>, Vec<usize>> {
         let n_migrations = self.service_of.len();
-        let mut n_open = vec![0_usize; n_migrations];
-        for (migration, requires) in self.requires.iter().enumerate() {
-            n_open[migration] = requires.len() + usize::from(self.previous(migration).is_some());
-        }
+        let n_needed =
+            |migration| self.requires.of(migration).len() + usize::from(self.previous(migration).is_some());
+        let mut n_open: Vec<usize> = (0..n_migrations).map(n_needed).collect();
         // A service waits with at most one migration at a time: the number of a migration is also its rank among those.
         let ready = (0..n_migrations).filter(|&migration| n_open[migration] == 0);
         let mut ready: BinaryHeap<_> = ready.map(Reverse).collect();
@@ -36,7 +35,7 @@ impl Graph<'_> {
         while let Some(Reverse(migration)) = ready.pop() {
             placed[migration] = true;
             order.push(migration);
-            for waiting in self.required_by[migration].iter().copied().chain(self.next(migration)) {
+            for waiting in self.required_by.of(migration).iter().copied().chain(self.next(migration)) {
                 n_open[waiting] -= 1;
                 if n_open[waiting] == 0 {
                     ready.push(Reverse(waiting));
@@ -66,7 +65,7 @@ impl Graph<'_> {
             }
             position[migration] = Some(path.len());
             path.push(migration);
-            let needs = self.requires[migration].iter().copied().chain(self.previous(migration));
+            let needs = self.requires.of(migration).iter().copied().chain(self.previous(migration));
             current = needs.into_iter().find(|&needed| !placed[needed]);
         }
         self.shortened(&path)
@@ -79,5 +78,32 @@ impl Graph<'_> {
             |at: usize| service(at + cycle.len() - 1) == service(at) && service(at + 1) == service(at);
         let kept: Vec<_> = (0..cycle.len()).filter(|&at| !between(at)).map(|at| cycle[at]).collect();
         if kept.is_empty() { cycle.to_vec() } else { kept }
+    }
+}
+
+/// A list for each migration, by its number; most are empty.
+#[derive(Debug, Clone)]
+pub(crate) struct OfSome<T>(BTreeMap<usize, Vec<T>>);
+
+impl<T> Default for OfSome<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T> OfSome<T> {
+    /// The list of a migration.
+    pub(crate) fn of(&self, migration: usize) -> &[T] {
+        self.0.get(&migration).map_or(&[], Vec::as_slice)
+    }
+
+    /// All of them, in the order of the numbers.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
+        self.0.values().flatten()
+    }
+
+    /// Adds to the end of a migration's list.
+    pub(crate) fn add(&mut self, migration: usize, one: T) {
+        self.0.entry(migration).or_default().push(one);
     }
 }
