@@ -49,7 +49,7 @@ pub struct ServiceStatus {
     pub current: Option<MigrationName>,
     /// The last migration of its list.
     pub head: Option<MigrationName>,
-    /// Known migrations that are applied, in the order of application.
+    /// Known migrations that are applied, in the order of the list.
     pub applied: Vec<AppliedMigration>,
     /// Migrations that were begun and not finished, each with its last direction, in the order of the list; then those
     /// that are not known here.
@@ -135,19 +135,13 @@ struct View<'a> {
     history: &'a History,
     facts: Facts<'a>,
     holds: Vec<Option<Hold>>,
-    /// Per service, its applied migrations in the order of application.
-    applied: Vec<Vec<usize>>,
 }
 
 impl<'a> View<'a> {
     fn new(catalog: &'a Catalog, history: &'a History, now: i64) -> Self {
         let facts = Facts::new(catalog, history);
         let holds = holds(catalog, &facts, ContractSteps::FirstInstall, now);
-        let mut applied = vec![Vec::new(); catalog.n_services()];
-        for migration in facts.in_order_of_application(catalog) {
-            applied[catalog.service_of(migration)].push(migration);
-        }
-        Self { catalog, history, facts, holds, applied }
+        Self { catalog, history, facts, holds }
     }
 
     fn of(&self, service: usize) -> ServiceStatus {
@@ -172,7 +166,10 @@ impl<'a> View<'a> {
         }
         let current = numbers.clone().rev().find(|&migration| self.facts.is_applied(migration));
         status.current = current.map(name);
-        status.applied = self.applied_of(service);
+        let applied = numbers.clone().filter_map(|migration| {
+            Some(AppliedMigration { name: name(migration), applied_at: self.facts.applied_at(migration)? })
+        });
+        status.applied = applied.collect();
         let begun = numbers.clone().filter_map(|n| Some((name(n), self.facts.begun(n)?)));
         let is_known = |name: &MigrationName| self.catalog.number_in(service, name).is_some();
         let elsewhere = self.history.begun(&status.service).filter(|(name, _)| !is_known(name));
@@ -201,14 +198,6 @@ impl<'a> View<'a> {
         }
         status.state = state(&status);
         status
-    }
-
-    fn applied_of(&self, service: usize) -> Vec<AppliedMigration> {
-        let rows = self.applied[service].iter().filter_map(|&migration| {
-            let applied_at = self.facts.applied_at(migration)?;
-            Some(AppliedMigration { name: self.catalog.known(migration).name.clone(), applied_at })
-        });
-        rows.collect()
     }
 }
 

@@ -108,7 +108,7 @@ fn one_was_merged_late() {
 
 #[test]
 fn a_late_contract_step_is_in_order() {
-    check("a: m1 m2(contract) m3", "a: m1@1 m3@2 m2@3", &expect!["current m3 of m3; applied m1 m3 m2"]);
+    check("a: m1 m2(contract) m3", "a: m1@1 m3@2 m2@3", &expect!["current m3 of m3; applied m1 m2 m3"]);
 }
 
 #[test]
