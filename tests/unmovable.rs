@@ -406,7 +406,8 @@ fn a_schema_of_another_name_moves_if_nothing_else_is_in_it() {
         migrate(&here, &["up", "chat"]).exits(7);
         // What is in it and is no relation is not taken for somebody else's when it is dropped.
         there.query(
-            &"CREATE TYPE SCHEMA.mood AS ENUM ('good'); CREATE OPERATOR SCHEMA.=== (LEFTARG = SCHEMA.mood, RIGHTARG = int, FUNCTION = pg_catalog.anytextcat)"
+            &"CREATE TYPE SCHEMA.mood AS ENUM ('good'); CREATE FUNCTION SCHEMA.is(SCHEMA.mood, int) RETURNS boolean LANGUAGE sql AS 'SELECT true'; \
+              CREATE OPERATOR SCHEMA.=== (LEFTARG = SCHEMA.mood, RIGHTARG = int, FUNCTION = SCHEMA.is)"
                 .replace("SCHEMA", &quote_identifier(name)),
         );
         migrate(&there, &["reset", "chat", "--allow-data-loss"]).exits(0);
