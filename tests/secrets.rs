@@ -105,6 +105,19 @@ fn an_address_among_the_arguments_is_not_repeated() {
         shows_no_secret(&ran);
         assert!(ran.stderr.contains("what looks like an address is not a service"), "{}", ran.shown());
     }
+    // Where a file, a task or a target is.
+    let target = format!("chat@{address}");
+    for command in [
+        &["restore", &address][..],
+        &["apply", &address],
+        &["task", "profochatbot", &address],
+        &["up", &target],
+        &["plan", "--down", &target, "--json"],
+    ] {
+        let ran = lab.migrate(command).exits(2);
+        shows_no_secret(&ran);
+        assert!(ran.shown().contains("postgres://ada@127.0.0.1:1/shop"), "{}", ran.shown());
+    }
     // The one option that takes an address does not take one with a password, and says so.
     let of_health = address.replace("postgres", "https");
     for format in ["human", "json"] {

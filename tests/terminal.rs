@@ -47,6 +47,7 @@ fn nothing_that_others_wrote_steers_the_terminal() {
          FROM chat.migration_journal_chat LIMIT 1"
     ));
     lab.query(&format!("INSERT INTO chat.seaql_migrations_chat VALUES ('m20200101_000001_' || {text}, 1)"));
+    lab.query(&format!("CREATE TABLE chat.\"{HOSTILE}\" ()"));
     let mut holder = lab.session();
     // An application's name may hold nothing but ASCII, and the server drops control characters from it.
     holder.query(&format!("SET application_name = {text}"));
@@ -68,6 +69,7 @@ fn nothing_that_others_wrote_steers_the_terminal() {
         (&["rejects", "chat", "--count", "--json"], 0),
         (&["space", "chat"], 0),
         (&["plan"], 0),
+        (&["drift", "chat", "--repair"], 4),
         (&["status", HOSTILE], 2),
         (&["up", &format!("chat@{HOSTILE}")], 2),
         (&["status", HOSTILE, "--json"], 2),

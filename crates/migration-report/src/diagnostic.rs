@@ -52,7 +52,7 @@ impl Diagnostic {
         let mut diagnostic = Self {
             statement: step.and_then(|step| step.statement()).map(str::to_owned),
             hint: hint(error, words),
-            ..Self::plain(error.to_string(), Class::of(error, words))
+            ..Self::plain(&error.to_string(), Class::of(error, words))
         };
         let mut next = error.source();
         while let Some(cause) = next {
@@ -63,6 +63,7 @@ impl Diagnostic {
                 diagnostic.context = server.r#where().map(context).unwrap_or_default();
             }
             let before = diagnostic.causes.last().unwrap_or(&diagnostic.message);
+            let text = without_passwords(&text);
             if !text.is_empty() && !before.contains(&text) {
                 diagnostic.causes.push(text);
             }
@@ -74,13 +75,13 @@ impl Diagnostic {
     /// A check that was not answered.
     #[must_use]
     pub fn of_unanswered(check: &CheckResult) -> Self {
-        Self::plain(check.to_string(), if check.locked { Class::Busy } else { Class::Connection })
+        Self::plain(&check.to_string(), if check.locked { Class::Busy } else { Class::Connection })
     }
 
     /// A failure without causes.
-    fn plain(message: String, class: Class) -> Self {
+    fn plain(message: &str, class: Class) -> Self {
         Self {
-            message,
+            message: without_passwords(message),
             causes: Vec::new(),
             sqlstate: None,
             statement: None,
@@ -96,6 +97,25 @@ impl Diagnostic {
         let causes = self.causes.iter().map(String::as_str);
         std::iter::once(self.message.as_str()).chain(causes).collect::<Vec<_>>().join(": ")
     }
+}
+
+/// A text in which no address has a password: an argument that is one, where another word belongs, is repeated in the message.
+fn without_passwords(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        shown.push_str(before);
+        shown.push_str("://");
+        let end = after.find(|char: char| char.is_whitespace() || char == '`').unwrap_or(after.len());
+        rest = match after[..end].rsplit_once('@') {
+            Some((who, _)) => {
+                shown.push_str(who.split_once(':').map_or(who, |(user, _)| user));
+                &after[who.len()..]
+            }
+            None => after,
+        };
+    }
+    shown + rest
 }
 
 /// What says the same, once.
@@ -175,4 +195,22 @@ fn hint(error: &(dyn Error + 'static), words: &dyn Words) -> Option<String> {
         return words.own(error).and_then(|own| own.hint);
     };
     said.map(|hint| worded(&hint, words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_passwords;
+
+    #[test]
+    fn an_address_is_shown_without_its_password() {
+        for (text, shown) in [
+            ("no address: a@b:c", "no address: a@b:c"),
+            ("`postgres://ada:word@h:1/d` is none", "`postgres://ada@h:1/d` is none"),
+            ("`chat@postgres://ada:w@r:d/x@h/d`", "`chat@postgres://ada@h/d`"),
+            ("http://h:80/a b://u:p@h", "http://h:80/a b://u@h"),
+            ("://ada:ö@", "://ada@"),
+        ] {
+            assert_eq!(without_passwords(text), shown);
+        }
+    }
 }

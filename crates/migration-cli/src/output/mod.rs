@@ -14,7 +14,8 @@ mod table;
 mod terminal;
 mod text;
 
-use std::io::{self, Write};
+use std::borrow::Cow;
+use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -138,6 +139,9 @@ impl Output {
     #[expect(clippy::unused_self, reason = "output goes through this type")]
     fn raw(&self, text: &str) {
         let mut stdout = io::stdout().lock();
+        // For a program it is as it is.
+        let text =
+            if stdout.is_terminal() { Cow::Owned(text::safe_lines(text)) } else { Cow::Borrowed(text) };
         wrote(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
     }
 

@@ -13,6 +13,18 @@ pub(crate) fn safe(text: &str, ascii: bool) -> String {
     shown
 }
 
+/// The same of a text of several lines, such as a script.
+pub(super) fn safe_lines(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '\n' | '\t' => shown.push(char),
+            char => push(&mut shown, char, false),
+        }
+    }
+    shown
+}
+
 /// Adds one character as it may be shown.
 pub(super) fn push(shown: &mut String, char: char, ascii: bool) {
     match char {
