@@ -278,7 +278,7 @@ fn every_command_that_waits_for_a_table_lock_while_it_reads_ends_at_the_first_si
     in_the_way
         .query("LOCK TABLE rag.seaql_migrations_rag, rag.migration_journal_rag IN ACCESS EXCLUSIVE MODE");
     let mut watch = lab.session();
-    let commands: [&[&str]; 23] = [
+    let commands: [&[&str]; 25] = [
         &["status"],
         &["status", "--check", "--verbose"],
         &["history"],
@@ -302,6 +302,8 @@ fn every_command_that_waits_for_a_table_lock_while_it_reads_ends_at_the_first_si
         &["reset", "rag", "--dry-run"],
         &["backup", "rag"],
         &["restore", archive, "--dry-run"],
+        &["space", "rag"],
+        &["space", "rag", "--reclaim", "user_knowledge"],
     ];
     for command in commands {
         let running = lab.start(command);

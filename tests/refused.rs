@@ -39,7 +39,8 @@ fn an_address_that_is_none() {
     exit 2
     --- stdout
     --- stderr
-    error: `DATABASE_URL` from the environment: the database URL names no database: expected `postgres://user:password@host:5432/database`
+    error: `DATABASE_URL` from the environment: the database URL names no database
+      hint write `postgres://user:password@host:5432/database`
     ");
     let ran = run(lab.command(&["up"]).env("CHAT_DATABASE_URL", "localhost"));
     assert_snapshot!(ran.shown(), @"

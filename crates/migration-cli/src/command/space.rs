@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use migration_coordinator::{Cancellation, TableSpace, reclaim, table_sizes};
+use migration_coordinator::{Cancellation, RunError, TableSpace, reclaim, table_sizes};
 use migration_report::{Found, Roomy, Space, TableReport};
 
 use super::{connect, name};
@@ -27,7 +27,8 @@ pub(super) async fn space(
     let tables = match table {
         Some(table) => {
             let is_it = |space: &TableSpace| space.table == table;
-            let sizes = table_sizes(&connected.deployment, &service).await?;
+            let looking = Box::pin(table_sizes(&connected.deployment, &service));
+            let sizes = cancellation.unless_cancelled(looking).await.ok_or(RunError::Interrupted)??;
             if !sizes.iter().any(is_it) {
                 let hint = format!("`space {service}` lists its tables");
                 return Err(Failure::usage(format!("`{service}` has no table `{table}`"), hint).into());

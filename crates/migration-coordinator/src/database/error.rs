@@ -32,10 +32,10 @@ pub enum DatabaseUrlError {
     )]
     Port,
     /// No database is named.
-    #[error("the database URL names no database: expected `postgres://user:password@host:5432/database`")]
+    #[error("the database URL names no database")]
     NoDatabase,
     /// No user is named.
-    #[error("the database URL names no user: expected `postgres://user:password@host:5432/database`")]
+    #[error("the database URL names no user")]
     NoUser,
     /// A parameter is there twice.
     #[error("the parameter `{name}` of the database URL is given twice")]
@@ -66,7 +66,9 @@ impl DatabaseUrlError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Scheme => Some("write `postgres://user:password@host:5432/database`"),
+            Self::Scheme | Self::NoDatabase | Self::NoUser => {
+                Some("write `postgres://user:password@host:5432/database`")
+            }
             Self::Quoted => Some(
                 "leave the quotes out: what set the variable did not remove them, as `docker --env-file` does not",
             ),
@@ -80,7 +82,6 @@ impl DatabaseUrlError {
             Self::Hosts => Some("name one host: the server that accepts writes"),
             Self::Repeated { .. } => Some("leave one of the two"),
             Self::Value { expected: hint, .. } | Self::Unsupported { instead: hint, .. } => Some(hint),
-            Self::NoDatabase | Self::NoUser => None,
         }
     }
 }
