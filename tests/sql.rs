@@ -21,13 +21,15 @@ fn dump(database: &Database) -> String {
 /// What the histories say, but for when, who and in which run.
 fn histories(lab: &Lab) -> String {
     let services = ["chat", "rag", "assessments", "profochatbot", "bookreader"];
-    let of = |service: &str| {
-        lab.query(&format!(
-            "SELECT migration, direction, outcome, checksum, first_install FROM {service}.migration_journal_{service} ORDER BY id; \
-             SELECT version FROM {service}.seaql_migrations_{service} ORDER BY 1"
-        ))
-    };
-    services.map(of).join("\n")
+    services.map(|service| histories_of(lab, service)).join("\n")
+}
+
+/// The same of one service.
+fn histories_of(lab: &Lab, service: &str) -> String {
+    lab.query(&format!(
+        "SELECT migration, direction, outcome, checksum, first_install FROM {service}.migration_journal_{service} ORDER BY id; \
+         SELECT version FROM {service}.seaql_migrations_{service} ORDER BY 1"
+    ))
 }
 
 #[test]
@@ -39,6 +41,7 @@ fn a_script_makes_what_a_run_makes_and_takes_it_back() {
     assert_snapshot!(up.stderr, @"
     note  45 migrations of 5 services, for an empty database
     note  contract steps among them: 8; run them where nobody runs old code
+    note  steps that read or write rows among them: 19; the script refuses a service that has some: use `up` or `down`
     ");
     scripted.query(&up.stdout);
     assert_eq!(dump(&scripted.database), dump(&ran.database));
@@ -56,6 +59,11 @@ fn a_script_makes_what_a_run_makes_and_takes_it_back() {
     let back = scripted.migrate(&["sql", "--down"]).exits(0).stdout;
     let from_head = offline(&scripted, &["--down"]).exits(0).stdout;
     assert_eq!(from_head.lines().count(), back.lines().count());
+    // A row of the migrations' own is one, too.
+    let own = scripted.database.psql(&back).unwrap_err().to_string();
+    assert!(own.contains("what is done to those without rows, and account has some"), "{own}");
+    scripted.query("DELETE FROM profochatbot.account");
+    let back = scripted.migrate(&["sql", "--down"]).exits(0).stdout;
     scripted.query(&back);
     ran.migrate(&["down", "--allow-data-loss", "chat@base", "rag@base"]).exits(0);
     for service in ["chat", "rag"] {
@@ -96,6 +104,43 @@ fn a_script_continues_what_is_applied() {
     scripted.query(&file);
     assert_eq!(dump(&scripted.database), dump(&ran.database));
     elsewhere(&scripted, &["status", "chat", "--check"]).exits(0);
+}
+
+/// Its statements are those that were sent to tables without rows.
+#[test]
+fn a_script_is_refused_where_it_would_pass_over_rows() {
+    let lab = Lab::empty();
+    lab.migrate(&["up", "bookreader@m20250824_154500", "chat@+1", "--quiet"]).exits(0);
+    lab.query(
+        "INSERT INTO bookreader.users (id, email, password_hash, is_active, is_verified, is_admin, reader_settings) \
+           SELECT gen_random_uuid(), 'reader' || i, 'hash', true, true, false, '{\"theme\": \"dark\"}' FROM generate_series(1, 8) i; \
+         INSERT INTO chat.messages (user_id, chat_id, role, content, message_length, created_at) \
+           VALUES (1, 1, 'user', 'kept', 4, now())",
+    );
+    let preferences = "SELECT count(*) FROM bookreader.user_preferences";
+    let settings = "SELECT count(reader_settings) FROM bookreader.users";
+    let refused = |arguments: &[&str]| {
+        let made = lab.migrate(&[&["sql", "bookreader"], arguments].concat()).exits(0);
+        assert!(made.stderr.contains("the script refuses a service that has some"), "{}", made.shown());
+        let (before, schema) = (histories_of(&lab, "bookreader"), dump(&lab.database));
+        let error = lab.database.psql(&made.stdout).unwrap_err().to_string();
+        assert!(error.contains("done to those without rows, and "), "{error}");
+        assert_eq!((histories_of(&lab, "bookreader"), dump(&lab.database)), (before, schema));
+    };
+    refused(&[]);
+    refused(&["--contract"]);
+    assert_eq!((lab.query(settings), lab.query(preferences)), ("8".to_owned(), "0".to_owned()));
+    lab.migrate(&["up", "bookreader", "--contract", "--ignore-soak", "--allow-data-loss"]).exits(0);
+    assert_eq!(lab.query(preferences), "8");
+    refused(&["--down", "--to", "m20250824_154500"]);
+    lab.migrate(&["verify", "bookreader"]).exits(0);
+
+    // What defines and does nothing to rows is for tables that have some, too.
+    let defines = ["sql", "chat", "--from", "m20251016", "--to", "m20251017"];
+    let defines = lab.migrate(&defines).exits(0);
+    assert!(!defines.stderr.contains("refuses"), "{}", defines.shown());
+    lab.query(&defines.stdout);
+    assert_eq!(lab.query("SELECT content FROM chat.messages"), "kept");
 }
 
 #[test]

@@ -61,11 +61,41 @@ impl HistorySql<'_> {
                 }
             )),
         );
-        let mut tag = "history".to_owned();
-        while body.contains(&format!("${tag}$")) {
-            tag.push('_');
-        }
-        format!("DO ${tag}${body}${tag}$")
+        block("history", &body)
+    }
+
+    /// Fails if one of the service's tables has rows: for a script whose statements are those that were sent to tables without.
+    #[must_use]
+    pub fn no_rows(&self) -> String {
+        let (site, service) = (&self.placed.site, self.placed.name());
+        let list = |names: &[String]| names.iter().map(|name| literal(name)).collect::<Vec<_>>().join(", ");
+        let its_own = if site.shares_schema() && !site.tables.is_empty() {
+            format!("c.relname IN ({})", list(&site.tables))
+        } else {
+            format!("c.relname NOT IN ({})", list(&site.bookkeeping_tables()))
+        };
+        let body = format!(
+            "\nDECLARE\n    \
+             one text;\n    \
+             has_rows boolean;\n\
+             BEGIN\n    \
+             FOR one IN SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class c\n        \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n        \
+             WHERE n.nspname = {schema} AND c.relkind IN ('r', 'p', 'f') AND {its_own} ORDER BY 1\n    \
+             LOOP\n        \
+             EXECUTE 'SELECT EXISTS (SELECT FROM ' || one || ')' INTO has_rows;\n        \
+             IF has_rows THEN\n            \
+             RAISE EXCEPTION '%', pg_catalog.concat({refused}, one, ' has some') USING HINT = {hint};\n        \
+             END IF;\n    \
+             END LOOP;\n\
+             END\n",
+            schema = literal(&site.schema),
+            refused = literal(&format!(
+                "this script does to tables of {service} what is done to those without rows, and "
+            )),
+            hint = literal("A run of the program itself deals with rows."),
+        );
+        block("rows", &body)
     }
 
     /// What a step outside a transaction commits before its first statement: from then on the migration is begun, and neither
@@ -113,4 +143,13 @@ impl HistorySql<'_> {
             literal(self.tool),
         )
     }
+}
+
+/// A block of PL/pgSQL as a statement, in quotes by a tag like this one.
+fn block(tag: &str, body: &str) -> String {
+    let mut tag = tag.to_owned();
+    while body.contains(&format!("${tag}$")) {
+        tag.push('_');
+    }
+    format!("DO ${tag}${body}${tag}$")
 }

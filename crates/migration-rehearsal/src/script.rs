@@ -41,6 +41,8 @@ pub struct ScriptStep {
     pub transactional: bool,
     /// What it sends, without what keeps the history.
     pub statements: Vec<String>,
+    /// Whether it reads or writes rows: its statements are then those for tables without, and the script refuses others.
+    pub touches_rows: bool,
 }
 
 /// What scripts are written from.
@@ -54,6 +56,26 @@ pub(crate) struct Recorded<'d> {
     /// Schemas that hold extensions, quoted.
     pub(crate) extension_schemas: Vec<String>,
     pub(crate) tool: &'d str,
+}
+
+impl Recorded<'_> {
+    /// What a step sent.
+    fn traced(&self, step: &Step) -> Result<&Traced, RehearsalError> {
+        let is_it = |traced: &&Traced| {
+            traced.service == step.id.service
+                && traced.migration == step.id.name
+                && traced.direction == step.direction
+        };
+        let traced = self.traced.iter().rfind(is_it);
+        traced.ok_or_else(|| RehearsalError::NoTrace { id: step.id.clone() })
+    }
+}
+
+impl Traced {
+    /// Whether one of its statements reads or writes rows.
+    fn touches_rows(&self) -> bool {
+        self.pieces.iter().flat_map(Piece::statements).any(|sent| touches_rows(&sent.sql))
+    }
 }
 
 impl Script {
@@ -71,6 +93,12 @@ pub(crate) fn write(recorded: &Recorded<'_>, steps: &[Step]) -> Result<Vec<Scrip
     let mut scripts: Vec<Script> = Vec::new();
     let mut left: BTreeMap<&ServiceName, usize> = BTreeMap::new();
     steps.iter().for_each(|step| *left.entry(&step.id.service).or_default() += 1);
+    let mut rows_matter = HashSet::new();
+    for step in steps {
+        if recorded.traced(step)?.touches_rows() {
+            rows_matter.insert(&step.id.service);
+        }
+    }
     for steps in in_turns(steps) {
         let service = &steps[0].id.service;
         let unknown = || RehearsalError::NoTrace { id: steps[0].id.clone() };
@@ -85,6 +113,10 @@ pub(crate) fn write(recorded: &Recorded<'_>, steps: &[Step]) -> Result<Vec<Scrip
             writer.install(recorded.extensions.get(service).map(Vec::as_slice).unwrap_or_default());
         }
         writer.statement(&writer.history.guard(applied));
+        // Once, before the first: what its own migrations write afterwards is no reason.
+        if !is_begun && rows_matter.contains(service) {
+            writer.statement(&writer.history.no_rows());
+        }
         let mut written = Vec::new();
         for step in &steps {
             let left = left.entry(service).or_default();
@@ -138,7 +170,7 @@ fn in_turns(steps: &[Step]) -> Vec<Vec<&Step>> {
 fn head() -> String {
     const OTHERS: [&str; 3] = ["tcp_", "idle_", "lock_timeout"];
     let mut head = "\
--- What migrations send, as they sent it to an empty database. Run it with
+-- What migrations send, as they sent it to an empty database. Where they read or write rows, it is refused if there are some. Run it with
 --     psql -X -v ON_ERROR_STOP=1 -f FILE
 -- It waits for table locks that others hold as long as lock_timeout says, and does not try again, as a run does.
 \\set ON_ERROR_STOP on
@@ -206,13 +238,7 @@ impl Writer<'_> {
         step: &Step,
         install: Install,
     ) -> Result<ScriptStep, RehearsalError> {
-        let is_it = |traced: &&Traced| {
-            traced.service == step.id.service
-                && traced.migration == step.id.name
-                && traced.direction == step.direction
-        };
-        let traced = recorded.traced.iter().rfind(is_it);
-        let traced = traced.ok_or_else(|| RehearsalError::NoTrace { id: step.id.clone() })?;
+        let traced = recorded.traced(step)?;
         let statements: Vec<&Sent> = traced.pieces.iter().flat_map(Piece::statements).collect();
         let how = if step.transactional {
             "in one transaction"
@@ -220,7 +246,7 @@ impl Writer<'_> {
             "in steps that are committed one by one: if the script stops there, a run continues them"
         };
         self.line(&format!("\n-- {}: {}, {}, {how}.", step.id, step.direction, step.phase));
-        if statements.iter().any(|sent| touches_rows(&sent.sql)) {
+        if traced.touches_rows() {
             self.line("-- It reads or writes rows: these are the statements for tables without rows.");
         }
         if step.transactional {
@@ -251,6 +277,7 @@ impl Writer<'_> {
             phase: step.phase,
             transactional: step.transactional,
             statements: statements.iter().map(|sent| sent.sql.clone()).collect(),
+            touches_rows: traced.touches_rows(),
         })
     }
 
@@ -293,9 +320,9 @@ impl Piece {
     }
 }
 
-/// Whether a statement reads or writes rows, and does not define anything.
+/// Whether a statement reads or writes rows, or may, and does not define anything.
 fn touches_rows(sql: &str) -> bool {
-    const WORDS: [&str; 7] = ["SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY"];
+    const WORDS: [&str; 9] = ["SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "DO", "CALL"];
     let word: String = sql.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
     WORDS.contains(&word.to_ascii_uppercase().as_str())
 }
@@ -343,9 +370,12 @@ mod tests {
 
     #[test]
     fn what_touches_rows_is_known_by_its_first_word() {
-        for (sql, is_reading) in
-            [("SELECT 1", true), ("with a AS (SELECT) DELETE", true), ("CREATE TABLE t ()", false)]
-        {
+        for (sql, is_reading) in [
+            ("SELECT 1", true),
+            ("with a AS (SELECT) DELETE", true),
+            ("DO $$BEGIN END$$", true),
+            ("CREATE TABLE t ()", false),
+        ] {
             assert_eq!(touches_rows(sql), is_reading, "{sql}");
         }
     }

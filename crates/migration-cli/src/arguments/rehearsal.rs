@@ -51,7 +51,7 @@ pub(crate) struct SqlOptions {
     /// End with this migration of the service
     #[arg(long, value_name = "MIGRATION")]
     pub(crate) to: Option<String>,
-    /// Take contract steps too where the database holds rows of the service; without, they are left out as `up` does
+    /// Take contract steps too where the service is installed already; without, they are left out as `up` does
     #[arg(long, conflicts_with_all = ["down", "from", "to"])]
     pub(crate) contract: bool,
     /// Write one file per service into this directory; the names say in what order, where there is one

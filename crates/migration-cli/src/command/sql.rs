@@ -301,6 +301,12 @@ fn say(scripts: &[Script], held_back: &[HeldBack], task: &Task, context: &Contex
             "{note}  contract steps among them: {n_contract}; run them where nobody runs old code"
         ));
     }
+    let n_of_rows = scripts.iter().flat_map(|script| &script.steps).filter(|step| step.touches_rows).count();
+    if n_of_rows > 0 {
+        text.note(format!(
+            "{note}  steps that read or write rows among them: {n_of_rows}; the script refuses a service that has some: use `up` or `down`"
+        ));
+    }
     for held in held_back {
         text.note(format!("{note}  `{}` is left out: {}", held.id, why_held_back(&held.reason, &OurWords)));
     }
