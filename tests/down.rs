@@ -196,3 +196,51 @@ fn only_users_whose_settings_are_kept_whole_lose_something() {
     lab.migrate(&["down", "bookreader@-1"]).exits(0);
     assert_eq!(lab.query("SELECT DISTINCT reader_settings ->> 'theme' FROM bookreader.users"), "dark");
 }
+
+/// `down` goes by the times of the version table. None of what can make them odd lets it revert what the rest stands on.
+#[test]
+fn what_was_applied_first_is_reverted_last_whatever_the_clock_says() {
+    const FIRST: &str = "m20251016_000001_create_messages";
+    let reverts = |lab: &Lab, count: &str, newest_first: &[&str]| {
+        let plan = lab.migrate(&["down", count, "--json"]).exits(0).json();
+        assert_eq!(plan["done"].as_array().map(Vec::len), Some(newest_first.len()), "{plan}");
+        for (done, expected) in plan["done"].as_array().unwrap().iter().zip(newest_first) {
+            assert!(done.to_string().contains(expected), "{plan}");
+        }
+        assert_ne!(lab.query("SELECT to_regclass('chat.messages')"), "");
+    };
+    let restore = |lab: &Lab| {
+        lab.query("DELETE FROM chat.seaql_migrations_chat");
+        lab.migrate(&["repair", "--restore-rows", "chat"]).exits(0);
+    };
+    // The row of the first one is made anew, long after the others; then all rows are, from the journal.
+    let lab = Lab::migrated();
+    lab.query(&format!(
+        "UPDATE chat.seaql_migrations_chat SET applied_at = applied_at - 3600; \
+         UPDATE chat.migration_journal_chat SET started_at = started_at - interval '1 hour', \
+           finished_at = finished_at - interval '1 hour'; \
+         DELETE FROM chat.seaql_migrations_chat WHERE version = '{FIRST}'"
+    ));
+    lab.migrate(&["stamp", "chat@m20251016"]).exits(0);
+    reverts(&lab, "chat@-1", &["m20261120_000002"]);
+    restore(&lab);
+    reverts(&lab, "chat@-1", &["m20261120_000001"]);
+    // The clock of the server goes back by an hour between two runs.
+    for by_script in [false, true] {
+        let lab = Lab::empty();
+        lab.migrate(&["up", "chat@+2"]).exits(0);
+        lab.query(
+            "UPDATE chat.seaql_migrations_chat SET applied_at = applied_at + 3600; \
+             UPDATE chat.migration_journal_chat SET started_at = started_at + interval '1 hour', \
+               finished_at = finished_at + interval '1 hour'",
+        );
+        if by_script {
+            lab.query(&lab.migrate(&["sql", "chat"]).exits(0).stdout);
+        } else {
+            lab.migrate(&["up", "chat"]).exits(0);
+        }
+        reverts(&lab, "chat@-1", &["m20261120_000002"]);
+        restore(&lab);
+        reverts(&lab, "chat@-1", &["m20261120_000001"]);
+    }
+}

@@ -2,10 +2,10 @@
 //!
 //! Whether the database is as these migrations would have made it is for the caller to find out beforehand.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use migration_kit::{BOOKKEEPING, MigrationName, ServiceName, literal, qualified, quote_identifier};
+use migration_kit::{BOOKKEEPING, Listed, MigrationName, ServiceName, literal, qualified, quote_identifier};
 use migration_plan::{Direction, KnownService};
 use sea_orm::sqlx::{self, Row};
 use sea_orm::{ConnectionTrait, TransactionTrait};
@@ -203,8 +203,9 @@ async fn write(
         consent: Some(claim.consent.clone()),
     };
     let mut n_new = 0;
-    for migration in &claim.migrations {
-        let adopting = bookkeeping::adopt(&tx, &placed.site, &options.caller, entry(migration));
+    let at_most = at_most(placed, facts, &claim.migrations);
+    for (migration, at_most) in claim.migrations.iter().zip(at_most) {
+        let adopting = bookkeeping::adopt(&tx, &placed.site, &options.caller, entry(migration), at_most);
         n_new += usize::from(adopting.await.map_err(failed)?);
     }
     if let Some(relocation) = &claim.relocation {
@@ -224,6 +225,20 @@ async fn write(
     }
     tx.commit().await.map_err(failed)?;
     Ok(n_new)
+}
+
+/// When each of these migrations counts as applied at the latest: what follows it in the list and is applied stands on it,
+/// and must be reverted before it. A contract step after it soaks from then on, as it does for what follows.
+fn at_most(placed: &Placed, facts: &ServiceFacts, migrations: &[MigrationName]) -> Vec<Option<i64>> {
+    let applied: HashMap<_, _> = facts.applied.iter().map(|row| (&row.name, row.applied_at)).collect();
+    let mut least: Option<i64> = None;
+    let mut of = HashMap::new();
+    let listed: Vec<_> = placed.service.migrations().map(Listed::name).collect();
+    for name in listed.into_iter().rev() {
+        of.insert(name, least);
+        least = applied.get(name).copied().into_iter().chain(least).min();
+    }
+    migrations.iter().map(|name| of.get(name).copied().flatten()).collect()
 }
 
 #[cfg(test)]

@@ -108,20 +108,24 @@ pub(crate) fn stays(writer: Writer<'_>) -> &'static str {
     }
 }
 
-/// Records a migration as applied that another tool has applied, with a line in the journal. Returns whether it was not
-/// recorded before.
+/// Records a migration as applied that another tool has applied, with a line in the journal: no later than `at_most`, in
+/// seconds since 1970. Returns whether it was not recorded before.
 pub(crate) async fn adopt<C: ConnectionTrait>(
     tx: &C,
     site: &Site,
     caller: &Caller,
     entry: Entry<'_>,
+    at_most: Option<i64>,
 ) -> Result<bool, DbErr> {
+    let table = site.qualified_version_table();
+    let sql = format!("{BOOKKEEPING}SELECT least($1::int8, {LAST}) FROM {table}");
+    let applied_at: i64 = query_one(tx, &sql, [at_most.into()]).await?.try_get_by_index(0)?;
+    // In a statement of its own: Citus does not say how many rows it inserted from a query.
     let sql = format!(
-        "{BOOKKEEPING}INSERT INTO {} (version, applied_at) \
-         VALUES ($1, extract(epoch FROM pg_catalog.clock_timestamp())::bigint) ON CONFLICT DO NOTHING",
-        site.qualified_version_table()
+        "{BOOKKEEPING}INSERT INTO {table} (version, applied_at) VALUES ($1, $2) ON CONFLICT DO NOTHING"
     );
-    let inserted = tx.execute_raw(statement(&sql, [entry.migration.as_str().into()])).await?;
+    let values = [entry.migration.as_str().into(), applied_at.into()];
+    let inserted = tx.execute_raw(statement(&sql, values)).await?;
     let is_new = inserted.rows_affected() == 1;
     if is_new {
         record(tx, site, caller, entry).await?;
@@ -192,6 +196,11 @@ pub(crate) const APPLY_CLAIMED: i64 = -1;
 /// The same for a row that is to be deleted.
 pub(crate) const REVERT_CLAIMED: i64 = -2;
 
+/// `applied_at` of what is applied now, asked of the version table: a clock that was set back does not put it before what was
+/// applied earlier, because `down` goes by these times. A soak time can only become longer.
+pub(crate) const LAST: &str =
+    "greatest(extract(epoch FROM pg_catalog.statement_timestamp())::int8, max(applied_at))::int8";
+
 /// A migration that is to be done in this transaction.
 pub(crate) struct Claim {
     /// Whether the row of the version table was ours to write; if not, another tool wrote it before.
@@ -249,7 +258,7 @@ pub(crate) async fn finish<C: ConnectionTrait>(
     let table = site.qualified_version_table();
     let finish = match entry.direction {
         Direction::Apply => format!(
-            "UPDATE {table} SET applied_at = extract(epoch FROM pg_catalog.statement_timestamp())::bigint \
+            "UPDATE {table} SET applied_at = (SELECT {LAST} FROM {table}) \
              WHERE version = $2 AND applied_at = {APPLY_CLAIMED}"
         ),
         Direction::Revert => format!("DELETE FROM {table} WHERE version = $2"),

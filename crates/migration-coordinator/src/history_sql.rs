@@ -6,7 +6,7 @@
 use migration_kit::{MigrationName, ServiceName, literal};
 use migration_plan::{Direction, Step};
 
-use crate::bookkeeping::{Outcome, install_statements};
+use crate::bookkeeping::{self, Outcome, install_statements};
 use crate::deployment::{Deployment, Placed};
 
 /// The statements that write the history of one service.
@@ -113,10 +113,12 @@ impl HistorySql<'_> {
     pub fn finish(&self, step: &Step, first_install: bool) -> Vec<String> {
         let row = match step.direction {
             Direction::Apply => Some(format!(
-                "INSERT INTO {} (version, applied_at)\n    \
-                 VALUES ({}, extract(epoch FROM pg_catalog.clock_timestamp())::bigint)",
-                self.placed.site.qualified_version_table(),
+                // Citus garbles an aggregate that is not in a `WITH`.
+                "WITH last AS (SELECT {} AS applied_at\n    FROM {table})\n    \
+                 INSERT INTO {table} (version, applied_at) SELECT {}, applied_at FROM last",
+                bookkeeping::LAST,
                 literal(step.id.name.as_str()),
+                table = self.placed.site.qualified_version_table(),
             )),
             Direction::Revert => step.transactional.then(|| self.delete(step)),
         };

@@ -1,8 +1,9 @@
 //! What an operator decided, and the changes that it comes to. Pure: from what was read, and nothing is written here.
 
+use std::collections::HashMap;
 use std::fmt;
 
-use migration_kit::MigrationName;
+use migration_kit::{Listed, MigrationName};
 use migration_plan::Direction;
 
 use super::Trouble;
@@ -96,8 +97,17 @@ pub(super) struct Found<'a> {
     pub(super) facts: &'a ServiceFacts,
     /// Its invalid indexes.
     pub(super) invalid: &'a [Trouble],
-    /// What the journal says to be applied, and when.
-    pub(super) journalled: &'a [(MigrationName, i64)],
+    /// What the journal says to be applied, in the order of its lines.
+    pub(super) journalled: &'a [Journalled],
+}
+
+/// A migration that the journal says to be applied.
+pub(super) struct Journalled {
+    pub(super) name: MigrationName,
+    /// When its last line was written, in seconds since 1970.
+    pub(super) at: i64,
+    /// Whether it was recorded then, and not run.
+    pub(super) recorded: bool,
 }
 
 /// Known migrations that are not applied, each with all migrations that it replaces, which are.
@@ -249,18 +259,40 @@ impl Found<'_> {
         if self.facts.access != Access::Lost {
             return Err("its version table is there and has its rows".to_owned());
         }
-        let Some((newest, _)) = self.journalled.last() else {
+        let Some(newest) = self.journalled.last() else {
             return Err("its journal records no applied migration".to_owned());
         };
-        let rows = self.journalled.iter();
-        let rows = rows.map(|(name, at)| Change::InsertRow { migration: name.clone(), applied_at: *at });
+        let rows = self.restored().into_iter();
+        let rows = rows.map(|(name, applied_at)| Change::InsertRow { migration: name.clone(), applied_at });
         let note = Change::Journal(Line {
-            migration: newest.clone(),
+            migration: newest.name.clone(),
             direction: Direction::Apply,
             counts: false,
             checksum: None,
             consent: "repair:restored-rows".to_owned(),
         });
         Ok(rows.chain([note]).collect())
+    }
+
+    /// Migrations, and when each was applied, as the version table would have it: what was run was applied in the order of the
+    /// journal, whatever the clock did, and what was only recorded no later than what follows it in the list.
+    fn restored(&self) -> Vec<(&MigrationName, i64)> {
+        let names = self.placed.service.migrations().map(Listed::name);
+        let place: HashMap<_, _> = names.enumerate().map(|(place, name)| (name, place)).collect();
+        let mut last = i64::MIN;
+        let rows = self.journalled.iter().map(|row| {
+            last = last.max(row.at);
+            (row, last)
+        });
+        let mut rows: Vec<_> = rows.collect();
+        rows.sort_by_key(|(row, _)| place.get(&row.name));
+        let mut least = i64::MAX;
+        for (row, at) in rows.iter_mut().rev().filter(|(row, _)| place.contains_key(&row.name)) {
+            if row.recorded {
+                *at = least.min(*at);
+            }
+            least = least.min(*at);
+        }
+        rows.into_iter().map(|(row, at)| (&row.name, at)).collect()
     }
 }

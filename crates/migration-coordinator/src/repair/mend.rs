@@ -8,7 +8,7 @@ use sea_orm::sqlx::Row;
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
 
-use super::decision::{Found, Line};
+use super::decision::{Found, Journalled, Line};
 use super::{Change, Decision, Trouble, invalid_sql, read_invalid};
 use crate::bookkeeping::{self, Entry, Outcome};
 use crate::deployment::{Deployment, Placed};
@@ -95,19 +95,22 @@ fn decide(
     for row in rows {
         let name: String = row.try_get(0).map_err(failed)?;
         let Ok(name) = name.parse::<MigrationName>() else { continue };
-        journalled.push((name, row.try_get(1).map_err(failed)?));
+        let (at, recorded) = (row.try_get(1).map_err(failed)?, row.try_get(2).map_err(failed)?);
+        journalled.push(Journalled { name, at, recorded });
     }
     let found = Found { deployment, placed, facts, invalid: &invalid, journalled: &journalled };
     let nothing = |message| UpkeepError::NothingToMend { service: service.clone(), message };
     found.changes(decision).map_err(nothing)
 }
 
-/// The query for the migrations whose last success was to be applied, each with when that was, in this order.
+/// The query for the migrations whose last success was to be applied, each with when that was and whether
+/// nothing was run then, in this order.
 fn journalled_sql(placed: &Placed) -> String {
     format!(
-        "{BOOKKEEPING}SELECT migration::text, applied_at FROM (\
+        "{BOOKKEEPING}SELECT migration::text, applied_at, recorded FROM (\
            SELECT DISTINCT ON (migration) id, migration, direction, \
-             extract(epoch FROM coalesce(finished_at, started_at))::int8 AS applied_at \
+             extract(epoch FROM coalesce(finished_at, started_at))::int8 AS applied_at, \
+             coalesce(consent ~ '^(adopted|repair:)', false) AS recorded \
            FROM {} WHERE outcome = 'succeeded' ORDER BY migration, id DESC) AS last \
          WHERE direction = 'apply' ORDER BY id",
         placed.site.journal()
