@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use postgres_sandbox::{Cluster, Observer, Passing, Relay, Verdict};
 use serde_json::Value;
 
-use crate::adopted::{ASSESSMENTS, CHAT};
+use crate::adopted::{ASSESSMENTS, CHAT, migrate};
 use crate::support::{Lab, ROWS, Ran, Running, Session, run};
 
 /// Cuts the connection on which a table is read, and ends all others of the database if that is asked for.
@@ -133,12 +133,16 @@ fn of_a_shared_schema_a_part_is_backed_up() {
         let variable = format!("{}_DATABASE_SCHEMA", service.to_uppercase());
         run(lab.command(&["backup", service, "--verify", "--json"]).env(variable, "public"))
     };
+    let taken_over =
+        |service, adopt: &[&str]| migrate(&lab, service, &[&["adopt", service], adopt].concat()).exits(0);
+    taken_over("chat", &["--from", "schema", "--accept", "*.mood", "--accept", "*.touched"]);
+    taken_over("assessments", &["--from", "schema", "--accept", "*_at"]);
     let made = backup("chat").exits(0).json();
     let manifest = &made["backups"][0]["manifest"];
     assert_eq!(manifest["functions_and_types"], serde_json::json!(["touch", "mood"]));
     let tables: Vec<&str> =
         manifest["tables"].as_array().unwrap().iter().map(|t| t["name"].as_str().unwrap()).collect();
-    assert_eq!(tables, ["messages"]);
+    assert_eq!(tables, ["messages", "migration_journal_chat", "seaql_migrations_chat"]);
     assert_eq!(backup("assessments").exits(0).json()["backups"][0]["manifest"]["verification"], "restored");
 }
 

@@ -63,6 +63,7 @@ mod secrets;
 mod served;
 mod sessions;
 mod settings;
+mod shared_schema;
 mod sql;
 mod standby;
 mod status;

@@ -1,7 +1,7 @@
 //! `reset`: what one service owns is gone, and nothing else is.
 
-use crate::adopted::{ASSESSMENTS, CHAT};
-use crate::support::{Lab, run};
+use crate::adopted::{ASSESSMENTS, CHAT, migrate};
+use crate::support::Lab;
 
 /// Everything in the database that is no bookkeeping of the demo service, as one text.
 const OTHERS: &str = "SELECT string_agg(format('%s %s', n.nspname, c.relname), ', ' ORDER BY 1) \
@@ -106,8 +106,8 @@ fn of_a_shared_schema_a_part_is_dropped() {
     let tables = "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class \
          WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname NOT LIKE '%\\_chat'";
     let before = lab.query(tables);
-    let reset = ["reset", "chat", "--allow-data-loss"];
-    run(lab.command(&reset).env("CHAT_DATABASE_SCHEMA", "public")).exits(0);
+    migrate(&lab, "chat", &["adopt", "chat", "--from", "schema"]).exits(0);
+    migrate(&lab, "chat", &["reset", "chat", "--allow-data-loss"]).exits(0);
     assert_eq!(lab.query(tables), before.replace("messages ", ""));
     assert_eq!(lab.query("SELECT of_nobody()"), "1");
 }

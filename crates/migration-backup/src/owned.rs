@@ -1,4 +1,5 @@
 //! What a service owns in its schemas, by the catalogs: what is dumped, counted, compared and moved aside.
+//! It is long because what the catalogs are asked is beside what their answers mean.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -138,7 +139,6 @@ impl Owned {
         let schemas: Vec<String> =
             [schema.to_owned()].into_iter().chain(placed.further_schemas().iter().cloned()).collect();
         let shares = deployment.shares_schema(service);
-        let is_owned = |of: &str, name: &str| of != schema || !shares || deployment.owns(service, name);
         let sql = format!(
             "SELECT n.nspname::text, c.relname::text, c.relkind::text, o.relname::text \
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
@@ -149,8 +149,21 @@ impl Owned {
             list(&schemas),
             no_extension("pg_class", "c.oid"),
         );
+        let found = rows(connection, &sql).await?;
+        let bookkeeping = &deployment.bookkeeping_tables(service)[..2];
+        let mut is_there = false;
+        for row in &found {
+            let (of, name): (&str, String) = (row.try_get(0)?, row.try_get(1)?);
+            is_there |= of == schema && bookkeeping.contains(&name);
+        }
+        // Where it shares the schema and has no bookkeeping in it, what bears its names is of others, but for what it takes over.
+        let is_its = |name: &str| match is_there {
+            true => deployment.owns(service, name),
+            false => placed.adoptable().any(|adoptable| adoptable == name),
+        };
+        let is_owned = |of: &str, name: &str| of != schema || !shares || is_its(name);
         let mut relations = Vec::new();
-        for row in rows(connection, &sql).await? {
+        for row in found {
             let (schema, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
             let table: Option<String> = row.try_get(3)?;
             let is_owned = is_owned(&schema, table.as_deref().unwrap_or(&name));

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use migration_coordinator::{Caller, Cancellation, Deployment, Place, Reading, RunError, Survey, under_lock};
+use migration_coordinator::{
+    Caller, Cancellation, Deployment, Place, Reading, RunError, Survey, not_of_others, under_lock,
+};
 use migration_kit::{ServiceName, literal, qualified, quote_identifier};
 use sqlx::{PgConnection, Row};
 
@@ -58,6 +60,7 @@ pub async fn reset(
     let Some(facts) = survey.service(service).filter(|facts| facts.schema_exists) else {
         return Ok(Reset::default());
     };
+    not_of_others(deployment, facts)?;
     let migrations: Vec<String> = facts.applied.iter().map(|row| row.name.to_string()).collect();
     let looked_at = |found: Reset| {
         let mut used_by = required_by.clone();

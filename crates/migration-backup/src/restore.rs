@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration_coordinator::{
-    Caller, Cancellation, Deployment, MoveMark, Place, Reading, RunError, Survey, SurveyError, under_lock,
+    Caller, Cancellation, Deployment, MoveMark, Place, Reading, RunError, Survey, SurveyError, not_of_others,
+    under_lock,
 };
 use migration_kit::{ServiceName, quote_identifier};
 use postgres_sandbox::Search;
@@ -273,6 +274,9 @@ fn fits(
     let Some(facts) = survey.service(name) else { return Err("its database was not asked".to_owned()) };
     if let Some(unread) = facts.unread.clone() {
         return Ok(Err(RunError::Survey(unread).into()));
+    }
+    if let Err(of_others) = not_of_others(deployment, facts) {
+        return Ok(Err(of_others.into()));
     }
     let is_in_backup = |name: &str| manifest.migrations.iter().any(|applied| applied == name);
     for requirement in catalog.requirements() {

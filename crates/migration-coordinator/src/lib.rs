@@ -89,7 +89,8 @@ pub use repair::{Change, Condition, Decision, Mended, Trouble, conditions, mend}
 pub use roles::{RoleOptions, RoleScript, provide_roles};
 pub use run::{
     Acceptance, AcceptedDifference, DoneStep, Filled, Goal, Planned, Report, RevertLoss, RunError,
-    RunOptions, TakeOver, obstructions, one_address, plan, plan_for, run, unmet_promises,
+    RunOptions, TakeOver, none_of_others, not_of_others, obstructions, one_address, plan, plan_for, run,
+    unmet_promises,
 };
 pub use state::service_state;
 pub use step::{FailedStatement, Remains, StepError};

@@ -44,7 +44,7 @@ pub use error::RunError;
 pub use goal::Goal;
 pub use losses::{Filled, RevertLoss};
 pub use options::RunOptions;
-pub use preflight::{obstructions, one_address};
+pub use preflight::{none_of_others, not_of_others, obstructions, one_address};
 pub use report::{DoneStep, Report};
 pub use take_over::TakeOver;
 

@@ -7,9 +7,10 @@ use migration_plan::{Direction, History, Plan, PlanError};
 
 use super::RunError;
 use super::{RunOptions, TakeOver};
+use crate::cancel::Cancellation;
 use crate::deployment::{Deployment, Placed};
 use crate::edited::edited;
-use crate::survey::{ServerFacts, ServiceFacts, Survey};
+use crate::survey::{Access, ServerFacts, ServiceFacts, Survey};
 
 /// Refuses a service of which an applied migration was edited.
 pub(super) fn unedited(placed: &Placed, facts: &ServiceFacts) -> Result<(), RunError> {
@@ -159,6 +160,34 @@ fn collisions(deployment: &Deployment, facts: &ServiceFacts) -> Option<RunError>
     let placed = deployment.placed(&facts.service).filter(|_| !facts.collisions.objects.is_empty())?;
     let (service, schema) = (facts.service.clone(), placed.site.schema.clone());
     Some(RunError::Collisions { service, schema, collisions: facts.collisions.clone() })
+}
+
+/// Refuses to change, for a service of which nothing is applied in a schema that it shares, what merely bears its names there.
+///
+/// # Errors
+/// [`RunError::Collisions`].
+pub fn not_of_others(deployment: &Deployment, facts: &ServiceFacts) -> Result<(), RunError> {
+    let mut facts = facts.clone();
+    // Of a service that has its bookkeeping there, they are what it has taken over.
+    if facts.access == Access::Absent {
+        facts.collisions.objects.append(&mut facts.collisions.adoptable);
+    }
+    collisions(deployment, &facts).map_or(Ok(()), Err)
+}
+
+/// The same for services of which nothing was read yet.
+///
+/// # Errors
+/// [`RunError::Collisions`] of the first; [`RunError::Interrupted`].
+pub async fn none_of_others(
+    deployment: &Deployment,
+    services: &[ServiceName],
+    cancellation: &Cancellation,
+) -> Result<(), RunError> {
+    let survey = Box::pin(Survey::take(deployment));
+    let survey = cancellation.unless_cancelled(survey).await.ok_or(RunError::Interrupted)?;
+    let mut found = services.iter().filter_map(|service| survey.service(service));
+    found.try_for_each(|facts| not_of_others(deployment, facts))
 }
 
 /// What was read of the services on which something is to be applied.

@@ -17,6 +17,8 @@ use crate::site::{Site, text_array};
 pub struct Collisions {
     /// The objects.
     pub objects: Vec<Collision>,
+    /// Tables that a migration takes over where they are there: no obstacle to it, and not the service's until it has.
+    pub adoptable: Vec<Collision>,
     /// Services that this deployment does not place in the schema and that have a journal there: the objects may be theirs.
     pub strangers: Vec<String>,
 }
@@ -87,7 +89,8 @@ pub(super) fn query(sites: &[&Site], facts: &[ServiceFacts]) -> Option<String> {
         return None;
     }
     Some(format!(
-        "{BOOKKEEPING}SELECT s.ordinal, found.kind, found.name, pg_catalog.pg_get_userbyid(found.owner)::text AS role \
+        "{BOOKKEEPING}SELECT s.ordinal, found.kind, found.name, pg_catalog.pg_get_userbyid(found.owner)::text AS role, \
+           found.name = ANY (s.adoptable) AND found.kind = 'table' AS adoptable \
          FROM (VALUES {}) AS s(ordinal, schema_name, tables, indexes, types, functions, adoptable, journal) \
          JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name \
          CROSS JOIN LATERAL (\
@@ -99,7 +102,6 @@ pub(super) fn query(sites: &[&Site], facts: &[ServiceFacts]) -> Option<String> {
            WHERE c.relnamespace = n.oid \
              AND (c.relname = ANY (s.tables) OR c.relname = ANY (s.indexes) AND c.relkind <> 'c' \
                   OR c.relname = ANY (s.types) AND c.relkind NOT IN ('i', 'I', 'S')) \
-             AND NOT (c.relname = ANY (s.adoptable) AND c.relkind IN ('r', 'p')) \
              AND NOT coalesce(t.relname = ANY (s.tables), false) \
            UNION ALL \
            SELECT 'type', t.typname::text, t.typowner FROM pg_catalog.pg_type t \
@@ -142,7 +144,10 @@ pub(super) fn fill(
         let bare = name.split('(').next().unwrap_or(&name);
         let owner = deployment.owner_of(database, &site.schema, bare);
         let service = owner.filter(|owner| *owner != site.name()).cloned();
-        facts.collisions.objects.push(Collision { kind, name, service, role: row.try_get("role")? });
+        let collisions = &mut facts.collisions;
+        let found =
+            if row.try_get("adoptable")? { &mut collisions.adoptable } else { &mut collisions.objects };
+        found.push(Collision { kind, name, service, role: row.try_get("role")? });
     }
     Ok(())
 }
