@@ -8,6 +8,7 @@ use migration_plan::{Direction, Step};
 
 use crate::bookkeeping::{self, Outcome, install_statements};
 use crate::deployment::{Deployment, Placed};
+use crate::site::text_array;
 
 /// The statements that write the history of one service.
 pub struct HistorySql<'d> {
@@ -68,11 +69,10 @@ impl HistorySql<'_> {
     #[must_use]
     pub fn no_rows(&self) -> String {
         let (site, service) = (&self.placed.site, self.placed.name());
-        let list = |names: &[String]| names.iter().map(|name| literal(name)).collect::<Vec<_>>().join(", ");
         let its_own = if site.shares_schema() && !site.tables.is_empty() {
-            format!("c.relname IN ({})", list(&site.tables))
+            format!("c.relname = ANY ({})", text_array(&site.tables))
         } else {
-            format!("c.relname NOT IN ({})", list(&site.bookkeeping_tables()))
+            format!("c.relname <> ALL ({})", text_array(site.bookkeeping_tables()))
         };
         let body = format!(
             "\nDECLARE\n    \
