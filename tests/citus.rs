@@ -224,6 +224,17 @@ CREATE FUNCTION public.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETU
 CREATE TRIGGER nothing BEFORE INSERT ON demo.parted_2026 FOR EACH ROW EXECUTE FUNCTION public.nothing();
 CREATE TABLE public.heir_elsewhere () INHERITS (demo.good)";
 
+/// The service `demo` with one migration of this SQL, applied. A schema that is made by a run is on a node at once: this one is the
+/// coordinator's, as one that was there before Citus.
+fn demo(cluster: &Cluster, sql: &str) -> Lab {
+    let lab = Lab::empty_demo();
+    std::fs::create_dir(lab.directory.path().join("files")).unwrap();
+    lab.directory.write("files/m20260101_000001_create_all.up.sql", sql);
+    cluster.query("CREATE SCHEMA demo");
+    cluster.migrate(&lab, &["up", "--migrations", "files"]).exits(0);
+    lab
+}
+
 /// How the rows of the demo service would be spread.
 fn spread(cluster: &Cluster, lab: &Lab, arguments: &[&str]) -> Command {
     let by = ["citus", "distribute", "demo", "--by", "tenant", "--migrations", "files"];
@@ -237,13 +248,8 @@ fn texts(list: &Value) -> Vec<&str> {
 #[test]
 fn rows_are_spread_over_the_nodes_once_what_is_named_is_cleared() {
     let Some(cluster) = Cluster::empty() else { return };
-    let lab = Lab::empty_demo();
-    std::fs::create_dir(lab.directory.path().join("files")).unwrap();
+    let lab = demo(&cluster, UNFIT);
     let file = |name: &str, sql: &str| lab.directory.write(&format!("files/{name}.sql"), sql);
-    // A schema that is made by a run is on a node at once: this one is the coordinator's, as one that was there before Citus.
-    cluster.query("CREATE SCHEMA demo");
-    file("m20260101_000001_create_all.up", UNFIT);
-    cluster.migrate(&lab, &["up", "--migrations", "files"]).exits(0);
     cluster.query(TENANTS);
 
     let nowhere = cluster

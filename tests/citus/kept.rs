@@ -2,15 +2,12 @@
 
 use std::process::Command;
 
-use super::{Cluster, spread};
+use super::{Cluster, demo, spread};
 use crate::support::{Lab, run};
 
 #[test]
 fn comments_and_states_of_triggers_are_as_before_on_a_node() {
     let Some(cluster) = Cluster::empty() else { return };
-    let lab = Lab::empty_demo();
-    std::fs::create_dir(lab.directory.path().join("files")).unwrap();
-    cluster.query("CREATE SCHEMA demo");
     let sql = "CREATE TABLE referred (id int CONSTRAINT referred_pkey PRIMARY KEY);\n\
         CREATE TABLE refers (id int CONSTRAINT refers_referred_fkey REFERENCES referred);\n\
         CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';\n\
@@ -25,10 +22,7 @@ fn comments_and_states_of_triggers_are_as_before_on_a_node() {
         COMMENT ON CONSTRAINT refers_referred_fkey ON refers IS 'a foreign key''s';\n\
         COMMENT ON CONSTRAINT referred_pkey ON referred IS 'a key''s';\n\
         COMMENT ON INDEX referred_pkey IS 'an index''s'";
-    lab.directory.write("files/m20260101_000001_create_all.up.sql", sql);
-    let files = ["--migrations", "files"];
-    let migrate = |arguments: &[&str]| cluster.migrate(&lab, &[arguments, &files[..]].concat());
-    migrate(&["up"]).exits(0);
+    let lab = demo(&cluster, sql);
     let described = || {
         cluster.query(
             "SELECT string_agg(said, ', ' ORDER BY said) FROM (\
@@ -44,7 +38,7 @@ fn comments_and_states_of_triggers_are_as_before_on_a_node() {
         before,
         "a column's, a foreign key's, a key's, a table's, a trigger's, an index's, one O, three A, two D"
     );
-    migrate(&["citus", "distribute", "demo", "--yes"]).exits(0);
+    cluster.migrate(&lab, &["citus", "distribute", "demo", "--yes", "--migrations", "files"]).exits(0);
     assert_eq!(described(), before);
     assert_eq!(cluster.query("SELECT count(*) FROM citus_schemas WHERE schema_name::text = 'demo'"), "1");
 }
@@ -96,12 +90,8 @@ impl Drop for Losing<'_> {
 #[test]
 fn rows_that_a_node_loses_are_noticed_and_nothing_is_kept() {
     let Some(cluster) = Cluster::empty() else { return };
-    let lab = Lab::empty_demo();
-    std::fs::create_dir(lab.directory.path().join("files")).unwrap();
-    cluster.query("CREATE SCHEMA demo");
     let sql = "CREATE TABLE good (tenant int NOT NULL, id int NOT NULL, CONSTRAINT good_pkey PRIMARY KEY (tenant, id))";
-    lab.directory.write("files/m20260101_000001_create_all.up.sql", sql);
-    cluster.migrate(&lab, &["up", "--migrations", "files"]).exits(0);
+    let lab = demo(&cluster, sql);
     cluster.query("INSERT INTO demo.good SELECT i % 50, i FROM generate_series(1, 1000) AS i");
     {
         let _losing = Losing::of(&cluster);

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{Cluster, spread, texts};
-use crate::support::{Lab, run};
+use super::{Cluster, demo, spread, texts};
+use crate::support::run;
 
 /// Tables that lack the column in their keys, and what they have in place of it once the statements were run and their rows spread.
 const CLEARED: [(&str, &str, &str); 14] = [
@@ -127,14 +127,11 @@ const DECIDED: [(&str, &str, &str, &str); 4] = [
 #[test]
 fn what_is_printed_is_what_citus_takes() {
     let Some(cluster) = Cluster::empty() else { return };
-    let lab = Lab::empty_demo();
-    std::fs::create_dir(lab.directory.path().join("files")).unwrap();
     let mut sql = String::new();
     let tables = CLEARED.iter().map(|(_, table, _)| table).chain(DECIDED.iter().map(|(_, table, ..)| table));
     tables.for_each(|table| writeln!(sql, "{table};").unwrap());
-    lab.directory.write("files/m20260101_000001_create_all.up.sql", &sql);
-    cluster.query("CREATE SCHEMA demo; CREATE EXTENSION IF NOT EXISTS btree_gist");
-    cluster.migrate(&lab, &["up", "--migrations", "files"]).exits(0);
+    cluster.query("CREATE EXTENSION IF NOT EXISTS btree_gist");
+    let lab = demo(&cluster, &sql);
 
     let by = |more: &[&str]| run(&mut spread(&cluster, &lab, &[&["--whole", "kind"], more].concat()));
     let refused = by(&["--json"]).exits(7).json();
