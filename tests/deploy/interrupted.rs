@@ -7,10 +7,11 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::thread;
 
+use postgres_sandbox::Cluster;
 use serde_json::{Value, json};
 
 use super::{calls, lab, state, steps, until};
-use crate::support::{Lab, ROWS, SESSIONS, run};
+use crate::support::{Lab, ROWS, Running, SESSIONS, run};
 
 /// What the record of the deployment says, once there is one.
 fn record(lab: &Lab) -> Option<Value> {
@@ -240,4 +241,37 @@ fn a_person_at_the_terminal_chooses_the_way_back() {
         assert_eq!(state(&lab) == before, is_back, "{chosen}: {shown}");
         assert_eq!(record(&lab).is_none(), is_back, "{chosen}: {shown}");
     }
+}
+
+/// What had nothing to back up is reverted, unless it is seen that nothing of it is there.
+#[test]
+fn a_way_back_that_could_not_look_is_not_one_that_was_gone() {
+    let lab = lab();
+    let before = state(&lab);
+    let elsewhere = Cluster::shared().create_database().unwrap();
+    let start = "touch here; while [ ! -e go ]; do sleep 0.02; done; exit 1";
+    let mut command = lab.command(&[
+        "deploy",
+        "chat",
+        "rag",
+        "--allow-data-loss",
+        "--start-command",
+        start,
+        "--on-failure",
+        "restore",
+        "--json",
+    ]);
+    command.env("RAG_DATABASE_URL", elsewhere.url());
+    let running = Running::start(command);
+    until(|| lab.directory.path().join("here").exists());
+    let allow = |allowed: bool| {
+        lab.query(&format!("ALTER DATABASE \"{}\" ALLOW_CONNECTIONS {allowed}", elsewhere.name()));
+    };
+    allow(false);
+    lab.directory.write("go", "");
+    let document = running.finish().exits(1).json();
+    assert_eq!(document["way_back"], json!({"chosen": "restore", "done": false}), "{document}");
+    assert_eq!((&document["resumable"], state(&lab)), (&json!(true), before));
+    allow(true);
+    assert_ne!(elsewhere.psql("SELECT count(*) FROM rag.seaql_migrations_rag").unwrap(), "0");
 }

@@ -228,7 +228,7 @@ impl ServiceFacts {
     }
 
     /// Migrations that were begun and not finished. A row in the version table outweighs the journal.
-    pub(crate) fn begun(&self) -> impl Iterator<Item = &MigrationName> {
+    pub fn begun(&self) -> impl Iterator<Item = &MigrationName> {
         let is_applied = |name: &MigrationName| self.applied.iter().any(|applied| applied.name == *name);
         let begun = self.journal.iter().filter(|(_, journal)| journal.begun).map(|(name, _)| name);
         begun.filter(move |name| !is_applied(name))

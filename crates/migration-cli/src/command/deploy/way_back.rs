@@ -167,9 +167,13 @@ impl Deploying<'_> {
             self.record.before.retain(|_, newest| newest.is_none());
             let survey = self.cancellation.unless_cancelled(Survey::take(&self.connected.deployment)).await;
             let survey = survey.ok_or_else(outside::interrupted)?;
+            // Of what could not be read, and of what stopped midway, the revert says what becomes.
             let is_empty = |service: &str| {
-                let named = |name: &ServiceName| name.as_str() == service;
-                survey.services.iter().all(|facts| !named(&facts.service) || facts.applied.is_empty())
+                let mut of_it = survey.services.iter().filter(|facts| facts.service.as_str() == service);
+                of_it.all(|facts| {
+                    let is_read = facts.is_history_known() && facts.unread.is_none();
+                    is_read && facts.applied.is_empty() && facts.begun().next().is_none()
+                })
             };
             self.record.before.retain(|service, _| !is_empty(service));
             let reverted = if self.record.before.is_empty() { Ok(()) } else { Box::pin(self.revert()).await };
