@@ -12,6 +12,7 @@ use crate::model;
 use crate::play::play;
 use crate::server::{EVERYTHING, Server, command};
 use crate::step::Step;
+use crate::tally::Tally;
 
 /// Most steps of an episode.
 const STEPS: usize = 8;
@@ -36,8 +37,9 @@ impl<'a> Episode<'a> {
         Self { server, seed, rng, with_contract, database, story }
     }
 
-    /// Plays it, and says how many steps it had.
-    pub(crate) fn play(mut self) -> usize {
+    /// Plays it, and counts its steps.
+    pub(crate) fn play(mut self, tally: &mut Tally) {
+        tally.add_episode();
         let application = (!self.with_contract).then(|| OldApplication::start(Arc::clone(&self.database)));
         let n_steps = self.rng.usize(3..=STEPS);
         let stock = &self.server.stock;
@@ -47,7 +49,8 @@ impl<'a> Episode<'a> {
             let before = model::journals(&self.database, stock);
             let was_unfinished = model::is_unfinished(&self.database, stock);
             writeln!(self.story, "  {step}").unwrap();
-            let ended = play(self.server, &self.database, &step);
+            let (ended, has_met) = play(self.server, &self.database, &step);
+            tally.add_step(step.fault, has_met, &ended);
             for ended in &ended {
                 writeln!(self.story, "    {}: {}", ended.command, ended.code).unwrap();
                 if let Some(wrong) = model::wrong_end(ended, step.fault, was_unfinished) {
@@ -70,7 +73,6 @@ impl<'a> Episode<'a> {
             reverting.flat_map(|command| &command.changes).for_each(|&number| is_reverted[number] = true);
         }
         self.ends_at_head(application, &is_reverted);
-        n_steps
     }
 
     /// A plain `up` ends at head, everything promised holds, and all rows are there.

@@ -2,7 +2,7 @@
 //! what must hold after each of them, and after a plain `up` at the end.
 //!
 //! One number decides everything that is chosen: a failure prints it with the steps so far. `MIGRATE_CHAOS_SEED` begins with another
-//! one, and `MIGRATE_CHAOS_SECONDS` says for how long new episodes begin; the gate's run is short. What the machine decides, which of
+//! one, and `MIGRATE_CHAOS_SECONDS` says for how long new episodes begin; the gate's run is short. It ends with a table of what was tried. What the machine decides, which of
 //! two processes is faster, is not repeated by a seed.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -16,11 +16,13 @@ mod model;
 mod play;
 mod server;
 mod step;
+mod tally;
 
 use std::time::{Duration, Instant};
 
 use episode::Episode;
 use server::Server;
+use tally::Tally;
 
 /// The first seed, where none is named: the gate's run is the same each time, as far as that can be.
 const SEED: u64 = 1;
@@ -36,11 +38,11 @@ fn whatever_happens_the_services_come_to_head() {
         println!("no file system may be mounted: the server's disk is never full");
     }
     let begun = Instant::now();
-    let mut n_steps = 0;
+    let mut tally = Tally::default();
     for seed in first.. {
-        n_steps += Episode::new(&server, seed).play();
+        Episode::new(&server, seed).play(&mut tally);
         if begun.elapsed() >= seconds {
-            println!("seeds {first} to {seed}, {n_steps} steps");
+            println!("seeds {first} to {seed}: {tally}");
             return;
         }
     }

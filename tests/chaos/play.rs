@@ -34,8 +34,8 @@ pub(crate) struct Ended {
     pub(crate) is_disturbed: bool,
 }
 
-/// Runs all commands of a step to their ends.
-pub(crate) fn play(server: &Server, database: &Database, step: &Step) -> Vec<Ended> {
+/// Runs all commands of a step to their ends. Says, too, whether what was to happen has met the command.
+pub(crate) fn play(server: &Server, database: &Database, step: &Step) -> (Vec<Ended>, bool) {
     let trigger = Arc::new(Trigger {
         fault: step.fault,
         at: step.at,
@@ -82,7 +82,13 @@ pub(crate) fn play(server: &Server, database: &Database, step: &Step) -> Vec<End
         beside.join().unwrap();
     }
     server.recovers(database);
-    ended
+    let has_met = match step.fault {
+        Fault::Nothing => false,
+        Fault::Crowd(_) | Fault::Slow(_) => true,
+        Fault::FullDisk if server.disk.is_none() => false,
+        _ => trigger.has_fired.load(Ordering::SeqCst),
+    };
+    (ended, has_met)
 }
 
 /// A table of the service that a step changes, which others use too.

@@ -47,6 +47,29 @@ pub(crate) enum Fault {
     Crowd(usize),
 }
 
+impl Fault {
+    /// What happens, in words; of signals to stop and of frozen programs it is one kind each.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Signal("KILL") => "it is killed",
+            Self::Signal(_) => "it is asked to stop by a signal",
+            Self::Cut => "its connection is cut",
+            Self::HalfClose => "its half of the connection is closed",
+            Self::Slow(_) => "each message takes 1 to 7 ms",
+            Self::Terminate => "an administrator ends its sessions",
+            Self::Crash => "the server crashes and recovers",
+            Self::FullDisk => "the server's disk is full",
+            Self::Freeze { loses_lock: false } => "it is stopped while another command runs",
+            Self::Freeze { loses_lock: true } => {
+                "it is stopped and loses its locks while another command runs"
+            }
+            Self::Meddle(_) => "somebody else changes what they may",
+            Self::Crowd(_) => "1 to 7 others run at the same time",
+        }
+    }
+}
+
 /// What others may do to a table at any time; `{}` is the table.
 pub(crate) const MEDDLING: [&str; 6] = [
     "VACUUM (ANALYZE) {}",
