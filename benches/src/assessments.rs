@@ -4,7 +4,7 @@ use std::fs;
 
 use super::figure::{Figures, tell};
 use super::size::SizeWatch;
-use super::under_load::{self, GROWTH, LOOK_EVERY, Phase, Subject};
+use super::under_load::{self, GROWTH, Phase, Subject};
 use super::{Bench, process, server};
 
 /// Size of the table with indexes and all.
@@ -118,7 +118,7 @@ pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()
         let url = server::copy(&bench.cluster, &template, "filled")?;
         let before = size(bench, "filled")?;
         let watch = SizeWatch::start(bench, &url, SIZE)?;
-        let seen = process::watched(&mut bench.migrate(&url, &FILLED), Some(LOOK_EVERY))?;
+        let seen = process::watched(&mut bench.migrate(&url, &FILLED))?;
         let peak = watch.peak()?.max(size(bench, "filled")?);
         if turn == 1 {
             fs::write(&script, update(bench, "filled")?)?;

@@ -27,7 +27,7 @@ pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()
     }
     figures.durations("100 migrations, 5 services", &ours, &theirs, 0.8);
     let database = bench.cluster.create_database()?;
-    let seen = process::watched(&mut bench.synthetic(database.url(), Size::S5M20, &["up"]), None)?;
+    let seen = process::watched(&mut bench.synthetic(database.url(), Size::S5M20, &["up"]))?;
     figures.memory("peak memory", seen.peak_bytes);
     Ok(())
 }

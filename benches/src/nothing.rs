@@ -25,7 +25,7 @@ pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()
             theirs.push(process::timed(server::psql(&bench.cluster, database.url()).args(["-c", &query]))?);
         }
         figures.durations(&format!("`{command}` with nothing to do"), &ours, &theirs, 1.2);
-        let seen = process::watched(&mut bench.synthetic(database.url(), Size::S5M20, &[command]), None)?;
+        let seen = process::watched(&mut bench.synthetic(database.url(), Size::S5M20, &[command]))?;
         figures.memory(&format!("peak memory of `{command}`"), seen.peak_bytes);
         let (n_sessions, n_statements) = count(bench, &database, command)?;
         figures.row(

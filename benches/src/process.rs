@@ -12,8 +12,10 @@ use benches::Size;
 
 use super::Bench;
 
-/// How often a process is looked at where its memory is measured; its peak is kept by the system.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// How soon a process is looked at again where its memory is measured, whose peak the system keeps: at first at once, since it
+/// may be over soon, and ever more rarely the longer it takes.
+const SOONEST: Duration = Duration::from_millis(1);
+const LATEST: Duration = Duration::from_millis(100);
 
 /// What was seen of a process that succeeded.
 pub(super) struct Seen {
@@ -102,7 +104,7 @@ pub(super) fn timed(command: &mut Command) -> anyhow::Result<Duration> {
 }
 
 /// Runs it to its end and looks at its memory meanwhile, which is why durations are better taken with [`timed`].
-pub(super) fn watched(command: &mut Command, look_every: Option<Duration>) -> anyhow::Result<Seen> {
+pub(super) fn watched(command: &mut Command) -> anyhow::Result<Seen> {
     let begun = Instant::now();
     let mut child = command
         .stdin(Stdio::null())
@@ -113,7 +115,7 @@ pub(super) fn watched(command: &mut Command, look_every: Option<Duration>) -> an
     let mut peak_bytes = None;
     while child.try_wait()?.is_none() {
         peak_bytes = peak_of(&child).max(peak_bytes);
-        thread::sleep(look_every.unwrap_or(LOOK_EVERY));
+        thread::sleep((begun.elapsed() / 50).clamp(SOONEST, LATEST));
     }
     let elapsed = begun.elapsed();
     succeeded(command, &child.wait_with_output()?)?;

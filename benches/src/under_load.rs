@@ -17,8 +17,6 @@ use super::{Bench, process, server};
 const LIMIT: Duration = Duration::from_millis(50);
 /// How much larger tables may be at their largest; under load, indexes left out.
 pub(super) const GROWTH: f64 = 1.3;
-/// How often the program's memory is looked at.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long the application warms up, and then is watched without a migration: long enough to see the system write out
 /// what has not been written for 30 s.
 const WARM_UP: Duration = Duration::from_secs(3);
@@ -190,7 +188,7 @@ fn outcome(
     let begun = SystemTime::now();
     let (took, memory_bytes) = match side {
         Side::Ours => {
-            let seen = process::watched(&mut bench.migrate(&url, &phase.command), Some(LOOK_EVERY))?;
+            let seen = process::watched(&mut bench.migrate(&url, &phase.command))?;
             (seen.elapsed, seen.peak_bytes)
         }
         Side::Script => {
