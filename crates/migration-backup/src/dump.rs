@@ -7,7 +7,7 @@ use std::slice::from_ref;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use migration_coordinator::{
-    Access, Cancellation, Deployment, Moment, RunError, ServiceFacts, at_one_moment,
+    Access, Cancellation, Deployment, Moment, RunError, ServiceFacts, at_one_moment, no_collision,
 };
 use migration_kit::ServiceName;
 use migration_plan::Utc;
@@ -105,6 +105,8 @@ pub struct Made {
     pub done: Vec<Backup>,
     /// Services that have nothing to back up yet.
     pub empty: Vec<ServiceName>,
+    /// Of those of them whose names others have taken in their schema, what is there.
+    pub of_others: Vec<RunError>,
     /// What was removed because earlier backups, whose process was killed, had left it.
     pub swept: Vec<PathBuf>,
     /// Why there are no more.
@@ -129,12 +131,11 @@ pub async fn backup(
     progress: &dyn Fn(Progress<'_>),
 ) -> Made {
     let swept = if options.pipe.is_some() { Vec::new() } else { sweep(&options.directory) };
-    let made = Made { done: Vec::new(), empty: Vec::new(), swept, failure: None };
+    let mut made = Made { done: Vec::new(), empty: Vec::new(), of_others: Vec::new(), swept, failure: None };
     if let Some(command) = &options.external {
-        match Box::pin(external::backup(deployment, services, (command, options), progress)).await {
-            Ok((done, empty)) => Made { done, empty, ..made },
-            Err(error) => Made { failure: Some(error), ..made },
-        }
+        let backing_up = external::backup(deployment, services, (command, options), progress, &mut made);
+        made.failure = Box::pin(backing_up).await.err();
+        made
     } else {
         of_each_database(deployment, services, options, progress, made).await
     }
@@ -178,6 +179,11 @@ async fn of_database(
         for (service, facts) in services.iter().zip(moment.facts().to_vec()) {
             if let Some(unread) = facts.unread.clone() {
                 return Err(BackupError::from(RunError::Survey(unread)));
+            }
+            if let Err(of_others) = no_collision(deployment, &facts) {
+                made.of_others.push(of_others);
+                made.empty.push(service.clone());
+                continue;
             }
             let dump = Dump {
                 deployment,
@@ -253,7 +259,8 @@ impl Dump<'_> {
         if !self.facts.schema_exists {
             return Ok(None);
         }
-        let owned = moment.ask(|connection| Owned::read(connection, deployment, service)).await;
+        let applied = self.facts.anything_applied().map_err(RunError::Survey)?;
+        let owned = moment.ask(|connection| Owned::read(connection, deployment, service, applied)).await;
         let owned = owned.map_err(&failed)?;
         let names_nothing =
             deployment.service(service).is_none_or(|(service, _, _)| service.tables().is_empty());

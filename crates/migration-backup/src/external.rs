@@ -7,12 +7,12 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::process::Stdio;
 
-use migration_coordinator::{Access, Deployment, Reading, RunError, ServiceFacts, Survey};
+use migration_coordinator::{Access, Deployment, Reading, RunError, ServiceFacts, Survey, no_collision};
 use migration_kit::ServiceName;
 use sqlx::{PgConnection, Row};
 
 use crate::archive::Temporary;
-use crate::dump::{Progress, free_moment, now};
+use crate::dump::{Made, Progress, free_moment, now};
 use crate::error::read;
 use crate::manifest::{External, Manifest, Server, Verification};
 use crate::owned::{Owned, rows, surroundings};
@@ -33,20 +33,20 @@ struct Begun {
     temporary: Temporary,
 }
 
-/// Has the command make one backup, and gives a manifest for each service that has something, and the services that have nothing.
+/// Has the command make one backup, with a manifest for each service that has something.
 pub(crate) async fn backup(
     deployment: &Deployment,
     services: &[ServiceName],
     (command, options): (&Pipe, &BackupOptions),
     progress: &dyn Fn(Progress<'_>),
-) -> Result<(Vec<Backup>, Vec<ServiceName>), BackupError> {
+    made: &mut Made,
+) -> Result<(), BackupError> {
     let directory = &options.directory;
     fs::create_dir_all(directory).map_err(BackupError::writing(directory))?;
-    let mut empty = Vec::new();
-    let beginning = Box::pin(begin(deployment, services, options, &mut empty));
+    let beginning = Box::pin(begin(deployment, services, options, made));
     let begun = options.cancellation.unless_cancelled(beginning).await.ok_or(RunError::Interrupted)??;
     let Some(name) = begun.first().and_then(|begun| begun.manifest.external.as_ref()) else {
-        return Ok((Vec::new(), empty));
+        return Ok(());
     };
     let name = name.name.clone();
     progress(Progress::Commanded(&name));
@@ -55,8 +55,8 @@ pub(crate) async fn backup(
     let mut shell = command.shell(&name);
     shell.env(SERVICES, names.join(" ")).stdin(Stdio::null()).stdout(Stdio::null());
     let running = Running::group(&mut shell).map_err(|error| failed(error.to_string()))?;
-    let made = options.cancellation.unless_cancelled(running.end(async || {})).await;
-    made.ok_or(RunError::Interrupted)?.map_err(failed)?;
+    let ended = options.cancellation.unless_cancelled(running.end(async || {})).await;
+    ended.ok_or(RunError::Interrupted)?.map_err(failed)?;
 
     let survey = options.cancellation.unless_cancelled(Survey::take(deployment)).await;
     let survey = survey.ok_or(RunError::Interrupted)?;
@@ -66,7 +66,8 @@ pub(crate) async fn backup(
         }
     }
     let kept: Result<Vec<Backup>, BackupError> = begun.into_iter().map(|begun| begun.keep(options)).collect();
-    Ok((kept?, empty))
+    made.done = kept?;
+    Ok(())
 }
 
 /// Reads what manifests say, and takes their places.
@@ -74,7 +75,7 @@ async fn begin(
     deployment: &Deployment,
     services: &[ServiceName],
     options: &BackupOptions,
-    empty: &mut Vec<ServiceName>,
+    made: &mut Made,
 ) -> Result<Vec<Begun>, BackupError> {
     let survey = Survey::take(deployment).await;
     let taken_at = now();
@@ -89,14 +90,20 @@ async fn begin(
         for service in &services {
             let facts = facts(&survey, service)?;
             let failed = read(service);
-            if !facts.schema_exists {
-                empty.push(service.clone());
+            if let Err(of_others) = no_collision(deployment, &facts) {
+                made.of_others.push(of_others);
+                made.empty.push(service.clone());
                 continue;
             }
-            let owned = reading.ask(|connection| Owned::read(connection, deployment, service)).await;
+            if !facts.schema_exists {
+                made.empty.push(service.clone());
+                continue;
+            }
+            let applied = facts.anything_applied().map_err(RunError::Survey)?;
+            let owned = reading.ask(|connection| Owned::read(connection, deployment, service, applied)).await;
             let owned = owned.map_err(&failed)?;
             if owned.own().next().is_none() && facts.access != Access::Read {
-                empty.push(service.clone());
+                made.empty.push(service.clone());
                 continue;
             }
             let limit = match options.verify {

@@ -1,11 +1,11 @@
 //! What a service owns in its schemas, by the catalogs: what is dumped, counted, compared and moved aside.
 //! It is long because what the catalogs are asked is beside what their answers mean.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
-use migration_coordinator::Deployment;
+use migration_coordinator::{Applied, Deployment, Number, Thing};
 use migration_kit::{BOOKKEEPING, ServiceName, literal, qualified, quote_identifier};
 use postgres_sandbox::ServerVersion;
 use postgres_schema::{Kind, Object, Schema};
@@ -35,9 +35,11 @@ pub(crate) struct Owned {
     pub(crate) shares: bool,
     /// All relations of the schemas.
     pub(crate) relations: Vec<Relation>,
-    /// Names of the functions and types of the first schema that are the service's.
+    /// Names of the functions and types of the first schema that are the service's, or that what is its own uses.
     pub(crate) functions: BTreeSet<String>,
     pub(crate) types: BTreeSet<String>,
+    /// The numbers of those that are the service's own.
+    pub(crate) own_routines_and_types: Vec<i64>,
     /// Names of all functions and types of the first schema.
     pub(crate) present: BTreeSet<String>,
     /// Whether the first schema cannot be renamed as a whole: others live in it, or an extension.
@@ -127,89 +129,77 @@ impl Server {
 }
 
 impl Owned {
-    /// Reads what a service has.
+    /// Reads what a service has, of which this is applied.
     pub(crate) async fn read(
         connection: &mut PgConnection,
         deployment: &Deployment,
         service: &ServiceName,
+        applied: Applied,
     ) -> Result<Self, sqlx::Error> {
-        let Some((placed, schema, _)) = deployment.service(service) else {
+        let Some(((placed, schema, _), things)) = deployment.service(service).zip(deployment.things(service))
+        else {
             return Err(sqlx::Error::RowNotFound);
         };
         let schemas: Vec<String> =
             [schema.to_owned()].into_iter().chain(placed.further_schemas().iter().cloned()).collect();
         let shares = deployment.shares_schema(service);
+        let mut there = BTreeMap::new();
+        if shares {
+            for row in rows(connection, &things).await? {
+                let (number, thing) = Thing::read(&row)?;
+                there.insert(number, thing);
+            }
+        }
+        let has = |thing: &Thing| deployment.has(service, applied, thing);
+        // Of a further schema everything is its own.
+        let is_own = |number: Number| !shares || there.get(&number).is_some_and(has);
         let sql = format!(
-            "SELECT n.nspname::text, c.relname::text, c.relkind::text, o.relname::text \
+            "SELECT n.nspname::text, c.relname::text, c.relkind::text, EXISTS (SELECT FROM pg_catalog.pg_depend d \
+               WHERE c.relkind = 'S' AND d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid \
+                 AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i')), \
+               c.tableoid::int8, c.oid::int8 \
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             LEFT JOIN pg_catalog.pg_depend d ON c.relkind = 'S' AND d.classid = 'pg_catalog.pg_class'::regclass \
-               AND d.objid = c.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i') \
-             LEFT JOIN pg_catalog.pg_class o ON o.oid = d.refobjid \
              WHERE n.nspname IN ({}) AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND {} ORDER BY 1, 2",
             list(&schemas),
             no_extension("pg_class", "c.oid"),
         );
-        let found = rows(connection, &sql).await?;
-        let bookkeeping = &deployment.bookkeeping_tables(service)[..2];
-        let mut is_there = false;
-        for row in &found {
-            let (of, name): (&str, String) = (row.try_get(0)?, row.try_get(1)?);
-            is_there |= of == schema && bookkeeping.contains(&name);
-        }
-        // Where it shares the schema and has no bookkeeping in it, what bears its names is of others, but for what it takes over.
-        let is_its = |name: &str| match is_there {
-            true => deployment.owns(service, name),
-            false => placed.adoptable().any(|adoptable| adoptable == name),
-        };
-        let is_owned = |of: &str, name: &str| of != schema || !shares || is_its(name);
         let mut relations = Vec::new();
-        for row in found {
-            let (schema, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-            let table: Option<String> = row.try_get(3)?;
-            let is_owned = is_owned(&schema, table.as_deref().unwrap_or(&name));
+        for row in rows(connection, &sql).await? {
+            let (of, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
             relations.push(Relation {
-                schema,
+                is_owned: of != schema || is_own((row.try_get(4)?, row.try_get(5)?)),
+                schema: of,
                 name,
                 kind: row.try_get(2)?,
-                follows: table.is_some(),
-                is_owned,
+                follows: row.try_get(3)?,
             });
         }
-        let tables = list(relations.iter().filter(|r| r.is_owned && r.schema == schema).map(|r| &r.name));
+        let home = format!("{}::pg_catalog.regnamespace", literal(&quote_identifier(schema)));
         let functions = format!(
-            "SELECT DISTINCT p.proname::text, EXISTS (SELECT FROM pg_catalog.pg_depend d \
-               LEFT JOIN pg_catalog.pg_attrdef a ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND a.oid = d.objid \
-               LEFT JOIN pg_catalog.pg_constraint k ON d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid \
-               LEFT JOIN pg_catalog.pg_trigger t ON d.classid = 'pg_catalog.pg_trigger'::regclass AND t.oid = d.objid \
-               LEFT JOIN pg_catalog.pg_index i ON d.classid = 'pg_catalog.pg_class'::regclass AND i.indexrelid = d.objid \
-               LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid \
-               LEFT JOIN pg_catalog.pg_policy y ON d.classid = 'pg_catalog.pg_policy'::regclass AND y.oid = d.objid \
-               JOIN pg_catalog.pg_class c ON c.oid = coalesce(a.adrelid, k.conrelid, t.tgrelid, i.indrelid, w.ev_class, y.polrelid) \
-               WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = p.oid \
-                 AND c.relnamespace = p.pronamespace AND c.relname IN ({tables})), \
-               coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) \
-             FROM pg_catalog.pg_proc p WHERE p.pronamespace = {}::pg_catalog.regnamespace AND {}",
-            literal(&quote_identifier(schema)),
+            "SELECT p.tableoid::int8, p.oid::int8, p.proname::text, coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) \
+             FROM pg_catalog.pg_proc p WHERE p.pronamespace = {home} AND {}",
             no_extension("pg_proc", "p.oid"),
         );
         let types = format!(
-            "SELECT DISTINCT y.typname::text, EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c \
-               ON c.oid = a.attrelid WHERE a.atttypid IN (y.oid, y.typarray) AND NOT a.attisdropped \
-               AND c.relnamespace = y.typnamespace AND c.relname IN ({tables})), '' \
+            "SELECT y.tableoid::int8, y.oid::int8, y.typname::text, '' \
              FROM pg_catalog.pg_type y LEFT JOIN pg_catalog.pg_class k ON k.oid = y.typrelid \
-             WHERE y.typnamespace = {}::pg_catalog.regnamespace AND (y.typtype IN ('e', 'd', 'r') OR k.relkind = 'c') AND {}",
-            literal(&quote_identifier(schema)),
+             WHERE y.typnamespace = {home} AND (y.typtype IN ('e', 'd', 'r') OR k.relkind = 'c') AND {}",
             no_extension("pg_type", "y.oid"),
         );
-        let (mut named, mut present) = (Vec::new(), BTreeSet::new());
+        let (mut named, mut present, mut own) = (Vec::new(), BTreeSet::new(), Vec::new());
         for sql in [functions, types] {
             let (mut names, mut bodies) = (BTreeSet::new(), Vec::new());
             for row in rows(connection, &sql).await? {
-                let name: String = row.try_get(0)?;
-                if row.try_get(1)? || is_owned(schema, &name) {
+                let number = (row.try_get(0)?, row.try_get(1)?);
+                let name: String = row.try_get(2)?;
+                let is_used = there.get(&number).is_some_and(|thing| thing.used_by().any(|user| has(&user)));
+                if is_own(number) {
+                    own.push(number.1);
+                }
+                if is_own(number) || is_used {
                     names.insert(name.clone());
                 }
-                bodies.push((name.clone(), row.try_get::<String, _>(2)?));
+                bodies.push((name.clone(), row.try_get::<String, _>(3)?));
                 present.insert(name);
             }
             with_called(&mut names, &bodies);
@@ -223,7 +213,7 @@ impl Owned {
         let has_extension =
             rows(connection, &extension).await?.first().map(|row| row.try_get(0)).transpose()?;
         let stays = shares || schema == "public" || has_extension.unwrap_or(true);
-        Ok(Self { schemas, shares, relations, functions, types, present, stays })
+        Ok(Self { schemas, shares, relations, functions, types, own_routines_and_types: own, present, stays })
     }
 
     /// The service's own relations.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use migration_coordinator::{
-    Caller, Cancellation, Deployment, Place, Reading, RunError, Survey, not_of_others, under_lock,
+    Caller, Cancellation, Deployment, Reading, RunError, Survey, not_of_others, on_its_own,
 };
 use migration_kit::{ServiceName, literal, qualified, quote_identifier};
 use sqlx::{PgConnection, Row};
@@ -61,6 +61,7 @@ pub async fn reset(
         return Ok(Reset::default());
     };
     not_of_others(deployment, facts)?;
+    let applied = facts.anything_applied().map_err(RunError::Survey)?;
     let migrations: Vec<String> = facts.applied.iter().map(|row| row.name.to_string()).collect();
     let looked_at = |found: Reset| {
         let mut used_by = required_by.clone();
@@ -72,7 +73,7 @@ pub async fn reset(
     let mut reading = Reading::open(url).await?;
     reading.begin().await.map_err(read(service))?;
     let looking = reading.ask(async |connection| {
-        let owned = Owned::read(connection, deployment, service).await?;
+        let owned = Owned::read(connection, deployment, service, applied).await?;
         look(connection, deployment, service, &owned).await
     });
     let looked = options.cancellation.unless_cancelled(looking).await.ok_or(RunError::Interrupted)?;
@@ -84,11 +85,12 @@ pub async fn reset(
     permit(service, &before, options)?;
     let looked_at = &looked_at;
     let done =
-        under_lock(Place::InUse, deployment, service, options.wait, &options.cancellation, |db| async move {
+        on_its_own(deployment, service, options.wait, &options.cancellation, |db, applied| async move {
             let pool = db.get_postgres_connection_pool();
             let mut connection = pool.acquire().await.map_err(read(service))?;
             let owned = begin_locked(&mut connection, options.wait, not_reset(service), async |connection| {
-                let owned = Owned::read(connection, deployment, service).await.map_err(read(service))?;
+                let owned =
+                    Owned::read(connection, deployment, service, applied).await.map_err(read(service))?;
                 owned.try_lock(connection).await.map_err(read(service))?;
                 Ok(owned)
             });
@@ -189,9 +191,13 @@ async fn look(
     Ok(found)
 }
 
-/// A condition on the name of a function or type in the first schema: all of them, or the service's own.
-fn named(owned: &Owned, column: &str, names: &BTreeSet<String>) -> String {
-    if owned.shares { format!("{column} IN ({})", list(names)) } else { "true".to_owned() }
+/// A condition on the number of a function or type in the first schema: all of them, or the service's own.
+fn own(owned: &Owned, oid: &str) -> String {
+    if !owned.shares {
+        return "true".to_owned();
+    }
+    let numbers: Vec<String> = owned.own_routines_and_types.iter().map(ToString::to_string).collect();
+    format!("{oid}::int8 = ANY (ARRAY[{}]::int8[])", numbers.join(", "))
 }
 
 /// The service's functions and types in words, each with the statement that drops it.
@@ -211,8 +217,8 @@ async fn routines_and_types(
          LEFT JOIN pg_catalog.pg_class k ON k.oid = y.typrelid \
          WHERE n.nspname = {schema} AND (y.typtype IN ('e', 'd', 'r') OR k.relkind = 'c') AND {of_types} AND {no_member_y} \
          ORDER BY 1",
-        of_functions = named(owned, "p.proname", &owned.functions),
-        of_types = named(owned, "y.typname", &owned.types),
+        of_functions = own(owned, "p.oid"),
+        of_types = own(owned, "y.oid"),
         no_member_p = no_member("pg_proc", "p.oid"),
         no_member_y = no_member("pg_type", "y.oid"),
     );
@@ -280,8 +286,8 @@ async fn used_by(connection: &mut PgConnection, owned: &Owned) -> Result<Vec<Str
              ELSE (d.classid, d.objid) END) \
            AND NOT coalesce((pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid)).schema IN ({identified}), false) \
          ORDER BY 1",
-        of_functions = named(owned, "p.proname", &owned.functions),
-        of_types = named(owned, "y.typname", &owned.types),
+        of_functions = own(owned, "p.oid"),
+        of_types = own(owned, "y.oid"),
     );
     rows(connection, &sql).await?.iter().map(|row| row.try_get(0)).collect()
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration_coordinator::{
-    Caller, Cancellation, Deployment, MoveMark, Place, Reading, RunError, Survey, SurveyError, not_of_others,
-    under_lock,
+    Applied, Caller, Cancellation, Deployment, MoveMark, Place, Reading, RunError, ServiceFacts, Survey,
+    SurveyError, not_of_others, on_its_own, under_lock,
 };
 use migration_kit::{ServiceName, quote_identifier};
 use postgres_sandbox::Search;
@@ -103,8 +103,9 @@ pub async fn restore(
     let failed = read(&name);
     let mut reading = Reading::open(url).await?;
     reading.begin().await.map_err(&failed)?;
-    let is_there = survey.service(&name).is_some_and(|facts| facts.schema_exists);
-    let looking = reading.ask(|connection| look(connection, deployment, &name, is_there));
+    let there = survey.service(&name).filter(|facts| facts.schema_exists);
+    let applied = there.map(ServiceFacts::anything_applied).transpose().map_err(RunError::Survey)?;
+    let looking = reading.ask(|connection| look(connection, deployment, &name, applied));
     let looked = options.cancellation.unless_cancelled(looking).await.ok_or(RunError::Interrupted)?;
     let before = looked.map_err(&failed)?;
     reading.close().await;
@@ -142,15 +143,25 @@ pub async fn restore(
     let (consent, aside) = ("restored", Aside::BeforeRestore);
     let archive = file.with_extension("dump");
     let (restoring, clients, service) = (&restored, &clients, &name);
-    let work =
-        Work { deployment, service, file, archive, restored: restoring, clients, options, consent, aside };
-    let done =
-        under_lock(Place::InUse, deployment, &name, options.wait, &options.cancellation, |db| async move {
-            let pool = db.get_postgres_connection_pool();
-            let mut connection = pool.acquire().await.map_err(read(work.service))?;
-            Box::pin(work.carry_out(&mut connection)).await
-        });
-    done.await??;
+    let applied = applied.unwrap_or(Applied::Nothing);
+    let work = Work {
+        deployment,
+        service,
+        applied,
+        file,
+        archive,
+        restored: restoring,
+        clients,
+        options,
+        consent,
+        aside,
+    };
+    let done = on_its_own(deployment, &name, options.wait, &options.cancellation, |db, applied| async move {
+        let pool = db.get_postgres_connection_pool();
+        let mut connection = pool.acquire().await.map_err(read(work.service))?;
+        Box::pin(Work { applied, ..work }.carry_out(&mut connection)).await
+    });
+    Box::pin(done).await??;
     restored.done = true;
     Ok(restored)
 }
@@ -310,11 +321,11 @@ async fn look(
     connection: &mut PgConnection,
     deployment: &Deployment,
     service: &ServiceName,
-    is_there: bool,
+    applied: Option<Applied>,
 ) -> Result<Before, sqlx::Error> {
     let (mut owned, mut tables, mut others) = (None, Vec::new(), None);
-    if is_there {
-        let found = Owned::read(connection, deployment, service).await?;
+    if let Some(applied) = applied {
+        let found = Owned::read(connection, deployment, service, applied).await?;
         tables = found.count(connection).await?;
         others = dependants(connection, &found.oids(), former_names::IS_NONE).await?;
         owned = Some(found);

@@ -19,6 +19,7 @@ use migration_plan::Direction;
 use sea_orm::sqlx::Row;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, Value};
 
+use crate::belongings::name_of;
 use crate::caller::Caller;
 use crate::session::Writer;
 use crate::site::Site;
@@ -529,10 +530,11 @@ pub(crate) async fn invalid_indexes<C: ConnectionTrait>(
     site: &Site,
 ) -> Result<Vec<String>, DbErr> {
     let sql = format!(
-        "{BOOKKEEPING}SELECT c.relname::text, t.relname::text FROM pg_catalog.pg_index i \
+        "{BOOKKEEPING}SELECT c.relname::text, {} FROM pg_catalog.pg_index i \
          JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_class t ON t.oid = i.indrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = {} AND c.relkind = 'i' AND NOT i.indisvalid ORDER BY 1",
+        name_of("t"),
         literal(&site.schema)
     );
     let rows = connection.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;

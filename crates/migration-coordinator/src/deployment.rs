@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use migration_kit::{Check, LockFile, LockFileError, Made, MigrationId, Service, qualified};
 use migration_plan::{Catalog, CatalogError, Hint, Offer, ServiceName};
 
+use crate::belongings::{self, Applied, Kind, Number, Thing};
 use crate::database::DatabaseUrl;
 use crate::site::Site;
 
@@ -242,12 +243,41 @@ impl Deployment {
         self.placed(service).is_some_and(|placed| placed.site.shares_schema())
     }
 
-    /// Whether an object of this name in a service's schema is the service's own: any if nobody shares the schema, else
-    /// what the service names and what begins with that.
+    /// Whether a thing in a service's schema is the service's own, once something of the service is applied: any if nobody shares
+    /// the schema, else what the service names and what hangs on that.
     #[must_use]
-    pub fn owns(&self, service: &ServiceName, object: &str) -> bool {
-        let owner = self.placed(service).and_then(|p| self.owner_of(p.site.database, &p.site.schema, object));
+    pub fn owns(&self, service: &ServiceName, thing: &Thing) -> bool {
+        let owner = self.placed(service).and_then(|p| self.owner_of(p.site.database, &p.site.schema, thing));
         owner == Some(service)
+    }
+
+    /// Whether a thing in a service's schema is the service's own now. Where nothing of it is applied and others may live there,
+    /// only its bookkeeping is, and tables that it takes over.
+    #[must_use]
+    pub fn has(&self, service: &ServiceName, applied: Applied, thing: &Thing) -> bool {
+        let Some(placed) = self.placed(service) else { return false };
+        let site = &placed.site;
+        if applied == Applied::Something || !site.shares_schema() {
+            return self.owns(service, thing);
+        }
+        let is_table = thing.kind == Kind::Relation;
+        is_table && (site.is_bookkeeping(&thing.name) || site.adoptable.contains(&thing.name))
+    }
+
+    /// The question for the things in a service's schema, whose answers [`Thing::read`] takes.
+    #[must_use]
+    pub fn things(&self, service: &ServiceName) -> Option<String> {
+        self.placed(service).map(|placed| self.things_of(placed, None))
+    }
+
+    /// The same, for those with these numbers if some are given.
+    pub(crate) fn things_of(&self, placed: &Placed, only: Option<&[Number]>) -> String {
+        let Site { schema, database, .. } = &placed.site;
+        let is_there =
+            |p: &&Placed| p.site.schema == *schema && self.is_one_database(p.site.database, *database);
+        let made = self.placements.iter().filter(is_there).flat_map(|p| &p.site.makes);
+        let functions = made.filter(|made| matches!(made, Made::Function(_))).map(Made::name);
+        belongings::question(schema, functions, only)
     }
 
     /// The migration after which the first of a service's own that makes one of these tables comes; `None` if that is its first
@@ -310,27 +340,20 @@ impl Deployment {
         self.places.get(service).map(|&place| &self.placements[place])
     }
 
-    /// The service to which an object belongs: the one whose schema this is; in a schema that services share, the one
-    /// that declares the table or type, or else the one with the longest declared name that the object's begins with.
-    pub(crate) fn owner_of(&self, database: usize, schema: &str, name: &str) -> Option<&ServiceName> {
-        let is_there =
-            |p: &&Placed| self.is_one_database(p.site.database, database) && p.site.schema == schema;
-        let there = || self.placements.iter().filter(is_there);
+    /// The service to which a thing belongs: the one whose schema this is; in a schema that services share, the one that names
+    /// it, or that has all relations which use it.
+    pub(crate) fn owner_of(&self, database: usize, schema: &str, thing: &Thing) -> Option<&ServiceName> {
         if let Some(whole) = self.owner_of_whole_schema(database, schema) {
             return Some(whole);
         }
-        let begins =
-            |own: &&str| name.strip_prefix(*own).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
-        let longest = |placed: &Placed| {
-            let names = placed.service.tables().iter().chain(placed.service.types()).map(String::as_str);
-            let functions = placed.service.functions().iter().filter_map(|whole| whole.split('(').next());
-            names.chain(functions).filter(begins).map(str::len).max()
-        };
-        there()
-            .filter_map(|p| longest(p).map(|length| (length, p.name())))
-            .max()
-            .map(|(_, name)| name)
-            .or_else(|| there().find(|p| p.site.is_bookkeeping(name)).map(Placed::name))
+        let is_there =
+            |p: &&Placed| self.is_one_database(p.site.database, database) && p.site.schema == schema;
+        let named = self.placements.iter().filter(is_there).find(|p| p.names(thing)).map(Placed::name);
+        named.or_else(|| {
+            let mut owners = thing.used_by().map(|relation| self.owner_of(database, schema, &relation));
+            let first = owners.next()??;
+            owners.all(|owner| owner == Some(first)).then_some(first)
+        })
     }
 
     /// The service that has this schema for itself: lives there alone, or names it as one more of its own.
@@ -459,6 +482,17 @@ impl Placed {
     pub(crate) fn on_one_node(&self) -> impl Iterator<Item = &migration_kit::MigrationName> {
         let needs = |listed: &&migration_kit::Listed| listed.details().one_node.is_some();
         self.service.migrations().filter(needs).map(migration_kit::Listed::name)
+    }
+
+    /// Whether the service names a thing as its own, or it is of its bookkeeping.
+    fn names(&self, thing: &Thing) -> bool {
+        let (site, name) = (&self.site, thing.name.clone());
+        match thing.kind {
+            Kind::Relation => site.is_bookkeeping(&name) || site.makes.contains(&Made::Table(name)),
+            Kind::Type => site.makes.contains(&Made::Type(name)),
+            Kind::Function => site.makes.contains(&Made::Function(name)),
+            Kind::Other => false,
+        }
     }
 
     pub(crate) fn name(&self) -> &ServiceName {

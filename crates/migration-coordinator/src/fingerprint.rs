@@ -9,6 +9,7 @@ use migration_plan::{Direction, KnownMigration};
 use sea_orm::sqlx::{self, Row};
 use sha2::{Digest, Sha256};
 
+use crate::belongings;
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
 use crate::run::{Planned, RunError};
@@ -168,10 +169,7 @@ fn digest(lines: &[String]) -> String {
 fn objects(placed: &Placed, bookkeeping: Vec<String>) -> String {
     let site = &placed.site;
     let is_its = if site.shares_schema() {
-        format!(
-            "EXISTS (SELECT FROM unnest({}) AS t(name) WHERE c.relname = t.name OR starts_with(c.relname, t.name || '_'))",
-            text_array(placed.service.tables())
-        )
+        format!("{} = ANY ({})", belongings::name_of("c"), text_array(placed.service.tables()))
     } else {
         "true".to_owned()
     };

@@ -6,6 +6,7 @@
 //! `READ ONLY` transactions.
 
 mod adopt;
+mod belongings;
 mod bookkeeping;
 mod caller;
 mod cancel;
@@ -52,6 +53,7 @@ mod verify;
 mod watch;
 
 pub use adopt::{Claim, EarlierHistory, Retirement, earlier_histories, record, stands_for};
+pub use belongings::{Applied, Number, Thing};
 pub use bookkeeping::Outcome;
 pub use caller::Caller;
 pub use cancel::{Cancellation, Stop, cancellation};
@@ -89,7 +91,7 @@ pub use repair::{Change, Condition, Decision, Mended, Trouble, conditions, mend}
 pub use roles::{RoleOptions, RoleScript, provide_roles};
 pub use run::{
     Acceptance, AcceptedDifference, DoneStep, Filled, Goal, Planned, Report, RevertLoss, RunError,
-    RunOptions, TakeOver, none_of_others, not_of_others, obstructions, one_address, plan, plan_for, run,
+    RunOptions, TakeOver, no_collision, not_of_others, obstructions, one_address, plan, plan_for, run,
     unmet_promises,
 };
 pub use state::service_state;
@@ -99,7 +101,9 @@ pub use survey::{
     Access, Collision, Collisions, Journal, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError,
     Twin, TwinRows, VERSION_TABLES,
 };
-pub use upkeep::{Place, TableSpace, UpkeepError, reclaim, reject_counts, rejected, table_sizes, under_lock};
+pub use upkeep::{
+    Place, TableSpace, UpkeepError, on_its_own, reclaim, reject_counts, rejected, table_sizes, under_lock,
+};
 pub use verify::{Acceptor, Difference, Scope, ServiceVerification, verify, verify_surveyed};
 
 /// The examples of the README, compiled as tests.

@@ -116,9 +116,8 @@ impl<'a> LockedSession<'a> {
         deployment: &Deployment,
         patience: Duration,
     ) -> Result<ServiceFacts, sqlx::Error> {
-        let site = &self.placed.site;
-        let place = (self.session(), &deployment.databases()[site.database]);
-        Ok(Survey::take_on(place, &[site], patience).await?.swap_remove(0))
+        let asked = Survey::take_on(self.session(), deployment, &[&self.placed.site], patience).await;
+        Ok(asked?.swap_remove(0))
     }
 
     /// What writes.

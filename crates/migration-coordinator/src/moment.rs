@@ -106,7 +106,7 @@ pub async fn at_one_moment<T>(
     let opening = Box::pin(Session::open(url, APPLICATION, &search_path, None));
     let session = cancellation.unless_cancelled(opening).await.ok_or_else(interrupted)??;
     let working = Box::pin(async {
-        let holding = Box::pin(hold((&session, url), &placed, wait));
+        let holding = Box::pin(hold(&session, deployment, &placed, wait));
         let facts = cancellation.unless_cancelled(holding).await.ok_or_else(interrupted)??;
         let failed =
             |source| UpkeepError::Read { service: first.name().clone(), source: upkeep::driver(source) };
@@ -125,7 +125,8 @@ pub async fn at_one_moment<T>(
 
 /// Takes the locks of all services, in the order of their names, and reads what is recorded of them.
 async fn hold(
-    (session, url): (&Session, &DatabaseUrl),
+    session: &Session,
+    deployment: &Deployment,
     placed: &[&Placed],
     wait: Duration,
 ) -> Result<Vec<ServiceFacts>, UpkeepError> {
@@ -133,7 +134,7 @@ async fn hold(
         |source| UpkeepError::Read { service: placed[0].name().clone(), source: upkeep::driver(source) };
     let standby = bookkeeping!("SELECT pg_catalog.pg_is_in_recovery()");
     if session.rows(standby).await.map_err(failed)?.first().is_some_and(|row| row.get(0)) {
-        let database = url.to_string();
+        let database = deployment.databases()[placed[0].site.database].to_string();
         return Err(UpkeepError::ReadOnly { database });
     }
     let mut in_order = placed.to_vec();
@@ -142,5 +143,5 @@ async fn hold(
         LockedSession::take(session, placed, wait).await?;
     }
     let sites: Vec<_> = placed.iter().map(|placed| &placed.site).collect();
-    Survey::take_on((session, url), &sites, wait).await.map_err(failed)
+    Survey::take_on(session, deployment, &sites, wait).await.map_err(failed)
 }

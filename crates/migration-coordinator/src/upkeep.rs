@@ -1,8 +1,10 @@
 //! What concerns a service's data and is no migration: its rejects, the size of its tables, giving space back, tasks.
 //!
-//! Reading runs in a `READ ONLY` transaction; what changes something does so under the migration lock.
+//! Reading runs in a `READ ONLY` transaction; what changes something does so under the migration lock, and what changes what belongs to
+//! a service once it is known there that nothing of others is taken for it. It is long because all reasons for not doing so are in one enum.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use migration_kit::rejects::{self, Reject, RejectCounts};
@@ -13,6 +15,7 @@ use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 use sea_orm::{DatabaseConnection, DbErr};
 
+use crate::belongings::{Applied, Thing};
 use crate::cancel::Cancellation;
 use crate::connect_error::ConnectError;
 use crate::deployment::{Deployment, Placed};
@@ -20,8 +23,9 @@ use crate::interrupt::Ended;
 use crate::lock::{LockError, LockedSession};
 use crate::move_mark::MoveMark;
 use crate::reading::Reading;
+use crate::run::{RunError, not_of_others};
 use crate::session::Session;
-use crate::survey::SurveyError;
+use crate::survey::{ServiceFacts, Survey, SurveyError};
 
 /// Why upkeep was not done.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +85,7 @@ pub enum UpkeepError {
     },
     /// The history could not be read, so that nothing can be decided about it.
     #[error("the history cannot be read")]
-    Unread(#[source] std::sync::Arc<SurveyError>),
+    Unread(#[source] Arc<SurveyError>),
     /// The history is not what it was when the decision was made.
     #[error("`{service}`: another run has changed its history meanwhile")]
     Moved {
@@ -112,6 +116,9 @@ pub enum UpkeepError {
         /// The owner.
         owner: String,
     },
+    /// What bears the service's names is of others.
+    #[error(transparent)]
+    OfOthers(Box<RunError>),
     /// It was stopped.
     #[error("`{service}`: interrupted")]
     Interrupted {
@@ -180,11 +187,20 @@ pub async fn table_sizes(
         literal(&placed.site.schema)
     );
     let rows = reading.rows(&sql).await.map_err(driver).map_err(failed)?;
-    let named = placed.service.tables();
+    let (named, shares) = (placed.service.tables(), placed.site.shares_schema());
+    // Where its history cannot be read, what bears its names is shown.
+    let applied = match shares {
+        true => {
+            Survey::of(deployment, &placed.site).await.ok().and_then(|facts| facts.anything_applied().ok())
+        }
+        false => None,
+    };
     let mut sizes = Vec::new();
     for table in rows.iter().map(|row| row.get::<String, _>(0)) {
-        let is_own = named.contains(&table) || named.is_empty() && !placed.site.shares_schema();
-        if placed.site.shares_schema() && !is_own {
+        let is_own = named.contains(&table) || named.is_empty() && !shares;
+        let is_its =
+            || deployment.has(service, applied.unwrap_or(Applied::Something), &Thing::relation(&table));
+        if shares && !(is_own && is_its()) {
             continue;
         }
         let schema = &placed.site.schema;
@@ -209,7 +225,7 @@ pub async fn reclaim(
     cancellation: &Cancellation,
 ) -> Result<(TableSize, TableSize), UpkeepError> {
     let schema = find(deployment, service)?.site.schema.clone();
-    under_lock(Place::InUse, deployment, service, wait, cancellation, |db| async move {
+    on_its_own(deployment, service, wait, cancellation, |db, _| async move {
         let pool = db.get_postgres_connection_pool();
         let mut connection = pool.acquire().await.map_err(driver)?;
         let before = space::table_size(&mut connection, &schema, table).await?;
@@ -244,6 +260,60 @@ pub async fn under_lock<T, E, F: Future<Output = Result<T, E>>>(
 ) -> Result<Result<T, E>, UpkeepError> {
     let work = async |locked: &LockedSession<'_>| work(locked.writer().db().clone()).await;
     locked(place, deployment, find(deployment, service)?, wait, cancellation, work).await
+}
+
+/// Does something to what belongs to a service where it is in use, on a session that holds its migration lock, once it is known
+/// under that lock that nothing which bears the service's names is of others.
+///
+/// # Errors
+/// As [`under_lock`]; [`UpkeepError::OfOthers`].
+pub async fn on_its_own<T, E, F: Future<Output = Result<T, E>>>(
+    deployment: &Deployment,
+    service: &ServiceName,
+    wait: Duration,
+    cancellation: &Cancellation,
+    work: impl FnOnce(DatabaseConnection, Applied) -> F,
+) -> Result<Result<T, E>, UpkeepError> {
+    let work = async |locked: &LockedSession<'_>, applied: Applied| {
+        work(locked.writer().db().clone(), applied).await
+    };
+    own(deployment, find(deployment, service)?, wait, cancellation, work).await
+}
+
+/// The same on the session itself.
+pub(crate) async fn own<T, E>(
+    deployment: &Deployment,
+    placed: &Placed,
+    wait: Duration,
+    cancellation: &Cancellation,
+    work: impl AsyncFnOnce(&LockedSession<'_>, Applied) -> Result<T, E>,
+) -> Result<Result<T, E>, UpkeepError> {
+    let work = async |locked: &LockedSession<'_>| {
+        let applied = if placed.site.shares_schema() {
+            let facts = locked.survey(deployment, wait).await;
+            let failed =
+                |source| UpkeepError::Read { service: placed.name().clone(), source: driver(source) };
+            of_no_others(deployment, &facts.map_err(failed)?)?
+        } else {
+            Applied::Something
+        };
+        Ok::<_, UpkeepError>(work(locked, applied).await)
+    };
+    Box::pin(locked(Place::InUse, deployment, placed, wait, cancellation, work)).await?
+}
+
+/// The same question for what is only shown: asked without the lock.
+pub(crate) async fn look_whose(deployment: &Deployment, placed: &Placed) -> Result<Applied, UpkeepError> {
+    if !placed.site.shares_schema() {
+        return Ok(Applied::Something);
+    }
+    let facts = Survey::of(deployment, &placed.site).await;
+    of_no_others(deployment, &facts.map_err(|error| UpkeepError::Unread(Arc::new(error)))?)
+}
+
+fn of_no_others(deployment: &Deployment, facts: &ServiceFacts) -> Result<Applied, UpkeepError> {
+    not_of_others(deployment, facts).map_err(|error| UpkeepError::OfOthers(Box::new(error)))?;
+    facts.anything_applied().map_err(UpkeepError::Unread)
 }
 
 /// Does something to a service on a session that holds its migration lock; `search_path` is its schema. What is done all the same
@@ -303,6 +373,7 @@ impl UpkeepError {
                 Some(Hint::from(Offer::Roles(service.clone())) + " shows the statements that let it")
             }
             Self::Unread(error) => error.hint(),
+            Self::OfOthers(error) => error.hint(),
             Self::Lock(LockError::Query { .. })
             | Self::Read { .. }
             | Self::Database { .. }

@@ -310,8 +310,8 @@ impl Service {
         self
     }
 
-    /// Names the service's types, such as enums, that do not begin with the name of one of its tables. Needed where
-    /// [`Service::with_tables`] is, to let a migration drop what another one has made.
+    /// Names the service's types, such as enums. Needed where [`Service::with_tables`] is, to let a migration drop what another
+    /// one has made, unless only the service's tables use it.
     #[must_use]
     pub fn with_types(mut self, types: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.types.extend(types.into_iter().map(|name| name.as_ref().to_owned()));

@@ -97,12 +97,15 @@ async fn tolerate(db: &impl ConnectionTrait, table: &str, tolerated: &[Differenc
 }
 
 /// Objects of which the journals in the current schema say that they were accepted, as checks name them. Services that share a
-/// schema have no table in common.
+/// schema have no table in common; a table of others whose name begins alike is no journal.
 async fn accepted(db: &impl ConnectionTrait) -> Result<BTreeSet<String>, DbErr> {
     let text = |sql: String| Statement::from_string(DbBackend::Postgres, format!("{BOOKKEEPING}{sql}"));
     let journals = "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class c \
                     WHERE relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(current_schema())) \
-                      AND relkind = 'r' AND relname LIKE 'migration\\_journal\\_%'";
+                      AND relkind = 'r' AND relname LIKE 'migration\\_journal\\_%' \
+                      AND pg_catalog.has_table_privilege(c.oid, 'SELECT') \
+                      AND (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped \
+                           AND a.attname IN ('outcome', 'consent')) = 2";
     let mut accepted = BTreeSet::new();
     for journal in db.query_all_raw(text(journals.to_owned())).await? {
         let journal: String = journal.try_get_by_index(0)?;

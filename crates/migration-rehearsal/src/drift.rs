@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use migration_coordinator::{
-    DatabaseUrl, Deployment, DeploymentError, Placement, Reading, ServiceFacts, Survey, VERSION_TABLES,
+    DatabaseUrl, Deployment, DeploymentError, Placement, Reading, ServiceFacts, Survey, Thing, VERSION_TABLES,
 };
 use migration_kit::{MigrationName, Service, ServiceName};
 use postgres_sandbox::{Cluster, Database, SandboxError, Search, ServerVersion};
@@ -206,10 +206,13 @@ fn compare(
         (Some(aside), Some(owner)) => (expected.replacing("owner", &aside, &owner), live),
         _ => (expected.without("owner"), live.without("owner")),
     };
-    let live = live.retain(|object| {
-        let name = object.relation().unwrap_or(&object.name);
-        expected.get(object).is_some() || deployment.owns(service, name)
-    });
+    let its_own: BTreeSet<Object> = live
+        .objects()
+        .map(|(object, _)| object)
+        .filter(|object| expected.get(object).is_some() || deployment.owns(service, &thing(&live, object)))
+        .cloned()
+        .collect();
+    let live = live.retain(|object| its_own.contains(object));
     let is_own = |object: &Object| object.parent.is_none() && live.get(object).is_some();
     let own = expected.objects().map(|(object, _)| object).filter(|object| is_own(object)).cloned().collect();
     let (differences, for_new_rows) = without_triggers(expected.differences(&live));
@@ -258,17 +261,26 @@ fn compare(
     }
 }
 
+/// What of an object says whose it is.
+fn thing(schema: &Schema, object: &Object) -> Thing {
+    match (object.kind, schema.relation_of(object)) {
+        (_, Some(relation)) => Thing::relation(&relation),
+        (Kind::Type, None) => Thing::type_(&object.name),
+        (Kind::Function, None) => Thing::function(&object.name),
+        (_, None) => Thing::relation(&object.name),
+    }
+}
+
 /// What is in a schema, without itself and the tables that keep a service's history, here or in an earlier tool.
 pub(crate) fn without_bookkeeping(schema: Schema, bookkeeping: &[String]) -> Schema {
-    schema.retain(|object| {
-        // The sequences of its identity columns have names that begin with the table's.
-        let of = |table: &str| {
-            object.relation() == Some(table)
-                || object.kind == Kind::Sequence
-                    && object.name.strip_prefix(table).is_some_and(|rest| rest.starts_with('_'))
-        };
-        object.kind != Kind::Schema && !bookkeeping.iter().map(String::as_str).chain(VERSION_TABLES).any(of)
-    })
+    let is_of_one = |object: &Object| {
+        let relation = schema.relation_of(object);
+        let mut tables = bookkeeping.iter().map(String::as_str).chain(VERSION_TABLES);
+        relation.is_some_and(|relation| tables.any(|table| table == relation))
+    };
+    let left: BTreeSet<Object> =
+        schema.objects().map(|(object, _)| object).filter(|object| is_of_one(object)).cloned().collect();
+    schema.retain(|object| object.kind != Kind::Schema && !left.contains(object))
 }
 
 /// The differences, and apart from them the constraints and indexes that only have another name.

@@ -148,6 +148,7 @@ fn of_upkeep(error: &UpkeepError) -> Class {
             Class::Connection
         }
         UpkeepError::Lock(error) => of_lock(error),
+        UpkeepError::OfOthers(error) => of_run(error),
         UpkeepError::Database { source, .. } if is_given_up(source) => Class::Busy,
         UpkeepError::Database { source, .. } if is_out_of_reach(source) => Class::Connection,
         UpkeepError::Moved { .. } | UpkeepError::Relocation { .. } | UpkeepError::NoLogin { .. } => {

@@ -130,6 +130,14 @@ impl Schema {
         self.objects.get(object)
     }
 
+    /// The table or view that an object is or is part of, or to a column of which it belongs, as a sequence does.
+    #[must_use]
+    pub fn relation_of(&self, object: &Object) -> Option<String> {
+        let sequence = self.get(object).filter(|_| object.kind == Kind::Sequence);
+        let table = sequence.and_then(column_of).and_then(|column| column.parent);
+        table.or_else(|| object.relation().map(str::to_owned))
+    }
+
     /// Leaves out the objects for which `is_kept` says no.
     #[must_use]
     pub fn retain(mut self, mut is_kept: impl FnMut(&Object) -> bool) -> Self {
@@ -164,6 +172,13 @@ impl Schema {
         }
         self
     }
+}
+
+/// The column to which a sequence belongs: it is dropped with that.
+pub(crate) fn column_of(sequence: &Properties) -> Option<Object> {
+    let (table, column) = sequence.get("owned by")?.rsplit_once('.')?;
+    let table = table.trim_matches('"').replace("\"\"", "\"");
+    Some(Object { kind: Kind::Column, parent: Some(table), name: column.to_owned() })
 }
 
 /// `column note.text`.

@@ -20,7 +20,7 @@ use migration_kit::{
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
-use crate::reader_settings::{self, CARRIED, TRIGGER};
+use crate::reader_settings::{self, TRIGGER};
 
 /// Drops the old settings.
 #[derive(DeriveMigrationName)]
@@ -105,10 +105,12 @@ impl ServiceMigration for Migration {
             .verify(Check::no_column("users", "reader_settings"))
             .verify(Check::holds(
                 "trigger and functions are gone",
+                // With their arguments: in a shared schema another application may have some of these names.
                 format!(
-                    "SELECT NOT EXISTS (SELECT FROM pg_proc WHERE pronamespace = to_regnamespace(quote_ident(current_schema())) \
-                     AND proname IN ('{TRIGGER}', '{CARRIED}', '{}'))",
-                    reader_settings::CARRY
+                    "SELECT bool_and(to_regprocedure(quote_ident(current_schema()) || '.' || function) IS NULL) \
+                     FROM unnest(ARRAY['{TRIGGER}()', '{}', '{}']) AS function",
+                    reader_settings::FUNCTIONS[0].dropped_as(),
+                    reader_settings::FUNCTIONS[1].dropped_as(),
                 ),
             ))
     }

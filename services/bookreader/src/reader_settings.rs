@@ -21,9 +21,6 @@ use sea_orm_migration::prelude::*;
 /// `<schema>.carried_preferences(json)`: the preferences in some settings, and what could not be carried over.
 pub(crate) const CARRIED: &str = "carried_preferences";
 
-/// `<schema>.carry_reader_settings(uuid, json, json)`: brings the preferences of one user in step with a change.
-pub(crate) const CARRY: &str = "carry_reader_settings";
-
 /// The trigger on `users`, and its function.
 pub(crate) const TRIGGER: &str = "keep_preferences_in_step";
 

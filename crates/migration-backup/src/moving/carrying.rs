@@ -1,6 +1,6 @@
 //! The way of a service behind its fence: the dump, the restore, the proof, and the commits by which it changes its place.
 
-use migration_coordinator::{Moment, MoveMark, RunError, ServiceFacts, promises};
+use migration_coordinator::{Applied, Moment, MoveMark, RunError, ServiceFacts, promises};
 use postgres_sandbox::Clients;
 use postgres_schema::Schema;
 use sqlx::PgConnection;
@@ -108,7 +108,7 @@ impl Moving<'_> {
         (self.progress)(MoveProgress::Comparing);
         self.tried.is_still_here(service, &left.schemas)?;
         self.tried.is_there(self.places, copy).await?;
-        let owned = Owned::read(copy, there, service).await.map_err(&failed)?;
+        let owned = Owned::read(copy, there, service, Applied::Something).await.map_err(&failed)?;
         let contents = Contents::read(copy, &owned).await.map_err(&failed)?;
         if let Some(difference) = left.contents.difference(&contents) {
             return Err(different(service, difference));

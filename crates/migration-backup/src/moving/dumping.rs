@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use migration_coordinator::{Moment, ServiceFacts};
+use migration_coordinator::{Applied, Moment, ServiceFacts};
 use postgres_sandbox::Clients;
 
 use super::places::Places;
@@ -73,6 +73,7 @@ impl Places<'_> {
         Work {
             deployment: self.there,
             service: self.service,
+            applied: Applied::Something,
             file: archive,
             archive: archive.to_owned(),
             restored,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 use futures_util::future::{Either, select};
-use migration_coordinator::{Deployment, UpkeepError};
+use migration_coordinator::{Applied, Deployment, UpkeepError};
 use migration_kit::table_lock::{
     LockMode, Policy, TableLock, Waiting, is_retryable, referenced_first, references,
 };
@@ -38,7 +38,7 @@ pub(super) async fn raise(
     policy: Policy,
 ) -> Result<(Owned, Instant), BackupError> {
     let failed = read(service);
-    let owned = Owned::read(connection, deployment, service).await.map_err(&failed)?;
+    let owned = Owned::read(connection, deployment, service, Applied::Something).await.map_err(&failed)?;
     let tables = owned.own().filter(|relation| ["r", "p"].contains(&relation.kind.as_str()));
     let locks: Vec<TableLock> =
         tables.map(|table| TableLock::new(&table.schema, &table.name, LockMode::Share)).collect();

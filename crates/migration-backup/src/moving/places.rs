@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use migration_coordinator::{
-    Access as Read, Deployment, Reading, RunError, Scope, ServerFacts, ServiceFacts, Survey, SurveyError,
-    verify,
+    Access as Read, Applied, Deployment, Reading, RunError, Scope, ServerFacts, ServiceFacts, Survey,
+    SurveyError, verify,
 };
 use migration_kit::ServiceName;
 use rustix::fs::{Access, access};
@@ -192,14 +192,16 @@ impl Places<'_> {
 
     async fn leaving(&self, connection: &mut PgConnection) -> Result<Leaving, BackupError> {
         let failed = read(self.service);
-        let owned = Owned::read(connection, self.here, self.service).await.map_err(&failed)?;
+        let owned =
+            Owned::read(connection, self.here, self.service, Applied::Something).await.map_err(&failed)?;
         if owned.stays {
             let why = format!("others live in its schema `{}`, or may", owned.schemas[0]);
             return Err(
                 self.not(why, Some("give it a schema of its own first, or move it by hand: docs/growing.md"))
             );
         }
-        let named = Owned::read(connection, self.named, self.service).await.map_err(&failed)?;
+        let named =
+            Owned::read(connection, self.named, self.service, Applied::Something).await.map_err(&failed)?;
         if let Some(name) = named.not_named() {
             let why =
                 format!("`{name}` is in its schema `{}`, and is not known to be its own", owned.schemas[0]);

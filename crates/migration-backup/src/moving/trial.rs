@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-use migration_coordinator::{MoveMark, RunError};
+use migration_coordinator::{Applied, MoveMark, RunError};
 use migration_kit::{ServiceName, quote_identifier};
 use postgres_sandbox::Clients;
 use postgres_schema::{Change, Difference, Kind, Object, Properties, PropertyChange, Repair, Schema};
@@ -52,7 +52,8 @@ pub(super) async fn carry_out(
     let Places { service, options, .. } = *places;
     let at = this_moment();
     let leaving = async |connection: &mut PgConnection| {
-        let owned = Owned::read(connection, places.here, service).await.map_err(read(service))?;
+        let owned =
+            Owned::read(connection, places.here, service, Applied::Something).await.map_err(read(service))?;
         let owners = needs::schema_owners(connection, &owned).await.map_err(read(service))?;
         let rights = places.rights(connection, found.majors).await?;
         let kept_in = Aside::Moved.schemas(service, owned.schemas.len());
@@ -125,7 +126,9 @@ impl Places<'_> {
 
     /// The schemas there, as the server there writes them.
     async fn schemas_there(&self, copy: &mut PgConnection) -> Result<Vec<(String, Schema)>, BackupError> {
-        let owned = Owned::read(copy, self.there, self.service).await.map_err(read(self.service))?;
+        let owned = Owned::read(copy, self.there, self.service, Applied::Something)
+            .await
+            .map_err(read(self.service))?;
         let mut found = Vec::new();
         for name in schemas(self.there, self.service) {
             let schema = schema(copy, self.service, &name).await?;
@@ -322,7 +325,7 @@ async fn with_options(places: &Places<'_>, here: &mut PgConnection, error: Backu
         return error;
     }
     let service = places.service;
-    let Ok(owned) = Owned::read(here, places.here, service).await else { return error };
+    let Ok(owned) = Owned::read(here, places.here, service, Applied::Something).await else { return error };
     match owned.column_options(here).await {
         Ok(Some((columns, option))) => BackupError::NotMovable {
             service: service.clone(),

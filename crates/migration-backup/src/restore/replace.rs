@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use migration_coordinator::{Caller, Deployment};
+use migration_coordinator::{Applied, Caller, Deployment};
 use migration_kit::{ServiceName, literal, qualified, quote_identifier, settings};
 use postgres_sandbox::Clients;
 use sqlx::{PgConnection, Row};
@@ -24,6 +24,8 @@ const STAYS: &str = "SELECT pg_catalog.set_config('citus.enable_schema_based_sha
 pub(crate) struct Work<'w> {
     pub(crate) deployment: &'w Deployment,
     pub(crate) service: &'w ServiceName,
+    /// Whether anything of it is applied where it is put.
+    pub(crate) applied: Applied,
     /// As it was named.
     pub(crate) file: &'w Path,
     pub(crate) archive: PathBuf,
@@ -62,8 +64,9 @@ impl Work<'_> {
             if self.restored.kept_in.is_empty() {
                 return Ok(());
             }
-            let owned =
-                Owned::read(connection, self.deployment, self.service).await.map_err(read(self.service))?;
+            let owned = Owned::read(connection, self.deployment, self.service, self.applied)
+                .await
+                .map_err(read(self.service))?;
             if owned.stays { owned.try_lock(connection).await.map_err(read(self.service)) } else { Ok(()) }
         })
         .await
@@ -76,7 +79,8 @@ impl Work<'_> {
         execute(connection, service, STAYS).await?;
         let (mut present, mut former) = (BTreeSet::new(), Vec::new());
         if !self.restored.kept_in.is_empty() {
-            let owned = Owned::read(connection, self.deployment, service).await.map_err(&failed)?;
+            let owned =
+                Owned::read(connection, self.deployment, service, self.applied).await.map_err(&failed)?;
             let others =
                 dependants(connection, &owned.oids(), former_names::IS_NONE).await.map_err(&failed)?;
             if let Some(others) = others {

@@ -6,7 +6,7 @@ use migration_backup::{
     Backup, BackupError, BackupOptions, External, Kind, Listed, Manifest, Pipe, Problem, Progress, Retention,
     Verification, Verify, list, prune,
 };
-use migration_coordinator::{Cancellation, none_of_others};
+use migration_coordinator::Cancellation;
 use migration_kit::ServiceName;
 use migration_plan::NameError;
 use migration_report::{Class, Diagnostic, Found};
@@ -107,9 +107,8 @@ pub(super) async fn backup(
     let made = make(context, &connected, &wanted, &how).await;
     let mut failures: Vec<anyhow::Error> = made.failure.into_iter().map(raised).collect();
     // Who names a service learns that what bears its names is not backed up.
-    if !services.is_empty() && !made.empty.is_empty() {
-        let checked = none_of_others(&connected.deployment, &made.empty, cancellation).await;
-        failures.extend(checked.err().map(anyhow::Error::from));
+    if !services.is_empty() {
+        failures.extend(made.of_others.into_iter().map(anyhow::Error::from));
     }
     let retention = Retention { newest: options.keep, days: options.keep_days };
     let mut removed = Vec::new();

@@ -1,10 +1,8 @@
 //! `citus`: on which node each service is, and putting it on one or another.
 
-use std::slice::from_ref;
-
 use migration_coordinator::{
     ByColumn, Cancellation, Citus, CitusService, Policy, RowPlan, UpkeepError, citus, citus_of, destination,
-    distributable, distribute, distribute_rows, move_to, none_of_others, row_plan,
+    distributable, distribute, distribute_rows, move_to, row_plan,
 };
 use migration_kit::ServiceName;
 use migration_report::{Class, Diagnostic, Found};
@@ -49,7 +47,6 @@ pub(super) async fn run(
         }
         CitusCommand::Distribute { service, by, whole, yes, wait, lock_patience } => {
             let service = name(&connected, service)?;
-            none_of_others(&connected.deployment, from_ref(&service), cancellation).await?;
             let policy = Policy::default().with_patience(*lock_patience);
             if let Some(column) = by {
                 let by = ByColumn { column: column.clone(), whole: whole.clone() };
@@ -71,7 +68,6 @@ pub(super) async fn run(
         }
         CitusCommand::Move { service, node, yes, wait } => {
             let service = name(&connected, service)?;
-            none_of_others(&connected.deployment, from_ref(&service), cancellation).await?;
             if !yes {
                 let at = citus_of(&connected.deployment, &service).await?;
                 destination(&service, &at, node)?;

@@ -1,8 +1,6 @@
 //! `roles`: an owner and an application role for each service.
 
-use migration_coordinator::{
-    Cancellation, RoleOptions, RoleScript, RunOptions, none_of_others, provide_roles,
-};
+use migration_coordinator::{Cancellation, RoleOptions, RoleScript, RunOptions, provide_roles};
 use migration_report::Found;
 use serde::Serialize;
 
@@ -45,7 +43,6 @@ pub(super) async fn roles(
         migrators: asked.migrator.clone(),
         applications: asked.application.clone(),
     };
-    none_of_others(&connected.deployment, &chosen, cancellation).await?;
     let mut text = Text::default();
     let mut services = Vec::new();
     for service in chosen {

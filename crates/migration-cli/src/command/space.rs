@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use migration_coordinator::{Cancellation, RunError, TableSpace, none_of_others, reclaim, table_sizes};
+use migration_coordinator::{Cancellation, RunError, TableSpace, reclaim, table_sizes};
 use migration_report::{Found, Roomy, Space, TableReport};
 
 use super::{connect, name};
@@ -33,7 +33,6 @@ pub(super) async fn space(
                 let hint = format!("`space {service}` lists its tables");
                 return Err(Failure::usage(format!("`{service}` has no table `{table}`"), hint).into());
             }
-            none_of_others(&connected.deployment, std::slice::from_ref(&service), cancellation).await?;
             let mut before = Text::default();
             before.note(format!(
                 "{note}  rewriting `{table}` under an ACCESS EXCLUSIVE lock: nobody reads or writes it until it is done"

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use migration_coordinator::{Cancellation, Place, under_lock};
+use migration_coordinator::{Cancellation, on_its_own};
 use migration_kit::Service;
 use migration_plan::Catalog;
 use migration_report::{Class, Found};
@@ -60,8 +60,8 @@ async fn run(
 ) -> anyhow::Result<Answer> {
     let connected = connect(context)?;
     let service = name(&connected, task.service)?;
-    let work = |db| (task.run)(TaskContext { arguments, db });
-    let done = under_lock(Place::InUse, &connected.deployment, &service, WAIT, cancellation, work).await??;
+    let work = |db, _| (task.run)(TaskContext { arguments, db });
+    let done = on_its_own(&connected.deployment, &service, WAIT, cancellation, work).await??;
     let message = done.get("message").and_then(|message| message.as_str());
     let mut text = Text::default();
     message.map_or_else(|| done.to_string(), str::to_owned).lines().for_each(|line| text.line(line));

@@ -14,7 +14,7 @@ use crate::bookkeeping::{execute, statement};
 use crate::cancel::Cancellation;
 use crate::deployment::Deployment;
 use crate::lock::LockedSession;
-use crate::upkeep::{Place, UpkeepError, driver, find, locked};
+use crate::upkeep::{UpkeepError, driver, find, own};
 
 /// Spreads a service: its tables become shards, all on one node, which Citus chooses. Triggers are dropped before and made again after,
 /// in the same transaction. Nobody writes to the tables meanwhile.
@@ -31,12 +31,12 @@ pub async fn distribute(
     let found = citus_of(deployment, service).await?;
     distributable(deployment, service, &found)?;
     let placed = find(deployment, service)?;
-    let work = async |locked: &LockedSession<'_>| {
+    let work = async |locked: &LockedSession<'_>, _| {
         let schema = &locked.placed().site.schema;
         let spread = async |tx: &DatabaseTransaction| spread(tx, schema).await;
         Changing { locked, policy, what: "citus distribute" }.run(spread).await
     };
-    let done = locked(Place::InUse, deployment, placed, wait, cancellation, work).await?;
+    let done = own(deployment, placed, wait, cancellation, work).await?;
     done.map_err(|source| UpkeepError::Database { service: service.clone(), source })?;
     citus_of(deployment, service).await
 }
@@ -60,8 +60,8 @@ pub async fn move_to(
         literal(&migration_kit::quote_identifier(&placed.site.schema)),
         to.id
     );
-    let work = async |locked: &LockedSession<'_>| locked.writer().execute(&sql).await.map_err(driver);
-    let done = locked(Place::InUse, deployment, placed, wait, cancellation, work).await?;
+    let work = async |locked: &LockedSession<'_>, _| locked.writer().execute(&sql).await.map_err(driver);
+    let done = own(deployment, placed, wait, cancellation, work).await?;
     done.map_err(|source| UpkeepError::Database { service: service.clone(), source })?;
     citus_of(deployment, service).await
 }

@@ -17,6 +17,7 @@
 
 mod question;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,6 +25,7 @@ use migration_kit::MigrationName;
 use sea_orm::sqlx::Row;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, RuntimeErr};
 
+use crate::belongings::Thing;
 use crate::bookkeeping::statement;
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
@@ -134,6 +136,8 @@ struct Object {
     did: String,
     catalog: i64,
     oid: i64,
+    /// What says whose it is, where it was looked up.
+    thing: Option<Thing>,
 }
 
 impl Object {
@@ -147,6 +151,7 @@ impl Object {
             did: row.try_get_by("did")?,
             catalog: row.try_get_by("catalog")?,
             oid: row.try_get_by("oid")?,
+            thing: None,
         }))
     }
 }
@@ -178,6 +183,13 @@ async fn seen_from_outside<'d>(
     let failed = |e| DbErr::Query(RuntimeErr::SqlxError(Arc::new(e)));
     reading.begin().await.map_err(failed)?;
     let rows = reading.rows(&question::outside(&numbers)).await.map_err(failed)?;
+    let mut things = BTreeMap::new();
+    if placed.site.shares_schema() {
+        for row in reading.rows(&deployment.things_of(placed, Some(&numbers))).await.map_err(failed)? {
+            let (number, thing) = Thing::read(&row).map_err(failed)?;
+            things.insert(number, thing);
+        }
+    }
     reading.end().await;
     outside.keep(reading);
     for object in unclear {
@@ -187,7 +199,15 @@ async fn seen_from_outside<'d>(
         let Some(row) = rows.iter().find(is_it) else { continue };
         // What is gone has lost its kind with its name.
         let kind = if object.role.is_none() { row.get(2) } else { object.kind };
-        clear.push(Object { kind, schema: row.get(3), name: row.get(4), role: Some(row.get(5)), ..object });
+        let thing = things.remove(&(object.catalog, object.oid));
+        clear.push(Object {
+            kind,
+            schema: row.get(3),
+            name: row.get(4),
+            role: Some(row.get(5)),
+            thing,
+            ..object
+        });
     }
     Ok(clear)
 }
@@ -207,7 +227,8 @@ fn judge(object: Object, deployment: &Deployment, placed: &Placed, declared: &[S
     } else if object.schema == placed.site.schema && placed.site.is_bookkeeping(&object.name) {
         Some(placed.name())
     } else {
-        deployment.owner_of(placed.site.database, &object.schema, &object.name)
+        let thing = object.thing.unwrap_or_else(|| Thing::of_kind(&object.kind, &object.name));
+        deployment.owner_of(placed.site.database, &object.schema, &thing)
     };
     if declared.contains(&name) || deployment.allows(&name) || owner == Some(placed.name()) {
         return None;

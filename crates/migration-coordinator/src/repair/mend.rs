@@ -90,7 +90,7 @@ fn decide(
     if let Some(error) = facts.unread.as_ref().filter(|_| facts.access != Access::Lost) {
         return Err(UpkeepError::Unread(error.clone()));
     }
-    let invalid: Vec<Trouble> = read_invalid(placed, indexes).map_err(failed)?;
+    let invalid: Vec<Trouble> = read_invalid(deployment, facts, indexes).map_err(failed)?;
     let mut journalled = Vec::new();
     for row in rows {
         let name: String = row.try_get(0).map_err(failed)?;

@@ -16,6 +16,7 @@ use sea_orm::sqlx::{self, Row};
 pub use self::decision::{Change, Decision};
 pub use self::mend::{Mended, mend};
 
+use crate::belongings::{Applied, Thing, name_of};
 use crate::check_result::CheckResult;
 use crate::deployment::{Deployment, Placed};
 use crate::edited::edited_migrations;
@@ -124,7 +125,7 @@ pub async fn conditions(deployment: &Deployment, services: &[ServiceName]) -> Ve
             condition.troubles = of_history(deployment, placed, facts, own);
         }
         if facts.schema_exists && facts.holder.is_none() {
-            match invalid(deployment, placed).await {
+            match invalid(deployment, placed, facts).await {
                 Ok(invalid) => condition.troubles.extend(invalid),
                 Err(error) => condition.unread = condition.unread.or(Some(Arc::new(error))),
             }
@@ -202,34 +203,43 @@ fn invalid_sql(placed: &Placed) -> String {
     format!(
         "{BOOKKEEPING}SELECT c.relname::text, t.relname::text, EXISTS (\
            SELECT FROM pg_catalog.pg_locks l WHERE l.relation = t.oid AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted \
-             AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())) \
+             AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())), {} \
          FROM pg_catalog.pg_index i \
          JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_class t ON t.oid = i.indrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = {} AND c.relkind = 'i' AND NOT i.indisvalid ORDER BY 1",
+        name_of("t"),
         literal(&placed.site.schema)
     )
 }
 
-fn read_invalid(placed: &Placed, rows: &[PgRow]) -> Result<Vec<Trouble>, sqlx::Error> {
-    let site = &placed.site;
-    let read = |row: &PgRow| {
-        Ok(Trouble::InvalidIndex { index: row.try_get(0)?, table: row.try_get(1)?, is_busy: row.try_get(2)? })
-    };
-    let all = rows.iter().map(read).collect::<Result<Vec<_>, sqlx::Error>>()?;
-    let is_own = |trouble: &Trouble| match trouble {
-        Trouble::InvalidIndex { table, .. } => !site.shares_schema() || site.tables.contains(table),
-        _ => false,
-    };
-    Ok(all.into_iter().filter(is_own).collect())
+fn read_invalid(
+    deployment: &Deployment,
+    facts: &ServiceFacts,
+    rows: &[PgRow],
+) -> Result<Vec<Trouble>, sqlx::Error> {
+    // Where it is not known whether anything is applied, nothing of others is meddled with either.
+    let applied = facts.anything_applied().unwrap_or(Applied::Nothing);
+    let mut invalid = Vec::new();
+    for row in rows {
+        if deployment.has(&facts.service, applied, &Thing::relation(row.try_get(3)?)) {
+            let (index, table, is_busy) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            invalid.push(Trouble::InvalidIndex { index, table, is_busy });
+        }
+    }
+    Ok(invalid)
 }
 
-async fn invalid(deployment: &Deployment, placed: &Placed) -> Result<Vec<Trouble>, SurveyError> {
+async fn invalid(
+    deployment: &Deployment,
+    placed: &Placed,
+    facts: &ServiceFacts,
+) -> Result<Vec<Trouble>, SurveyError> {
     let url = &deployment.databases()[placed.site.database];
     let mut reading = Reading::open(url).await?;
     let found = async {
         reading.begin().await?;
-        read_invalid(placed, &reading.rows(&invalid_sql(placed)).await?)
+        read_invalid(deployment, facts, &reading.rows(&invalid_sql(placed)).await?)
     }
     .await;
     reading.close().await;

@@ -8,17 +8,24 @@ use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
 use super::{Names, RoleOptions};
+use crate::belongings::{Applied, Number, Thing};
 use crate::deployment::{Deployment, Placed};
 use crate::owner::{MAY_BECOME, mark};
-use crate::site::{Site, text_array};
+use crate::site::text_array;
 use crate::upkeep::{self, UpkeepError};
 
 /// The answers, in the order of [`questions`].
 #[derive(Default)]
 pub(super) struct Found(Vec<Vec<PgRow>>);
 
-/// What is asked: the roles, their members, the schemas, and what is in them.
-pub(super) fn questions(site: &Site, names: &Names, asked: &RoleOptions) -> [String; 4] {
+/// What is asked: the roles, their members, the schemas, what is in them, and on what that hangs in a schema that others share.
+pub(super) fn questions(
+    deployment: &Deployment,
+    placed: &Placed,
+    names: &Names,
+    asked: &RoleOptions,
+) -> [String; 5] {
+    let site = &placed.site;
     let [owner, application] = [literal(&names.owner), literal(&names.application)];
     let schemas = text_array(site.schemas());
     let roles = format!(
@@ -77,23 +84,26 @@ pub(super) fn questions(site: &Site, names: &Names, asked: &RoleOptions) -> [Str
            coalesce(c.relkind <> 'S' AND ({insert} OR {update} OR {delete}), false), \
            (SELECT o.relname::text FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class o ON o.oid = d.refobjid WHERE c.relkind = 'S' \
              AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid \
-             AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i') LIMIT 1) \
+             AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i') LIMIT 1), \
+           'pg_catalog.pg_class'::pg_catalog.regclass::oid::int8, c.oid::int8 \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = ANY ({schemas}) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {no_member_c} \
          UNION ALL SELECT n.nspname::text, format('%I(%s)', p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)), 'routine', \
-           pg_catalog.pg_get_userbyid(p.proowner)::text, false, false, true, true, false, p.proname::text \
+           pg_catalog.pg_get_userbyid(p.proowner)::text, false, false, true, true, false, p.proname::text, \
+           'pg_catalog.pg_proc'::pg_catalog.regclass::oid::int8, p.oid::int8 \
          FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
          WHERE n.nspname = ANY ({schemas}) AND {no_member_p} \
          UNION ALL SELECT n.nspname::text, y.typname::text, 'type', pg_catalog.pg_get_userbyid(y.typowner)::text, false, false, true, \
-           true, false, NULL \
+           true, false, NULL, 'pg_catalog.pg_type'::pg_catalog.regclass::oid::int8, y.oid::int8 \
          FROM pg_catalog.pg_type y JOIN pg_catalog.pg_namespace n ON n.oid = y.typnamespace \
          LEFT JOIN pg_catalog.pg_class k ON k.oid = y.typrelid \
          WHERE n.nspname = ANY ({schemas}) AND (y.typtype IN ('e', 'd', 'r') OR k.relkind = 'c') AND {no_member_y} \
          UNION ALL SELECT n.nspname::text, s.stxname::text, 'statistics', pg_catalog.pg_get_userbyid(s.stxowner)::text, false, false, true, \
-           true, false, c.relname::text \
+           true, false, c.relname::text, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass::oid::int8, s.oid::int8 \
          FROM pg_catalog.pg_statistic_ext s JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace \
          JOIN pg_catalog.pg_class c ON c.oid = s.stxrelid WHERE n.nspname = ANY ({schemas}) \
-         UNION ALL SELECT n.nspname::text, o.name::text, o.kind, pg_catalog.pg_get_userbyid(o.owner)::text, false, false, true, true, false, NULL \
+         UNION ALL SELECT n.nspname::text, o.name::text, o.kind, pg_catalog.pg_get_userbyid(o.owner)::text, false, false, true, true, false, NULL, \
+           o.catalog::oid::int8, o.oid::int8 \
          FROM ({others}) AS o(catalog, oid, schema, name, kind, owner) JOIN pg_catalog.pg_namespace n ON n.oid = o.schema \
          WHERE n.nspname = ANY ({schemas}) AND {no_member_o} ORDER BY 3, 1, 2",
         others = OTHERS,
@@ -107,7 +117,11 @@ pub(super) fn questions(site: &Site, names: &Names, asked: &RoleOptions) -> [Str
         no_member_p = no_member("pg_proc", "p.oid"),
         no_member_y = no_member("pg_type", "y.oid"),
     );
-    [roles, members, namespaces, objects]
+    let things = match site.shares_schema() {
+        true => deployment.things_of(placed, None),
+        false => format!("{BOOKKEEPING}SELECT WHERE false"),
+    };
+    [roles, members, namespaces, objects, things]
 }
 
 /// What else has an owner in a schema and a name that can be altered.
@@ -137,11 +151,11 @@ impl Found {
     pub(super) fn statements(
         &self,
         deployment: &Deployment,
-        placed: &Placed,
+        (placed, applied): (&Placed, Applied),
         names: &Names,
     ) -> Result<(Vec<String>, Vec<String>), UpkeepError> {
         let service = placed.name();
-        let read = self.read(deployment, placed, names);
+        let read = self.read(deployment, (placed, applied), names);
         match read.map_err(|source| UpkeepError::Read {
             service: service.clone(),
             source: upkeep::driver(source),
@@ -158,10 +172,19 @@ impl Found {
     fn read(
         &self,
         deployment: &Deployment,
-        placed: &Placed,
+        (placed, applied): (&Placed, Applied),
         names: &Names,
     ) -> Result<Result<(Vec<String>, Vec<String>), String>, sqlx::Error> {
-        let [roles, members, namespaces, objects] = &self.0[..] else { return Err(sqlx::Error::RowNotFound) };
+        let [roles, members, namespaces, objects, things] = &self.0[..] else {
+            return Err(sqlx::Error::RowNotFound);
+        };
+        let mut own = BTreeSet::new();
+        for row in things {
+            let (number, thing) = Thing::read(row)?;
+            if deployment.has(placed.name(), applied, &thing) {
+                own.insert(number);
+            }
+        }
         let role = roles.first().ok_or(sqlx::Error::RowNotFound)?;
         let [owner, application] = [&names.owner, &names.application].map(|name| quote_identifier(name));
         let mut missing = Vec::new();
@@ -204,7 +227,7 @@ impl Found {
         }
         let (mut tables, mut earlier) = (Vec::new(), BTreeSet::new());
         for row in objects {
-            let object = Object::read(row, deployment, placed)?;
+            let object = Object::read(row, placed, &own)?;
             object.missing(names, &mut missing, &mut tables);
             if object.has_rows()
                 && object.is_own
@@ -268,14 +291,13 @@ struct Object {
 }
 
 impl Object {
-    fn read(row: &PgRow, deployment: &Deployment, placed: &Placed) -> Result<Self, sqlx::Error> {
+    fn read(row: &PgRow, placed: &Placed, own: &BTreeSet<Number>) -> Result<Self, sqlx::Error> {
         let (schema, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let site = &placed.site;
         // What a sequence or statistics belong to, or the name of a routine without its arguments.
         let of = row.try_get::<Option<String>, _>(9)?.unwrap_or_else(|| name.clone());
-        let is_own = schema != site.schema
-            || !site.shares_schema()
-            || deployment.owner_of(site.database, &schema, &of) == Some(placed.name());
+        let number = (row.try_get(10)?, row.try_get(11)?);
+        let is_own = schema != site.schema || !site.shares_schema() || own.contains(&number);
         Ok(Self {
             is_own,
             is_bookkeeping: schema == site.schema && site.is_bookkeeping(&of),

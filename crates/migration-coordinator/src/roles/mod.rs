@@ -14,12 +14,13 @@ use migration_kit::table_lock::{is_retryable, of_lock_statement};
 use sea_orm::TransactionTrait;
 
 use self::found::Found;
+use crate::belongings::Applied;
 use crate::bookkeeping::execute;
 use crate::deployment::Deployment;
 use crate::lock::LockedSession;
 use crate::reading::Reading;
 use crate::run::RunOptions;
-use crate::upkeep::{self, Place, UpkeepError};
+use crate::upkeep::{self, UpkeepError};
 
 /// What the roles of services are called, and who is a member.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,7 +57,8 @@ struct Names {
 /// missing if `dry_run`.
 ///
 /// # Errors
-/// [`UpkeepError`], with nothing changed; [`UpkeepError::Roles`] if a name is not possible or a role that is named is missing.
+/// [`UpkeepError`], with nothing changed; [`UpkeepError::Roles`] if a name is not possible or a role that is named is missing;
+/// [`UpkeepError::OfOthers`] if what bears the service's names is not its own.
 pub async fn provide_roles(
     deployment: &Deployment,
     service: &ServiceName,
@@ -69,29 +71,29 @@ pub async fn provide_roles(
     let [owner, application] = [names.owner.clone(), names.application.clone()];
     let failed = |source| UpkeepError::Read { service: service.clone(), source: upkeep::driver(source) };
     if dry_run {
+        let applied = upkeep::look_whose(deployment, placed).await?;
         let mut reading = Reading::open(&deployment.databases()[placed.site.database]).await?;
         reading.begin().await.map_err(failed)?;
         upkeep::judge_place(service, reading.rows(&placed.site.mark_question()).await)?;
         let mut found = Found::default();
-        for question in found::questions(&placed.site, &names, asked) {
+        for question in found::questions(deployment, placed, &names, asked) {
             let rows = reading.rows(&question).await.map_err(failed)?;
             found.take(rows);
         }
         reading.close().await;
-        let statements = found.statements(deployment, placed, &names)?.0;
+        let statements = found.statements(deployment, (placed, applied), &names)?.0;
         return Ok(RoleScript { owner, application, statements, done: false });
     }
-    let work = async |locked: &LockedSession<'_>| {
-        let statements = make(deployment, locked, &names, asked, options).await?;
+    let work = async |locked: &LockedSession<'_>, applied: Applied| {
+        let statements = make((deployment, applied), locked, &names, asked, options).await?;
         Ok(RoleScript { owner, application, statements, done: true })
     };
-    Box::pin(upkeep::locked(Place::InUse, deployment, placed, options.wait, &options.cancellation, work))
-        .await?
+    Box::pin(upkeep::own(deployment, placed, options.wait, &options.cancellation, work)).await?
 }
 
 /// Executes what is missing. It never waits for a table lock: whoever came after it would wait too.
 async fn make(
-    deployment: &Deployment,
+    (deployment, applied): (&Deployment, Applied),
     locked: &LockedSession<'_>,
     names: &Names,
     asked: &RoleOptions,
@@ -103,10 +105,10 @@ async fn make(
     let failed = |source| UpkeepError::Database { service: service.clone(), source };
     loop {
         let mut found = Found::default();
-        for question in found::questions(&placed.site, names, asked) {
+        for question in found::questions(deployment, placed, names, asked) {
             found.take(locked.session().rows(&question).await.map_err(upkeep::driver).map_err(failed)?);
         }
-        let (statements, tables) = found.statements(deployment, placed, names)?;
+        let (statements, tables) = found.statements(deployment, (placed, applied), names)?;
         if statements.is_empty() {
             return Ok(statements);
         }

@@ -44,7 +44,7 @@ pub use error::RunError;
 pub use goal::Goal;
 pub use losses::{Filled, RevertLoss};
 pub use options::RunOptions;
-pub use preflight::{none_of_others, not_of_others, obstructions, one_address};
+pub use preflight::{no_collision, not_of_others, obstructions, one_address};
 pub use report::{DoneStep, Report};
 pub use take_over::TakeOver;
 
@@ -339,6 +339,9 @@ impl Run<'_> {
             return Err(RunError::Survey(error));
         }
         preflight::unedited(placed, &facts)?;
+        if matches!(self.goal, Goal::Apply { .. }) {
+            preflight::no_collision(self.deployment, &facts)?;
+        }
         if !facts.installed {
             let failed = |source| RunError::Install { service: placed.name().clone(), source };
             let on_one_node = placed.on_one_node().next().is_some();

@@ -7,10 +7,9 @@ use migration_plan::{Direction, History, Plan, PlanError};
 
 use super::RunError;
 use super::{RunOptions, TakeOver};
-use crate::cancel::Cancellation;
 use crate::deployment::{Deployment, Placed};
 use crate::edited::edited;
-use crate::survey::{Access, ServerFacts, ServiceFacts, Survey};
+use crate::survey::{ServerFacts, ServiceFacts, Survey};
 
 /// Refuses a service of which an applied migration was edited.
 pub(super) fn unedited(placed: &Placed, facts: &ServiceFacts) -> Result<(), RunError> {
@@ -168,26 +167,8 @@ fn collisions(deployment: &Deployment, facts: &ServiceFacts) -> Option<RunError>
 /// [`RunError::Collisions`].
 pub fn not_of_others(deployment: &Deployment, facts: &ServiceFacts) -> Result<(), RunError> {
     let mut facts = facts.clone();
-    // Of a service that has its bookkeeping there, they are what it has taken over.
-    if facts.access == Access::Absent {
-        facts.collisions.objects.append(&mut facts.collisions.adoptable);
-    }
-    collisions(deployment, &facts).map_or(Ok(()), Err)
-}
-
-/// The same for services of which nothing was read yet.
-///
-/// # Errors
-/// [`RunError::Collisions`] of the first; [`RunError::Interrupted`].
-pub async fn none_of_others(
-    deployment: &Deployment,
-    services: &[ServiceName],
-    cancellation: &Cancellation,
-) -> Result<(), RunError> {
-    let survey = Box::pin(Survey::take(deployment));
-    let survey = cancellation.unless_cancelled(survey).await.ok_or(RunError::Interrupted)?;
-    let mut found = services.iter().filter_map(|service| survey.service(service));
-    found.try_for_each(|facts| not_of_others(deployment, facts))
+    facts.collisions.objects.append(&mut facts.collisions.adoptable);
+    no_collision(deployment, &facts)
 }
 
 /// What was read of the services on which something is to be applied.
@@ -212,7 +193,15 @@ pub(super) fn no_twins(
 
 /// Refuses to begin with a service where names that it would make are taken.
 pub(super) fn no_collisions(deployment: &Deployment, survey: &Survey, plan: &Plan) -> Result<(), RunError> {
-    applied_on(survey, plan).find_map(|facts| collisions(deployment, facts)).map_or(Ok(()), Err)
+    applied_on(survey, plan).try_for_each(|facts| no_collision(deployment, facts))
+}
+
+/// Refuses to begin with a service where names that it would make are taken.
+///
+/// # Errors
+/// [`RunError::Collisions`].
+pub fn no_collision(deployment: &Deployment, facts: &ServiceFacts) -> Result<(), RunError> {
+    collisions(deployment, facts).map_or(Ok(()), Err)
 }
 
 /// Refuses a plan that does not fit into one transaction.

@@ -121,12 +121,15 @@ async fn look_for_collisions(
 
 /// Asks on a session that is in use: no transaction, no connection of its own.
 pub(super) async fn ask_on(
-    (session, url): (&Session, &DatabaseUrl),
+    session: &Session,
+    place: (&Deployment, usize),
     sites: &[&Site],
     patience: &Patience<'_>,
 ) -> Result<Vec<ServiceFacts>, sqlx::Error> {
+    let url = &place.0.databases()[place.1];
     let mut asking = Asking::Working { session, url, limit: patience.at_first() };
-    let (_, services) = read(&mut asking, sites, patience).await?;
+    let (_, mut services) = read(&mut asking, sites, patience).await?;
+    look_for_collisions(&mut asking, place, sites, &mut services).await?;
     Ok(services)
 }
 

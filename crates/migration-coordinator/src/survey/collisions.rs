@@ -8,7 +8,8 @@ use migration_plan::few_words;
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
-use super::{Access, JournalFacts, ServiceFacts};
+use super::{Access, ServiceFacts};
+use crate::belongings::{self, Applied, Thing};
 use crate::deployment::Deployment;
 use crate::site::{Site, text_array};
 
@@ -62,9 +63,8 @@ impl fmt::Display for Collisions {
 /// is no such service.
 pub(super) fn query(sites: &[&Site], facts: &[ServiceFacts]) -> Option<String> {
     let nothing_is_done = |facts: &ServiceFacts| {
-        let is_known = matches!(facts.access, Access::Absent | Access::Read) && facts.unread.is_none();
-        let is_done = |journal: &JournalFacts| journal.begun || journal.is_applied();
-        is_known && facts.schema_exists && facts.applied.is_empty() && !facts.journal.facts().any(is_done)
+        let is_known = matches!(facts.access, Access::Absent | Access::Read);
+        is_known && facts.schema_exists && matches!(facts.anything_applied(), Ok(Applied::Nothing))
     };
     let asked = sites.iter().zip(facts).enumerate();
     let asked = asked.filter(|(_, (site, facts))| site.shares_schema() && nothing_is_done(facts));
@@ -90,13 +90,14 @@ pub(super) fn query(sites: &[&Site], facts: &[ServiceFacts]) -> Option<String> {
     }
     Some(format!(
         "{BOOKKEEPING}SELECT s.ordinal, found.kind, found.name, pg_catalog.pg_get_userbyid(found.owner)::text AS role, \
-           found.name = ANY (s.adoptable) AND found.kind = 'table' AS adoptable \
+           found.bears, found.name = ANY (s.adoptable) AND found.kind = 'table' AS adoptable \
          FROM (VALUES {}) AS s(ordinal, schema_name, tables, indexes, types, functions, adoptable, journal) \
          JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name \
          CROSS JOIN LATERAL (\
            SELECT CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'v' THEN 'view' \
                     WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table' WHEN 'S' THEN 'sequence' \
-                    WHEN 'c' THEN 'type' ELSE 'index' END AS kind, c.relname::text AS name, c.relowner AS owner \
+                    WHEN 'c' THEN 'type' ELSE 'index' END AS kind, c.relname::text AS name, c.relowner AS owner, \
+                  {bears} AS bears \
            FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid \
            LEFT JOIN pg_catalog.pg_class t ON t.oid = i.indrelid \
            WHERE c.relnamespace = n.oid \
@@ -104,20 +105,21 @@ pub(super) fn query(sites: &[&Site], facts: &[ServiceFacts]) -> Option<String> {
                   OR c.relname = ANY (s.types) AND c.relkind NOT IN ('i', 'I', 'S')) \
              AND NOT coalesce(t.relname = ANY (s.tables), false) \
            UNION ALL \
-           SELECT 'type', t.typname::text, t.typowner FROM pg_catalog.pg_type t \
+           SELECT 'type', t.typname::text, t.typowner, NULL FROM pg_catalog.pg_type t \
            WHERE t.typnamespace = n.oid AND t.typrelid = 0 AND t.typcategory <> 'A' \
              AND (t.typname = ANY (s.tables) OR t.typname = ANY (s.types)) \
            UNION ALL \
            SELECT CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END, \
-                  p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')', p.proowner \
+                  p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')', p.proowner, NULL \
            FROM pg_catalog.unnest(s.functions) AS f(signature) \
            JOIN pg_catalog.pg_proc p \
              ON p.oid = pg_catalog.to_regprocedure(pg_catalog.quote_ident(s.schema_name) || '.' || f.signature) \
            UNION ALL \
-           SELECT 'journal', pg_catalog.substr(c.relname, 19), c.relowner FROM pg_catalog.pg_class c \
+           SELECT 'journal', pg_catalog.substr(c.relname, 19), c.relowner, NULL FROM pg_catalog.pg_class c \
            WHERE c.relnamespace = n.oid AND c.relkind = 'r' AND c.relname LIKE 'migration\\_journal\\_%' AND c.relname <> s.journal\
          ) AS found ORDER BY s.ordinal, found.kind, found.name",
-        values.join(", ")
+        values.join(", "),
+        bears = belongings::name_of("c"),
     ))
 }
 
@@ -141,8 +143,10 @@ pub(super) fn fill(
             }
             continue;
         }
-        let bare = name.split('(').next().unwrap_or(&name);
-        let owner = deployment.owner_of(database, &site.schema, bare);
+        // An index may be on a table of another service.
+        let bears: Option<String> = row.try_get("bears")?;
+        let thing = Thing::of_kind(&kind, bears.as_deref().unwrap_or(&name));
+        let owner = deployment.owner_of(database, &site.schema, &thing);
         let service = owner.filter(|owner| *owner != site.name()).cloned();
         let collisions = &mut facts.collisions;
         let found =

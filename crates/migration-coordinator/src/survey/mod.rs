@@ -23,8 +23,8 @@ use migration_kit::{MigrationId, MigrationName, ServiceName};
 use migration_plan::{AppliedMigration, Direction, History};
 use sea_orm::sqlx;
 
+use crate::belongings::Applied;
 use crate::bookkeeping;
-use crate::database::DatabaseUrl;
 use crate::deployment::Deployment;
 use crate::holder::Holder;
 use crate::session::Session;
@@ -168,17 +168,27 @@ impl Survey {
         Self { databases, services, places }
     }
 
-    /// Asks again on a session that holds the migration locks of these services, and waits so long for tables that others keep
-    /// locked.
+    /// Asks again on a session that holds the migration locks of these services of one database, and waits so long for tables that
+    /// others keep locked.
     pub(crate) async fn take_on(
-        place: (&Session, &DatabaseUrl),
+        session: &Session,
+        deployment: &Deployment,
         sites: &[&Site],
         patience: Duration,
     ) -> Result<Vec<ServiceFacts>, sqlx::Error> {
+        let Some(database) = sites.first().map(|site| site.database) else { return Ok(Vec::new()) };
         let patience = Patience::of(sites.iter().map(|site| site.name()), patience);
-        let mut services = ask::ask_on(place, sites, &patience).await?;
+        let mut services = ask::ask_on(session, (deployment, database), sites, &patience).await?;
         services.iter_mut().for_each(ServiceFacts::sort_claims_out);
         Ok(services)
+    }
+
+    /// Asks about one service.
+    pub(crate) async fn of(deployment: &Deployment, site: &Site) -> Result<ServiceFacts, SurveyError> {
+        let asked = ask::ask(deployment, site.database, &[site], &Patience::usual()).await;
+        let mut facts = asked?.1.swap_remove(0);
+        facts.sort_claims_out();
+        Ok(facts)
     }
 
     /// What the version tables say, for planning.
@@ -225,6 +235,18 @@ impl ServiceFacts {
     #[must_use]
     pub fn is_history_known(&self) -> bool {
         matches!(self.access, Access::Read | Access::Absent)
+    }
+
+    /// Whether anything of the service is applied or begun.
+    ///
+    /// # Errors
+    /// What keeps that from being known.
+    pub fn anything_applied(&self) -> Result<Applied, Arc<SurveyError>> {
+        let is_done = |journal: &JournalFacts| journal.begun || journal.is_applied();
+        if !self.applied.is_empty() || self.journal.facts().any(is_done) {
+            return Ok(Applied::Something);
+        }
+        self.unread.clone().map_or(Ok(Applied::Nothing), Err)
     }
 
     /// Migrations that were begun and not finished. A row in the version table outweighs the journal.

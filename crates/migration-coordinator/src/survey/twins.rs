@@ -8,6 +8,7 @@ use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
 use super::{Access, ServiceFacts};
+use crate::belongings::Thing;
 use crate::connect_error::is_locked;
 use crate::deployment::Deployment;
 use crate::site::{Site, text_array};
@@ -130,7 +131,7 @@ pub(super) fn candidates(
         let owner = if is_version_table {
             deployment.owner_of_schema(database, &candidate.schema)
         } else {
-            deployment.owner_of(database, &candidate.schema, &candidate.table)
+            deployment.owner_of(database, &candidate.schema, &Thing::relation(&candidate.table))
         };
         if owner.is_none() {
             candidates.push(candidate);

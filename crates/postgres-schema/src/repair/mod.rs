@@ -9,6 +9,7 @@ mod create;
 
 use std::fmt::Write;
 
+use crate::schema::column_of;
 use crate::{Change, Difference, Kind, Object, Properties, PropertyChange, Schema};
 
 /// What closes a difference, or a part of one.
@@ -160,7 +161,7 @@ impl Draft<'_> {
             Kind::Sequence => here.get(object).is_some_and(|p| {
                 is_of_identity(here, p)
                     || difference.change == Change::Removed
-                        && owner(p).is_some_and(|column| other.get(&column).is_none())
+                        && column_of(p).is_some_and(|column| other.get(&column).is_none())
             }),
             _ => false,
         }
@@ -239,14 +240,7 @@ impl Draft<'_> {
 
 /// Whether a sequence belongs to an identity column: it is made and dropped with that.
 fn is_of_identity(schema: &Schema, sequence: &Properties) -> bool {
-    owner(sequence).and_then(|column| schema.get(&column)).is_some_and(|p| p.contains_key("identity"))
-}
-
-/// The column that a sequence belongs to: it is dropped with that.
-fn owner(sequence: &Properties) -> Option<Object> {
-    let (table, column) = sequence.get("owned by")?.rsplit_once('.')?;
-    let table = table.trim_matches('"').replace("\"\"", "\"");
-    Some(Object { kind: Kind::Column, parent: Some(table), name: column.to_owned() })
+    column_of(sequence).and_then(|column| schema.get(&column)).is_some_and(|p| p.contains_key("identity"))
 }
 
 /// A name as SQL has it.

@@ -24,7 +24,7 @@ use crate::deployment::{Deployment, Placed};
 use crate::lock::LockedSession;
 use crate::reading::Reading;
 use crate::surroundings::each_database;
-use crate::upkeep::{Place, UpkeepError, find, locked};
+use crate::upkeep::{UpkeepError, find, own};
 
 pub use self::plan::{RowObstacle, RowPlan};
 
@@ -88,11 +88,11 @@ pub async fn distribute_rows(
 ) -> Result<Citus, UpkeepError> {
     leaves_coordinator(deployment, service, at)?;
     let placed = find(deployment, service)?;
-    let work = async |locked: &LockedSession<'_>| {
+    let work = async |locked: &LockedSession<'_>, _| {
         let spread = async |tx: &DatabaseTransaction| spread(tx, locked.placed(), by).await;
         Changing { locked, policy, what: "citus distribute --by" }.run(spread).await
     };
-    let done = locked(Place::InUse, deployment, placed, wait, cancellation, work).await?;
+    let done = own(deployment, placed, wait, cancellation, work).await?;
     done.map_err(|source| UpkeepError::Database { service: service.clone(), source })?;
     citus_of(deployment, service).await
 }
