@@ -3,6 +3,7 @@
 
 mod kept;
 mod printed;
+mod silent;
 
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -106,6 +106,14 @@ pub enum UpkeepError {
         /// What blocks it.
         message: String,
     },
+    /// What arrived where it was copied to is not what was there. Nothing was kept.
+    #[error("`{service}`: {message}")]
+    NotCopied {
+        /// The service.
+        service: ServiceName,
+        /// What differs.
+        message: String,
+    },
     /// It cannot be on another node, to which Citus connects as the owner of what is changed.
     #[error(
         "`{service}`: `{owner}` owns tables of it and may not log in, as which nodes connect to each other"
@@ -379,6 +387,9 @@ impl UpkeepError {
             | Self::Database { .. }
             | Self::Relocation { .. }
             | Self::Roles { .. } => None,
+            Self::NotCopied { .. } => {
+                Some("look what a node does to rows that are inserted there, such as a trigger, and run it again".into())
+            }
             Self::NotCitus { .. } => Some(
                 "connect to the coordinator of a Citus, or make it one with `CREATE EXTENSION citus` where the server loads the library"
                     .into(),

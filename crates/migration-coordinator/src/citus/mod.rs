@@ -94,7 +94,7 @@ pub struct CitusService {
     pub left: Vec<String>,
     /// How many tables it has, bookkeeping included.
     pub n_tables: i64,
-    /// What they take; `None` where our role may not ask, or a node does not answer.
+    /// What they take, nothing where it is not there yet; `None` where our role may not ask, or a node does not answer.
     pub size_bytes: Option<i64>,
     /// Triggers of its tables, as `TABLE.TRIGGER`: Citus does not distribute a table that has one.
     pub triggers: Vec<String>,
@@ -201,7 +201,12 @@ async fn service(
     let rows = reading.rows(&sql).await?;
     let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
     let (is_distributed, may_ask) = (row.try_get(1)?, row.try_get::<Option<bool>, _>(9)?.unwrap_or_default());
-    let size_bytes = if may_ask && all_answer { size(reading, &placed.site.schema).await? } else { None };
+    let exists: bool = row.try_get(0)?;
+    let size_bytes = match (exists, may_ask && all_answer) {
+        (false, _) => Some(0),
+        (true, false) => None,
+        (true, true) => size(reading, &placed.site.schema).await?,
+    };
     let spread_by: Option<String> = row.try_get(7)?;
     let mut left: Vec<String> = row.try_get(8)?;
     left.retain(|table| spread_by.is_some() && !placed.site.is_bookkeeping(table));
@@ -213,7 +218,7 @@ async fn service(
     Ok(CitusService {
         service: placed.name().to_string(),
         schema: placed.site.schema.clone(),
-        exists: row.try_get(0)?,
+        exists,
         is_distributed,
         node: row.try_get(2)?,
         spread_by,

@@ -33,11 +33,11 @@ pub async fn distribute(
     let placed = find(deployment, service)?;
     let work = async |locked: &LockedSession<'_>, _| {
         let schema = &locked.placed().site.schema;
-        let spread = async |tx: &DatabaseTransaction| spread(tx, schema).await;
+        let spread = async |tx: &DatabaseTransaction| Ok(spread(tx, schema).await?);
         Changing { locked, policy, what: "citus distribute" }.run(spread).await
     };
     let done = own(deployment, placed, wait, cancellation, work).await?;
-    done.map_err(|source| UpkeepError::Database { service: service.clone(), source })?;
+    done.map_err(|stopped| stopped.of(service))?;
     citus_of(deployment, service).await
 }
 
@@ -194,8 +194,8 @@ impl Changing<'_, '_> {
     /// Takes the tables' locks as a migration does, so that nobody queues behind us before the work begins, and does it.
     pub(super) async fn run(
         &self,
-        work: impl AsyncFn(&DatabaseTransaction) -> Result<(), DbErr>,
-    ) -> Result<(), DbErr> {
+        work: impl AsyncFn(&DatabaseTransaction) -> Result<(), Stopped>,
+    ) -> Result<(), Stopped> {
         let (writer, placed) = (self.locked.writer(), self.locked.placed());
         let (db, schema) = (writer.db(), &placed.site.schema);
         let tables = format!(
@@ -217,18 +217,46 @@ impl Changing<'_, '_> {
                 }
                 work(&tx).await
             };
-            let error = match attempt.await {
-                Ok(()) => return tx.commit().await,
-                Err(error) => error,
+            let stopped = match attempt.await {
+                Ok(()) => return Ok(tx.commit().await?),
+                Err(stopped) => stopped,
             };
             drop(tx.rollback().await);
-            if !is_retryable(&error) {
-                return Err(error);
+            if !matches!(&stopped, Stopped::Database(error) if is_retryable(error)) {
+                return Err(stopped);
             }
             let mut connection = writer.connection().await?;
             let waited = waiting.after_failure(&mut connection, &locks).await;
             waited.map_err(|gave_up| DbErr::Migration(gave_up.to_string()))?;
         }
+    }
+}
+
+/// Why a change was taken back.
+pub(super) enum Stopped {
+    /// The database refused something, or was busy.
+    Database(DbErr),
+    /// Something of the service blocks it, in words.
+    Blocked(String),
+    /// What was copied is not what was there, in words.
+    NotCopied(String),
+}
+
+impl Stopped {
+    /// The same of this service.
+    pub(super) fn of(self, service: &ServiceName) -> UpkeepError {
+        let service = service.clone();
+        match self {
+            Self::Database(source) => UpkeepError::Database { service, source },
+            Self::Blocked(message) => UpkeepError::Relocation { service, message },
+            Self::NotCopied(message) => UpkeepError::NotCopied { service, message },
+        }
+    }
+}
+
+impl From<DbErr> for Stopped {
+    fn from(error: DbErr) -> Self {
+        Self::Database(error)
     }
 }
 

@@ -16,7 +16,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 use self::found::{Found, question};
 use super::Citus;
-use super::place::{Changing, citus_of, leaves_coordinator};
+use super::place::{Changing, Stopped, citus_of, leaves_coordinator};
 use crate::bookkeeping::{execute, statement};
 use crate::cancel::Cancellation;
 use crate::contents::contents_question;
@@ -93,7 +93,7 @@ pub async fn distribute_rows(
         Changing { locked, policy, what: "citus distribute --by" }.run(spread).await
     };
     let done = own(deployment, placed, wait, cancellation, work).await?;
-    done.map_err(|source| UpkeepError::Database { service: service.clone(), source })?;
+    done.map_err(|stopped| stopped.of(service))?;
     citus_of(deployment, service).await
 }
 
@@ -128,14 +128,14 @@ async fn contents(
     Ok(contents)
 }
 
-async fn spread(tx: &DatabaseTransaction, placed: &Placed, by: &ByColumn) -> Result<(), DbErr> {
+async fn spread(tx: &DatabaseTransaction, placed: &Placed, by: &ByColumn) -> Result<(), Stopped> {
     let asked = tx.query_one_raw(statement(&question(&placed.site.schema, &by.column), [])).await?;
     let said: String =
         asked.ok_or_else(|| DbErr::RecordNotFound("the catalogs".to_owned()))?.try_get_by_index(0)?;
     let found = read(&said)?;
     let plan = planned(placed, &found, by);
     if let Some(obstacle) = plan.obstacles.first() {
-        return Err(DbErr::Migration(format!("`{}`: {}", obstacle.object, obstacle.reason)));
+        return Err(Stopped::Blocked(format!("`{}`: {}", obstacle.object, obstacle.reason)));
     }
     let qualified = |name: &String| literal(&migration_kit::qualified(&placed.site.schema, name));
     let is_moved = |table: Option<&String>| {
@@ -177,7 +177,7 @@ async fn spread(tx: &DatabaseTransaction, placed: &Placed, by: &ByColumn) -> Res
     let after = contents(tx, placed, &plan).await?;
     let differs = before.iter().zip(&after).find(|(was, is)| was != is);
     if let Some(((table, n_before, _), (_, n_after, _))) = differs {
-        return Err(DbErr::Migration(format!(
+        return Err(Stopped::NotCopied(format!(
             "rows of `{table}` were changed or lost while Citus copied them ({n_before} before, {n_after} after): nothing was kept"
         )));
     }
