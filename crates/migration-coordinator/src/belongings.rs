@@ -10,7 +10,7 @@ use migration_kit::{BOOKKEEPING, literal};
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
-use crate::site::text_array;
+use crate::site::{Site, text_array};
 
 /// A thing in a schema, as far as it says whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,20 @@ impl Thing {
         let thing = Self { kind, name: row.try_get("name")?, used_by: row.try_get("used_by")? };
         Ok(((row.try_get("catalog")?, row.try_get("oid")?), thing))
     }
+}
+
+/// A condition on a relation `c` in a schema `n`: that it is a table of this service, none of its bookkeeping and no part of another
+/// one. Where it shares its schema and names none, every table there may be its own.
+pub(crate) fn is_table_of(site: &Site) -> String {
+    let named = match site.shares_schema() && !site.tables.is_empty() {
+        true => format!(" AND c.relname = ANY ({})", text_array(&site.tables)),
+        false => String::new(),
+    };
+    format!(
+        "n.nspname = {} AND c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition AND c.relname <> ALL ({}){named}",
+        literal(&site.schema),
+        text_array(site.bookkeeping_tables()),
+    )
 }
 
 /// The name that counts of a relation `c`: of the table on which it hangs, of a partition that of the whole, or its own.

@@ -19,7 +19,7 @@ use migration_plan::Direction;
 use sea_orm::sqlx::Row;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, Value};
 
-use crate::belongings::name_of;
+use crate::belongings::{is_table_of, name_of};
 use crate::caller::Caller;
 use crate::session::Writer;
 use crate::site::Site;
@@ -557,15 +557,11 @@ pub(crate) async fn table_with_rows<C: ConnectionTrait>(
     let sql = format!(
         "{BOOKKEEPING}SELECT c.relname::text FROM pg_catalog.pg_class c \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = {} AND c.relkind IN ('r', 'p', 'f') ORDER BY 1",
-        literal(&site.schema)
+         WHERE {} ORDER BY 1",
+        is_table_of(site)
     );
     for row in connection.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await? {
         let table: String = row.try_get_by_index(0)?;
-        let is_its_own = !site.shares_schema() || site.tables.contains(&table);
-        if site.is_bookkeeping(&table) || !is_its_own {
-            continue;
-        }
         let name = qualified(&site.schema, &table);
         let has_rows = format!("{BOOKKEEPING}SELECT EXISTS (SELECT 1 FROM {name})");
         if query_one(connection, &has_rows, []).await?.try_get_by_index(0)? {

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use migration_kit::table_lock::LockMode;
-use migration_kit::{BOOKKEEPING, Listed, LostRows, MigrationId, literal, quote_identifier};
+use migration_kit::{BOOKKEEPING, Listed, LostRows, MigrationId, quote_identifier};
 use migration_plan::{Direction, Plan, Step, few_words};
 use sea_orm::sqlx::{self, Row};
 
 use super::{RunError, RunOptions};
+use crate::belongings::is_table_of;
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
-use crate::site::text_array;
 use crate::verify;
 
 /// Rows are counted up to this many.
@@ -163,18 +163,11 @@ async fn count(
 /// The service's tables that have rows, with their number.
 async fn filled(reading: &mut Reading<'_>, placed: &Placed) -> Result<BTreeMap<String, i64>, sqlx::Error> {
     reading.begin().await?;
-    let named = placed.service.tables();
-    let of_it = if placed.site.shares_schema() && !named.is_empty() {
-        format!("AND c.relname = ANY ({})", text_array(named.iter()))
-    } else {
-        String::new()
-    };
     let tables = format!(
         "{BOOKKEEPING}SELECT c.relname::text FROM pg_catalog.pg_class c \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = {} AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> ALL ({}) {of_it}",
-        literal(&placed.site.schema),
-        text_array(placed.site.bookkeeping_tables().iter()),
+         WHERE {} AND c.relkind <> 'f'",
+        is_table_of(&placed.site)
     );
     let mut filled = BTreeMap::new();
     for row in reading.rows(&tables).await? {
