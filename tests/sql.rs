@@ -59,11 +59,33 @@ fn a_script_makes_what_a_run_makes_and_takes_it_back() {
     let back = scripted.migrate(&["sql", "--down"]).exits(0).stdout;
     let from_head = offline(&scripted, &["--down"]).exits(0).stdout;
     assert_eq!(from_head.lines().count(), back.lines().count());
-    // A row of the migrations' own is one, too.
-    let own = scripted.database.psql(&back).unwrap_err().to_string();
-    assert!(own.contains("what is done to those without rows, and account has some"), "{own}");
-    scripted.query("DELETE FROM profochatbot.account");
-    let back = scripted.migrate(&["sql", "--down"]).exits(0).stdout;
+    // A row of the migrations' own goes with them; one that was changed, or that somebody has added, does not.
+    assert_eq!(scripted.query("SELECT count(*) FROM profochatbot.account"), "1");
+    for (changed, undone) in [
+        ("UPDATE profochatbot.account SET plan = 'pro'", "UPDATE profochatbot.account SET plan = 'free'"),
+        (
+            "UPDATE profochatbot.account SET settings = '{}'",
+            "UPDATE profochatbot.account SET settings = NULL",
+        ),
+        (
+            "INSERT INTO profochatbot.account (account_id, name, slug) VALUES (2, 'Second', 'second')",
+            "DELETE FROM profochatbot.account WHERE account_id = 2",
+        ),
+    ] {
+        scripted.query(changed);
+        let refused = scripted.database.psql(&back).unwrap_err().to_string();
+        for says in
+            ["what is done to those without rows, and account has some", "deals with rows, those among them"]
+        {
+            assert!(refused.contains(says), "{changed}: {refused}");
+        }
+        scripted.query(undone);
+    }
+    // Where less is reverted than what has made it, it stays and counts.
+    let less =
+        scripted.migrate(&["sql", "profochatbot", "--down", "--to", "m20260105_000001"]).exits(0).stdout;
+    let counts = scripted.database.psql(&less).unwrap_err().to_string();
+    assert!(counts.contains("account has some"), "{counts}");
     scripted.query(&back);
     ran.migrate(&["down", "--allow-data-loss", "chat@base", "rag@base"]).exits(0);
     for service in ["chat", "rag"] {

@@ -3,9 +3,10 @@
 //!
 //! A run of our own uses none of it but the statements that make the tables.
 
-use migration_kit::{MigrationName, ServiceName, literal};
+use migration_kit::{Listed, LostRows, MigrationName, ServiceName, literal};
 use migration_plan::{Direction, Step};
 
+use crate::belongings::is_table_of;
 use crate::bookkeeping::{self, Outcome, install_statements};
 use crate::deployment::{Deployment, Placed};
 use crate::site::text_array;
@@ -65,37 +66,61 @@ impl HistorySql<'_> {
         block("history", &body)
     }
 
-    /// Fails if one of the service's tables has rows: for a script whose statements are those that were sent to tables without.
+    /// Fails if one of the service's tables has rows: for a script whose statements are those that were sent to tables without. Rows
+    /// that a migration has made itself are none, if the script reverts it: those of a table which it makes, and of which it says
+    /// that reverting it loses nothing.
     #[must_use]
-    pub fn no_rows(&self) -> String {
+    pub fn no_rows(&self, reverted: &[&MigrationName]) -> String {
         let (site, service) = (&self.placed.site, self.placed.name());
-        let its_own = if site.shares_schema() && !site.tables.is_empty() {
-            format!("c.relname = ANY ({})", text_array(&site.tables))
-        } else {
-            format!("c.relname <> ALL ({})", text_array(site.bookkeeping_tables()))
-        };
+        let own_rows = self.rows_of_migrations(reverted);
         let body = format!(
             "\nDECLARE\n    \
              one text;\n    \
+             counts text;\n    \
              has_rows boolean;\n\
              BEGIN\n    \
-             FOR one IN SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class c\n        \
+             FOR one, counts IN SELECT c.oid::pg_catalog.regclass::text, coalesce(made.counts, 'true') FROM pg_catalog.pg_class c\n        \
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n        \
-             WHERE n.nspname = {schema} AND c.relkind IN ('r', 'p', 'f') AND {its_own} ORDER BY 1\n    \
+             LEFT JOIN ROWS FROM (pg_catalog.unnest({tables}), pg_catalog.unnest({conditions})) AS made (name, counts) ON made.name = c.relname\n        \
+             WHERE {its_own} ORDER BY 1\n    \
              LOOP\n        \
+             BEGIN\n            \
+             EXECUTE 'SELECT EXISTS (SELECT FROM ' || one || ' WHERE (' || counts || ') IS NOT FALSE)' INTO has_rows;\n        \
+             EXCEPTION WHEN undefined_column OR undefined_table THEN\n            \
              EXECUTE 'SELECT EXISTS (SELECT FROM ' || one || ')' INTO has_rows;\n        \
+             END;\n        \
              IF has_rows THEN\n            \
              RAISE EXCEPTION '%', pg_catalog.concat({refused}, one, ' has some') USING HINT = {hint};\n        \
              END IF;\n    \
              END LOOP;\n\
              END\n",
-            schema = literal(&site.schema),
+            its_own = is_table_of(site),
             refused = literal(&format!(
                 "this script does to tables of {service} what is done to those without rows, and "
             )),
-            hint = literal("A run of the program itself deals with rows."),
+            hint = literal(
+                "A run of the program itself deals with rows, those among them that migrations have made."
+            ),
+            tables = text_array(own_rows.iter().map(|rows| &rows.table)),
+            conditions = text_array(own_rows.iter().map(|rows| &rows.condition)),
         );
         block("rows", &body)
+    }
+
+    /// For each table that one of these migrations makes and says more of: which of its rows are none of the migration's own.
+    fn rows_of_migrations(&self, reverted: &[&MigrationName]) -> Vec<&LostRows> {
+        let listed: Vec<_> = self.placed.service.migrations().collect();
+        let promises = |migration: &Listed, table: &String| {
+            migration.details().checks.iter().any(|check| check.objects().contains(table))
+        };
+        let made_by = |rows: &&LostRows, name: &MigrationName| {
+            let first = listed.iter().find(|migration| promises(migration, &rows.table));
+            first.is_some_and(|migration| migration.name() == name)
+        };
+        let reverted = listed.iter().filter(|migration| reverted.contains(&migration.name()));
+        let rows = reverted
+            .flat_map(|migration| migration.details().lost_rows.iter().map(|rows| (migration.name(), rows)));
+        rows.filter(|(name, rows)| made_by(rows, name)).map(|(_, rows)| rows).collect()
     }
 
     /// What a step outside a transaction commits before its first statement: from then on the migration is begun, and neither

@@ -99,6 +99,10 @@ pub(crate) fn write(recorded: &Recorded<'_>, steps: &[Step]) -> Result<Vec<Scrip
             rows_matter.insert(&step.id.service);
         }
     }
+    let mut reverted: BTreeMap<&ServiceName, Vec<&MigrationName>> = BTreeMap::new();
+    for step in steps.iter().filter(|step| step.direction == Direction::Revert) {
+        reverted.entry(&step.id.service).or_default().push(&step.id.name);
+    }
     for steps in in_turns(steps) {
         let service = &steps[0].id.service;
         let unknown = || RehearsalError::NoTrace { id: steps[0].id.clone() };
@@ -115,7 +119,7 @@ pub(crate) fn write(recorded: &Recorded<'_>, steps: &[Step]) -> Result<Vec<Scrip
         writer.statement(&writer.history.guard(applied));
         // Once, before the first: what its own migrations write afterwards is no reason.
         if !is_begun && rows_matter.contains(service) {
-            writer.statement(&writer.history.no_rows());
+            writer.statement(&writer.history.no_rows(reverted.get(service).map_or(&[], Vec::as_slice)));
         }
         let mut written = Vec::new();
         for step in &steps {
