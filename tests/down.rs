@@ -219,7 +219,9 @@ fn what_was_applied_first_is_reverted_last_whatever_the_clock_says() {
         "UPDATE chat.seaql_migrations_chat SET applied_at = applied_at - 3600; \
          UPDATE chat.migration_journal_chat SET started_at = started_at - interval '1 hour', \
            finished_at = finished_at - interval '1 hour'; \
-         DELETE FROM chat.seaql_migrations_chat WHERE version = '{FIRST}'"
+         DELETE FROM chat.seaql_migrations_chat WHERE version = '{FIRST}'; \
+         DELETE FROM chat.migration_journal_chat WHERE migration = '{FIRST}'; \
+         COMMENT ON TABLE chat.seaql_migrations_chat IS NULL"
     ));
     lab.migrate(&["stamp", "chat@m20251016"]).exits(0);
     reverts(&lab, "chat@-1", &["m20261120_000002"]);

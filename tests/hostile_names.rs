@@ -24,7 +24,7 @@ fn is_hostile(char: char) -> bool {
 fn a_name_that_cannot_be_is_refused_by_every_command() {
     let lab = Lab::empty();
     // `{}` is the place of the name.
-    let commands: [&[&str]; 41] = [
+    let commands: [&[&str]; 42] = [
         &["{}"],
         &["up", "{}"],
         &["up", "chat@{}"],
@@ -53,6 +53,7 @@ fn a_name_that_cannot_be_is_refused_by_every_command() {
         &["repair", "--renamed", "{}"],
         &["repair", "--squashed", "{}"],
         &["repair", "--restore-rows", "{}"],
+        &["repair", "--rewrite-journal", "{}"],
         &["repair", "--drop-invalid-indexes", "{}"],
         &["reset", "{}"],
         &["roles", "{}"],

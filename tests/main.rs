@@ -40,6 +40,7 @@ mod locks;
 mod long_lists;
 mod looking;
 mod lost;
+mod lost_history;
 mod moved_away;
 mod moving;
 mod names;

@@ -167,6 +167,8 @@ Examples:
   repair --drop-invalid-indexes billing           drop what interrupted index builds left behind
   repair --renamed billing:m20251017_a=m20251017_b  rename a row after a file was renamed
   repair --accept-edit billing:m20251017_a        accept that an applied migration was edited, as by a formatter
+  repair --restore-rows billing                   make lost rows of the version table again, from the journal
+  repair --rewrite-journal billing                write a lost journal anew, where the schema is as it should be
   repair --forget billing:m20251017_a --dry-run   show what forgetting a migration that no build has would change";
 
 pub(crate) const RESET: &str = "\

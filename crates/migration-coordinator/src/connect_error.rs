@@ -167,6 +167,12 @@ pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
     code(error).as_deref() == Some(migration_kit::LOCK_NOT_AVAILABLE)
 }
 
+/// Whether the server says that a table, column, function, type or schema that was named does not exist.
+pub(crate) fn is_undefined(error: &sqlx::Error) -> bool {
+    const UNDEFINED: [&str; 5] = ["42P01", "42703", "42883", "42704", "3F000"];
+    code(error).is_some_and(|code| UNDEFINED.contains(&code.as_str()))
+}
+
 /// The SQLSTATE that the server gives.
 pub(crate) fn code(error: &sqlx::Error) -> Option<String> {
     error.as_database_error()?.code().map(Cow::into_owned)

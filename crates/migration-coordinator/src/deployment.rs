@@ -3,9 +3,9 @@
 //! Decided before anything is connected. Reading addresses from the environment is the caller's part. It is long because each way in
 //! which services cannot live together has its error here, with its sentence.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use migration_kit::{Check, LockFile, LockFileError, Made, MigrationId, Service, qualified};
+use migration_kit::{Check, LockFile, LockFileError, Made, MigrationId, MigrationName, Service, qualified};
 use migration_plan::{Catalog, CatalogError, Hint, Offer, ServiceName};
 
 use crate::belongings::{self, Applied, Kind, Number, Thing};
@@ -497,5 +497,17 @@ impl Placed {
 
     pub(crate) fn name(&self) -> &ServiceName {
         self.service.name()
+    }
+
+    /// The checks of these migrations that still apply when all of `applied` are.
+    pub(crate) fn checks_of<'p>(
+        &'p self,
+        migrations: &'p HashSet<&MigrationName>,
+        applied: &'p HashSet<&MigrationName>,
+    ) -> impl Iterator<Item = (&'p MigrationName, &'p Check)> {
+        let listed = self.service.migrations().filter(|listed| migrations.contains(listed.name()));
+        let checks =
+            listed.flat_map(|listed| listed.details().checks.iter().map(|check| (listed.name(), check)));
+        checks.filter(|(_, check)| check.until.as_ref().is_none_or(|until| !applied.contains(until)))
     }
 }

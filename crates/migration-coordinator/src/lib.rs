@@ -28,6 +28,7 @@ mod holder;
 mod interrupt;
 mod isolation;
 mod journal;
+mod journal_mark;
 mod lock;
 mod moment;
 mod move_mark;
@@ -92,7 +93,7 @@ pub use roles::{RoleOptions, RoleScript, provide_roles};
 pub use run::{
     Acceptance, AcceptedDifference, DoneStep, Filled, Goal, Planned, Report, RevertLoss, RunError,
     RunOptions, TakeOver, no_collision, not_of_others, obstructions, one_address, plan, plan_for, run,
-    unmet_promises,
+    unkept_by_rows, unmet_promises,
 };
 pub use state::service_state;
 pub use step::{FailedStatement, Remains, StepError};

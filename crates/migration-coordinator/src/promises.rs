@@ -9,7 +9,7 @@ use sea_orm::sqlx::{self, Row};
 use crate::check_result::CheckResult;
 use crate::deployment::Deployment;
 use crate::session::rows;
-use crate::verify::{Difference, checks_of, differing, question, result};
+use crate::verify::{Difference, differing, question, result};
 
 /// Asks the checks of these applied migrations, which are in the service's version table, on a connection in a transaction whose
 /// `search_path` this changes. The service's journal has to exist. Reads only.
@@ -30,7 +30,7 @@ pub async fn promises(
     let applied: HashSet<&MigrationName> =
         names.filter(|name| applied.iter().any(|applied| applied == name.as_str())).collect();
     let mut results = Vec::new();
-    for (migration, check) in checks_of(placed, &applied, &applied) {
+    for (migration, check) in placed.checks_of(&applied, &applied) {
         let answer = rows(connection, &question(check)).await?;
         let row = answer.first().ok_or(sqlx::Error::RowNotFound)?;
         let mut asked = result(migration, check, row.try_get(0)?, row.try_get(1)?);

@@ -14,6 +14,7 @@ pub fn service_state(facts: &ServiceFacts, status: &ServiceStatus) -> ServiceSta
         Access::Forbidden => ServiceState::Forbidden,
         Access::Unreadable => ServiceState::Unreadable,
         Access::Lost => ServiceState::Damaged,
+        Access::Absent | Access::Read if facts.has_lost_its_journal() => ServiceState::Damaged,
         Access::Absent | Access::Read if facts.holder.is_some() => ServiceState::Running,
         Access::Absent | Access::Read => status.state,
     }

@@ -17,7 +17,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 
 use crate::bookkeeping::Outcome;
 use crate::check_result::CheckResult;
-use crate::connect_error::is_locked;
+use crate::connect_error::{is_locked, is_undefined};
 use crate::deployment::{Deployment, Placed};
 use crate::edited::edited;
 use crate::holder::Holder;
@@ -43,6 +43,8 @@ pub struct ServiceVerification {
     pub begun: Vec<MigrationName>,
     /// The session that holds the service's migration lock: what it changes may not hold until it is done.
     pub holder: Option<Holder>,
+    /// Why it is not known what was begun or edited, where the journal has lost lines.
+    pub lost_journal: Option<Arc<SurveyError>>,
     /// One entry per check of an applied migration, or why the service could not be asked.
     pub results: Result<Vec<CheckResult>, Arc<SurveyError>>,
 }
@@ -221,6 +223,7 @@ pub async fn verify_surveyed(
             edited: edited(placed, facts),
             begun: facts.begun().cloned().collect(),
             holder: facts.holder.clone(),
+            lost_journal: facts.unread.clone().filter(|_| facts.has_lost_its_journal()),
             results,
         });
     }
@@ -256,17 +259,6 @@ pub(crate) async fn begin(reading: &mut Reading<'_>, placed: &Placed) -> Result<
     reading.rows(&path).await.map(drop)
 }
 
-/// The checks of these migrations that still apply when all of `applied` are.
-pub(crate) fn checks_of<'p>(
-    placed: &'p Placed,
-    migrations: &'p HashSet<&MigrationName>,
-    applied: &'p HashSet<&MigrationName>,
-) -> impl Iterator<Item = (&'p MigrationName, &'p Check)> {
-    let listed = placed.service.migrations().filter(|listed| migrations.contains(listed.name()));
-    let checks = listed.flat_map(|listed| listed.details().checks.iter().map(|check| (listed.name(), check)));
-    checks.filter(|(_, check)| check.until.as_ref().is_none_or(|until| !applied.contains(until)))
-}
-
 /// What is asked of one service.
 struct Asked<'a> {
     placed: &'a Placed,
@@ -287,7 +279,7 @@ async fn verify_service<'d>(
         }
     };
     let mut results = Vec::new();
-    let checks = checks_of(placed, applied, applied);
+    let checks = placed.checks_of(applied, applied);
     for (migration, check) in checks.filter(|(_, check)| scope == Scope::Everything || check.is_of_schema()) {
         let result = ask_alone(reading, placed, migration, check).await;
         let differ = if result.holds {
@@ -302,7 +294,7 @@ async fn verify_service<'d>(
 }
 
 /// A transaction for each check, so that one that fails to run does not take the others with it.
-async fn ask_alone(
+pub(crate) async fn ask_alone(
     reading: &mut Reading<'_>,
     placed: &Placed,
     migration: &MigrationName,
@@ -324,13 +316,6 @@ async fn ask_alone(
             CheckResult { answered, locked, ..result(migration, check, false, unanswered(&error)) }
         }
     }
-}
-
-/// Whether the server says that a table, column, function, type or schema that was named does not exist.
-pub(crate) fn is_undefined(error: &sqlx::Error) -> bool {
-    const UNDEFINED: [&str; 5] = ["42P01", "42703", "42883", "42704", "3F000"];
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| UNDEFINED.contains(&code.as_ref()))
 }
 
 /// Why a check was not answered: what the server says, without the driver's words.

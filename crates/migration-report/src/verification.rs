@@ -27,6 +27,8 @@ pub struct ServiceChecks {
     pub begun: Vec<String>,
     /// Whether a run is under way.
     pub running: bool,
+    /// Why it is not known what was begun or edited, where the journal has lost lines.
+    pub lost_journal: Option<Diagnostic>,
     /// Why the service could not be asked.
     pub error: Option<Diagnostic>,
     /// How many applied migrations were looked at.
@@ -44,7 +46,8 @@ impl Verifications {
         let services = verifications.into_iter().map(|verification| ServiceChecks::of(verification, words));
         let services: Vec<ServiceChecks> = services.collect();
         let class = Class::worst(services.iter().map(ServiceChecks::class));
-        let errors = each_once(services.iter().filter_map(|service| service.error.clone()));
+        let errors = services.iter().flat_map(|service| service.error.iter().chain(&service.lost_journal));
+        let errors = each_once(errors.cloned());
         Found { class, errors, body: Self { services } }
     }
 }
@@ -57,6 +60,10 @@ impl ServiceChecks {
             edited: text::texts(&verification.edited),
             begun: text::texts(&verification.begun),
             running: verification.holder.is_some(),
+            lost_journal: verification
+                .lost_journal
+                .as_ref()
+                .map(|error| Diagnostic::of(error.as_ref(), words)),
             error: verification.results.as_ref().err().map(|error| Diagnostic::of(error.as_ref(), words)),
             checks: verification.results.unwrap_or_default(),
             n_migrations: verification.n_migrations,
@@ -66,6 +73,11 @@ impl ServiceChecks {
 
     /// What it comes to.
     fn class(&self) -> Class {
+        let of_journal = self.lost_journal.as_ref().map_or(Class::Done, |error| error.class);
+        Class::worst([of_journal, self.class_of_answers()])
+    }
+
+    fn class_of_answers(&self) -> Class {
         match &self.error {
             Some(error) => error.class,
             None if self.checks.iter().any(|check| !check.answered && !check.locked) => Class::Connection,

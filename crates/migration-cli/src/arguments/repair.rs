@@ -46,6 +46,9 @@ pub(crate) struct Decisions {
     /// Make the lost rows of this service's version table again, from its journal
     #[arg(long, value_name = "SERVICE")]
     pub(crate) restore_rows: Option<String>,
+    /// Write the lost journal of this service anew, from its version table, where its schema is as the applied migrations make it
+    #[arg(long, value_name = "SERVICE")]
+    pub(crate) rewrite_journal: Option<String>,
 }
 
 fn migration(text: &str) -> Result<MigrationId, String> {

@@ -115,6 +115,8 @@ async fn compare(
             let diagnostic = Diagnostic::of(error.as_ref(), &OurWords);
             classes.push(diagnostic.class);
             errors.push(diagnostic);
+        }
+        if facts.unread.is_some() && !facts.has_lost_its_journal() {
             found.push(ServiceDocument::not_compared(name, Some("it could not be read".to_owned())));
             continue;
         }
@@ -169,6 +171,21 @@ async fn compare(
     }
     found.sort_by_key(|document| wanted.iter().position(|name| name.as_str() == document.service));
     Ok(Comparison { classes, errors, services: found })
+}
+
+/// How the live schema of a service differs from what its applied migrations make, or why that is not known.
+pub(super) async fn differences(
+    deployment: &Deployment,
+    service: &ServiceName,
+    all: Vec<Service>,
+) -> anyhow::Result<Vec<String>> {
+    let asked = compare(deployment, std::slice::from_ref(service), all);
+    let found = Box::pin(asked).await?.services.into_iter();
+    let differences = |document: ServiceDocument| {
+        let differences = document.differences.into_iter().map(|difference| difference.says);
+        document.unknown.into_iter().chain(differences).collect::<Vec<_>>()
+    };
+    Ok(found.flat_map(differences).collect())
 }
 
 /// The same for the status page.

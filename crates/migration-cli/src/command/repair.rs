@@ -18,6 +18,7 @@ use crate::database::Connected;
 use crate::output::{Answer, Paint, Text};
 use crate::words::OurWords;
 
+mod compared;
 mod explained;
 
 use self::explained::Trouble;
@@ -56,6 +57,12 @@ pub(super) async fn repair(
             explained.unwrap_or_else(|| Err(RunError::Interrupted.into()))
         }
         Some((service, decision)) => {
+            let is_rewriting = decision == Decision::RewriteJournal;
+            if is_rewriting {
+                let comparing = compared::as_applied(context, &connected, &service);
+                let compared = cancellation.unless_cancelled(Box::pin(comparing)).await;
+                compared.unwrap_or_else(|| Err(RunError::Interrupted.into()))?;
+            }
             let options =
                 RunOptions::new(caller()).with_wait(asked.wait).with_cancellation(cancellation.clone());
             let mending = mend(&connected.deployment, &service, &decision, &options, asked.dry_run);
@@ -70,6 +77,10 @@ pub(super) async fn repair(
             text.line(if done { paint.strong("done") } else { "nothing was changed: a dry run".to_owned() });
             if done {
                 text.note(format!("{}  {after}", paint.warn("note")));
+            }
+            if is_rewriting {
+                let unknown = "the schema is as the applied migrations make it; whether one stopped midway over rows alone, or                                was edited since it was applied, is not known";
+                text.note(format!("{}  {unknown}", paint.warn("note")));
             }
             let mended = changes.iter().map(|change| format!("{service}: {change}")).collect();
             let body = Document { dry_run: asked.dry_run, mended, services: Vec::new() };
@@ -88,6 +99,8 @@ fn decided(
         (name(connected, service)?, Decision::DropInvalidIndexes)
     } else if let Some(service) = &decisions.restore_rows {
         (name(connected, service)?, Decision::RestoreRows)
+    } else if let Some(service) = &decisions.rewrite_journal {
+        (name(connected, service)?, Decision::RewriteJournal)
     } else if let Some((id, now)) = decisions.renamed {
         (id.service, Decision::Rename { applied: id.name, now })
     } else if let Some(id) = decisions.accept_edit {

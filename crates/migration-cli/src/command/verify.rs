@@ -75,6 +75,11 @@ pub(super) fn of_service(verification: &ServiceChecks, paint: Paint, text: &mut 
         let line = format!("{}: what it has not finished may not hold yet", held(holder));
         text.line(format!("  {} {line}", paint.warn("·")));
     }
+    if verification.lost_journal.is_some() {
+        let line =
+            "its journal has lost lines: whether a migration stopped midway, or was edited, is not known";
+        text.line(format!("  {} {line}", paint.bad("?")));
+    }
     let begun = verification.begun.iter().filter(|_| verification.holder.is_none());
     let begun = begun.map(|name| {
         let line = format!("`{name}` was begun and not finished: what it changes may not hold until it is");

@@ -9,7 +9,7 @@ use migration_plan::Direction;
 use super::Trouble;
 use crate::deployment::{Deployment, Placed};
 use crate::edited::edited_migrations;
-use crate::survey::{Access, ServiceFacts};
+use crate::survey::{Access, JournalFacts, ServiceFacts};
 
 /// How one trouble of a service is to be mended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum Decision {
     Squash(MigrationName),
     /// The rows of the version table are made again from the journal.
     RestoreRows,
+    /// The journal gets a line for each applied migration that has none.
+    RewriteJournal,
 }
 
 /// One change, of which a decision takes one or more.
@@ -58,6 +60,8 @@ pub enum Change {
     },
     /// Appends a line to the journal.
     Journal(Line),
+    /// Notes how many lines the journal has.
+    NoteLines,
 }
 
 /// A line of the journal that says what was decided.
@@ -83,6 +87,7 @@ impl fmt::Display for Change {
             Self::InsertRow { migration, .. } => {
                 write!(f, "insert a row for `{migration}` into the version table")
             }
+            Self::NoteLines => f.write_str("note how many lines the journal has"),
             Self::Journal(line) => {
                 write!(f, "record `{}` of `{}` in the journal", line.consent, line.migration)
             }
@@ -130,6 +135,7 @@ impl Found<'_> {
             _ if self.facts.access == Access::Lost => {
                 return Err("the rows of its version table are lost: restore them first".to_owned());
             }
+            Decision::RewriteJournal => self.rewrite_journal()?,
             Decision::DropInvalidIndexes => self.drop_indexes()?,
             Decision::Rename { applied, now } => self.rename(applied, now)?,
             Decision::AcceptEdit(name) => self.accept_edit(name)?,
@@ -262,7 +268,9 @@ impl Found<'_> {
         let Some(newest) = self.journalled.last() else {
             return Err("its journal records no applied migration".to_owned());
         };
+        let lost = self.facts.unread.as_ref().and_then(|error| error.lost_rows());
         let rows = self.restored().into_iter();
+        let rows = rows.filter(|(name, _)| lost.is_none_or(|lost| lost.contains(name)));
         let rows = rows.map(|(name, applied_at)| Change::InsertRow { migration: name.clone(), applied_at });
         let note = Change::Journal(Line {
             migration: newest.name.clone(),
@@ -272,6 +280,20 @@ impl Found<'_> {
             consent: "repair:restored-rows".to_owned(),
         });
         Ok(rows.chain([note]).collect())
+    }
+
+    /// A row that has no line to say that it was applied gets one; what was begun stays begun.
+    fn rewrite_journal(&self) -> Result<Vec<Change>, String> {
+        let is_covered =
+            |name: &MigrationName| self.facts.journal.get(name).is_some_and(JournalFacts::is_applied);
+        let uncovered = self.facts.applied.iter().map(|row| &row.name).filter(|name| !is_covered(name));
+        let line = |name| Self::there(name, self.placed.lock_file.checksum(name), "rewritten-journal");
+        let mut changes: Vec<Change> = uncovered.map(line).collect();
+        if changes.is_empty() && !self.facts.has_lost_its_journal() {
+            return Err("its journal has a line for everything that is applied".to_owned());
+        }
+        changes.push(Change::NoteLines);
+        Ok(changes)
     }
 
     /// Migrations, and when each was applied, as the version table would have it: what was run was applied in the order of the

@@ -12,6 +12,7 @@ use super::decision::{Found, Journalled, Line};
 use super::{Change, Decision, Trouble, invalid_sql, read_invalid};
 use crate::bookkeeping::{self, Entry, Outcome};
 use crate::deployment::{Deployment, Placed};
+use crate::journal_mark;
 use crate::lock::LockedSession;
 use crate::reading::Reading;
 use crate::run::RunOptions;
@@ -87,7 +88,9 @@ fn decide(
 ) -> Result<Vec<Change>, UpkeepError> {
     let service = placed.name();
     let failed = |source| UpkeepError::Read { service: service.clone(), source: upkeep::driver(source) };
-    if let Some(error) = facts.unread.as_ref().filter(|_| facts.access != Access::Lost) {
+    let is_mended =
+        facts.access == Access::Lost || facts.has_lost_its_journal() && *decision == Decision::RewriteJournal;
+    if let Some(error) = facts.unread.as_ref().filter(|_| !is_mended) {
         return Err(UpkeepError::Unread(error.clone()));
     }
     let invalid: Vec<Trouble> = read_invalid(deployment, facts, indexes).map_err(failed)?;
@@ -139,6 +142,7 @@ async fn make(
     for change in changes {
         match change {
             Change::DropIndex(_) => {}
+            Change::NoteLines => bookkeeping::execute(&tx, &journal_mark::statement(site)).await?,
             Change::Install => {
                 for statement in bookkeeping::install_statements(site, facts.schema_exists) {
                     bookkeeping::execute(&tx, &statement).await?;

@@ -28,8 +28,16 @@ use crate::verify::{Scope, verify_surveyed};
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    /// The version table is gone, or has no rows, and the journal records what was applied.
-    RowsLost,
+    /// The version table is gone, or lacks rows, and the journal records what was applied.
+    RowsLost {
+        /// The migrations whose rows are missing, where others are there.
+        migrations: Vec<MigrationName>,
+    },
+    /// The journal has fewer lines than it had.
+    JournalLost {
+        /// What is lost.
+        says: String,
+    },
     /// A migration in steps was begun and not finished.
     StoppedMidway {
         /// The migration.
@@ -88,6 +96,13 @@ pub enum Trouble {
     NotKept(CheckResult),
 }
 
+impl Trouble {
+    /// Whether rows of the version table are gone.
+    fn is_of_rows(&self) -> bool {
+        matches!(self, Self::RowsLost { .. })
+    }
+}
+
 /// How a service is.
 #[derive(Debug)]
 pub struct Condition {
@@ -118,11 +133,16 @@ pub async fn conditions(deployment: &Deployment, services: &[ServiceName]) -> Ve
         };
         if facts.access == Access::Lost {
             // It is known what is wrong with it.
-            condition.unread = None;
-            condition.troubles.push(Trouble::RowsLost);
+            let error = condition.unread.take();
+            let migrations = error.as_ref().and_then(|error| error.lost_rows()).unwrap_or_default();
+            condition.troubles.push(Trouble::RowsLost { migrations: migrations.to_vec() });
         } else if facts.is_history_known() {
+            if facts.has_lost_its_journal() {
+                let says = condition.unread.take().map(|error| error.to_string());
+                condition.troubles.extend(says.map(|says| Trouble::JournalLost { says }));
+            }
             let own = all.iter().filter(|error| error.service() == placed.name());
-            condition.troubles = of_history(deployment, placed, facts, own);
+            condition.troubles.extend(of_history(deployment, placed, facts, own));
         }
         if facts.schema_exists && facts.holder.is_none() {
             match invalid(deployment, placed, facts).await {
@@ -146,7 +166,7 @@ pub async fn conditions(deployment: &Deployment, services: &[ServiceName]) -> Ve
                 let broken = results.into_iter().filter(CheckResult::is_broken);
                 condition.troubles.extend(broken.map(Trouble::NotKept));
             }
-            Err(_) if condition.troubles.contains(&Trouble::RowsLost) => {}
+            Err(_) if condition.troubles.iter().any(Trouble::is_of_rows) => {}
             Err(error) => condition.unread = condition.unread.take().or(Some(error)),
         }
     }

@@ -99,7 +99,7 @@ pub(super) async fn decide(
         let acceptance = Acceptance { service, object: object.to_owned() };
         let of_object = |check: &&Check| check.objects().contains(&acceptance.object);
         let checks: Vec<(&MigrationName, &Check)> =
-            verify::checks_of(placed, &all, &all).filter(|(_, check)| of_object(check)).collect();
+            placed.checks_of(&all, &all).filter(|(_, check)| of_object(check)).collect();
         let differ = differing(deployment, placed, &checks, facts.installed, options).await?;
         // What a pending migration has yet to make is not accepted to be missing; but what it adopts is made.
         let adopting =
@@ -135,7 +135,7 @@ async fn besides(
     options: &RunOptions,
 ) -> Result<Option<(String, MigrationName)>, RunError> {
     let none = HashSet::new();
-    let checks = verify::checks_of(placed, migrations, &none);
+    let checks = placed.checks_of(migrations, &none);
     let tables: BTreeMap<&str, &MigrationName> = checks
         .flat_map(|(migration, check)| check.objects().iter().map(move |object| (object.as_str(), migration)))
         .collect();

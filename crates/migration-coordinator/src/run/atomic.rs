@@ -15,6 +15,7 @@ use super::{DoneStep, Report};
 use crate::bookkeeping::Outcome;
 use crate::deployment::Placed;
 use crate::event;
+use crate::journal_mark;
 use crate::lock::LockedSession;
 use crate::owner;
 use crate::session::{Session, Writer};
@@ -68,7 +69,12 @@ impl Run<'_> {
         let Some(writer) = locks.first().map(LockedSession::writer) else { return Ok(Vec::new()) };
         loop {
             match attempt(&workers, &waits, writer).await {
-                Ok(done) => return Ok(done),
+                Ok(done) => {
+                    for locked in &locks {
+                        journal_mark::write(locked.writer(), &locked.placed().site).await;
+                    }
+                    return Ok(done);
+                }
                 Err(Failure { number, begun, error }) => {
                     let (step, waiting) = &mut waits[number];
                     let worker = &workers[&step.id.service];

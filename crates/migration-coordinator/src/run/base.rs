@@ -9,6 +9,7 @@ use migration_plan::{Direction, Plan};
 
 use super::accept::AcceptedDifference;
 use super::{Run, RunError};
+use crate::check_result::CheckResult;
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
 use crate::survey::ServiceFacts;
@@ -114,7 +115,7 @@ fn names(placed: &Placed, migrations: &HashSet<&MigrationName>, table: &str) -> 
         object.strip_prefix(table).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
     let none = HashSet::new();
-    verify::checks_of(placed, migrations, &none).any(|(_, check)| check.objects().iter().any(is_of))
+    placed.checks_of(migrations, &none).any(|(_, check)| check.objects().iter().any(is_of))
 }
 
 /// What is not as these migrations of a service promise: those that are claimed to be applied, beside those that are.
@@ -135,6 +136,30 @@ pub async fn unmet_promises(
     Ok(unmet)
 }
 
+/// What these migrations of a service, which are claimed to be applied, promise of its rows and does not hold, or could not be asked.
+///
+/// # Errors
+/// [`RunError::Connect`] without a connection.
+pub async fn unkept_by_rows(
+    deployment: &Deployment,
+    facts: &ServiceFacts,
+    claimed: &[MigrationName],
+) -> Result<Vec<CheckResult>, RunError> {
+    let Some(placed) = deployment.placed(&facts.service) else { return Ok(Vec::new()) };
+    let asked: HashSet<&MigrationName> = claimed.iter().collect();
+    let applied = facts.applied.iter().map(|applied| &applied.name).chain(claimed).collect();
+    let mut reading = Reading::open(&deployment.databases()[placed.site.database]).await?;
+    let mut unkept = Vec::new();
+    for (migration, check) in placed.checks_of(&asked, &applied) {
+        if !check.is_of_schema() {
+            let result = verify::ask_alone(&mut reading, placed, migration, check).await;
+            unkept.extend((!result.holds).then_some(result));
+        }
+    }
+    reading.close().await;
+    Ok(unkept)
+}
+
 /// What is not as these migrations promise where all of `applied` are.
 async fn unmet(
     mut reading: Reading<'_>,
@@ -142,7 +167,7 @@ async fn unmet(
     asked: &HashSet<&MigrationName>,
     applied: &HashSet<&MigrationName>,
 ) -> Result<Vec<Difference>, RunError> {
-    let checks = verify::checks_of(placed, asked, applied).map(|(_, check)| check);
+    let checks = placed.checks_of(asked, applied).map(|(_, check)| check);
     let differences = verify::differences(&mut reading, placed, checks, is_installed).await;
     let url = reading.url();
     reading.close().await;

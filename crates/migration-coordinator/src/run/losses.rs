@@ -13,6 +13,7 @@ use sea_orm::sqlx::{self, Row};
 
 use super::{RunError, RunOptions};
 use crate::belongings::is_table_of;
+use crate::connect_error::is_undefined;
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
 use crate::verify;
@@ -140,7 +141,7 @@ async fn lost(
     reading.end().await;
     match counted {
         Ok(n_rows) => Ok(Some(n_rows)),
-        Err(error) if verify::is_undefined(&error) => Ok(None),
+        Err(error) if is_undefined(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -31,6 +31,7 @@ use crate::deployment::{Deployment, Placed};
 use crate::event;
 use crate::interrupt::Ended;
 use crate::isolation::Outside;
+use crate::journal_mark;
 use crate::lock::LockedSession;
 use crate::owner;
 use crate::session::Session;
@@ -39,7 +40,7 @@ use crate::step::{RunContext, Worker};
 use crate::survey::{Patience, ServiceFacts, Survey, history};
 
 pub use accept::{Acceptance, AcceptedDifference};
-pub use base::unmet_promises;
+pub use base::{unkept_by_rows, unmet_promises};
 pub use error::RunError;
 pub use goal::Goal;
 pub use losses::{Filled, RevertLoss};
@@ -347,6 +348,7 @@ impl Run<'_> {
             let on_one_node = placed.on_one_node().next().is_some();
             let (writer, exists) = (locked.writer(), facts.schema_exists);
             bookkeeping::install(writer, &placed.site, exists, on_one_node).await.map_err(failed)?;
+            journal_mark::write(writer, &placed.site).await;
             owner::keep_history(locked.writer().db(), &placed.site).await.map_err(failed)?;
         }
         Ok(facts)

@@ -12,6 +12,7 @@ use super::RunError;
 use super::{DoneStep, Report};
 use super::{Place, Run};
 use crate::deployment::Placed;
+use crate::journal_mark;
 use crate::session::Session;
 use crate::step::Worker;
 
@@ -111,7 +112,7 @@ impl Run<'_> {
                     running.push(async move { (step, Instant::now(), Box::pin(worker.perform(step)).await) });
                 }
             }
-            let Some((step, begun, result)) = running.next().await else { return Ok(()) };
+            let Some((step, begun, result)) = running.next().await else { break };
             busy.remove(&workers[&step.id.service].locked.session().pid());
             match result {
                 Ok(how) => {
@@ -124,6 +125,12 @@ impl Run<'_> {
                 }
             }
         }
+        if !self.is_stopped() {
+            for locked in &locks {
+                journal_mark::write(locked.writer(), &locked.placed().site).await;
+            }
+        }
+        Ok(())
     }
 }
 

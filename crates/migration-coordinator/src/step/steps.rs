@@ -15,6 +15,7 @@ use sea_orm_migration::SchemaManager;
 use super::statement::Stopped;
 use super::{Done, Remains, StepError, Worker};
 use crate::bookkeeping::{self, Beginning, Outcome, Tried};
+use crate::journal_mark;
 
 impl Worker<'_> {
     /// Runs all steps and reports meanwhile who blocks one.
@@ -88,7 +89,13 @@ impl Worker<'_> {
         let running = self.entry(step, Outcome::Running, begun.elapsed(), None);
         let begin = async {
             self.lock_bookkeeping(&tx, waiting).await?;
-            bookkeeping::begin(&tx, &self.placed().site, &self.context.caller, running).await
+            let site = &self.placed().site;
+            let beginning = bookkeeping::begin(&tx, site, &self.context.caller, running).await?;
+            // What is half applied is applied again from its start, whoever knows of it; what is half reverted has lost rows by then.
+            if step.direction == Direction::Revert && !self.locked.session().is_distributed() {
+                bookkeeping::execute(&tx, &journal_mark::statement_of_owner(site)).await?;
+            }
+            Ok(beginning)
         };
         match begin.await {
             Ok(beginning) => self.commit(tx, step, Outcome::Running).await.map(|()| beginning),

@@ -16,12 +16,13 @@ use super::collisions;
 use super::emptiness;
 use super::facts::{self, Found, Relation};
 use super::histories::{self, Part, Part::Journal, Part::VersionTable};
+use super::lost_rows;
 use super::patience::Patience;
 use super::twins;
 use super::{Access, ServerFacts, ServiceFacts, SurveyError};
 use crate::connect_error::{ConnectError, is_locked};
 use crate::database::DatabaseUrl;
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, Placed};
 use crate::event::{self, Blocker};
 use crate::holder::Holder;
 use crate::reading::Reading;
@@ -57,6 +58,8 @@ pub(super) async fn ask(
         .map_err(failed)?;
     let place = (deployment, database);
     Box::pin(look_for_collisions(&mut asking, place, sites, &mut services)).await.map_err(failed)?;
+    let placed: Vec<&Placed> = sites.iter().filter_map(|site| deployment.placed(site.name())).collect();
+    Box::pin(look_for_lost_rows(&mut asking, &placed, &mut services)).await.map_err(failed)?;
     asking.close().await;
     Ok((server, services))
 }
@@ -119,6 +122,43 @@ async fn look_for_collisions(
     Ok(())
 }
 
+/// Looks for rows that are missing from version tables, last of all: it asks in the services' schemas.
+async fn look_for_lost_rows(
+    asking: &mut Asking<'_>,
+    placed: &[&Placed],
+    services: &mut [ServiceFacts],
+) -> Result<(), sqlx::Error> {
+    for (placed, facts) in placed.iter().zip(services) {
+        let suspects = lost_rows::suspects(placed, facts);
+        if suspects.is_empty() {
+            continue;
+        }
+        let mut lost = Ok(Vec::new());
+        for suspect in &suspects {
+            let Some(question) = lost_rows::question(placed, facts, &suspects, suspect) else { continue };
+            let answer = asking.rows(&question).await;
+            match &answer {
+                Ok(_) => {}
+                Err(sqlx::Error::Database(_)) => {
+                    asking.end().await;
+                    asking.begin().await?;
+                }
+                Err(_) => return answer.map(drop),
+            }
+            match (lost_rows::answer(answer), &mut lost) {
+                (Ok(true), Ok(lost)) => lost.push(suspect.clone()),
+                (Ok(_), _) => {}
+                (Err(error), _) => {
+                    lost = Err(error);
+                    break;
+                }
+            }
+        }
+        lost_rows::note(placed, facts, lost);
+    }
+    Ok(())
+}
+
 /// Asks on a session that is in use: no transaction, no connection of its own.
 pub(super) async fn ask_on(
     session: &Session,
@@ -130,6 +170,8 @@ pub(super) async fn ask_on(
     let mut asking = Asking::Working { session, url, limit: patience.at_first() };
     let (_, mut services) = read(&mut asking, sites, patience).await?;
     look_for_collisions(&mut asking, place, sites, &mut services).await?;
+    let placed: Vec<&Placed> = sites.iter().filter_map(|site| place.0.placed(site.name())).collect();
+    Box::pin(look_for_lost_rows(&mut asking, &placed, &mut services)).await?;
     Ok(services)
 }
 
@@ -418,8 +460,17 @@ impl Found {
         }
     }
 
-    /// A missing version table means an empty service only if the journal does not say otherwise.
+    /// A missing version table means an empty service only if the journal does not say otherwise; and a journal that has fewer lines
+    /// than it had says nothing of what is not in it.
     fn conclude(&mut self, site: &Site) {
+        let is_read = self.facts.access == Access::Read && self.facts.unread.is_none();
+        let is_there = self.journal != Relation::None;
+        let n_lost = self.n_lines_noted.map(|noted| noted - self.n_lines);
+        if let Some(n_lost) = n_lost.filter(|&n_lost| is_read && (n_lost > 0 || !is_there)) {
+            let (service, journal) = Journal(0).names(&[site]);
+            let lost = SurveyError::JournalLost { service, journal, n_lost, is_there };
+            self.facts.unread = Some(Arc::new(lost));
+        }
         if self.facts.access != Access::Absent {
             return;
         }

@@ -2,7 +2,7 @@
 
 use migration_kit::table_lock::TableLockError;
 use migration_kit::{MigrationName, ServiceName, qualified, quote_identifier};
-use migration_plan::{Hint, Offer};
+use migration_plan::{Hint, Offer, few_words};
 use sea_orm::sqlx;
 
 use crate::connect_error::{ConnectError, code, is_locked};
@@ -131,6 +131,36 @@ pub enum SurveyError {
         /// The journal, as an SQL identifier.
         journal: String,
     },
+    /// Rows of the version table are gone, the journal says that their migrations were applied, and what those made is there.
+    #[error(
+        "`{service}`: version table `{table}` has no row of {}, although the journal records that {} applied and what {} made is there",
+        few_words(names.iter().map(|name| format!("`{name}`")), 5),
+        if names.len() == 1 { "it was" } else { "they were" },
+        if names.len() == 1 { "it" } else { "they" }
+    )]
+    RowsLost {
+        /// The service.
+        service: ServiceName,
+        /// The version table, with its schema.
+        table: String,
+        /// The migrations, in the order of the list; at least one.
+        names: Vec<MigrationName>,
+    },
+    /// The journal has fewer lines than it had.
+    #[error(
+        "`{service}`: journal `{journal}` {}: whether a migration stopped midway, or was edited, cannot be known from it",
+        if *is_there { format!("has lost {n_lost} of its lines") } else { "is gone".to_owned() }
+    )]
+    JournalLost {
+        /// The service.
+        service: ServiceName,
+        /// The journal, with its schema.
+        journal: String,
+        /// How many lines are missing at least.
+        n_lost: i64,
+        /// Whether the table is there.
+        is_there: bool,
+    },
     /// The version table has no rows, the journal says that migrations were applied, and what they made is there.
     #[error(
         "`{service}`: version table `{table}` is empty, although the journal records applied migrations and their tables are there"
@@ -186,7 +216,12 @@ impl SurveyError {
                 );
                 Some(way.into())
             }
-            Self::Emptied { service, .. } => Some(
+            Self::JournalLost { service, .. } => Some(
+                Hint::from("restore it from a backup; where there is none, ")
+                    + Offer::Repair(service.clone())
+                    + " shows how to write it anew",
+            ),
+            Self::Emptied { service, .. } | Self::RowsLost { service, .. } => Some(
                 Hint::from(Offer::Repair(service.clone()))
                     + " shows how to restore its rows from the journal",
             ),
@@ -236,6 +271,23 @@ impl SurveyError {
                 | Self::Doubled { .. }
                 | Self::Lost { .. }
                 | Self::Emptied { .. }
+                | Self::JournalLost { .. }
+                | Self::RowsLost { .. }
         )
+    }
+
+    /// The migrations whose rows are gone from the version table, where others are there.
+    #[must_use]
+    pub fn lost_rows(&self) -> Option<&[MigrationName]> {
+        match self {
+            Self::RowsLost { names, .. } => Some(names),
+            _ => None,
+        }
+    }
+
+    /// Whether the journal has fewer lines than it had; the version table was read.
+    #[must_use]
+    pub fn is_lost_journal(&self) -> bool {
+        matches!(self, Self::JournalLost { .. })
     }
 }

@@ -7,6 +7,7 @@ use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
 use super::{Access, Collisions, Holder, Journal, ServerFacts, ServiceFacts};
+use crate::journal_mark;
 use crate::move_mark::MoveMark;
 use crate::site::{Site, text_array};
 
@@ -17,6 +18,10 @@ pub(super) struct Found {
     pub(super) journal: Relation,
     /// Says that the service has moved, or is being moved.
     pub(super) mark: Option<MoveMark>,
+    /// How many lines the journal has had at least, where that was noted.
+    pub(super) n_lines_noted: Option<i64>,
+    /// How many it has.
+    pub(super) n_lines: i64,
 }
 
 /// What bears the name of a table of ours.
@@ -176,8 +181,10 @@ pub(super) fn read(rows: &[PgRow], sites: &[&Site]) -> Result<(ServerFacts, Vec<
             absent_tables: row.try_get("absent")?,
             externals: row.try_get::<Vec<bool>, _>("externals")?.into_iter().map(Some).collect(),
         };
-        let mark = row.try_get::<Option<String>, _>("mark")?.as_deref().and_then(MoveMark::read);
-        services.push(Found { facts, version, journal, mark });
+        let comment = row.try_get::<Option<String>, _>("mark")?;
+        let mark = comment.as_deref().and_then(MoveMark::read);
+        let n_lines_noted = comment.as_deref().and_then(journal_mark::read);
+        services.push(Found { facts, version, journal, mark, n_lines_noted, n_lines: 0 });
     }
     Ok((server, services))
 }

@@ -106,7 +106,9 @@ pub(super) fn fill(sites: &[&Site], found: &mut [Found], row: &PgRow) -> Result<
         (part, answer)
     } else {
         found.facts.first_install = row.try_get::<Option<bool>, _>("first_install")?.unwrap_or(false);
-        let answer = JournalRows::read(row)?.facts(&site.list).map(|journal| found.facts.journal = journal);
+        let rows = JournalRows::read(row)?;
+        found.n_lines = rows.n_rows;
+        let answer = rows.facts(&site.list).map(|journal| found.facts.journal = journal);
         (Part::Journal(ordinal), answer)
     };
     if let Err(what) = answer {

@@ -11,6 +11,7 @@ mod error;
 mod facts;
 mod histories;
 mod journal;
+mod lost_rows;
 mod patience;
 mod twins;
 
@@ -80,7 +81,7 @@ pub enum Access {
     Forbidden,
     /// There is one, and it could not be read or understood.
     Unreadable,
-    /// There is none, or it has no rows, although the journal says that migrations were applied.
+    /// There is none, or it lacks rows, although the journal says that migrations were applied.
     Lost,
     /// The database could not be asked.
     Unreachable,
@@ -109,7 +110,7 @@ pub struct ServiceFacts {
     pub first_install: bool,
     /// What an earlier system may have left elsewhere in the database, where the service is empty.
     pub twins: Vec<Twin>,
-    /// What is in a shared schema under names that the service would make, where nothing of it is applied.
+    /// What is in its schema under names that the service would make, where nothing of it is applied.
     pub collisions: Collisions,
     /// What the version table says, in the order of application as far as it tells.
     pub applied: Vec<AppliedMigration>,
@@ -247,6 +248,12 @@ impl ServiceFacts {
             return Ok(Applied::Something);
         }
         self.unread.clone().map_or(Ok(Applied::Nothing), Err)
+    }
+
+    /// Whether its journal has fewer lines than it had.
+    #[must_use]
+    pub fn has_lost_its_journal(&self) -> bool {
+        self.unread.as_ref().is_some_and(|error| error.is_lost_journal())
     }
 
     /// Migrations that were begun and not finished. A row in the version table outweighs the journal.

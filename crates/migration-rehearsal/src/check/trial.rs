@@ -90,8 +90,8 @@ impl Trial {
         broken
     }
 
-    /// Makes the history as if a run of a migration had been killed at its end: an applied one is not in the version table, and of
-    /// one that was reverted, which had left it before, the journal says that this was begun.
+    /// Makes the history as if a run of a migration had been killed at its end: the journal says that it was begun, and an applied one is
+    /// not in the version table; one that was reverted had left that before.
     pub(super) fn forget_end(
         &self,
         service: &ServiceName,
@@ -102,19 +102,18 @@ impl Trial {
         let (service, schema, _) =
             self.deployment.service(service).expect("a trial is of one of its services");
         let name = literal(migration.as_str());
+        let journal = tables.iter().find(|table| table.starts_with("migration_journal_"));
+        let journal = qualified(schema, journal.map_or("", String::as_str));
+        let begun = format!(
+            "UPDATE {journal} SET outcome = 'running', finished_at = NULL \
+             WHERE id = (SELECT max(id) FROM {journal} WHERE migration = {name})"
+        );
         self.database.psql(&match direction {
             Direction::Apply => {
                 let table = qualified(schema, service.version_table());
-                format!("DELETE FROM {table} WHERE version = {name}")
+                format!("DELETE FROM {table} WHERE version = {name}; {begun}")
             }
-            Direction::Revert => {
-                let journal = tables.iter().find(|table| table.starts_with("migration_journal_"));
-                let journal = qualified(schema, journal.map_or("", String::as_str));
-                format!(
-                    "UPDATE {journal} SET outcome = 'running', finished_at = NULL \
-                     WHERE id = (SELECT max(id) FROM {journal} WHERE migration = {name})"
-                )
-            }
+            Direction::Revert => begun,
         })?;
         Ok(())
     }

@@ -19,7 +19,10 @@ async fn a_migration_that_runs_again_changes_nothing() {
         let rejects = rejects_digest(&scratch).await;
         // As if it had been killed when all was done and only its version was not written yet.
         scratch
-            .execute(&format!("DELETE FROM seaql_migrations_assessments WHERE version = '{migration}'"))
+            .execute(&format!(
+                "DELETE FROM seaql_migrations_assessments WHERE version = '{migration}'; \
+                 UPDATE migration_journal_assessments SET outcome = 'running' WHERE migration = '{migration}'"
+            ))
             .await;
         scratch.up_to(migration).await;
         assert_eq!(scratch.dump_schema().await, schema, "{migration}");

@@ -88,7 +88,10 @@ async fn running_a_step_again_changes_nothing() {
         if !migration.is_transactional() {
             let before = state(&scratch).await;
             scratch
-                .execute(&format!("DELETE FROM seaql_migrations_profochatbot WHERE version = '{name}'"))
+                .execute(&format!(
+                    "DELETE FROM seaql_migrations_profochatbot WHERE version = '{name}'; \
+                     UPDATE migration_journal_profochatbot SET outcome = 'running' WHERE migration = '{name}'"
+                ))
                 .await;
             scratch.up_to(name.as_str()).await;
             assert_eq!(state(&scratch).await, before, "{name}");

@@ -2,7 +2,7 @@
 
 use migration_coordinator::Trouble as Found;
 use migration_kit::{MigrationName, ServiceName};
-use migration_plan::Direction;
+use migration_plan::{Direction, few_words};
 use migration_report::Words;
 use serde::Serialize;
 
@@ -44,6 +44,9 @@ impl Way {
 /// How many names are offered for a migration that is missing.
 const OFFERED: usize = 3;
 
+/// How many migrations are named in one sentence.
+const SHOWN: usize = 5;
+
 impl Trouble {
     /// Adds what can be done where no other database has it.
     pub(super) fn on_a_private_server(&mut self) {
@@ -55,7 +58,18 @@ impl Trouble {
 
     pub(super) fn of(service: &ServiceName, found: &Found) -> Self {
         let (kind, migration, says, ways) = match found {
-            Found::RowsLost => {
+            Found::RowsLost { migrations } if !migrations.is_empty() => {
+                let names = few_words(migrations.iter().map(|name| format!("`{name}`")), SHOWN);
+                let says = format!(
+                    "its version table has no row of {names}, the journal records the application, and what was made is there"
+                );
+                let restore = Way::run(
+                    "make the rows again from the journal",
+                    format!("repair --restore-rows {service}"),
+                );
+                ("rows_lost", None, says, vec![restore])
+            }
+            Found::RowsLost { .. } => {
                 let says = "its version table is gone or empty, and the journal records what was applied";
                 let restore = Way::run(
                     "make the rows again from the journal",
@@ -63,6 +77,14 @@ impl Trouble {
                 );
                 let gone = "if its tables are gone on purpose too: drop its journal, and it starts over";
                 ("rows_lost", None, says.to_owned(), vec![restore, Way::by_hand(gone)])
+            }
+            Found::JournalLost { says } => {
+                let back = Way::by_hand("restore it from a backup");
+                let anew = Way::run(
+                    "where there is none: compare the schema with what the applied migrations make, and write it anew",
+                    format!("repair --rewrite-journal {service}"),
+                );
+                ("journal_lost", None, says.clone(), vec![back, anew])
             }
             Found::StoppedMidway { migration, direction } => stopped_midway(service, migration, *direction),
             Found::BegunElsewhere { migration } => {

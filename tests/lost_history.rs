@@ -1,0 +1,226 @@
+//! Tables of a history that were dropped, emptied or cut: each is named by every command, stops what would build on it, and is mended by
+//! what is named. What another tool leaves behind is no loss.
+
+use crate::support::{Lab, Ran, SESSIONS, run};
+
+/// Chat's migrations, by the last of which its lines and rows are cut.
+const LAST: &str = "m20261120_000002_check_messages";
+
+/// Where chat lives: a variable that says so, and its schema as SQL writes it. A schema that is shared, one whose name has to be quoted.
+const PLACES: [(Option<&str>, &str); 3] =
+    [(None, "chat"), (Some("public"), "public"), (Some("Chat \"2\""), "\"Chat \"\"2\"\"\"")];
+
+/// A database in which chat is at head in one of these places, and what runs a command there.
+struct Place {
+    lab: Lab,
+    schema: Option<&'static str>,
+    /// As SQL writes it.
+    quoted: &'static str,
+}
+
+impl Place {
+    fn all() -> impl Iterator<Item = Self> {
+        PLACES.into_iter().map(|(schema, quoted)| {
+            let place = Self { lab: Lab::empty(), schema, quoted };
+            place.migrate(&["up", "chat", "rag", "--quiet"]).exits(0);
+            place.query("INSERT INTO {s}.messages VALUES (1, 1, 1, 'user', 'a word', 6)");
+            place
+        })
+    }
+
+    fn migrate(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.lab.command(arguments);
+        if let Some(schema) = self.schema {
+            command.env("CHAT_DATABASE_SCHEMA", schema);
+        }
+        run(&mut command)
+    }
+
+    /// `{s}` is the schema.
+    fn query(&self, sql: &str) -> String {
+        self.lab.query(&sql.replace("{s}", self.quoted))
+    }
+
+    /// Everything that a command could change of chat.
+    fn picture(&self) -> String {
+        let tables: Vec<String> = ["seaql_migrations_chat", "migration_journal_chat", "messages"]
+            .map(|table| format!("coalesce(to_regclass('{}.{table}')::text, 'none')", self.quoted))
+            .into();
+        let there = self.query(&format!("SELECT {}", tables.join(", ")));
+        let rows = |table: &str| {
+            if self.query(&format!("SELECT to_regclass('{{s}}.{table}') IS NULL")) == "t" {
+                return String::new();
+            }
+            self.query(&format!("SELECT string_agg(t::text, ' ' ORDER BY t::text) FROM {{s}}.{table} AS t"))
+        };
+        format!("{there} {} {}", rows("seaql_migrations_chat"), rows("migration_journal_chat"))
+    }
+
+    /// Each command says this of chat, with this exit code, and changes nothing; those of others are well.
+    fn is_named_by_all(&self, says: &str, code: i32, what: &str) {
+        let before = self.picture();
+        let commands: [&[&str]; 13] = [
+            &["status", "chat"],
+            &["status", "--check"],
+            &["verify", "chat"],
+            &["doctor"],
+            &["repair", "chat"],
+            &["plan", "chat"],
+            &["sql", "chat"],
+            &["up", "chat"],
+            &["up"],
+            &["down", "chat@-1", "--allow-data-loss"],
+            &["redo", "chat"],
+            &["deploy", "chat", "--dry-run", "--no-backup"],
+            &["drift", "chat"],
+        ];
+        for command in commands {
+            let ran = self.migrate(command);
+            let case = format!("{what}: {command:?}: {}", ran.shown());
+            assert_eq!(ran.code, code, "{case}");
+            assert!(format!("{}{}", ran.stdout, ran.stderr).contains(says), "{case}");
+            assert_eq!(self.picture(), before, "{case}");
+        }
+        for command in [&["status", "rag"][..], &["up", "rag"], &["verify", "rag"], &["repair", "rag"]] {
+            self.migrate(command).exits(0);
+        }
+    }
+
+    fn is_well(&self) {
+        for command in [&["repair"][..], &["verify"], &["up", "chat"], &["status", "chat", "rag", "--check"]]
+        {
+            self.migrate(command).exits(0);
+        }
+    }
+}
+
+#[test]
+fn a_journal_that_is_gone_or_cut_is_named_and_written_anew() {
+    for (n_places, sql, says) in [
+        (3, "DROP TABLE {s}.migration_journal_chat", "is gone: "),
+        (1, "ALTER TABLE {s}.migration_journal_chat SET SCHEMA rag", "is gone: "),
+        (1, "TRUNCATE {s}.migration_journal_chat RESTART IDENTITY", "of its lines: "),
+        (1, "DELETE FROM {s}.migration_journal_chat", "of its lines: "),
+        (
+            3,
+            "DELETE FROM {s}.migration_journal_chat WHERE id = (SELECT max(id) FROM {s}.migration_journal_chat)",
+            "has lost 1 of its lines: ",
+        ),
+    ] {
+        for place in Place::all().take(n_places) {
+            place.query(sql);
+            let what = format!("{sql} in {}", place.quoted);
+            place.is_named_by_all(says, 4, &what);
+            let rewrite = ["repair", "--rewrite-journal", "chat"];
+            let shown = place.migrate(&["repair", "chat"]).exits(4).stdout;
+            assert!(shown.contains("`repair --rewrite-journal chat`"), "{what}: {shown}");
+            let before = place.picture();
+            place.migrate(&[&rewrite[..], &["--dry-run"]].concat()).exits(0);
+            assert_eq!(place.picture(), before, "{what}");
+            place.migrate(&rewrite).exits(0);
+            place.is_well();
+            let again = place.migrate(&rewrite).exits(2).stderr;
+            assert!(again.contains("has a line for everything that is applied"), "{again}");
+        }
+    }
+}
+
+/// What stopped midway left something that the applied migrations do not make.
+#[test]
+fn a_journal_is_not_written_anew_over_what_may_have_stopped_midway() {
+    let place = Place::all().next().unwrap();
+    place.query(&format!(
+        "DELETE FROM {{s}}.seaql_migrations_chat WHERE version = '{LAST}'; DROP TABLE {{s}}.migration_journal_chat; \
+         ALTER TABLE {{s}}.messages DROP CONSTRAINT messages_role_check"
+    ));
+    place.is_named_by_all("is gone: whether a migration stopped midway", 4, "half reverted");
+    let before = place.picture();
+    let refused = place.migrate(&["repair", "--rewrite-journal", "chat"]).exits(4).stderr;
+    assert!(
+        refused.contains("messages_message_length_check") && refused.contains("may have stopped midway"),
+        "{refused}"
+    );
+    assert_eq!(place.picture(), before);
+    // The way that is named.
+    let script = place.migrate(&["drift", "chat", "--repair"]).exits(4).stdout;
+    place.lab.query(&script);
+    place.migrate(&["repair", "--rewrite-journal", "chat"]).exits(0);
+    place.migrate(&["up", "chat"]).exits(0);
+    place.is_well();
+}
+
+/// A tool that writes no journal, and a first install that was interrupted, leave one that says less than the version table.
+#[test]
+fn what_never_was_in_a_journal_is_not_lost() {
+    for sql in [
+        "DROP TABLE {s}.migration_journal_chat; COMMENT ON TABLE {s}.seaql_migrations_chat IS NULL",
+        "DROP TABLE {s}.migration_journal_chat; COMMENT ON TABLE {s}.seaql_migrations_chat IS 'of the chat team'",
+    ] {
+        for place in Place::all() {
+            place.query(sql);
+            place.is_well();
+            place.migrate(&["down", "chat@-1"]).exits(0);
+            place.migrate(&["up", "chat"]).exits(0);
+            place.is_well();
+        }
+    }
+    // Reverted by it, so that what was made is gone: that is pending, and no row is lost.
+    for place in Place::all() {
+        place.query(&format!(
+            "ALTER TABLE {{s}}.messages DROP CONSTRAINT messages_role_check, DROP CONSTRAINT messages_message_length_check; \
+             DELETE FROM {{s}}.seaql_migrations_chat WHERE version = '{LAST}'"
+        ));
+        place.migrate(&["status", "chat", "--check"]).exits(3);
+        place.migrate(&["repair", "chat"]).exits(0);
+        place.migrate(&["up", "chat"]).exits(0);
+        place.is_well();
+    }
+}
+
+#[test]
+fn rows_that_are_gone_are_named_and_made_again() {
+    const NAMES: &str =
+        "SELECT string_agg(version, ' ' ORDER BY applied_at, version) FROM {s}.seaql_migrations_chat";
+    for (n_places, which, says) in [
+        (3, "version = 'm20261120_000002_check_messages'", "m20261120_000002_check_messages"),
+        (1, "version = 'm20251016_000001_create_messages'", "m20251016_000001_create_messages"),
+        (1, "version LIKE 'm2026%'", "m20261120_000001_index_message_history"),
+    ] {
+        for place in Place::all().take(n_places) {
+            let names = place.query(NAMES);
+            place.query(&format!("DELETE FROM {{s}}.seaql_migrations_chat WHERE {which}"));
+            let what = format!("{which} in {}", place.quoted);
+            place.is_named_by_all(says, 4, &what);
+            let restore = ["repair", "--restore-rows", "chat"];
+            let refused = place.migrate(&["up", "chat"]).stderr;
+            assert!(refused.contains("`repair chat` shows how to restore its rows"), "{what}: {refused}");
+            let shown = place.migrate(&["repair", "chat"]).exits(4).stdout;
+            assert!(shown.contains("`repair --restore-rows chat`"), "{what}: {shown}");
+            place.migrate(&restore).exits(0);
+            assert_eq!(place.query(NAMES), names, "{what}");
+            place.is_well();
+        }
+    }
+}
+
+/// The line that says that a revert has begun is counted as soon as it is written.
+#[test]
+fn a_line_of_a_revert_that_was_killed_is_missed() {
+    let lab = Lab::migrated();
+    let mut blocker = lab.session();
+    blocker.query("BEGIN");
+    blocker.query("SELECT count(*) FROM chat.messages");
+    let mut down = lab.start(&["down", "chat@-1"]);
+    down.says("waiting for the ");
+    down.signal("KILL");
+    down.finish();
+    blocker.query("ROLLBACK");
+    blocker.until(SESSIONS, "0");
+    lab.migrate(&["status", "chat", "--check"]).exits(6);
+    lab.query("DELETE FROM chat.migration_journal_chat WHERE direction = 'revert'");
+    for command in [["status", "chat"], ["up", "chat"], ["repair", "chat"]] {
+        let ran = lab.migrate(&command).exits(4);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(said.contains("has lost 1 of its lines"), "{command:?}: {said}");
+    }
+}
