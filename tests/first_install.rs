@@ -104,7 +104,9 @@ fn in_a_schema_that_is_shared_the_services_own_tables_count() {
         lab.query(&format!("CREATE TABLE public.{table} (id integer)"));
         let command =
             |arguments: &[&str]| run(lab.command(arguments).env("BOOKREADER_DATABASE_SCHEMA", "public"));
-        let plan = command(&["plan", "bookreader", "--json"]).exits(0).json();
+        // A table of others under a name of its own is in the way.
+        let code = if table == "books" { 7 } else { 0 };
+        let plan = command(&["plan", "bookreader", "--json"]).exits(code).json();
         assert_eq!(plan["steps"].as_array().unwrap().len(), applied_in_the_end, "{table}");
     }
 }

@@ -203,6 +203,39 @@ fn rows_that_are_gone_are_named_and_made_again() {
     }
 }
 
+/// Both tables are gone, and those of the service are there: with rows or without, that is no empty service.
+#[test]
+fn tables_without_a_history_are_named_and_recorded() {
+    for place in Place::all() {
+        place.query("DROP TABLE {s}.seaql_migrations_chat, {s}.migration_journal_chat");
+        let before = place.picture();
+        let says = if place.schema.is_some() {
+            "names that it makes are taken"
+        } else {
+            "its tables are there without a history"
+        };
+        for (command, code) in [(&["status", "chat"][..], 0), (&["plan", "chat"], 7)] {
+            let shown = place.migrate(command).exits(code).stdout;
+            assert!(shown.contains(says) && shown.contains("`up` refuses"), "{command:?}: {shown}");
+        }
+        let hint = "`adopt chat --from schema`";
+        for command in [
+            &["up", "chat"][..],
+            &["up"],
+            &["sql", "chat"],
+            &["deploy", "chat", "--dry-run", "--no-backup"],
+            &["doctor"],
+            &["plan", "chat"],
+        ] {
+            let ran = place.migrate(command).exits(7);
+            assert!(format!("{}{}", ran.stdout, ran.stderr).contains(hint), "{command:?}: {}", ran.shown());
+        }
+        assert_eq!(place.picture(), before);
+        place.migrate(&["adopt", "chat", "--from", "schema"]).exits(0);
+        place.is_well();
+    }
+}
+
 /// The line that says that a revert has begun is counted as soon as it is written.
 #[test]
 fn a_line_of_a_revert_that_was_killed_is_missed() {

@@ -27,8 +27,8 @@ fn an_empty_service_beside_an_old_table_asks_for_a_decision() {
         refused.stderr
     );
     assert_eq!(lab.query("SELECT count(*) FROM pg_namespace WHERE nspname IN ('chat', 'rag')"), "0");
-    for looking in ["status", "plan"] {
-        let shown = lab.migrate(&[looking]).exits(0).stdout;
+    for (looking, code) in [("status", 0), ("plan", 7)] {
+        let shown = lab.migrate(&[looking]).exits(code).stdout;
         assert!(
             shown.contains("chat: empty here, and elsewhere there is `public.messages` with rows"),
             "{shown}"
@@ -40,7 +40,7 @@ fn an_empty_service_beside_an_old_table_asks_for_a_decision() {
     assert_eq!(status["services"][0]["elsewhere"][0]["has_rows"], true);
     // Whoever looks beforehand is told what `up` would say.
     let same = |hint: &Value| refused.stderr.contains(&format!("hint {}", hint.as_str().unwrap()));
-    let plan = lab.migrate(&["plan", "--json"]).exits(0).json();
+    let plan = lab.migrate(&["plan", "--json"]).exits(7).json();
     assert!(plan["refused"].as_array().unwrap().len() == 1 && same(&plan["refused"][0]["hint"]), "{plan}");
     let doctor = lab.migrate(&["doctor", "--json"]).exits(7).json();
     let findings = doctor["findings"].as_array().unwrap();

@@ -180,7 +180,10 @@ async fn of_database(
             if let Some(unread) = facts.unread.clone() {
                 return Err(BackupError::from(RunError::Survey(unread)));
             }
-            if let Err(of_others) = no_collision(deployment, &facts) {
+            // In a schema of its own they are its tables, whose history is gone.
+            if deployment.shares_schema(service)
+                && let Err(of_others) = no_collision(deployment, &facts)
+            {
                 made.of_others.push(of_others);
                 made.empty.push(service.clone());
                 continue;

@@ -90,7 +90,10 @@ async fn begin(
         for service in &services {
             let facts = facts(&survey, service)?;
             let failed = read(service);
-            if let Err(of_others) = no_collision(deployment, &facts) {
+            // In a schema of its own they are its tables, whose history is gone.
+            if deployment.shares_schema(service)
+                && let Err(of_others) = no_collision(deployment, &facts)
+            {
                 made.of_others.push(of_others);
                 made.empty.push(service.clone());
                 continue;

@@ -35,7 +35,7 @@ pub use run::{AcceptedReport, DoneReport, RunReport};
 pub use space::{Roomy, Space, TableReport};
 pub use status::{
     BegunReport, ExternalReport, HeldReport, Judged, RenamedReport, ServiceReport, Status, Summary,
-    TakenReport, TwinReport,
+    TakenReport, TwinReport, taken,
 };
 pub use verification::{ServiceChecks, Verifications};
 pub use words::{OwnError, PlainWords, Words, why_held_back};

@@ -266,7 +266,7 @@ impl ServiceReport {
             externals: externals((deployment, survey), (service, database), facts),
             elsewhere: facts.twins.iter().map(TwinReport::of).collect(),
             taken: facts.collisions.objects.iter().map(TakenReport::of).collect(),
-            taken_shown: (!facts.collisions.objects.is_empty()).then(|| facts.collisions.to_string()),
+            taken_shown: taken(deployment, facts),
             broken: None,
             refused: refused.map(|error| Diagnostic::of(&error, words)),
             error: facts.unread.as_ref().map(|error| Diagnostic::of(error.as_ref(), words)),
@@ -313,6 +313,18 @@ impl ServiceReport {
             _ => Class::Done,
         }
     }
+}
+
+/// What is in the schema of a service with nothing applied under names that it would make, in words.
+#[must_use]
+pub fn taken(deployment: &Deployment, facts: &ServiceFacts) -> Option<String> {
+    let taken = &facts.collisions;
+    let says = if deployment.shares_schema(&facts.service) {
+        "nothing is applied, and names that it makes are taken"
+    } else {
+        "its tables are there without a history"
+    };
+    (!taken.objects.is_empty()).then(|| format!("{says}: {taken}"))
 }
 
 fn is_any(names: Option<&Vec<String>>) -> bool {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use migration_coordinator::{Goal, Planned, plan as plan_now, previews};
 use migration_plan::{ContractSteps, Direction, Selection, UnknownApplied, and_more};
-use migration_report::{Diagnostic, Found, PlanReport, PreviewReport};
+use migration_report::{Class, Diagnostic, Found, PlanReport, PreviewReport, taken};
 
 use super::{connect, services};
 use crate::context::Context;
@@ -42,7 +42,8 @@ pub(super) async fn plan(
         SavedPlan::of(&planned, &goal).await?.write(file)?;
         text.note(format!("{} wrote `{}`", context.output.paint.warn("note"), file.display()));
     }
-    Ok(Answer::of("plan", Found::whole(report), text)?)
+    let class = Class::worst(report.refused.iter().map(|refused| refused.class));
+    Ok(Answer::of("plan", Found { class, errors: report.refused.clone(), body: report }, text)?)
 }
 
 /// Says what an earlier system may have left elsewhere, which names are taken, and what to do.
@@ -58,11 +59,8 @@ fn refused(planned: &Planned<'_>, report: &PlanReport, text: &mut Text) {
                 facts.service
             ));
         }
-        if !facts.collisions.objects.is_empty() {
-            text.line(format!(
-                "{}: nothing is applied, and names that it makes are taken: {}: `up` refuses to begin",
-                facts.service, facts.collisions
-            ));
+        if let Some(taken) = taken(planned.deployment(), facts) {
+            text.line(format!("{}: {taken}: `up` refuses to begin", facts.service));
         }
     }
     let hints = report.refused.iter().filter_map(|refused| refused.hint.as_ref());

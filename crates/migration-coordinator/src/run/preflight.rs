@@ -166,6 +166,9 @@ fn collisions(deployment: &Deployment, facts: &ServiceFacts) -> Option<RunError>
 /// # Errors
 /// [`RunError::Collisions`].
 pub fn not_of_others(deployment: &Deployment, facts: &ServiceFacts) -> Result<(), RunError> {
+    if !deployment.shares_schema(&facts.service) {
+        return Ok(());
+    }
     let mut facts = facts.clone();
     facts.collisions.objects.append(&mut facts.collisions.adoptable);
     no_collision(deployment, &facts)

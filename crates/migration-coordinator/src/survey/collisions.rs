@@ -1,5 +1,6 @@
-//! What is in a shared schema under a name that a service would make, while nothing of the service is applied: of another
-//! service, of another program's, of an earlier system or of nobody. Without this, the first `CREATE` that meets it fails.
+//! What is in the schema of a service under a name that it would make, while nothing of the service is applied: of another
+//! service, of another program's, of an earlier system, of nobody, or its own where its history is gone. Without this, the first `CREATE`
+//! that meets it fails.
 
 use std::fmt;
 
@@ -59,15 +60,16 @@ impl fmt::Display for Collisions {
     }
 }
 
-/// Asks what is there under the names of the services among these that have nothing applied and share a schema; `None` if there
-/// is no such service.
+/// Asks what is there under the names of the services among these that have nothing applied; `None` if there is no such service. A schema
+/// of its own in which there is nothing need not be asked.
 pub(super) fn query(sites: &[&Site], facts: &[ServiceFacts]) -> Option<String> {
     let nothing_is_done = |facts: &ServiceFacts| {
         let is_known = matches!(facts.access, Access::Absent | Access::Read);
         is_known && facts.schema_exists && matches!(facts.anything_applied(), Ok(Applied::Nothing))
     };
     let asked = sites.iter().zip(facts).enumerate();
-    let asked = asked.filter(|(_, (site, facts))| site.shares_schema() && nothing_is_done(facts));
+    let may_have_some = |site: &Site, facts: &ServiceFacts| site.shares_schema() || !facts.first_install;
+    let asked = asked.filter(|(_, (site, facts))| may_have_some(site, facts) && nothing_is_done(facts));
     let values: Vec<String> = asked
         .map(|(ordinal, (site, _))| {
             let of = |is_it: fn(&Made) -> bool| {

@@ -50,9 +50,7 @@ pub(super) fn remarks(service: &ServiceReport, is_asked_for: bool) -> Vec<String
         format!("empty here, and elsewhere there is {}: `up` refuses to make new tables beside it without `--new-beside`", twin.shown)
     }));
     if let Some(taken) = &service.taken_shown {
-        remarks.push(format!(
-            "nothing is applied, and names that it makes are taken: {taken}: `up` refuses to begin"
-        ));
+        remarks.push(format!("{taken}: `up` refuses to begin"));
     }
     if let Some(refused) = &service.refused {
         remarks.push(format!("`up` refuses to begin: {}", refused.on_one_line()));
