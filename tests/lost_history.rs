@@ -1,7 +1,7 @@
 //! Tables of a history that were dropped, emptied or cut: each is named by every command, stops what would build on it, and is mended by
 //! what is named. What another tool leaves behind is no loss.
 
-use crate::support::{Lab, Ran, SESSIONS, run};
+use crate::support::{BOOKREADER_ROWS, Lab, Ran, SESSIONS, run};
 
 /// Chat's migrations, by the last of which its lines and rows are cut.
 const LAST: &str = "m20261120_000002_check_messages";
@@ -234,6 +234,41 @@ fn tables_without_a_history_are_named_and_recorded() {
         place.migrate(&["adopt", "chat", "--from", "schema"]).exits(0);
         place.is_well();
     }
+}
+
+/// What is recorded without being run has to keep what it promises of rows, as `verify` would ask it afterwards.
+#[test]
+fn nothing_is_recorded_whose_rows_are_not_as_promised() {
+    const BACKFILL: &str = "m20250824_154501_backfill_user_preferences";
+    let lab = Lab::empty();
+    lab.migrate(&["up", "bookreader@m20250824_143000", "--quiet"]).exits(0);
+    lab.query(BOOKREADER_ROWS);
+    lab.migrate(&["up", &format!("bookreader@{BACKFILL}"), "--quiet"]).exits(0);
+    lab.query(&format!(
+        "CREATE TABLE public.kept AS SELECT * FROM bookreader.user_preferences ORDER BY user_id LIMIT 1; \
+         DELETE FROM bookreader.user_preferences WHERE user_id = (SELECT user_id FROM public.kept); \
+         DELETE FROM bookreader.seaql_migrations_bookreader WHERE version = '{BACKFILL}'; \
+         DELETE FROM bookreader.migration_journal_bookreader WHERE migration = '{BACKFILL}'; \
+         COMMENT ON TABLE bookreader.seaql_migrations_bookreader IS NULL"
+    ));
+    let recorded = "SELECT string_agg(version, ' ' ORDER BY 1) FROM bookreader.seaql_migrations_bookreader";
+    let before = lab.query(recorded);
+    let stamp = format!("bookreader@{BACKFILL}");
+    for command in [
+        &["stamp", &stamp][..],
+        &["stamp", &stamp, "--dry-run"],
+        &["adopt", "bookreader", "--from", "schema"],
+    ] {
+        let ran = lab.migrate(command).exits(4);
+        assert!(ran.stdout.contains("every user has preferences: 1 row"), "{command:?}: {}", ran.shown());
+        assert!(ran.stderr.contains("correct what is named"), "{command:?}: {}", ran.shown());
+        assert_eq!(lab.query(recorded), before, "{command:?}");
+    }
+    let document = lab.migrate(&["stamp", &stamp, "--json"]).exits(4).json();
+    assert_eq!(document["services"][0]["unkept"][0]["migration"], BACKFILL);
+    lab.query("INSERT INTO bookreader.user_preferences SELECT * FROM public.kept");
+    lab.migrate(&["stamp", &stamp]).exits(0);
+    lab.migrate(&["verify", "bookreader"]).exits(0);
 }
 
 /// The line that says that a revert has begun is counted as soon as it is written.

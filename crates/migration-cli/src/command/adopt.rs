@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use clap::ValueEnum;
 use migration_coordinator::{
     Cancellation, Claim, ContractSteps, EarlierTool, Goal, Retirement, RunError, RunOptions, Selection,
-    ServiceFacts, Survey, UnknownApplied, obstacles, plan, record, unmet_promises,
+    ServiceFacts, Survey, UnknownApplied, obstacles, plan, record, unkept_by_rows, unmet_promises,
 };
 use migration_kit::{MigrationName, ServiceName};
 use migration_plan::statuses;
@@ -190,7 +190,7 @@ impl Adoption<'_> {
         let mut found = self.judge(&compared, &claims).await?;
         let mut errors = Vec::new();
         let class = if !found.iter().all(ServiceDocument::fits) {
-            Class::Integrity
+            Class::worst(found.iter().map(ServiceDocument::class))
         } else {
             if !options.dry_run {
                 errors.extend(self.record(&compared, &mut claims, &mut found).await);
@@ -202,6 +202,9 @@ impl Adoption<'_> {
         for document in found.iter().filter(|document| !document.differences.is_empty()) {
             let facts = self.survey.services.iter().find(|facts| facts.service.as_str() == document.service);
             text.note(hint(&self.connected.deployment, facts));
+        }
+        if found.iter().any(|document| !document.unkept.is_empty()) {
+            text.note("hint: correct what is named, and run it again");
         }
         let mut retired = Vec::new();
         for Retirement { schema, name, becomes } in self.retirements.values().filter(|_| class.is_ok()) {
@@ -262,6 +265,14 @@ impl Adoption<'_> {
                 let unkept = unkept.unwrap_or(Err(RunError::Interrupted))?;
                 unmet = unkept.iter().map(ToString::to_string).collect();
             }
+            let mut unkept = Vec::new();
+            if let (Some(facts), true, true) =
+                (self.facts(&drift.service), differences.is_empty(), unmet.is_empty())
+            {
+                let asking = unkept_by_rows(&self.connected.deployment, facts, migrations);
+                let found = self.cancellation.unless_cancelled(asking).await;
+                unkept = found.unwrap_or(Err(RunError::Interrupted))?;
+            }
             let mut moving = None;
             if let Some(destination) = self.destinations.get(&drift.service) {
                 let relocation = relocation(&destination.schema, drift);
@@ -279,6 +290,7 @@ impl Adoption<'_> {
                 differences: differences.into_iter().map(ToString::to_string).collect(),
                 accepted: accepted.into_iter().map(|difference| difference.object.to_string()).collect(),
                 unmet,
+                unkept,
                 undecided: undecided.iter().map(ToString::to_string).collect(),
                 into: moving,
                 recorded: false,

@@ -1,8 +1,9 @@
 //! What `adopt` and `stamp` show.
 
-use migration_coordinator::{Deployment, ServiceFacts, VERSION_TABLES};
+use migration_coordinator::{CheckResult, Deployment, ServiceFacts, VERSION_TABLES};
 use migration_kit::qualified;
 use migration_rehearsal::{Drift, Kind, Object};
+use migration_report::Class;
 use serde::Serialize;
 
 use super::moving::Destination;
@@ -34,6 +35,8 @@ pub(super) struct ServiceDocument {
     pub(super) accepted: Vec<String>,
     /// What these migrations promise and what is not so: later ones rely on it.
     pub(super) unmet: Vec<String>,
+    /// What they promise of rows, and does not hold or could not be asked.
+    pub(super) unkept: Vec<CheckResult>,
     /// Migrations that change no schema, so that the schema does not tell whether they were applied.
     pub(super) undecided: Vec<String>,
     /// A script for `psql` that makes the live schema what these migrations make.
@@ -81,7 +84,17 @@ impl ServiceDocument {
     /// Whether the live schema is as claimed, and can move if it should.
     pub(super) fn fits(&self) -> bool {
         let can_move = self.into.as_ref().is_none_or(|moving| moving.obstacles.is_empty());
-        self.differences.is_empty() && self.unmet.is_empty() && can_move
+        self.differences.is_empty() && self.unmet.is_empty() && self.unkept.is_empty() && can_move
+    }
+
+    /// What it comes to that it does not fit: of rows, what `verify` would say.
+    pub(super) fn class(&self) -> Class {
+        match &self.unkept[..] {
+            [] if self.fits() => Class::Done,
+            unkept if unkept.iter().any(|result| !result.answered && !result.locked) => Class::Connection,
+            unkept if !unkept.is_empty() && unkept.iter().all(|result| result.locked) => Class::Busy,
+            _ => Class::Integrity,
+        }
     }
 }
 
@@ -98,7 +111,9 @@ pub(super) fn say(found: &[ServiceDocument], asked: &AdoptOptions, paint: Paint,
         for migration in &service.migrations {
             text.line(format!("  {migration}"));
         }
-        let verdict = if !service.unmet.is_empty() {
+        let verdict = if !service.unkept.is_empty() {
+            paint.bad("the migrations promise of rows what is not so: nothing is recorded")
+        } else if !service.unmet.is_empty() {
             paint.bad("the migrations promise what is not so: nothing is recorded")
         } else if service.differences.is_empty() {
             paint.good(&format!("{} objects of `{}` are as they make them", service.objects, service.schema))
@@ -113,6 +128,9 @@ pub(super) fn say(found: &[ServiceDocument], asked: &AdoptOptions, paint: Paint,
         text.line(format!("  {verdict}"));
         for line in service.differences.iter().chain(&service.unmet) {
             text.line(format!("    {line}"));
+        }
+        for result in &service.unkept {
+            text.line(format!("    {result} ({})", result.migration));
         }
         for migration in &service.undecided {
             let line = format!("{migration} changes no schema: whether it was applied is not known");
