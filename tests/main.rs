@@ -10,6 +10,7 @@ mod support;
 mod adopt;
 mod adopted;
 mod artifacts;
+mod attached;
 mod backup;
 mod bad_backups;
 mod check;

@@ -18,6 +18,7 @@ mod program;
 
 use crate::BackupError;
 use crate::archive::{self, Temporary, fingerprint};
+use crate::attached::has_its_partitions;
 use crate::error::read;
 use crate::external;
 use crate::manifest::{Kind, Manifest, Server, Verification};
@@ -273,6 +274,7 @@ impl Dump<'_> {
         if owned.own().next().is_none() && self.facts.access != Access::Read {
             return Ok(None);
         }
+        moment.ask(|connection| has_its_partitions(connection, service, &owned)).await?;
         let size = moment.ask(|connection| owned.size(connection)).await.map_err(&failed)?;
         if size >= options.large_bytes {
             progress(Progress::Large(service, size));

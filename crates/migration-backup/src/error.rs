@@ -41,6 +41,21 @@ pub enum BackupError {
         /// The schema.
         schema: String,
     },
+    /// A partition of a service's table is not its own, so that a dump has the table without these rows.
+    #[error(
+        "`{service}`: partition `{partition}` of `{table}` is {}, so that its rows are not in the backup",
+        if moves.is_some() { "in another schema" } else { "not known to be its own" }
+    )]
+    Partition {
+        /// The service.
+        service: ServiceName,
+        /// The partition, with its schema.
+        partition: String,
+        /// The table, with its schema.
+        table: String,
+        /// The statement that moves it to the schema of its table, if it is in another.
+        moves: Option<String>,
+    },
     /// The database refused a question.
     #[error("`{service}`: the database could not be read")]
     Read {
@@ -336,6 +351,10 @@ impl BackupError {
             Self::NotApart { .. } => Some(
                 "name its tables with `Service::with_tables`, or move it to a schema of its own".to_owned(),
             ),
+            Self::Partition { moves: Some(moves), .. } => {
+                Some(format!("`{moves};` puts it beside its table"))
+            }
+            Self::Partition { moves: None, .. } => Some("name it with `Service::with_tables`".to_owned()),
             Self::Unknown { kept_in: Some(schema), .. } => {
                 Some(format!("it was if there is a schema `{schema}`; if there is none, nothing was changed"))
             }

@@ -7,6 +7,7 @@
 
 mod archive;
 mod aside;
+mod attached;
 mod dump;
 mod error;
 mod external;
@@ -22,6 +23,7 @@ mod script;
 mod stream;
 mod verify;
 
+pub use attached::can_be_backed_up;
 pub use dump::{Backup, BackupOptions, Made, Progress, backup};
 pub use error::BackupError;
 pub use manifest::{ArchiveFile, Extension, External, Kind, Manifest, Server, TableRows, Verification};

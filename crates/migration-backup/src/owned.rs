@@ -83,13 +83,14 @@ pub(crate) async fn begin_locked<T>(
     }
 }
 
-/// How many rows a table has.
+/// How many rows a table has, without those of tables that inherit from it: they are counted with these, as they are dumped. One that
+/// is only partitioned has none.
 pub(crate) async fn n_rows(
     connection: &mut PgConnection,
     schema: &str,
     table: &str,
 ) -> Result<i64, sqlx::Error> {
-    let sql = format!("SELECT count(*) FROM {}", qualified(schema, table));
+    let sql = format!("SELECT count(*) FROM ONLY {}", qualified(schema, table));
     rows(connection, &sql).await?.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)
 }
 

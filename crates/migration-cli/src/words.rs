@@ -66,7 +66,8 @@ fn of_backup(error: &BackupError) -> Class {
         | BackupError::Damaged { .. }
         | BackupError::NotKept { .. }
         | BackupError::Different { .. } => Class::Integrity,
-        BackupError::Unfit { .. }
+        BackupError::Partition { .. }
+        | BackupError::Unfit { .. }
         | BackupError::Elsewhere { .. }
         | BackupError::WouldReplace { .. }
         | BackupError::WouldLose { .. }

@@ -26,7 +26,7 @@ impl Contents {
     pub(super) async fn read(connection: &mut PgConnection, owned: &Owned) -> Result<Self, sqlx::Error> {
         let mut tables = Vec::new();
         for table in owned.own().filter(|relation| relation.kind == "r") {
-            let found = rows(connection, &contents_question(&table.qualified())).await?;
+            let found = rows(connection, &contents_question(&format!("ONLY {}", table.qualified()))).await?;
             let row = found.first().ok_or(sqlx::Error::RowNotFound)?;
             tables.push(TableContents {
                 schema: table.schema.clone(),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use migration_backup::can_be_backed_up;
 use migration_coordinator::{
     Cancellation, Planned, RunError, Scope, cancellation as own_cancellation, plan_for, table_sizes, verify,
 };
@@ -297,7 +298,8 @@ async fn look_at_all(
     let there: Vec<ServiceName> = there.map(|(service, ..)| service.name().clone()).collect();
     let mut found = examine(context, connected, &there).await?;
     let is_shown_by_doctor = !found.class().is_ok();
-    if !arguments.no_backup && context.environment.backup_command()?.is_none() {
+    let backs_up = !arguments.no_backup && context.environment.backup_command()?.is_none();
+    if backs_up {
         let mut needed = 0;
         for service in services {
             let tables = table_sizes(deployment, service).await?;
@@ -320,6 +322,13 @@ async fn look_at_all(
     let refused = match found.class().is_ok() {
         true => planned.check(&options).await.err().map(|error| Failed::from(anyhow::Error::from(error))),
         false => None,
+    };
+    let refused = match refused {
+        None if backs_up && found.class().is_ok() => {
+            let looking = Box::pin(can_be_backed_up(deployment, services));
+            looking.await.err().map(|error| Failed::from(backup::raised(error)))
+        }
+        refused => refused,
     };
     let mut text = Text::default();
     found.say(Verdict::Warning, context.output.paint, &mut text);
