@@ -236,6 +236,27 @@ fn tables_without_a_history_are_named_and_recorded() {
     }
 }
 
+/// A table that a migration takes over where it is as that expects is no obstacle, and is named all the same.
+#[test]
+fn a_table_that_may_be_taken_over_is_named() {
+    let lab = Lab::empty();
+    lab.migrate(&["up", "rag", "--quiet"]).exits(0);
+    lab.query("DROP TABLE rag.seaql_migrations_rag, rag.migration_journal_rag");
+    for command in [["status", "rag"], ["plan", "rag"]] {
+        let shown = lab.migrate(&command).exits(0).stdout;
+        assert!(
+            shown.contains("rag: there without a history: `user_knowledge`: ")
+                && shown.contains("`adopt rag --from schema`")
+                && !shown.contains("next: "),
+            "{shown}"
+        );
+    }
+    lab.migrate(&["up", "rag"]).exits(1);
+    lab.migrate(&["adopt", "rag", "--from", "schema"]).exits(0);
+    lab.migrate(&["up", "rag"]).exits(0);
+    lab.migrate(&["verify", "rag"]).exits(0);
+}
+
 /// What is recorded without being run has to keep what it promises of rows, as `verify` would ask it afterwards.
 #[test]
 fn nothing_is_recorded_whose_rows_are_not_as_promised() {

@@ -17,6 +17,7 @@ mod rejects;
 mod run;
 mod space;
 mod status;
+mod taken;
 mod text;
 mod verification;
 mod words;
@@ -35,8 +36,9 @@ pub use run::{AcceptedReport, DoneReport, RunReport};
 pub use space::{Roomy, Space, TableReport};
 pub use status::{
     BegunReport, ExternalReport, HeldReport, Judged, RenamedReport, ServiceReport, Status, Summary,
-    TakenReport, TwinReport, taken,
+    TakenReport, TwinReport,
 };
+pub use taken::{taken, unrecorded};
 pub use verification::{ServiceChecks, Verifications};
 pub use words::{OwnError, PlainWords, Words, why_held_back};
 

@@ -10,6 +10,7 @@ use migration_kit::{Listed, MigrationName, Service, ServiceName};
 use migration_plan::{Direction, HeldBack, HoldReason, ServiceState, ServiceStatus, statuses};
 use serde::Serialize;
 
+use crate::taken::{taken, unrecorded};
 use crate::text::texts;
 use crate::{Class, DatabaseReport, Diagnostic, Found, Words, each_once, text, timestamp, why_held_back};
 
@@ -99,6 +100,9 @@ pub struct ServiceReport {
     /// The same in words.
     #[serde(skip)]
     pub taken_shown: Option<String>,
+    /// In words, tables that are there without a history, and that its migrations take over if they are as those expect.
+    #[serde(skip)]
+    pub unrecorded_shown: Option<String>,
     /// What the applied migrations left in the schema and is not there any more, where that was asked.
     pub broken: Option<Vec<String>>,
     /// Why no run begins with it, if its address does not show whose neighbour it is.
@@ -267,6 +271,7 @@ impl ServiceReport {
             elsewhere: facts.twins.iter().map(TwinReport::of).collect(),
             taken: facts.collisions.objects.iter().map(TakenReport::of).collect(),
             taken_shown: taken(deployment, facts),
+            unrecorded_shown: unrecorded(deployment, facts),
             broken: None,
             refused: refused.map(|error| Diagnostic::of(&error, words)),
             error: facts.unread.as_ref().map(|error| Diagnostic::of(error.as_ref(), words)),
@@ -313,18 +318,6 @@ impl ServiceReport {
             _ => Class::Done,
         }
     }
-}
-
-/// What is in the schema of a service with nothing applied under names that it would make, in words.
-#[must_use]
-pub fn taken(deployment: &Deployment, facts: &ServiceFacts) -> Option<String> {
-    let taken = &facts.collisions;
-    let says = if deployment.shares_schema(&facts.service) {
-        "nothing is applied, and names that it makes are taken"
-    } else {
-        "its tables are there without a history"
-    };
-    (!taken.objects.is_empty()).then(|| format!("{says}: {taken}"))
 }
 
 fn is_any(names: Option<&Vec<String>>) -> bool {

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use migration_coordinator::{Goal, Planned, plan as plan_now, previews};
 use migration_plan::{ContractSteps, Direction, Selection, UnknownApplied, and_more};
-use migration_report::{Class, Diagnostic, Found, PlanReport, PreviewReport, taken};
+use migration_report::{Class, Diagnostic, Found, PlanReport, PreviewReport, taken, unrecorded};
 
+use super::status::remarks::without_history;
 use super::{connect, services};
 use crate::context::Context;
 use crate::output::{Answer, Paint, Table, Text};
@@ -37,6 +38,7 @@ pub(super) async fn plan(
         PlanReport::of(&connected.deployment, planned.plan(), &OurWords).with_previews(&previews);
     report.refused = planned.obstructions().iter().map(|error| Diagnostic::of(error, &OurWords)).collect();
     let mut text = text(&report, n_services);
+    unrecorded_tables(&planned, &mut text);
     refused(&planned, &report, &mut text);
     if let Some(file) = out {
         SavedPlan::of(&planned, &goal).await?.write(file)?;
@@ -44,6 +46,16 @@ pub(super) async fn plan(
     }
     let class = Class::worst(report.refused.iter().map(|refused| refused.class));
     Ok(Answer::of("plan", Found { class, errors: report.refused.clone(), body: report }, text)?)
+}
+
+/// Says which tables are there without a history, that a migration takes over if they are as it expects.
+fn unrecorded_tables(planned: &Planned<'_>, text: &mut Text) {
+    let services = planned.plan().services();
+    for facts in planned.survey().services.iter().filter(|facts| services.contains(&&facts.service)) {
+        if let Some(tables) = unrecorded(planned.deployment(), facts) {
+            text.line(format!("{}: {}", facts.service, without_history(facts.service.as_str(), &tables)));
+        }
+    }
 }
 
 /// Says what an earlier system may have left elsewhere, which names are taken, and what to do.

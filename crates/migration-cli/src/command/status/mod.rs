@@ -1,6 +1,6 @@
 //! `status`: the state of each service. Reads only.
 
-mod remarks;
+pub(super) mod remarks;
 
 use migration_coordinator::{Scope, Survey, surroundings, verify_surveyed};
 use migration_plan::ServiceState;
@@ -102,6 +102,7 @@ fn next(services: &[ServiceReport]) -> Option<String> {
             || service.edited.as_ref().is_some_and(|edited| !edited.is_empty())
             || !service.elsewhere.is_empty()
             || !service.taken.is_empty()
+            || service.unrecorded_shown.is_some()
             || !is_well(service.state)
     };
     if services.iter().any(is_odd) {

@@ -52,6 +52,9 @@ pub(super) fn remarks(service: &ServiceReport, is_asked_for: bool) -> Vec<String
     if let Some(taken) = &service.taken_shown {
         remarks.push(format!("{taken}: `up` refuses to begin"));
     }
+    if let Some(tables) = &service.unrecorded_shown {
+        remarks.push(without_history(&service.name, tables));
+    }
     if let Some(refused) = &service.refused {
         remarks.push(format!("`up` refuses to begin: {}", refused.on_one_line()));
     }
@@ -71,6 +74,14 @@ pub(super) fn remarks(service: &ServiceReport, is_asked_for: bool) -> Vec<String
         remarks.push("whether a migration was edited or stopped midway is not known".to_owned());
     }
     remarks
+}
+
+/// What to do about tables without a history that a migration takes over if they are as it expects.
+pub(in crate::command) fn without_history(service: &str, tables: &str) -> String {
+    format!(
+        "there without a history: {tables}: `up` takes over what is as the migration that makes it expects, and fails if it is not; \
+         `adopt {service} --from schema` records what was applied before the history was lost"
+    )
 }
 
 /// The tables of others that are there, or are not, a line for each owner.
