@@ -35,6 +35,7 @@ mod generate;
 mod help;
 mod hostile_names;
 mod killed;
+mod left_out;
 mod limits;
 mod locked;
 mod locks;

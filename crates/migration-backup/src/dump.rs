@@ -1,4 +1,5 @@
 //! Making backups: all services of one database at one moment, each as an archive and, once that is whole, its manifest.
+//! It is long because what is said of a backup, how it is made and what becomes of it are read together.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -21,6 +22,7 @@ use crate::archive::{self, Temporary, fingerprint};
 use crate::attached::has_its_partitions;
 use crate::error::read;
 use crate::external;
+use crate::left_out::LeftOut;
 use crate::manifest::{Kind, Manifest, Server, Verification};
 use crate::owned::{Owned, surroundings};
 use crate::place::sweep;
@@ -82,6 +84,8 @@ pub enum Progress<'p> {
     Large(&'p ServiceName, u64),
     /// These columns have this option, which a server of another build does not know: it could not restore the backup.
     Option(&'p ServiceName, &'p str, &'p str),
+    /// This is in no dump of it. Whether migrations that were begun and not finished may have left it there.
+    LeftOut(&'p ServiceName, &'p LeftOut, bool),
     /// A command makes the backup of this name.
     Commanded(&'p str),
     /// Its rows are counted, and its archive is written: so many bytes until now.
@@ -293,11 +297,20 @@ impl Dump<'_> {
         }
         let around = moment.ask(|connection| surroundings(connection, &owned.schemas)).await;
         let around = around.map_err(&failed)?;
-        let mut schemas = Vec::new();
+        let (mut schemas, mut left_out) = (Vec::new(), LeftOut::default());
         for name in &owned.schemas {
             let found = moment.ask(|connection| Schema::read_within(connection, name)).await;
             let found = found.map_err(|source| BackupError::Schema { service: service.clone(), source })?;
-            schemas.push((name.clone(), owned.of(found)));
+            let (carried, left) = owned.carried(found);
+            left_out.extend(left);
+            schemas.push((name.clone(), carried));
+        }
+        let recorded = match extent {
+            Extent::Everything => &Recorded::of(deployment, &self.facts),
+            Extent::Definitions => &Recorded::default(),
+        };
+        if extent == Extent::Everything && !left_out.is_empty() {
+            progress(Progress::LeftOut(service, &left_out, !recorded.unfinished.is_empty()));
         }
         let taken_at = now();
         let free = free_moment(&options.directory, from_ref(service), taken_at);
@@ -315,11 +328,7 @@ impl Dump<'_> {
                 (Some(temporary), size_bytes, sha256, files)
             }
         };
-        let Self { facts, clients, .. } = self;
-        let recorded = match extent {
-            Extent::Everything => &Recorded::of(deployment, &facts),
-            Extent::Definitions => &Recorded::default(),
-        };
+        let clients = self.clients;
         let tool = options.tool.as_str();
         let described = Described { service, recorded, owned: &owned, around, server, taken_at, tool };
         let manifest = Manifest {
@@ -329,6 +338,7 @@ impl Dump<'_> {
             sha256,
             files,
             tables,
+            left_out: left_out.words(),
             pg_dump: Some(clients.version().to_string()),
             ..described.manifest()
         };

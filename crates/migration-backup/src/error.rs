@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use migration_coordinator::{ConnectError, RunError, UpkeepError};
 use migration_kit::table_lock::TableLockError;
 use migration_kit::{LOCK_NOT_AVAILABLE, ServiceName};
+use migration_plan::counted;
 use postgres_sandbox::{NotFound, SandboxError};
 use postgres_schema::SchemaError;
 
@@ -219,7 +220,7 @@ pub enum BackupError {
         server: String,
     },
     /// Rows would be replaced, and there is no consent to that.
-    #[error("`{service}` has {n_rows} rows, which the restored ones would replace")]
+    #[error("`{service}` has {}, which the restored ones would replace", counted(*n_rows, "row", "rows"))]
     WouldReplace {
         /// The service.
         service: ServiceName,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use migration_plan::counted;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -49,6 +50,9 @@ pub struct Manifest {
     pub server: Server,
     /// How many rows each table has; none if an external one is of a service that is too large for counting.
     pub tables: Vec<TableRows>,
+    /// What was there and is not in the archive, in words: a dump does not carry it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// Functions and types of a shared schema that are the service's.
     pub functions_and_types: Vec<String>,
     /// Extensions of the database.
@@ -117,8 +121,7 @@ pub struct TableRows {
 
 impl fmt::Display for TableRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = if self.rows == 1 { "row" } else { "rows" };
-        write!(f, "{} {rows} of `{}.{}`", self.rows, self.schema, self.name)
+        write!(f, "{} of `{}.{}`", counted(self.rows, "row", "rows"), self.schema, self.name)
     }
 }
 

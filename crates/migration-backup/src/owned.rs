@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use futures_timer::Delay;
 use migration_coordinator::{Applied, Deployment, Number, Thing};
 use migration_kit::{BOOKKEEPING, ServiceName, literal, qualified, quote_identifier};
+use migration_plan::counted;
 use postgres_sandbox::ServerVersion;
 use postgres_schema::{Kind, Object, Schema};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
+use crate::left_out::{LeftOut, carried};
 use crate::manifest::Server;
 use crate::{BackupError, Extension, TableRows};
 
@@ -302,12 +304,20 @@ impl Owned {
         let columns: Vec<String> =
             found.iter().take(SHOWN).map(|row| format!("`{}`", row.get::<String, _>(0))).collect();
         let more = found.len().saturating_sub(SHOWN);
-        let more = if more > 0 { format!(" and {more} more columns") } else { String::new() };
+        let more = match more {
+            0 => String::new(),
+            more => format!(" and {}", counted(more, "more column", "more columns")),
+        };
         Ok(Some((format!("{}{more}", columns.join(", ")), first.get(1))))
     }
 
-    /// Of a schema, what is the service's; nothing that another server does not have.
+    /// Of a schema, what is the service's and a dump carries; nothing that another server does not have.
     pub(crate) fn of(&self, schema: Schema) -> Schema {
+        self.carried(schema).0
+    }
+
+    /// The same, and what of the service a dump leaves out.
+    pub(crate) fn carried(&self, schema: Schema) -> (Schema, LeftOut) {
         let own: BTreeSet<&str> = self.own().map(|relation| relation.name.as_str()).collect();
         let named =
             |names: &BTreeSet<String>, name: &str| names.contains(name.split('(').next().unwrap_or(name));
@@ -318,7 +328,7 @@ impl Owned {
             Kind::Type => named(&self.types, &object.name),
             _ => own.contains(object.relation().unwrap_or(&object.name)),
         };
-        schema.retain(is_own).without("grants").without("owner")
+        carried(schema.retain(is_own).without("grants").without("owner"))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use migration_plan::Utc;
+use migration_plan::{Utc, counted};
 use serde::Deserialize;
 
 use crate::archive::{fingerprint, is_left, remove};
@@ -146,9 +146,11 @@ pub(crate) fn of_manifest(directory: &Path, path: &Path, text: &str) -> Listed {
         Ok((.., files)) if files != manifest.files => {
             Some(Problem::Damaged(other_file(&manifest.files, &files)))
         }
-        Ok((size, ..)) if size != manifest.size_bytes => {
-            Some(Problem::Damaged(format!("its archive has {size} bytes, of {}", manifest.size_bytes)))
-        }
+        Ok((size, ..)) if size != manifest.size_bytes => Some(Problem::Damaged(format!(
+            "its archive has {}, of {}",
+            counted(size, "byte", "bytes"),
+            manifest.size_bytes
+        ))),
         Ok((_, sha256, _)) if sha256 != manifest.sha256 => {
             Some(Problem::Damaged("its archive has another SHA-256".to_owned()))
         }
@@ -163,7 +165,8 @@ fn other_file(expected: &[ArchiveFile], found: &[ArchiveFile]) -> String {
     let changed = expected.iter().find_map(|file| match named(found, &file.name) {
         None => Some(format!("its file `{}` is missing", file.name)),
         Some(found) if found.size_bytes != file.size_bytes => {
-            Some(format!("its file `{}` has {} bytes, of {}", file.name, found.size_bytes, file.size_bytes))
+            let has = counted(found.size_bytes, "byte", "bytes");
+            Some(format!("its file `{}` has {has}, of {}", file.name, file.size_bytes))
         }
         Some(found) => {
             (found.sha256 != file.sha256).then(|| format!("its file `{}` has another SHA-256", file.name))

@@ -71,6 +71,7 @@ impl Described<'_> {
             unfinished: recorded.unfinished.clone(),
             server: server.clone(),
             tables: Vec::new(),
+            left_out: Vec::new(),
             functions_and_types: owned.functions.iter().chain(&owned.types).cloned().collect(),
             extensions,
             roles,

@@ -6,11 +6,13 @@ use std::process::{Command, Stdio};
 
 use migration_coordinator::{DatabaseUrl, Reading};
 use migration_kit::{ServiceName, quote_identifier};
+use migration_plan::counted;
 use postgres_sandbox::{Clients, Cluster, Database, SandboxError, Search};
 use postgres_schema::Schema;
 
 use crate::archive;
 use crate::error::read;
+use crate::left_out::completed;
 use crate::owned::{Owned, n_rows};
 use crate::program::Running;
 use crate::{BackupError, Manifest, Verification};
@@ -119,7 +121,8 @@ impl Trial<'_> {
             let counting = reading.ask(|connection| n_rows(connection, &expected.schema, &expected.name));
             let n_rows = counting.await.map_err(&failed)?;
             if n_rows != expected.rows {
-                let why = format!("{n_rows} rows of `{}` came back, of {}", expected.name, expected.rows);
+                let came = counted(n_rows, "row", "rows");
+                let why = format!("{came} of `{}` came back, of {}", expected.name, expected.rows);
                 return Err(self.wrong(why));
             }
         }
@@ -127,12 +130,11 @@ impl Trial<'_> {
             let asked = reading.ask(|connection| Schema::read_within(connection, name)).await;
             let after =
                 asked.map_err(|source| BackupError::Schema { service: self.service.clone(), source })?;
-            let differences = before.differences(&self.owned.of(after));
+            let after = self.owned.of(after);
+            let differences = completed(before, &after).differences(&after);
             if let Some(first) = differences.first() {
-                let n = differences.len();
-                return Err(
-                    self.wrong(format!("the schema `{name}` came back with {n} differences: {first}"))
-                );
+                let n = counted(differences.len(), "difference", "differences");
+                return Err(self.wrong(format!("the schema `{name}` came back with {n}: {first}")));
             }
         }
         reading.close().await;

@@ -1,6 +1,6 @@
 //! Why there is no plan. What to do next is in `hints`.
 
-use crate::few::{few_sentences, few_words};
+use crate::few::{counted, few_sentences, few_words};
 use crate::{HoldReason, IntegrityError, MigrationId, MigrationName, ServiceName, TargetPoint};
 
 /// Why a plan was refused. Nothing was done and nothing has changed.
@@ -103,7 +103,7 @@ pub enum PlanError {
         id: MigrationId,
     },
     /// `+N` with more steps than can be applied.
-    #[error("`{service}` has fewer than {n_asked} migrations to apply: {n_pending}")]
+    #[error("`{service}` has fewer than {} to apply: {n_pending}", counted(*n_asked, "migration", "migrations"))]
     TooFewPending {
         /// The service.
         service: ServiceName,

@@ -1,6 +1,19 @@
-//! Long lists, for people: the first few, and how many more there are. Machines get all of them.
+//! Numbers of things, for people; and long lists: the first few, and how many more there are. Machines get all of them.
 
 use std::fmt::Display;
+
+/// A number of things: `1 row`, `3 rows`.
+///
+/// ```
+/// # use migration_plan::counted;
+/// assert_eq!(counted(1, "index", "indexes"), "1 index");
+/// assert_eq!(counted(0, "index", "indexes"), "0 indexes");
+/// ```
+#[must_use]
+pub fn counted<N: Copy + Display + PartialEq + From<u8>>(n: N, one: &str, many: &str) -> String {
+    let things = if n == N::from(1) { one } else { many };
+    format!("{n} {things}")
+}
 
 /// How many more there are than are shown: `and 3 more`. `None` where all are shown.
 ///

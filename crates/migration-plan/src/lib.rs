@@ -32,7 +32,7 @@ mod utc;
 pub use apply::{ApplyOptions, ContractSteps, UnknownApplied};
 pub use catalog::{Catalog, CatalogError, Requirement, RequirementPlace};
 pub use error::PlanError;
-pub use few::{and_more, few_lines, few_sentences, few_words};
+pub use few::{and_more, counted, few_lines, few_sentences, few_words};
 pub use hint::{Hint, Offer};
 pub use history::{AppliedMigration, History};
 pub use integrity::{IntegrityError, integrity};

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use migration_coordinator::{Deployment, HistorySql};
 use migration_kit::{MigrationId, MigrationName, ServiceName, quote_identifier, settings};
-use migration_plan::{Direction, Phase, Step};
+use migration_plan::{Direction, Phase, Step, counted};
 
 use crate::sent::{Piece, Sent};
 use crate::{RehearsalError, Traced};
@@ -216,7 +216,7 @@ impl Writer<'_> {
     fn opening(&mut self, recorded: &Recorded<'_>, service: &ServiceName, schema: &str, steps: &[&Step]) {
         let count = |direction, verb| {
             let n = steps.iter().filter(|step| step.direction == direction).count();
-            (n > 0).then(|| format!("{n} {} {verb}", if n == 1 { "migration is" } else { "migrations are" }))
+            (n > 0).then(|| format!("{} {verb}", counted(n, "migration is", "migrations are")))
         };
         let does = [count(Direction::Revert, "reverted"), count(Direction::Apply, "applied")];
         let does = does.into_iter().flatten().collect::<Vec<_>>().join(", ");

@@ -159,7 +159,13 @@ fn run_issue_tokens(TaskContext { db, .. }: TaskContext) -> TaskFuture {
                 )
             })
             .collect();
-        lines.push(format!("{} tokens issued, {} deployments had one", done.issued.len(), done.n_unchanged));
+        let tokens = if done.issued.len() == 1 { "token" } else { "tokens" };
+        let deployments = if done.n_unchanged == 1 { "deployment" } else { "deployments" };
+        lines.push(format!(
+            "{} {tokens} issued, {} {deployments} had one",
+            done.issued.len(),
+            done.n_unchanged
+        ));
         let issued: Vec<Value> = done
             .issued
             .iter()

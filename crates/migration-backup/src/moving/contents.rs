@@ -2,6 +2,7 @@
 
 use migration_coordinator::contents_question;
 use migration_kit::{ServiceName, literal, qualified};
+use migration_plan::counted;
 use sqlx::{PgConnection, Row};
 
 use crate::BackupError;
@@ -47,7 +48,8 @@ impl Contents {
         let lacking = self.0.iter().find_map(|here| match of(there, here) {
             None => Some(format!("the table `{}` is missing there", here.name)),
             Some(found) if found.n_rows != here.n_rows => {
-                Some(format!("`{}` has {} rows here and {} there", here.name, here.n_rows, found.n_rows))
+                let here_are = counted(here.n_rows, "row", "rows");
+                Some(format!("`{}` has {here_are} here and {} there", here.name, found.n_rows))
             }
             Some(found) => {
                 (found.digest != here.digest).then(|| format!("rows of `{}` are others there", here.name))

@@ -52,7 +52,7 @@ pub(super) async fn made(
 /// How a table is called.
 const TABLE: &str = "table";
 
-/// Relations, functions and types in these schemas, each with the place of its schema in the list, its kind and its name.
+/// Relations but half-built indexes, functions and types in these schemas, each with the place of its schema in the list, its kind and its name.
 async fn objects(
     connection: &mut PgConnection,
     schemas: &[String],
@@ -63,6 +63,7 @@ async fn objects(
          SELECT own.place, CASE WHEN c.relkind IN ('r', 'p', 'f') THEN '{TABLE}' WHEN c.relkind IN ('v', 'm') THEN 'view' \
              WHEN c.relkind IN ('i', 'I') THEN 'index' WHEN c.relkind = 'S' THEN 'sequence' ELSE 'type' END, c.relname::pg_catalog.text \
            FROM own JOIN pg_catalog.pg_class c ON c.relnamespace = own.oid \
+           WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE c.relkind = 'i' AND i.indexrelid = c.oid AND NOT i.indisvalid) \
          UNION SELECT own.place, 'function', p.proname::pg_catalog.text FROM own JOIN pg_catalog.pg_proc p ON p.pronamespace = own.oid \
          UNION SELECT own.place, 'type', t.typname::pg_catalog.text FROM own JOIN pg_catalog.pg_type t ON t.typnamespace = own.oid \
            WHERE t.typtype IN ('d', 'e', 'r')",

@@ -13,6 +13,7 @@ use sqlx::{PgConnection, Row};
 
 use super::hindrances::{self, Used};
 use super::needs::{self, Text};
+use super::trial::schema;
 use super::{MoveOptions, Prospect, TableBytes};
 use crate::BackupError;
 use crate::error::read;
@@ -213,7 +214,7 @@ impl Places<'_> {
             let why = format!("{others} would still use what is left here");
             return Err(self.not(why, Some("drop that first, or give it its rows in another way")));
         }
-        let left_behind = hindrances::left_behind(connection, &owned).await.map_err(&failed)?;
+        let mut left_behind = hindrances::left_behind(connection, &owned).await.map_err(&failed)?;
         if let Some((why, hint)) = left_behind.why {
             return Err(self.not(why, Some(hint)));
         }
@@ -223,6 +224,11 @@ impl Places<'_> {
              WHERE c.relkind = 'r' AND c.oid IN (SELECT o.oid::pg_catalog.oid FROM ({}) AS o(oid)) ORDER BY 3 DESC, 1, 2",
             owned.oids()
         );
+        for name in &owned.schemas {
+            let (_, left_out) = owned.carried(schema(connection, self.service, name).await?);
+            let stays = |what: String| format!("what does not go along: {what}");
+            left_behind.notes.extend(left_out.words().into_iter().map(stays));
+        }
         let asked = async {
             let mut tables = Vec::new();
             for row in rows(connection, &sql).await? {

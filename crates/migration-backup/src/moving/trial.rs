@@ -21,6 +21,7 @@ use crate::BackupError;
 use crate::aside::{Aside, this_moment};
 use crate::dump::Extent;
 use crate::error::read;
+use crate::left_out::completed;
 use crate::owned::{Owned, send};
 use crate::restore::replace::execute;
 
@@ -199,6 +200,7 @@ async fn means_the_same(
     name: &str,
     (here, there): (&Schema, &Schema),
 ) -> Result<(), BackupError> {
+    let here = &completed(here, there);
     let differences = here.differences(there);
     let Some(first) = differences.first() else { return Ok(()) };
     // Names without a schema are of this one, and functions may call what is made after them.

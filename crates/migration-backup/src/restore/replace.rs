@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use migration_coordinator::{Applied, Caller, Deployment};
 use migration_kit::{ServiceName, literal, qualified, quote_identifier, settings};
+use migration_plan::counted;
 use postgres_sandbox::Clients;
 use sqlx::{PgConnection, Row};
 
@@ -164,7 +165,8 @@ impl Work<'_> {
         for TableRows { schema, name, rows: expected } in &manifest.tables {
             let n_rows = n_rows(connection, schema, name).await.map_err(&failed)?;
             if n_rows != *expected {
-                return Err(damaged(format!("{n_rows} rows of `{name}` came back, of {expected}")));
+                let came = counted(n_rows, "row", "rows");
+                return Err(damaged(format!("{came} of `{name}` came back, of {expected}")));
             }
         }
         let tables = self.deployment.bookkeeping_tables(self.service);

@@ -8,7 +8,7 @@ use migration_backup::{
 };
 use migration_coordinator::Cancellation;
 use migration_kit::ServiceName;
-use migration_plan::NameError;
+use migration_plan::{NameError, counted};
 use migration_report::{Class, Diagnostic, Found};
 use serde::Serialize;
 
@@ -188,7 +188,7 @@ pub(super) fn backups(
             (of(&|manifest| manifest.service.clone()), None),
             (of(&|manifest| manifest.taken_at.clone()), None),
             (of(&|manifest| manifest.newest.clone().unwrap_or_default()), None),
-            (of(&|manifest| counted(manifest).map(|n| n.to_string()).unwrap_or_default()), None),
+            (of(&|manifest| n_counted(manifest).map(|n| n.to_string()).unwrap_or_default()), None),
             (
                 of(&|manifest| {
                     if is_external(manifest) { String::new() } else { bytes(manifest.size_bytes) }
@@ -254,6 +254,20 @@ async fn make(
             ));
             bar.suspend(|| context.output.say(&text));
         }
+        Progress::LeftOut(service, left_out, may_resume) => {
+            let mut text = Text::default();
+            if let Some(half_built) = left_out.half_built() {
+                let mends = match may_resume {
+                    true => format!("`up {service}` finishes what was begun"),
+                    false => format!("`repair {service}` says what mends it"),
+                };
+                text.note(format!("{note}  `{service}`: {half_built}: {mends}"));
+            }
+            for other in &left_out.others {
+                text.note(format!("{note}  `{service}`: the backup does not know {other}"));
+            }
+            bar.suspend(|| context.output.say(&text));
+        }
         Progress::Commanded(name) => bar.set_message(format!("{name}  made by the command")),
         Progress::Written(service, size) => {
             bar.set_message(format!("{service}  backing up  {}", bytes(size)));
@@ -268,10 +282,7 @@ async fn make(
         text.note(format!("{note}  removed `{left}`, which a backup that was killed had left"));
     }
     for Backup { archive, manifest } in &made.done {
-        let rows = counted(manifest).map(|n| match n {
-            1 => "1 row, ".to_owned(),
-            n => format!("{n} rows, "),
-        });
+        let rows = n_counted(manifest).map(|n| format!("{}, ", counted(n, "row", "rows")));
         let proof = match (&manifest.external, &manifest.verification) {
             (Some(External { name, .. }), _) => {
                 format!("`{name}` of the command: only its tool knows whether it is whole")
@@ -310,7 +321,7 @@ pub(super) fn pipe(context: &Context, command: &str) -> Pipe {
 }
 
 /// How many rows a backup has, if they were counted.
-fn counted(manifest: &Manifest) -> Option<i64> {
+fn n_counted(manifest: &Manifest) -> Option<i64> {
     (!is_external(manifest) || !manifest.tables.is_empty()).then(|| manifest.n_rows())
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use migration_kit::{MigrationName, Service, ServiceName};
-use migration_plan::Catalog;
+use migration_plan::{Catalog, counted};
 use migration_rehearsal::{Artifacts, Check, Checked, Finding, Hazard, RehearsalError};
 use migration_report::{Class, Found};
 use serde::Serialize;
@@ -249,8 +249,7 @@ fn say(checked: &[Checked], text: &mut Text) {
     for one in checked {
         let (result, painted): (_, fn(Paint, &str) -> String) = match one.findings.len() {
             0 => ("passed".to_owned(), Paint::good),
-            1 => ("1 finding".to_owned(), Paint::bad),
-            n => (format!("{n} findings"), Paint::bad),
+            n => (counted(n, "finding", "findings"), Paint::bad),
         };
         table.painted(vec![
             (one.service.to_string(), None),

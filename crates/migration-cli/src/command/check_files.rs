@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use migration_coordinator::DatabaseUrl;
+use migration_plan::counted;
 use migration_rehearsal::{Base, CheckedFile, Hazard, RehearsalError, SqlFile, check_files};
 use migration_report::{Class, Found};
 use serde::Serialize;
@@ -181,8 +182,7 @@ fn say(checked: &[CheckedFile], text: &mut Text) {
     for file in checked {
         let (result, painted): (_, fn(Paint, &str) -> String) = match findings(file).len() {
             0 => ("passed".to_owned(), Paint::good),
-            1 => ("1 finding".to_owned(), Paint::bad),
-            n => (format!("{n} findings"), Paint::bad),
+            n => (counted(n, "finding", "findings"), Paint::bad),
         };
         table.painted(vec![(file.path.clone(), None), (result, Some(painted))]);
     }

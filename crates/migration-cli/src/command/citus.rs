@@ -5,6 +5,7 @@ use migration_coordinator::{
     distributable, distribute, distribute_rows, move_to, row_plan,
 };
 use migration_kit::ServiceName;
+use migration_plan::counted;
 use migration_report::{Class, Diagnostic, Found};
 use serde::Serialize;
 
@@ -120,7 +121,7 @@ fn preview(
     let mut text = Text::default();
     for CitusService { n_tables, size_bytes, triggers, .. } in &at.services {
         let size = size_bytes.map_or_else(|| "of unknown size".to_owned(), size);
-        let tables = format!("{n_tables} {}, {size}", if *n_tables == 1 { "table" } else { "tables" });
+        let tables = format!("{}, {size}", counted(*n_tables, "table", "tables"));
         match node {
             Some(node) => {
                 text.line(format!("would move `{service}` to {node}: {tables}"));
@@ -166,9 +167,8 @@ fn rows(connected: &Connected, service: &ServiceName, at: Citus, plan: RowPlan) 
             text.line("");
             text.line(format!("foreign keys that they drop for good: {}", plan.lost.join(", ")));
         }
-        let n_obstacles = plan.obstacles.len();
-        let obstacles = if n_obstacles == 1 { "obstacle" } else { "obstacles" };
-        let message = format!("its rows cannot be spread by `{column}`: {n_obstacles} {obstacles}");
+        let obstacles = counted(plan.obstacles.len(), "obstacle", "obstacles");
+        let message = format!("its rows cannot be spread by `{column}`: {obstacles}");
         let refused = UpkeepError::Relocation { service: service.clone(), message };
         let diagnostic = Diagnostic::of(&refused, &OurWords);
         text.error(diagnostic.clone());

@@ -2,15 +2,15 @@
 //! no other database, and writes nothing.
 
 use migration_kit::{Service, ServiceName};
-use migration_plan::Catalog;
+use migration_plan::{Catalog, counted};
 use migration_rehearsal::{Choices, EntityChange, EntityDiff, EntityDifference};
 use migration_report::{Class, Found};
 use serde::Serialize;
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
+use super::known;
 use super::object::ObjectDocument;
-use super::{known, migrations};
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::output::{Answer, Paint, Text};
@@ -83,16 +83,14 @@ fn wanted(all: &[Service], named: &[String]) -> anyhow::Result<Vec<ServiceName>>
 
 fn say(diffs: &[EntityDiff], paint: Paint, text: &mut Text) {
     for diff in diffs {
-        let entities = match diff.n_entities {
-            1 => "1 entity".to_owned(),
-            n => format!("{n} entities"),
-        };
-        let made = migrations(diff.n_migrations);
-        let make = if diff.n_migrations == 1 { "makes" } else { "make" };
+        let entities = counted(diff.n_entities, "entity", "entities");
+        let made = counted(diff.n_migrations, "migration makes", "migrations make");
         let verdict = match diff.differences.len() {
-            0 => paint.good(&format!("{entities} as {made} {make} their tables")),
-            1 => paint.bad(&format!("1 difference between {entities} and what {made} {make}")),
-            n => paint.bad(&format!("{n} differences between {entities} and what {made} {make}")),
+            0 => paint.good(&format!("{entities} as {made} their tables")),
+            n => {
+                let differences = counted(n, "difference", "differences");
+                paint.bad(&format!("{differences} between {entities} and what {made}"))
+            }
         };
         text.line(format!("{:<14}{verdict}", diff.service.as_str()));
         for difference in &diff.differences {

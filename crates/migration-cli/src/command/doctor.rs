@@ -9,7 +9,7 @@ use migration_coordinator::{
     edited_migrations, obstructions, one_address, surroundings,
 };
 use migration_kit::ServiceName;
-use migration_plan::{and_more, few_words, integrity};
+use migration_plan::{and_more, counted, few_words, integrity};
 use migration_report::{Class, Diagnostic, Found, Words};
 use postgres_sandbox::ServerVersion;
 use serde::Serialize;
@@ -237,11 +237,11 @@ fn of_database(of: &str, checkup: &Checkup) -> Vec<Finding> {
         add(Verdict::Warning, message, Some("soak times are counted by the server's clock"));
     }
     let free = checkup.free_connections;
+    let possible = counted(free.max(0), "more session is possible", "more sessions are possible");
     if free < CONNECTIONS {
-        let (verdict, hint) = (Verdict::Warning, "fewer `--jobs` need fewer sessions");
-        add(verdict, format!("{} more sessions are possible", free.max(0)), Some(hint));
+        add(Verdict::Warning, possible, Some("fewer `--jobs` need fewer sessions"));
     } else {
-        add(Verdict::Good, format!("{free} more sessions are possible"), None);
+        add(Verdict::Good, possible, None);
     }
     for transaction in &checkup.long_transactions {
         let idle = if transaction.is_idle { ", and does nothing" } else { "" };
@@ -252,7 +252,8 @@ fn of_database(of: &str, checkup: &Checkup) -> Vec<Finding> {
         add(Verdict::Warning, message, Some("a run waits for it wherever it needs a lock on the same table"));
     }
     if checkup.n_hidden_sessions > 0 {
-        let message = format!("what {} sessions of others do may not be seen", checkup.n_hidden_sessions);
+        let sessions = counted(checkup.n_hidden_sessions, "session of others does", "sessions of others do");
+        let message = format!("what {sessions} may not be seen");
         add(
             Verdict::Warning,
             message,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use migration_coordinator::{Deployment, Outcome, RunError, Survey, journal};
 use migration_kit::{Service, ServiceName};
-use migration_plan::statuses;
+use migration_plan::{counted, statuses};
 use migration_rehearsal::{Change, Difference, Drift, RehearsalError, Repair};
 use migration_report::{Class, Diagnostic, Found};
 use serde::Serialize;
@@ -289,20 +289,25 @@ impl ServiceDocument {
     }
 }
 
+/// `1 migration makes`, `3 migrations make`.
+fn made_by(n_migrations: usize) -> String {
+    counted(n_migrations, "migration makes", "migrations make")
+}
+
 fn say(found: &[ServiceDocument], paint: Paint, text: &mut Text) {
     for service in found {
         let name = &service.service;
         let verdict = match (&service.unknown, &service.schema) {
             (Some(why), _) => paint.bad(&format!("not compared: {why}")),
             (None, None) => paint.faint("nothing applied"),
-            (None, Some(_)) if service.differences.is_empty() => paint
-                .good(&format!("{} objects as {} migrations make them", service.objects, service.migrations)),
-            (None, Some(_)) => paint.bad(&format!(
-                "{} {} from what {} migrations make",
-                service.differences.len(),
-                if service.differences.len() == 1 { "difference" } else { "differences" },
-                service.migrations,
-            )),
+            (None, Some(_)) if service.differences.is_empty() => {
+                let objects = counted(service.objects, "object", "objects");
+                paint.good(&format!("{objects} as {} them", made_by(service.migrations)))
+            }
+            (None, Some(_)) => {
+                let differences = counted(service.differences.len(), "difference", "differences");
+                paint.bad(&format!("{differences} from what {}", made_by(service.migrations)))
+            }
         };
         text.line(format!("{name:<14}{verdict}"));
         for difference in &service.differences {
@@ -331,7 +336,7 @@ fn say(found: &[ServiceDocument], paint: Paint, text: &mut Text) {
     let (n_services, n_objects) = compared.fold((0, 0), |(n, objects), s| (n + 1, objects + s.objects));
     text.line(match n_services {
         0 => "nothing was compared".to_owned(),
-        _ => format!("{n_objects} objects of {} compared", services(n_services)),
+        _ => format!("{} of {} compared", counted(n_objects, "object", "objects"), services(n_services)),
     });
     if found.iter().any(|service| service.repair.is_some()) {
         text.note("hint: `drift --repair` prints the statements that bring the schemas back");

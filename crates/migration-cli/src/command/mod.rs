@@ -50,7 +50,7 @@ mod wait;
 
 use migration_coordinator::Cancellation;
 use migration_kit::ServiceName;
-use migration_plan::{Catalog, NameError};
+use migration_plan::{Catalog, NameError, counted};
 use migration_report::Class;
 
 use crate::arguments::{CitusCommand, Command, Contract, Format, WaitFor};
@@ -221,12 +221,12 @@ fn notes(context: &Context) {
 
 /// A number of services, in words.
 fn services(n_services: usize) -> String {
-    format!("{n_services} {}", if n_services == 1 { "service" } else { "services" })
+    counted(n_services, "service", "services")
 }
 
 /// A number of migrations, in words.
 fn migrations(n_migrations: usize) -> String {
-    format!("{n_migrations} {}", if n_migrations == 1 { "migration" } else { "migrations" })
+    counted(n_migrations, "migration", "migrations")
 }
 
 /// The services that were named, each of them known.

@@ -3,6 +3,7 @@
 use migration_backup::{MoveOptions, MovePlaces, MoveProgress, Moved, Prospect, TableBytes, TableRows};
 use migration_coordinator::{Cancellation, DatabaseUrl, Deployment, Placement, Policy};
 use migration_kit::ServiceName;
+use migration_plan::counted;
 use migration_report::Found;
 use serde::Serialize;
 
@@ -179,9 +180,11 @@ fn after(context: &Context, service: &ServiceName, moved: &Moved) -> Text {
     } else {
         let n_rows: i64 = moved.tables.iter().map(|table| table.rows).sum();
         text.line(format!(
-            "`{service}` is at `{to}`: {n_rows} rows of {} tables are the same there, {} checks hold; writing was stopped for {}",
-            moved.tables.len(),
-            moved.n_checks,
+            "`{service}` is at `{to}`: {} of {} there {} the same, {}; writing was stopped for {}",
+            counted(n_rows, "row", "rows"),
+            counted(moved.tables.len(), "table", "tables"),
+            if n_rows == 1 { "is" } else { "are" },
+            counted(moved.n_checks, "check holds", "checks hold"),
             duration(moved.stopped)
         ));
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::backup::{pipe, raised};
 use super::run::caller;
-use super::{connect, name};
+use super::{connect, migrations, name};
 use crate::arguments::RestoreArguments;
 use crate::context::Context;
 use crate::exit::Failure;
@@ -153,7 +153,8 @@ fn say(found: &Restored, text: &mut Text, note: &str) {
         text.line(format!("nothing was changed: a dry run; `{service}` would be as it was at {taken_at}"));
     }
     if let (n, Some(last)) = (found.pending_again.len(), found.pending_again.last()) {
-        let verb = if found.done { "are" } else { "would be" };
-        text.note(format!("{note}  pending again {verb} {n} migrations, the last of them `{last}`"));
+        let (one, many) = if found.done { ("is", "are") } else { ("would be", "would be") };
+        let verb = if n == 1 { one } else { many };
+        text.note(format!("{note}  pending again {verb} {}, the last of them `{last}`", migrations(n)));
     }
 }

@@ -12,7 +12,7 @@ use migration_kit::ServiceName;
 use migration_kit::table_lock::Policy;
 use migration_plan::{
     Direction, HeldBack, History, HoldReason, Phase, Plan, Selection, ServiceState, ServiceStatus,
-    UnknownApplied, and_more, statuses,
+    UnknownApplied, and_more, counted, statuses,
 };
 use migration_report::{Diagnostic, PlanReport, Roomy, RunReport, Words, timestamp, why_held_back};
 
@@ -279,8 +279,7 @@ fn held_back(statuses: &[ServiceStatus]) -> Option<String> {
     });
     let steps = match held.len() {
         0 => return None,
-        1 => "1 contract step held back".to_owned(),
-        n => format!("{n} contract steps held back"),
+        n => format!("{} held back", counted(n, "contract step", "contract steps")),
     };
     let the_first = if held.len() == 1 { "" } else { "the first " };
     Some(match (is_due, first.min()) {

@@ -1,7 +1,7 @@
 //! `verify`: whether everything that applied migrations promised still holds. Reads only.
 
 use migration_coordinator::{CheckResult, Scope, verify as verify_now};
-use migration_plan::few_lines;
+use migration_plan::{counted, few_lines};
 use migration_report::{ServiceChecks, Verifications};
 
 use super::locks::held;
@@ -45,16 +45,18 @@ pub(super) fn of_service(verification: &ServiceChecks, paint: Paint, text: &mut 
     let n_unanswered = results.iter().filter(|result| !result.answered).count();
     let n_failed = results.iter().filter(|result| !result.holds).count() - n_unanswered;
     let n_checks = n_checks(verification);
+    let checks = counted(n_checks, "check", "checks");
+    let not_held = |n_failed| if n_failed == 1 { "does not hold" } else { "do not hold" };
     let verdict = match (n_failed, n_unanswered) {
         _ if verification.n_migrations == 0 => paint.faint("no applied migration to check"),
         (0, 0) if n_checks == 0 => {
             paint.faint("its applied migrations promise nothing that could be checked")
         }
-        (0, 0) => paint.good(&format!("{n_checks} checks hold")),
-        (0, unknown) => paint.bad(&format!("{unknown} of {n_checks} checks could not be asked")),
-        (failed, 0) => paint.bad(&format!("{failed} of {n_checks} checks do not hold")),
+        (0, 0) => paint.good(&counted(n_checks, "check holds", "checks hold")),
+        (0, unknown) => paint.bad(&format!("{unknown} of {checks} could not be asked")),
+        (failed, 0) => paint.bad(&format!("{failed} of {checks} {}", not_held(failed))),
         (failed, unknown) => {
-            paint.bad(&format!("{failed} of {n_checks} checks do not hold, {unknown} could not be asked"))
+            paint.bad(&format!("{failed} of {checks} {}, {unknown} could not be asked", not_held(failed)))
         }
     };
     text.line(format!("{service:<14}{verdict}"));
@@ -104,10 +106,10 @@ fn sum(verified: &[ServiceChecks]) -> String {
     let (unread, read): (Vec<_>, Vec<_>) = verified.iter().partition(|service| service.error.is_some());
     let looked_at = read.into_iter().map(n_checks).filter(|n_checks| *n_checks > 0);
     let (n_checks, n_services) = looked_at.fold((0, 0), |(checks, services), n| (checks + n, services + 1));
-    let services = services(n_services);
+    let (checks, services) = (counted(n_checks, "check", "checks"), services(n_services));
     match (n_checks, unread.len()) {
         (0, 0) => "nothing was checked".to_owned(),
-        (_, 0) => format!("{n_checks} checks of {services}"),
-        (_, n_unread) => format!("{n_checks} checks of {services}; {n_unread} could not be read"),
+        (_, 0) => format!("{checks} of {services}"),
+        (_, n_unread) => format!("{checks} of {services}; {n_unread} could not be read"),
     }
 }

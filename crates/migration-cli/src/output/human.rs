@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use migration_plan::counted;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
@@ -131,10 +132,11 @@ impl HumanLayer {
         rejects.sort_by_key(|(why, n_rejects)| (why.harmless, *n_rejects));
         for (Rejected { harmless, table, field, reason }, n_rejects) in rejects.iter().take(SHOWN) {
             let what = match (harmless, n_rejects) {
-                (true, 1) => format!("1 row of `{table}` was changed by a rule, and nothing is lost"),
-                (true, n) => format!("{n} rows of `{table}` were changed by a rule, and nothing is lost"),
-                (false, 1) => format!("1 reject from `{table}`"),
-                (false, n) => format!("{n} rejects from `{table}`"),
+                (true, n) => {
+                    let (rows, were) = (counted(*n, "row", "rows"), if *n == 1 { "was" } else { "were" });
+                    format!("{rows} of `{table}` {were} changed by a rule, and nothing is lost")
+                }
+                (false, n) => format!("{} from `{table}`", counted(*n, "reject", "rejects")),
             };
             let field = if field.is_empty() { String::new() } else { format!("`{field}`: ") };
             self.note(&format!("{note}  `{service}`: {what}: {field}{reason}"));

@@ -3,6 +3,7 @@
 //! One statement takes a batch of rows out of the rejects and inserts them; if a row of the batch cannot be inserted, the
 //! batch is halved until the row is alone, and that row stays where it is. Nothing is overwritten and nothing is lost.
 
+use migration_plan::counted;
 use sea_orm::DbErr;
 use sea_orm::sqlx::{PgConnection, Row};
 
@@ -51,7 +52,12 @@ pub(super) async fn restore(online: &Online, table: &str) -> Result<u64, DbErr> 
         let why = first_error.map(|error| format!(": {error}")).unwrap_or_default();
         event::warning(
             online.origin(),
-            &format!("`{}`: {n_left} rows cannot be put back and stay rejects{why}", table.name),
+            &format!(
+                "`{}`: {} cannot be put back and {}{why}",
+                table.name,
+                counted(n_left, "row", "rows"),
+                if n_left == 1 { "stays a reject" } else { "stay rejects" }
+            ),
         );
     }
     Ok(n_restored)

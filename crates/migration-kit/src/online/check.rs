@@ -1,5 +1,6 @@
 //! Check constraints, and what holds for constraints of every kind: validating and dropping them.
 
+use migration_plan::counted;
 use sea_orm::DbErr;
 
 use super::Online;
@@ -156,10 +157,8 @@ impl AddCheck<'_> {
         let mut connection = online.acquire().await?;
         rejects::tell(&mut connection, &online.schema, &online.origin, table).await?;
         drop(connection);
-        let broken = match n_rejects {
-            1 => "1 row breaks it and is listed as a reject".to_owned(),
-            _ => format!("{n_rejects} rows break it and are listed as rejects"),
-        };
+        let listed = if n_rejects == 1 { "is listed as a reject" } else { "are listed as rejects" };
+        let broken = format!("{} it and {listed}", counted(n_rejects, "row breaks", "rows break"));
         let message = format!("`{name}` on `{table}` holds for new rows only: {broken}");
         event::warning(&online.origin, &message);
         Ok(())

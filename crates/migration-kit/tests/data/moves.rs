@@ -179,7 +179,7 @@ async fn rows_of_other_tables_do_not_go_along() {
     let all = || online.move_to_rejects("run", "true", "all");
 
     let refused = all().run().await.unwrap_err().to_string();
-    assert!(refused.contains("1 rows of `shop.step` along, through `step_run`"), "{refused}");
+    assert!(refused.contains("1 row of `shop.step` along, through `step_run`"), "{refused}");
     assert_eq!(scratch.text("SELECT count(*) FROM run").await, "3");
 
     online.move_to_rejects("step", "source.run_id = 2", "of a run that goes").run().await.unwrap();

@@ -2,12 +2,14 @@
 
 use migration_coordinator::{CheckResult, Deployment, ServiceFacts, VERSION_TABLES};
 use migration_kit::qualified;
+use migration_plan::counted;
 use migration_rehearsal::{Drift, Kind, Object};
 use migration_report::Class;
 use serde::Serialize;
 
 use super::moving::Destination;
 use crate::arguments::AdoptOptions;
+use crate::command::migrations;
 use crate::environment::variable;
 use crate::output::{Paint, Text};
 
@@ -101,13 +103,12 @@ impl ServiceDocument {
 pub(super) fn say(found: &[ServiceDocument], asked: &AdoptOptions, paint: Paint, text: &mut Text) {
     for service in found {
         let n_migrations = service.migrations.len();
-        let plural = if n_migrations == 1 { "" } else { "s" };
         let source = match service.source.as_str() {
             "target" => String::new(),
             "schema" => ", by the schema".to_owned(),
             table => format!(", by {table}"),
         };
-        text.line(format!("{:<14}{n_migrations} migration{plural}{source}", service.service));
+        text.line(format!("{:<14}{}{source}", service.service, migrations(n_migrations)));
         for migration in &service.migrations {
             text.line(format!("  {migration}"));
         }
@@ -116,14 +117,13 @@ pub(super) fn say(found: &[ServiceDocument], asked: &AdoptOptions, paint: Paint,
         } else if !service.unmet.is_empty() {
             paint.bad("the migrations promise what is not so: nothing is recorded")
         } else if service.differences.is_empty() {
-            paint.good(&format!("{} objects of `{}` are as they make them", service.objects, service.schema))
+            let are = if service.objects == 1 { "is as they make it" } else { "are as they make them" };
+            let objects = counted(service.objects, "object", "objects");
+            paint.good(&format!("{objects} of `{}` {are}", service.schema))
         } else {
-            let n = service.differences.len();
-            let plural = if n == 1 { "difference" } else { "differences" };
-            paint.bad(&format!(
-                "{n} {plural} of `{}` from what they make: nothing is recorded",
-                service.schema
-            ))
+            let differences = counted(service.differences.len(), "difference", "differences");
+            let schema = &service.schema;
+            paint.bad(&format!("{differences} of `{schema}` from what they make: nothing is recorded"))
         };
         text.line(format!("  {verdict}"));
         for line in service.differences.iter().chain(&service.unmet) {

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use migration_coordinator::{Citus, CitusNode, CitusService};
+use migration_plan::counted;
 
 use super::Verdict;
 
 /// Adds what is found of a database's nodes, and of the services there.
 pub(super) fn look(citus: &Citus, add: &mut impl FnMut(Verdict, String, Option<&str>)) {
-    let n_nodes = citus.nodes.len();
-    let on = if n_nodes == 1 { "node" } else { "nodes" };
-    let message = format!("it has Citus {}: {n_nodes} {on}, the coordinator included", citus.version);
+    let nodes = counted(citus.nodes.len(), "node", "nodes");
+    let message = format!("it has Citus {}: {nodes}, the coordinator included", citus.version);
     add(Verdict::Good, message, None);
     for node in &citus.nodes {
         if let Some(problem) = &node.problem {

@@ -3,11 +3,11 @@
 pub(super) mod remarks;
 
 use migration_coordinator::{Scope, Survey, surroundings, verify_surveyed};
-use migration_plan::ServiceState;
+use migration_plan::{ServiceState, counted};
 use migration_report::{HeldReport, Judged, ServiceReport, Status};
 
 use super::databases::{databases, introduce, surroundings as around};
-use super::{connect, names};
+use super::{connect, migrations, names, services as services_of};
 use crate::context::Context;
 use crate::output::{Answer, Paint, Table, Text};
 use crate::words::OurWords;
@@ -108,7 +108,6 @@ fn next(services: &[ServiceReport]) -> Option<String> {
     if services.iter().any(is_odd) {
         return None;
     }
-    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let behind: Vec<&ServiceReport> = services.iter().filter(|d| d.state != ServiceState::Current).collect();
     let n_pending = behind.iter().filter_map(|d| d.pending.as_ref()).map(Vec::len).sum();
     Some(match &behind[..] {
@@ -118,17 +117,23 @@ fn next(services: &[ServiceReport]) -> Option<String> {
                 services.iter().filter_map(|d| d.held_back.as_ref()).flatten().collect();
             let rest = match (held.len(), held.iter().filter_map(|held| held.until.as_ref()).min()) {
                 (0, _) => String::new(),
-                (n, None) => format!(" · {} held back, see `plan --contract`", count(n, "contract step")),
+                (n, None) => format!(
+                    " · {} held back, see `plan --contract`",
+                    counted(n, "contract step", "contract steps")
+                ),
                 (n, Some(until)) => {
-                    format!(" · {} held back, the first until {until}", count(n, "contract step"))
+                    format!(
+                        " · {} held back, the first until {until}",
+                        counted(n, "contract step", "contract steps")
+                    )
                 }
             };
-            let services = count(services.len(), "service");
-            format!("{services} up to date · {} applied{rest}", count(n_applied, "migration"))
+            let services = services_of(services.len());
+            format!("{services} up to date · {} applied{rest}", migrations(n_applied))
         }
-        [only] => format!("next: `up {}` applies {}", only.name, count(n_pending, "migration")),
+        [only] => format!("next: `up {}` applies {}", only.name, migrations(n_pending)),
         several => {
-            format!("next: `up` applies {} of {} services", count(n_pending, "migration"), several.len())
+            format!("next: `up` applies {} of {} services", migrations(n_pending), several.len())
         }
     })
 }

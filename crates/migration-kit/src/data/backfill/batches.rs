@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use migration_plan::counted;
 use sea_orm::DbErr;
 use sea_orm::sqlx::PgConnection;
 use tracing::Instrument;
@@ -195,7 +196,8 @@ pub(super) async fn run_batch(
         }
         let n_rows = session::execute(tx, step.over(&condition)).await.inspect_err(|error| {
             if !is_contention(error) {
-                let what = format!("`{}`: a batch of {n_rows} rows failed", shared.table.name);
+                let what =
+                    format!("`{}`: a batch of {} failed", shared.table.name, counted(n_rows, "row", "rows"));
                 event::warning(shared.online.origin(), &what);
             }
         })?;

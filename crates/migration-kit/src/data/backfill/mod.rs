@@ -15,6 +15,7 @@ mod walk;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use migration_plan::counted;
 use sea_orm::DbErr;
 use sea_orm::sqlx::PgConnection;
 
@@ -213,7 +214,11 @@ impl<'a> Backfill<'a> {
         if batches_before > 0 {
             event::notice(
                 online.origin(),
-                &format!("`{}`: continuing after {rows_before} rows of an earlier run", self.table),
+                &format!(
+                    "`{}`: continuing after {} of an earlier run",
+                    self.table,
+                    counted(rows_before, "row", "rows")
+                ),
             );
         }
         let total = table.n_rows(&mut connection).await?;

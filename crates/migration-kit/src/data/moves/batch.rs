@@ -1,5 +1,6 @@
 //! One batch of a move, in one transaction: rows that would take others along are refused.
 
+use migration_plan::counted;
 use sea_orm::DbErr;
 use sea_orm::sqlx::{PgConnection, Row};
 
@@ -103,9 +104,11 @@ impl Batch<'_> {
         match session::value::<i64>(tx, sql).await?.unwrap_or(0) {
             0 => Ok(()),
             n_rows => Err(refusal(format!(
-                "moving rows of `{}` would delete or change {n_rows} rows of `{}` along, through `{}`: \
-                 move or detach those first",
-                self.source.table.name, dependent.table, dependent.constraint
+                "moving rows of `{}` would delete or change {} of `{}` along, through `{}`: move or detach those first",
+                self.source.table.name,
+                counted(n_rows, "row", "rows"),
+                dependent.table,
+                dependent.constraint
             ))),
         }
     }
