@@ -106,7 +106,7 @@ fn a_schema_that_differs_is_refused_object_by_object() {
         - index messages.idx_messages_source
     nothing was recorded
     --- stderr
-    hint: `--without MIGRATION` leaves out what the earlier system never had; `--accept OBJECT` accepts a difference, `--accept 'TABLE.*'` all of a table; `--json` has the statements that close them
+    hint: `--without MIGRATION` leaves out what the earlier system never had; `--accept OBJECT` accepts a difference, but not what migrations promise (`idx_messages_source`, `messages.content`); `--json` has the statements that close them
     ");
     assert_eq!(lab.query("SELECT to_regclass('seaql_migrations_chat')"), "");
     let script = migrate(&lab, "chat", &[&adopt[..], &["--json"]].concat()).exits(4).json();

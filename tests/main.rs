@@ -33,6 +33,7 @@ mod formats;
 mod from_entities;
 mod generate;
 mod help;
+mod hints;
 mod hostile_names;
 mod killed;
 mod left_out;

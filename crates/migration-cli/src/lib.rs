@@ -16,6 +16,7 @@ mod old_words;
 mod output;
 mod program;
 mod saved_plan;
+mod shell;
 mod traces;
 mod words;
 

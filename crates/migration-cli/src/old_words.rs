@@ -6,6 +6,7 @@ use migration_plan::Selection;
 
 use crate::context::Program;
 use crate::exit::Failure;
+use crate::shell;
 
 /// Commands of Alembic, Django, diesel, Flyway, sea-orm-cli and sqlx-cli that have another name here, or no place.
 const COMMANDS: [(&[&str], Answer); 9] = [
@@ -134,8 +135,10 @@ fn of_migration(id: &str, usual: &str, program: &Program) -> anyhow::Result<Opti
     }
     let command = commanded().unwrap_or(usual);
     let down = if std::env::args().any(|argument| argument == "--down") { " --down" } else { "" };
-    let ways =
-        owners.iter().map(|owner| format!("`{} {command}{down} {}@{id}`", program.invocation, owner.name()));
+    let ways = owners.iter().map(|owner| {
+        let target = shell::word(&format!("{}@{id}", owner.name()));
+        format!("`{} {command}{down} {target}`", program.invocation)
+    });
     let owners = owners.iter().map(|owner| format!("`{}`", owner.name())).collect::<Vec<_>>().join(" and ");
     Ok(Some(Failure::usage(
         format!("`{id}` is a migration of {owners}, and each service has a history of its own"),

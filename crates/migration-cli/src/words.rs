@@ -16,6 +16,7 @@ use postgres_sandbox::SandboxError;
 use crate::arguments::Source;
 use crate::environment::variable;
 use crate::exit::Failure;
+use crate::shell::{setting, word};
 
 /// Whether the directory of the private server is one that no server can be in, and so wrongly named.
 fn is_of_directory(error: &SandboxError) -> bool {
@@ -182,8 +183,14 @@ fn rehearsing(command: &str) -> String {
 impl Words for OurWords {
     fn offer(&self, offer: &Offer) -> String {
         match offer {
-            Offer::Apply(selection) => format!("`up {selection}`"),
-            Offer::Revert(selection) => format!("`down {selection}`"),
+            Offer::Apply(selection) => {
+                let selection = word(selection);
+                format!("`up {selection}`")
+            }
+            Offer::Revert(selection) => {
+                let selection = word(selection);
+                format!("`down {selection}`")
+            }
             Offer::Status(None) => "`status`".to_owned(),
             Offer::Status(Some(service)) => format!("`status {service}`"),
             Offer::History(service) => format!("`history {service}`"),
@@ -194,7 +201,10 @@ impl Words for OurWords {
             Offer::ContractSteps => "`--contract`".to_owned(),
             Offer::AllowAhead => "`--allow-ahead`".to_owned(),
             Offer::AllowDataLoss => "`--allow-data-loss`".to_owned(),
-            Offer::Accept(object) => format!("`--accept {object}`"),
+            Offer::Accept(object) => {
+                let object = word(object);
+                format!("`--accept {object}`")
+            }
             Offer::Adopt(service) => rehearsing(&format!("adopt {service} --from schema")),
             #[cfg(feature = "rehearsal")]
             Offer::AdoptFrom(service, table) => match Source::of_table(table) {
@@ -214,7 +224,9 @@ impl Words for OurWords {
             Offer::Roles(service) => format!("`roles {service} --dry-run`"),
             Offer::Move(service) => format!("`move {service}`"),
             Offer::Schema(service) => format!("`{}`", variable(service, "DATABASE_SCHEMA")),
-            Offer::PlaceIn(service, schema) => format!("`{}={schema}`", variable(service, "DATABASE_SCHEMA")),
+            Offer::PlaceIn(service, schema) => {
+                format!("`{}`", setting(&variable(service, "DATABASE_SCHEMA"), schema))
+            }
             Offer::AllowedObjects => "`MIGRATE_ALLOWED_OBJECTS`".to_owned(),
             other => other.to_string(),
         }

@@ -59,7 +59,7 @@ fn migration(text: &str) -> Result<MigrationId, String> {
 
 fn renaming(text: &str) -> Result<(MigrationId, MigrationName), String> {
     let (id, now) =
-        text.split_once('=').ok_or("write both names of the migration: `SERVICE:OLD=NEW`".to_owned())?;
+        text.rsplit_once('=').ok_or("write both names of the migration: `SERVICE:OLD=NEW`".to_owned())?;
     let now = now.parse().map_err(|error: migration_plan::NameError| error.to_string())?;
     Ok((migration(id)?, now))
 }

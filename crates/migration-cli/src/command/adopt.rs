@@ -1,5 +1,6 @@
 //! `adopt` and `stamp`: an existing database comes under this tool without being rebuilt. What is claimed to be applied runs on a
-//! private server first; where the live schema is another one, nothing is written.
+//! private server first; where the live schema is another one, nothing is written. It is long because both commands, and what is asked
+//! before anything is recorded, are one sequence.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -201,7 +202,7 @@ impl Adoption<'_> {
         say(&found, options, self.context.output.paint, &mut text);
         for document in found.iter().filter(|document| !document.differences.is_empty()) {
             let facts = self.survey.services.iter().find(|facts| facts.service.as_str() == document.service);
-            text.note(hint(&self.connected.deployment, facts));
+            text.note(hint(&self.connected.deployment, facts, document));
         }
         if found.iter().any(|document| !document.unkept.is_empty()) {
             text.note("hint: correct what is named, and run it again");
@@ -258,12 +259,16 @@ impl Adoption<'_> {
                 drift.differences.iter().partition(|difference| is_accepted(&difference.object, accept));
             unused.retain(|name| !accepted.iter().any(|difference| is_called(&difference.object, name)));
             let (migrations, source) = &claims[&drift.service];
-            let mut unmet = Vec::new();
-            if let (Some(facts), true) = (self.facts(&drift.service), differences.is_empty()) {
+            let (mut unmet, mut promised) = (Vec::new(), Vec::new());
+            if let Some(facts) = self.facts(&drift.service) {
                 let asking = unmet_promises(&self.connected.deployment, facts, migrations);
                 let unkept = self.cancellation.unless_cancelled(asking).await;
                 let unkept = unkept.unwrap_or(Err(RunError::Interrupted))?;
-                unmet = unkept.iter().map(ToString::to_string).collect();
+                promised = unkept.iter().map(|unkept| unkept.object.clone()).collect();
+                // Where something differs, that is what there is to say.
+                if differences.is_empty() {
+                    unmet = unkept.iter().map(ToString::to_string).collect();
+                }
             }
             let mut unkept = Vec::new();
             if let (Some(facts), true, true) =
@@ -291,6 +296,7 @@ impl Adoption<'_> {
                 accepted: accepted.into_iter().map(|difference| difference.object.to_string()).collect(),
                 unmet,
                 unkept,
+                promised,
                 undecided: undecided.iter().map(ToString::to_string).collect(),
                 into: moving,
                 recorded: false,

@@ -18,6 +18,7 @@ use crate::arguments::GenerateOptions;
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::output::{Answer, Text};
+use crate::shell::word;
 
 /// What `generate --json` prints.
 #[derive(Serialize)]
@@ -115,7 +116,7 @@ fn answer(
     text.note(format!(
         "hint: {next}; then `artifacts {} --directory {}` of the next build writes its lock file and schema",
         document.service,
-        options.directory.display()
+        word(&options.directory.display().to_string())
     ));
     Ok(Answer::of("generate", Found { class: Class::Done, errors: Vec::new(), body: document }, text)?)
 }

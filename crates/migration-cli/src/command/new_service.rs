@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::output::{Answer, Text};
+use crate::shell::word;
 
 /// What `new-service --json` prints.
 #[derive(Serialize)]
@@ -43,7 +44,7 @@ pub(super) fn new_service(context: &Context, name: &str, directory: &Path) -> an
         "hint: the next build contains it: `generate {name} create_{} --directory {}` then adds its first migration, and `artifacts` \
          writes its lock file and schema",
         name.replace('-', "_"),
-        directory.display()
+        word(&directory.display().to_string())
     ));
     Ok(Answer::of("new-service", Found { class: Class::Done, errors: Vec::new(), body: document }, text)?)
 }

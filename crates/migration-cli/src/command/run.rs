@@ -24,6 +24,7 @@ use crate::context::Context;
 use crate::database::Connected;
 use crate::output::{Answer, Paint, Text, duration};
 use crate::saved_plan::SavedPlan;
+use crate::shell::word;
 use crate::words::OurWords;
 
 /// How long a run that was stopped looks at where it left the services. If the server does not answer, what was seen before
@@ -237,9 +238,9 @@ fn way_back(connected: &Connected, service: &ServiceName, absent: &[String]) -> 
         format!("`restore` brings back what a backup has; without one, run in `psql` what {repair} prints");
     match connected.deployment.migration_before(service, absent) {
         Some(before) => format!(
-            "{way}; if `verify` fails then, `down {service}@{} --allow-data-loss` and `up {service}` make anew what follows from the \
+            "{way}; if `verify` fails then, `down {} --allow-data-loss` and `up {service}` make anew what follows from the \
              other tables",
-            before.name
+            word(&format!("{service}@{}", before.name))
         ),
         None => way,
     }

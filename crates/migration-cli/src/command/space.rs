@@ -9,6 +9,7 @@ use super::{connect, name};
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::output::{Answer, Paint, Table, Text};
+use crate::shell::word;
 
 /// How long to wait for another run's migration lock.
 const WAIT: Duration = Duration::from_secs(60);
@@ -100,8 +101,9 @@ fn sizes(tables: &[TableReport]) -> Table {
 pub(super) fn say_roomy(roomy: &[Roomy], paint: Paint, text: &mut Text) {
     for Roomy { service, table, reclaimable_bytes, total_bytes } in roomy {
         text.note(format!(
-            "{}  `space {service} --reclaim {table}` gives about {} of {} back; nobody reads or writes the table meanwhile",
+            "{}  `space {service} --reclaim {}` gives about {} of {} back; nobody reads or writes the table meanwhile",
             paint.warn("note"),
+            word(table),
             about(*reclaimable_bytes),
             bytes(*total_bytes)
         ));

@@ -2,7 +2,7 @@
 
 use migration_coordinator::{CheckResult, Deployment, ServiceFacts, VERSION_TABLES};
 use migration_kit::qualified;
-use migration_plan::counted;
+use migration_plan::{counted, few_words};
 use migration_rehearsal::{Drift, Kind, Object};
 use migration_report::Class;
 use serde::Serialize;
@@ -12,6 +12,7 @@ use crate::arguments::AdoptOptions;
 use crate::command::migrations;
 use crate::environment::variable;
 use crate::output::{Paint, Text};
+use crate::shell::setting;
 
 /// What `adopt --json` and `stamp --json` print.
 #[derive(Serialize)]
@@ -39,6 +40,9 @@ pub(super) struct ServiceDocument {
     pub(super) unmet: Vec<String>,
     /// What they promise of rows, and does not hold or could not be asked.
     pub(super) unkept: Vec<CheckResult>,
+    /// The objects of which these migrations promise what is not so, whatever else differs.
+    #[serde(skip)]
+    pub(super) promised: Vec<String>,
     /// Migrations that change no schema, so that the schema does not tell whether they were applied.
     pub(super) undecided: Vec<String>,
     /// A script for `psql` that makes the live schema what these migrations make.
@@ -182,15 +186,36 @@ pub(super) fn say(found: &[ServiceDocument], asked: &AdoptOptions, paint: Paint,
 }
 
 /// What to do about differences.
-pub(super) fn hint(deployment: &Deployment, facts: Option<&ServiceFacts>) -> String {
-    let elsewhere =
-        facts.and_then(|facts| elsewhere(deployment, facts).or_else(|| by_itself(deployment, facts)));
+pub(super) fn hint(deployment: &Deployment, facts: Option<&ServiceFacts>, found: &ServiceDocument) -> String {
+    // What is not as promised stops a run too, and what later migrations make is nothing that an adopting one would find.
+    let is_before = |facts: &&ServiceFacts| {
+        found.promised.is_empty() && adopts(deployment, facts, found.migrations.last())
+    };
+    let elsewhere = facts.and_then(|facts| {
+        elsewhere(deployment, facts)
+            .or_else(|| Some(facts).filter(is_before).and_then(|facts| by_itself(deployment, facts)))
+    });
     let hint = elsewhere.unwrap_or_else(|| {
-        "`--without MIGRATION` leaves out what the earlier system never had; `--accept OBJECT` accepts a difference, \
-         `--accept 'TABLE.*'` all of a table; `--json` has the statements that close them"
-            .to_owned()
+        let promised = found.promised.iter().map(|object| format!("`{object}`"));
+        let accepting = match found.promised.is_empty() {
+            true => "`--accept OBJECT` accepts a difference, `--accept 'TABLE.*'` all of a table".to_owned(),
+            false => format!(
+                "`--accept OBJECT` accepts a difference, but not what migrations promise ({})",
+                few_words(promised, 3)
+            ),
+        };
+        format!(
+            "`--without MIGRATION` leaves out what the earlier system never had; {accepting}; `--json` has the statements that close them"
+        )
     });
     format!("hint: {hint}")
+}
+
+/// Whether this migration, the last one that is claimed, takes tables over by itself; none is the state before the first one.
+fn adopts(deployment: &Deployment, facts: &ServiceFacts, last: Option<&String>) -> bool {
+    let Some((known, ..)) = deployment.service(&facts.service) else { return false };
+    let mut adopting = known.migrations().filter(|listed| !listed.details().adopts.is_empty());
+    last.is_none_or(|last| adopting.any(|listed| listed.name().as_str() == last))
 }
 
 /// Where the tables of a service are, if they are in another schema than it.
@@ -198,7 +223,10 @@ pub(super) fn elsewhere(deployment: &Deployment, facts: &ServiceFacts) -> Option
     let mut places = facts.twins.iter().filter_map(|twin| twin.table.split_once('.'));
     let (schema, _) = places.find(|(_, table)| !VERSION_TABLES.contains(table))?;
     let variable = variable(&facts.service, "DATABASE_SCHEMA");
-    let hint = format!("tables of its names are in `{schema}`: if they are its own, set {variable}={schema}");
+    let hint = format!(
+        "tables of its names are in `{schema}`: if they are its own, set {}",
+        setting(&variable, schema)
+    );
     Some(match by_itself(deployment, facts) {
         Some(by_itself) => format!("{hint}; {by_itself}"),
         None => hint,

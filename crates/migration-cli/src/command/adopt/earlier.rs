@@ -10,6 +10,7 @@ use super::{Claims, Retirements};
 use crate::arguments::AdoptFrom;
 use crate::database::Connected;
 use crate::exit::Failure;
+use crate::shell::word;
 
 /// What the version tables of an earlier tool stand for.
 pub(super) async fn of_table(
@@ -104,9 +105,11 @@ fn unknown_ids<'h>(
 
 /// A revision of which nobody can say what it has done.
 fn unknown_revision(table: &str, id: &str) -> Failure {
+    let message = format!("no migration replaces the revision `{id}` in `{table}`");
+    let id = word(id);
     Failure {
         class: Class::Refused,
-        message: format!("no migration replaces the revision `{id}` in `{table}`"),
+        message,
         hint: Some(format!(
             "if it is newer than what the migrations replace, name it in the details of the one that does the same; if it is \
              another project's, say `--ignore-revision {id}`"

@@ -9,6 +9,7 @@ use migration_rehearsal::{Drift, Kind};
 use super::Claims;
 use crate::environment::variable;
 use crate::exit::Failure;
+use crate::shell::setting as setting_of;
 
 /// Whereto a service moves.
 pub(super) struct Destination {
@@ -45,7 +46,7 @@ pub(super) fn destinations(
                 "take {variable} out of the settings: without it `{name}` is looked for in schema `{schema}`"
             )
         } else {
-            format!("set {variable}={schema}")
+            format!("set {}", setting_of(&variable, schema))
         };
         destinations.insert(name.clone(), Destination { schema: schema.to_owned(), setting });
     }

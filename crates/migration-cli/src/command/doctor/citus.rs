@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use migration_coordinator::{Citus, CitusNode, CitusService};
+use migration_kit::quote_identifier;
 use migration_plan::counted;
 
 use super::Verdict;
+use crate::shell::word;
 
 /// Adds what is found of a database's nodes, and of the services there.
 pub(super) fn look(citus: &Citus, add: &mut impl FnMut(Verdict, String, Option<&str>)) {
@@ -46,7 +48,7 @@ pub(super) fn look(citus: &Citus, add: &mut impl FnMut(Verdict, String, Option<&
                 at.service,
                 at.left.join(", ")
             );
-            let hint = format!("`citus distribute {} --by {column}` shows what it takes", at.service);
+            let hint = format!("`citus distribute {} --by {}` shows what it takes", at.service, word(column));
             add(Verdict::Warning, message, Some(&hint));
         }
         if let Some(owner) = at.owner_without_login.as_ref().filter(|_| is_spread(at)) {
@@ -55,7 +57,8 @@ pub(super) fn look(citus: &Citus, add: &mut impl FnMut(Verdict, String, Option<&
                 at.service
             );
             let hint = format!(
-                "nodes connect to each other as the current role: `ALTER ROLE {owner} LOGIN`, without a password"
+                "nodes connect to each other as the current role: `ALTER ROLE {} LOGIN`, without a password",
+                quote_identifier(owner)
             );
             add(Verdict::Bad, message, Some(&hint));
         }

@@ -8,6 +8,7 @@ use tracing::subscriber::NoSubscriber;
 
 use crate::arguments::GenerateOptions;
 use crate::exit::Failure;
+use crate::shell::word;
 
 /// The steps that close the difference of a service, and what they leave, one sentence each.
 pub(super) async fn steps(
@@ -65,9 +66,8 @@ fn is_no_other(difference: &EntityDifference) -> anyhow::Result<()> {
     let table = difference.object.parent.as_deref().unwrap_or_default();
     let name = &difference.object.name;
     let says = format!("`{table}.{name}` may be `{table}.{earlier}` under another name");
-    let hint = format!(
-        "say `--new {table}.{name}` if it is another column, `--rename {table}.{earlier}={name}` if it is that one"
-    );
+    let (new, rename) = (word(&format!("{table}.{name}")), word(&format!("{table}.{earlier}={name}")));
+    let hint = format!("say `--new {new}` if it is another column, `--rename {rename}` if it is that one");
     Err(Failure::usage(says, hint).into())
 }
 

@@ -7,6 +7,7 @@ use migration_report::Words;
 use serde::Serialize;
 
 use crate::command::migrations;
+use crate::shell::word;
 use crate::words::OurWords;
 
 /// Something that is wrong.
@@ -22,7 +23,7 @@ pub(super) struct Trouble {
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Way {
     pub(super) does: String,
-    /// What to run for it, without the program; `None` if it is nothing that can be run here.
+    /// What to run for it in a shell, without the program; `None` if it is nothing that can be run here.
     pub(super) command: Option<String>,
 }
 
@@ -37,7 +38,7 @@ impl Way {
 
     fn forget(service: &ServiceName, migration: &MigrationName) -> Self {
         let does = "if no build has it any more: count it as never applied, and keep what it made";
-        Self::run(does, format!("repair --forget {service}:{migration}"))
+        Self::run(does, format!("repair --forget {}", of(service, migration)))
     }
 }
 
@@ -118,7 +119,7 @@ impl Trouble {
                 let back = Way::by_hand("restore the file, and put the change into a new migration");
                 let accept = Way::run(
                     "if the result is the same, as after reformatting: accept it",
-                    format!("repair --accept-edit {service}:{migration}"),
+                    format!("repair --accept-edit {}", of(service, migration)),
                 );
                 ("edited", Some(migration), says, vec![back, accept])
             }
@@ -136,7 +137,7 @@ impl Trouble {
                 );
                 let way = Way::run(
                     "record it as applied in their place",
-                    format!("repair --squashed {service}:{migration}"),
+                    format!("repair --squashed {}", of(service, migration)),
                 );
                 ("squashed", Some(migration), says, vec![way])
             }
@@ -176,7 +177,12 @@ impl Trouble {
 
 fn renamed(service: &ServiceName, applied: &MigrationName, now: &MigrationName) -> Way {
     let does = format!("if it is called `{now}` in every build now: rename its row");
-    Way::run(does, format!("repair --renamed {service}:{applied}={now}"))
+    Way::run(does, format!("repair --renamed {}", word(&format!("{service}:{applied}={now}"))))
+}
+
+/// A migration as an argument.
+fn of(service: &ServiceName, migration: &MigrationName) -> String {
+    word(&format!("{service}:{migration}"))
 }
 
 type Explained<'m> = (&'static str, Option<&'m MigrationName>, String, Vec<Way>);
