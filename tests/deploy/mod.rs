@@ -1,4 +1,5 @@
-//! `deploy`: each step in its order, and whatever fails, somebody knows where it stood and how to go on.
+//! `deploy`: each step in its order, and whatever fails, somebody knows where it stood and how to go on. It is long because each way in
+//! which a deployment ends is tried.
 
 mod interrupted;
 
@@ -142,7 +143,11 @@ fn an_application_that_does_not_come_up_goes_the_way_back_that_was_asked_for() {
 
     // Restored, and not healthy either: what was asked for is not all there, so that the record stays.
     let document = deploy(&lab, &[&failing[..], &["--on-failure", "restore"]].concat()).exits(1).json();
-    assert_eq!(document["way_back"], json!({"chosen": "restore", "done": false}), "{document}");
+    assert_eq!(
+        document["way_back"],
+        json!({"chosen": "restore", "done": false, "services": ["chat"]}),
+        "{document}"
+    );
     assert_eq!(state(&lab), before);
     assert_eq!(calls(&lab), "stop start stop start ");
     assert!(document["errors"][0]["message"].as_str().unwrap().contains("answers 503"), "{document}");
@@ -183,9 +188,38 @@ fn an_application_that_does_not_come_up_goes_the_way_back_that_was_asked_for() {
     let reverting = ["--health-url", &back.url, "--health-timeout", "0", "--allow-data-loss", "--no-backup"];
     let document =
         deploy(&lab, &[&reverting[..], &["--on-failure", "revert", "--json"]].concat()).exits(1).json();
-    assert_eq!(document["way_back"], json!({"chosen": "revert", "done": true}), "{document}");
+    assert_eq!(
+        document["way_back"],
+        json!({"chosen": "revert", "done": true, "services": ["chat"]}),
+        "{document}"
+    );
     assert_eq!((&document["resumable"], state(&lab)), (&json!(false), before));
     assert!(!lab.directory.path().join("deployments/deployment.json").exists());
+}
+
+/// The last line says what is as it was before, whether the application is or not.
+#[test]
+fn the_end_says_what_was_restored_or_reverted() {
+    let never = Application::healthy_from(usize::MAX);
+    for (way, did) in [("restore", "restored"), ("revert", "reverted")] {
+        let lab = lab();
+        let before = state(&lab);
+        let deploy = ["deploy", "chat", "--allow-data-loss", "--on-failure", way];
+        let start = ["--start-command", "test -e again || { touch again; exit 1; }"];
+        let back = lab.migrate(&[&deploy[..], &start].concat()).exits(1);
+        let says =
+            format!("not deployed: `start` failed, and everything is as it was before: `chat` was {did} · ");
+        assert!(back.stdout.lines().last().unwrap().starts_with(&says), "{}", back.shown());
+        assert_eq!(state(&lab), before);
+        let health = ["--health-url", &never.url, "--health-timeout", "0"];
+        let half = lab.migrate(&[&deploy[..], &health].concat()).exits(1);
+        let says = format!(
+            "not deployed: it stopped at `health`; `chat` was {did}, so that the databases are as they were before, and the \
+             application may not be · "
+        );
+        assert!(half.stdout.lines().last().unwrap().starts_with(&says), "{}", half.shown());
+        assert_eq!(state(&lab), before);
+    }
 }
 
 #[test]

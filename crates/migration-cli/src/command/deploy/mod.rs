@@ -209,13 +209,21 @@ async fn answer(
     let (is_stopped, at) = (record.is_stopped(), record.at.as_str());
     let n = deploying.migrations.len();
     let elapsed = duration(begun.elapsed());
-    text.line(match (class.is_ok(), is_back) {
-        (true, _) if n == 0 => paint.strong(&format!("deployed: nothing was pending · {elapsed}")),
-        (true, _) => paint.strong(&format!("deployed: {} in {elapsed}", migrations(n))),
-        (false, true) => {
+    let of_databases = way_back.as_ref().and_then(WayBack::of_databases);
+    text.line(match (class.is_ok(), is_back, of_databases) {
+        (true, ..) if n == 0 => paint.strong(&format!("deployed: nothing was pending · {elapsed}")),
+        (true, ..) => paint.strong(&format!("deployed: {} in {elapsed}", migrations(n))),
+        (false, true, None) => {
             format!("not deployed: `{at}` failed, and everything is as it was before · {elapsed}")
         }
-        (false, false) => format!("not deployed: it stopped at `{at}` · {elapsed}"),
+        (false, true, Some(what)) => {
+            format!("not deployed: `{at}` failed, and everything is as it was before: {what} · {elapsed}")
+        }
+        (false, false, Some(what)) => format!(
+            "not deployed: it stopped at `{at}`; {what}, so that the databases are as they were before, and the application may not be \
+             · {elapsed}"
+        ),
+        (false, false, None) => format!("not deployed: it stopped at `{at}` · {elapsed}"),
     });
     let note = paint.warn("note");
     if is_stopped {

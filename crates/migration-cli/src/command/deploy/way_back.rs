@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use migration_backup::RestoreOptions;
 use migration_coordinator::{Goal, RunError, Survey, plan_for};
 use migration_kit::ServiceName;
-use migration_plan::{Selection, TargetPoint};
+use migration_plan::{Selection, TargetPoint, few_words};
 use migration_report::{Class, Diagnostic, RunReport};
 use serde::Serialize;
 
@@ -23,6 +23,8 @@ pub(super) struct WayBack {
     chosen: OnFailure,
     /// Whether everything is as it was before.
     done: bool,
+    /// The services whose tables are as they were before, whatever the application is.
+    services: Vec<String>,
 }
 
 /// What became of the way back.
@@ -34,6 +36,18 @@ pub(super) struct Gone {
 impl WayBack {
     pub(super) fn is_done(&self) -> bool {
         self.done
+    }
+
+    /// What of the databases is as it was before, in words; nothing if nothing was gone back in them.
+    pub(super) fn of_databases(&self) -> Option<String> {
+        let did = match self.chosen {
+            OnFailure::Keep => return None,
+            OnFailure::Revert => "reverted",
+            OnFailure::Restore => "restored",
+        };
+        let were = if self.services.len() == 1 { "was" } else { "were" };
+        let names = few_words(self.services.iter().map(|service| format!("`{service}`")), 5);
+        (!self.services.is_empty()).then(|| format!("{names} {were} {did}"))
     }
 }
 
@@ -51,23 +65,25 @@ impl Deploying<'_> {
                 let started = if self.record.is_stopped() { self.start_again().await } else { Ok(()) };
                 let done = started.is_ok();
                 let errors = started.err().map(|failed| failed.errors).unwrap_or_default();
-                return Gone { way: Some(WayBack { chosen: OnFailure::Keep, done }), errors };
+                let (chosen, services) = (OnFailure::Keep, Vec::new());
+                return Gone { way: Some(WayBack { chosen, done, services }), errors };
             }
             _ => self.choice().await,
         };
         if chosen == OnFailure::Keep {
-            return Gone { way: Some(WayBack { chosen, done: false }), ..nothing };
+            return Gone { way: Some(WayBack { chosen, done: false, services: Vec::new() }), ..nothing };
         }
-        let gone = self.go(chosen).await;
+        let mut services = Vec::new();
+        let gone = self.go(chosen, &mut services).await;
         let done = gone.is_ok();
         Gone {
-            way: Some(WayBack { chosen, done }),
+            way: Some(WayBack { chosen, done, services }),
             errors: gone.err().map(|failed| failed.errors).unwrap_or_default(),
         }
     }
 
-    /// Goes it, with the application stopped if it can be.
-    async fn go(&mut self, chosen: OnFailure) -> Result<(), Failed> {
+    /// Goes it, with the application stopped if it can be. Names the services whose tables are as they were, once all are.
+    async fn go(&mut self, chosen: OnFailure, services: &mut Vec<String>) -> Result<(), Failed> {
         let stop = self.record.arguments.stop_command.clone();
         if stop.is_some() && !self.record.is_stopped() {
             self.say(Step::Stop.as_str());
@@ -81,6 +97,7 @@ impl Deploying<'_> {
             OnFailure::Revert => Box::pin(self.revert()).await?,
             OnFailure::Restore => Box::pin(self.restore()).await?,
         }
+        services.extend(self.record.before.keys().cloned());
         self.start_again().await
     }
 
