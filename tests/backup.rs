@@ -250,6 +250,41 @@ fn a_backup_that_fails_leaves_nothing() {
     assert!(to_a_file.stderr.starts_with("error: could not write `a_file`\n"), "{}", to_a_file.shown());
 }
 
+/// Where nothing can ever be written, the place is wrongly named.
+#[test]
+fn a_place_that_cannot_be_written_is_wrong_usage() {
+    let lab = lab();
+    lab.directory.write("a_file", "");
+    let long = "x".repeat(300);
+    let backup = |place: &str, more: &[&str]| {
+        lab.migrate(&[&["backup", "chat", "--no-verify", "--to", place], more].concat())
+    };
+    let places = [
+        "a_file",
+        "a_file/below",
+        "/dev/null",
+        "/dev/null/below",
+        "/proc/x",
+        "/proc/self/x/y",
+        "/sys/x",
+        &long,
+    ];
+    for place in places {
+        for more in [&[][..], &["--jobs", "2"], &["--json"]] {
+            let refused = backup(place, more).exits(2);
+            assert!(refused.shown().contains("could not write `"), "{place}: {}", refused.shown());
+            assert!(refused.shown().contains("MIGRATE_BACKUP_DIR"), "{place}: {}", refused.shown());
+        }
+        let variable = |command: &[&str]| run(lab.command(command).env("MIGRATE_BACKUP_DIR", place));
+        variable(&["down", "chat@-1", "--allow-data-loss", "--quiet"]).exits(0);
+        variable(&["up", "chat", "--backup"]).exits(2);
+        lab.migrate(&["up", "chat", "--quiet"]).exits(0);
+    }
+    // Directories that are missing are made.
+    backup("missing/also_missing", &[]).exits(0);
+    assert_eq!(files(&lab), [""; 0]);
+}
+
 #[test]
 fn a_run_backs_up_first_what_it_changes() {
     let lab = Lab::empty();

@@ -33,14 +33,20 @@ fn is_of_directory(error: &SandboxError) -> bool {
     }
 }
 
-/// Whether nothing can ever be written to such a place, which so is wrongly named.
+/// Whether nothing can ever be written to such a place, which so is wrongly named. Directories that are missing are made: what is
+/// not found all the same cannot be made, as in `/proc`.
 fn cannot_be_written(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::NotADirectory
+            | ErrorKind::IsADirectory
             | ErrorKind::AlreadyExists
             | ErrorKind::PermissionDenied
             | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::NotFound
+            | ErrorKind::Unsupported
+            | ErrorKind::InvalidFilename
+            | ErrorKind::InvalidInput
     )
 }
 
