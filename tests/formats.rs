@@ -227,3 +227,41 @@ fn output_that_could_not_be_written_is_a_failure() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0), "a closed pipe is the reader's choice");
 }
+
+/// What a command does to a database goes to its end, whoever stops to read what it prints.
+#[test]
+fn a_closed_stdout_stops_nothing_and_is_said_of_what_changes_something() {
+    let lab = Lab::empty_demo();
+    let unread = |arguments: &[&str], code: i32| {
+        let mut command = lab.command(arguments);
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{arguments:?}: {said}");
+        said.matches("stdout was closed by its reader, which stops nothing").count()
+    };
+    assert_eq!(unread(&["up", "--format", "ndjson"], 0), 1);
+    lab.migrate(&["status", "--check"]).exits(0);
+    for (arguments, code, n_said) in [
+        (&["redo", "demo", "--format", "ndjson", "--allow-data-loss"][..], 0, 1),
+        (&["down", "demo@-1", "--format", "ndjson", "--allow-data-loss"], 0, 1),
+        (&["deploy", "--no-backup"], 0, 1),
+        (&["down", "demo@-1", "--allow-data-loss"], 0, 1),
+        (&["plan", "--out", "plan.json"], 0, 0),
+        (&["apply", "plan.json", "--format", "ndjson"], 0, 1),
+        (&["down", "demo@-1", "--allow-data-loss", "--json"], 0, 1),
+        (&["up", "--json"], 0, 1),
+        (&["backup", "--no-verify"], 0, 1),
+        // What went wrong is what the exit code says.
+        (&["up", "demo@zzz", "--json"], 2, 1),
+        (&["status"], 0, 0),
+        (&["status", "--json"], 0, 0),
+        (&["verify"], 0, 0),
+        (&["graph"], 0, 0),
+    ] {
+        assert_eq!(unread(arguments, code), n_said, "{arguments:?}");
+    }
+    lab.migrate(&["status", "--check"]).exits(0);
+}

@@ -86,7 +86,35 @@ pub(crate) async fn run(
         let read = cancellation.unless_cancelled(perform(context, command, cancellation)).await;
         return read.unwrap_or_else(|| Ok(Answer::silent(Class::Interrupted)));
     }
+    if changes_something(&command) {
+        context.output.goes_on_unread();
+    }
     perform(context, command, cancellation).await
+}
+
+/// Whether it may change a database, or keep something of one.
+fn changes_something(command: &Command) -> bool {
+    #[cfg(feature = "rehearsal")]
+    if matches!(command, Command::Adopt { .. } | Command::Stamp { .. }) {
+        return true;
+    }
+    matches!(
+        command,
+        Command::Up { .. }
+            | Command::Down { .. }
+            | Command::Redo { .. }
+            | Command::Apply { .. }
+            | Command::Deploy(_)
+            | Command::Backup { .. }
+            | Command::Restore(_)
+            | Command::Move(_)
+            | Command::Repair(_)
+            | Command::Reset(_)
+            | Command::Roles(_)
+            | Command::Citus(_)
+            | Command::Space { .. }
+            | Command::Task { .. }
+    )
 }
 
 fn only_reads(command: &Command) -> bool {

@@ -16,7 +16,7 @@ mod text;
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use indicatif::ProgressBar;
@@ -160,6 +160,19 @@ impl Output {
         drop(io::stderr().write_all(line.as_bytes()));
     }
 
+    /// Says it where nobody reads what is printed any more, unless quiet is wanted: what changes something continues all the same.
+    pub(crate) fn goes_on_unread(&self) {
+        if self.quiet {
+            return;
+        }
+        let line = format!(
+            "{}  stdout was closed by its reader, which stops nothing: `status` and `history` show what was done",
+            self.paint.warn("note")
+        );
+        let line = self.paint.line(&line, self.terminal.stderr_coloured);
+        *WHEN_CLOSED.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
+    }
+
     /// A bar on the terminal for work that is no migration; a hidden one where nobody sees it.
     pub(crate) fn bar(&self) -> ProgressBar {
         if self.quiet || !self.terminal.bars || !self.is_human() {
@@ -198,13 +211,17 @@ pub(crate) type Extra = Box<dyn Layer<Registry> + Send + Sync>;
 /// Why something could not be written to stdout, the first time.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
 
-/// Remembers whether something was written to stdout. A closed pipe is the reader's choice.
+/// What is said when stdout turns out to be closed, once.
+static WHEN_CLOSED: Mutex<Option<String>> = Mutex::new(None);
+
+/// Remembers whether something was written to stdout. A closed pipe is the reader's choice: it stops nothing.
 pub(crate) fn wrote(result: io::Result<()>) {
-    if let Err(error) = result
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
+    let Err(error) = result else { return };
+    if error.kind() != io::ErrorKind::BrokenPipe {
         // The first one tells most.
         drop(UNWRITTEN.set(error));
+    } else if let Some(line) = WHEN_CLOSED.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        drop(io::stderr().write_all(line.as_bytes()));
     }
 }
 
@@ -232,4 +249,4 @@ pub(crate) fn unwritten() -> Option<&'static io::Error> {
 }
 
 /// What is shared between a layer and the events it gets.
-type Shared<T> = Arc<std::sync::Mutex<T>>;
+type Shared<T> = Arc<Mutex<T>>;
