@@ -206,3 +206,44 @@ fn without_times(answer: &str) -> String {
         text + &words.join(" ") + "\n"
     })
 }
+
+/// Limits of a role that end a session before any setting of ours is made in it: whoever reads, migrates, backs up or moves with it.
+#[test]
+fn limits_that_end_a_session_at_once_are_lifted() {
+    let (lab, there) = (Lab::empty(), Lab::empty());
+    let role = lab.role("SUPERUSER");
+    for limit in [
+        "statement_timeout = 1",
+        "idle_in_transaction_session_timeout = 50",
+        "lock_timeout = 1",
+        "idle_session_timeout = 50",
+    ] {
+        lab.query(&format!("ALTER ROLE {role} RESET ALL; ALTER ROLE {role} SET {limit}"));
+        let ask = |arguments: &[&str]| {
+            run(lab
+                .command(arguments)
+                .env("DATABASE_URL", lab.url_of(&role))
+                .env("THERE_DATABASE_URL", there.url_of(&role)))
+        };
+        for (arguments, code) in [
+            (&["up", "chat", "--quiet"][..], 0),
+            (&["status"], 0),
+            (&["verify", "chat"], 0),
+            (&["doctor"], 0),
+            (&["drift", "chat"], 0),
+            (&["backup", "chat", "--no-verify"], 0),
+            (&["down", "chat@-1", "--allow-data-loss", "--quiet"], 0),
+            (&["up", "chat"], 0),
+            (&["move", "chat", "--to", "THERE_DATABASE_URL", "--yes"], 0),
+        ] {
+            let ran = ask(arguments);
+            assert_eq!(ran.code, code, "{limit}: {arguments:?}\n{}", ran.shown());
+        }
+        for database in [&lab, &there] {
+            database.query(
+                "DO $$ DECLARE s name; BEGIN FOR s IN SELECT nspname FROM pg_namespace WHERE nspname ~ '^chat' LOOP \
+                 EXECUTE format('DROP SCHEMA %I CASCADE', s); END LOOP; END $$",
+            );
+        }
+    }
+}

@@ -2,6 +2,8 @@
 //!
 //! A [`Session`] can take a migration lock, and runs migrations once it has; sea-orm wants a pool, so it gets one that can connect
 //! exactly once. A pool that replaced a lost connection would continue without the lock. Reading uses a plain connection.
+//!
+//! It is long because both ways to connect, and what is made of a connection that is refused, are in one place.
 
 use std::io;
 use std::sync::Arc;
@@ -327,20 +329,27 @@ pub(crate) async fn judge_engine(
     ConnectError::judge(url, &version)
 }
 
-/// Connects for looking, and for as long as one question takes; without start-up options, which a proxy may refuse.
+/// Connects for looking, and for as long as one question takes. Limits of the role that would end the first statement are lifted by start-up
+/// options; a proxy may refuse those, and then it is done without.
 pub(crate) async fn connect_to_read(url: &DatabaseUrl) -> Result<PgConnection, ConnectError> {
-    let options: PgConnectOptions = url
+    let plain: PgConnectOptions = url
         .options()
         .clone()
         .application_name("migrate")
         .statement_cache_capacity(0)
         .disable_statement_logging();
+    let mut options = plain.clone().options(settings::limits_at_start());
+    let mut is_plain = false;
     let begun = Instant::now();
     loop {
         let source = match connect(&options).await {
             Ok(connection) => return Ok(connection),
             Err(source) => source,
         };
+        if !is_plain && is_of_options(&source) {
+            (options, is_plain) = (plain.clone(), true);
+            continue;
+        }
         let patience = match code(&source).as_deref() {
             Some(CANNOT_CONNECT_NOW) => STARTING,
             Some(TOO_MANY_CONNECTIONS) => ENDING,
@@ -354,6 +363,13 @@ pub(crate) async fn connect_to_read(url: &DatabaseUrl) -> Result<PgConnection, C
         }
         Delay::new(CONNECT_AGAIN).await;
     }
+}
+
+/// Whether a connection may be refused for its start-up options. What the server says of user, password, database and load is another matter.
+fn is_of_options(source: &sqlx::Error) -> bool {
+    const OF_OTHERS: [&str; 7] = ["28", "3D", "53", "57", "42501", "55000", "55006"];
+    let code = code(source);
+    code.is_some_and(|code| !OF_OTHERS.iter().any(|other| code.starts_with(other)))
 }
 
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {

@@ -45,7 +45,7 @@ const fn pinned(how: How, name: &'static str, value: &'static str, reason: &'sta
 }
 
 /// All of them. `search_path` and `application_name` differ from session to session, and
-/// `idle_in_transaction_limit` respects what is set already.
+/// `idle_in_transaction_limit` respects what is set already, unless it is too short for the pauses of a command.
 #[rustfmt::skip]
 pub const PINNED: &[Pinned] = &[
     // What is seen.
@@ -119,6 +119,12 @@ pub fn at_start() -> impl Iterator<Item = (&'static str, &'static str)> {
     settings.map(|setting| (setting.name, setting.value))
 }
 
+/// Of them, those that could end a session, or its first statements, before they are set: for a session that reads, which sets all others
+/// in its transactions, and for programs that do not know ours.
+pub fn limits_at_start() -> impl Iterator<Item = (&'static str, &'static str)> {
+    at_start().filter(|(name, _)| name.ends_with("_timeout"))
+}
+
 /// The statement that sets the others, once a session is connected.
 #[must_use]
 pub fn after_connecting() -> String {
@@ -137,7 +143,7 @@ pub fn anew() -> String {
 }
 
 /// Begins a transaction that reads, at one moment, with all of them. It needs no start-up option, so that reading works
-/// through a proxy too. Its row begins with the number of the session's server process, what the server says of its version, and
+/// through a proxy too, where no role has limits that end it before. Its row begins with the number of the session's server process, what the server says of its version, and
 /// whether the database has Citus. With the id of a snapshot that another session exported, both see the same moment. A lock of others is waited for no longer
 /// than `patience`.
 #[must_use]
@@ -165,14 +171,18 @@ pub(crate) fn local() -> String {
     always.map(|setting| set_locally(setting.name, setting.value)).collect::<Vec<_>>().join(", ")
 }
 
-/// The expression that bounds how long the session may be idle in a transaction; a lower bound that is set is kept.
+/// The shortest time for which a session may be idle in a transaction: a busy machine, or a command that waits for another program, needs
+/// some.
+const LEAST_IDLE: Duration = Duration::from_secs(2);
+
+/// The expression that bounds how long the session may be idle in a transaction; a lower bound that is set is kept, if it lets us work.
 pub(crate) fn idle_in_transaction_limit(limit: Duration, is_local: bool) -> String {
     const SETTING: &str = "idle_in_transaction_session_timeout";
-    let limit_ms = timeout_ms(limit);
+    let (limit_ms, least_ms) = (timeout_ms(limit), timeout_ms(LEAST_IDLE));
     // Intervals are compared as they are: numbers would have to be calculated, and a new session finds no operator as slowly as `*`.
     format!(
         "pg_catalog.set_config('{SETTING}', \
-         CASE WHEN pg_catalog.current_setting('{SETTING}')::interval BETWEEN '1ms' AND '{limit_ms}ms' \
+         CASE WHEN pg_catalog.current_setting('{SETTING}')::interval BETWEEN '{least_ms}ms' AND '{limit_ms}ms' \
            THEN pg_catalog.current_setting('{SETTING}') ELSE '{limit_ms}' END, {is_local})"
     )
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use migration_coordinator::Moment;
-use migration_kit::settings::timeout_ms;
+use migration_kit::settings::{limits_at_start, timeout_ms};
 use migration_kit::{ServiceName, quote_identifier};
 use postgres_sandbox::Clients;
 use sqlx::Row;
@@ -34,7 +34,9 @@ impl Dump<'_> {
         let mut command = pg_dump(self.clients, moment.snapshot(), owned, encoding, self.options);
         command.args((self.extent == Extent::Definitions).then_some("--schema-only"));
         let url = &self.deployment.databases()[database];
-        url.libpq_environment(&format!("migrate backup {}", self.service), &[]).apply(&mut command);
+        // It lifts them itself, but not with its first statements.
+        let limits: Vec<(&str, &str)> = limits_at_start().collect();
+        url.libpq_environment(&format!("migrate backup {}", self.service), &limits).apply(&mut command);
         Ok(command)
     }
 
