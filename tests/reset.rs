@@ -1,6 +1,8 @@
 //! `reset`: what one service owns is gone, and nothing else is.
 
 use crate::adopted::{ASSESSMENTS, CHAT, migrate};
+use crate::moving::Both;
+use crate::restore::digest;
 use crate::support::Lab;
 
 /// Everything in the database that is no bookkeeping of the demo service, as one text.
@@ -110,4 +112,28 @@ fn of_a_shared_schema_a_part_is_dropped() {
     migrate(&lab, "chat", &["reset", "chat", "--allow-data-loss"]).exits(0);
     assert_eq!(lab.query(tables), before.replace("messages ", ""));
     assert_eq!(lab.query("SELECT of_nobody()"), "1");
+}
+
+/// What a reset leaves is the history: a service can come back from elsewhere, and what was there is set aside.
+#[test]
+fn a_service_can_move_to_where_it_was_reset_or_reverted() {
+    for undone in [&["reset", "chat", "--allow-data-loss"][..], &["down", "chat@base", "--allow-data-loss"]] {
+        let both = Both::new();
+        both.there.migrate(&["up", "chat", "--quiet"]).exits(0);
+        let refused = both.moves(&["--yes"]).exits(7);
+        assert!(refused.stderr.contains("its schema `chat` is there already, with"), "{}", refused.shown());
+        both.there.migrate(undone).exits(0);
+        both.there.query("DROP TABLE IF EXISTS chat.migration_reject_chat; CREATE TABLE chat.of_others ()");
+        both.moves(&["--yes"]).exits(7);
+        both.there.query("DROP TABLE chat.of_others");
+        let before = digest(&both.here, "chat");
+        let looked = both.moves(&[]).exits(0);
+        let says = "the history of what was reset or reverted there is set aside there";
+        assert!(looked.stderr.contains(says), "{}", looked.shown());
+        let moved = both.moves(&["--yes", "--json"]).exits(0).json();
+        both.is_there(&before);
+        let aside = moved["set_aside"][0].as_str().unwrap();
+        let lines = format!("SELECT count(*) > 0 FROM \"{aside}\".migration_journal_chat");
+        assert_eq!(both.there.query(&lines), "t");
+    }
 }

@@ -154,6 +154,16 @@ fn kept(deployment: &Deployment, service: &ServiceName) -> Vec<String> {
     tables.iter().take(2).chain(tables.iter().skip(4)).cloned().collect()
 }
 
+/// What is in the service's own schema beside what a reset leaves there; nothing where there is none.
+pub(crate) async fn beside_history(
+    connection: &mut PgConnection,
+    deployment: &Deployment,
+    service: &ServiceName,
+) -> Result<Vec<String>, sqlx::Error> {
+    let schema = deployment.service(service).map_or("", |(_, schema, _)| schema);
+    remains(connection, schema, &kept(deployment, service)).await
+}
+
 /// The service's relations that go.
 fn going<'o>(owned: &'o Owned, kept: &'o [String]) -> impl Iterator<Item = &'o Relation> {
     owned.own().filter(|relation| relation.schema != owned.schemas[0] || !kept.contains(&relation.name))

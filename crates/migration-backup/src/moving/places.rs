@@ -20,6 +20,7 @@ use crate::error::read;
 use crate::manifest::Server;
 use crate::owned::{Owned, list, rows, surroundings};
 use crate::recorded::Recorded;
+use crate::reset;
 use crate::restore::dependants;
 
 /// What was found in both places.
@@ -128,7 +129,20 @@ impl Places<'_> {
         reading.close().await;
         let mut reading = Reading::open(&there.url).await?;
         reading.begin().await.map_err(&failed)?;
-        let n_set_aside = reading.ask(|connection| self.coming(connection, &leaving, is_marked)).await?;
+        let is_history = there.facts.access == Read::Read
+            && there.facts.applied.is_empty()
+            && Recorded::of(self.there, &there.facts).unfinished.is_empty();
+        let left = match (is_marked, is_history) {
+            (true, _) => Left::Mark,
+            (false, true) => Left::History,
+            (false, false) => Left::Nothing,
+        };
+        let n_set_aside = reading.ask(|connection| self.coming(connection, &leaving, left)).await?;
+        if n_set_aside > 0 && !is_marked {
+            prospect
+                .notes
+                .push("the history of what was reset or reverted there is set aside there".to_owned());
+        }
         let asked = reading.ask(async |connection| {
             Ok::<_, sqlx::Error>((Server::read(connection).await?.major(), Text::read(connection).await?))
         });
@@ -259,7 +273,7 @@ impl Places<'_> {
         &self,
         connection: &mut PgConnection,
         leaving: &Leaving,
-        is_marked: bool,
+        left: Left,
     ) -> Result<usize, BackupError> {
         let failed = read(self.service);
         let roles = needs::absent_roles(connection, &leaving.roles).await.map_err(&failed)?;
@@ -288,6 +302,9 @@ impl Places<'_> {
             return Err(self.not(why, Some("make it there as it is here: it is not the service's own")));
         }
         let schemas = super::schemas(self.there, self.service);
+        // After a reset, the history is all that is there.
+        let is_history = left == Left::History
+            && reset::beside_history(connection, self.there, self.service).await.map_err(&failed)?.is_empty();
         let sql = format!(
             "SELECT n.nspname::text, (SELECT pg_catalog.pg_describe_object(d.classid, d.objid, 0) FROM pg_catalog.pg_depend d \
                WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = n.oid \
@@ -297,13 +314,28 @@ impl Places<'_> {
         );
         let found = rows(connection, &sql).await.map_err(&failed)?;
         for row in &found {
-            if let (false, Some(what)) = (is_marked, row.get::<Option<String>, _>(1)) {
-                let why = format!("its schema `{}` is there already, with {what}", row.get::<String, _>(0));
+            let (name, what): (String, Option<String>) = (row.get(0), row.get(1));
+            if let (Some(what), false) = (what, left == Left::Mark || (is_history && name == schemas[0])) {
+                let why = format!("its schema `{name}` is there already, with {what}");
                 return Err(self.not(why, Some("move it to an empty place: nothing there is overwritten")));
             }
         }
-        Ok(if is_marked { schemas.len() } else { 0 })
+        Ok(match left {
+            Left::Mark => schemas.len(),
+            Left::History if is_history => 1,
+            Left::History | Left::Nothing => 0,
+        })
     }
+}
+
+/// What may be where a service goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// What it left there when it moved away, or a copy that is not in use.
+    Mark,
+    /// A history by which nothing is applied, as after a reset.
+    History,
+    Nothing,
 }
 
 /// What a service is where it is.
