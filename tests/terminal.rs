@@ -130,6 +130,26 @@ fn arguments_that_are_refused_do_not_steer_the_terminal() {
     }
 }
 
+/// One that says how wide it is, and not how high.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_terminal_without_rows_has_a_width() {
+    let lab = Lab::inherited();
+    for rows in [0, 24] {
+        let status = format!("stty cols 70 rows {rows}; '{}' migrate status", env!("CARGO_BIN_EXE_xtask"));
+        let mut command = Command::new("script");
+        command.args(["-qec", &status, "/dev/null"]).env("NO_COLOR", "1");
+        command.env("DATABASE_URL", lab.database.url()).current_dir(lab.directory.path());
+        let shown = run(&mut command).exits(0).stdout;
+        let is_remark = |line: &&str| line.contains(": ") || line.contains(" · ") || line.contains(" at ");
+        let table: Vec<&str> = shown.lines().filter(|line| !is_remark(line)).collect();
+        assert!(
+            shown.contains('…') && table.iter().all(|line| line.trim_end().chars().count() <= 70),
+            "{rows}: {shown}"
+        );
+    }
+}
+
 #[test]
 fn tables_are_as_wide_as_the_terminal() {
     let lab = Lab::inherited();

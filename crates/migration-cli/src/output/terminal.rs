@@ -51,8 +51,9 @@ fn is_ascii(locale: &str) -> bool {
 fn width() -> Option<usize> {
     let given = variable("COLUMNS").and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
     given.or_else(|| {
-        let (_, columns) = console::Term::stdout().size_checked()?;
-        Some(usize::from(columns)).filter(|columns| *columns > 0)
+        // A terminal may say how wide it is and not how high.
+        let size = rustix::termios::tcgetwinsize(stdout()).ok()?;
+        Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
     })
 }
 
