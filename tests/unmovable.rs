@@ -61,6 +61,14 @@ fn what_cannot_move_is_refused_before_anything_is_locked() {
         assert!(!refused.shown().contains("s3cr3t"), "{}", refused.shown());
         assert!(refused.stderr.contains("name that"), "{}", refused.shown());
     }
+    for stray in [
+        &["postgres://ada:s3cr3t-pass@localhost/chat"][..],
+        &["postgres://ada:s3cr3t-pass@localhost/chat", "--to", "CHAT_NEW_DATABASE_URL"],
+    ] {
+        let refused = both.here.migrate(&[&["move", "chat"], stray].concat()).exits(2);
+        assert!(!refused.shown().contains("s3cr3t"), "{}", refused.shown());
+        assert!(refused.stderr.contains("name that with `--to`"), "{}", refused.shown());
+    }
     assert!(to("NOT_SET").stderr.contains("`--to` names `NOT_SET`, which is not set"));
     let empty = run(&mut both.command(here, "", &[])).exits(2);
     assert!(empty.stderr.contains(&format!("`--to` names `{TO}`, which is empty")), "{}", empty.shown());

@@ -134,10 +134,17 @@ pub fn usage(program: &Program, error: &clap::Error) -> ExitCode {
         Some(Failure::usage(format!("`--health-url` cannot be asked: {why}"), hint))
     } else if is_an_address_among(&arguments) {
         // The same.
-        Some(Failure::usage(
-            "an argument looks like the address of a database",
-            "set DATABASE_URL in the environment or in `.env`: others can see the arguments of a process",
-        ))
+        let has = |word: &str| arguments.iter().skip(1).any(|argument| argument == word);
+        let hint = match has("move") && !has("citus") {
+            true => {
+                "put it into a variable of the environment or of `.env`, and name that with `--to`: others can see the arguments of \
+                 a process"
+            }
+            false => {
+                "set DATABASE_URL in the environment or in `.env`: others can see the arguments of a process"
+            }
+        };
+        Some(Failure::usage("an argument looks like the address of a database", hint))
     } else {
         a_service(program, error)
             .or_else(|| old_words::answer(error, program))
