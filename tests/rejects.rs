@@ -124,3 +124,22 @@ fn they_are_counted_by_reason() {
     assert_eq!(listed.stdout.lines().count(), 1 + 1_000);
     assert_snapshot!(listed.stderr, @"1000 of 2000 entries; `--limit` shows more, `--count` counts them");
 }
+
+/// What is gone is not nothing.
+#[test]
+fn a_table_of_rejects_that_is_missing_is_damage() {
+    let lab = Lab::inherited();
+    let mut n_lost = 0;
+    for service in ["chat", "bookreader", "assessments", "profochatbot"] {
+        lab.query(&format!("DROP TABLE IF EXISTS {service}.migration_reject_{service} CASCADE"));
+        let code = lab.migrate(&["verify", service]).code;
+        for option in [&[][..], &["--count"], &["--json"]] {
+            let lost = lab.migrate(&[&["rejects", service], option].concat()).exits(code);
+            let says = format!("`{service}.migration_reject_{service}` is missing");
+            assert!(code == 0 || lost.shown().contains(&says), "{}", lost.shown());
+        }
+        n_lost += usize::from(code == 4);
+    }
+    assert!(n_lost >= 2, "{n_lost}");
+    lab.migrate(&["rejects", "rag"]).exits(0);
+}

@@ -103,7 +103,8 @@ pub use survey::{
     Twin, TwinRows, VERSION_TABLES,
 };
 pub use upkeep::{
-    Place, TableSpace, UpkeepError, on_its_own, reclaim, reject_counts, rejected, table_sizes, under_lock,
+    Place, TableSpace, UpkeepError, lost_rejects, on_its_own, reclaim, reject_counts, rejected, table_sizes,
+    under_lock,
 };
 pub use verify::{Acceptor, Difference, Scope, ServiceVerification, verify, verify_surveyed};
 

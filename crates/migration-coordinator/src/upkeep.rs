@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use migration_kit::rejects::{self, Reject, RejectCounts};
 use migration_kit::space::{self, TableSize};
-use migration_kit::{BOOKKEEPING, ServiceName, bookkeeping, literal};
+use migration_kit::{BOOKKEEPING, ServiceName, bookkeeping, literal, qualified};
 use migration_plan::{Hint, Offer};
 use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
@@ -163,6 +163,39 @@ pub async fn reject_counts(
     let mut reading = reading(deployment, placed).await?;
     let counted = reading.ask(|asked| rejects::counts(asked, &placed.site.schema, service.as_str())).await;
     counted.map_err(|source| UpkeepError::Read { service: service.clone(), source })
+}
+
+/// A service's reject table that is not there, although checks of its applied migrations ask it, with its schema.
+///
+/// # Errors
+/// [`UpkeepError`] if the service is unknown, or its database or its history cannot be read.
+pub async fn lost_rejects(
+    deployment: &Deployment,
+    service: &ServiceName,
+) -> Result<Option<String>, UpkeepError> {
+    let placed = find(deployment, service)?;
+    let table = rejects::table_name(service.as_str());
+    let qualified = qualified(&placed.site.schema, &table);
+    let asked = format!("{BOOKKEEPING}SELECT pg_catalog.to_regclass({}) IS NOT NULL", literal(&qualified));
+    let mut connection = reading(deployment, placed).await?;
+    let rows = connection.rows(&asked).await;
+    let failed = |error| UpkeepError::Read { service: service.clone(), source: driver(error) };
+    let is_there = rows.and_then(|rows| rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0));
+    connection.close().await;
+    if is_there.map_err(failed)? {
+        return Ok(None);
+    }
+    let survey = Survey::take(deployment).await;
+    let Some(facts) = survey.service(service) else { return Ok(None) };
+    if let Some(error) = facts.unread.clone() {
+        return Err(UpkeepError::Unread(error));
+    }
+    let applied = facts.applied.iter().map(|row| &row.name).collect();
+    // What only looks whether the table is there does without it.
+    let looks = format!("to_regclass('{table}'");
+    let needs = |sql: &str| sql.replace(&looks, "").contains(&table);
+    let is_needed = placed.checks_of(&applied, &applied).any(|(_, check)| needs(&check.question()));
+    Ok(is_needed.then(|| format!("{}.{table}", placed.site.schema)))
 }
 
 /// A table and its space.

@@ -1,11 +1,12 @@
 //! `rejects`: rows and values that could not be carried over, with their reasons. Reads only.
 
-use migration_coordinator::{reject_counts, rejected};
+use migration_coordinator::{lost_rejects, reject_counts, rejected};
 use migration_kit::rejects::{Reject, RejectCount};
-use migration_report::{Found, Rejects};
+use migration_report::{Class, Found, Rejects};
 
 use super::{connect, name};
 use crate::context::Context;
+use crate::exit::Failure;
 use crate::output::{Answer, Table, Text};
 
 /// Longest value that is shown in a table cell, in characters.
@@ -21,6 +22,14 @@ pub(super) async fn rejects(
     let service = name(&connected, service)?;
     let counts = reject_counts(&connected.deployment, &service).await?;
     let listed = if count { Vec::new() } else { rejected(&connected.deployment, &service, limit).await? };
+    if counts.counts.is_empty()
+        && counts.n_deleted == 0
+        && let Some(table) = lost_rejects(&connected.deployment, &service).await?
+    {
+        let message = format!("`{service}`: what its migrations rejected is lost: `{table}` is missing");
+        let hint = format!("`verify {service}` names the checks that ask it; a backup has what was listed");
+        return Err(Failure { class: Class::Integrity, message, hint: Some(hint) }.into());
+    }
     let rejects = Rejects::of(&service, counts, listed);
     let mut text = Text::default();
     if rejects.counts.is_empty() && rejects.n_deleted == 0 {
