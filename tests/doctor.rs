@@ -81,6 +81,23 @@ fn a_missing_right_on_the_database_is_told_wherever_it_is_looked_at() {
 }
 
 #[test]
+fn a_time_that_is_still_to_come_is_told() {
+    let lab = Lab::migrated();
+    lab.query("UPDATE chat.seaql_migrations_chat SET applied_at = 4070908800 WHERE version ~ '^m20251017'");
+    let told = lab.migrate(&["doctor"]).exits(0);
+    assert!(
+        told.stdout.contains(
+            "! `m20251017_000001_add_message_source` is recorded as applied at 2099-01-01T00:00:00Z"
+        ),
+        "{}",
+        told.shown()
+    );
+    let (_, rest) = told.stdout.split_once("if a clock was wrong: `").unwrap();
+    lab.query(rest.split('`').next().unwrap());
+    assert!(!lab.migrate(&["doctor"]).exits(0).stdout.contains("still to come"));
+}
+
+#[test]
 fn what_would_stop_a_run_is_told_beforehand() {
     let lab = Lab::migrated();
     let well = lab.migrate(&["doctor"]).exits(0);
