@@ -1,6 +1,7 @@
 //! `deploy`: each step in its order, and whatever fails, somebody knows where it stood and how to go on. It is long because each way in
 //! which a deployment ends is tried.
 
+mod back;
 mod interrupted;
 
 use std::fs;
@@ -145,7 +146,7 @@ fn an_application_that_does_not_come_up_goes_the_way_back_that_was_asked_for() {
     let document = deploy(&lab, &[&failing[..], &["--on-failure", "restore"]].concat()).exits(1).json();
     assert_eq!(
         document["way_back"],
-        json!({"chosen": "restore", "done": false, "services": ["chat"]}),
+        json!({"chosen": "restore", "done": false, "services": ["chat"], "lost": []}),
         "{document}"
     );
     assert_eq!(state(&lab), before);
@@ -190,7 +191,7 @@ fn an_application_that_does_not_come_up_goes_the_way_back_that_was_asked_for() {
         deploy(&lab, &[&reverting[..], &["--on-failure", "revert", "--json"]].concat()).exits(1).json();
     assert_eq!(
         document["way_back"],
-        json!({"chosen": "revert", "done": true, "services": ["chat"]}),
+        json!({"chosen": "revert", "done": true, "services": ["chat"], "lost": []}),
         "{document}"
     );
     assert_eq!((&document["resumable"], state(&lab)), (&json!(false), before));
@@ -336,7 +337,7 @@ fn an_application_that_answers_badly_is_not_healthy() {
         ("too much", &[b'x'; 200_000], false),
     ];
     let lab = lab();
-    for (what, answer, drips) in answers {
+    for (number, (what, answer, drips)) in answers.into_iter().enumerate() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/health", listener.local_addr().unwrap());
         thread::spawn(move || {
@@ -360,7 +361,10 @@ fn an_application_that_answers_badly_is_not_healthy() {
             ran.shown()
         );
         assert!(!ran.shown().contains('\u{1b}'), "{what}\n{}", ran.shown());
-        lab.migrate(&["deploy", "--forget"]).exits(0);
+        // From the second on nothing is pending, so that there is nothing to go back from or to continue.
+        let is_left = number == 0;
+        assert_eq!(ran.stdout.contains("everything is as it was before"), !is_left, "{}", ran.shown());
+        lab.migrate(&["deploy", "--forget"]).exits(if is_left { 0 } else { 2 });
     }
 }
 

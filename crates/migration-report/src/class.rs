@@ -8,11 +8,13 @@ use migration_coordinator::{
 };
 use migration_kit::table_lock::{is_given_up, is_retryable};
 use migration_plan::{PlanError, SelectionError};
+use serde::{Deserialize, Serialize};
 
 use crate::Words;
 
 /// How something ended. The order is by how much it says: of several, the greatest counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Class {
     /// Done.
     Done,

@@ -15,7 +15,7 @@ use migration_plan::{UnknownApplied, few_words};
 use migration_report::{Class, Diagnostic, Found, timestamp};
 use serde::{Deserialize, Serialize};
 
-use self::record::{Place, Record};
+use self::record::{GoingBack, Place, Record};
 use self::steps::Deploying;
 use self::way_back::WayBack;
 use super::{connect, migrations, old_words};
@@ -109,6 +109,7 @@ impl Document {
     fn of(record: &Record) -> Self {
         Self {
             begun_at: Some(record.begun_at.clone()),
+            migrations: record.migrations.clone(),
             archives: record.archives.iter().map(|archive| archive.display().to_string()).collect(),
             application_stopped: record.is_stopped(),
             log: Some(record.log.display().to_string()),
@@ -149,7 +150,7 @@ pub(super) async fn deploy(
         }
         (Some(record), true, _) => return forget(&place, &record),
         (Some(record), _, true) => {
-            if !record.done.contains(&Step::Backup) {
+            if !record.done.contains(&Step::Backup) && record.going_back.is_none() {
                 may_restore(context, &record.arguments)?;
             }
             record
@@ -174,7 +175,10 @@ pub(super) async fn deploy(
     }
     let mut deploying = Deploying::new(context, cancellation, &connected, &place, record);
     let begun = Instant::now();
-    let ended = deploying.all().await;
+    let ended = match &deploying.record.going_back {
+        Some(going) => Err(unfinished_way_back(&deploying.record, going)),
+        None => deploying.all().await,
+    };
     answer(context, deploying, ended, begun).await
 }
 
@@ -200,14 +204,15 @@ async fn answer(
         Text::of_errors(&gone.errors).parts.into_iter().for_each(|part| text.parts.push(part));
         way_back = gone.way;
     }
-    let is_back = way_back.as_ref().is_some_and(WayBack::is_done);
+    let is_back = way_back.as_ref().is_some_and(WayBack::is_gone);
+    let lost = way_back.as_ref().map(WayBack::lost).unwrap_or_default();
     let is_over = class.is_ok() || is_back;
     if is_over {
         deploying.place.end()?;
     }
     let record = &deploying.record;
     let (is_stopped, at) = (record.is_stopped(), record.at.as_str());
-    let n = deploying.migrations.len();
+    let n = record.migrations.len();
     let elapsed = duration(begun.elapsed());
     let of_databases = way_back.as_ref().and_then(WayBack::of_databases);
     text.line(match (class.is_ok(), is_back, of_databases) {
@@ -216,6 +221,9 @@ async fn answer(
         (false, true, None) => {
             format!("not deployed: `{at}` failed, and everything is as it was before · {elapsed}")
         }
+        (false, true, Some(what)) if !lost.is_empty() => format!(
+            "not deployed: `{at}` failed, and {what}; what applying had lost until then is not back · {elapsed}"
+        ),
         (false, true, Some(what)) => {
             format!("not deployed: `{at}` failed, and everything is as it was before: {what} · {elapsed}")
         }
@@ -226,6 +234,15 @@ async fn answer(
         (false, false, None) => format!("not deployed: it stopped at `{at}` · {elapsed}"),
     });
     let note = paint.warn("note");
+    for what in lost {
+        text.note(format!("{note}  {what}"));
+    }
+    if let (false, Some(archive)) = (lost.is_empty(), record.archives.first()) {
+        let archive = context.environment.relative(archive);
+        let more = record.archives.len() - 1;
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        text.note(format!("{note}  it is in the backup `{archive}`{more}: `restore FILE --allow-data-loss`"));
+    }
     if is_stopped {
         text.note(format!("{note}  the application is stopped"));
     }
@@ -233,13 +250,7 @@ async fn answer(
         text.note(format!("{note}  {WAYS_ON}"));
     }
     text.note(format!("{note}  the log is `{}`", context.environment.relative(&record.log)));
-    let body = Document {
-        way_back,
-        resumable: !is_over,
-        migrations: deploying.migrations,
-        steps: deploying.steps,
-        ..Document::of(record)
-    };
+    let body = Document { way_back, resumable: !is_over, steps: deploying.steps, ..Document::of(record) };
     Ok(Answer::of("deploy", Found { class, errors, body }, text)?)
 }
 
@@ -289,6 +300,16 @@ fn forget(place: &Place, record: &Record) -> anyhow::Result<Answer> {
         record.at.as_str()
     ));
     Ok(Answer::of("deploy", Found::whole(Document::of(record)), text)?)
+}
+
+/// The failure that a way back goes back from, which is continued.
+fn unfinished_way_back(record: &Record, going: &GoingBack) -> Failed {
+    let failure = Failure {
+        class: going.class,
+        message: format!("`{}` failed, and its way back has not ended: it is continued", record.at.as_str()),
+        hint: None,
+    };
+    Failed { class: going.class, errors: vec![Diagnostic::of(&failure, &OurWords)] }
 }
 
 /// Another deployment has to be over first.

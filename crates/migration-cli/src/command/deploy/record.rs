@@ -14,7 +14,7 @@ use migration_report::Class;
 use serde::{Deserialize, Serialize};
 
 use super::Step;
-use crate::arguments::DeployArguments;
+use crate::arguments::{DeployArguments, OnFailure};
 use crate::exit::Failure;
 use crate::json_file;
 
@@ -36,12 +36,33 @@ pub(super) struct Record {
     pub(super) done: Vec<Step>,
     /// The step that it is at.
     pub(super) at: Step,
+    /// Whether applying has begun, so that the databases may be other than before.
+    pub(super) has_changed: bool,
+    /// Whether the application may have written since.
+    pub(super) has_started: bool,
+    /// What was applied and was not taken back, as `service:migration`.
+    pub(super) migrations: Vec<String>,
+    /// What reverted migrations had lost when they were applied.
+    pub(super) lost: Vec<String>,
+    /// The way back that it is on.
+    pub(super) going_back: Option<GoingBack>,
     /// The newest applied migration of each service that it changes, before it began.
     pub(super) before: BTreeMap<String, Option<String>>,
     /// The backups that it made.
     pub(super) archives: Vec<PathBuf>,
     /// The databases that it is for, without secrets; none until it is connected.
     pub(super) databases: Vec<String>,
+}
+
+/// A way back that was begun and is not gone to its end.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GoingBack {
+    pub(super) chosen: OnFailure,
+    /// How the step failed that it goes back from.
+    pub(super) class: Class,
+    /// The backups that are restored already.
+    pub(super) restored: Vec<PathBuf>,
 }
 
 /// The directory, for as long as it is this process's.
@@ -59,6 +80,11 @@ impl Record {
             arguments,
             done: Vec::new(),
             at: Step::Prerequisites,
+            has_changed: false,
+            has_started: false,
+            migrations: Vec::new(),
+            lost: Vec::new(),
+            going_back: None,
             before: BTreeMap::new(),
             archives: Vec::new(),
             databases: Vec::new(),

@@ -31,8 +31,6 @@ pub(super) struct Deploying<'c> {
     pub(super) place: &'c Place,
     pub(super) record: Record,
     pub(super) steps: Vec<StepReport>,
-    /// Migrations that were applied, as `service:migration`.
-    pub(super) migrations: Vec<String>,
     /// The services that it changes.
     services: Vec<ServiceName>,
 }
@@ -57,8 +55,8 @@ impl<'c> Deploying<'c> {
         place: &'c Place,
         record: Record,
     ) -> Self {
-        let (steps, migrations, services) = (Vec::new(), Vec::new(), Vec::new());
-        Self { context, cancellation, connected, place, record, steps, migrations, services }
+        let (steps, services) = (Vec::new(), Vec::new());
+        Self { context, cancellation, connected, place, record, steps, services }
     }
 
     /// Does all steps that are not done, until one fails.
@@ -93,6 +91,11 @@ impl<'c> Deploying<'c> {
             return Err(outside::interrupted().into());
         }
         self.record.at = step;
+        match step {
+            Step::Apply => self.record.has_changed |= !self.record.before.is_empty(),
+            Step::Start | Step::Health => self.record.has_started = true,
+            Step::Prerequisites | Step::Stop | Step::Backup | Step::Verify => {}
+        }
         self.place.write(&self.record)?;
         let mut text = Text::default();
         text.line(self.context.output.paint.strong(step.as_str()));
@@ -167,7 +170,8 @@ impl<'c> Deploying<'c> {
             Err(error) => Failed::from(anyhow::Error::from(error)),
             Ok(report) => {
                 let applied = report.done.iter().filter(|done| done.direction == Direction::Apply);
-                self.migrations.extend(applied.map(|done| done.id.to_string()));
+                self.record.migrations.extend(applied.map(|done| done.id.to_string()));
+                self.place.write(&self.record)?;
                 let found = RunReport::of(None, &report, Vec::new(), &OurWords);
                 let mut text = Text::default();
                 run::say_held_back(&report.held_back, output.paint, &mut text);
@@ -180,7 +184,7 @@ impl<'c> Deploying<'c> {
         };
         // Stopped by the clock alone.
         if let (true, Some(limit)) = (is_late, arguments.time_limit) {
-            failed.class = if self.migrations.is_empty() { Class::Failed } else { Class::Partial };
+            failed.class = if self.record.migrations.is_empty() { Class::Failed } else { Class::Partial };
             for error in failed.errors.iter_mut().filter(|error| error.class == Class::Interrupted) {
                 error.class = failed.class;
                 error.context.push(format!("the time limit of {} was over", duration(limit)));

@@ -1,5 +1,6 @@
 //! The way back of a deployment that failed: nothing is done that nobody asked for.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use migration_plan::{Selection, TargetPoint, few_words};
 use migration_report::{Class, Diagnostic, RunReport};
 use serde::Serialize;
 
+use super::record::GoingBack;
 use super::steps::Deploying;
 use super::{Failed, Step, outside};
 use crate::arguments::OnFailure;
@@ -23,8 +25,13 @@ pub(super) struct WayBack {
     chosen: OnFailure,
     /// Whether everything is as it was before.
     done: bool,
-    /// The services whose tables are as they were before, whatever the application is.
+    /// The services that were gone back to where they were, whatever the application is.
     services: Vec<String>,
+    /// What reverted migrations had lost when they were applied, a sentence each.
+    lost: Vec<String>,
+    /// Whether nothing more is to be done.
+    #[serde(skip)]
+    is_gone: bool,
 }
 
 /// What became of the way back.
@@ -34,11 +41,23 @@ pub(super) struct Gone {
 }
 
 impl WayBack {
-    pub(super) fn is_done(&self) -> bool {
-        self.done
+    /// Nothing was gone back in the databases.
+    fn kept(is_gone: bool) -> Self {
+        let (services, lost) = (Vec::new(), Vec::new());
+        Self { chosen: OnFailure::Keep, done: is_gone, services, lost, is_gone }
     }
 
-    /// What of the databases is as it was before, in words; nothing if nothing was gone back in them.
+    /// Whether nothing more is to be done.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+
+    /// What no way back but a backup brings back.
+    pub(super) fn lost(&self) -> &[String] {
+        &self.lost
+    }
+
+    /// What was done to the databases, in words; nothing if nothing was gone back in them.
     pub(super) fn of_databases(&self) -> Option<String> {
         let did = match self.chosen {
             OnFailure::Keep => return None,
@@ -59,45 +78,57 @@ impl Deploying<'_> {
         if class == Class::Interrupted {
             return nothing;
         }
-        let chosen = match self.record.at {
-            Step::Prerequisites | Step::Stop | Step::Backup => {
+        let begun = self.record.going_back.as_ref().map(|going| going.chosen);
+        let chosen = match begun {
+            Some(chosen) => chosen,
+            None if self.record.has_changed => self.choice().await,
+            None => {
                 // Nothing was changed in the database; what was begun is over.
                 let started = if self.record.is_stopped() { self.start_again().await } else { Ok(()) };
-                let done = started.is_ok();
-                let errors = started.err().map(|failed| failed.errors).unwrap_or_default();
-                let (chosen, services) = (OnFailure::Keep, Vec::new());
-                return Gone { way: Some(WayBack { chosen, done, services }), errors };
+                let way = Some(WayBack::kept(started.is_ok()));
+                return Gone { way, errors: started.err().map(|failed| failed.errors).unwrap_or_default() };
             }
-            _ => self.choice().await,
         };
         if chosen == OnFailure::Keep {
-            return Gone { way: Some(WayBack { chosen, done: false, services: Vec::new() }), ..nothing };
+            return Gone { way: Some(WayBack::kept(false)), ..nothing };
         }
-        let mut services = Vec::new();
-        let gone = self.go(chosen, &mut services).await;
-        let done = gone.is_ok();
-        Gone {
-            way: Some(WayBack { chosen, done, services }),
-            errors: gone.err().map(|failed| failed.errors).unwrap_or_default(),
-        }
+        let mut way = WayBack { chosen, ..WayBack::kept(false) };
+        let gone = self.go(class, &mut way).await;
+        way.is_gone = gone.is_ok();
+        way.done = way.is_gone && way.lost.is_empty();
+        Gone { way: Some(way), errors: gone.err().map(|failed| failed.errors).unwrap_or_default() }
     }
 
-    /// Goes it, with the application stopped if it can be. Names the services whose tables are as they were, once all are.
-    async fn go(&mut self, chosen: OnFailure, services: &mut Vec<String>) -> Result<(), Failed> {
+    /// Goes it, with the application stopped if it can be. Whoever continues it until all services are back continues it;
+    /// from then on there is everything to do again but to stop the application.
+    async fn go(&mut self, class: Class, way: &mut WayBack) -> Result<(), Failed> {
+        let chosen = way.chosen;
+        let going = GoingBack { chosen, class, restored: Vec::new() };
+        self.record.going_back.get_or_insert(going);
+        self.place.write(&self.record)?;
         let stop = self.record.arguments.stop_command.clone();
         if stop.is_some() && !self.record.is_stopped() {
             self.say(Step::Stop.as_str());
             self.command(stop.as_deref()).await?;
+            self.record.done = vec![Step::Stop];
         }
-        // Whoever continues it from here on has everything to do again but this.
         self.record.done.retain(|step| *step == Step::Stop);
         self.place.write(&self.record)?;
-        match chosen {
+        way.lost = match chosen {
             OnFailure::Keep => return Ok(()),
-            OnFailure::Revert => Box::pin(self.revert()).await?,
-            OnFailure::Restore => Box::pin(self.restore()).await?,
-        }
-        services.extend(self.record.before.keys().cloned());
+            OnFailure::Revert => {
+                let before = self.record.before.clone();
+                Box::pin(self.revert(&before)).await?
+            }
+            OnFailure::Restore => {
+                Box::pin(self.restore()).await?;
+                Vec::new()
+            }
+        };
+        way.services.extend(self.record.before.keys().cloned());
+        self.record.migrations.clear();
+        (self.record.has_changed, self.record.has_started, self.record.going_back) = (false, false, None);
+        self.place.write(&self.record)?;
         self.start_again().await
     }
 
@@ -116,10 +147,11 @@ impl Deploying<'_> {
         self.cancellation.unless_cancelled(asked).await.and_then(Result::ok).unwrap_or(OnFailure::Keep)
     }
 
-    /// Reverts what was applied since it began, or begun.
-    async fn revert(&mut self) -> Result<(), Failed> {
+    /// Reverts what was applied since it began, or begun, to the newest migrations that were applied before. Gives what had been
+    /// lost when it was applied, of services that were there.
+    async fn revert(&mut self, before: &BTreeMap<String, Option<String>>) -> Result<Vec<String>, Failed> {
         self.say("revert");
-        let selections = self.record.before.iter().filter_map(|(service, newest)| {
+        let selections = before.iter().filter_map(|(service, newest)| {
             let service: ServiceName = service.parse().ok()?;
             let target = newest.clone().map_or(TargetPoint::Base, TargetPoint::Name);
             Some(Selection { service, target: Some(target) })
@@ -127,24 +159,36 @@ impl Deploying<'_> {
         let goal = Goal::Revert { selections: selections.collect() };
         let arguments = &self.record.arguments;
         let mut options = run::run_options(&arguments.run, self.cancellation);
-        let planning = plan_for(&self.connected.deployment, &goal, &options);
+        let deployment = &self.connected.deployment;
+        let planning = plan_for(deployment, &goal, &options);
         let planned = self.cancellation.unless_cancelled(planning).await;
         let planned = planned.unwrap_or(Err(RunError::Interrupted)).map_err(anyhow::Error::from)?;
+        let lost = planned.plan().steps().iter().filter_map(|step| {
+            before.get(step.id.service.as_str())?.as_ref()?;
+            let what = deployment.catalog().migration(&step.id)?.loses.as_ref()?;
+            Some(format!("`{}` loses: {what}", step.id))
+        });
+        // What an earlier try to go back has reverted is no longer in the plan.
+        let lost: Vec<String> = lost.collect();
+        for what in lost {
+            if !self.record.lost.contains(&what) {
+                self.record.lost.push(what);
+            }
+        }
+        self.place.write(&self.record)?;
         // Until the application is started, nobody but the migrations has written to what they made.
-        let is_theirs = matches!(self.record.at, Step::Apply | Step::Verify);
-        options.allow_data_loss = is_theirs || arguments.consent.allow_data_loss;
+        options.allow_data_loss = !self.record.has_started || arguments.consent.allow_data_loss;
         let carried_out = Box::pin(planned.carry_out(&options)).await;
         let report = carried_out.map_err(|error: RunError| anyhow::Error::from(error))?;
         let found = RunReport::of(None, &report, Vec::new(), &OurWords);
         if found.class.is_ok() {
-            self.migrations.clear();
-            Ok(())
+            Ok(std::mem::take(&mut self.record.lost))
         } else {
             Err(Failed { class: found.class, errors: found.errors })
         }
     }
 
-    /// Restores the backups; a service that had nothing to back up is reverted to nothing.
+    /// Restores the backups; a service that had nothing to back up is reverted to nothing. Nothing is begun unless all of it can be.
     async fn restore(&mut self) -> Result<(), Failed> {
         if self.record.arguments.no_backup {
             let failure = crate::exit::Failure::usage(
@@ -154,19 +198,29 @@ impl Deploying<'_> {
             return Err(anyhow::Error::from(failure).into());
         }
         self.say("restore");
-        let options = RestoreOptions {
+        let looked = RestoreOptions {
             wait: self.record.arguments.run.wait,
             replace: true,
             no_owner: false,
             from_elsewhere: false,
-            dry_run: false,
+            dry_run: true,
             search: self.context.environment.programs().map_err(anyhow::Error::from)?,
             caller: run::caller(),
             cancellation: self.cancellation.clone(),
         };
-        let archives: Vec<PathBuf> = self.record.archives.iter().rev().cloned().collect();
+        let deployment = &self.connected.deployment;
+        let restored = self.record.going_back.iter().flat_map(|going| going.restored.clone());
+        let restored: Vec<PathBuf> = restored.collect();
+        let archives = self.record.archives.iter().rev().filter(|archive| !restored.contains(archive));
+        let archives: Vec<PathBuf> = archives.cloned().collect();
+        for archive in &archives {
+            let looking = migration_backup::restore(deployment, archive, &looked);
+            Box::pin(looking).await.map_err(backup::raised)?;
+        }
+        self.were_empty().await?;
+        let options = RestoreOptions { dry_run: false, ..looked };
         for archive in archives {
-            let restoring = migration_backup::restore(&self.connected.deployment, &archive, &options);
+            let restoring = migration_backup::restore(deployment, &archive, &options);
             let restored = Box::pin(restoring).await.map_err(backup::raised)?;
             let mut text = Text::default();
             let service = &restored.manifest.service;
@@ -177,28 +231,36 @@ impl Deploying<'_> {
                 ));
             }
             self.context.output.say(&text);
+            self.record.going_back.iter_mut().for_each(|going| going.restored.push(archive.clone()));
+            self.place.write(&self.record)?;
         }
-        let was_empty = |(_, newest): &(&String, &Option<String>)| newest.is_none();
-        if self.record.before.iter().any(|entry| was_empty(&entry)) {
-            let before = self.record.before.clone();
-            self.record.before.retain(|_, newest| newest.is_none());
-            let survey = self.cancellation.unless_cancelled(Survey::take(&self.connected.deployment)).await;
-            let survey = survey.ok_or_else(outside::interrupted)?;
-            // Of what could not be read, and of what stopped midway, the revert says what becomes.
-            let is_empty = |service: &str| {
-                let mut of_it = survey.services.iter().filter(|facts| facts.service.as_str() == service);
-                of_it.all(|facts| {
-                    let is_read = facts.is_history_known() && facts.unread.is_none();
-                    is_read && facts.applied.is_empty() && facts.begun().next().is_none()
-                })
-            };
-            self.record.before.retain(|service, _| !is_empty(service));
-            let reverted = if self.record.before.is_empty() { Ok(()) } else { Box::pin(self.revert()).await };
-            self.record.before = before;
-            reverted?;
+        let left = self.were_empty().await?;
+        if !left.is_empty() {
+            Box::pin(self.revert(&left)).await?;
         }
-        self.migrations.clear();
         Ok(())
+    }
+
+    /// The services that had nothing to back up and of which something is there now, each with what is to be reverted to.
+    async fn were_empty(&self) -> Result<BTreeMap<String, Option<String>>, Failed> {
+        let survey = self.cancellation.unless_cancelled(Survey::take(&self.connected.deployment)).await;
+        let survey = survey.ok_or_else(outside::interrupted)?;
+        let mut left = BTreeMap::new();
+        for facts in &survey.services {
+            let service = facts.service.as_str();
+            if self.record.before.get(service) != Some(&None) {
+                continue;
+            }
+            if let Some(error) = &facts.unread {
+                let diagnostic = Diagnostic::of(error.as_ref(), &OurWords);
+                return Err(Failed { class: diagnostic.class, errors: vec![diagnostic] });
+            }
+            // What stopped midway is there, too.
+            if !facts.applied.is_empty() || facts.begun().next().is_some() {
+                left.insert(service.to_owned(), None);
+            }
+        }
+        Ok(left)
     }
 
     /// Starts the application and waits until it is healthy, as after what succeeds.
@@ -211,7 +273,7 @@ impl Deploying<'_> {
             self.record.done.clear();
             self.place.write(&self.record)?;
         }
-        if is_asked && self.record.at != Step::Prerequisites {
+        if is_asked && (start.is_some() || self.record.at != Step::Prerequisites) {
             self.say(Step::Health.as_str());
             self.health().await?;
         }
