@@ -3,7 +3,7 @@
 
 use crate::moving::Both;
 use crate::restore::digest;
-use crate::support::{Lab, ROWS};
+use crate::support::{Lab, ROWS, Ran, run};
 
 /// A table in two partitions, one of them in another schema.
 const PARTITIONED: &str = "CREATE SCHEMA archive; CREATE TABLE chat.parts (id int) PARTITION BY RANGE (id); \
@@ -28,6 +28,11 @@ fn lab(sql: &str) -> Lab {
     lab
 }
 
+/// With leave to change this.
+fn allowed(lab: &Lab, table: &str, arguments: &[&str]) -> Ran {
+    run(lab.command(arguments).env("MIGRATE_ALLOWED_OBJECTS", table))
+}
+
 fn backups(lab: &Lab) -> usize {
     let listed = lab.migrate(&["backups", "--json"]).exits(0).json();
     listed["backups"].as_array().unwrap().len()
@@ -46,7 +51,8 @@ fn a_partition_in_another_schema_is_in_no_backup_and_so_there_is_none() {
         &["deploy", "chat", "--dry-run"],
         &["deploy", "chat", "--stop-command", "touch stopped"],
     ] {
-        let refused = lab.migrate(arguments).exits(7);
+        // What migrations may change is in no backup all the same.
+        let refused = allowed(&lab, "archive.parts_2", arguments).exits(7);
         assert!(refused.stderr.contains(IN_ANOTHER), "{}", refused.shown());
         assert!(refused.stderr.contains(PUTS_IT), "{}", refused.shown());
     }
@@ -58,7 +64,7 @@ fn a_partition_in_another_schema_is_in_no_backup_and_so_there_is_none() {
     ] {
         let other = Lab::empty();
         let mut command = lab.command(arguments);
-        let refused = crate::support::run(command.env("RAG_DATABASE_URL", other.database.url())).exits(7);
+        let refused = run(command.env("RAG_DATABASE_URL", other.database.url())).exits(7);
         assert!(refused.stderr.contains(says), "{}", refused.shown());
     }
     assert_eq!((digest(&lab, "chat"), digest(&lab, "archive")), before);
@@ -128,4 +134,71 @@ fn a_table_that_inherits_within_the_service_comes_back_and_moves() {
     both.here.migrate(&["restore", "--drop-old", "chat", "--allow-data-loss"]).exits(0);
     both.moves(&["--yes"]).exits(0);
     both.is_there(&before);
+}
+
+#[test]
+fn tables_of_others_that_are_attached_are_not_changed_unasked() {
+    for (sql, table, says, remedy) in [
+        (
+            INHERITING,
+            "archive.messages_2024",
+            "table `archive.messages_2024` of role `postgres` inherits from `chat.messages`",
+            "ALTER TABLE archive.messages_2024 NO INHERIT chat.messages",
+        ),
+        (
+            PARTITIONED,
+            "archive.parts_2",
+            "table `archive.parts_2` of role `postgres` is a partition of `chat.parts`",
+            "ALTER TABLE archive.parts_2 SET SCHEMA chat",
+        ),
+        (
+            "CREATE TABLE rag.kept () INHERITS (chat.messages)",
+            "rag.kept",
+            "table `rag.kept` of service `rag` inherits from `chat.messages`",
+            "ALTER TABLE rag.kept NO INHERIT chat.messages",
+        ),
+    ] {
+        let lab = Lab::empty();
+        lab.migrate(&["up", "chat@+1", "rag", "--quiet"]).exits(0);
+        lab.query(ROWS[0].1);
+        lab.query(sql);
+        let columns = format!(
+            "SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0"
+        );
+        let before = (digest(&lab, "chat"), lab.query(&columns));
+        for arguments in [
+            &["up", "chat"][..],
+            &["up", "--contract", "--ignore-soak"],
+            &["down", "chat@base", "--allow-data-loss"],
+            &["deploy", "chat", "--dry-run"],
+            &["plan", "chat"],
+            &["plan", "chat@base", "--down"],
+            &["sql", "chat"],
+            &["doctor"],
+        ] {
+            let refused = lab.migrate(arguments).exits(7);
+            let shown = refused.shown();
+            assert!(shown.contains(says) && shown.contains(remedy), "{shown}");
+            assert!(shown.contains("`MIGRATE_ALLOWED_OBJECTS`"), "{shown}");
+        }
+        assert_eq!((digest(&lab, "chat"), lab.query(&columns)), before);
+        // Those of others are not concerned, and where nothing is to be done nothing is refused.
+        lab.migrate(&["up", "rag"]).exits(0);
+        allowed(&lab, table, &["up", "chat"]).exits(0);
+        lab.migrate(&["up", "chat"]).exits(0);
+    }
+}
+
+/// What is the service's own, and what only one session sees, is no obstacle.
+#[test]
+fn what_is_attached_within_the_service_is_its_own() {
+    let lab = lab(
+        "CREATE TABLE chat.messages_2024 () INHERITS (chat.messages); CREATE TABLE chat.parts (id int) PARTITION BY RANGE (id); \
+         CREATE TABLE chat.parts_1 PARTITION OF chat.parts FOR VALUES FROM (0) TO (10)",
+    );
+    let mut session = lab.session();
+    session.query("CREATE TEMPORARY TABLE mine () INHERITS (chat.messages)");
+    lab.migrate(&["plan", "chat"]).exits(0);
+    session.query("DROP TABLE mine");
+    lab.migrate(&["up", "chat"]).exits(0);
 }

@@ -6,6 +6,7 @@
 //! `READ ONLY` transactions.
 
 mod adopt;
+mod attached;
 mod belongings;
 mod bookkeeping;
 mod caller;
@@ -54,6 +55,7 @@ mod verify;
 mod watch;
 
 pub use adopt::{Claim, EarlierHistory, Retirement, earlier_histories, record, stands_for};
+pub use attached::Attached;
 pub use belongings::{Applied, Number, Thing};
 pub use bookkeeping::Outcome;
 pub use caller::Caller;
@@ -92,8 +94,8 @@ pub use repair::{Change, Condition, Decision, Mended, Trouble, conditions, mend}
 pub use roles::{RoleOptions, RoleScript, provide_roles};
 pub use run::{
     Acceptance, AcceptedDifference, DoneStep, Filled, Goal, Planned, Report, RevertLoss, RunError,
-    RunOptions, TakeOver, no_collision, not_of_others, obstructions, one_address, plan, plan_for, run,
-    unkept_by_rows, unmet_promises,
+    RunOptions, TakeOver, attached, no_collision, not_of_others, obstructions, one_address, plan, plan_for,
+    run, unkept_by_rows, unmet_promises,
 };
 pub use state::service_state;
 pub use step::{FailedStatement, Remains, StepError};

@@ -103,6 +103,7 @@ fn of_run(error: &RunError) -> Class {
         | RunError::Twins { .. }
         | RunError::OneNode { .. }
         | RunError::Collisions { .. }
+        | RunError::Attached { .. }
         | RunError::Base { .. }
         | RunError::NotAcceptable { .. }
         | RunError::Atomic { .. }

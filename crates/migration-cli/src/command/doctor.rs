@@ -1,6 +1,7 @@
 //! `doctor`: whether everything is as a run needs it, and where each setting is from. Reads only; no secret is shown. It is long because
 //! what is asked of a database is beside what the answers mean.
 
+mod attached;
 mod citus;
 mod later;
 
@@ -88,6 +89,7 @@ pub(super) async fn doctor(context: &Context) -> anyhow::Result<Answer> {
     let survey = Survey::take(&connected.deployment).await;
     examined.findings.extend(of_histories(&connected.deployment, &survey));
     examined.findings.extend(later::look(&connected.deployment, &survey));
+    attached::look(&connected.deployment, &mut examined).await;
     let class = examined.class();
     let paint = context.output.paint;
     let mut text = Text::default();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use migration_coordinator::{Goal, Planned, plan as plan_now, previews};
+use migration_coordinator::{Goal, Planned, RunError, plan as plan_now, previews};
 use migration_plan::{ContractSteps, Direction, Selection, UnknownApplied, and_more};
 use migration_report::{Class, Diagnostic, Found, PlanReport, PreviewReport, taken, unrecorded};
 
@@ -36,9 +36,12 @@ pub(super) async fn plan(
     let previews = previews(&connected.deployment, planned.survey(), planned.plan()).await;
     let mut report =
         PlanReport::of(&connected.deployment, planned.plan(), &OurWords).with_previews(&previews);
-    report.refused = planned.obstructions().iter().map(|error| Diagnostic::of(error, &OurWords)).collect();
+    let obstructions = planned.obstructions().await?;
+    report.refused = obstructions.iter().map(|error| Diagnostic::of(error, &OurWords)).collect();
     let mut text = text(&report, n_services);
     unrecorded_tables(&planned, &mut text);
+    let attached = obstructions.iter().filter(|error| matches!(error, RunError::Attached { .. }));
+    attached.for_each(|error| text.line(format!("{error}: a run refuses to begin")));
     refused(&planned, &report, &mut text);
     if let Some(file) = out {
         SavedPlan::of(&planned, &goal).await?.write(file)?;

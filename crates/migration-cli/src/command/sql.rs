@@ -156,7 +156,7 @@ async fn whole(
     let goal = goal(selections);
     // The plan that a run would make now: it refuses what a run refuses, and names who could not be read.
     let planned = plan_now(&connected.deployment, &goal).await?;
-    if let Some(error) = planned.obstructions().into_iter().next() {
+    if let Some(error) = planned.obstructions().await?.into_iter().next() {
         return Err(error.into());
     }
     if let Some(step) = planned.plan().steps().iter().find(|step| step.begun.is_some()) {

@@ -6,6 +6,7 @@ use migration_kit::{MigrationId, MigrationName, ServiceName};
 use migration_plan::{Direction, Hint, Offer, PlanError, few_words};
 use sea_orm::{DbErr, sqlx};
 
+use crate::attached::Attached;
 use crate::connect_error::{ConnectError, is_locked};
 use crate::lock::LockError;
 use crate::run::{Acceptance, RevertLoss, TakeOver};
@@ -99,6 +100,14 @@ pub enum RunError {
         schema: String,
         /// What is there; at least one object.
         collisions: Collisions,
+    },
+    /// Tables of others inherit from those of a service, or are partitions of them: a migration would change them too.
+    #[error("`{service}`: {}, so that a migration would change it and its rows too", few_words(tables, 3))]
+    Attached {
+        /// The service.
+        service: ServiceName,
+        /// The tables; at least one.
+        tables: Vec<Attached>,
     },
     /// Migrations that are recorded as applied are not what they promise: they were recorded by hand, or what they made was
     /// taken away.
@@ -274,6 +283,12 @@ impl RunError {
                     + " takes over; if it belongs to another application, set "
                     + Offer::Schema(service.clone())
                     + " to another schema"
+            }
+            Self::Attached { tables, .. } => {
+                let remedy = tables.first().map_or("", |table| table.remedy.as_str());
+                Hint::from(format!("nothing was changed; {remedy}; "))
+                    + Offer::AllowedObjects
+                    + " names what migrations may change all the same"
             }
             Self::Base { service, differences } => {
                 let hint = Hint::from("nothing was changed; ")

@@ -45,7 +45,7 @@ pub use error::RunError;
 pub use goal::Goal;
 pub use losses::{Filled, RevertLoss};
 pub use options::RunOptions;
-pub use preflight::{no_collision, not_of_others, obstructions, one_address};
+pub use preflight::{attached, no_collision, not_of_others, obstructions, one_address};
 pub use report::{DoneStep, Report};
 pub use take_over::TakeOver;
 
@@ -136,11 +136,16 @@ impl Planned<'_> {
         self.deployment
     }
 
-    /// What keeps this from beginning with services that are empty.
-    #[must_use]
-    pub fn obstructions(&self) -> Vec<RunError> {
+    /// What keeps this from beginning: what is where services that are empty would begin, and tables of others that are attached to
+    /// the services' own. Reads only.
+    ///
+    /// # Errors
+    /// [`RunError::Survey`] if a database could not be asked.
+    pub async fn obstructions(&self) -> Result<Vec<RunError>, RunError> {
         let facts = preflight::applied_on(&self.survey, &self.plan);
-        facts.flat_map(|facts| obstructions(self.deployment, facts)).collect()
+        let mut found: Vec<RunError> = facts.flat_map(|facts| obstructions(self.deployment, facts)).collect();
+        found.extend(attached(self.deployment, self.plan.services()).await?);
+        Ok(found)
     }
 
     /// Whether [`carry_out`](Self::carry_out) would refuse to begin: the same questions, and what it would accept. Writes nothing; where
@@ -160,6 +165,11 @@ impl Planned<'_> {
         preflight::consented(deployment, plan, history, options)?;
         preflight::no_twins(deployment, survey, plan, options)?;
         preflight::no_collisions(deployment, survey, plan)?;
+        let attached = Box::pin(attached(deployment, plan.services()));
+        let attached = options.cancellation.unless_cancelled(attached).await;
+        if let Some(error) = attached.unwrap_or(Err(RunError::Interrupted))?.into_iter().next() {
+            return Err(error);
+        }
         let context = run_context(options);
         let stop = AtomicBool::new(false);
         let running = Run { deployment, goal, options, context: &context, survey, stop };

@@ -1,12 +1,14 @@
 //! What is refused before anything is locked or changed, because it could only fail later or must not happen.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use migration_kit::ServiceName;
 use migration_plan::{Direction, History, Plan, PlanError};
 
 use super::RunError;
 use super::{RunOptions, TakeOver};
+use crate::attached::attached_to;
 use crate::deployment::{Deployment, Placed};
 use crate::edited::edited;
 use crate::survey::{ServerFacts, ServiceFacts, Survey};
@@ -205,6 +207,21 @@ pub(super) fn no_collisions(deployment: &Deployment, survey: &Survey, plan: &Pla
 /// [`RunError::Collisions`].
 pub fn no_collision(deployment: &Deployment, facts: &ServiceFacts) -> Result<(), RunError> {
     collisions(deployment, facts).map_or(Ok(()), Err)
+}
+
+/// What refuses to change these services: tables of others that inherit from theirs, or are partitions of them, would be changed too.
+/// An error for each such service. Reads only.
+///
+/// # Errors
+/// [`RunError::Survey`] if a database could not be asked.
+pub async fn attached<'s>(
+    deployment: &Deployment,
+    services: impl IntoIterator<Item = &'s ServiceName>,
+) -> Result<Vec<RunError>, RunError> {
+    let services: Vec<ServiceName> = services.into_iter().cloned().collect();
+    let found = attached_to(deployment, &services).await;
+    let found = found.map_err(|error| RunError::Survey(Arc::new(error)))?;
+    Ok(found.into_iter().map(|(service, tables)| RunError::Attached { service, tables }).collect())
 }
 
 /// Refuses a plan that does not fit into one transaction.
