@@ -48,6 +48,7 @@ mod moved_away;
 mod moving;
 mod names;
 mod new_service;
+mod outside;
 mod page;
 mod pgbouncer;
 mod pipelines;

@@ -24,6 +24,7 @@ use crate::error::read;
 use crate::external;
 use crate::left_out::LeftOut;
 use crate::manifest::{Kind, Manifest, Server, Verification};
+use crate::outside::outside;
 use crate::owned::{Owned, surroundings};
 use crate::place::sweep;
 use crate::recorded::{Described, Recorded};
@@ -295,6 +296,7 @@ impl Dump<'_> {
             tables = moment.ask(|connection| owned.count(connection)).await.map_err(&failed)?;
             moment.ask(|connection| owned.try_sequences(connection)).await.map_err(&failed)?;
         }
+        let outside = moment.ask(|connection| outside(connection, &owned)).await.map_err(&failed)?;
         let around = moment.ask(|connection| surroundings(connection, &owned.schemas)).await;
         let around = around.map_err(&failed)?;
         let (mut schemas, mut left_out) = (Vec::new(), LeftOut::default());
@@ -339,6 +341,7 @@ impl Dump<'_> {
             files,
             tables,
             left_out: left_out.words(),
+            outside,
             pg_dump: Some(clients.version().to_string()),
             ..described.manifest()
         };

@@ -174,6 +174,14 @@ pub enum BackupError {
         /// What is wrong.
         why: String,
     },
+    /// A trial restore was asked for, and the service uses what is in no backup of it.
+    #[error("`{service}`: the backup cannot be restored on trial: {why}")]
+    NotTried {
+        /// The service.
+        service: ServiceName,
+        /// What it uses, in words.
+        why: String,
+    },
     /// The database refused what was restored: nothing was changed.
     #[error("`{service}`: the backup could not be restored, and nothing was changed")]
     Write {

@@ -14,6 +14,7 @@ mod external;
 mod left_out;
 mod manifest;
 mod moving;
+mod outside;
 mod owned;
 mod place;
 mod program;
@@ -28,7 +29,9 @@ pub use attached::can_be_backed_up;
 pub use dump::{Backup, BackupOptions, Made, Progress, backup};
 pub use error::BackupError;
 pub use left_out::LeftOut;
-pub use manifest::{ArchiveFile, Extension, External, Kind, Manifest, Server, TableRows, Verification};
+pub use manifest::{
+    ArchiveFile, Extension, External, Kind, Manifest, Outside, Server, TableRows, Verification,
+};
 pub use moving::{MoveOptions, MovePlaces, MoveProgress, Moved, Prospect, TableBytes, look, move_service};
 pub use place::{Listed, Problem, Retention, list, prune};
 pub use reset::{Reset, ResetOptions, reset};

@@ -59,6 +59,9 @@ pub struct Manifest {
     pub extensions: Vec<Extension>,
     /// Roles that policies name.
     pub roles: Vec<String>,
+    /// What the service uses and is in other schemas, or of the database.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outside: Vec<Outside>,
     /// Whether it was proved that it can be restored.
     pub verification: Verification,
     /// Version of `pg_dump`, if it made the archive.
@@ -132,6 +135,23 @@ pub struct Extension {
     pub name: String,
     /// The schema of its objects.
     pub schema: String,
+}
+
+/// Something that a service uses and that no backup of it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outside {
+    /// What of the service uses it: ``trigger `audit on chat.messages` ``.
+    pub used_by: String,
+    /// What it is, as the server calls it: `function`.
+    pub kind: String,
+    /// Its name with its schema and the types of its arguments, as SQL has it.
+    pub name: String,
+}
+
+impl fmt::Display for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} uses {} `{}`", self.used_by, self.kind, self.name)
+    }
 }
 
 /// Whether it was proved that a backup can be restored.

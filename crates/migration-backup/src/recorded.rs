@@ -75,6 +75,7 @@ impl Described<'_> {
             functions_and_types: owned.functions.iter().chain(&owned.types).cloned().collect(),
             extensions,
             roles,
+            outside: Vec::new(),
             verification: Verification::Skipped("not tried yet".to_owned()),
             pg_dump: None,
             tool: tool.to_owned(),

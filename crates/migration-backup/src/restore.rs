@@ -24,6 +24,7 @@ use crate::aside::Aside;
 use crate::error::read;
 use crate::manifest::{External, Server};
 use crate::moving::marked;
+use crate::outside::missing;
 use crate::owned::{Owned, list, rows};
 use crate::{BackupError, Manifest, TableRows, place};
 
@@ -105,9 +106,12 @@ pub async fn restore(
     reading.begin().await.map_err(&failed)?;
     let there = survey.service(&name).filter(|facts| facts.schema_exists);
     let applied = there.map(ServiceFacts::anything_applied).transpose().map_err(RunError::Survey)?;
-    let looking = reading.ask(|connection| look(connection, deployment, &name, applied));
+    let looking = reading.ask(async |connection| {
+        let missing = missing(connection, &manifest.outside).await?;
+        Ok::<_, sqlx::Error>((look(connection, deployment, &name, applied).await?, missing))
+    });
     let looked = options.cancellation.unless_cancelled(looking).await.ok_or(RunError::Interrupted)?;
-    let before = looked.map_err(&failed)?;
+    let (before, missing) = looked.map_err(&failed)?;
     reading.close().await;
     let n_rows: i64 = before.tables.iter().map(|table| table.rows).sum();
     let is_elsewhere = (&before.server.identifier, &before.server.database)
@@ -119,6 +123,9 @@ pub async fn restore(
             database: from.database,
             server: from.identifier,
         });
+    }
+    if let Some(missing) = missing {
+        return Err(unfit(missing));
     }
     if let Some(dependants) = &before.dependants {
         return Err(unfit(format!("{dependants} would still use what is replaced")));

@@ -13,6 +13,7 @@ use postgres_schema::Schema;
 use crate::archive;
 use crate::error::read;
 use crate::left_out::completed;
+use crate::outside::not_in_backup;
 use crate::owned::{Owned, n_rows};
 use crate::program::Running;
 use crate::{BackupError, Manifest, Verification};
@@ -55,6 +56,13 @@ impl Trial<'_> {
                 return Ok(Verification::Skipped("it is large".to_owned()));
             }
             Verify::UpTo(_) | Verify::Always => {}
+        }
+        match not_in_backup(&self.manifest.outside) {
+            Some(why) if wanted == Verify::Always => {
+                return Err(BackupError::NotTried { service: self.service.clone(), why });
+            }
+            Some(why) => return Ok(Verification::Skipped(why)),
+            None => {}
         }
         let database = match self.server(search, major) {
             Ok(database) => database,

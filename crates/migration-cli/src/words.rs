@@ -74,6 +74,7 @@ fn of_backup(error: &BackupError) -> Class {
         | BackupError::NotKept { .. }
         | BackupError::Different { .. } => Class::Integrity,
         BackupError::Partition { .. }
+        | BackupError::NotTried { .. }
         | BackupError::Unfit { .. }
         | BackupError::Elsewhere { .. }
         | BackupError::WouldReplace { .. }
@@ -98,6 +99,7 @@ fn hint_of_backup(error: &BackupError) -> Option<String> {
                 .to_owned()
         }
         BackupError::WouldLose { .. } => "make a backup, then say `--allow-data-loss`".to_owned(),
+        BackupError::NotTried { .. } => "without `--verify` it is made, and not tried".to_owned(),
         BackupError::WouldDrop { .. } => "`--allow-data-loss` drops it for good".to_owned(),
         BackupError::Elsewhere { .. } => "`--from-elsewhere` restores it all the same".to_owned(),
         BackupError::Node { .. } => "`citus status` shows which nodes answer".to_owned(),

@@ -3,6 +3,7 @@
 use migration_kit::{literal, qualified, quote_identifier};
 use sqlx::{PgConnection, Row};
 
+use crate::outside::is_there;
 use crate::owned::{Owned, identified, list, rows};
 
 /// What a service would leave behind.
@@ -152,17 +153,10 @@ pub(super) async fn absent(
     used: &[Used],
 ) -> Result<Option<String>, sqlx::Error> {
     for Used { kind, identity, is } in used {
-        let find = match kind.as_str() {
-            "function" | "procedure" | "aggregate" => "to_regprocedure",
-            "type" => "to_regtype",
-            "table" | "view" | "materialized view" | "sequence" | "foreign table" | "index" => "to_regclass",
-            "collation" => "to_regcollation",
-            "operator" => "to_regoperator",
-            // It is seen when it is tried.
-            _ => continue,
-        };
+        // What cannot be asked for is seen when it is tried.
+        let Some(is_there) = is_there(kind) else { continue };
         let sql = format!(
-            "SELECT pg_catalog.{find}(i.identity) IS NOT NULL, {IS} FROM (SELECT {}::text AS type, {}::text AS identity) AS i",
+            "SELECT {is_there}, {IS} FROM (SELECT {}::text AS type, {}::text AS identity) AS i",
             literal(kind),
             literal(identity)
         );
