@@ -282,3 +282,17 @@ fn arguments_that_a_task_does_not_take_are_an_answer_of_the_format_that_was_aske
     let ran = lab.migrate(&["task", "profochatbot", "issue-tokens", "--", "--json"]).exits(2);
     assert!(ran.stderr.starts_with("error: "), "{}", ran.shown());
 }
+
+#[test]
+fn a_task_before_its_migrations_says_what_it_lacks() {
+    let lab = Lab::empty();
+    assert_snapshot!(task(&lab, &["issue-tokens"]).shown(), @"
+    exit 3
+    --- stdout
+    --- stderr
+    error: service `profochatbot`: the migrations that the task needs are not applied
+      hint run `up profochatbot` first
+    ");
+    lab.migrate(&["up", "profochatbot@m20260105_000001_create_account"]).exits(0);
+    task(&lab, &["issue-tokens"]).exits(3);
+}

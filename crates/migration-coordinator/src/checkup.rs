@@ -21,6 +21,8 @@ use crate::survey::SurveyError;
 pub struct Checkup {
     /// The server's version.
     pub version: String,
+    /// The encoding of the database.
+    pub encoding: String,
     /// Our role.
     pub role: String,
     /// Whether the server replays another one.
@@ -115,7 +117,8 @@ async fn read(reading: &mut Reading<'_>, placed: &[&Placed]) -> Result<Checkup, 
              pg_catalog.current_setting('max_connections')::int8 - (SELECT count(*) FROM pg_catalog.pg_stat_activity \
                WHERE backend_type = 'client backend') \
              - CASE WHEN (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN 0 \
-               ELSE pg_catalog.current_setting('superuser_reserved_connections')::int8 END"
+               ELSE pg_catalog.current_setting('superuser_reserved_connections')::int8 END, \
+             pg_catalog.current_setting('server_encoding')"
         ),
     )
     .await?;
@@ -155,6 +158,7 @@ async fn read(reading: &mut Reading<'_>, placed: &[&Placed]) -> Result<Checkup, 
     }
     Ok(Checkup {
         version: server.try_get(0)?,
+        encoding: server.try_get(8)?,
         role: server.try_get(1)?,
         is_standby: server.try_get(2)?,
         is_read_only: server.try_get(6)?,

@@ -44,6 +44,18 @@ impl Scratch {
         Application { db }
     }
 
+    /// The application writes rows that the schema permits, and no check fails because of them.
+    ///
+    /// # Panics
+    /// If a statement or a check fails.
+    pub async fn verify_beside_application(&self, statements: &[&str]) {
+        let application = self.as_application_role().await;
+        for statement in statements {
+            application.execute(statement).await;
+        }
+        self.verify().await;
+    }
+
     /// Applies the pending expand steps one by one, contract steps among them held back; before, between and after them the application, with the rights of
     /// the tables that are there now, runs these statements.
     ///

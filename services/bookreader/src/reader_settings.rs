@@ -141,7 +141,7 @@ pub(crate) async fn rebuild(online: &Online) -> Result<(), DbErr> {
              SELECT 'm20250824_154501_backfill_user_preferences', source.table_name, source.row_key, source.field, \
              source.value, source.reason, source.row_data FROM {REJECTS} AS source WHERE {{batch}} \
              AND source.migration = 'm20250824_154502_drop_reader_settings' AND source.table_name = 'users' \
-             ON CONFLICT (migration, table_name, row_key, field) DO NOTHING"
+             ON CONFLICT DO NOTHING"
         ))
         .run()
         .await
@@ -184,6 +184,7 @@ pub(crate) const LOST_KEYS: &str = r"SELECT format('%s (%s)', key, count(DISTINC
     CROSS JOIN LATERAL json_object_keys(CASE
         WHEN json_typeof(old.settings) <> 'object' THEN '{}'
         WHEN regexp_replace(old.settings::text, '\\ud[89ab]..\\ud[c-f]..', '', 'gi') ~* '\\u(0000|d[89a-f])' THEN '{}'
+        WHEN current_setting('server_encoding') <> 'UTF8' AND old.settings::text ~* '\\u(00[89a-f]|0[1-9a-f]|[1-9a-f])' THEN '{}'
         ELSE old.settings
     END) AS key
     WHERE key NOT IN ('theme', 'language', 'notifications', 'notifications_enabled')
@@ -287,7 +288,7 @@ BEGIN
     SELECT 'm20250824_154501_backfill_user_preferences', 'users', jsonb_build_object('id', owner), found.field, found.value, found.reason,
         jsonb_build_object('id', owner, 'reader_settings', new_settings::text)
     FROM jsonb_to_recordset(becomes.rejects) AS found (field text, value text, reason text)
-    ON CONFLICT (migration, table_name, row_key, field) DO NOTHING;
+    ON CONFLICT DO NOTHING;
 END";
 
 const TRIGGER_BODY: &str = r"

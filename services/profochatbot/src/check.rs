@@ -2,24 +2,112 @@
 //!
 //! They ask the tables and not the functions that linked the rows: they judge the functions too, and still stand when
 //! the functions are gone. The migrations say from when on each holds.
+//!
+//! A check that fails is a promise that something keeps: a constraint, an index, or the triggers until they are dropped. What
+//! the application can break with a row that the schema permits is a figure for the reader ([`figures`]).
 
-use migration_kit::Check;
+use migration_kit::{Check, literal};
 
 use crate::NAME;
 
-/// Every run that names a bot has one of its account.
-pub(crate) fn runs_have_bots() -> Check {
+/// The migration that drops the triggers which link rows. Until then, what they keep is a check; from then on, a figure.
+pub(crate) const TRIGGERS_GO: &str = "m20260201_000004_drop_default_account";
+
+/// What should hold of rows.
+pub(crate) struct Rule {
+    /// What holds, as a sentence.
+    says: String,
+    /// Rows that break it, as a noun.
+    rows: String,
+    /// Lists them.
+    sql: String,
+}
+
+impl Rule {
+    fn new(says: impl Into<String>, rows: impl Into<String>, sql: impl Into<String>) -> Self {
+        Self { says: says.into(), rows: rows.into(), sql: sql.into() }
+    }
+
+    /// The rule as a check that fails, for the time in which something keeps it.
+    pub(crate) fn kept(self) -> Check {
+        Check::none(self.says, self.sql)
+    }
+}
+
+/// How many rows break each of these rules, for the reader: `runs … (3), courses … (1)`, or `none`.
+pub(crate) fn figures(says: &str, rules: impl IntoIterator<Item = Rule>) -> Check {
+    let counted: Vec<String> = rules
+        .into_iter()
+        .map(|rule| {
+            format!(
+                "SELECT {} AS what, (SELECT count(*) FROM ({}) AS breaking) AS n",
+                literal(&rule.rows),
+                rule.sql
+            )
+        })
+        .collect();
+    Check::report(
+        says,
+        format!(
+            "SELECT COALESCE(string_agg(what || ' (' || n || ')', ', ') FILTER (WHERE n > 0), 'none') FROM ({}) AS counted",
+            counted.join(" UNION ALL "),
+        ),
+    )
+}
+
+/// What the triggers keep until they go.
+pub(crate) fn kept_by_triggers() -> [Rule; 7] {
+    [
+        courses_have_deployments(),
+        runs_have_bots(),
+        active_runs_have_deployments(),
+        ended_runs_are_inactive(),
+        named_bots("waiting_element", "waiting_element_id", "botname"),
+        named_bots("bannedparticipants", "bannedparticipant_id", "botname"),
+        named_bots("gen_settings", "id", "bot_name"),
+    ]
+}
+
+/// Every run that names a bot has one.
+pub(crate) fn runs_have_bots() -> Rule {
     named_bots("run", "run_id", "botname")
 }
 
-/// Every row of the table that names a bot has one of its account.
-pub(crate) fn named_bots(table: &str, key: &str, name_column: &str) -> Check {
-    Check::none(
+/// Every row of the table that names a bot has one. That the bot exists is what the foreign key keeps.
+pub(crate) fn named_bots(table: &str, key: &str, name_column: &str) -> Rule {
+    Rule::new(
         format!("every row of `{table}` with a bot name has a bot"),
+        format!("rows of `{table}` with a bot name and no bot"),
         format!(
-            "SELECT {table}.{key}, {table}.{name_column} FROM {table} WHERE btrim({table}.{name_column}) <> '' \
-             AND NOT EXISTS (SELECT FROM bot WHERE bot.bot_id = {table}.bot_id AND bot.account_id = {table}.account_id)"
+            "SELECT {table}.{key}, {table}.{name_column} FROM {table} \
+             WHERE btrim({table}.{name_column}) <> '' AND octet_length({table}.{name_column}) <= 2000 AND {table}.bot_id IS NULL"
         ),
+    )
+}
+
+/// Rows of the table whose bot belongs to another account: their foreign key names the bot alone.
+fn bots_of_other_accounts(table: &str, key: &str) -> Rule {
+    Rule::new(
+        "",
+        format!("rows of `{table}` with a bot of another account"),
+        format!(
+            "SELECT {table}.{key} FROM {table} JOIN bot ON bot.bot_id = {table}.bot_id \
+             WHERE bot.account_id <> {table}.account_id"
+        ),
+    )
+}
+
+/// Links that the application gave and that do not agree with their row, for the reader: they are kept as they are given.
+pub(crate) fn links_of_others() -> Check {
+    figures(
+        "links that do not agree with their row",
+        [
+            runs_unlike_deployments(),
+            bots_of_other_accounts("run", "run_id"),
+            bots_of_other_accounts("waiting_element", "waiting_element_id"),
+            bots_of_other_accounts("bannedparticipants", "bannedparticipant_id"),
+            bots_of_other_accounts("gen_settings", "id"),
+        ],
     )
 }
 
@@ -37,9 +125,10 @@ pub(crate) fn bots_without_token() -> Check {
 }
 
 /// Every active run with a bot and a course that exists has a deployment; other active runs are rejects.
-pub(crate) fn active_runs_have_deployments() -> Check {
-    Check::none(
+pub(crate) fn active_runs_have_deployments() -> Rule {
+    Rule::new(
         "every active run has a deployment, unless it has no bot or its course does not exist",
+        "active runs with a bot and a course, and no deployment",
         "SELECT run.run_id, run.course_id, run.bot_id FROM run \
          WHERE run.is_active AND run.deployment_id IS NULL AND run.bot_id IS NOT NULL \
          AND EXISTS (SELECT FROM course WHERE course.course_id = run.course_id AND course.account_id = run.account_id)",
@@ -47,8 +136,12 @@ pub(crate) fn active_runs_have_deployments() -> Check {
 }
 
 /// A run that is ended is not active.
-pub(crate) fn ended_runs_are_inactive() -> Check {
-    Check::none("no ended run is active", "SELECT run_id FROM run WHERE is_ended AND is_active")
+pub(crate) fn ended_runs_are_inactive() -> Rule {
+    Rule::new(
+        "no ended run is active",
+        "ended runs that are active",
+        "SELECT run_id FROM run WHERE is_ended AND is_active",
+    )
 }
 
 /// At most one run of a chat with a bot is active.
@@ -61,19 +154,22 @@ pub(crate) fn one_active_run() -> Check {
 }
 
 /// Every course that names a bot is deployed.
-pub(crate) fn courses_have_deployments() -> Check {
-    Check::none(
+pub(crate) fn courses_have_deployments() -> Rule {
+    Rule::new(
         "every course has a deployment, unless it names no bot",
+        "courses with a bot name and no deployment",
         "SELECT course.course_id, course.bot_name FROM course WHERE btrim(course.bot_name) <> '' \
+         AND octet_length(course.bot_name) <= 2000 \
          AND NOT EXISTS (SELECT FROM course_deployment AS deployment WHERE deployment.course_id = course.course_id \
          AND deployment.account_id = course.account_id)",
     )
 }
 
-/// A run and its deployment say the same account, course and bot.
-pub(crate) fn runs_agree_with_deployments() -> Check {
-    Check::none(
-        "every run agrees with its deployment on account, course and bot",
+/// Runs that say another account, course or bot than their deployment: their foreign key names the deployment alone.
+fn runs_unlike_deployments() -> Rule {
+    Rule::new(
+        "",
+        "runs with a deployment of another account, course or bot",
         // By the account too, so that it can be asked where Citus spreads rows by it.
         "SELECT run.run_id, run.deployment_id FROM run LEFT JOIN course_deployment AS deployment \
          ON deployment.account_id = run.account_id AND deployment.deployment_id = run.deployment_id \
@@ -82,15 +178,18 @@ pub(crate) fn runs_agree_with_deployments() -> Check {
     )
 }
 
-/// A conversation and its run say the same account and course, or the conversation is a reject.
-pub(crate) fn conversations_agree_with_runs() -> Check {
-    Check::none(
-        "every conversation agrees with its run on account and course, or is listed as a reject",
+/// Conversations that say another account or course than their run, for the reader, and how many of them were there when the
+/// rejects were listed: the application may write more, since their foreign key names the run alone.
+pub(crate) fn conversations_unlike_runs() -> Check {
+    Check::report(
+        "conversations that do not agree with their run on account and course",
         format!(
             "WITH disagreeing AS MATERIALIZED ({DISAGREEING_CONVERSATIONS}), listed AS MATERIALIZED \
              (SELECT row_key FROM migration_reject_{NAME} WHERE table_name = 'conversation' AND field = 'course_id') \
-             SELECT conversation_id, run_id FROM disagreeing WHERE NOT EXISTS \
-             (SELECT 1 FROM listed WHERE listed.row_key = jsonb_build_object('conversation_id', disagreeing.conversation_id))"
+             SELECT CASE WHEN count(*) = 0 THEN 'none' ELSE format('%s, of which %s are listed as rejects and %s were written since', \
+             count(*), count(listed), count(*) - count(listed)) END \
+             FROM disagreeing LEFT JOIN (SELECT DISTINCT row_key FROM listed) AS listed \
+             ON listed.row_key = jsonb_build_object('conversation_id', disagreeing.conversation_id)"
         ),
     )
 }

@@ -6,7 +6,7 @@
 use migration_kit::{Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
-use crate::{NAME, links};
+use crate::{NAME, check, links};
 
 /// Creates the functions that find and make bots and deployments.
 #[derive(DeriveMigrationName)]
@@ -28,6 +28,6 @@ impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::expand()
             .one_node(crate::links::ONE_NODE)
-            .verify(links::functions_exist().until("m20260201_000004_drop_default_account"))
+            .verify(links::functions_exist().until(check::TRIGGERS_GO))
     }
 }

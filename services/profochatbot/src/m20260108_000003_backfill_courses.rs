@@ -33,7 +33,7 @@ impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::expand()
             .one_node(crate::links::ONE_NODE)
-            .verify(Check::from(&trigger::COURSE).until("m20260201_000004_drop_default_account"))
-            .verify(check::courses_have_deployments())
+            .verify(Check::from(&trigger::COURSE).until(check::TRIGGERS_GO))
+            .verify(check::courses_have_deployments().kept().until(check::TRIGGERS_GO))
     }
 }

@@ -32,7 +32,11 @@ impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::expand()
             .one_node(crate::links::ONE_NODE)
-            .verify(Check::from(&trigger::WAITING_ELEMENT).until("m20260201_000004_drop_default_account"))
-            .verify(check::named_bots("waiting_element", "waiting_element_id", "botname"))
+            .verify(Check::from(&trigger::WAITING_ELEMENT).until(check::TRIGGERS_GO))
+            .verify(
+                check::named_bots("waiting_element", "waiting_element_id", "botname")
+                    .kept()
+                    .until(check::TRIGGERS_GO),
+            )
     }
 }

@@ -31,13 +31,14 @@ impl OnlineMigration for Migration {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        let until = |check: Check| check.until("m20260201_000004_drop_default_account");
+        let until = |check: Check| check.until(check::TRIGGERS_GO);
         Details::expand()
             .one_node(crate::links::ONE_NODE)
             .verify_all([&trigger::BAN, &trigger::SETTING].map(Check::from).map(until))
-            .verify(check::named_bots("bannedparticipants", "bannedparticipant_id", "botname"))
-            .verify(check::named_bots("gen_settings", "id", "bot_name"))
-            // The last of the steps that make bots of names.
+            .verify(until(check::named_bots("bannedparticipants", "bannedparticipant_id", "botname").kept()))
+            .verify(until(check::named_bots("gen_settings", "id", "bot_name").kept()))
+            // The last of the steps that make bots of names, and links.
+            .verify(check::links_of_others())
             .verify(check::bots_without_token())
     }
 }

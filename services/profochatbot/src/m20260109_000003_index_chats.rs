@@ -8,7 +8,7 @@ use migration_kit::{Details, Index, Online, OnlineMigration, ServiceMigration, o
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
-use crate::lists::create_indexes;
+use crate::lists::{create_indexes, fits_index};
 
 /// Builds the indexes of `conversation`, `waiting_element`, `bannedparticipants` and `gen_settings`.
 #[derive(DeriveMigrationName)]
@@ -50,6 +50,10 @@ impl OnlineMigration for Migration {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        Details::expand().verify_all(&INDEXES)
+        Details::expand()
+            .guard(fits_index("conversation", "conversation_id", &["course_id", "element_id"]))
+            .guard(fits_index("conversation", "conversation_id", &["role"]))
+            .guard(fits_index("gen_settings", "id", &["s_key"]))
+            .verify_all(&INDEXES)
     }
 }

@@ -42,7 +42,7 @@ impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         Details::expand()
             .one_node(crate::links::ONE_NODE)
-            .verify(Check::from(&trigger::ONE_ACTIVE_RUN).until("m20260201_000004_drop_default_account"))
+            .verify(Check::from(&trigger::ONE_ACTIVE_RUN).until(check::TRIGGERS_GO))
             .verify(Check::index(INDEX))
             .verify(check::one_active_run())
     }

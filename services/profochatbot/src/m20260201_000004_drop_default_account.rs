@@ -14,25 +14,13 @@ use std::time::Duration;
 use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, literal, online_migration};
 use sea_orm_migration::prelude::*;
 
+use crate::check::{self, Rule};
 use crate::links::{self, backfill, sweep, trigger};
-use crate::{NAME, SOAK_DAYS, TENANT_TABLES, check};
+use crate::{NAME, SOAK_DAYS, TENANT_TABLES};
 
 /// Drops `DEFAULT 1` of every `account_id`, and the triggers that linked what old code wrote.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
-
-/// The checks that must find nothing before the triggers go.
-fn left() -> [Check; 7] {
-    [
-        check::courses_have_deployments(),
-        check::runs_have_bots(),
-        check::active_runs_have_deployments(),
-        check::ended_runs_are_inactive(),
-        check::named_bots("waiting_element", "waiting_element_id", "botname"),
-        check::named_bots("bannedparticipants", "bannedparticipant_id", "botname"),
-        check::named_bots("gen_settings", "id", "bot_name"),
-    ]
-}
 
 fn no_account_is_taken_by_default() -> Check {
     let tables = TENANT_TABLES.map(|table| format!("to_regclass({})", literal(table)));
@@ -56,7 +44,8 @@ impl OnlineMigration for Migration {
             online.drop_default(table, "account_id").await?;
         }
         sweep::sweep(online).await?;
-        for check in left() {
+        // They must find nothing before the triggers go.
+        for check in check::kept_by_triggers().map(Rule::kept) {
             let left =
                 online.query_text(&format!("SELECT row_to_json(l)::text FROM ({}) AS l", check.sql)).await?;
             if let Some(row) = left {
@@ -87,7 +76,8 @@ impl ServiceMigration for Migration {
         let details = Details::contract(Duration::from_secs(SOAK_DAYS * 24 * 60 * 60))
             .one_node(crate::links::ONE_NODE)
             .verify(no_account_is_taken_by_default())
-            .verify(trigger::are_gone(&trigger::ALL));
+            .verify(trigger::are_gone(&trigger::ALL))
+            .verify(check::figures("rows that no trigger links any more", check::kept_by_triggers()));
         TENANT_TABLES.iter().fold(details, |details, table| {
             details.verify(Check::none(
                 format!("every row of `{table}` has an account that exists"),

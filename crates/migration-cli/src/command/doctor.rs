@@ -204,6 +204,21 @@ fn of_histories(deployment: &Deployment, survey: &Survey) -> Vec<Finding> {
     found
 }
 
+/// Text that is not UTF-8 may be what a migration, or whoever reads it, cannot do with.
+fn encoding(encoding: &str, add: &mut impl FnMut(Verdict, String, Option<&str>)) {
+    let hint = match encoding {
+        "UTF8" => return,
+        "SQL_ASCII" => {
+            "it takes any bytes: a migration that makes text or JSON of some that are not UTF-8 fails, and they cannot be shown; \
+             restore a dump of it into a database with UTF8"
+        }
+        _ => {
+            "characters that it lacks are refused: migrations that read JSON list such values as rejects; UTF8 has all"
+        }
+    };
+    add(Verdict::Warning, format!("its encoding is {encoding}, not UTF8"), Some(hint));
+}
+
 /// What a database says of itself.
 fn of_database(of: &str, checkup: &Checkup) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -230,6 +245,7 @@ fn of_database(of: &str, checkup: &Checkup) -> Vec<Finding> {
         Some(error) => add(Verdict::Bad, format!("a run could not connect: {error}"), None),
         None => {}
     }
+    encoding(&checkup.encoding, &mut add);
     if let Some(citus) = &checkup.citus {
         citus::look(citus, &mut add);
     }

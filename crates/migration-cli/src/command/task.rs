@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use migration_coordinator::{Cancellation, on_its_own};
-use migration_kit::Service;
+use migration_kit::{Service, sqlstate};
 use migration_plan::Catalog;
 use migration_report::{Class, Found};
+use sea_orm::DbErr;
 use serde::Serialize;
 
 use super::{connect, known, name};
@@ -61,11 +62,27 @@ async fn run(
     let connected = connect(context)?;
     let service = name(&connected, task.service)?;
     let work = |db, _| (task.run)(TaskContext { arguments, db });
-    let done = on_its_own(&connected.deployment, &service, WAIT, cancellation, work).await??;
+    let done = on_its_own(&connected.deployment, &service, WAIT, cancellation, work)
+        .await?
+        .map_err(|error| not_applied(error, task.service))?;
     let message = done.get("message").and_then(|message| message.as_str());
     let mut text = Text::default();
     message.map_or_else(|| done.to_string(), str::to_owned).lines().for_each(|line| text.line(line));
     Ok(Answer { text: Some(text), body: Body::Task(done), ..Answer::silent(Class::Done) })
+}
+
+/// A task's error, which says that migrations are missing where what it asks for is not there.
+fn not_applied(error: anyhow::Error, service: &str) -> anyhow::Error {
+    const UNDEFINED: [&str; 3] = ["42P01", "42703", "3F000"];
+    let is_missing = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<DbErr>())
+        .any(|cause| sqlstate(cause).is_some_and(|state| UNDEFINED.contains(&state.as_str())));
+    if !is_missing {
+        return error;
+    }
+    let message = format!("service `{service}`: the migrations that the task needs are not applied");
+    Failure { class: Class::Pending, message, hint: Some(format!("run `up {service}` first")) }.into()
 }
 
 /// The tasks of a service, or of all.

@@ -104,12 +104,15 @@ pub fn table_name(service: &str) -> String {
 pub async fn install(manager: &SchemaManager<'_>, service: &str) -> Result<(), DbErr> {
     let db = manager.get_connection();
     let schema = current_schema(manager).await?;
-    let asked = is_there(&schema, service);
+    let asked = is_installed(&schema, service);
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), asked)).await?;
     if row.map_or(Ok(false), |row| row.try_get_by_index(0))? {
         return Ok(());
     }
-    db.execute_unprepared(&definition(&schema, service)).await.map(drop)
+    for statement in definition(&schema, service) {
+        db.execute_unprepared(&statement).await?;
+    }
+    Ok(())
 }
 
 /// Makes the reject table of a service in its schema, if there is none.
@@ -118,10 +121,13 @@ pub async fn install(manager: &SchemaManager<'_>, service: &str) -> Result<(), D
 /// An error of the server.
 pub async fn install_in(connection: &mut PgConnection, schema: &str, service: &str) -> Result<(), DbErr> {
     // Asked first, because `IF NOT EXISTS` needs the right to create even where there is nothing to do.
-    if exists(connection, schema, service).await? {
+    if session::value::<bool>(connection, is_installed(schema, service)).await? == Some(true) {
         return Ok(());
     }
-    session::execute(connection, definition(schema, service)).await.map(drop)
+    for statement in definition(schema, service) {
+        session::execute(connection, statement).await?;
+    }
+    Ok(())
 }
 
 /// The first entries of a service, losses first, those with rare reasons before those with frequent ones; none if it has no
@@ -285,7 +291,7 @@ pub(crate) fn recording(schema: &str, origin: &Origin, table: &str, query: &str,
         "WITH rejected AS MATERIALIZED ({query}) \
          INSERT INTO {} (migration, table_name, row_key, field, value, reason, row_data{harmless}) \
          SELECT {}, {}, rejected.key::jsonb, rejected.field::text, rejected.value::text, rejected.reason::text, \
-         rejected.row::jsonb{is_harmless} FROM rejected ON CONFLICT (migration, table_name, row_key, field) DO NOTHING",
+         rejected.row::jsonb{is_harmless} FROM rejected ON CONFLICT DO NOTHING",
         qualified(schema, &origin.service),
         literal(&origin.migration),
         literal(table),
@@ -322,6 +328,17 @@ fn is_there(schema: &str, service: &str) -> String {
     format!("{BOOKKEEPING}SELECT {} IS NOT NULL", regclass(&qualified(schema, service)))
 }
 
+/// Asks whether the table is there with all that belongs to it: its last index is.
+fn is_installed(schema: &str, service: &str) -> String {
+    let index = crate::qualified(schema, &by_key(service));
+    format!("{BOOKKEEPING}SELECT {} IS NOT NULL", regclass(&index))
+}
+
+/// The index by which the entries of a row are found.
+fn by_key(service: &str) -> String {
+    format!("{}_hash", table_name(service))
+}
+
 /// Gathers statistics of the reject table if it has many rows of which the server does not know, `n_new` beside those that it has
 /// counted. Otherwise it expects a handful, and a statement that looks for the rejects of a row reads all of them, for each row.
 pub(super) async fn gather_statistics(
@@ -352,16 +369,27 @@ pub(super) fn qualified(schema: &str, service: &str) -> String {
     crate::qualified(schema, &table_name(service))
 }
 
-fn definition(schema: &str, service: &str) -> String {
+/// The statements that make the table. Keys and texts may be of any length, so no index has a key itself: one has hashes of it,
+/// of 128 bits together, and keeps entries distinct; by the other one, which keeps a hash of 32 bits, they are found.
+fn definition(schema: &str, service: &str) -> [String; 3] {
     let name = table_name(service);
-    format!(
-        "{BOOKKEEPING}CREATE TABLE IF NOT EXISTS {} (id bigint GENERATED ALWAYS AS IDENTITY, migration varchar NOT NULL, \
-         table_name text NOT NULL, row_key jsonb NOT NULL, field text NOT NULL DEFAULT '', value text, \
-         reason text NOT NULL, moved boolean NOT NULL DEFAULT false, row_data jsonb, \
-         rejected_at timestamptz NOT NULL DEFAULT now(), harmless boolean NOT NULL DEFAULT false, CONSTRAINT {} PRIMARY KEY (id), \
-         CONSTRAINT {} UNIQUE (migration, table_name, row_key, field))",
-        qualified(schema, service),
-        quote_identifier(&format!("{name}_pkey")),
-        quote_identifier(&format!("{name}_key")),
-    )
+    let table = qualified(schema, service);
+    [
+        format!(
+            "{BOOKKEEPING}CREATE TABLE IF NOT EXISTS {table} (id bigint GENERATED ALWAYS AS IDENTITY, migration varchar NOT NULL, \
+             table_name text NOT NULL, row_key jsonb NOT NULL, field text NOT NULL DEFAULT '', value text, \
+             reason text NOT NULL, moved boolean NOT NULL DEFAULT false, row_data jsonb, \
+             rejected_at timestamptz NOT NULL DEFAULT now(), harmless boolean NOT NULL DEFAULT false, CONSTRAINT {} PRIMARY KEY (id))",
+            quote_identifier(&format!("{name}_pkey")),
+        ),
+        format!(
+            "{BOOKKEEPING}CREATE UNIQUE INDEX IF NOT EXISTS {} ON {table} (migration, table_name, field, \
+             hashtextextended(row_key::text, 0), hashtextextended(row_key::text, 1))",
+            quote_identifier(&format!("{name}_key")),
+        ),
+        format!(
+            "{BOOKKEEPING}CREATE INDEX IF NOT EXISTS {} ON {table} USING hash (row_key)",
+            quote_identifier(&by_key(service)),
+        ),
+    ]
 }

@@ -27,6 +27,24 @@ async fn a_reject_is_recorded_once_however_often_the_backfill_runs() {
     assert_eq!(scratch.text("SELECT count(*) FROM migration_reject_shop").await, "5");
 }
 
+/// No index holds a key itself.
+#[tokio::test]
+async fn keys_of_any_length_are_listed_once() {
+    let scratch = with_answers().await;
+    let online = scratch.online("m1").await;
+    let long = "SELECT jsonb_build_object('id', source.id, 'name', (SELECT string_agg(md5(n::text || source.id), '') \
+        FROM generate_series(1, 300) AS n)) AS key, 'score' AS field, source.score AS value, 'long' AS reason, \
+        NULL::jsonb AS row FROM answer AS source WHERE {batch}";
+    for _ in 0..2 {
+        online.backfill("answer").rejects(long).run().await.unwrap();
+    }
+    assert_eq!(scratch.text("SELECT count(*) FROM migration_reject_shop").await, "20");
+    assert_eq!(
+        scratch.text("SELECT min(length(row_key ->> 'name')) FROM migration_reject_shop").await,
+        "9600"
+    );
+}
+
 /// Without statistics, whatever looks for the rejects of a row would read all of them for each row.
 #[tokio::test]
 async fn the_server_knows_how_many_rejects_there_are() {

@@ -1,6 +1,6 @@
 //! The application's role: what it writes goes on being written while the service's migrations run.
 
-use crate::{TABLES, before};
+use crate::{BACKFILL, TABLES, before};
 use assessments_migration::entity::user;
 use assessments_migration::service;
 use migration_testing::application_finds_its_own_tables;
@@ -44,4 +44,22 @@ async fn a_role_that_owns_nothing_writes_before_between_and_after_all_migrations
 #[tokio::test]
 async fn the_application_finds_its_own_tables() {
     application_finds_its_own_tables::<user::Entity>(service(), assessments_migration::connect_options).await;
+}
+
+#[tokio::test]
+async fn no_check_fails_because_of_a_row_that_the_schema_permits() {
+    let written = |columns: &str, values: &str| {
+        format!(
+            "INSERT INTO question_history (competency_assessment_id, question_text, is_correct, score{columns}) \
+             SELECT md5('part1')::uuid, '', number % 2 = 0, nullif(number % 6, 0){values} FROM generate_series(1, 9) AS number"
+        )
+    };
+    let evaluations = r#", (ARRAY['{"score": 9}', '[]', '7', 'null', NULL, '{"isCorrect": true, "score": "4.0"}',
+        '{"knowledgeGaps": [1]}', '{"isCorrect": false}', '{"feedback": {}, "understandingDepth": "none"}'])[number]::jsonb"#;
+    let scratch = before().await;
+    scratch.up_to(BACKFILL).await;
+    scratch.verify_beside_application(&[&written(", ai_evaluation", evaluations)]).await;
+    let scratch = before().await;
+    scratch.up_contract().await;
+    scratch.verify_beside_application(&[&written("", "")]).await;
 }

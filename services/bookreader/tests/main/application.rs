@@ -5,7 +5,7 @@ use bookreader_migration::service;
 use migration_testing::{Scratch, application_finds_its_own_tables};
 
 use crate::data::{self, TABLES};
-use crate::{BASE, CONTRACT, HEAD};
+use crate::{BACKFILL, BASE, CONTRACT, HEAD};
 
 const BEFORE: [&str; 3] = [
     r#"INSERT INTO users (id, email, password_hash, is_active, is_verified, is_admin, reader_settings, created_at, updated_at)
@@ -50,4 +50,22 @@ async fn a_role_that_owns_nothing_writes_before_between_and_after_all_migrations
 #[tokio::test]
 async fn the_application_finds_its_own_tables() {
     application_finds_its_own_tables::<user::Entity>(service(), bookreader_migration::connect_options).await;
+}
+
+#[tokio::test]
+async fn no_check_fails_because_of_a_row_that_the_schema_permits() {
+    let written = |columns: &str, values: &str| {
+        format!(
+            "INSERT INTO users (id, email, password_hash, is_active, is_verified, is_admin, created_at, updated_at{columns}) \
+             SELECT gen_random_uuid(), number || '@b', '', true, true, false, 'infinity', '-infinity'{values} FROM generate_series(1, 9) AS number"
+        )
+    };
+    let settings = r#", (ARRAY['{"theme": 7}', '[]', '7', 'null', NULL, '{"language": "\u0000"}', '{"theme": "\ud800"}',
+        '{"notifications": true, "notifications_enabled": false}', '{"theme": "a theme of too many characters"}'])[number]::json"#;
+    let scratch = Scratch::new(service()).await;
+    scratch.up_to(BACKFILL).await;
+    scratch.verify_beside_application(&[&written(", reader_settings", settings)]).await;
+    let scratch = Scratch::new(service()).await;
+    scratch.up_contract().await;
+    scratch.verify_beside_application(&[&written("", "")]).await;
 }

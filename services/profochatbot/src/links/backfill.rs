@@ -185,7 +185,9 @@ pub(super) fn make_bots<'a>(backfill: Backfill<'a>, table: &str, name_column: &s
 /// Lists rows whose name names no bot.
 fn nameless(table: &str, key: &str, name_column: &str, reason: &str) -> String {
     format!(
-        "SELECT {key} AS key, {field} AS field, source.{name_column} AS value, {} AS reason, to_jsonb(source) AS row \
+        "SELECT {key} AS key, {field} AS field, source.{name_column} AS value, \
+         CASE WHEN octet_length(source.{name_column}) > 2000 THEN 'has a bot name of more than 2000 bytes, which ' ELSE '' END \
+         || {} AS reason, to_jsonb(source) AS row \
          FROM {table} AS source WHERE {{batch}} AND given_bot_name(source.{name_column}) IS NULL AND {}",
         literal(reason),
         unlisted(table, key, name_column, ""),

@@ -20,8 +20,9 @@ pub(crate) const ONE_NODE: &str =
 
 /// In the order in which they are created: a function's body names only those before it.
 pub(crate) const FUNCTIONS: [Function; 7] = [
-    // A name that is empty, or of blanks alone, names no bot; any other name is taken as it stands.
-    Function::new("given_bot_name(text)", "given_bot_name(name text) RETURNS text", "SELECT CASE WHEN btrim(name) <> '' THEN name END").volatility("IMMUTABLE"),
+    // A name that is empty, or of blanks alone, names no bot, nor does one too long for an index, of 2704 bytes at most with what
+    // else it has; any other name is taken as it stands.
+    Function::new("given_bot_name(text)", "given_bot_name(name text) RETURNS text", "SELECT CASE WHEN btrim(name) <> '' AND octet_length(name) <= 2000 THEN name END").volatility("IMMUTABLE"),
     Function::new("run_is_active(boolean)", "run_is_active(is_ended boolean) RETURNS boolean", "SELECT COALESCE(NOT is_ended, TRUE)").volatility("IMMUTABLE"),
     Function::new("bot_of(integer, text)", "bot_of(of_account integer, name text) RETURNS integer", "SELECT bot.bot_id FROM {schema}.bot \
                WHERE bot.account_id = of_account AND bot.bot_name = {schema}.given_bot_name(name)"),

@@ -47,7 +47,8 @@ pub(crate) const ALL: [Trigger; 8] = [
     Trigger::new("gen_settings_name", "gen_settings", BY_BOT, named_by_bot!("bot_name")),
     Trigger::new("gen_settings_number", "gen_settings", "BEFORE INSERT", "IF NEW.id IS NULL THEN
             PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashoid(TG_RELID), 0);
-            NEW.id := (SELECT GREATEST(COALESCE(max(setting.id), 0), 0) + 1 FROM {schema}.gen_settings AS setting);
+            NEW.id := (SELECT GREATEST(COALESCE(max(setting.id), 0), 0) + 1 FROM {schema}.gen_settings AS setting
+                WHERE setting.id <= 2146483647);
         END IF;
         RETURN NEW;"),
     Trigger::new("courseparticipants_name", "courseparticipants", "BEFORE INSERT OR UPDATE OF username", "NEW.username := COALESCE(NEW.username, '');

@@ -1,6 +1,6 @@
 //! What becomes of rows that are not as they should be: which stay, which leave, and what the rejects say of them.
 
-use crate::support::{EXPANDED, base, dirty, rejects};
+use crate::support::{BASE, EXPANDED, base, dirty, rejects};
 
 #[tokio::test]
 async fn of_the_copies_of_a_course_the_best_stays_and_every_bot_keeps_its_deployment() {
@@ -295,4 +295,83 @@ async fn times_of_old_rows_are_not_those_of_the_migration() {
         .execute("INSERT INTO courseparticipants (course_id, username, account_id) VALUES ('twin', 'new', 1)")
         .await;
     assert_eq!(scratch.rows("SELECT count(added_at) FROM courseparticipants").await, ["1"]);
+}
+
+/// As many bytes as an index does not take, whatever PostgreSQL compresses.
+const LONG: &str = "(SELECT string_agg(md5(n::text), '') FROM generate_series(1, 282) AS n)";
+
+#[tokio::test]
+async fn bot_names_too_long_for_an_index_are_rejects() {
+    let scratch = base().await;
+    let old_code = [
+        format!("INSERT INTO run (chat_id, botname, course_id) VALUES (1, {LONG}, 'c')"),
+        format!("INSERT INTO waiting_element (chat_id, botname) VALUES (1, {LONG})"),
+        // Short enough for the key of a course, too long for that of its reject and its deployment.
+        format!(
+            "INSERT INTO course (course_id, bot_name) SELECT left({LONG}, 2650) || count(*), ' ' FROM course"
+        ),
+    ];
+    let old_code: Vec<&str> = old_code.iter().map(String::as_str).collect();
+    scratch.expand_beside_application(&old_code).await;
+    scratch.verify().await;
+    scratch.up_contract().await;
+    assert_eq!(scratch.rows("SELECT bot_name FROM bot").await, [""; 0]);
+    let reasons = scratch
+        .rows("SELECT table_name, reason, count(*) > 1 FROM migration_reject_profochatbot WHERE field LIKE 'bot%' GROUP BY 1, 2 ORDER BY 1, 2")
+        .await;
+    assert_eq!(
+        reasons,
+        [
+            "course|names no bot: the course is deployed only by bots whose runs show it|t",
+            "run|has a bot name of more than 2000 bytes, which names no bot: the run escapes the rule of one active run|t",
+            "waiting_element|has a bot name of more than 2000 bytes, which names no bot|t",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn settings_are_numbered_after_those_that_left() {
+    let scratch = base().await;
+    scratch
+        .execute(
+            "INSERT INTO gen_settings (id, bot_name, s_key) SELECT n, 'bot', 'k' || n % 40 FROM generate_series(1, 60) AS n; \
+             INSERT INTO gen_settings (id, bot_name, s_key) VALUES (2147483647, 'bot', 'last')",
+        )
+        .await;
+    let before = scratch.table_digest("gen_settings").await;
+    scratch.up_contract().await;
+    scratch.execute("INSERT INTO gen_settings (account_id, bot_name, s_key) VALUES (1, 'new', 'k')").await;
+    assert_eq!(
+        scratch.rows("SELECT id FROM gen_settings WHERE id > 40 ORDER BY 1").await,
+        ["61", "2147483647"]
+    );
+    let high = "gen_settings|2147483647|id|leaves no room for the numbers of further settings: they are numbered below it";
+    assert_eq!(rejects(&scratch, "harmless AND field = 'id'").await, [high]);
+    scratch.execute("DELETE FROM gen_settings WHERE bot_name = 'new'").await;
+    scratch.down_to(BASE).await;
+    assert_eq!(rejects(&scratch, "table_name = 'gen_settings'").await, [""; 0]);
+    assert_eq!(scratch.table_digest("gen_settings").await, before);
+}
+
+/// Each text that an index gets in place, with the migration that is refused for it.
+#[tokio::test]
+async fn text_too_long_for_an_index_is_named_before_the_index_is_built() {
+    let rows = [
+        ("run", "course_id", "m20260108_000005_index_runs"),
+        ("course_element", "course_id", "m20260109_000002_index_courses"),
+        ("course_element", "element_type", "m20260109_000002_index_courses"),
+        ("conversation", "course_id", "m20260109_000003_index_chats"),
+        ("conversation", "element_id", "m20260109_000003_index_chats"),
+        ("conversation", "role", "m20260109_000003_index_chats"),
+    ];
+    for (table, column, migration) in rows {
+        let scratch = base().await;
+        scratch.execute(&format!("INSERT INTO {table} ({column}) SELECT {LONG}")).await;
+        let error = format!("{:?}", scratch.try_up().await.unwrap_err());
+        assert!(error.contains("an index does not take"), "{table}.{column}: {error}");
+        let applied = "SELECT max(version) FROM seaql_migrations_profochatbot";
+        assert!(scratch.rows(applied).await[0].as_str() < migration, "{table}.{column}");
+        scratch.execute(&format!("UPDATE {table} SET {column} = 'short'")).await;
+        scratch.up().await;
+    }
 }
