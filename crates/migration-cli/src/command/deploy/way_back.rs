@@ -99,7 +99,7 @@ impl Deploying<'_> {
         Gone { way: Some(way), errors: gone.err().map(|failed| failed.errors).unwrap_or_default() }
     }
 
-    /// Goes it, with the application stopped if it can be. Whoever continues it until all services are back continues it;
+    /// Goes it, with the application stopped if it can be. Whoever resumes before all services are back continues it;
     /// from then on there is everything to do again but to stop the application.
     async fn go(&mut self, class: Class, way: &mut WayBack) -> Result<(), Failed> {
         let chosen = way.chosen;
