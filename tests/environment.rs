@@ -468,3 +468,16 @@ fn a_service_that_lives_in_public_stays_there() {
     migrate(&["down", "rag@base"]).exits(0);
     assert_eq!(lab.query("SELECT id FROM public.users"), "1");
 }
+
+/// A file of which no line can be read is not one without our variables.
+#[test]
+fn a_file_in_another_encoding_is_not_one_without_variables() {
+    let lab = Lab::empty();
+    let line = format!("DATABASE_URL={}\n", lab.database.url());
+    let wide: String = line.chars().flat_map(|letter| [letter, '\0']).collect();
+    for file in [wide, format!("A=\0\n{line}")] {
+        lab.directory.write(".env", &file);
+        let ran = run(lab.command(&["status"]).env_remove("DATABASE_URL")).exits(2);
+        assert!(ran.stderr.contains("it has bytes that are zero; save it as UTF-8"), "{}", ran.shown());
+    }
+}

@@ -137,7 +137,7 @@ fn a_migration_from_the_future_is_ahead_and_not_missing() {
     --- stdout
     --- stderr
     error: migration `rag:m20990101_000000_of_tomorrow` is applied but newer than this build
-      hint use the build that applied `rag:m20990101_000000_of_tomorrow`, or a newer one; if the older application runs on purpose, say `--allow-ahead`
+      hint use the build that applied `rag:m20990101_000000_of_tomorrow`, or a newer one; if the older application runs on purpose, say `up --allow-ahead`
     ");
     lab.migrate(&["up", "rag", "--allow-ahead"]).exits(0);
 }

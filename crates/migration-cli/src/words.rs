@@ -207,7 +207,7 @@ impl Words for OurWords {
             Offer::Locks => "`locks`".to_owned(),
             Offer::ApplyContractSteps => "`up --contract`".to_owned(),
             Offer::ContractSteps => "`--contract`".to_owned(),
-            Offer::AllowAhead => "`--allow-ahead`".to_owned(),
+            Offer::AllowAhead => "`up --allow-ahead`".to_owned(),
             Offer::AllowDataLoss => "`--allow-data-loss`".to_owned(),
             Offer::Accept(object) => {
                 let object = word(object);

@@ -105,6 +105,10 @@ impl Environment {
                 Ok(bytes) if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") => {
                     Err("it is UTF-16; save it as UTF-8".to_owned())
                 }
+                // So is UTF-16 without a mark, of which no line would be one of ours.
+                Ok(bytes) if bytes.contains(&0) => {
+                    Err("it has bytes that are zero; save it as UTF-8".to_owned())
+                }
                 Ok(bytes) => {
                     let of_process = |name: &str| {
                         process.get(name)?.to_str().filter(|value| !value.is_empty()).map(str::to_owned)
