@@ -80,7 +80,7 @@ impl Thing {
         self.used_by.iter().map(|relation| Self::relation(relation))
     }
 
-    /// One of the answers to [`question`], with its number.
+    /// One of the answers to `question`, with its number.
     ///
     /// # Errors
     /// If the row is another one.
