@@ -64,7 +64,7 @@ impl Fault {
             Self::Freeze { loses_lock: true } => {
                 "it is stopped and loses its locks while another command runs"
             }
-            Self::Meddle(_) => "somebody else changes what they may",
+            Self::Meddle(_) => "another session changes what it may",
             Self::Crowd(_) => "1 to 7 others run at the same time",
         }
     }
