@@ -49,15 +49,21 @@ const OUTSIDE: [(&str, &str, &str); 8] = [
     ),
 ];
 
+/// `chat` with rows, which uses something of another schema.
+fn using(of_others: &str, uses: &str) -> Lab {
+    let lab = Lab::empty();
+    lab.migrate(&["up", "chat@+1", "--quiet"]).exits(0);
+    lab.query(ROWS[0].1);
+    lab.query("CREATE SCHEMA audit");
+    lab.query(of_others);
+    lab.query(uses);
+    lab
+}
+
 #[test]
 fn what_is_outside_of_a_backup_is_named_and_needed() {
     for (of_others, uses, says) in OUTSIDE {
-        let lab = Lab::empty();
-        lab.migrate(&["up", "chat@+1", "--quiet"]).exits(0);
-        lab.query(ROWS[0].1);
-        lab.query("CREATE SCHEMA audit");
-        lab.query(of_others);
-        lab.query(uses);
+        let lab = using(of_others, uses);
         let before = digest(&lab, "chat");
         let made = lab.migrate(&["backup", "chat"]).exits(0);
         let not_tried = format!("not restored on trial: {says}, which is not in the backup");
@@ -96,12 +102,7 @@ fn what_is_outside_of_a_backup_is_named_and_needed() {
 fn an_audit_trigger_keeps_no_service_from_its_way_to_head() {
     let (of_others, uses, says) = OUTSIDE[0];
     for arguments in [&["up", "chat", "--backup"][..], &["deploy", "chat"]] {
-        let lab = Lab::empty();
-        lab.migrate(&["up", "chat@+1", "--quiet"]).exits(0);
-        lab.query(ROWS[0].1);
-        lab.query("CREATE SCHEMA audit");
-        lab.query(of_others);
-        lab.query(uses);
+        let lab = using(of_others, uses);
         let ended = lab.migrate(arguments).exits(0);
         assert!(ended.shown().contains(says), "{}", ended.shown());
         lab.migrate(&["status", "chat", "--check"]).exits(0);
