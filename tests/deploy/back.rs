@@ -110,6 +110,12 @@ fn what_a_revert_does_not_bring_back_is_said() {
         assert!(ran.shown().contains(what), "{}", ran.shown());
         assert_eq!(ran.shown().contains("it is in the backup `backups/"), backup, "{}", ran.shown());
         assert_eq!(record(&lab), None, "nothing more is to be done");
+        // The same where the application does not come up afterwards.
+        let never = ["--start-command", "exit 1", "--on-failure", "revert"];
+        let ran = lab.migrate(&[&contract[..], &never, more].concat()).exits(1);
+        let says = "it stopped at `start`; `assessments` was reverted, and what applying had lost until then is not back";
+        assert!(ran.stdout.contains(says) && ran.shown().contains(what), "{}", ran.shown());
+        lab.migrate(&["deploy", "--forget"]).exits(0);
         std::fs::remove_file(lab.directory.path().join("tried")).unwrap();
     }
 }

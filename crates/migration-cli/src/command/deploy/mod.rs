@@ -227,6 +227,9 @@ async fn answer(
         (false, true, Some(what)) => {
             format!("not deployed: `{at}` failed, and everything is as it was before: {what} · {elapsed}")
         }
+        (false, false, Some(what)) if !lost.is_empty() => format!(
+            "not deployed: it stopped at `{at}`; {what}, and what applying had lost until then is not back · {elapsed}"
+        ),
         (false, false, Some(what)) => format!(
             "not deployed: it stopped at `{at}`; {what}, so that the databases are as they were before, and the application may not be \
              · {elapsed}"

@@ -41,10 +41,8 @@ pub(super) struct Gone {
 }
 
 impl WayBack {
-    /// Nothing was gone back in the databases.
-    fn kept(is_gone: bool) -> Self {
-        let (services, lost) = (Vec::new(), Vec::new());
-        Self { chosen: OnFailure::Keep, done: is_gone, services, lost, is_gone }
+    fn new(chosen: OnFailure, services: Vec<String>, lost: Vec<String>, is_gone: bool) -> Self {
+        Self { chosen, done: is_gone && lost.is_empty(), services, lost, is_gone }
     }
 
     /// Whether nothing more is to be done.
@@ -85,24 +83,32 @@ impl Deploying<'_> {
             None => {
                 // Nothing was changed in the database; what was begun is over.
                 let started = if self.record.is_stopped() { self.start_again().await } else { Ok(()) };
-                let way = Some(WayBack::kept(started.is_ok()));
-                return Gone { way, errors: started.err().map(|failed| failed.errors).unwrap_or_default() };
+                return self.gone(OnFailure::Keep, Vec::new(), started);
             }
         };
         if chosen == OnFailure::Keep {
-            return Gone { way: Some(WayBack::kept(false)), ..nothing };
+            let way = WayBack::new(chosen, Vec::new(), self.record.lost.clone(), false);
+            return Gone { way: Some(way), ..nothing };
         }
-        let mut way = WayBack { chosen, ..WayBack::kept(false) };
-        let gone = self.go(class, &mut way).await;
-        way.is_gone = gone.is_ok();
-        way.done = way.is_gone && way.lost.is_empty();
+        let mut services = Vec::new();
+        let gone = self.go(chosen, class, &mut services).await;
+        self.gone(chosen, services, gone)
+    }
+
+    /// What became of a way back in which these services were gone back to where they were.
+    fn gone(&self, chosen: OnFailure, services: Vec<String>, gone: Result<(), Failed>) -> Gone {
+        let way = WayBack::new(chosen, services, self.record.lost.clone(), gone.is_ok());
         Gone { way: Some(way), errors: gone.err().map(|failed| failed.errors).unwrap_or_default() }
     }
 
     /// Goes it, with the application stopped if it can be. Whoever resumes before all services are back continues it;
     /// from then on there is everything to do again but to stop the application.
-    async fn go(&mut self, class: Class, way: &mut WayBack) -> Result<(), Failed> {
-        let chosen = way.chosen;
+    async fn go(
+        &mut self,
+        chosen: OnFailure,
+        class: Class,
+        services: &mut Vec<String>,
+    ) -> Result<(), Failed> {
         let going = GoingBack { chosen, class, restored: Vec::new() };
         self.record.going_back.get_or_insert(going);
         self.place.write(&self.record)?;
@@ -114,18 +120,15 @@ impl Deploying<'_> {
         }
         self.record.done.retain(|step| *step == Step::Stop);
         self.place.write(&self.record)?;
-        way.lost = match chosen {
+        match chosen {
             OnFailure::Keep => return Ok(()),
             OnFailure::Revert => {
                 let before = self.record.before.clone();
-                Box::pin(self.revert(&before)).await?
+                Box::pin(self.revert(&before)).await?;
             }
-            OnFailure::Restore => {
-                Box::pin(self.restore()).await?;
-                Vec::new()
-            }
-        };
-        way.services.extend(self.record.before.keys().cloned());
+            OnFailure::Restore => Box::pin(self.restore()).await?,
+        }
+        services.extend(self.record.before.keys().cloned());
         self.record.migrations.clear();
         (self.record.has_changed, self.record.has_started, self.record.going_back) = (false, false, None);
         self.place.write(&self.record)?;
@@ -147,9 +150,9 @@ impl Deploying<'_> {
         self.cancellation.unless_cancelled(asked).await.and_then(Result::ok).unwrap_or(OnFailure::Keep)
     }
 
-    /// Reverts what was applied since it began, or begun, to the newest migrations that were applied before. Gives what had been
+    /// Reverts what was applied since it began, or begun, to the newest migrations that were applied before. Notes what had been
     /// lost when it was applied, of services that were there.
-    async fn revert(&mut self, before: &BTreeMap<String, Option<String>>) -> Result<Vec<String>, Failed> {
+    async fn revert(&mut self, before: &BTreeMap<String, Option<String>>) -> Result<(), Failed> {
         self.say("revert");
         let selections = before.iter().filter_map(|(service, newest)| {
             let service: ServiceName = service.parse().ok()?;
@@ -181,11 +184,7 @@ impl Deploying<'_> {
         let carried_out = Box::pin(planned.carry_out(&options)).await;
         let report = carried_out.map_err(|error: RunError| anyhow::Error::from(error))?;
         let found = RunReport::of(None, &report, Vec::new(), &OurWords);
-        if found.class.is_ok() {
-            Ok(std::mem::take(&mut self.record.lost))
-        } else {
-            Err(Failed { class: found.class, errors: found.errors })
-        }
+        if found.class.is_ok() { Ok(()) } else { Err(Failed { class: found.class, errors: found.errors }) }
     }
 
     /// Restores the backups; a service that had nothing to back up is reverted to nothing. Nothing is begun unless all of it can be.
