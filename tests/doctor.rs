@@ -1,7 +1,5 @@
 //! `doctor`: what would stop a run or surprise somebody is told beforehand, with the source of every setting and no secret.
 
-use postgres_sandbox::Cluster;
-
 use crate::support::{Lab, run};
 
 /// Each is said by `doctor`, with the exit code that `up` has for it.
@@ -155,42 +153,4 @@ fn what_would_stop_a_run_is_told_beforehand() {
         assert!(!ran.shown().contains("hidden-word"), "{}", ran.shown());
     }
     assert!(!document.to_string().contains("hidden-word"), "{document}");
-}
-
-/// A database of this encoding.
-fn encoded(encoding: &str) -> Lab {
-    let template = format!("{}_{encoding}", Lab::empty().database.name()).to_lowercase();
-    let lab = Lab::empty();
-    lab.query(&format!(
-        "CREATE DATABASE {template} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
-    ));
-    let encoded = Lab::with(Cluster::shared().create_database_from(&template).unwrap());
-    lab.query(&format!("DROP DATABASE {template}"));
-    encoded
-}
-
-#[test]
-fn an_encoding_that_is_not_utf8_is_a_warning() {
-    for encoding in ["SQL_ASCII", "LATIN1"] {
-        let shown = encoded(encoding).migrate(&["doctor"]).exits(0).stdout;
-        assert!(shown.contains(&format!("its encoding is {encoding}, not UTF8")), "{shown}");
-    }
-}
-
-/// JSON takes the escape of every character, also of one that the database has not.
-#[test]
-fn settings_with_a_character_that_the_database_lacks_are_rejects_and_no_more() {
-    let lab = encoded("LATIN1");
-    lab.migrate(&["up", "bookreader@+1", "--quiet"]).exits(0);
-    lab.query(
-        r#"INSERT INTO bookreader.users (email, password_hash, is_active, is_verified, is_admin, reader_settings)
-           SELECT n || '@x', '', true, true, false, (ARRAY['{"theme": "\u20ac", "font": 1}', '{"theme": "dark", "font": 1}'])[n]::json
-           FROM generate_series(1, 2) AS n"#,
-    );
-    lab.migrate(&["up", "bookreader", "--quiet"]).exits(0);
-    lab.migrate(&["up", "bookreader", "--contract", "--ignore-soak", "--allow-data-loss", "--quiet"])
-        .exits(0);
-    let rejects = lab.migrate(&["rejects", "bookreader"]).exits(0).stdout;
-    assert!(rejects.contains("holds an escape that is not text"), "{rejects}");
-    lab.migrate(&["verify", "bookreader"]).exits(0);
 }

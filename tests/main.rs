@@ -24,6 +24,7 @@ mod down;
 mod drift;
 mod drill;
 mod embedded;
+mod encodings;
 mod environment;
 mod external;
 mod failing;

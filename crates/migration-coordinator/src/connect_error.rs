@@ -105,6 +105,9 @@ impl ConnectError {
                     "the database is set to accept no connections: `ALLOW_CONNECTIONS` of `ALTER DATABASE`"
                         .into()
                 }
+                Some("0A000") => {
+                    "restore a dump of the database into one whose encoding PostgreSQL converts to UTF-8, best UTF8 itself".into()
+                }
                 Some("42501") => "the role may not connect to the database: have `CONNECT` granted".into(),
                 _ => Hint::from("check user, password and database name of ") + address(named),
             },

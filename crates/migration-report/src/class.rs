@@ -104,6 +104,7 @@ fn of_run(error: &RunError) -> Class {
         | RunError::OneNode { .. }
         | RunError::Collisions { .. }
         | RunError::Attached { .. }
+        | RunError::Encoding { .. }
         | RunError::Base { .. }
         | RunError::NotAcceptable { .. }
         | RunError::Atomic { .. }

@@ -206,6 +206,14 @@ pub enum RunError {
         /// The database.
         database: String,
     },
+    /// The database takes bytes that are no text.
+    #[error(
+        "`{database}` has the encoding SQL_ASCII, which takes bytes that are no text, and migrations fail over them"
+    )]
+    Encoding {
+        /// The database.
+        database: String,
+    },
     /// The tables of the bookkeeping could not be made.
     #[error("`{service}`: its version table could not be made")]
     Install {
@@ -334,6 +342,9 @@ impl RunError {
                     .into()
             }
             Self::ReadOnly { .. } => "connect to the primary".into(),
+            Self::Encoding { .. } => "nothing was changed; restore a dump of it, made with the option of pg_dump that names \
+                the encoding of its text, into a database made with `ENCODING 'UTF8' TEMPLATE template0`"
+                .into(),
             Self::Atomic { .. } => {
                 Hint::from("leave ") + Offer::Atomic + " out: each migration is then its own transaction"
             }

@@ -136,14 +136,15 @@ impl Planned<'_> {
         self.deployment
     }
 
-    /// What keeps this from beginning: what is where services that are empty would begin, and tables of others that are attached to
-    /// the services' own. Reads only.
+    /// What keeps this from beginning: an encoding that is none, what is where services that are empty would begin, and tables of
+    /// others that are attached to the services' own. Reads only.
     ///
     /// # Errors
     /// [`RunError::Survey`] if a database could not be asked.
     pub async fn obstructions(&self) -> Result<Vec<RunError>, RunError> {
         let facts = preflight::applied_on(&self.survey, &self.plan);
         let mut found: Vec<RunError> = facts.flat_map(|facts| obstructions(self.deployment, facts)).collect();
+        found.extend(preflight::text_is_text(self.deployment, &self.survey, &self.plan).err());
         found.extend(attached(self.deployment, self.plan.services()).await?);
         Ok(found)
     }
@@ -162,6 +163,7 @@ impl Planned<'_> {
             return Ok(accepted);
         }
         preflight::possible(deployment, survey, plan, options)?;
+        preflight::text_is_text(deployment, survey, plan)?;
         preflight::consented(deployment, plan, history, options)?;
         preflight::no_twins(deployment, survey, plan, options)?;
         preflight::no_collisions(deployment, survey, plan)?;

@@ -106,6 +106,16 @@ pub(super) fn possible(
     if options.atomic { atomic(deployment, plan) } else { Ok(()) }
 }
 
+/// Refuses to apply anything where text may be bytes that are none: a migration would stop midway at the first row that it
+/// reads, or lists, with such bytes.
+pub(super) fn text_is_text(deployment: &Deployment, survey: &Survey, plan: &Plan) -> Result<(), RunError> {
+    let servers = applied_on(survey, plan).filter_map(|facts| server(deployment, survey, facts));
+    match servers.into_iter().find(|server| server.encoding == "SQL_ASCII") {
+        Some(server) => Err(RunError::Encoding { database: server.database.clone() }),
+        None => Ok(()),
+    }
+}
+
 /// Refuses what needs the service's tables on the node that migrates, where they are on another one.
 fn where_they_are(placed: &Placed, plan: &Plan) -> Result<(), RunError> {
     for step in plan.steps_of(placed.name()) {

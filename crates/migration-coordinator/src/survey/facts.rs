@@ -78,6 +78,7 @@ pub(super) fn query(sites: &[&Site]) -> String {
            WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
              AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) \
          SELECT s.ordinal, current_setting('server_version') AS version, \
+                current_setting('server_encoding') AS encoding, \
                 current_database()::text AS database, current_user::text AS \"user\", \
                 pg_catalog.pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS read_only, \
                 pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may_create_schema, \
@@ -142,6 +143,7 @@ pub(super) fn read(rows: &[PgRow], sites: &[&Site]) -> Result<(ServerFacts, Vec<
     let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
     let server = ServerFacts {
         version: first.try_get::<String, _>("version")?.split(' ').next().unwrap_or_default().to_owned(),
+        encoding: first.try_get("encoding")?,
         database: first.try_get("database")?,
         user: first.try_get("user")?,
         read_only: first.try_get("read_only")?,

@@ -54,6 +54,8 @@ pub struct Survey {
 pub struct ServerFacts {
     /// Version as the server writes it: `15.18`.
     pub version: String,
+    /// The encoding of the database.
+    pub encoding: String,
     /// Database that we are connected to.
     pub database: String,
     /// Role that we are.
