@@ -42,6 +42,7 @@ mod limits;
 mod locked;
 mod locks;
 mod long_lists;
+mod long_texts;
 mod looking;
 mod lost;
 mod lost_history;

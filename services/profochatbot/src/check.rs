@@ -127,10 +127,11 @@ pub(crate) fn bots_without_token() -> Check {
 /// Every active run with a bot and a course that exists has a deployment; other active runs are rejects.
 pub(crate) fn active_runs_have_deployments() -> Rule {
     Rule::new(
-        "every active run has a deployment, unless it has no bot or its course does not exist",
+        "every active run has a deployment, unless it has no bot, or its course does not exist or has a name too long for it",
         "active runs with a bot and a course, and no deployment",
         "SELECT run.run_id, run.course_id, run.bot_id FROM run \
          WHERE run.is_active AND run.deployment_id IS NULL AND run.bot_id IS NOT NULL \
+         AND octet_length(run.course_id) <= 2600 \
          AND EXISTS (SELECT FROM course WHERE course.course_id = run.course_id AND course.account_id = run.account_id)",
     )
 }
@@ -156,10 +157,10 @@ pub(crate) fn one_active_run() -> Check {
 /// Every course that names a bot is deployed.
 pub(crate) fn courses_have_deployments() -> Rule {
     Rule::new(
-        "every course has a deployment, unless it names no bot",
+        "every course has a deployment, unless it names no bot or its name is too long for one",
         "courses with a bot name and no deployment",
         "SELECT course.course_id, course.bot_name FROM course WHERE btrim(course.bot_name) <> '' \
-         AND octet_length(course.bot_name) <= 2000 \
+         AND octet_length(course.bot_name) <= 2000 AND octet_length(course.course_id) <= 2600 \
          AND NOT EXISTS (SELECT FROM course_deployment AS deployment WHERE deployment.course_id = course.course_id \
          AND deployment.account_id = course.account_id)",
     )

@@ -5,6 +5,9 @@
 use migration_kit::{Check, Details, ServiceMigration};
 use sea_orm_migration::prelude::*;
 
+use crate::TENANT_TABLES;
+use crate::lists::fit_indexes;
+
 /// Creates `account` and the default account, number 1.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
@@ -41,7 +44,9 @@ impl MigrationTrait for Migration {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        Details::expand()
+        // The first that an earlier system's database meets: what a later one could not do with its rows is said here.
+        fit_indexes(&TENANT_TABLES)
+            .fold(Details::expand(), Details::guard)
             .accepts("int-key", "as in the older tables")
             .accepts("serial", "as in the older tables")
             .accepts(

@@ -7,7 +7,7 @@ use migration_kit::{Details, Index, Online, OnlineMigration, ServiceMigration, o
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
-use crate::lists::{create_indexes, fits_index};
+use crate::lists::{create_indexes, fit_indexes};
 
 /// Builds the indexes of `run`.
 #[derive(DeriveMigrationName)]
@@ -37,6 +37,6 @@ impl OnlineMigration for Migration {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        Details::expand().guard(fits_index("run", "run_id", &["course_id"])).verify_all(&INDEXES)
+        fit_indexes(&["run"]).fold(Details::expand(), Details::guard).verify_all(&INDEXES)
     }
 }

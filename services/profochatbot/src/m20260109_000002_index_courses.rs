@@ -6,7 +6,7 @@ use migration_kit::{Details, Index, Online, OnlineMigration, ServiceMigration, o
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
-use crate::lists::{create_indexes, fits_index};
+use crate::lists::{create_indexes, fit_indexes};
 
 /// Builds the indexes of `course`, `course_element` and `courseparticipants`.
 #[derive(DeriveMigrationName)]
@@ -43,8 +43,8 @@ impl OnlineMigration for Migration {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        Details::expand()
-            .guard(fits_index("course_element", "course_element_id", &["course_id", "element_type"]))
+        fit_indexes(&["course_element", "courseparticipants"])
+            .fold(Details::expand(), Details::guard)
             .verify_all(&INDEXES)
     }
 }

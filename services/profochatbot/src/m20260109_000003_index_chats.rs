@@ -8,7 +8,7 @@ use migration_kit::{Details, Index, Online, OnlineMigration, ServiceMigration, o
 use sea_orm_migration::prelude::*;
 
 use crate::NAME;
-use crate::lists::{create_indexes, fits_index};
+use crate::lists::{create_indexes, fit_indexes};
 
 /// Builds the indexes of `conversation`, `waiting_element`, `bannedparticipants` and `gen_settings`.
 #[derive(DeriveMigrationName)]
@@ -50,10 +50,8 @@ impl OnlineMigration for Migration {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        Details::expand()
-            .guard(fits_index("conversation", "conversation_id", &["course_id", "element_id"]))
-            .guard(fits_index("conversation", "conversation_id", &["role"]))
-            .guard(fits_index("gen_settings", "id", &["s_key"]))
+        fit_indexes(&["conversation", "gen_settings"])
+            .fold(Details::expand(), Details::guard)
             .verify_all(&INDEXES)
     }
 }

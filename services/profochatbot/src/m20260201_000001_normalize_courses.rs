@@ -17,7 +17,7 @@ use migration_kit::{
 use sea_orm_migration::prelude::*;
 
 use crate::links::backfill::{self, RUN_KEY};
-use crate::lists::cascading;
+use crate::lists::{cascading, is_too_long};
 use crate::{NAME, SOAK_DAYS};
 
 /// Makes a course of an account unique, and adds the foreign keys to it.
@@ -189,6 +189,8 @@ impl OnlineMigration for Migration {
         // Each copy leaves a deployment by its bot behind.
         backfill::courses(online).await?;
         Self::remove_copies(online).await?;
+        let too_long = "has a name that is too long for an index";
+        online.move_to_rejects("course", is_too_long("source", &["course_id"]), too_long).run().await?;
         online.add_unique("course", UNIQUE, ["course_id", "account_id"]).await?;
         for table in ["course_element", "courseparticipants"] {
             online.move_to_rejects(table, NO_COURSE, "its course does not exist").run().await?;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use migration_kit::{Check, Details, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
+use crate::lists::is_too_long;
 use crate::{NAME, SOAK_DAYS};
 
 /// Makes participants of a course, and bans of a bot, unique.
@@ -32,6 +33,9 @@ impl OnlineMigration for Migration {
                  AND earlier.courseparticipant_id < source.courseparticipant_id)", "stands in its course already")
             .run()
             .await?;
+        let together = is_too_long("source", &["course_id", "username"]);
+        let too_long = "the names of its course and its user are too long for an index together";
+        online.move_to_rejects("courseparticipants", together, too_long).run().await?;
         online
             .move_to_rejects(
                 "bannedparticipants",

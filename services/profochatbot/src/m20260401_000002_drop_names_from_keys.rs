@@ -95,6 +95,7 @@ impl OnlineMigration for Migration {
         }
         key_courses_by(online, KEY).await?;
         number_settings(online).await?;
+        names::list_nameless_elements(online).await?;
         for (table, column) in NAMES {
             online.drop_not_null(table, column).await?;
         }
@@ -103,18 +104,18 @@ impl OnlineMigration for Migration {
 
     async fn down(&self, online: &Online) -> Result<(), DbErr> {
         online.create_triggers(&names::ALL).await?;
+        online.install_rejects().await?;
         names::write(online).await?;
         for (table, column) in NAMES {
             online.set_not_null(table, column).await?;
         }
         let by_application = "ALTER TABLE gen_settings ALTER COLUMN id DROP IDENTITY IF EXISTS";
         online.brief(by_application).locking("gen_settings", LockMode::AccessExclusive).run().await?;
-        online.install_rejects().await?;
-        let high = format!(
-            "DELETE FROM migration_reject_{NAME} WHERE migration = {} AND table_name = 'gen_settings' AND field = 'id'",
-            literal(self.name()),
+        let notes = format!(
+            "DELETE FROM migration_reject_{NAME} WHERE migration = {} AND harmless",
+            literal(self.name())
         );
-        online.execute(&high).await?;
+        online.execute(&notes).await?;
         key_courses_by(online, FORMER_KEY).await?;
         for (table, check, _) in KNOWN_BY {
             online.drop_constraint(table, check).await?;

@@ -52,6 +52,7 @@ pub(crate) async fn courses(online: &Online) -> Result<(), DbErr> {
             "INSERT INTO course_deployment (course_id, account_id, bot_id) \
              SELECT source.course_id, source.account_id, bot.bot_id FROM course AS source \
              JOIN bot ON bot.bot_id = bot_of(source.account_id, source.bot_name) WHERE {batch} \
+             AND octet_length(source.course_id) <= 2600 \
              AND deployment_of(source.course_id, source.account_id, bot.bot_id) IS NULL ORDER BY 1, 2, 3 \
              ON CONFLICT (bot_id, course_id, account_id, environment) DO NOTHING",
         )
@@ -60,6 +61,12 @@ pub(crate) async fn courses(online: &Online) -> Result<(), DbErr> {
             key,
             "bot_name",
             "names no bot: the course is deployed only by bots whose runs show it",
+        ))
+        .rejects(format!(
+            "SELECT {key} AS key, 'course_id' AS field, source.course_id AS value, \
+             'has a name of more than 2600 bytes, which no key takes: the course has no deployment' AS reason, \
+             to_jsonb(source) AS row FROM course AS source WHERE {{batch}} AND octet_length(source.course_id) > 2600 AND {}",
+            unlisted("course", key, "course_id", ""),
         ))
         .run()
         .await?;
@@ -82,10 +89,12 @@ pub(super) fn link_runs(backfill: Backfill<'_>) -> Backfill<'_> {
     let key = RUN_KEY;
     let unknown_course = format!(
         "SELECT {key} AS key, 'course_id' AS field, source.course_id AS value, \
-         CASE WHEN source.course_id IS NULL THEN 'names no course' ELSE 'there is no such course' END \
+         CASE WHEN source.course_id IS NULL THEN 'names no course' \
+         WHEN octet_length(source.course_id) > 2600 THEN 'names a course of more than 2600 bytes' \
+         ELSE 'there is no such course' END \
          || ': the run has no deployment' AS reason, to_jsonb(source) AS row FROM run AS source WHERE {{batch}} \
-         AND source.deployment_id IS NULL AND NOT EXISTS (SELECT FROM course \
-         WHERE course.course_id = source.course_id AND course.account_id = source.account_id) AND {}",
+         AND source.deployment_id IS NULL AND (octet_length(source.course_id) > 2600 OR NOT EXISTS (SELECT FROM course \
+         WHERE course.course_id = source.course_id AND course.account_id = source.account_id)) AND {}",
         unlisted("run", key, "course_id", ""),
     );
     backfill
@@ -94,7 +103,7 @@ pub(super) fn link_runs(backfill: Backfill<'_>) -> Backfill<'_> {
              SELECT DISTINCT source.course_id, source.account_id, bot.bot_id FROM run AS source \
              JOIN bot ON bot.bot_id = COALESCE(source.bot_id, bot_of(source.account_id, source.botname)) \
              JOIN course ON course.course_id = source.course_id AND course.account_id = source.account_id \
-             WHERE {batch} AND source.deployment_id IS NULL \
+             WHERE {batch} AND source.deployment_id IS NULL AND octet_length(source.course_id) <= 2600 \
              AND deployment_of(source.course_id, source.account_id, bot.bot_id) IS NULL ORDER BY 1, 2, 3 \
              ON CONFLICT (bot_id, course_id, account_id, environment) DO NOTHING",
         )

@@ -45,10 +45,11 @@ pub(crate) const FUNCTIONS: [Function; 7] = [
             END IF;
             RETURN found_id;
         END").language("plpgsql").volatility("VOLATILE"),
+    // The key of a deployment takes no longer name of a course.
     Function::new("ensure_deployment(text, integer, integer)", "ensure_deployment(of_course text, of_account integer, of_bot integer) RETURNS integer", "DECLARE
             found_id integer := {schema}.deployment_of(of_course, of_account, of_bot);
         BEGIN
-            IF found_id IS NULL AND of_bot IS NOT NULL AND EXISTS (
+            IF found_id IS NULL AND of_bot IS NOT NULL AND octet_length(of_course) <= 2600 AND EXISTS (
                 SELECT FROM {schema}.course WHERE course.course_id = of_course AND course.account_id = of_account
             ) THEN
                 INSERT INTO {schema}.course_deployment (course_id, account_id, bot_id)

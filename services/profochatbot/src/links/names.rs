@@ -7,6 +7,8 @@
 use migration_kit::{Online, Trigger, literal};
 use sea_orm_migration::prelude::DbErr;
 
+use super::backfill::unlisted;
+
 /// The body of a trigger that takes the name from the bot: where none is given, and where the bot is changed alone.
 macro_rules! named_by_bot {
     ($column:literal) => {
@@ -87,9 +89,25 @@ pub(crate) async fn write(online: &Online) -> Result<(), DbErr> {
          WHERE {batch} AND source.bot_name IS NULL";
     online.backfill("course").statement(courses).run().await?;
     tell_courses_apart(online).await?;
-    let elements = "UPDATE course_element AS source SET bot_name = course.bot_name FROM course WHERE {batch} \
-         AND source.bot_name IS NULL AND course.course_id = source.course_id AND course.account_id = source.account_id";
+    let elements = format!(
+        "UPDATE course_element AS source SET bot_name = course.bot_name FROM course WHERE {{batch}} \
+         AND source.bot_name IS NULL AND course.course_id = source.course_id AND course.account_id = source.account_id \
+         AND {}",
+        unlisted("course_element", ELEMENT_KEY, "bot_name", ""),
+    );
     online.backfill("course_element").statement(elements).run().await?;
+    Ok(())
+}
+
+const ELEMENT_KEY: &str = "jsonb_build_object('course_element_id', source.course_element_id)";
+
+/// Lists the elements that have no bot's name while names are still written: going back, they keep none.
+pub(crate) async fn list_nameless_elements(online: &Online) -> Result<(), DbErr> {
+    let nameless = format!(
+        "SELECT {ELEMENT_KEY} AS key, 'bot_name' AS field, NULL::text AS value, 'has no bot''s name and keeps none' AS reason, \
+         NULL::jsonb AS row FROM course_element AS source WHERE {{batch}} AND source.bot_name IS NULL"
+    );
+    online.backfill("course_element").notes(nameless).run().await?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod application;
 mod dirty;
 mod escaped;
 mod interrupted;
+mod long_texts;
 mod schema;
 mod support;
 mod tasks;

@@ -41,6 +41,29 @@ async fn dirty_rows_come_back_byte_for_byte() {
     gives_every_row_back(dirty().await).await;
 }
 
+/// Those that new code has written without one get it.
+#[tokio::test]
+async fn elements_that_never_had_a_bots_name_keep_none() {
+    let scratch = base().await;
+    scratch
+        .execute(
+            "INSERT INTO course (course_id, bot_name) VALUES ('c', 'bot');
+             INSERT INTO course_element (course_id, element_id) VALUES ('c', 'old')",
+        )
+        .await;
+    let names = "SELECT element_id, bot_name FROM course_element ORDER BY 1";
+    for _ in 0..2 {
+        scratch.up_contract().await;
+        scratch
+            .execute("INSERT INTO course_element (course_id, element_id, account_id) VALUES ('c', 'new', 1)")
+            .await;
+        scratch.down_to(BASE).await;
+        assert_eq!(scratch.rows(names).await, ["new|bot", "old|∅"]);
+        assert_eq!(scratch.rows("SELECT count(*) FROM migration_reject_profochatbot").await, ["0"]);
+        scratch.execute("DELETE FROM course_element WHERE element_id = 'new'").await;
+    }
+}
+
 #[tokio::test]
 async fn everything_can_be_dropped() {
     let scratch = dirty().await;
