@@ -61,6 +61,76 @@ fn what_is_applied_and_does_not_fit_is_told() {
     }
 }
 
+/// What of one service stands in the way of its pending migrations: `up` asks the same. Each with the exit codes of `doctor` and `up`.
+#[test]
+fn what_stands_in_the_way_of_a_pending_migration_is_told() {
+    let secured = "ALTER TABLE chat.messages ENABLE ROW LEVEL SECURITY";
+    let cases: [(&str, String, &str, (i32, i32)); 6] = [
+        (
+            "chat@+1",
+            "ALTER TABLE chat.messages DROP COLUMN content CASCADE".to_owned(),
+            "`chat` is not as its applied migrations make it: `messages.content` is missing",
+            (7, 7),
+        ),
+        (
+            "chat@+1",
+            "CREATE SCHEMA other; CREATE TABLE other.more () INHERITS (chat.messages)".to_owned(),
+            "`other.more` of role",
+            (7, 7),
+        ),
+        (
+            "chat@+1",
+            format!("{secured}, FORCE ROW LEVEL SECURITY"),
+            "changes `chat.messages`, of which row-level security hides rows from",
+            (4, 1),
+        ),
+        // Its owner sees all rows.
+        ("chat@+1", secured.to_owned(), " 0 that would stop a run, 0 not known", (0, 0)),
+        // Nothing is pending that would read them.
+        (
+            "chat",
+            format!("{secured}, FORCE ROW LEVEL SECURITY"),
+            "a run stops where a policy would hide rows from it",
+            (0, 0),
+        ),
+        (
+            "chat@+1",
+            "REVOKE ALL ON chat.migration_journal_chat FROM [role]; GRANT SELECT ON chat.migration_journal_chat TO [role]"
+                .to_owned(),
+            "may not write its version table and journal",
+            (8, 8),
+        ),
+    ];
+    for (target, damage, said, (told, ends)) in cases {
+        let lab = Lab::empty();
+        let role = lab.role("");
+        lab.query(&format!("GRANT CREATE ON DATABASE {} TO {role}", lab.database.name()));
+        let url = lab.url_of(&role);
+        let ask = |arguments: &[&str]| run(lab.command(arguments).env("DATABASE_URL", &url));
+        ask(&["up", target, "--quiet"]).exits(0);
+        lab.query(&damage.replace("[role]", &role));
+        let doctor = ask(&["doctor"]).exits(told);
+        assert!(doctor.stdout.contains(said), "{damage}\n{}", doctor.shown());
+        let deploy = ask(&["deploy", "chat", "--dry-run", "--no-backup"]).exits(told);
+        // What is refused is refused before there is a backup of it; over a policy none can be made.
+        let backed_up = ask(&["up", "chat", "--backup"]);
+        if ends >= 7 {
+            assert_eq!(backed_up.code, ends, "{damage}\n{}", backed_up.shown());
+            assert!(!lab.directory.path().join("backups").exists(), "{}", backed_up.shown());
+        }
+        let up = ask(&["up", "chat", "--quiet"]).exits(ends);
+        if told == ends && ends != 0 {
+            let hint = up.stderr.lines().find_map(|line| line.trim().strip_prefix("hint ")).unwrap();
+            assert!(doctor.stdout.contains(hint), "{}\n{}", doctor.shown(), up.shown());
+        }
+        if told == 4 {
+            for shown in [&doctor.stdout, &up.stderr, &deploy.shown()] {
+                assert!(shown.contains("connect as a role with BYPASSRLS"), "{shown}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_missing_right_on_the_database_is_told_wherever_it_is_looked_at() {
     let lab = Lab::empty();

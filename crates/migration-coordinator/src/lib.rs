@@ -94,8 +94,8 @@ pub use repair::{Change, Condition, Decision, Mended, Trouble, conditions, mend}
 pub use roles::{RoleOptions, RoleScript, provide_roles};
 pub use run::{
     Acceptance, AcceptedDifference, DoneStep, Filled, Goal, Planned, Report, RevertLoss, RunError,
-    RunOptions, TakeOver, attached, no_collision, not_of_others, obstructions, one_address, plan, plan_for,
-    run, unkept_by_rows, unmet_promises,
+    RunOptions, SecuredStep, TakeOver, attached, no_collision, not_of_others, obstructions, one_address,
+    plan, plan_for, run, unkept_by_rows, unmet_promises,
 };
 pub use state::service_state;
 pub use step::{FailedStatement, Remains, StepError};

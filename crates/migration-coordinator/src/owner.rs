@@ -22,8 +22,14 @@ pub(crate) const MAY_BECOME: &str =
 
 /// The owner as which a service's migrations run, if it has one and our role may become it.
 pub(crate) async fn of(session: &Session, site: &Site) -> Result<Option<String>, sqlx::Error> {
-    let sql = format!(
-        "{BOOKKEEPING}SELECT r.rolname::text FROM pg_catalog.pg_roles r \
+    let sql = format!("{BOOKKEEPING}{}", question(site));
+    session.rows(&sql).await?.first().map(|row| row.try_get(0)).transpose()
+}
+
+/// The query for its name.
+pub(crate) fn question(site: &Site) -> String {
+    format!(
+        "SELECT r.rolname::text FROM pg_catalog.pg_roles r \
          WHERE r.oid = coalesce(\
              (SELECT c.relowner FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
               WHERE n.nspname = {schema} AND c.relname = {table}), \
@@ -33,8 +39,7 @@ pub(crate) async fn of(session: &Session, site: &Site) -> Result<Option<String>,
         schema = literal(&site.schema),
         table = literal(&site.version_table),
         mark = literal(&mark(site.name())),
-    );
-    session.rows(&sql).await?.first().map(|row| row.try_get(0)).transpose()
+    )
 }
 
 /// Takes the right to write the history from those who have got it with the rights on all tables of the owner.

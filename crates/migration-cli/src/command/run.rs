@@ -122,6 +122,8 @@ pub(super) async fn perform(
     }
     context.output.say(&before);
     if is_backed_up {
+        // What is refused is refused before anybody waits for a backup of it.
+        planned.check(options).await?;
         let services: Vec<ServiceName> = planned.plan().services().into_iter().cloned().collect();
         backup::before_a_run(context, &connected, &services, &options.cancellation).await?;
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use futures_timer::Delay;
 use migration_kit::{BOOKKEEPING, ServiceName, bookkeeping, literal, quote_identifier};
 use migration_plan::{Direction, Plan};
+use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 
 use super::{RunError, RunOptions};
@@ -19,6 +20,7 @@ use crate::deployment::Deployment;
 use crate::event;
 use crate::interrupt::Ended;
 use crate::lock::LockError;
+use crate::reading::Reading;
 use crate::session::{Session, Writer};
 
 /// Pause between two attempts to take the lock: making an extension takes some 50 ms.
@@ -42,19 +44,7 @@ pub(super) async fn provide(
     plan: &Plan,
     options: &RunOptions,
 ) -> Result<(), RunError> {
-    let mut needed: BTreeMap<usize, Needed<'_>> = BTreeMap::new();
-    let applied: BTreeSet<&ServiceName> = plan
-        .steps()
-        .iter()
-        .filter(|step| step.direction == Direction::Apply)
-        .map(|step| &step.id.service)
-        .collect();
-    for placed in applied.into_iter().filter_map(|name| deployment.placed(name)) {
-        for extension in placed.service.extensions() {
-            needed.entry(placed.site.database).or_default().entry(extension).or_insert(placed.name());
-        }
-    }
-    for (database, needed) in needed {
+    for (database, needed) in needed(deployment, plan) {
         let url = &deployment.databases()[database];
         let opening = Box::pin(Session::open(url, "migrate extensions", "pg_catalog", None));
         let opened = options.cancellation.unless_cancelled(opening).await;
@@ -71,8 +61,42 @@ pub(super) async fn provide(
     Ok(())
 }
 
+/// Refuses a plan whose services need an extension that the server does not have. Whether our role may make one that it has is known only
+/// when it tries: some servers let more roles do so than PostgreSQL does.
+///
+/// # Errors
+/// [`RunError::NoExtension`]; [`RunError::Survey`] if a database could not be asked.
+pub(super) async fn available(deployment: &Deployment, plan: &Plan) -> Result<(), RunError> {
+    for (database, needed) in needed(deployment, plan) {
+        let url = &deployment.databases()[database];
+        let mut reading = Reading::open(url).await?;
+        let rows = async {
+            reading.begin().await?;
+            reading.rows(&question(&needed)).await
+        }
+        .await;
+        reading.close().await;
+        let rows = rows.map_err(|source| RunError::unread(url, source))?;
+        missing(&rows, &url.to_string(), &needed)?;
+    }
+    Ok(())
+}
+
 /// Extensions, each with a service that needs it.
 type Needed<'d> = BTreeMap<&'d str, &'d ServiceName>;
+
+/// What the services need of which the plan applies something, for each database.
+fn needed<'d>(deployment: &'d Deployment, plan: &Plan) -> BTreeMap<usize, Needed<'d>> {
+    let mut needed: BTreeMap<usize, Needed<'_>> = BTreeMap::new();
+    let applied = plan.steps().iter().filter(|step| step.direction == Direction::Apply);
+    let applied: BTreeSet<&ServiceName> = applied.map(|step| &step.id.service).collect();
+    for placed in applied.into_iter().filter_map(|name| deployment.placed(name)) {
+        for extension in placed.service.extensions() {
+            needed.entry(placed.site.database).or_default().entry(extension).or_insert(placed.name());
+        }
+    }
+    needed
+}
 
 async fn provide_in(
     session: &Session,
@@ -89,7 +113,7 @@ async fn provide_in(
     };
     let writer = loop {
         // Looked for first: a run that needs nothing new waits for none that does.
-        let missing = missing(session, database, needed).await?;
+        let missing = ask(session, database, needed).await?;
         let Some(first) = missing.first() else { return Ok(()) };
         let asked = session.try_lock(LOCK).await;
         if let Some(writer) = asked.map_err(|source| failed(first.name, source))? {
@@ -102,7 +126,7 @@ async fn provide_in(
         options.cancellation.unless_cancelled(pause).await.ok_or(RunError::Interrupted)?;
     };
     // Under the lock once more: whoever held it until now has made some.
-    for Missing { name, has_own_schema } in missing(session, database, needed).await? {
+    for Missing { name, has_own_schema } in ask(session, database, needed).await? {
         make(writer, name, has_own_schema).await.map_err(|source| failed(name, source))?;
         event::extension_created(needed[name], name, database);
     }
@@ -133,29 +157,35 @@ struct Missing<'d> {
     has_own_schema: bool,
 }
 
-async fn missing<'d>(
+async fn ask<'d>(
     session: &Session,
     database: &str,
     needed: &Needed<'d>,
 ) -> Result<Vec<Missing<'d>>, RunError> {
+    let rows = session.rows(&question(needed)).await;
+    missing(&rows.map_err(|source| RunError::unread(&database, source))?, database, needed)
+}
+
+/// Asks which of them are not there. One that is there is found without a look at the server's files.
+fn question(needed: &Needed<'_>) -> String {
     let names: Vec<String> = needed.keys().map(|name| format!("({})", literal(name))).collect();
-    // One that is there is found without a look at the server's files.
-    let ask = format!(
+    format!(
         "{BOOKKEEPING}SELECT w.name, v.name IS NOT NULL AS is_available, v.schema IS NOT NULL AS has_own_schema \
          FROM (VALUES {}) AS w(name) \
          LEFT JOIN LATERAL (SELECT v.name, v.schema FROM pg_catalog.pg_available_extension_versions v \
            WHERE v.name = w.name LIMIT 1) AS v ON true \
          WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_extension x WHERE x.extname = w.name)",
         names.join(", ")
-    );
-    let database = || database.to_owned();
-    let rows = session.rows(&ask).await.map_err(|source| RunError::unread(&database(), source))?;
+    )
+}
+
+fn missing<'d>(rows: &[PgRow], database: &str, needed: &Needed<'d>) -> Result<Vec<Missing<'d>>, RunError> {
     let mut missing = Vec::with_capacity(rows.len());
     for (name, service) in needed {
         let Some(row) = rows.iter().find(|row| row.get::<&str, _>(0) == *name) else { continue };
         if !row.get::<bool, _>(1) {
             let (service, extension) = ((*service).clone(), (*name).to_owned());
-            return Err(RunError::NoExtension { service, extension, database: database() });
+            return Err(RunError::NoExtension { service, extension, database: database.to_owned() });
         }
         missing.push(Missing { name, has_own_schema: row.get(2) });
     }

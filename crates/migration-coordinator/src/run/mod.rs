@@ -12,6 +12,7 @@ mod extensions;
 mod goal;
 mod losses;
 mod options;
+mod policies;
 mod preflight;
 mod report;
 mod side_by_side;
@@ -45,6 +46,7 @@ pub use error::RunError;
 pub use goal::Goal;
 pub use losses::{Filled, RevertLoss};
 pub use options::RunOptions;
+pub use policies::SecuredStep;
 pub use preflight::{attached, no_collision, not_of_others, obstructions, one_address};
 pub use report::{DoneStep, Report};
 pub use take_over::TakeOver;
@@ -164,6 +166,9 @@ impl Planned<'_> {
         }
         preflight::possible(deployment, survey, plan, options)?;
         preflight::text_is_text(deployment, survey, plan)?;
+        let available = Box::pin(extensions::available(deployment, plan));
+        let available = options.cancellation.unless_cancelled(available).await;
+        available.unwrap_or(Err(RunError::Interrupted))?;
         preflight::consented(deployment, plan, history, options)?;
         preflight::no_twins(deployment, survey, plan, options)?;
         preflight::no_collisions(deployment, survey, plan)?;

@@ -14,7 +14,7 @@ use migration_report::{Class, Diagnostic, PlanReport, RunReport, Verifications};
 use super::record::{Place, Record};
 use super::{Failed, Outcome, STEPS, Step, StepReport, goal, outside};
 use crate::arguments::DeployArguments;
-use crate::command::doctor::{Verdict, examine};
+use crate::command::doctor::{Verdict, examine, refusals};
 use crate::command::space::bytes;
 use crate::command::{backup, run, verify as checks};
 use crate::context::Context;
@@ -301,6 +301,7 @@ async fn look_at_all(
     let there = deployment.services().filter(|(_, _, database)| databases.contains(database));
     let there: Vec<ServiceName> = there.map(|(service, ..)| service.name().clone()).collect();
     let mut found = examine(context, connected, &there).await?;
+    refusals::secured(&planned, &mut found).await?;
     let is_shown_by_doctor = !found.class().is_ok();
     let backs_up = !arguments.no_backup && context.environment.backup_command()?.is_none();
     if backs_up {
