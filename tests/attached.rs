@@ -115,6 +115,45 @@ fn rows_of_a_table_of_others_that_inherits_are_not_the_services() {
     assert!(refused.stderr.contains("table archive.messages_2024"), "{}", refused.shown());
 }
 
+/// What is set aside would stay in the table of others, beside what takes its place.
+#[test]
+fn what_is_in_a_table_of_others_is_not_replaced() {
+    let cases = [
+        (
+            "CREATE TABLE archive.all (LIKE chat.messages) PARTITION BY LIST (source); \
+             ALTER TABLE archive.all ATTACH PARTITION chat.messages DEFAULT",
+            "its table `chat.messages` is a partition of `archive.all`",
+            "ALTER TABLE archive.\"all\" DETACH PARTITION chat.messages",
+        ),
+        (
+            "CREATE TABLE archive.all (id int NOT NULL); ALTER TABLE chat.messages INHERIT archive.all",
+            "its table `chat.messages` inherits from `archive.all`",
+            "ALTER TABLE chat.messages NO INHERIT archive.\"all\"",
+        ),
+    ];
+    for (attaches, says, parts) in cases {
+        let lab = Lab::inherited();
+        lab.query(&format!("CREATE SCHEMA archive; {attaches}"));
+        let before = (digest(&lab, "chat"), lab.query("SELECT count(*) FROM archive.all"));
+        let made = lab.migrate(&["backup", "chat", "--json"]).exits(0).json();
+        let archive = made["backups"][0]["archive"].as_str().unwrap();
+        for arguments in [
+            &["restore", archive, "--dry-run"][..],
+            &["restore", archive],
+            &["restore", archive, "--allow-data-loss"],
+        ] {
+            let refused = lab.migrate(arguments).exits(7);
+            assert!(refused.stderr.contains(says), "{}", refused.shown());
+            assert!(refused.stderr.contains(&format!("`{parts};` parts them")), "{}", refused.shown());
+        }
+        assert_eq!((digest(&lab, "chat"), lab.query("SELECT count(*) FROM archive.all")), before);
+        // It is attached again, and what was set aside is not.
+        lab.query(parts);
+        lab.migrate(&["restore", archive, "--allow-data-loss"]).exits(0);
+        assert_eq!((digest(&lab, "chat"), lab.query("SELECT count(*) FROM archive.all")), before);
+    }
+}
+
 /// Within the service, each row is counted where it is.
 #[test]
 fn a_table_that_inherits_within_the_service_comes_back_and_moves() {

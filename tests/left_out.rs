@@ -114,3 +114,22 @@ fn after_a_build_that_was_killed_the_ways_to_head_are_open() {
     lab.migrate(&["deploy", "chat"]).exits(0);
     lab.migrate(&["status", "chat", "--check"]).exits(0);
 }
+
+/// Also where it is a partition, so that its rows are found among those of the service's table.
+#[test]
+fn rows_of_foreign_tables_are_in_no_backup() {
+    let lab = Lab::empty();
+    lab.migrate(&["up", "chat", "--quiet"]).exits(0);
+    lab.query(
+        "CREATE EXTENSION file_fdw; CREATE SERVER files FOREIGN DATA WRAPPER file_fdw; \
+         CREATE TABLE chat.parts (id int) PARTITION BY RANGE (id); CREATE FOREIGN TABLE chat.parts_1 \
+         PARTITION OF chat.parts FOR VALUES FROM (0) TO (10) SERVER files OPTIONS (filename '/dev/null')",
+    );
+    let left_out = "the rows of foreign table `parts_1`, which are elsewhere";
+    let made = lab.migrate(&["backup", "chat"]).exits(0);
+    assert!(made.stderr.contains(&format!("the backup does not know {left_out}\n")), "{}", made.shown());
+    let made = lab.migrate(&["backup", "chat", "--json"]).exits(0).json();
+    assert_eq!(made["backups"][0]["manifest"]["left_out"][0], left_out, "{made}");
+    let archive = made["backups"][0]["archive"].as_str().unwrap();
+    lab.migrate(&["restore", archive, "--allow-data-loss"]).exits(0);
+}

@@ -240,3 +240,66 @@ fn who_may_not_connect_is_told_what_to_change() {
     let refused = migrate_as(&lab, &url, &["up", "--quiet"]).exits(8);
     assert!(refused.stderr.contains("42501") && refused.stderr.contains("`CONNECT`"), "{}", refused.shown());
 }
+
+/// A backup takes three connections, each job of `pg_dump` one more, and a move on one server four of the role's. What has fewer is refused
+/// before it begins; everything else works with one.
+#[test]
+fn a_role_that_may_have_too_few_connections_learns_how_many_it_takes() {
+    let (lab, role, url) = owned();
+    migrate_as(&lab, &url, &["up", "chat@+1", "--quiet"]).exits(0);
+    let there = Lab::empty();
+    lab.query(&format!("GRANT CREATE ON DATABASE {} TO {role}", there.database.name()));
+    let name = lab.database.name();
+    let roles = |limit: i32| format!("ALTER ROLE {role} CONNECTION LIMIT {limit}");
+    let databases = |limit: i32| format!("ALTER DATABASE {name} CONNECTION LIMIT {limit}");
+    let to = there.url_of(&role);
+    let asked =
+        |words: &[&str]| run(lab.command(words).env("DATABASE_URL", &url).env("CHAT_NEW_DATABASE_URL", &to));
+    let moves = ["move", "chat", "--to", "CHAT_NEW_DATABASE_URL"];
+    let cases: [(&[&str], i32); 6] = [
+        (&["backup", "chat", "--no-verify"], 3),
+        (&["backup", "chat", "--no-verify", "--jobs", "2"], 5),
+        (&["up", "chat", "--backup", "--quiet"], 3),
+        (&["deploy", "chat", "--quiet"], 3),
+        (&["deploy", "chat", "--dry-run"], 3),
+        (&moves, 4),
+    ];
+    for (arguments, needed) in cases {
+        for limit in [1, needed - 1] {
+            let limits = [
+                (roles(limit), roles(needed), roles(-1)),
+                (databases(limit), databases(needed), databases(-1)),
+            ];
+            for (lowered, raises, lifted) in limits {
+                // Of the four of a move, three are to the database that the service leaves.
+                if arguments == moves && limit == 3 && lowered.contains("DATABASE") {
+                    continue;
+                }
+                let raises =
+                    if arguments == moves && lowered.contains("DATABASE") { databases(3) } else { raises };
+                lab.query(&lowered);
+                let refused = asked(arguments).exits(8);
+                assert!(refused.shown().contains(&format!("`{raises};`")), "{lowered} {}", refused.shown());
+                lab.query(&lifted);
+            }
+        }
+    }
+    lab.query(&roles(1));
+    let doctor = asked(&["doctor"]).exits(0);
+    assert!(doctor.stdout.contains("the role is limited to 1 connection at once"), "{}", doctor.shown());
+    assert!(doctor.stdout.contains(&roles(3)), "{}", doctor.shown());
+    lab.query(&roles(3));
+    asked(&["backup", "chat", "--no-verify"]).exits(0);
+    lab.query(&roles(5));
+    asked(&["backup", "chat", "--no-verify", "--jobs", "2"]).exits(0);
+    lab.query(&roles(3));
+    let deployed = asked(&["deploy", "chat", "--json"]).exits(0).json();
+    assert_eq!(deployed["ok"], true);
+    lab.query(&roles(1));
+    let listed = asked(&["backups", "chat", "--json"]).exits(0).json();
+    let archive = listed["backups"][0]["archive"].as_str().unwrap();
+    asked(&["restore", archive, "--allow-data-loss"]).exits(0);
+    asked(&["up", "chat", "--quiet"]).exits(0);
+    lab.query(&roles(4));
+    asked(&["move", "chat", "--to", "CHAT_NEW_DATABASE_URL", "--yes"]).exits(0);
+}

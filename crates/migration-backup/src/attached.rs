@@ -1,22 +1,26 @@
 //! Tables that are attached to a service's tables and are not its own: partitions, whose rows are those of its table and in no dump of
-//! it. What merely inherits from its tables is another's, with its rows.
+//! it. What merely inherits from its tables is another's, with its rows. And the other way: tables of others that have a service's as
+//! a partition, or to inherit from them.
 
 use migration_coordinator::{Deployment, Reading, RunError, ServiceFacts, Survey, no_collision};
 use migration_kit::ServiceName;
 use sqlx::{PgConnection, Row};
 
 use crate::BackupError;
+use crate::connections::Needed;
 use crate::error::read;
 use crate::owned::{Owned, rows};
 
 /// Looks whether services could be backed up, without beginning with it. Reads only.
 ///
 /// # Errors
-/// [`BackupError::Partition`] for the first that could not; [`BackupError::Read`] if a database could not be asked.
+/// [`BackupError::Partition`] for the first that could not; [`BackupError::Connections`] if the role may have too few; [`BackupError::Read`] if a database could not be asked.
 pub async fn can_be_backed_up(deployment: &Deployment, services: &[ServiceName]) -> Result<(), BackupError> {
     let survey = Survey::take(deployment).await;
     for (database, services) in deployment.by_database(services) {
-        let mut reading = Reading::open(&deployment.databases()[database]).await?;
+        let url = &deployment.databases()[database];
+        Needed::by_backup(None).may_be_had(url, &services[0]).await?;
+        let mut reading = Reading::open(url).await?;
         reading.begin().await.map_err(read(&services[0]))?;
         for service in &services {
             let Some(facts) = survey.service(service) else { continue };
@@ -69,5 +73,41 @@ pub(crate) async fn has_its_partitions(
         partition: text(0)?.unwrap_or_default(),
         table: text(1)?.unwrap_or_default(),
         moves: text(2)?,
+    })
+}
+
+/// Whether no table of others has one of the service's as a partition, or to inherit from it. What is set aside would stay attached
+/// beside what takes its place.
+///
+/// # Errors
+/// [`BackupError::AttachedToOther`] with the first that is.
+pub(crate) async fn is_in_no_other(
+    connection: &mut PgConnection,
+    service: &ServiceName,
+    owned: &Owned,
+) -> Result<(), BackupError> {
+    let sql = format!(
+        "WITH own AS (SELECT o.oid::pg_catalog.oid AS oid FROM ({}) AS o(oid)) \
+         SELECT n.nspname || '.' || c.relname, home.nspname || '.' || p.relname, c.relispartition, \
+           CASE WHEN c.relispartition \
+             THEN pg_catalog.format('ALTER TABLE %I.%I DETACH PARTITION %I.%I', home.nspname, p.relname, n.nspname, c.relname) \
+             ELSE pg_catalog.format('ALTER TABLE %I.%I NO INHERIT %I.%I', n.nspname, c.relname, home.nspname, p.relname) END \
+         FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         JOIN pg_catalog.pg_class p ON p.oid = i.inhparent JOIN pg_catalog.pg_namespace home ON home.oid = p.relnamespace \
+         WHERE c.relkind IN ('r', 'p', 'f') AND c.oid IN (SELECT oid FROM own) AND p.oid NOT IN (SELECT oid FROM own) \
+         ORDER BY 1, 2 LIMIT 1",
+        owned.oids()
+    );
+    let failed = read(service);
+    let found = rows(connection, &sql).await.map_err(&failed)?;
+    let Some(row) = found.first() else { return Ok(()) };
+    let text = |place| row.try_get::<String, _>(place).map_err(&failed);
+    Err(BackupError::AttachedToOther {
+        service: service.clone(),
+        table: text(0)?,
+        parent: text(1)?,
+        is_partition: row.try_get(2).map_err(&failed)?,
+        parts: text(3)?,
     })
 }

@@ -20,6 +20,7 @@ mod program;
 use crate::BackupError;
 use crate::archive::{self, Temporary, fingerprint};
 use crate::attached::has_its_partitions;
+use crate::connections::Needed;
 use crate::error::read;
 use crate::external;
 use crate::left_out::LeftOut;
@@ -175,6 +176,8 @@ async fn of_database(
         fs::create_dir_all(&options.directory).map_err(BackupError::writing(&options.directory))?;
     }
     let mut dumped = Vec::new();
+    let asking = Needed::by_backup(options.jobs).may_be_had(&deployment.databases()[database], &services[0]);
+    options.cancellation.unless_cancelled(asking).await.ok_or(RunError::Interrupted)??;
     let work = async |moment: &mut Moment<'_>| {
         let first = &services[0];
         let server = moment.ask(Server::read).await.map_err(read(first))?;

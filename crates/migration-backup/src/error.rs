@@ -25,6 +25,23 @@ pub enum BackupError {
     /// There is no connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The role may not have as many connections at once as it takes.
+    #[error(
+        "`{service}`: {} at once may be had to `{database}`, and this takes {needed}",
+        counted(*limit, "connection", "connections")
+    )]
+    Connections {
+        /// The first service.
+        service: ServiceName,
+        /// The database, without its password.
+        database: String,
+        /// How many there may be.
+        limit: i32,
+        /// How many it takes.
+        needed: i32,
+        /// The statement that allows them.
+        change: String,
+    },
     /// There is no `pg_dump` that can read a server of this version.
     #[error("there is no `pg_dump` of PostgreSQL {major} or later, and an older one refuses the server")]
     NoClients {
@@ -56,6 +73,24 @@ pub enum BackupError {
         table: String,
         /// The statement that moves it to the schema of its table, if it is in another.
         moves: Option<String>,
+    },
+    /// A service's table is a partition of a table of others, or inherits from it: what is set aside would stay attached to that, beside
+    /// what takes its place.
+    #[error(
+        "`{service}` cannot be restored: its table `{table}` {} `{parent}`, which is not its own",
+        if *is_partition { "is a partition of" } else { "inherits from" }
+    )]
+    AttachedToOther {
+        /// The service.
+        service: ServiceName,
+        /// Its table, with its schema.
+        table: String,
+        /// The table of others, with its schema.
+        parent: String,
+        /// Whether it is a partition of that.
+        is_partition: bool,
+        /// The statement that parts them.
+        parts: String,
     },
     /// The database refused a question.
     #[error("`{service}`: the database could not be read")]
@@ -357,12 +392,18 @@ impl BackupError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoClients { missing, .. } => Some(missing.hint()),
+            Self::Connections { change, .. } => {
+                Some(format!("nothing was changed; `{change};` allows them, beside those of others"))
+            }
             Self::NotApart { .. } => Some(
                 "name its tables with `Service::with_tables`, or move it to a schema of its own".to_owned(),
             ),
             Self::Partition { moves: Some(moves), .. } => {
                 Some(format!("`{moves};` puts it beside its table"))
             }
+            Self::AttachedToOther { parts, .. } => Some(format!(
+                "nothing was changed; `{parts};` parts them; what a backup has attached is attached again when it is restored"
+            )),
             Self::Partition { moves: None, .. } => Some("name it with `Service::with_tables`".to_owned()),
             Self::Unknown { kept_in: Some(schema), .. } => {
                 Some(format!("it was if there is a schema `{schema}`; if there is none, nothing was changed"))

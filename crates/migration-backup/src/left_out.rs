@@ -1,7 +1,7 @@
 //! What is in a schema and in no dump of it, so that it is no loss of a backup that it does not come back.
 //!
 //! `pg_dump` leaves out indexes that are not valid, what only an index that is gone had, and whether the triggers of a constraint are
-//! disabled. Constraints that are not validated, disabled triggers of tables, and partitioned indexes of which parts are missing it
+//! disabled; and the rows of foreign tables, also where those are partitions. Constraints that are not validated, disabled triggers of tables, and partitioned indexes of which parts are missing it
 //! carries.
 
 use std::collections::BTreeSet;
@@ -78,6 +78,9 @@ pub(crate) fn carried(schema: Schema) -> (Schema, LeftOut) {
     }
     let mut changed = Vec::new();
     for (object, properties) in schema.objects() {
+        if object.kind == Kind::Table && is(object, "kind", "foreign") {
+            left_out.others.push(format!("the rows of foreign table `{}`, which are elsewhere", object.name));
+        }
         let property = match object.kind {
             Kind::Table if is(object, "replica identity", "i") && !identified.contains(&object.name) => {
                 let name = &object.name;

@@ -8,6 +8,7 @@
 mod archive;
 mod aside;
 mod attached;
+mod connections;
 mod dump;
 mod error;
 mod external;
@@ -26,6 +27,7 @@ mod stream;
 mod verify;
 
 pub use attached::can_be_backed_up;
+pub use connections::CONNECTIONS;
 pub use dump::{Backup, BackupOptions, Made, Progress, backup};
 pub use error::BackupError;
 pub use left_out::LeftOut;

@@ -21,6 +21,7 @@ pub(crate) mod replace;
 
 use self::replace::{Work, execute};
 use crate::aside::Aside;
+use crate::attached::is_in_no_other;
 use crate::error::read;
 use crate::manifest::{External, Server};
 use crate::moving::marked;
@@ -112,6 +113,9 @@ pub async fn restore(
     });
     let looked = options.cancellation.unless_cancelled(looking).await.ok_or(RunError::Interrupted)?;
     let (before, missing) = looked.map_err(&failed)?;
+    if let Some(owned) = &before.owned {
+        reading.ask(|connection| is_in_no_other(connection, &name, owned)).await?;
+    }
     reading.close().await;
     let n_rows: i64 = before.tables.iter().map(|table| table.rows).sum();
     let is_elsewhere = (&before.server.identifier, &before.server.database)

@@ -16,6 +16,7 @@ use postgres_sandbox::SandboxError;
 use crate::arguments::Source;
 use crate::environment::variable;
 use crate::exit::Failure;
+use crate::not_written::{NotWritten, cannot_be_written};
 use crate::shell::{setting, word};
 
 /// Whether the directory of the private server is one that no server can be in, and so wrongly named.
@@ -33,22 +34,8 @@ fn is_of_directory(error: &SandboxError) -> bool {
     }
 }
 
-/// Whether nothing can ever be written to such a place, which so is wrongly named. Directories that are missing are made: what is
-/// not found all the same cannot be made, as in `/proc`.
-fn cannot_be_written(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::NotADirectory
-            | ErrorKind::IsADirectory
-            | ErrorKind::AlreadyExists
-            | ErrorKind::PermissionDenied
-            | ErrorKind::ReadOnlyFilesystem
-            | ErrorKind::NotFound
-            | ErrorKind::Unsupported
-            | ErrorKind::InvalidFilename
-            | ErrorKind::InvalidInput
-    )
-}
+/// What to do about a table that another transaction keeps locked.
+const WHEN_IT_IS_OVER: &str = "nothing was changed; try again when that transaction is over";
 
 /// How a backup ended that was not made, or not restored.
 fn of_backup(error: &BackupError) -> Class {
@@ -61,8 +48,10 @@ fn of_backup(error: &BackupError) -> Class {
         }
         BackupError::File { action: "write", source, .. } if cannot_be_written(source.kind()) => Class::Usage,
         BackupError::Locked { .. } | BackupError::NotFenced { .. } => Class::Busy,
+        BackupError::Schema { source, .. } if source.is_locked() => Class::Busy,
         BackupError::Lost { .. }
         | BackupError::Forbidden { .. }
+        | BackupError::Connections { .. }
         | BackupError::Node { .. }
         | BackupError::Read { .. }
         | BackupError::Schema { .. }
@@ -74,6 +63,7 @@ fn of_backup(error: &BackupError) -> Class {
         | BackupError::NotKept { .. }
         | BackupError::Different { .. } => Class::Integrity,
         BackupError::Partition { .. }
+        | BackupError::AttachedToOther { .. }
         | BackupError::NotTried { .. }
         | BackupError::Unfit { .. }
         | BackupError::Elsewhere { .. }
@@ -98,6 +88,7 @@ fn hint_of_backup(error: &BackupError) -> Option<String> {
             "`--dry-run` shows them table by table; `--allow-data-loss` sets them aside and restores"
                 .to_owned()
         }
+        BackupError::Schema { source, .. } if source.is_locked() => WHEN_IT_IS_OVER.to_owned(),
         BackupError::WouldLose { .. } => "make a backup, then say `--allow-data-loss`".to_owned(),
         BackupError::NotTried { .. } => "without `--verify` it is made, and not tried".to_owned(),
         BackupError::WouldDrop { .. } => "`--allow-data-loss` drops it for good".to_owned(),
@@ -157,6 +148,9 @@ fn of_author(error: &AuthorError) -> OwnError {
         | AuthorError::Taken { .. }
         | AuthorError::Unfit { .. }
         | AuthorError::NotInSql { .. } => (Class::Usage, None),
+        AuthorError::File { action: "write", source, .. } if cannot_be_written(source.kind()) => {
+            (Class::Usage, Some("name a directory that can be written with `--directory`"))
+        }
         _ => (Class::Failed, None),
     };
     OwnError { class, hint: hint.map(str::to_owned) }
@@ -166,10 +160,16 @@ fn of_author(error: &AuthorError) -> OwnError {
 #[cfg(feature = "rehearsal")]
 fn of_rehearsal(error: &RehearsalError) -> Option<OwnError> {
     let hint = match error {
+        RehearsalError::Schema { source, .. } if source.is_locked() => {
+            return Some(OwnError { class: Class::Busy, hint: Some(WHEN_IT_IS_OVER.to_owned()) });
+        }
         // Of a connection that was lost, or of rights.
         RehearsalError::Schema { .. } => return Some(OwnError { class: Class::Connection, hint: None }),
         RehearsalError::Entity { .. } => {
             "its columns have types, defaults and keys that PostgreSQL knows, and no other entity has its table"
+        }
+        RehearsalError::File { action: "write", source, .. } if cannot_be_written(source.kind()) => {
+            "name a directory that can be written with `--directory`"
         }
         RehearsalError::Choice { .. } => {
             "`diff` lists what entities leave out, and what they have that is not there"
@@ -243,6 +243,9 @@ impl Words for OurWords {
     fn own(&self, error: &(dyn Error + 'static)) -> Option<OwnError> {
         if let Some(failure) = error.downcast_ref::<Failure>() {
             return Some(OwnError { class: failure.class, hint: failure.hint.clone() });
+        }
+        if let Some(error) = error.downcast_ref::<NotWritten>() {
+            return Some(error.own());
         }
         if let Some(error) = error.downcast_ref::<BackupError>() {
             return Some(OwnError { class: of_backup(error), hint: hint_of_backup(error) });

@@ -8,6 +8,7 @@ use sea_orm::sqlx::{self, Row};
 
 use crate::citus::{self, Citus};
 use crate::connect_error::ConnectError;
+use crate::connection_limits::{self, ConnectionLimit};
 use crate::database::DatabaseUrl;
 use crate::deployment::{Deployment, Placed};
 use crate::reading::Reading;
@@ -39,8 +40,10 @@ pub struct Checkup {
     pub may_create_schemas: bool,
     /// By how many seconds the server's clock is ahead of ours.
     pub clock_ahead: f64,
-    /// How many more sessions our role could have.
+    /// How many more sessions our role could have, as far as the server's limit goes.
     pub free_connections: i64,
+    /// How many sessions our role may have at once, where that is limited.
+    pub connection_limits: Vec<ConnectionLimit>,
     /// Transactions that have been open for more than a minute, the oldest first.
     pub long_transactions: Vec<LongTransaction>,
     /// Sessions of others of which our role may not see what they do.
@@ -152,6 +155,7 @@ async fn read(reading: &mut Reading<'_>, placed: &[&Placed]) -> Result<Checkup, 
         ))
         .await?;
     let citus = citus::read(reading, placed).await?;
+    let connection_limits = connection_limits::read(reading).await?;
     let mut rights = Vec::new();
     for placed in placed {
         rights.push(rights_of(reading, &placed.site).await?);
@@ -168,6 +172,7 @@ async fn read(reading: &mut Reading<'_>, placed: &[&Placed]) -> Result<Checkup, 
         may_create_schemas: server.try_get(4)?,
         clock_ahead: server.try_get::<f64, _>(5)? - ours,
         free_connections: server.try_get(7)?,
+        connection_limits,
         long_transactions: long
             .iter()
             .map(|row| {

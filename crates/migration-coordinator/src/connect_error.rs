@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use migration_plan::{Hint, Offer};
 use sea_orm::sqlx;
+use sea_orm::sqlx::postgres::PgDatabaseError;
 
 use crate::database::{DatabaseUrl, tls};
 use crate::engine::{self, Unfit};
@@ -94,9 +95,18 @@ impl ConnectError {
             }
             Self::Refused { named, source, .. } => match code(source).as_deref() {
                 Some(TOO_MANY_CONNECTIONS) => {
-                    Hint::from("the server or the role has no connection left: use ")
+                    let (who, raised) = match routine(source) {
+                        Some("InitializeSessionUserId") => {
+                            ("role", "raise its limit with `ALTER ROLE … CONNECTION LIMIT`")
+                        }
+                        Some("CheckMyDatabase") => {
+                            ("database", "raise its limit with `ALTER DATABASE … CONNECTION LIMIT`")
+                        }
+                        _ => ("server", "raise its `max_connections`"),
+                    };
+                    Hint::from(format!("the {who} has no connection left: end some, use "))
                         + Offer::OneAtATime
-                        + ", or raise the limit"
+                        + format!(", or {raised}")
                 }
                 Some(CANNOT_CONNECT_NOW) => {
                     "the server is starting up or shutting down: try again in a moment".into()
@@ -174,6 +184,11 @@ pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
 pub(crate) fn is_undefined(error: &sqlx::Error) -> bool {
     const UNDEFINED: [&str; 5] = ["42P01", "42703", "42883", "42704", "3F000"];
     code(error).is_some_and(|code| UNDEFINED.contains(&code.as_str()))
+}
+
+/// The place in the server's source that reported an error: the same whatever language it speaks.
+fn routine(error: &sqlx::Error) -> Option<&str> {
+    error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?.routine()
 }
 
 /// The SQLSTATE that the server gives.

@@ -15,6 +15,7 @@ mod check_result;
 mod checkup;
 mod citus;
 mod connect_error;
+mod connection_limits;
 mod contents;
 mod database;
 mod deployment;
@@ -63,10 +64,11 @@ pub use cancel::{Cancellation, Stop, cancellation};
 pub use check_result::CheckResult;
 pub use checkup::{Checkup, LongTransaction, Rights, checkups};
 pub use citus::{
-    ByColumn, Citus, CitusNode, CitusService, RowObstacle, RowPlan, citus, citus_of, destination,
-    distributable, distribute, distribute_rows, move_to, row_plan,
+    ByColumn, Citus, CitusNode, CitusService, RowObstacle, RowPlan, citus, citus_of, distributable,
+    distribute, distribute_rows, movable, move_to, row_plan,
 };
 pub use connect_error::ConnectError;
+pub use connection_limits::{ConnectionLimit, connection_limits};
 pub use contents::contents_question;
 pub use database::{DatabaseUrl, DatabaseUrlError, Defaults, LibpqEnvironment};
 pub use deployment::{Deployment, DeploymentError, Placement, unusable_schema};

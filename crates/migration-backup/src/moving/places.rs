@@ -16,6 +16,7 @@ use super::needs::{self, Text};
 use super::trial::schema;
 use super::{MoveOptions, Prospect, TableBytes};
 use crate::BackupError;
+use crate::connections::Needed;
 use crate::error::read;
 use crate::manifest::Server;
 use crate::owned::{Owned, list, rows, surroundings};
@@ -80,6 +81,8 @@ impl Places<'_> {
             let why = format!("`{}` and `{}` are one database", here.url, there.url);
             return Err(self.not(why, Some("name the database where it should be")));
         }
+        let needed = Needed::by_move(&here.url, &there.url);
+        needed.may_be_had(&here.url, self.service).await?;
         let mut prospect = Prospect {
             from: here.url.to_string(),
             to: there.url.to_string(),

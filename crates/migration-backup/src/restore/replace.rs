@@ -11,6 +11,7 @@ use sqlx::{PgConnection, Row};
 
 use super::{RestoreOptions, Restored, dependants, former_names};
 use crate::aside::{Aside, commented};
+use crate::attached::is_in_no_other;
 use crate::error::{read, written};
 use crate::owned::{Owned, begin_locked, n_rows, rows, send};
 use crate::script::Script;
@@ -82,6 +83,7 @@ impl Work<'_> {
         if !self.restored.kept_in.is_empty() {
             let owned =
                 Owned::read(connection, self.deployment, service, self.applied).await.map_err(&failed)?;
+            is_in_no_other(connection, service, &owned).await?;
             let others =
                 dependants(connection, &owned.oids(), former_names::IS_NONE).await.map_err(&failed)?;
             if let Some(others) = others {

@@ -8,6 +8,7 @@ pub(super) mod refusals;
 
 use std::collections::BTreeSet;
 
+use migration_backup::CONNECTIONS as CONNECTIONS_OF_A_BACKUP;
 use migration_coordinator::{
     Access, Checkup, ConnectError, Deployment, Rights, RunError, Surroundings, Survey, checkups,
     edited_migrations, obstructions, one_address, surroundings,
@@ -267,6 +268,14 @@ fn of_database(of: &str, checkup: &Checkup) -> Vec<Finding> {
         add(Verdict::Warning, possible, Some("fewer `--jobs` need fewer sessions"));
     } else {
         add(Verdict::Good, possible, None);
+    }
+    for limit in checkup.connection_limits.iter().filter(|limit| limit.limit < CONNECTIONS_OF_A_BACKUP) {
+        let whose = if limit.is_roles { "the role" } else { "the database" };
+        let message = format!(
+            "{whose} is limited to {} at once, and `backup`, `up --backup`, `deploy` and `move` need {CONNECTIONS_OF_A_BACKUP} or more",
+            counted(limit.limit, "connection", "connections")
+        );
+        add(Verdict::Warning, message, Some(&limit.raised_to(CONNECTIONS_OF_A_BACKUP)));
     }
     for transaction in &checkup.long_transactions {
         let idle = if transaction.is_idle { ", and does nothing" } else { "" };
