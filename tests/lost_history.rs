@@ -1,7 +1,7 @@
 //! Tables of a history that were dropped, emptied or cut: each is named by every command, stops what would build on it, and is mended by
 //! what is named. What another tool leaves behind is no loss.
 
-use crate::support::{BOOKREADER_ROWS, Lab, Ran, SESSIONS, run};
+use crate::support::{BOOKREADER_ROWS, Lab, Ran, Running, SESSIONS, run};
 
 /// Chat's migrations, by the last of which its lines and rows are cut.
 const LAST: &str = "m20261120_000002_check_messages";
@@ -290,6 +290,55 @@ fn nothing_is_recorded_whose_rows_are_not_as_promised() {
     lab.query("INSERT INTO bookreader.user_preferences SELECT * FROM public.kept");
     lab.migrate(&["stamp", &stamp]).exits(0);
     lab.migrate(&["verify", "bookreader"]).exits(0);
+}
+
+/// What could not be asked is not known to hold: a table of the service or of its bookkeeping that is locked (5), or of which a policy hides
+/// rows (8).
+#[test]
+fn nothing_is_recorded_of_what_could_not_be_asked() {
+    const BACKFILL: &str = "m20250824_154501_backfill_user_preferences";
+    let stamp = format!("bookreader@{BACKFILL}");
+    let commands: [&[&str]; 3] =
+        [&["stamp", &stamp], &["stamp", &stamp, "--dry-run"], &["adopt", "bookreader", "--from", "schema"]];
+    for table in ["user_preferences", "seaql_migrations_bookreader", "migration_journal_bookreader"] {
+        let lab = Lab::empty();
+        let role = lab.role("");
+        lab.query(&format!("ALTER DATABASE {} OWNER TO {role}", lab.database.name()));
+        let url = lab.url_of(&role);
+        let ask = |arguments: &[&str]| run(lab.command(arguments).env("DATABASE_URL", &url));
+        ask(&["up", &stamp, "--quiet"]).exits(0);
+        lab.query(&format!(
+            "DELETE FROM bookreader.seaql_migrations_bookreader WHERE version = '{BACKFILL}'; \
+             DELETE FROM bookreader.migration_journal_bookreader WHERE migration = '{BACKFILL}'; \
+             COMMENT ON TABLE bookreader.seaql_migrations_bookreader IS NULL"
+        ));
+        let recorded =
+            "SELECT string_agg(version, ' ' ORDER BY 1) FROM bookreader.seaql_migrations_bookreader";
+        let before = lab.query(recorded);
+        let policy = |does: &str| lab.query(&format!("ALTER TABLE bookreader.{table} {does}"));
+        policy("ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY");
+        for command in commands {
+            let ran = ask(&[command, &["--accept", "user_preferences"]].concat()).exits(8);
+            assert!(ran.shown().contains("BYPASSRLS"), "{table} {command:?}: {}", ran.shown());
+        }
+        policy("DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY");
+        let mut holder = lab.session();
+        holder.query("BEGIN");
+        holder.query(&format!("LOCK TABLE bookreader.{table} IN ACCESS EXCLUSIVE MODE"));
+        let start = |command: &&[&str]| {
+            let mut command = lab.command(command);
+            command.env("DATABASE_URL", &url);
+            Running::start(command)
+        };
+        let running: Vec<Running> = commands.iter().map(start).collect();
+        for (running, command) in running.into_iter().zip(commands) {
+            let ran = running.finish().exits(5);
+            assert!(ran.shown().contains("lock"), "{table} {command:?}: {}", ran.shown());
+        }
+        holder.query("ROLLBACK");
+        assert_eq!(lab.query(recorded), before, "{table}");
+        ask(commands[0]).exits(0);
+    }
 }
 
 /// The line that says that a revert has begun is counted as soon as it is written.

@@ -276,3 +276,36 @@ fn many_unknown_migrations_are_counted() {
         assert!(ran.shown().len() < 4_000, "{}", ran.shown().len());
     }
 }
+
+/// Whatever a command writes, a place where nothing can ever be written is wrongly named.
+#[test]
+fn a_place_that_can_never_be_written_is_wrong_usage_whatever_is_written_there() {
+    let lab = Lab::empty();
+    lab.directory.write("a_file", "");
+    lab.directory.write("more.sql", "CREATE TABLE more (id bigint PRIMARY KEY);");
+    let asked: [(&[&str], Option<&str>); 9] = [
+        (&["plan", "chat", "--out", "[place]/a.json"], None),
+        (&["sql", "chat", "--out", "[place]/scripts"], None),
+        (&["sql", "chat", "--down", "--out", "[place]/scripts"], None),
+        (&["check", "more.sql", "--junit", "[place]/report"], None),
+        (&["check", "more.sql", "--sarif", "[place]/report"], None),
+        (&["artifacts", "chat", "--directory", "[place]"], None),
+        (&["backup", "chat", "--to", "[place]"], None),
+        (&["up", "chat", "--backup"], Some("MIGRATE_BACKUP_DIR")),
+        (&["deploy", "chat", "--no-backup"], Some("MIGRATE_DEPLOY_DIR")),
+    ];
+    for place in ["a_file/below", "/proc/none"] {
+        for (arguments, variable) in asked {
+            let arguments: Vec<String> =
+                arguments.iter().map(|argument| argument.replace("[place]", place)).collect();
+            let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let mut command = lab.command(&words);
+            variable.into_iter().for_each(|variable| drop(command.env(variable, place)));
+            let refused = run(&mut command).exits(2);
+            let said = refused.stderr.lines().find(|line| line.starts_with("error: could not write `"));
+            assert!(said.is_some_and(|said| said.contains(place)), "{}", refused.shown());
+            assert!(refused.stderr.contains("that can be written"), "{}", refused.shown());
+        }
+    }
+    lab.migrate(&["status", "chat", "--check"]).exits(3);
+}

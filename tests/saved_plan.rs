@@ -98,7 +98,7 @@ fn what_is_no_plan_of_this_program_is_refused() {
     error: `missing.json` cannot be read: No such file or directory (os error [number])
       hint name a file that `plan --out` wrote
     ");
-    let written = lab.migrate(&["plan", "--out", "no/plan.json"]).exits(1);
+    let written = lab.migrate(&["plan", "--out", "no/plan.json"]).exits(2);
     assert!(written.stderr.contains("could not write `no/plan.json`"), "{}", written.stderr);
     // Leaving a step out of the review is noticed.
     lab.directory.write("other.json", &of(&|plan| drop(plan["steps"].as_array_mut().unwrap().pop())));

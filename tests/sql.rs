@@ -182,7 +182,7 @@ fn bad_input_is_refused_and_writes_nothing() {
         (&["chat", "--from", "m2099"], 2, "m2099"),
         (&["chat", "--down", "--to", "+1"], 2, "+1"),
         (&["chat", "--contract", "--down"], 2, "cannot be used with"),
-        (&["chat", "--out", "a_file/scripts"], 1, "could not write to `a_file/scripts`"),
+        (&["chat", "--out", "a_file/scripts"], 2, "could not write `a_file/scripts`"),
     ] {
         let ran = offline(&lab, arguments).exits(code);
         assert!(ran.stderr.contains(says), "{}", ran.shown());

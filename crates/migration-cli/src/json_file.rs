@@ -5,8 +5,9 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use anyhow::Context as _;
 use serde::Serialize;
+
+use crate::not_written::NotWritten;
 
 /// For everybody, as far as the process's mask lets it be.
 pub(crate) const SHARED: u32 = 0o666;
@@ -23,8 +24,8 @@ pub(crate) fn write(path: &Path, mode: u32, value: &impl Serialize) -> anyhow::R
         file.sync_all()?;
         fs::rename(&new, path)
     };
-    written().or_else(|error| {
+    written().map_err(|error| {
         drop(fs::remove_file(&new));
-        Err(error).with_context(|| format!("could not write `{}`", path.display()))
+        NotWritten::at(path)(error).into()
     })
 }

@@ -12,6 +12,7 @@ mod exit;
 mod help;
 mod http;
 mod json_file;
+mod not_written;
 mod old_words;
 mod output;
 mod program;

@@ -39,7 +39,9 @@ fn stale(directory: &Path, artifacts: &Artifacts) -> Result<Vec<Stale>, Rehearsa
         let path = directory.join(name);
         let found = match fs::read_to_string(&path) {
             Ok(text) => Some(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                None
+            }
             Err(error) => return Err(RehearsalError::reading(&path)(error)),
         };
         // Which server wrote a schema is no difference; what it wrote may be one.

@@ -27,6 +27,15 @@ pub enum SchemaError {
     },
 }
 
+impl SchemaError {
+    /// Whether another transaction keeps a table locked, for longer than the session waits (`lock_not_available`).
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        let Self::Query(error) = self else { return false };
+        error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("55P03")
+    }
+}
+
 impl Schema {
     /// Reads a schema; inside a transaction, as that transaction sees it.
     ///

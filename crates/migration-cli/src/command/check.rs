@@ -5,7 +5,6 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context as _;
 use migration_kit::{MigrationName, Service, ServiceName};
 use migration_plan::{Catalog, counted};
 use migration_rehearsal::{Artifacts, Check, Checked, Finding, Hazard, RehearsalError};
@@ -17,6 +16,7 @@ use tracing::subscriber::NoSubscriber;
 use super::{check_files, known};
 use crate::arguments::{CheckOptions, Format};
 use crate::context::Context;
+use crate::not_written::NotWritten;
 use crate::output::{Answer, Paint, SarifResult, Table, Text, annotation, duration, junit, sarif};
 
 /// What `check --json` prints.
@@ -115,7 +115,7 @@ pub(super) async fn check(
             let says = checked.findings.iter().map(|finding| shown(&checked.service, finding)).collect();
             (checked.service.as_str(), checked.check.as_str(), checked.elapsed, says)
         }));
-        fs::write(file, report).with_context(|| format!("could not write `{}`", file.display()))?;
+        fs::write(file, report).map_err(NotWritten::at(file))?;
     }
     let is_sound = checked.iter().all(|checked| checked.findings.is_empty());
     let class = if is_sound { Class::Done } else { Class::Integrity };
@@ -218,7 +218,8 @@ fn write_sarif(file: &Path, hazards: &[(ServiceName, Hazard)], directory: &Path)
         object: &hazard.object,
     });
     let report = serde_json::to_string_pretty(&sarif(&results.collect::<Vec<_>>()))?;
-    fs::write(file, report + "\n").with_context(|| format!("could not write `{}`", file.display()))
+    fs::write(file, report + "\n").map_err(NotWritten::at(file))?;
+    Ok(())
 }
 
 /// The file beside which a finding is shown: that of its migration, or the service's.

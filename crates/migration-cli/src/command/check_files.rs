@@ -8,7 +8,6 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use migration_coordinator::DatabaseUrl;
 use migration_plan::counted;
 use migration_rehearsal::{Base, CheckedFile, Hazard, RehearsalError, SqlFile, check_files};
@@ -19,6 +18,7 @@ use super::check::says;
 use crate::arguments::{CheckOptions, Format};
 use crate::context::Context;
 use crate::exit::Failure;
+use crate::not_written::NotWritten;
 use crate::output::{Answer, Paint, SarifResult, Table, Text, annotation, junit, sarif};
 
 /// What `check --json` prints of files.
@@ -195,9 +195,7 @@ fn say(checked: &[CheckedFile], text: &mut Text) {
 }
 
 fn write_reports(checked: &[CheckedFile], elapsed: Duration, options: &CheckOptions) -> anyhow::Result<()> {
-    let write = |file: &Path, report: String| {
-        fs::write(file, report).with_context(|| format!("could not write `{}`", file.display()))
-    };
+    let write = |file: &Path, report: String| fs::write(file, report).map_err(NotWritten::at(file));
     if let Some(file) = &options.junit {
         let each = elapsed / u32::try_from(checked.len().max(1)).unwrap_or(u32::MAX);
         let cases = checked.iter().map(|file| (file.path.as_str(), "hazards", each, findings(file)));

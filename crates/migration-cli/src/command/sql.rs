@@ -7,7 +7,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use migration_coordinator::{Goal, ServiceFacts, Survey, plan as plan_now};
 use migration_kit::{MigrationName, Service, ServiceName};
 use migration_plan::{
@@ -24,6 +23,7 @@ use super::{connect, migrations, services};
 use crate::arguments::SqlOptions;
 use crate::context::Context;
 use crate::exit::Failure;
+use crate::not_written::NotWritten;
 use crate::output::{Answer, Text};
 use crate::words::OurWords;
 
@@ -245,7 +245,7 @@ fn possible(catalog: &Catalog, selections: &[Selection]) -> anyhow::Result<()> {
 
 /// The directory, made if it is missing.
 fn writable(directory: &Path) -> anyhow::Result<&Path> {
-    fs::create_dir_all(directory).with_context(|| format!("could not write to `{}`", directory.display()))?;
+    fs::create_dir_all(directory).map_err(NotWritten::at(directory))?;
     Ok(directory)
 }
 
@@ -272,7 +272,7 @@ fn write(directory: &Path, scripts: &[Script]) -> anyhow::Result<Vec<PathBuf>> {
                 tracing::debug!(%error, "a temporary file was left");
             }
         }
-        return Err(error).with_context(|| format!("could not write to `{}`", directory.display()));
+        return Err(NotWritten::at(directory)(error).into());
     }
     Ok(files)
 }

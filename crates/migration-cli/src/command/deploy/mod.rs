@@ -22,6 +22,7 @@ use super::{connect, migrations, old_words};
 use crate::arguments::{DeployArguments, OnFailure};
 use crate::context::Context;
 use crate::exit::Failure;
+use crate::not_written::NotWritten;
 use crate::output::{Answer, Log, Text, duration, now};
 use crate::words::OurWords;
 
@@ -162,9 +163,7 @@ pub(super) async fn deploy(
             Record::new(begun_at, log, arguments)
         }
     };
-    let log = Log::open(&record.log).map_err(|error| {
-        anyhow::Error::from(error).context(format!("could not open `{}`", record.log.display()))
-    })?;
+    let log = Log::open(&record.log).map_err(NotWritten::at(&record.log))?;
     context.output.log_to(log);
     let connected = connect(context)?;
     let databases: Vec<String> = connected.deployment.databases().iter().map(ToString::to_string).collect();

@@ -17,6 +17,7 @@ use super::Step;
 use crate::arguments::{DeployArguments, OnFailure};
 use crate::exit::Failure;
 use crate::json_file;
+use crate::not_written::NotWritten;
 
 /// What the file is called inside, with the version of what it means.
 const SCHEMA: &str = "migrate-deployment/v1";
@@ -105,8 +106,7 @@ impl Place {
     /// # Errors
     /// Another deployment has it, or it cannot be made.
     pub(super) fn take(directory: &Path) -> anyhow::Result<Self> {
-        let failed = || format!("could not make `{}`", directory.display());
-        fs::create_dir_all(directory).with_context(failed)?;
+        fs::create_dir_all(directory).map_err(NotWritten::at(directory))?;
         let path = directory.join(LOCK);
         let lock = OpenOptions::new()
             .create(true)
@@ -114,7 +114,7 @@ impl Place {
             .truncate(false)
             .mode(json_file::PRIVATE)
             .open(&path)
-            .with_context(|| format!("could not open `{}`", path.display()))?;
+            .map_err(NotWritten::at(&path))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { directory: directory.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(Failure {
