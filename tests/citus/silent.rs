@@ -39,7 +39,13 @@ fn a_worker_that_is_stopped_is_named() {
         let stopped = Stopped::of(&cluster);
         let silent = cluster
             .query(&format!("SELECT nodename || ':1' FROM pg_dist_node WHERE nodeid = {}", stopped.node));
-        let status = cluster.migrate(&lab, &["citus", "status"]).exits(0).stdout;
+        let status = cluster.migrate(&lab, &["citus", "status"]).exits(8);
+        assert!(
+            status.stderr.contains(&format!("node {silent} of Citus does not answer")),
+            "{}",
+            status.shown()
+        );
+        let status = status.stdout;
         let line = |begins: &str| status.lines().find(|line| line.starts_with(begins)).unwrap().to_owned();
         assert!(line(&silent).contains("does not answer"), "{status}");
         assert!(line("chat").contains(&silent) && line("chat").ends_with("unknown"), "{status}");

@@ -1,8 +1,8 @@
 //! `citus`: on which node each service is, and putting it on one or another.
 
 use migration_coordinator::{
-    ByColumn, Cancellation, Citus, CitusService, Policy, RowPlan, UpkeepError, citus, citus_of, destination,
-    distributable, distribute, distribute_rows, move_to, row_plan,
+    ByColumn, Cancellation, Citus, CitusNode, CitusService, Policy, RowPlan, UpkeepError, citus, citus_of,
+    distributable, distribute, distribute_rows, movable, move_to, row_plan,
 };
 use migration_kit::ServiceName;
 use migration_plan::counted;
@@ -14,6 +14,7 @@ use super::{connect, name, names};
 use crate::arguments::CitusCommand;
 use crate::context::Context;
 use crate::database::Connected;
+use crate::exit::Failure;
 use crate::output::{Answer, Table, Text};
 use crate::words::OurWords;
 
@@ -71,7 +72,7 @@ pub(super) async fn run(
             let service = name(&connected, service)?;
             if !yes {
                 let at = citus_of(&connected.deployment, &service).await?;
-                destination(&service, &at, node)?;
+                movable(&connected.deployment, &service, &at, node).await?;
                 return preview(&connected, &service, at, Some(node));
             }
             let done = move_to(&connected.deployment, &service, node, *wait, cancellation);
@@ -88,8 +89,11 @@ async fn status(connected: &Connected, services: &[ServiceName]) -> anyhow::Resu
         match found {
             None => {}
             Some(Ok(citus)) => {
-                for error in citus.iter().flat_map(|citus| &citus.unread) {
-                    let diagnostic = Diagnostic::of(error.as_ref(), &OurWords);
+                let unread = citus.iter().flat_map(|citus| &citus.unread);
+                let unread = unread.map(|error| Diagnostic::of(error.as_ref(), &OurWords));
+                for diagnostic in
+                    unread.chain(citus.iter().flat_map(|citus| citus.nodes.iter().filter_map(silent)))
+                {
                     text.error(diagnostic.clone());
                     errors.push(diagnostic);
                 }
@@ -109,6 +113,17 @@ async fn status(connected: &Connected, services: &[ServiceName]) -> anyhow::Resu
     let class = Class::worst(errors.iter().map(|error| error.class));
     let body = Document { databases, done: false, rows: None };
     Ok(Answer::of("citus", Found { class, errors, body }, text)?)
+}
+
+/// That a node does not answer: what is on it is not known.
+fn silent(node: &CitusNode) -> Option<Diagnostic> {
+    let problem = node.problem.as_ref()?;
+    let failure = Failure {
+        class: Class::Connection,
+        message: format!("node {} of Citus does not answer: {problem}", node.address()),
+        hint: Some("until it does, what is on it is not known, and no schema can be changed, on whichever node it is".to_owned()),
+    };
+    Some(Diagnostic::of(&failure, &OurWords))
 }
 
 /// What would be done, and what it costs.

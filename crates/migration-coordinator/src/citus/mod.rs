@@ -17,7 +17,7 @@ use crate::reading::Reading;
 use crate::surroundings::each_database;
 use crate::survey::SurveyError;
 
-pub use place::{citus_of, destination, distributable, distribute, move_to};
+pub use place::{citus_of, distributable, distribute, movable, move_to};
 pub use rows::{ByColumn, RowObstacle, RowPlan, distribute_rows, row_plan};
 
 /// The tables `c` of the schema `n`, without partitions, which go where their parents go.

@@ -14,7 +14,7 @@ use crate::bookkeeping::{execute, statement};
 use crate::cancel::Cancellation;
 use crate::deployment::Deployment;
 use crate::lock::LockedSession;
-use crate::upkeep::{UpkeepError, driver, find, own};
+use crate::upkeep::{UpkeepError, driver, find, look_whose, own};
 
 /// Spreads a service: its tables become shards, all on one node, which Citus chooses. Triggers are dropped before and made again after,
 /// in the same transaction. Nobody writes to the tables meanwhile.
@@ -118,11 +118,22 @@ fn silent(found: &Citus) -> Option<String> {
     Some(format!("node {} does not answer", dead.address()))
 }
 
-/// The node to which a service can be moved.
+/// Refuses a service that cannot be moved to this node, or of which what bears its names there is of others. Reads only.
 ///
 /// # Errors
-/// [`UpkeepError::Relocation`] with the reason if it cannot.
-pub fn destination<'c>(
+/// [`UpkeepError::Relocation`] with the reason, [`UpkeepError::OfOthers`], and [`UpkeepError::Unread`] where it is not known.
+pub async fn movable(
+    deployment: &Deployment,
+    service: &ServiceName,
+    found: &Citus,
+    node: &str,
+) -> Result<(), UpkeepError> {
+    look_whose(deployment, find(deployment, service)?).await?;
+    destination(service, found, node).map(drop)
+}
+
+/// The node to which a service can be moved.
+fn destination<'c>(
     service: &ServiceName,
     found: &'c Citus,
     node: &str,
