@@ -300,7 +300,9 @@ fn a_place_that_can_never_be_written_is_wrong_usage_whatever_is_written_there() 
                 arguments.iter().map(|argument| argument.replace("[place]", place)).collect();
             let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
             let mut command = lab.command(&words);
-            variable.into_iter().for_each(|variable| drop(command.env(variable, place)));
+            if let Some(variable) = variable {
+                command.env(variable, place);
+            }
             let refused = run(&mut command).exits(2);
             let said = refused.stderr.lines().find(|line| line.starts_with("error: could not write `"));
             assert!(said.is_some_and(|said| said.contains(place)), "{}", refused.shown());

@@ -90,6 +90,7 @@ pub(crate) fn migrate(lab: &Lab, service: &str, arguments: &[&str]) -> Ran {
 fn what_the_documents_made_is_taken_over_and_goes_to_head() {
     for past in PASTS {
         let (lab, service) = (lab(past), past.0);
+        migrate(&lab, service, &["plan", service]).exits(0);
         migrate(&lab, service, &["up", service]).exits(0);
         migrate(&lab, service, &["verify", service]).exits(0);
         let rest = ["up", service, "--contract", "--ignore-soak", "--allow-data-loss"];

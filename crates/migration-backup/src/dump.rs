@@ -310,6 +310,12 @@ impl Dump<'_> {
             left_out.extend(left);
             schemas.push((name.clone(), carried));
         }
+        let collisions = &self.facts.collisions;
+        let is_lost = !collisions.objects.is_empty() || !collisions.adoptable.is_empty();
+        if is_lost && self.facts.applied.is_empty() {
+            let lost = "which migrations were applied: its tables are there without a history";
+            left_out.others.push(lost.to_owned());
+        }
         let recorded = match extent {
             Extent::Everything => &Recorded::of(deployment, &self.facts),
             Extent::Definitions => &Recorded::default(),

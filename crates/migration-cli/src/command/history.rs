@@ -1,9 +1,10 @@
 //! `history`: each migration and what became of it; with `--verbose`, every run. Reads only.
 
-use migration_coordinator::{JournalLine, Outcome, Survey, journal};
+use migration_coordinator::{JournalLine, Outcome, ServiceFacts, Survey, journal};
 use migration_plan::Phase;
-use migration_report::{Histories, MigrationReport, MigrationState, settled};
+use migration_report::{Histories, MigrationReport, MigrationState, settled, taken, unrecorded};
 
+use super::status::remarks::without_history;
 use super::{connect, names, services};
 use crate::context::Context;
 use crate::output::{Answer, Paint, Table, Text};
@@ -20,6 +21,17 @@ pub(super) async fn history(context: &Context, services: &[String], verbose: boo
     match journal {
         Some(lines) => of_journal(lines, *n_journals, &mut text),
         None => text.table(of_migrations(migrations)),
+    }
+    // What is pending there may have been applied before the history was lost.
+    let asked = |facts: &&ServiceFacts| chosen.is_empty() || chosen.contains(&facts.service);
+    for facts in survey.services.iter().filter(asked) {
+        let service = facts.service.as_str();
+        let taken = taken(&connected.deployment, facts);
+        taken.into_iter().for_each(|taken| text.line(format!("{service}: {taken}: `up` refuses to begin")));
+        let tables = unrecorded(&connected.deployment, facts);
+        tables.into_iter().for_each(|tables| {
+            text.line(format!("{service}: {}", without_history(service, &tables)));
+        });
     }
     Ok(Answer::of("history", found, text)?)
 }

@@ -40,8 +40,15 @@ pub(super) async fn plan(
     report.refused = obstructions.iter().map(|error| Diagnostic::of(error, &OurWords)).collect();
     let mut text = text(&report, n_services);
     unrecorded_tables(&planned, &mut text);
-    let whole = |error: &&RunError| matches!(error, RunError::Attached { .. } | RunError::Encoding { .. });
-    obstructions.iter().filter(whole).for_each(|error| text.line(format!("{error}: a run refuses to begin")));
+    for error in &obstructions {
+        match error {
+            RunError::Attached { .. } | RunError::Encoding { .. } => {
+                text.line(format!("{error}: a run refuses to begin"));
+            }
+            RunError::NotAsExpected { .. } => text.line(format!("{error}: it would fail")),
+            _ => {}
+        }
+    }
     refused(&planned, &report, &mut text);
     if let Some(file) = out {
         SavedPlan::of(&planned, &goal).await?.write(file)?;

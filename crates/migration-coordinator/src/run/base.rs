@@ -127,10 +127,10 @@ pub async fn unmet_promises(
     facts: &ServiceFacts,
     claimed: &[MigrationName],
 ) -> Result<Vec<Difference>, RunError> {
-    let Some(placed) = deployment.placed(&facts.service) else { return Ok(Vec::new()) };
-    let asked: HashSet<&MigrationName> = claimed.iter().collect();
-    let applied = facts.applied.iter().map(|applied| &applied.name).chain(claimed).collect();
-    let reading = Reading::open(&deployment.databases()[placed.site.database]).await?;
+    let Some(Claimed { placed, asked, applied, reading }) = Claimed::of(deployment, facts, claimed).await?
+    else {
+        return Ok(Vec::new());
+    };
     let mut unmet = unmet(reading, (placed, facts.installed), &asked, &applied).await?;
     unmet.retain(|found| found.accepted.is_none());
     Ok(unmet)
@@ -145,10 +145,11 @@ pub async fn unkept_by_rows(
     facts: &ServiceFacts,
     claimed: &[MigrationName],
 ) -> Result<Vec<CheckResult>, RunError> {
-    let Some(placed) = deployment.placed(&facts.service) else { return Ok(Vec::new()) };
-    let asked: HashSet<&MigrationName> = claimed.iter().collect();
-    let applied = facts.applied.iter().map(|applied| &applied.name).chain(claimed).collect();
-    let mut reading = Reading::open(&deployment.databases()[placed.site.database]).await?;
+    let Some(Claimed { placed, asked, applied, mut reading }) =
+        Claimed::of(deployment, facts, claimed).await?
+    else {
+        return Ok(Vec::new());
+    };
     let mut unkept = Vec::new();
     for (migration, check) in placed.checks_of(&asked, &applied) {
         if !check.is_of_schema() {
@@ -158,6 +159,57 @@ pub async fn unkept_by_rows(
     }
     reading.close().await;
     Ok(unkept)
+}
+
+/// The first migration of a plan that would take over a table which is there and is not as it promises. What it tolerates besides, only it
+/// knows.
+///
+/// # Errors
+/// [`RunError::Survey`] if the database could not be asked.
+pub(super) async fn not_as_expected(
+    deployment: &Deployment,
+    facts: &ServiceFacts,
+    plan: &Plan,
+) -> Result<Option<RunError>, RunError> {
+    let there = &facts.collisions.adoptable;
+    let Some(placed) = deployment.placed(&facts.service).filter(|_| !there.is_empty()) else {
+        return Ok(None);
+    };
+    for step in plan.steps_of(&facts.service).filter(|step| step.direction == Direction::Apply) {
+        let Some(listed) = placed.service.migration(&step.id.name) else { continue };
+        let mut adopted = listed.details().adopts.iter();
+        if adopted.any(|table| there.iter().any(|there| there.name == *table)) {
+            let claimed = [step.id.name.clone()];
+            let differences = unmet_promises(deployment, facts, &claimed).await?;
+            if !differences.is_empty() {
+                return Ok(Some(RunError::NotAsExpected { id: step.id.clone(), differences }));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Migrations of a service that are claimed to be applied, and what is asked about them.
+struct Claimed<'c> {
+    placed: &'c Placed,
+    asked: HashSet<&'c MigrationName>,
+    /// These, and those that are applied.
+    applied: HashSet<&'c MigrationName>,
+    reading: Reading<'c>,
+}
+
+impl<'c> Claimed<'c> {
+    /// Connects; `None` for a service that is not known.
+    async fn of(
+        deployment: &'c Deployment,
+        facts: &'c ServiceFacts,
+        claimed: &'c [MigrationName],
+    ) -> Result<Option<Self>, RunError> {
+        let Some(placed) = deployment.placed(&facts.service) else { return Ok(None) };
+        let applied = facts.applied.iter().map(|applied| &applied.name).chain(claimed).collect();
+        let reading = Reading::open(&deployment.databases()[placed.site.database]).await?;
+        Ok(Some(Self { placed, asked: claimed.iter().collect(), applied, reading }))
+    }
 }
 
 /// What is not as these migrations promise where all of `applied` are.

@@ -101,6 +101,17 @@ pub enum RunError {
         /// What is there; at least one object.
         collisions: Collisions,
     },
+    /// A table that a migration would take over is not as that promises: it would fail.
+    #[error(
+        "migration `{id}` takes over a table that is there without a history, if it is as it makes it: {}",
+        differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    )]
+    NotAsExpected {
+        /// The migration.
+        id: MigrationId,
+        /// What differs; at least one.
+        differences: Vec<Difference>,
+    },
     /// Tables of others inherit from those of a service, or are partitions of them: a migration would change them too.
     #[error("`{service}`: {}, so that a migration would change it and its rows too", few_words(tables, 3))]
     Attached {
@@ -291,6 +302,11 @@ impl RunError {
                     + " takes over; if it belongs to another application, set "
                     + Offer::Schema(service.clone())
                     + " to another schema"
+            }
+            Self::NotAsExpected { id, .. } => {
+                Hint::from("if more was applied before the history was lost, ")
+                    + Offer::Adopt(id.service.clone())
+                    + " records it"
             }
             Self::Attached { tables, .. } => {
                 let remedy = tables.first().map_or("", |table| table.remedy.as_str());

@@ -138,8 +138,9 @@ impl Planned<'_> {
         self.deployment
     }
 
-    /// What keeps this from beginning: an encoding that is none, what is where services that are empty would begin, and tables of
-    /// others that are attached to the services' own. Reads only.
+    /// What keeps this from beginning, or from coming far: an encoding that is none, what is where services that are empty would begin,
+    /// tables of others that are attached to the services' own, and tables that a migration would take over and that are not as it
+    /// promises. Reads only.
     ///
     /// # Errors
     /// [`RunError::Survey`] if a database could not be asked.
@@ -148,6 +149,9 @@ impl Planned<'_> {
         let mut found: Vec<RunError> = facts.flat_map(|facts| obstructions(self.deployment, facts)).collect();
         found.extend(preflight::text_is_text(self.deployment, &self.survey, &self.plan).err());
         found.extend(attached(self.deployment, self.plan.services()).await?);
+        for facts in preflight::applied_on(&self.survey, &self.plan) {
+            found.extend(base::not_as_expected(self.deployment, facts, &self.plan).await?);
+        }
         Ok(found)
     }
 

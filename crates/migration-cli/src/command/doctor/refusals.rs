@@ -57,6 +57,9 @@ async fn ask(
         .with_table_locks(table_locks);
     let planned = Box::pin(plan_for(deployment, &goal, &options)).await?;
     Box::pin(planned.check(&options)).await?;
+    if let Some(error) = Box::pin(planned.obstructions()).await?.into_iter().next() {
+        return Err(error);
+    }
     secured(&planned, examined).await
 }
 
@@ -76,6 +79,7 @@ impl Examined {
             | RunError::Rights { .. }
             | RunError::ReadOnly { .. }
             | RunError::Addresses { .. }
+            | RunError::Encoding { .. }
             | RunError::TableLocked { .. } => {
                 finding.verdict >= Verdict::Bad && (finding.of == service.as_str() || finding.of == database)
             }
