@@ -1,6 +1,7 @@
 //! What a service's objects use that is in no dump of it: functions, types, tables of other schemas, foreign servers. A backup is whole without
 //! them, but only where they are it can be restored.
 
+use migration_coordinator::WITH_ITS_RELATION;
 use migration_kit::literal;
 use migration_plan::few_words;
 use sqlx::{PgConnection, Row};
@@ -49,14 +50,8 @@ pub(crate) async fn outside(
         "SELECT DISTINCT CASE WHEN by.type = 'default value' THEN 'default of `' || pg_catalog.substr(by.identity, 5) || '`' \
              ELSE by.type || ' `' || by.identity || '`' END, i.type, i.identity \
          FROM pg_catalog.pg_depend d \
-         LEFT JOIN pg_catalog.pg_attrdef a ON {attrdef} AND a.oid = d.objid \
-         LEFT JOIN pg_catalog.pg_constraint k ON {constraint} AND k.oid = d.objid \
-         LEFT JOIN pg_catalog.pg_trigger t ON {trigger} AND t.oid = d.objid \
-         LEFT JOIN pg_catalog.pg_rewrite w ON {rewrite} AND w.oid = d.objid \
-         LEFT JOIN pg_catalog.pg_policy y ON {policy} AND y.oid = d.objid \
-         LEFT JOIN pg_catalog.pg_index x ON {class} AND x.indexrelid = d.objid \
-         LEFT JOIN pg_catalog.pg_class c ON c.oid = coalesce(a.adrelid, nullif(k.conrelid, 0), t.tgrelid, w.ev_class, y.polrelid, \
-           x.indrelid, CASE WHEN {class} THEN d.objid END) \
+         {WITH_ITS_RELATION} \
+         LEFT JOIN pg_catalog.pg_class c ON c.oid = coalesce(home.relation, CASE WHEN {class} THEN d.objid END) \
          LEFT JOIN pg_catalog.pg_proc p ON {proc} AND p.oid = d.objid \
          LEFT JOIN pg_catalog.pg_type o ON o.oid = CASE WHEN {type_} THEN d.objid ELSE k.contypid END \
          LEFT JOIN pg_catalog.pg_class r ON {to_class} AND r.oid = d.refobjid, \
@@ -70,11 +65,6 @@ pub(crate) async fn outside(
            AND i.identity IS NOT NULL AND by.identity IS NOT NULL \
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend m WHERE m.classid = d.refclassid AND m.objid = d.refobjid AND m.deptype = 'e') \
          ORDER BY 1, 2, 3",
-        attrdef = of("pg_attrdef"),
-        constraint = of("pg_constraint"),
-        trigger = of("pg_trigger"),
-        rewrite = of("pg_rewrite"),
-        policy = of("pg_policy"),
         class = of("pg_class"),
         proc = of("pg_proc"),
         type_ = of("pg_type"),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use migration_coordinator::{
-    Caller, Cancellation, Deployment, Reading, RunError, Survey, not_of_others, on_its_own,
+    Caller, Cancellation, Deployment, Reading, RunError, Survey, WITH_ITS_RELATION, not_of_others, on_its_own,
 };
 use migration_kit::{ServiceName, literal, qualified, quote_identifier};
 use sqlx::{PgConnection, Row};
@@ -276,16 +276,8 @@ async fn used_by(connection: &mut PgConnection, owned: &Owned) -> Result<Vec<Str
              THEN pg_catalog.pg_describe_object('pg_catalog.pg_class'::pg_catalog.regclass, w.ev_class, 0) \
              ELSE pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) END \
          FROM own_and_arrays o JOIN pg_catalog.pg_depend d ON d.refclassid = o.classid AND d.refobjid = o.objid \
-         LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND w.oid = d.objid \
-         LEFT JOIN pg_catalog.pg_constraint k ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = d.objid \
-         LEFT JOIN pg_catalog.pg_attrdef a ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND a.oid = d.objid \
-         LEFT JOIN pg_catalog.pg_trigger t ON d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND t.oid = d.objid \
-         LEFT JOIN pg_catalog.pg_policy p ON d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND p.oid = d.objid \
-         LEFT JOIN pg_catalog.pg_statistic_ext s ON d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass AND s.oid = d.objid \
+         {WITH_ITS_RELATION} \
          LEFT JOIN pg_catalog.pg_class c ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.oid = d.objid \
-         LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid \
-         CROSS JOIN LATERAL (SELECT coalesce(w.ev_class, nullif(k.conrelid, 0), a.adrelid, t.tgrelid, p.polrelid, s.stxrelid, \
-           i.indrelid) AS relation) AS home \
          WHERE d.deptype IN ('n', 'a', 'i') AND c.relkind IS DISTINCT FROM 't' \
            AND d.classid NOT IN ('pg_catalog.pg_publication_rel'::pg_catalog.regclass, \
              'pg_catalog.pg_publication_namespace'::pg_catalog.regclass, 'pg_catalog.pg_default_acl'::pg_catalog.regclass, \

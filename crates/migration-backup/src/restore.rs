@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use migration_coordinator::{
     Applied, Caller, Cancellation, Deployment, MoveMark, Place, Reading, RunError, ServiceFacts, Survey,
-    SurveyError, not_of_others, on_its_own, under_lock,
+    SurveyError, WITH_ITS_RELATION, not_of_others, on_its_own, under_lock,
 };
 use migration_kit::{ServiceName, quote_identifier};
 use postgres_sandbox::Search;
@@ -357,15 +357,9 @@ pub(crate) async fn dependants(
         "WITH own AS ({relations}), types AS (\
            SELECT t.oid FROM pg_catalog.pg_type t JOIN pg_catalog.pg_class r ON t.oid = r.reltype OR t.typelem = r.reltype \
            WHERE r.reltype <> 0 AND r.oid IN (SELECT oid::oid FROM own)), users AS (\
-           SELECT d.classid, d.objid, coalesce(w.ev_class, k.conrelid, a.adrelid, t.tgrelid, y.polrelid, i.indrelid, d_class.oid) AS relation \
-           FROM pg_catalog.pg_depend d \
-           LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND w.oid = d.objid \
-           LEFT JOIN pg_catalog.pg_constraint k ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = d.objid \
-           LEFT JOIN pg_catalog.pg_attrdef a ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND a.oid = d.objid \
-           LEFT JOIN pg_catalog.pg_trigger t ON d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND t.oid = d.objid \
-           LEFT JOIN pg_catalog.pg_policy y ON d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND y.oid = d.objid \
-           LEFT JOIN pg_catalog.pg_class d_class ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d_class.oid = d.objid \
-           LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = d_class.oid \
+           SELECT d.classid, d.objid, \
+             coalesce(home.relation, CASE WHEN d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass THEN d.objid END) AS relation \
+           FROM pg_catalog.pg_depend d {WITH_ITS_RELATION} \
            WHERE (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid IN (SELECT oid::oid FROM own) \
              OR d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid IN (SELECT oid FROM types)) \
              AND d.classid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_policy'::pg_catalog.regclass, 'pg_catalog.pg_rewrite'::pg_catalog.regclass, 'pg_catalog.pg_constraint'::pg_catalog.regclass, \

@@ -95,6 +95,20 @@ impl Thing {
     }
 }
 
+/// What is joined to a dependency `d` of `pg_depend` for the relation that its dependent is of, `home.relation`: a view's rule (`w`), a
+/// constraint (`k`), a column's default (`a`), a trigger (`t`), a policy (`y`), statistics (`s`), an index (`x`). It is null of what is of no
+/// relation: a relation itself, a function, a type with its constraints.
+pub const WITH_ITS_RELATION: &str = "\
+    LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND w.oid = d.objid \
+    LEFT JOIN pg_catalog.pg_constraint k ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = d.objid \
+    LEFT JOIN pg_catalog.pg_attrdef a ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND a.oid = d.objid \
+    LEFT JOIN pg_catalog.pg_trigger t ON d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND t.oid = d.objid \
+    LEFT JOIN pg_catalog.pg_policy y ON d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND y.oid = d.objid \
+    LEFT JOIN pg_catalog.pg_statistic_ext s ON d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass AND s.oid = d.objid \
+    LEFT JOIN pg_catalog.pg_index x ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND x.indexrelid = d.objid \
+    CROSS JOIN LATERAL (SELECT coalesce(w.ev_class, nullif(k.conrelid, 0), a.adrelid, t.tgrelid, y.polrelid, s.stxrelid, x.indrelid) \
+      AS relation) AS home";
+
 /// A condition on a relation `c` in a schema `n`: that it is a table of this service, none of its bookkeeping and no part of another
 /// one. Where it shares its schema and names none, every table there may be its own.
 pub(crate) fn is_table_of(site: &Site) -> String {
@@ -170,13 +184,7 @@ pub(crate) fn question(
                WHERE pg_catalog.to_regprocedure(pg_catalog.quote_ident(n.nspname) || '.' || f.named) = p.oid LIMIT 1), \
              p.proname || '(' || pg_catalog.replace(pg_catalog.oidvectortypes(p.proargtypes), pg_catalog.quote_ident(n.nspname) || '.', '') || ')'), \
            ARRAY(SELECT DISTINCT CASE WHEN u.oid IS NULL THEN '' ELSE {user} END FROM pg_catalog.pg_depend d \
-             LEFT JOIN pg_catalog.pg_attrdef a ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND a.oid = d.objid \
-             LEFT JOIN pg_catalog.pg_constraint k ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = d.objid \
-             LEFT JOIN pg_catalog.pg_trigger t ON d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND t.oid = d.objid \
-             LEFT JOIN pg_catalog.pg_index i ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND i.indexrelid = d.objid \
-             LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND w.oid = d.objid \
-             LEFT JOIN pg_catalog.pg_policy y ON d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND y.oid = d.objid \
-             LEFT JOIN pg_catalog.pg_class u ON u.oid = coalesce(a.adrelid, k.conrelid, t.tgrelid, i.indrelid, w.ev_class, y.polrelid) \
+             {WITH_ITS_RELATION} LEFT JOIN pg_catalog.pg_class u ON u.oid = home.relation \
              WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refobjid = p.oid) \
          FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = {schema}{of_functions}",
         relation = name_of("c"),

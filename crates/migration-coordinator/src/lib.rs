@@ -57,7 +57,7 @@ mod watch;
 
 pub use adopt::{Claim, EarlierHistory, Retirement, earlier_histories, record, stands_for};
 pub use attached::Attached;
-pub use belongings::{Applied, Number, Thing};
+pub use belongings::{Applied, Number, Thing, WITH_ITS_RELATION};
 pub use bookkeeping::Outcome;
 pub use caller::Caller;
 pub use cancel::{Cancellation, Stop, cancellation};

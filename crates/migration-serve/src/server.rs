@@ -1,6 +1,5 @@
 //! A server for the routes: connections are few, and none lasts for ever, whatever the other side does or leaves undone.
 
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,15 +27,9 @@ const LONGEST: Duration = Duration::from_mins(15);
 const ENDING: Duration = Duration::from_secs(3);
 
 /// Serves a router until it is to stop; then requests that are being answered have three seconds to end. There are 256
-/// connections at a time, each of which has five seconds for the head of a request.
-///
-/// # Errors
-/// What the socket says when nothing more can be accepted.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
+/// connections at a time, each of which has five seconds for the head of a request. A connection that cannot be accepted is none that
+/// it ends for: the next one may be.
+pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()> + Send + 'static) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let (stopping, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -65,7 +58,6 @@ pub async fn serve(
     let ended = async { while connections.join_next().await.is_some() {} };
     // Those that take longer end with the set.
     drop(timeout(ENDING, ended).await);
-    Ok(())
 }
 
 /// Serves one connection. How it ends concerns the other side alone.

@@ -56,7 +56,7 @@ pub(super) async fn serve(
         stop.cancelled().await;
         watch.close();
     };
-    migration_serve::serve(listener, routes, stopped).await?;
+    migration_serve::serve(listener, routes, stopped).await;
     Ok(Answer::silent(Class::Done))
 }
 
