@@ -2,7 +2,7 @@
 //!
 //! The plan is made twice: once to see whether there is anything to do (if not, nothing is locked and nothing written),
 //! and once more under the locks, from what is recorded then. In what order the plan is worked off, and how one
-//! migration is run, is decided elsewhere.
+//! migration is run, is decided elsewhere. It is long because what a run asks before it begins is beside what it asks again under the locks.
 
 mod accept;
 mod atomic;
