@@ -2,7 +2,7 @@
 
 use postgres_sandbox::Cluster;
 
-use crate::support::{Lab, ROWS};
+use crate::support::{Lab, ROWS, run};
 
 /// A database of this encoding.
 fn encoded(encoding: &str) -> Lab {
@@ -97,13 +97,33 @@ fn where_text_may_be_any_bytes_nothing_is_begun() {
                 ran.shown()
             );
         }
-        let doctor = lab.migrate(&["doctor"]).exits(4).stdout;
-        assert!(doctor.contains("its encoding is SQL_ASCII, not UTF8"), "{doctor}");
+        let doctor = lab.migrate(&["doctor"]).exits(7).stdout;
+        assert!(doctor.contains("its encoding is SQL_ASCII, not UTF8") && doctor.contains(said), "{doctor}");
         lab.migrate(&["status"]).exits(0);
         let made = "SELECT count(*) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname !~ '^(pg_|information)' \
                     AND relname <> 'old'";
         assert_eq!(lab.query(made).trim(), "0");
     }
+}
+
+/// Who knows that all text there is UTF-8 says so, and keeps it as it is.
+#[test]
+fn text_in_utf_8_goes_through_every_migration_where_it_is_allowed() {
+    let lab = encoded("SQL_ASCII");
+    let allowing =
+        |value: &str, arguments: &[&str]| run(lab.command(arguments).env("MIGRATE_SQL_ASCII", value));
+    allowing("yes", &["up"]).exits(2);
+    allowing("never", &["up"]).exits(7);
+    let first = ROWS.map(|(service, _)| format!("{service}@+1"));
+    let first: Vec<&str> = ["up", "--quiet"].into_iter().chain(first.iter().map(String::as_str)).collect();
+    allowing("allow", &first).exits(0);
+    lab.query(&rows_with('語'));
+    allowing("allow", &["up", "--quiet"]).exits(0);
+    allowing("allow", &["up", "--contract", "--ignore-soak", "--allow-data-loss", "--quiet"]).exits(0);
+    lab.migrate(&["verify"]).exits(0);
+    let doctor = allowing("allow", &["doctor"]).exits(0).stdout;
+    assert!(doctor.contains("its encoding is SQL_ASCII, not UTF8"), "{doctor}");
+    assert!(lab.migrate(&["rejects", "profochatbot"]).exits(0).stdout.contains('語'));
 }
 
 #[test]

@@ -75,7 +75,10 @@ pub(crate) fn connect(
         None => Source::Environment,
     };
     let deployment = Deployment::new(placements).context("the services cannot be coordinated together")?;
-    let deployment = ManuallyDrop::new(deployment.allowing(environment.allowed_objects()?));
+    let deployment = deployment
+        .allowing(environment.allowed_objects()?)
+        .allowing_any_bytes(environment.allows_any_bytes()?);
+    let deployment = ManuallyDrop::new(deployment);
     Ok(Connected { deployment, source, _cluster: cluster })
 }
 

@@ -23,6 +23,7 @@ Environment, also read from `.env`:
   MIGRATE_DEPLOY_DIR         where `deploy` keeps its record and its logs, if not in `deployments`
   MIGRATE_POSTGRES_DIR       where the embedded PostgreSQL keeps its data, if not in `.postgres`
   MIGRATE_ALLOWED_OBJECTS    what event triggers of the database write to: `audit.ddl_log,audit.other`
+  MIGRATE_SQL_ASCII          `allow`: apply migrations where the encoding is SQL_ASCII, since all text there is UTF-8
   MIGRATE_EMBEDDED           `never`: fail without an address (the default where CI is set); `allow`: use the embedded one
   NO_COLOR                   no colour
 

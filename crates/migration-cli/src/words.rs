@@ -236,6 +236,7 @@ impl Words for OurWords {
                 format!("`{}`", setting(&variable(service, "DATABASE_SCHEMA"), schema))
             }
             Offer::AllowedObjects => "`MIGRATE_ALLOWED_OBJECTS`".to_owned(),
+            Offer::AnyBytes => "`MIGRATE_SQL_ASCII=allow`".to_owned(),
             other => other.to_string(),
         }
     }

@@ -34,6 +34,8 @@ pub struct Deployment {
     catalog: Catalog,
     /// Objects that every migration may touch, each as `schema.name`.
     allowed: BTreeSet<String>,
+    /// Whether migrations are applied where text may be any bytes.
+    any_bytes: bool,
 }
 
 /// A service at its site.
@@ -183,7 +185,8 @@ impl Deployment {
         }
         neighbours(&mut placed, &same_address)?;
         let places = placed.iter().enumerate().map(|(place, p)| (p.name().clone(), place)).collect();
-        Ok(Self { placements: placed, places, databases, same_address, catalog, allowed: BTreeSet::new() })
+        let allowed = BTreeSet::new();
+        Ok(Self { placements: placed, places, databases, same_address, catalog, allowed, any_bytes: false })
     }
 
     /// Lets every migration touch these objects, each `schema.name` without quotes: what the database's own event
@@ -194,8 +197,20 @@ impl Deployment {
         self
     }
 
+    /// Whether migrations are applied in databases with the encoding SQL_ASCII too, which take bytes that are no text: an operator
+    /// who knows that all text there is UTF-8 may say so.
+    #[must_use]
+    pub fn allowing_any_bytes(mut self, any_bytes: bool) -> Self {
+        self.any_bytes = any_bytes;
+        self
+    }
+
     pub(crate) fn allows(&self, object: &str) -> bool {
         self.allowed.contains(object)
+    }
+
+    pub(crate) fn allows_any_bytes(&self) -> bool {
+        self.any_bytes
     }
 
     /// What planning knows of the services.

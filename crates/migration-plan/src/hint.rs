@@ -79,6 +79,8 @@ pub enum Offer {
     PlaceIn(ServiceName, String),
     /// The setting that names objects of others that any migration may touch.
     AllowedObjects,
+    /// The setting that lets migrations be applied where text may be any bytes.
+    AnyBytes,
 }
 
 impl Hint {
@@ -129,6 +131,7 @@ impl fmt::Display for Offer {
             Self::Schema(_) => f.write_str("`Placement::schema`"),
             Self::PlaceIn(_, schema) => write!(f, "`{schema}` as its `Placement::schema`"),
             Self::AllowedObjects => f.write_str("`Deployment::allowing`"),
+            Self::AnyBytes => f.write_str("`Deployment::allowing_any_bytes`"),
         }
     }
 }

@@ -209,19 +209,17 @@ fn of_histories(deployment: &Deployment, survey: &Survey) -> Vec<Finding> {
 
 /// Text that is not UTF-8 may be what a migration, or whoever reads it, cannot do with.
 fn encoding(encoding: &str, add: &mut impl FnMut(Verdict, String, Option<&str>)) {
-    let (verdict, hint) = match encoding {
+    let hint = match encoding {
         "UTF8" => return,
-        "SQL_ASCII" => (
-            Verdict::Bad,
-            "it takes any bytes, also such that are no text: nothing is applied there; restore a dump of it, made with the \
-             option of pg_dump that names the encoding of its text, into a database with UTF8",
-        ),
-        _ => (
-            Verdict::Warning,
-            "characters that it lacks are refused: migrations that read JSON list such values as rejects; UTF8 has all",
-        ),
+        "SQL_ASCII" => {
+            "it takes any bytes, also such that are no text: nothing is applied there unless MIGRATE_SQL_ASCII is `allow`; restore a \
+             dump of it, made with the option of pg_dump that names the encoding of its text, into a database with UTF8"
+        }
+        _ => {
+            "characters that it lacks are refused: migrations that read JSON list such values as rejects; UTF8 has all"
+        }
     };
-    add(verdict, format!("its encoding is {encoding}, not UTF8"), Some(hint));
+    add(Verdict::Warning, format!("its encoding is {encoding}, not UTF8"), Some(hint));
 }
 
 /// What a database says of itself.

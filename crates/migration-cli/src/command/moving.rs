@@ -110,7 +110,10 @@ fn placed(
         let service = if is_own { service.owning_schema() } else { service };
         Some(Placement { schema: schema.to_owned(), url, service })
     });
-    Ok(Deployment::new(placements.collect())?.allowing(context.environment.allowed_objects()?))
+    let environment = &context.environment;
+    Ok(Deployment::new(placements.collect())?
+        .allowing(environment.allowed_objects()?)
+        .allowing_any_bytes(environment.allows_any_bytes()?))
 }
 
 impl Document {

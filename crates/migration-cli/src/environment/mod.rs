@@ -39,7 +39,7 @@ struct Dotenv {
 }
 
 /// The variables that are this program's alone. The last is read where PostgreSQL's programs are looked for.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
     "MIGRATE_BACKUP_DIR",
     "MIGRATE_BACKUP_COMMAND",
     "MIGRATE_DEPLOY_DIR",
@@ -47,6 +47,7 @@ const OURS: [&str; 8] = [
     "MIGRATE_EMBEDDED",
     "MIGRATE_POSTGRES_DOWNLOAD",
     "MIGRATE_ALLOWED_OBJECTS",
+    "MIGRATE_SQL_ASCII",
     "MIGRATE_TEST_POSTGRES",
 ];
 
@@ -192,6 +193,21 @@ impl Environment {
         let value = self.get("MIGRATE_ALLOWED_OBJECTS")?;
         let objects = value.iter().flat_map(|value| value.text.split(',')).map(str::trim);
         Ok(objects.filter(|object| !object.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// Whether migrations are applied where text may be any bytes: `MIGRATE_SQL_ASCII`, `allow` or `never`.
+    ///
+    /// # Errors
+    /// [`Failure`] if it has another value, or as [`Self::get`].
+    pub(crate) fn allows_any_bytes(&self) -> Result<bool, Failure> {
+        match self.get("MIGRATE_SQL_ASCII")? {
+            Some(Value { text: "allow", .. }) => Ok(true),
+            Some(Value { text: "never", .. }) | None => Ok(false),
+            Some(Value { origin, .. }) => Err(Failure::usage(
+                format!("`MIGRATE_SQL_ASCII` from {origin} has a value that it cannot have"),
+                "write `allow` or `never`",
+            )),
+        }
     }
 
     /// Address of a service's database: `<SERVICE>_DATABASE_URL`, else `DATABASE_URL`.

@@ -358,9 +358,12 @@ impl RunError {
                     .into()
             }
             Self::ReadOnly { .. } => "connect to the primary".into(),
-            Self::Encoding { .. } => "nothing was changed; restore a dump of it, made with the option of pg_dump that names \
-                the encoding of its text, into a database made with `ENCODING 'UTF8' TEMPLATE template0`"
-                .into(),
+            Self::Encoding { .. } => {
+                Hint::from(
+                    "nothing was changed; restore a dump of it, made with the option of pg_dump that names the encoding of its text, \
+                     into a database made with `ENCODING 'UTF8' TEMPLATE template0`; where you know that all text in it is UTF-8, set ",
+                ) + Offer::AnyBytes
+            }
             Self::Atomic { .. } => {
                 Hint::from("leave ") + Offer::Atomic + " out: each migration is then its own transaction"
             }

@@ -107,8 +107,11 @@ pub(super) fn possible(
 }
 
 /// Refuses to apply anything where text may be bytes that are none: a migration would stop midway at the first row that it
-/// reads, or lists, with such bytes.
+/// reads, or lists, with such bytes. Whoever deploys may know that there are none.
 pub(super) fn text_is_text(deployment: &Deployment, survey: &Survey, plan: &Plan) -> Result<(), RunError> {
+    if deployment.allows_any_bytes() {
+        return Ok(());
+    }
     let servers = applied_on(survey, plan).filter_map(|facts| server(deployment, survey, facts));
     match servers.into_iter().find(|server| server.encoding == "SQL_ASCII") {
         Some(server) => Err(RunError::Encoding { database: server.database.clone() }),
