@@ -50,6 +50,7 @@ mod moved_away;
 mod moving;
 mod names;
 mod new_service;
+mod other_servers;
 mod outside;
 mod page;
 mod pgbouncer;

@@ -25,6 +25,7 @@ use crate::error::read;
 use crate::external;
 use crate::left_out::LeftOut;
 use crate::manifest::{Kind, Manifest, Server, Verification};
+use crate::needs;
 use crate::outside::outside;
 use crate::owned::{Owned, surroundings};
 use crate::place::sweep;
@@ -300,6 +301,8 @@ impl Dump<'_> {
             moment.ask(|connection| owned.try_sequences(connection)).await.map_err(&failed)?;
         }
         let outside = moment.ask(|connection| outside(connection, &owned)).await.map_err(&failed)?;
+        let owners = moment.ask(|connection| needs::roles(connection, &owned)).await.map_err(&failed)?;
+        let tablespaces = moment.ask(|connection| needs::tablespaces(connection, &owned)).await;
         let around = moment.ask(|connection| surroundings(connection, &owned.schemas)).await;
         let around = around.map_err(&failed)?;
         let (mut schemas, mut left_out) = (Vec::new(), LeftOut::default());
@@ -350,6 +353,8 @@ impl Dump<'_> {
             files,
             tables,
             left_out: left_out.words(),
+            owners: owners.into_iter().collect(),
+            tablespaces: tablespaces.map_err(&failed)?,
             outside,
             pg_dump: Some(clients.version().to_string()),
             ..described.manifest()

@@ -335,10 +335,12 @@ pub enum BackupError {
         source: sqlx::Error,
     },
     /// Roles of the service are missing where it should go.
-    #[error("`{service}` cannot be moved: there are no roles `{}` there", roles.join("`, `"))]
+    #[error("`{service}` cannot be {done}: there are no roles `{}` there", roles.join("`, `"))]
     NoRoles {
         /// The service.
         service: ServiceName,
+        /// What cannot be done: `moved`.
+        done: &'static str,
         /// The roles; at least one.
         roles: Vec<String>,
     },

@@ -15,6 +15,7 @@ mod external;
 mod left_out;
 mod manifest;
 mod moving;
+mod needs;
 mod outside;
 mod owned;
 mod place;

@@ -59,6 +59,12 @@ pub struct Manifest {
     pub extensions: Vec<Extension>,
     /// Roles that policies name.
     pub roles: Vec<String>,
+    /// Roles that own something of it or have rights on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<String>,
+    /// Tablespaces of its tables and indexes, but for the one that is the database's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tablespaces: Vec<String>,
     /// What the service uses and is in other schemas, or of the database.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outside: Vec<Outside>,

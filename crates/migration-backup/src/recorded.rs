@@ -75,6 +75,8 @@ impl Described<'_> {
             functions_and_types: owned.functions.iter().chain(&owned.types).cloned().collect(),
             extensions,
             roles,
+            owners: Vec::new(),
+            tablespaces: Vec::new(),
             outside: Vec::new(),
             verification: Verification::Skipped("not tried yet".to_owned()),
             pg_dump: None,

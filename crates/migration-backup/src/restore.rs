@@ -1,5 +1,6 @@
 //! Restoring one service: what is there is set aside, what the archive holds is made in its place and checked, all in one
 //! transaction under the service's migration lock. What was set aside stays until an operator drops it.
+//! It is long because what is looked at before is beside what is refused for it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,6 +26,7 @@ use crate::attached::is_in_no_other;
 use crate::error::read;
 use crate::manifest::{External, Server};
 use crate::moving::marked;
+use crate::needs;
 use crate::outside::missing;
 use crate::owned::{Owned, list, rows};
 use crate::{BackupError, Manifest, TableRows, place};
@@ -61,6 +63,8 @@ pub struct Restored {
     pub tables: Vec<RestoredTable>,
     /// Migrations that are applied now and are not in the backup: pending afterwards.
     pub pending_again: Vec<String>,
+    /// Tablespaces of its tables and indexes that are not there, so that everything is in the one that is the database's own.
+    pub absent_tablespaces: Vec<String>,
     /// Whether it was done.
     pub done: bool,
 }
@@ -109,10 +113,15 @@ pub async fn restore(
     let applied = there.map(ServiceFacts::anything_applied).transpose().map_err(RunError::Survey)?;
     let looking = reading.ask(async |connection| {
         let missing = missing(connection, &manifest.outside).await?;
-        Ok::<_, sqlx::Error>((look(connection, deployment, &name, applied).await?, missing))
+        let owners = manifest.owners.iter().filter(|_| !options.no_owner);
+        let roles =
+            needs::absent_roles(connection, &owners.chain(&manifest.roles).cloned().collect()).await?;
+        let tablespaces = needs::absent_tablespaces(connection, &manifest.tablespaces).await?;
+        let before = look(connection, deployment, &name, applied).await?;
+        Ok::<_, sqlx::Error>((before, missing, roles, tablespaces))
     });
     let looked = options.cancellation.unless_cancelled(looking).await.ok_or(RunError::Interrupted)?;
-    let (before, missing) = looked.map_err(&failed)?;
+    let (before, missing, absent_roles, absent_tablespaces) = looked.map_err(&failed)?;
     if let Some(owned) = &before.owned {
         reading.ask(|connection| is_in_no_other(connection, &name, owned)).await?;
     }
@@ -131,6 +140,13 @@ pub async fn restore(
     if let Some(missing) = missing {
         return Err(unfit(missing));
     }
+    if !absent_roles.is_empty() {
+        return Err(BackupError::NoRoles { service: name.clone(), done: "restored", roles: absent_roles });
+    }
+    let (from, to) = (manifest.server.major(), before.server.major());
+    if from > to {
+        return Err(unfit(format!("it is of PostgreSQL {from}, which is newer than the server's {to}")));
+    }
     if let Some(dependants) = &before.dependants {
         return Err(unfit(format!("{dependants} would still use what is replaced")));
     }
@@ -140,6 +156,7 @@ pub async fn restore(
         tables: side_by_side(&before.tables, &manifest.tables),
         manifest,
         pending_again,
+        absent_tablespaces,
         done: false,
     };
     if options.dry_run {

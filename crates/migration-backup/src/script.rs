@@ -26,6 +26,8 @@ pub(crate) struct Script<'s> {
     pub(crate) list: &'s str,
     /// Whether owners and rights are left out.
     pub(crate) no_owner: bool,
+    /// Whether everything goes into the tablespace that is the database's own.
+    pub(crate) no_tablespaces: bool,
 }
 
 impl Script<'_> {
@@ -104,6 +106,7 @@ impl Script<'_> {
         if self.no_owner {
             command.args(["--no-owner", "--no-privileges"]);
         }
+        command.args(self.no_tablespaces.then_some("--no-tablespaces"));
         command.arg(self.archive).stdout(Stdio::piped());
         Running::fed(&mut command, self.list.to_owned()).map_err(|error| self.failed(error.to_string()))
     }

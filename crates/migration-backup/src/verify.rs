@@ -108,6 +108,7 @@ impl Trial<'_> {
                 "--exit-on-error",
                 "--no-owner",
                 "--no-privileges",
+                "--no-tablespaces",
                 "--dbname",
                 database.name(),
                 "--use-list",

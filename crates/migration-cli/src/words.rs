@@ -103,7 +103,7 @@ fn hint_of_backup(error: &BackupError) -> Option<String> {
                 .to_owned()
         }
         BackupError::NoRoles { .. } => {
-            "create them there, or leave owners and rights out with `--no-owner`".to_owned()
+            "create them there, or leave owners and rights out with `--no-owner`; policies need theirs".to_owned()
         }
         BackupError::File { action: "write", source, .. } if cannot_be_written(source.kind()) => {
             "name a directory that can be written with `MIGRATE_BACKUP_DIR`".to_owned()

@@ -58,6 +58,7 @@ impl Places<'_> {
             kept_in: Aside::BeforeMove.schemas(self.service, n_set_aside),
             tables: Vec::new(),
             pending_again: Vec::new(),
+            absent_tablespaces: Vec::new(),
             done: false,
         }
     }

@@ -22,7 +22,6 @@ mod dumping;
 mod fence;
 mod hindrances;
 mod meanwhile;
-mod needs;
 mod places;
 mod trial;
 

@@ -12,13 +12,13 @@ use rustix::fs::{Access, access};
 use sqlx::{PgConnection, Row};
 
 use super::hindrances::{self, Used};
-use super::needs::{self, Text};
 use super::trial::schema;
 use super::{MoveOptions, Prospect, TableBytes};
 use crate::BackupError;
 use crate::connections::Needed;
 use crate::error::read;
 use crate::manifest::Server;
+use crate::needs::{self, Text};
 use crate::owned::{Owned, list, rows, surroundings};
 use crate::recorded::Recorded;
 use crate::reset;
@@ -281,7 +281,7 @@ impl Places<'_> {
         let failed = read(self.service);
         let roles = needs::absent_roles(connection, &leaving.roles).await.map_err(&failed)?;
         if !roles.is_empty() {
-            return Err(BackupError::NoRoles { service: self.service.clone(), roles });
+            return Err(BackupError::NoRoles { service: self.service.clone(), done: "moved", roles });
         }
         let there = surroundings(connection, &[]).await.map_err(&failed)?.0;
         let absent = leaving.extensions.iter().find(|extension| !there.contains(extension));

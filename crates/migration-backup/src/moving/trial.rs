@@ -16,12 +16,13 @@ use sqlx::PgConnection;
 
 use super::departure::{depart, reveal};
 use super::places::{Found, Places};
-use super::{needs, schemas};
+use super::schemas;
 use crate::BackupError;
 use crate::aside::{Aside, this_moment};
 use crate::dump::Extent;
 use crate::error::read;
 use crate::left_out::completed;
+use crate::needs;
 use crate::owned::{Owned, send};
 use crate::restore::replace::execute;
 

@@ -109,7 +109,9 @@ impl Work<'_> {
         let archive = &self.archive;
         let list = archive::contents(self.clients, service, archive, manifest, &present).await?;
         let no_owner = self.options.no_owner;
-        let script = Script { clients: self.clients, service, archive, list: &list, no_owner };
+        let no_tablespaces = !self.restored.absent_tablespaces.is_empty();
+        let script =
+            Script { clients: self.clients, service, archive, list: &list, no_owner, no_tablespaces };
         script.definitions(connection, "pre-data").await?;
         script.rows(connection).await?;
         script.definitions(connection, "post-data").await?;

@@ -25,6 +25,8 @@ struct Document {
     newest: Option<String>,
     tables: Vec<TableDocument>,
     pending_again: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    absent_tablespaces: Vec<String>,
     kept_in: Vec<String>,
     dropped: Vec<String>,
 }
@@ -99,7 +101,7 @@ async fn fetched(
 
 impl Document {
     fn of(found: Restored, dry_run: bool) -> Self {
-        let Restored { manifest, kept_in, tables, pending_again, done } = found;
+        let Restored { manifest, kept_in, tables, pending_again, absent_tablespaces, done } = found;
         let table = |RestoredTable { schema, name, rows_before, rows_after }: RestoredTable| TableDocument {
             table: format!("{schema}.{name}"),
             rows_before,
@@ -113,6 +115,7 @@ impl Document {
             newest: manifest.newest,
             tables: tables.into_iter().map(table).collect(),
             pending_again,
+            absent_tablespaces,
             kept_in,
             dropped: Vec::new(),
         }
@@ -127,6 +130,7 @@ impl Document {
             newest: None,
             tables: Vec::new(),
             pending_again: Vec::new(),
+            absent_tablespaces: Vec::new(),
             kept_in: Vec::new(),
             dropped,
         }
@@ -156,5 +160,14 @@ fn say(found: &Restored, text: &mut Text, note: &str) {
         let (one, many) = if found.done { ("is", "are") } else { ("would be", "would be") };
         let verb = if n == 1 { one } else { many };
         text.note(format!("{note}  pending again {verb} {}, the last of them `{last}`", migrations(n)));
+    }
+    let absent = &found.absent_tablespaces;
+    if !absent.is_empty() {
+        let verb = if found.done { "is" } else { "would be" };
+        text.note(format!(
+            "{note}  {} `{}` not there: everything {verb} in the database's own tablespace",
+            if absent.len() == 1 { "tablespace" } else { "tablespaces" },
+            absent.join("`, `")
+        ));
     }
 }

@@ -1,4 +1,4 @@
-//! What a service needs of a database beside its own objects: roles, extensions, an encoding.
+//! What a service needs of a database beside its own objects: roles, tablespaces, extensions, an encoding.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,13 @@ use crate::owned::{Owned, list, rows};
 
 /// What the text in a database is, and how it is sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Text {
-    pub(super) encoding: String,
-    pub(super) locale: String,
+pub(crate) struct Text {
+    pub(crate) encoding: String,
+    pub(crate) locale: String,
 }
 
 impl Text {
-    pub(super) async fn read(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+    pub(crate) async fn read(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
         // The column of the locale is called otherwise since PostgreSQL 17.
         const QUESTION: &str = "SELECT pg_catalog.pg_encoding_to_char(encoding)::text, \
             CASE WHEN datlocprovider = 'c' THEN concat_ws(' and ', datcollate, nullif(datctype, datcollate)) \
@@ -29,7 +29,7 @@ impl Text {
 }
 
 /// The owners of a service's schemas, in their order.
-pub(super) async fn schema_owners(
+pub(crate) async fn schema_owners(
     connection: &mut PgConnection,
     owned: &Owned,
 ) -> Result<Vec<(String, String)>, sqlx::Error> {
@@ -42,7 +42,7 @@ pub(super) async fn schema_owners(
 }
 
 /// The roles that own something of a service or have rights on it.
-pub(super) async fn roles(
+pub(crate) async fn roles(
     connection: &mut PgConnection,
     owned: &Owned,
 ) -> Result<BTreeSet<String>, sqlx::Error> {
@@ -72,7 +72,7 @@ pub(super) async fn roles(
 
 /// Who owns what in these schemas, and who may do what with it, a line each. A right that only newer servers have counts where both are of
 /// one version.
-pub(super) async fn rights(
+pub(crate) async fn rights(
     connection: &mut PgConnection,
     schemas: &[String],
     is_same_version: bool,
@@ -106,7 +106,7 @@ pub(super) async fn rights(
 }
 
 /// Those of these roles that there are not.
-pub(super) async fn absent_roles(
+pub(crate) async fn absent_roles(
     connection: &mut PgConnection,
     roles: &BTreeSet<String>,
 ) -> Result<Vec<String>, sqlx::Error> {
@@ -116,8 +116,34 @@ pub(super) async fn absent_roles(
     Ok(roles.difference(&there).cloned().collect())
 }
 
+/// The tablespaces of a service's tables and indexes, but for the one that is the database's own.
+pub(crate) async fn tablespaces(
+    connection: &mut PgConnection,
+    owned: &Owned,
+) -> Result<Vec<String>, sqlx::Error> {
+    let sql = format!(
+        "WITH own AS (SELECT o.oid::pg_catalog.oid AS oid FROM ({}) AS o(oid)) \
+         SELECT DISTINCT s.spcname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_tablespace s ON s.oid = c.reltablespace \
+         WHERE c.oid IN (SELECT oid FROM own) \
+           OR c.oid IN (SELECT x.indexrelid FROM pg_catalog.pg_index x JOIN own ON own.oid = x.indrelid) ORDER BY 1",
+        owned.oids()
+    );
+    rows(connection, &sql).await?.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// Those of these tablespaces that there are not.
+pub(crate) async fn absent_tablespaces(
+    connection: &mut PgConnection,
+    tablespaces: &[String],
+) -> Result<Vec<String>, sqlx::Error> {
+    const THERE: &str = "SELECT spcname::text FROM pg_catalog.pg_tablespace";
+    let there: BTreeSet<String> =
+        rows(connection, THERE).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    Ok(tablespaces.iter().filter(|name| !there.contains(*name)).cloned().collect())
+}
+
 /// The extensions whose types, functions or operators the service's objects use, but for the one that each database has.
-pub(super) async fn extensions(
+pub(crate) async fn extensions(
     connection: &mut PgConnection,
     owned: &Owned,
 ) -> Result<Vec<Extension>, sqlx::Error> {
