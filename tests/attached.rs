@@ -146,6 +146,8 @@ fn what_is_in_a_table_of_others_is_not_replaced() {
             assert!(refused.stderr.contains(says), "{}", refused.shown());
             assert!(refused.stderr.contains(&format!("`{parts};` parts them")), "{}", refused.shown());
         }
+        let refused = lab.migrate(&["reset", "chat", "--allow-data-loss"]).exits(7);
+        assert!(refused.stderr.contains("`table archive.all` uses what is its own"), "{}", refused.shown());
         assert_eq!((digest(&lab, "chat"), lab.query("SELECT count(*) FROM archive.all")), before);
         // It is attached again, and what was set aside is not.
         lab.query(parts);

@@ -4,6 +4,7 @@
 mod kept;
 mod printed;
 mod silent;
+mod whose;
 
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -4,6 +4,7 @@
 
 use migration_coordinator::{Deployment, Reading, RunError, ServiceFacts, Survey, no_collision};
 use migration_kit::ServiceName;
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use crate::BackupError;
@@ -76,6 +77,15 @@ pub(crate) async fn has_its_partitions(
     })
 }
 
+/// A table of the service's that is in one of others: a partition of it, or one that inherits from it.
+pub(crate) struct InOther {
+    table: String,
+    pub(crate) parent: String,
+    is_partition: bool,
+    /// The statement that parts them.
+    parts: String,
+}
+
 /// Whether no table of others has one of the service's as a partition, or to inherit from it. What is set aside would stay attached
 /// beside what takes its place.
 ///
@@ -86,6 +96,18 @@ pub(crate) async fn is_in_no_other(
     service: &ServiceName,
     owned: &Owned,
 ) -> Result<(), BackupError> {
+    let found = in_others(connection, owned).await.map_err(read(service))?;
+    let Some(InOther { table, parent, is_partition, parts }) = found.into_iter().next() else {
+        return Ok(());
+    };
+    Err(BackupError::AttachedToOther { service: service.clone(), table, parent, is_partition, parts })
+}
+
+/// The tables of the service's that are in those of others.
+pub(crate) async fn in_others(
+    connection: &mut PgConnection,
+    owned: &Owned,
+) -> Result<Vec<InOther>, sqlx::Error> {
     let sql = format!(
         "WITH own AS (SELECT o.oid::pg_catalog.oid AS oid FROM ({}) AS o(oid)) \
          SELECT n.nspname || '.' || c.relname, home.nspname || '.' || p.relname, c.relispartition, \
@@ -96,18 +118,12 @@ pub(crate) async fn is_in_no_other(
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          JOIN pg_catalog.pg_class p ON p.oid = i.inhparent JOIN pg_catalog.pg_namespace home ON home.oid = p.relnamespace \
          WHERE c.relkind IN ('r', 'p', 'f') AND c.oid IN (SELECT oid FROM own) AND p.oid NOT IN (SELECT oid FROM own) \
-         ORDER BY 1, 2 LIMIT 1",
+         ORDER BY 1, 2",
         owned.oids()
     );
-    let failed = read(service);
-    let found = rows(connection, &sql).await.map_err(&failed)?;
-    let Some(row) = found.first() else { return Ok(()) };
-    let text = |place| row.try_get::<String, _>(place).map_err(&failed);
-    Err(BackupError::AttachedToOther {
-        service: service.clone(),
-        table: text(0)?,
-        parent: text(1)?,
-        is_partition: row.try_get(2).map_err(&failed)?,
-        parts: text(3)?,
-    })
+    let found = |row: &PgRow| {
+        let (table, parent) = (row.try_get(0)?, row.try_get(1)?);
+        Ok(InOther { table, parent, is_partition: row.try_get(2)?, parts: row.try_get(3)? })
+    };
+    rows(connection, &sql).await?.iter().map(found).collect()
 }

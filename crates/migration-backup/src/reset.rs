@@ -10,6 +10,7 @@ use migration_coordinator::{
 use migration_kit::{ServiceName, literal, qualified, quote_identifier};
 use sqlx::{PgConnection, Row};
 
+use crate::attached::in_others;
 use crate::error::read;
 use crate::owned::{Owned, Relation, begin_locked, identified, list, n_rows, rows, send};
 use crate::{BackupError, TableRows};
@@ -198,6 +199,9 @@ async fn look(
     let statements = routines_and_types(connection, owned).await?;
     found.others.extend(statements.into_iter().map(|(what, _)| what));
     found.used_by = used_by(connection, owned).await?;
+    // A table that is in one of others depends on that, and not that on it; its rows are gone from there all the same.
+    let parents = in_others(connection, owned).await?;
+    found.used_by.extend(parents.into_iter().map(|of| format!("table {}", of.parent)));
     Ok(found)
 }
 

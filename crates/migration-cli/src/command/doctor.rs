@@ -398,7 +398,11 @@ impl Examined {
 
     /// What was found that is at least as bad.
     pub(super) fn say(&self, least: Verdict, paint: Paint, text: &mut Text) {
-        let shown: Vec<&Finding> = self.findings.iter().filter(|finding| finding.verdict >= least).collect();
+        let mut shown: Vec<&Finding> =
+            self.findings.iter().filter(|finding| finding.verdict >= least).collect();
+        // What was found of one by several looks is shown together.
+        let first = |of: &str| self.findings.iter().position(|finding| finding.of == of);
+        shown.sort_by_cached_key(|finding| first(&finding.of));
         for alike in shown.chunk_by(|one, next| one.of == next.of) {
             text.line(paint.strong(&alike[0].of));
             for finding in alike.iter().take(SHOWN) {
