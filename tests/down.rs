@@ -191,7 +191,7 @@ fn only_users_whose_settings_are_kept_whole_lose_something() {
     let contract = ["up", "bookreader", "--contract", "--ignore-soak", "--allow-data-loss", "--quiet"];
     lab.migrate(&contract).exits(0);
     let refused = lab.migrate(&["down", "bookreader@-1"]).exits(7).stderr;
-    assert!(refused.contains("could be carried over (2 rows of `bookreader.users`)"), "{refused}");
+    assert!(refused.contains("said something else (2 rows of `bookreader.users`)"), "{refused}");
     lab.query("DELETE FROM bookreader.migration_reject_bookreader");
     lab.migrate(&["down", "bookreader@-1"]).exits(0);
     assert_eq!(lab.query("SELECT DISTINCT reader_settings ->> 'theme' FROM bookreader.users"), "dark");

@@ -6,7 +6,8 @@
 //!
 //! **Lost for good**: keys without a column, that is all but `theme`, `language`, `notifications` and
 //! `notifications_enabled`; the spelling of the JSON; whether a setting was absent or the default. Settings with a
-//! reject are kept whole in the table of rejects.
+//! reject are kept whole in the table of rejects, and so are those that say something else than the preferences, which stay:
+//! new code may have changed these, or the settings have escaped the trigger.
 //!
 //! `down` brings the column back with `theme`, `language` and `notifications` from `user_preferences`; settings with a
 //! reject come back to the byte if the preferences have not changed since. Functions and trigger are there again. The
@@ -37,7 +38,7 @@ online_migration!(NAME, Migration);
 impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
         if online.query_text(COLUMN).await?.is_some() {
-            reader_settings::sweep(online).await?;
+            reader_settings::last_sweep(online).await?;
             if let Some(user) = online.query_text(reader_settings::WITHOUT_PREFERENCES).await? {
                 return Err(DbErr::Migration(format!("user `{user}` has no preferences after the sweep")));
             }
@@ -82,7 +83,7 @@ impl ServiceMigration for Migration {
             )
             .loses_on_revert(
                 "of users whose preferences changed since: the settings that were kept whole because not all of them \
-                 could be carried over",
+                 could be carried over, or because the preferences said something else",
             )
             .lost_rows("users", reader_settings::LISTED)
             .guard(Check::none(
@@ -102,6 +103,10 @@ impl ServiceMigration for Migration {
             ))
             .guard(reader_settings::lost_keys("settings that are lost, and how many users have them"))
             .preview("settings that it loses, and how many users have them", reader_settings::LOST_KEYS)
+            .preview(
+                "users whose settings say something else than their preferences, which stay (the settings become rejects)",
+                reader_settings::preview_differing(COLUMN),
+            )
             .verify(Check::no_column("users", "reader_settings"))
             .verify(Check::holds(
                 "trigger and functions are gone",

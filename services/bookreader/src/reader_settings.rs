@@ -14,8 +14,13 @@
 //! **Who wins.** Preferences that exist are never overwritten by a backfill or a sweep. The trigger carries a field over
 //! only when old code really changed that field in `reader_settings`: saving a user with the settings as they were
 //! leaves alone what new code wrote to `user_preferences`, and so does a change to the other two fields.
+//!
+//! **What escapes the trigger.** Writers whose triggers are off (a restored dump, logical replication) change settings and
+//! nothing else. A row does not say whether that, or new code, made settings and preferences differ. So both are kept: the
+//! preferences stay, and the contract step lists the settings before they go. The trigger is not one that always fires: where
+//! logical replication brings both tables, it would write preferences that arrive as well, and the subscription would stop.
 
-use migration_kit::{Backfill, BackfillReport, Check, Function, Online, Trigger};
+use migration_kit::{Backfill, Check, Function, Online, Trigger, literal};
 use sea_orm_migration::prelude::*;
 
 /// `<schema>.carried_preferences(json)`: the preferences in some settings, and what could not be carried over.
@@ -26,6 +31,30 @@ pub(crate) const TRIGGER: &str = "keep_preferences_in_step";
 
 /// The service's table of rejects.
 const REJECTS: &str = "migration_reject_bookreader";
+
+/// The migrations that list settings.
+const BY_US: &str =
+    "IN ('m20250824_154501_backfill_user_preferences', 'm20250824_154502_drop_reader_settings')";
+
+/// Where the list says that settings differ from the preferences.
+const DIFFERING_FIELD: &str = "preferences";
+
+/// The preferences of `kept`, as the list keeps them.
+const KEPT: &str = "jsonb_build_object('theme', kept.theme, 'language', kept.language, \
+    'notifications_enabled', kept.notifications_enabled)";
+
+/// `FROM` list and condition of the users `source` whose settings say something else than their preferences `kept`. Settings
+/// without a key say nothing.
+const DIFFERING: &str = "users AS source JOIN user_preferences AS kept ON kept.user_id = source.id \
+    CROSS JOIN LATERAL carried_preferences(source.reader_settings) AS carried \
+    WHERE btrim(source.reader_settings::text) NOT IN ('{}', 'null') \
+    AND (kept.theme, kept.language, kept.notifications_enabled) \
+    <> (carried.theme, carried.language, carried.notifications_enabled)";
+
+/// Condition beside [`DIFFERING`]: these settings are not listed.
+const DIFFERING_NOT_LISTED: &str = "NOT EXISTS (SELECT FROM migration_reject_bookreader AS listed \
+    WHERE listed.table_name = 'users' AND listed.row_key = jsonb_build_object('id', source.id) \
+    AND listed.field = 'preferences' AND listed.row_data ->> 'reader_settings' = source.reader_settings::text)";
 
 pub(crate) const FUNCTIONS: [Function; 2] = [
     Function::new(
@@ -80,21 +109,46 @@ pub(crate) fn fill(online: &Online) -> Backfill<'_> {
         ))
 }
 
-/// Does as [`fill`], and lists what could not be carried over.
-pub(crate) async fn sweep(online: &Online) -> Result<BackfillReport, DbErr> {
+/// Does as [`fill`], and lists what could not be carried over. What is listed of settings that are others by now is
+/// renewed; where a `down` was stopped there are none yet, and the list is the only place.
+pub(crate) fn sweep(online: &Online) -> Backfill<'_> {
     fill(online)
+        .statement(format!(
+            "DELETE FROM {REJECTS} AS listed USING users AS source WHERE {{batch}} AND listed.migration {BY_US} \
+             AND listed.table_name = 'users' AND listed.row_key = jsonb_build_object('id', source.id) \
+             AND listed.row_data ->> 'reader_settings' <> source.reader_settings::text"
+        ))
         .rejects(format!(
             "SELECT jsonb_build_object('id', source.id) AS key, found.field, found.value, found.reason, \
              jsonb_build_object('id', source.id, 'reader_settings', source.reader_settings::text) AS row \
              FROM {} WHERE {{batch}} AND {NOT_LISTED}",
             not_carried()
         ))
-        .run()
-        .await
 }
 
-/// Writes the settings of every user for old code: those with a reject as they were, unless the preferences have changed since;
-/// the others from the preferences.
+/// The last sweep: lists settings that differ from the preferences, too. It is repeated where that did not reach a user: one
+/// whose row changed behind it, or behind an earlier try that was stopped.
+pub(crate) async fn last_sweep(online: &Online) -> Result<(), DbErr> {
+    for _ in 0..2 {
+        sweep(online)
+            .rejects(format!(
+                "SELECT jsonb_build_object('id', source.id) AS key, '{DIFFERING_FIELD}' AS field, \
+                 source.reader_settings::text AS value, 'the preferences of the user say something else' AS reason, \
+                 jsonb_build_object('id', source.id, 'reader_settings', source.reader_settings::text, \
+                 'preferences', {KEPT}) AS row FROM {DIFFERING} AND {{batch}} AND {DIFFERING_NOT_LISTED}"
+            ))
+            .run()
+            .await?;
+        let missed = format!("SELECT source.id::text FROM {DIFFERING} AND {DIFFERING_NOT_LISTED} LIMIT 1");
+        if online.query_text(&missed).await?.is_none() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the settings of every user for old code: those with a reject as they were, unless the preferences have changed since
+/// it was listed; the others from the preferences.
 ///
 /// The rejects are walked first, then the users, who have nothing listed by then that is not rebuilt; and the rejects once more, to
 /// take off the list what did not come back, and to list under the backfill's name what the contract step has listed. The trigger
@@ -103,12 +157,10 @@ pub(crate) async fn rebuild(online: &Online) -> Result<(), DbErr> {
     const FROM_PREFERENCES: &str = "json_build_object('theme', kept.theme, 'language', kept.language, \
         'notifications', kept.notifications_enabled)";
     const ENTRY: &str = "source.table_name = 'users' AND users.id = (source.row_key ->> 'id')::uuid";
-    const BY_US: &str =
-        "IN ('m20250824_154501_backfill_user_preferences', 'm20250824_154502_drop_reader_settings')";
     let with_rejects = format!(
         "UPDATE users SET reader_settings = CASE \
-             WHEN (kept.theme, kept.language, kept.notifications_enabled) \
-                 = (carried.theme, carried.language, carried.notifications_enabled) \
+             WHEN {KEPT} = coalesce(source.row_data -> '{DIFFERING_FIELD}', jsonb_build_object('theme', carried.theme, \
+                 'language', carried.language, 'notifications_enabled', carried.notifications_enabled)) \
              THEN (source.row_data ->> 'reader_settings')::json ELSE {FROM_PREFERENCES} END \
          FROM {REJECTS} AS source CROSS JOIN LATERAL {CARRIED}((source.row_data ->> 'reader_settings')::json) AS carried, \
          user_preferences AS kept \
@@ -141,6 +193,7 @@ pub(crate) async fn rebuild(online: &Online) -> Result<(), DbErr> {
              SELECT 'm20250824_154501_backfill_user_preferences', source.table_name, source.row_key, source.field, \
              source.value, source.reason, source.row_data FROM {REJECTS} AS source WHERE {{batch}} \
              AND source.migration = 'm20250824_154502_drop_reader_settings' AND source.table_name = 'users' \
+             AND source.field <> '{DIFFERING_FIELD}' \
              ON CONFLICT DO NOTHING"
         ))
         .run()
@@ -151,6 +204,25 @@ pub(crate) async fn rebuild(online: &Online) -> Result<(), DbErr> {
 /// Query for the users without preferences.
 pub(crate) const WITHOUT_PREFERENCES: &str = "SELECT id::text FROM users \
      WHERE NOT EXISTS (SELECT FROM user_preferences AS kept WHERE kept.user_id = users.id)";
+
+/// How many users have settings that say something else than their preferences, for the reader.
+pub(crate) fn differing() -> Check {
+    Check::report(
+        "users whose preferences are not those of `reader_settings`: new code changed them, or the settings changed where no \
+         trigger fires",
+        format!("SELECT count(*)::text FROM {DIFFERING}"),
+    )
+}
+
+/// Query of that number for who plans the contract step, without a row if it is none. It is asked of what is there: neither
+/// before the function nor after the column.
+pub(crate) fn preview_differing(column: &str) -> String {
+    format!(
+        "SELECT n FROM (SELECT CASE WHEN to_regprocedure('{CARRIED}(json)') IS NOT NULL AND EXISTS ({column}) \
+         THEN substring(query_to_xml({}, false, false, '')::text FROM '<n>([0-9]+)</n>') END AS n) AS counted WHERE n <> '0'",
+        literal(&format!("SELECT count(*) AS n FROM {DIFFERING}")),
+    )
+}
 
 /// Query for the users whose settings hold something that could not be carried over and that is not listed.
 pub(crate) fn not_listed() -> String {
@@ -168,7 +240,7 @@ fn not_carried() -> String {
 /// Condition beside [`not_carried`]: nobody has listed the finding yet.
 const NOT_LISTED: &str = "NOT EXISTS (SELECT FROM migration_reject_bookreader AS listed \
      WHERE listed.table_name = 'users' AND listed.row_key = jsonb_build_object('id', source.id) \
-     AND listed.field = found.field)";
+     AND listed.field = found.field AND listed.row_data ->> 'reader_settings' = source.reader_settings::text)";
 
 /// Condition on `users`: some of the settings could not be carried over, and all of them are kept.
 pub(crate) const LISTED: &str = "EXISTS (SELECT FROM migration_reject_bookreader AS listed \

@@ -4,6 +4,7 @@
 mod application;
 mod data;
 mod entities;
+mod escaped;
 mod preferences;
 mod round_trip;
 mod schema;
