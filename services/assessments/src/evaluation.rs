@@ -9,6 +9,11 @@
 //! A field counts as carried over if its column is filled or the evaluation has nothing for it. What an application
 //! writes into a column stands: no backfill replaces it, and a trigger only where an evaluation replaces another one and
 //! says something else of that very field, without that its writer, who did not know the column, named it.
+//!
+//! Writers whose triggers are off (a restored dump, logical replication) change an evaluation alone. A row does not say whether
+//! that, or new code, made evaluation and column differ. So both are kept: the column stands, and the last sweep lists what the
+//! evaluation says. The triggers are not ones that always fire: logical replication that brings all tables brings the columns and
+//! the list as well, and would meet what they have written.
 
 use migration_kit::{Backfill, Check, Details, Function, Online, Trigger, literal};
 use sea_orm_migration::prelude::DbErr;
@@ -136,7 +141,85 @@ pub(crate) fn rejects() -> String {
          CROSS JOIN LATERAL ({}) AS rejected \
          WHERE (source.rejects IS NOT NULL OR source.says <> source.is_correct) AND NOT EXISTS ({})",
         rejected("source", "source.rejects", "source.says"),
-        listed("rejected.field"),
+        listed("rejected.field", "rejected.value"),
+    )
+}
+
+/// The last sweep: fills and lists as the backfill does, and lists what evaluations say otherwise than filled columns. It is
+/// repeated where that did not reach a row: one that changed behind it, or behind an earlier try that was stopped.
+pub(crate) async fn last_sweep(online: &Online) -> Result<(), DbErr> {
+    let not_listed = format!("NOT EXISTS ({})", listed("differing.field", "differing.value"));
+    let unlisted = format!("EXISTS (SELECT FROM ({DIFFERING}) AS differing WHERE {not_listed})");
+    for _ in 0..2 {
+        online
+            .backfill("question_history")
+            .statement(format!(
+                "DELETE FROM migration_reject_assessments AS listed USING question_history AS source \
+                 WHERE {{batch}} AND listed.migration = '{CONTRACT}' AND listed.table_name = 'question_history' \
+                 AND listed.row_key = jsonb_build_object('id', source.id) AND source.ai_evaluation IS NOT NULL \
+                 AND listed.value IS DISTINCT FROM (CASE WHEN listed.field = '' THEN source.ai_evaluation \
+                     ELSE source.ai_evaluation->listed.field END)::text"
+            ))
+            .rejects(rejects())
+            .rejects(format!(
+                "SELECT jsonb_build_object('id', source.id) AS key, differing.field, differing.value, \
+                     'the column says something else' AS reason, \
+                     jsonb_build_object('id', source.id, differing.field, differing.kept) AS row \
+                 FROM question_history AS source CROSS JOIN LATERAL ({DIFFERING}) AS differing \
+                 WHERE {{batch}} AND source.ai_evaluation IS NOT NULL AND {not_listed}"
+            ))
+            .statement(fill())
+            .unfinished(format!("({} OR source.ai_evaluation IS NOT NULL AND {unlisted})", is_unfinished()))
+            .vacuum_times(10)
+            .run()
+            .await?;
+        let missed = format!(
+            "SELECT source.id::text FROM question_history AS source WHERE source.ai_evaluation IS NOT NULL AND {unlisted} LIMIT 1"
+        );
+        if online.query_text(&missed).await?.is_none() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What the evaluation of `source` says otherwise than a column that is filled. What it says of `is_correct` is among [`rejects`].
+const DIFFERING: &str = "SELECT differing.field, differing.kept, (source.ai_evaluation->differing.field)::text AS value \
+     FROM question_history_carry_over(source.ai_evaluation) AS carried CROSS JOIN LATERAL (VALUES \
+         ('score', source.score <> carried.score, to_jsonb(source.score)), \
+         ('understandingDepth', source.understanding_depth <> carried.understanding_depth, to_jsonb(source.understanding_depth)), \
+         ('feedback', source.feedback <> carried.feedback, to_jsonb(source.feedback)), \
+         ('knowledgeGaps', source.knowledge_gaps <> carried.knowledge_gaps, to_jsonb(source.knowledge_gaps))\
+     ) AS differing (field, differs, kept) WHERE differing.differs";
+
+/// How many evaluations say something else than a column that is filled.
+const N_DIFFERING: &str = "SELECT count(*) AS n FROM question_history AS source \
+     CROSS JOIN LATERAL question_history_carry_over(source.ai_evaluation) AS carried \
+     WHERE source.score <> carried.score OR source.understanding_depth <> carried.understanding_depth \
+     OR source.feedback <> carried.feedback OR source.knowledge_gaps <> carried.knowledge_gaps \
+     OR source.is_correct <> carried.is_correct";
+
+/// That number, for the reader.
+pub(crate) fn differing() -> Check {
+    Check::report(
+        "evaluations that say something else than their columns: new code changed these, or the evaluation changed where no \
+         trigger fires",
+        format!("SELECT n::text FROM ({N_DIFFERING}) AS counted"),
+    )
+}
+
+/// That number for who plans the contract step, without a row if it is none. It is asked of what is there: neither before the
+/// function nor after the column.
+pub(crate) fn preview_differing(details: Details) -> Details {
+    details.preview(
+        "evaluations that say something else than their columns, which stay (what the evaluation says becomes a reject)",
+        format!(
+            "SELECT n FROM (SELECT CASE WHEN to_regprocedure('question_history_carry_over(jsonb)') IS NOT NULL AND {} \
+             THEN substring(query_to_xml({}, false, false, '')::text FROM '<n>([0-9]+)</n>') END AS n) AS counted \
+             WHERE n <> '0'",
+            column_exists("ai_evaluation"),
+            literal(N_DIFFERING),
+        ),
     )
 }
 
@@ -155,7 +238,7 @@ pub(crate) fn is_unfinished() -> String {
              SELECT FROM question_history_carry_over(source.ai_evaluation) AS carried \
              WHERE carried.is_correct <> source.is_correct AND NOT EXISTS ({})))",
         is_forgotten(),
-        listed("'isCorrect'"),
+        listed("'isCorrect'", "(source.ai_evaluation->'isCorrect')::text"),
     )
 }
 
@@ -166,7 +249,7 @@ fn is_forgotten() -> String {
              SELECT FROM question_history_carry_over(source.ai_evaluation) AS carried \
              WHERE {FORGOTTEN} OR carried.rejects IS NOT NULL AND EXISTS ( \
                  SELECT FROM jsonb_array_elements(carried.rejects) AS rejected WHERE NOT EXISTS ({})))",
-        listed("rejected->>'field'"),
+        listed("rejected->>'field'", "rejected->>'value'"),
     )
 }
 
@@ -187,13 +270,13 @@ pub(crate) fn rebuild(backfill: Backfill<'_>) -> Backfill<'_> {
     );
     let statement = format!(
         "UPDATE question_history AS source SET ai_evaluation = coalesce( \
-             (SELECT reject.value::jsonb {rejected} AND reject.field = '' LIMIT 1), \
+             (SELECT reject.value::jsonb {rejected} AND reject.field = '' ORDER BY reject.id DESC LIMIT 1), \
              jsonb_build_object('score', score, 'isCorrect', is_correct, 'understandingDepth', understanding_depth, \
                  'feedback', feedback, 'knowledgeGaps', \
                  CASE WHEN array_ndims(knowledge_gaps) > 1 THEN NULL \
                       WHEN array_remove(knowledge_gaps, NULL) <> knowledge_gaps THEN NULL \
                       ELSE to_jsonb(knowledge_gaps) END) \
-             || coalesce((SELECT jsonb_object_agg(reject.field, reject.value::jsonb) {rejected}), '{{}}')) \
+             || coalesce((SELECT jsonb_object_agg(reject.field, reject.value::jsonb ORDER BY reject.id) {rejected}), '{{}}')) \
          WHERE {{batch}} AND {unbuilt}"
     );
     let by_contract = format!(
@@ -306,12 +389,12 @@ fn replaced() -> String {
     replaced.join("\n")
 }
 
-/// The entry of `source` for a field, if it is listed.
-fn listed(field: &str) -> String {
+/// The entry of `source` for what it says of a field, if that is listed.
+fn listed(field: &str, value: &str) -> String {
     format!(
         "SELECT FROM migration_reject_assessments AS listed WHERE listed.migration IN ('{BACKFILL}', '{CONTRACT}') \
          AND listed.table_name = 'question_history' AND listed.row_key = jsonb_build_object('id', source.id) \
-         AND listed.field = {field}"
+         AND listed.field = {field} AND listed.value = {value}"
     )
 }
 

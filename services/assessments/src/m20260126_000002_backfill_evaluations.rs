@@ -70,6 +70,7 @@ impl ServiceMigration for Migration {
             )))
             .verify_all(evaluation::triggers().iter().map(Check::from).map(until_the_end))
             .verify(until_the_end(evaluation::counters()))
+            .verify(until_the_end(evaluation::differing()))
             .verify(until_the_end(evaluation::lost_keys(
                 "keys of evaluations that the contract step will lose, and in how many rows",
             )))

@@ -1,7 +1,8 @@
 //! Contract. Drops the raw answers of `question_history`: `user_answer_transcript`, `audio_duration_seconds`,
 //! `transcription_confidence` and `ai_evaluation`, with the triggers and functions that kept the new columns in step.
 //!
-//! Outside a transaction. First a sweep in batches, as in the backfill, for rows that escaped the triggers. Then the
+//! Outside a transaction. First a sweep in batches, as in the backfill, for rows that escaped the triggers; what an evaluation
+//! says otherwise than a column is listed. Then the
 //! strongest lock: ACCESS EXCLUSIVE on `question_history` for the instant in which triggers and columns go together; the
 //! table is not rewritten, and so takes as much space as before until it is vacuumed in full.
 //!
@@ -37,14 +38,7 @@ impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
         // All columns go in one statement, so that one tells whether a killed run has dropped them.
         if evaluation::has_column(online, "ai_evaluation").await? {
-            online
-                .backfill("question_history")
-                .rejects(evaluation::rejects())
-                .statement(evaluation::fill())
-                .unfinished(evaluation::is_unfinished())
-                .vacuum_times(10)
-                .run()
-                .await?;
+            evaluation::last_sweep(online).await?;
             refuse_forgotten_rows(online).await?;
             // The triggers go in the same transaction as the columns: no row can be written between.
             online.brief(drop_columns()).locking("question_history", LockMode::AccessExclusive).run().await?;
@@ -108,7 +102,9 @@ fn guard() -> Check {
 
 impl ServiceMigration for Migration {
     fn details(&self) -> Details {
-        evaluation::preview_lost_keys(Details::contract(SOAK).one_node_to_revert("an `UPDATE` calls `STABLE` functions for each row"))
+        let details =
+            Details::contract(SOAK).one_node_to_revert("an `UPDATE` calls `STABLE` functions for each row");
+        evaluation::preview_differing(evaluation::preview_lost_keys(details))
             .loses(
                 "transcripts, audio durations and transcription confidences; of each evaluation `nextDifficulty`, \
                  `reasoning`, `correctAnswer`, `expectedKeyPoints` and every other key without a column; which values \

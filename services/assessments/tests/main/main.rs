@@ -5,6 +5,7 @@ mod carry_over;
 mod contract;
 mod data;
 mod entities;
+mod escaped;
 mod online;
 mod plain;
 mod round_trip;
