@@ -97,18 +97,76 @@ fn bots_of_other_accounts(table: &str, key: &str) -> Rule {
     )
 }
 
-/// Links that the application gave and that do not agree with their row, for the reader: they are kept as they are given.
-pub(crate) fn links_of_others() -> Check {
-    figures(
-        "links that do not agree with their row",
-        [
-            runs_unlike_deployments(),
-            bots_of_other_accounts("run", "run_id"),
-            bots_of_other_accounts("waiting_element", "waiting_element_id"),
-            bots_of_other_accounts("bannedparticipants", "bannedparticipant_id"),
-            bots_of_other_accounts("gen_settings", "id"),
-        ],
+/// Rows of the table that name another bot than the one that they are linked to: new code has changed the link or the bot's
+/// name, or old code the row's name where no trigger fires. A row does not say which.
+fn bots_of_other_names(table: &str, key: &str, name_column: &str) -> Rule {
+    Rule::new(
+        "",
+        format!("rows of `{table}` that name another bot"),
+        format!(
+            "SELECT {table}.{key}, {table}.{name_column} FROM {table} JOIN bot ON bot.bot_id = {table}.bot_id \
+             WHERE btrim({table}.{name_column}) <> '' AND bot.bot_name <> {table}.{name_column}"
+        ),
     )
+}
+
+/// Waits for a run of another account, chat, course or bot: their foreign key names the run alone.
+fn waits_unlike_runs() -> Rule {
+    Rule::new(
+        "",
+        "waits for a run of another account, chat, course or bot",
+        "SELECT source.waiting_element_id, source.run_id FROM waiting_element AS source LEFT JOIN run \
+         ON run.account_id = source.account_id AND run.run_id = source.run_id \
+         WHERE source.run_id IS NOT NULL AND (run.run_id IS NULL OR run.chat_id <> source.chat_id \
+         OR run.course_id <> source.course_id OR run.bot_id <> source.bot_id)",
+    )
+}
+
+/// Courses that the bot that they name does not deploy.
+fn courses_unlike_deployments() -> Rule {
+    Rule::new(
+        "",
+        "courses that the bot that they name does not deploy",
+        "SELECT course.course_id, course.bot_name FROM course \
+         JOIN bot ON bot.account_id = course.account_id AND bot.bot_name = course.bot_name \
+         WHERE NOT EXISTS (SELECT FROM course_deployment AS deployment WHERE deployment.course_id = course.course_id \
+         AND deployment.account_id = course.account_id AND deployment.bot_id = bot.bot_id)",
+    )
+}
+
+/// What names say otherwise than links; the last sweep lists these rows and changes nothing.
+fn disagreeing_names() -> [Rule; 5] {
+    [
+        waits_unlike_runs(),
+        bots_of_other_names("run", "run_id", "botname"),
+        bots_of_other_names("waiting_element", "waiting_element_id", "botname"),
+        bots_of_other_names("bannedparticipants", "bannedparticipant_id", "botname"),
+        bots_of_other_names("gen_settings", "id", "bot_name"),
+    ]
+}
+
+/// How many rows there are of each kind that the last sweep lists, for who plans it.
+pub(crate) fn preview_names() -> String {
+    let counted = disagreeing_names()
+        .map(|rule| format!("SELECT {}, count(*) FROM ({}) AS breaking", literal(&rule.rows), rule.sql));
+    format!(
+        "SELECT format('%s (%s)', what, n) FROM ({}) AS counted (what, n) WHERE n > 0",
+        counted.join(" UNION ALL ")
+    )
+}
+
+/// Links that the application gave, or that a change of names has left behind, and that do not agree with their row, for the
+/// reader: what is not found anew stays as it is.
+pub(crate) fn links_of_others() -> Check {
+    let others = [
+        runs_unlike_deployments(),
+        bots_of_other_accounts("run", "run_id"),
+        bots_of_other_accounts("waiting_element", "waiting_element_id"),
+        bots_of_other_accounts("bannedparticipants", "bannedparticipant_id"),
+        bots_of_other_accounts("gen_settings", "id"),
+        courses_unlike_deployments(),
+    ];
+    figures("links that do not agree with their row", others.into_iter().chain(disagreeing_names()))
 }
 
 /// Which bots have no token yet, and what sets it: a reminder. A name that two accounts use is told with its account.

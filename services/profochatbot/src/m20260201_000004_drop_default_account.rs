@@ -3,7 +3,8 @@
 //!
 //! First the default goes, so that old code cannot write any more; then what it wrote is linked once more, and only when
 //! nothing is left do the triggers and their functions go. A ban that escaped the triggers and that its bot has already
-//! leaves for the rejects; of runs that escaped them only the newest of a chat stays active, and the others are listed.
+//! leaves for the rejects; of runs that escaped them only the newest of a chat stays active, and the others are listed. Rows whose
+//! names say something else than their links stay as they are, and are listed.
 //!
 //! `ACCESS EXCLUSIVE` on each table for the moment that a default or a trigger takes; batches that lock the rows they
 //! change. `down` brings bans, functions, triggers and defaults back. Rows that were linked stay linked, and the entries of
@@ -75,6 +76,10 @@ impl ServiceMigration for Migration {
     fn details(&self) -> Details {
         let details = Details::contract(Duration::from_secs(SOAK_DAYS * 24 * 60 * 60))
             .one_node(crate::links::ONE_NODE)
+            .preview(
+                "rows whose names say something else than their links, which both stay (the rows become rejects)",
+                check::preview_names(),
+            )
             .verify(no_account_is_taken_by_default())
             .verify(trigger::are_gone(&trigger::ALL))
             .verify(check::figures("rows that no trigger links any more", check::kept_by_triggers()));

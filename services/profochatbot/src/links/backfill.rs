@@ -15,6 +15,10 @@ use crate::NAME;
 pub(crate) const RUN_KEY: &str = "jsonb_build_object('run_id', source.run_id)";
 /// The key of a ban.
 pub(super) const BAN_KEY: &str = "jsonb_build_object('bannedparticipant_id', source.bannedparticipant_id)";
+/// The key of a wait.
+pub(super) const WAIT_KEY: &str = "jsonb_build_object('waiting_element_id', source.waiting_element_id)";
+/// The key of a setting.
+pub(super) const SETTING_KEY: &str = "jsonb_build_object('id', source.id)";
 
 /// A column that points to a row of another table.
 pub(super) struct Link {
@@ -123,7 +127,7 @@ pub(super) fn link_runs(backfill: Backfill<'_>) -> Backfill<'_> {
 
 /// Links waits to their bot, and to the newest active run of their chat, course and bot.
 pub(crate) async fn waiting_elements(online: &Online) -> Result<(), DbErr> {
-    let key = "jsonb_build_object('waiting_element_id', source.waiting_element_id)";
+    let key = WAIT_KEY;
     let backfill = unlink(online.backfill("waiting_element"), "waiting_element", key, &[BOT, RUN]);
     make_bots(backfill, "waiting_element", "botname")
         .statement(
@@ -148,7 +152,7 @@ pub(crate) async fn bans(online: &Online) -> Result<(), DbErr> {
 
 /// Links settings to their bot.
 pub(crate) async fn settings(online: &Online) -> Result<(), DbErr> {
-    bots_only(online, "gen_settings", "jsonb_build_object('id', source.id)", "bot_name").await
+    bots_only(online, "gen_settings", SETTING_KEY, "bot_name").await
 }
 
 /// Forgets what a migration listed, for its `down`, but for values that stand nowhere else any more: links that were
@@ -202,6 +206,24 @@ fn nameless(table: &str, key: &str, name_column: &str, reason: &str) -> String {
         unlisted(table, key, name_column, ""),
         field = literal(name_column),
     )
+}
+
+/// Lists rows that name another bot than the one that they are linked to; both stay.
+pub(super) fn list_misnamed<'a>(
+    backfill: Backfill<'a>,
+    table: &str,
+    key: &str,
+    name_column: &str,
+) -> Backfill<'a> {
+    let same = format!("AND listed.value = source.{name_column}");
+    backfill.rejects(format!(
+        "SELECT {key} AS key, {field} AS field, source.{name_column} AS value, \
+         'names another bot than the one that it is linked to' AS reason, jsonb_build_object('bot_id', source.bot_id) AS row \
+         FROM {table} AS source JOIN bot ON bot.bot_id = source.bot_id WHERE {{batch}} \
+         AND given_bot_name(source.{name_column}) <> bot.bot_name AND {}",
+        unlisted(table, key, name_column, &same),
+        field = literal(name_column),
+    ))
 }
 
 /// Lists links that point to nothing, and empties them.

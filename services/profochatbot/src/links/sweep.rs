@@ -3,6 +3,9 @@
 //! A row escapes the triggers where its writer's are off (`session_replication_role = replica`: a restored dump, logical
 //! replication). It has no bot then, and so no unique index sees it. Once it has one, it may be the second of its kind, so
 //! that is settled before it is linked: of runs the newest stays active, of bans the one that has its bot already stays.
+//!
+//! A row that had its links before, and whose names changed where no trigger fires, cannot be told from one whose link, or whose
+//! bot's name, new code has changed. Its links stay if they point to something, its names stay, and it is listed.
 
 use migration_kit::Online;
 use sea_orm_migration::prelude::DbErr;
@@ -31,7 +34,33 @@ pub(crate) async fn sweep(online: &Online) -> Result<(), DbErr> {
     runs(online).await?;
     backfill::waiting_elements(online).await?;
     bans(online).await?;
-    backfill::settings(online).await
+    backfill::settings(online).await?;
+    list_disagreeing(online).await
+}
+
+/// Lists rows whose names say something else than their links.
+async fn list_disagreeing(online: &Online) -> Result<(), DbErr> {
+    let waits = backfill::WAIT_KEY;
+    let other_run = format!(
+        "SELECT {waits} AS key, '' AS field, source.run_id::text AS value, \
+         'waits for a run of another chat, course or bot' AS reason, to_jsonb(source) AS row \
+         FROM waiting_element AS source JOIN run ON run.run_id = source.run_id WHERE {{batch}} \
+         AND (run.chat_id <> source.chat_id OR run.course_id <> source.course_id OR run.bot_id <> source.bot_id) AND {}",
+        backfill::unlisted("waiting_element", waits, "", "AND listed.value = source.run_id::text"),
+    );
+    for (table, key, name_column) in [
+        ("run", backfill::RUN_KEY, "botname"),
+        ("waiting_element", waits, "botname"),
+        ("bannedparticipants", backfill::BAN_KEY, "botname"),
+        ("gen_settings", backfill::SETTING_KEY, "bot_name"),
+    ] {
+        let mut listing = backfill::list_misnamed(online.backfill(table), table, key, name_column);
+        if table == "waiting_element" {
+            listing = listing.rejects(other_run.clone());
+        }
+        listing.run().await?;
+    }
+    Ok(())
 }
 
 /// Twice over all runs: what is emptied or ended in the second half of them decides about the first half too.

@@ -102,3 +102,107 @@ async fn an_escaped_ban_that_its_bot_has_already_leaves() {
     scratch.verify().await;
     assert_eq!(scratch.rows(bans).await, swept);
 }
+
+/// What a row's names say and what its links say are both there after the sweep, and whoever asks hears of it.
+#[tokio::test]
+async fn names_that_changed_where_no_trigger_fires_are_listed_and_stay() {
+    const LINKS: &str = "links that do not agree with their row";
+    let scratch = contracted().await;
+    scratch
+        .execute(
+            "INSERT INTO course (course_id, bot_name) VALUES ('d', 'other'), ('e', 'bot');
+             INSERT INTO run (run_id, chat_id, botname, course_id) VALUES (1, 1, 'bot', 'c'), (2, 2, 'bot', 'c'), (3, 3, 'bot', 'c'), \
+                 (4, 4, 'bot', 'c'), (5, 5, 'bot', 'c');
+             INSERT INTO waiting_element (waiting_element_id, chat_id, botname, course_id) VALUES (1, 1, 'bot', 'c'), \
+                 (2, 4, 'bot', 'c'), (3, 3, 'bot', 'c');
+             INSERT INTO bannedparticipants (botname, chat_id, excluded) VALUES ('bot', 77, 0);
+             INSERT INTO gen_settings (id, bot_name, s_key, s_value) VALUES (1, 'bot', 'k', 'v');",
+        )
+        .await;
+    assert_eq!(answer(&scratch, LINKS).await, "none");
+    escape(
+        &scratch,
+        "UPDATE run SET botname = 'other' WHERE run_id = 1; \
+         UPDATE run SET botname = 'other', course_id = 'd' WHERE run_id = 2; \
+         UPDATE run SET botname = '' WHERE run_id = 3; \
+         UPDATE waiting_element SET chat_id = 2 WHERE waiting_element_id = 1; \
+         UPDATE waiting_element SET botname = 'nobody' WHERE waiting_element_id = 3; \
+         DELETE FROM run WHERE run_id = 4; \
+         UPDATE bannedparticipants SET botname = 'other'; UPDATE gen_settings SET bot_name = 'other'; \
+         UPDATE course SET bot_name = 'new' WHERE course_id = 'e'; INSERT INTO bot (account_id, bot_name) VALUES (1, 'new');",
+    )
+    .await;
+    let named = "rows of `run` that name another bot (2), rows of `waiting_element` that name another bot (1), \
+         rows of `bannedparticipants` that name another bot (1), rows of `gen_settings` that name another bot (1)";
+    assert_eq!(
+        answer(&scratch, LINKS).await,
+        format!(
+            "runs with a deployment of another account, course or bot (1), courses that the bot that they name does not deploy (1), \
+             waits for a run of another account, chat, course or bot (2), {named}"
+        )
+    );
+    let previewed = previewed(&scratch).await;
+    assert_eq!(
+        previewed.join(", "),
+        format!("waits for a run of another account, chat, course or bot (2), {named}")
+    );
+
+    scratch.up_contract().await;
+    scratch.verify().await;
+    let runs = "SELECT run_id, botname, bot_name, run.course_id, deployment.course_id FROM run LEFT JOIN bot USING (bot_id) \
+         LEFT JOIN course_deployment AS deployment USING (deployment_id) ORDER BY 1";
+    assert_eq!(
+        scratch.rows(runs).await,
+        ["1|other|bot|c|c", "2|other|bot|d|d", "3||bot|c|c", "5|bot|bot|c|c"]
+    );
+    let others = "SELECT 'wait', waiting_element_id, botname, bot_name, run_id FROM waiting_element LEFT JOIN bot USING (bot_id) \
+         UNION ALL SELECT 'ban', bannedparticipant_id, botname, bot_name, NULL FROM bannedparticipants LEFT JOIN bot USING (bot_id) \
+         UNION ALL SELECT 'setting', id, s.bot_name, bot.bot_name, NULL FROM gen_settings AS s LEFT JOIN bot USING (bot_id) ORDER BY 1, 2";
+    assert_eq!(
+        scratch.rows(others).await,
+        [
+            "ban|1|other|bot|∅",
+            "setting|1|other|bot|∅",
+            "wait|1|bot|bot|1",
+            "wait|2|bot|bot|∅",
+            "wait|3|nobody|bot|3"
+        ]
+    );
+    let found = rejects(&scratch, "field <> 'deployment_id'").await;
+    for expected in [
+        "run|1|botname|names another bot than the one that it is linked to",
+        "run|2|botname|names another bot than the one that it is linked to",
+        "run|3|botname|names no bot: the run escapes the rule of one active run",
+        "waiting_element|1||waits for a run of another chat, course or bot",
+        "waiting_element|2|run_id|points to nothing that belongs to the row",
+        "waiting_element|3|botname|names another bot than the one that it is linked to",
+        "bannedparticipants|1|botname|names another bot than the one that it is linked to",
+        "gen_settings|1|bot_name|names another bot than the one that it is linked to",
+    ] {
+        assert!(found.iter().any(|line| line == expected), "{expected}: {found:#?}");
+    }
+    assert_eq!(found.len(), 8, "{found:#?}");
+    assert_eq!(
+        answer(&scratch, LINKS).await,
+        format!("waits for a run of another account, chat, course or bot (1), {named}")
+    );
+    scratch.down_to(BEFORE).await;
+    scratch.up_contract().await;
+    assert_eq!(rejects(&scratch, "field <> 'deployment_id'").await.len(), 8);
+}
+
+/// What a report of the service answers.
+async fn answer(scratch: &Scratch, says: &str) -> String {
+    let migrations = profochatbot_migration::migrations();
+    let checks = migrations.iter().flat_map(|migration| migration.details().checks);
+    let check = checks.into_iter().find(|check| check.says == says).unwrap();
+    scratch.rows(&check.sql).await.concat()
+}
+
+/// What the plan says of rows whose names say something else than their links.
+async fn previewed(scratch: &Scratch) -> Vec<String> {
+    let migrations = profochatbot_migration::migrations();
+    let previews = migrations.iter().flat_map(|migration| migration.details().previews);
+    let preview = previews.into_iter().find(|preview| preview.says.contains("something else")).unwrap();
+    scratch.rows(&preview.sql).await
+}
