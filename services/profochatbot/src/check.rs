@@ -90,9 +90,11 @@ fn bots_of_other_accounts(table: &str, key: &str) -> Rule {
     Rule::new(
         "",
         format!("rows of `{table}` with a bot of another account"),
+        // By the account, so that it can be asked where Citus spreads rows by it: that the bot exists is what the foreign key keeps.
         format!(
-            "SELECT {table}.{key} FROM {table} JOIN bot ON bot.bot_id = {table}.bot_id \
-             WHERE bot.account_id <> {table}.account_id"
+            "SELECT {table}.{key} FROM {table} LEFT JOIN bot \
+             ON bot.account_id = {table}.account_id AND bot.bot_id = {table}.bot_id \
+             WHERE {table}.bot_id IS NOT NULL AND bot.bot_id IS NULL"
         ),
     )
 }
