@@ -8,10 +8,10 @@ use super::{calls, lab, state, until};
 use crate::support::{Lab, ROWS};
 
 /// Fails the first time, and writes down each.
-const ONCE: &str = "echo start >> calls; test -e tried || { touch tried; exit 1; }";
+pub(super) const ONCE: &str = "echo start >> calls; test -e tried || { touch tried; exit 1; }";
 
 /// Chat and assessments with rows and without their later migrations.
-fn two() -> Lab {
+pub(super) fn two() -> Lab {
     let lab = lab();
     lab.migrate(&["up", "assessments@+1", "--quiet"]).exits(0);
     assert_eq!(ROWS[2].0, "assessments");

@@ -2,6 +2,7 @@
 //! which a deployment ends is tried.
 
 mod back;
+mod beside;
 mod interrupted;
 
 use std::fs;

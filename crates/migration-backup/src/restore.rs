@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration_coordinator::{
-    Applied, Caller, Cancellation, Deployment, MoveMark, Place, Reading, RunError, ServiceFacts, Survey,
-    SurveyError, WITH_ITS_RELATION, not_of_others, on_its_own, under_lock,
+    Applied, Caller, Cancellation, Deployment, MoveMark, OwnRun, Place, Reading, RunError, ServiceFacts,
+    Survey, SurveyError, WITH_ITS_RELATION, not_of_others, on_its_own, under_lock,
 };
 use migration_kit::{ServiceName, quote_identifier};
 use postgres_sandbox::Search;
@@ -48,6 +48,8 @@ pub struct RestoreOptions {
     pub search: Search,
     /// Who restores, for the journal.
     pub caller: Caller,
+    /// The work that is taken back: services that others have changed since it began are refused.
+    pub own: Option<OwnRun>,
     /// Stops it.
     pub cancellation: Cancellation,
 }
@@ -122,6 +124,9 @@ pub async fn restore(
     });
     let looked = options.cancellation.unless_cancelled(looking).await.ok_or(RunError::Interrupted)?;
     let (before, missing, absent_roles, absent_tablespaces) = looked.map_err(&failed)?;
+    if let Some(own) = &options.own {
+        reading.ask(|connection| own.is_alone(connection, deployment, &name)).await?;
+    }
     if let Some(owned) = &before.owned {
         reading.ask(|connection| is_in_no_other(connection, &name, owned)).await?;
     }
@@ -187,6 +192,9 @@ pub async fn restore(
     let done = on_its_own(deployment, &name, options.wait, &options.cancellation, |db, applied| async move {
         let pool = db.get_postgres_connection_pool();
         let mut connection = pool.acquire().await.map_err(read(work.service))?;
+        if let Some(own) = &work.options.own {
+            own.is_alone(&mut connection, work.deployment, work.service).await?;
+        }
         Box::pin(Work { applied, ..work }.carry_out(&mut connection)).await
     });
     Box::pin(done).await??;

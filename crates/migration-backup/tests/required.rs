@@ -52,6 +52,7 @@ fn options() -> RestoreOptions {
         dry_run: false,
         search: Search::from_environment(),
         caller: Caller::new("backup-tests"),
+        own: None,
         cancellation: Cancellation::default(),
     }
 }

@@ -95,9 +95,9 @@ pub use relocate::{Relocation, obstacles};
 pub use repair::{Change, Condition, Decision, Mended, Trouble, conditions, mend};
 pub use roles::{RoleOptions, RoleScript, provide_roles};
 pub use run::{
-    Acceptance, AcceptedDifference, DoneStep, Filled, Goal, Planned, Report, RevertLoss, RunError,
-    RunOptions, SecuredStep, TakeOver, attached, no_collision, not_of_others, obstructions, one_address,
-    plan, plan_for, run, unkept_by_rows, unmet_promises,
+    Acceptance, AcceptedDifference, DoneSince, DoneStep, Filled, Goal, Mark, OwnRun, Planned, Report,
+    RevertLoss, RunError, RunOptions, SecuredStep, TakeOver, attached, no_collision, not_of_others,
+    obstructions, one_address, plan, plan_for, run, unkept_by_rows, unmet_promises,
 };
 pub use state::service_state;
 pub use step::{FailedStatement, Remains, StepError};

@@ -108,6 +108,7 @@ fn of_run(error: &RunError) -> Class {
         | RunError::Base { .. }
         | RunError::NotAcceptable { .. }
         | RunError::Atomic { .. }
+        | RunError::DoneByOthers { .. }
         | RunError::Moved => Class::Refused,
         RunError::UnknownObject { .. } | RunError::NothingToAccept { .. } | RunError::Addresses { .. } => {
             Class::Usage

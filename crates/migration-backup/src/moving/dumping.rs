@@ -96,6 +96,7 @@ impl Places<'_> {
             dry_run: false,
             search: options.search.clone(),
             caller: options.caller.clone(),
+            own: None,
             cancellation: options.cancellation.clone(),
         }
     }

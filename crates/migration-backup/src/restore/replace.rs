@@ -206,7 +206,7 @@ impl Work<'_> {
              SELECT {}, migration, direction, pg_catalog.now(), CASE WHEN finished_at IS NOT NULL THEN \
                pg_catalog.clock_timestamp() END, outcome, checksum, {}, {}, first_install, {} \
              FROM {journal} WHERE outcome <> 'accepted' ORDER BY id DESC LIMIT 1",
-            literal(&manifest.sha256[..16]),
+            literal(self.options.own.as_ref().map_or(&manifest.sha256[..16], |own| own.run.as_str())),
             literal(host),
             literal(tool),
             literal(self.consent),

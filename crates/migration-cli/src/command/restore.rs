@@ -53,6 +53,7 @@ pub(super) async fn restore(
         dry_run: asked.dry_run,
         search: context.environment.programs()?,
         caller: caller(),
+        own: None,
         cancellation: cancellation.clone(),
     };
     let mut text = Text::default();

@@ -240,6 +240,14 @@ pub enum RunError {
         /// Why.
         why: String,
     },
+    /// What is to be taken back is not what was done: others have changed it since.
+    #[error("`{service}` was changed by others since, and what they did is not taken back: {}", what.join("; "))]
+    DoneByOthers {
+        /// The service.
+        service: ServiceName,
+        /// What they did; at least one.
+        what: Vec<String>,
+    },
     /// What was to be reverted changed while this run waited.
     #[error("the history changed while this run waited for the migration lock")]
     Moved,
@@ -366,6 +374,11 @@ impl RunError {
             }
             Self::Atomic { .. } => {
                 Hint::from("leave ") + Offer::Atomic + " out: each migration is then its own transaction"
+            }
+            Self::DoneByOthers { service, .. } => {
+                Hint::from(format!("`{service}` is as they left it; look at "))
+                    + Offer::History(service.clone())
+                    + ", then take back by hand what is to go, or repair it forwards"
             }
             Self::Moved => Hint::from("look at ") + Offer::Status(None) + " and run it again",
             Self::Interrupted => "run it again to continue".into(),

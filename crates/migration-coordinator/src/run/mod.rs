@@ -12,6 +12,7 @@ mod extensions;
 mod goal;
 mod losses;
 mod options;
+mod own_run;
 mod policies;
 mod preflight;
 mod report;
@@ -24,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use migration_kit::{MigrationId, ServiceName};
 use migration_plan::{HeldBack, History, HoldReason, Plan, statuses};
-use sea_orm::sqlx;
+use sea_orm::{DbErr, sqlx};
 use tracing::Instrument;
 
 use crate::bookkeeping::{self, Outcome};
@@ -46,6 +47,7 @@ pub use error::RunError;
 pub use goal::Goal;
 pub use losses::{Filled, RevertLoss};
 pub use options::RunOptions;
+pub use own_run::{DoneSince, Mark, OwnRun};
 pub use policies::SecuredStep;
 pub use preflight::{attached, no_collision, not_of_others, obstructions, one_address};
 pub use report::{DoneStep, Report};
@@ -262,7 +264,7 @@ impl Planned<'_> {
 /// What the steps of a run know of it, under a name of its own.
 fn run_context(options: &RunOptions) -> RunContext {
     RunContext {
-        run: format!("{:016x}", fastrand::u64(..)),
+        run: options.own.as_ref().map_or_else(own_run::new_run, |own| own.run.clone()),
         caller: options.caller.clone(),
         policy: options.table_locks,
         cancellation: options.cancellation.clone(),
@@ -361,6 +363,12 @@ impl Run<'_> {
             return Err(RunError::Survey(error));
         }
         preflight::unedited(placed, &facts)?;
+        if let (Goal::Revert { .. }, Some(own)) = (self.goal, &self.options.own) {
+            let connection = locked.writer().connection().await;
+            let lost = |error: DbErr| self.unread(placed, sqlx::Error::Protocol(error.to_string()));
+            let mut connection = connection.map_err(lost)?;
+            own.is_alone(&mut connection, self.deployment, placed.name()).await?;
+        }
         if matches!(self.goal, Goal::Apply { .. }) {
             preflight::no_collision(self.deployment, &facts)?;
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use migration_kit::table_lock::Policy;
 
 use super::accept::Acceptance;
+use super::own_run::OwnRun;
 use crate::caller::Caller;
 use crate::cancel::Cancellation;
 
@@ -32,6 +33,9 @@ pub struct RunOptions {
     /// Whether nothing is done if the plan is another one once the locks are held; otherwise what another run has done
     /// meanwhile is left out.
     pub exactly: bool,
+    /// The work of which this run is a part. What it reverts is only what that has applied: services that others have changed
+    /// meanwhile are refused.
+    pub own: Option<OwnRun>,
     /// Stops the run.
     pub cancellation: Cancellation,
 }
@@ -51,6 +55,7 @@ impl RunOptions {
             new_beside: false,
             accept: Vec::new(),
             exactly: false,
+            own: None,
             cancellation: Cancellation::default(),
         }
     }
@@ -101,6 +106,12 @@ impl RunOptions {
     #[must_use]
     pub fn exactly(self) -> Self {
         Self { exactly: true, ..self }
+    }
+
+    /// Is a part of this work, and reverts nothing that others have changed since it began.
+    #[must_use]
+    pub fn within(self, own: OwnRun) -> Self {
+        Self { own: Some(own), ..self }
     }
 
     /// Ends early when it is cancelled.

@@ -199,7 +199,9 @@ async fn answer(
         // Reported before the operator is asked what to do about it.
         context.output.say(&Text::of_errors(&errors));
         let gone = deploying.way_back(class).await;
-        errors.extend(gone.errors.iter().cloned());
+        let new = |error: &&Diagnostic| !errors.contains(error);
+        let new: Vec<Diagnostic> = gone.errors.iter().filter(new).cloned().collect();
+        errors.extend(new);
         Text::of_errors(&gone.errors).parts.into_iter().for_each(|part| text.parts.push(part));
         way_back = gone.way;
     }
@@ -217,6 +219,9 @@ async fn answer(
     text.line(match (class.is_ok(), is_back, of_databases) {
         (true, ..) if n == 0 => paint.strong(&format!("deployed: nothing was pending · {elapsed}")),
         (true, ..) => paint.strong(&format!("deployed: {} in {elapsed}", migrations(n))),
+        (false, true, None) if way_back.as_ref().is_some_and(WayBack::is_of_nothing) => format!(
+            "not deployed: `{at}` failed; this deployment applied nothing, so that there is nothing to go back from · {elapsed}"
+        ),
         (false, true, None) => {
             format!("not deployed: `{at}` failed, and everything is as it was before · {elapsed}")
         }

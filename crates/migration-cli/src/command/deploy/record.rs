@@ -3,13 +3,13 @@
 //! It is a file, written anew after each step, beside the logs. One deployment at a time has the directory: a lock on a file
 //! of its own ends with the process, and the record stays, for `--resume`.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use migration_coordinator::OwnRun;
 use migration_report::Class;
 use serde::{Deserialize, Serialize};
 
@@ -47,8 +47,8 @@ pub(super) struct Record {
     pub(super) lost: Vec<String>,
     /// The way back that it is on.
     pub(super) going_back: Option<GoingBack>,
-    /// The newest applied migration of each service that it changes, before it began.
-    pub(super) before: BTreeMap<String, Option<String>>,
+    /// The run that the journals have for all that it applies, and where each service that it changes was before it began.
+    pub(super) own: OwnRun,
     /// The backups that it made.
     pub(super) archives: Vec<PathBuf>,
     /// The databases that it is for, without secrets; none until it is connected.
@@ -86,7 +86,7 @@ impl Record {
             migrations: Vec::new(),
             lost: Vec::new(),
             going_back: None,
-            before: BTreeMap::new(),
+            own: OwnRun::new(),
             archives: Vec::new(),
             databases: Vec::new(),
         }

@@ -1,6 +1,6 @@
 //! What each step of a deployment does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use migration_backup::can_be_backed_up;
@@ -43,8 +43,6 @@ pub(super) struct Looked {
     pub(super) migrations: Vec<String>,
     /// The services that it changes.
     pub(super) services: Vec<ServiceName>,
-    /// The newest applied migration of each.
-    before: BTreeMap<String, Option<String>>,
 }
 
 impl<'c> Deploying<'c> {
@@ -92,7 +90,7 @@ impl<'c> Deploying<'c> {
         }
         self.record.at = step;
         match step {
-            Step::Apply => self.record.has_changed |= !self.record.before.is_empty(),
+            Step::Apply => self.record.has_changed |= !self.record.own.before.is_empty(),
             Step::Start | Step::Health => self.record.has_started = true,
             Step::Prerequisites | Step::Stop | Step::Backup | Step::Verify => {}
         }
@@ -106,7 +104,7 @@ impl<'c> Deploying<'c> {
     fn is_wanted(&self, step: Step) -> bool {
         let arguments = &self.record.arguments;
         // Where nothing was pending when it began, the application is left alone.
-        let is_idle = self.record.before.is_empty();
+        let is_idle = self.record.own.before.is_empty();
         match step {
             Step::Prerequisites | Step::Apply | Step::Verify => true,
             Step::Stop => arguments.stop_command.is_some() && !is_idle,
@@ -139,12 +137,11 @@ impl<'c> Deploying<'c> {
         if !looked.class.is_ok() {
             return Err(Failed { class: looked.class, errors: looked.errors });
         }
-        // Of one that is continued, what was before is known.
-        for (service, newest) in looked.before {
-            self.record.before.entry(service).or_insert(newest);
-        }
         self.services = looked.services;
-        Ok(())
+        // Of one that is continued, what was before is known.
+        let noting = self.record.own.note(&self.connected.deployment, &self.services);
+        let noted = self.cancellation.unless_cancelled(noting).await.ok_or_else(outside::interrupted)?;
+        Ok(noted.map_err(anyhow::Error::from)?)
     }
 
     pub(super) async fn command(&self, command: Option<&str>) -> Result<(), Failed> {
@@ -163,6 +160,10 @@ impl<'c> Deploying<'c> {
         let planned = plan_for(&self.connected.deployment, &goal, &options);
         let planned = self.cancellation.unless_cancelled(planned).await;
         let planned = planned.unwrap_or(Err(RunError::Interrupted)).map_err(anyhow::Error::from)?;
+        let is_new = |service: &&&ServiceName| !self.record.own.before.contains_key(service.as_str());
+        if let Some(service) = planned.plan().services().iter().find(is_new) {
+            return Err(anyhow::Error::from(other_services(service)).into());
+        }
         let output = &self.context.output;
         output.align(run::width(planned.plan()));
         let (ended, is_late) = self.carry_out(&planned, arguments).await;
@@ -201,6 +202,7 @@ impl<'c> Deploying<'c> {
     ) -> (Result<migration_coordinator::Report, RunError>, bool) {
         let (stop, stopped) = own_cancellation();
         let options = run::consented(run::run_options(&arguments.run, &stopped), &arguments.consent);
+        let options = options.within(self.record.own.clone());
         let running = Box::pin(planned.carry_out(&options));
         tokio::pin!(running);
         let limit =
@@ -220,10 +222,10 @@ impl<'c> Deploying<'c> {
     }
 
     async fn verify(&self) -> Result<(), Failed> {
-        let chosen: BTreeSet<ServiceName> = match self.record.before.is_empty() {
+        let chosen: BTreeSet<ServiceName> = match self.record.own.before.is_empty() {
             // Nothing was pending: what was asked for is looked at all the same.
             true => self.record.arguments.targets.iter().map(|target| target.service.clone()).collect(),
-            false => self.record.before.keys().filter_map(|name| name.parse().ok()).collect(),
+            false => self.record.own.before.keys().filter_map(|name| name.parse().ok()).collect(),
         };
         let chosen: Vec<ServiceName> = chosen.into_iter().collect();
         let asked = verify(&self.connected.deployment, &chosen, Scope::Everything);
@@ -289,7 +291,6 @@ async fn look_at_all(
         class: Class::Done,
         errors: Vec::new(),
         migrations: report.steps.iter().map(|step| format!("{}:{}", step.service, step.migration)).collect(),
-        before: services.iter().map(|service| (service.to_string(), newest(&planned, service))).collect(),
         services,
     };
     let services = &looked.services;
@@ -361,13 +362,17 @@ async fn look_at_all(
     Ok(looked)
 }
 
-/// The migration of a service that was applied last.
-fn newest(planned: &Planned<'_>, service: &ServiceName) -> Option<String> {
-    let (known, ..) = planned.deployment().service(service)?;
-    let place = |name: &str| known.migrations().position(|listed| listed.name().as_str() == name);
-    let applied = &planned.survey().service(service)?.applied;
-    let newest = applied.iter().max_by_key(|applied| (applied.applied_at, place(applied.name.as_str())))?;
-    Some(newest.name.to_string())
+/// Another run has made something pending since it was looked at, of a service that was neither noted nor backed up.
+fn other_services(service: &ServiceName) -> Failure {
+    Failure {
+        class: Class::Refused,
+        message: format!(
+            "`{service}` has migrations to apply, and had none when the deployment looked at it"
+        ),
+        hint: Some(format!(
+            "another run has reverted them meanwhile: `history {service}` shows it; deploy again"
+        )),
+    }
 }
 
 /// What a step would do; `None` if it is left out.

@@ -1,11 +1,11 @@
 //! The way back of a deployment that failed: nothing is done that nobody asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
 use std::path::PathBuf;
 
 use migration_backup::RestoreOptions;
-use migration_coordinator::{Goal, RunError, Survey, plan_for};
+use migration_coordinator::{Goal, Mark, OwnRun, RunError, Survey, plan_for};
 use migration_kit::ServiceName;
 use migration_plan::{Selection, TargetPoint, few_words};
 use migration_report::{Class, Diagnostic, RunReport};
@@ -16,6 +16,7 @@ use super::steps::Deploying;
 use super::{Failed, Step, outside};
 use crate::arguments::OnFailure;
 use crate::command::{backup, run};
+use crate::exit::Failure;
 use crate::output::Text;
 use crate::words::OurWords;
 
@@ -48,6 +49,11 @@ impl WayBack {
     /// Whether nothing more is to be done.
     pub(super) fn is_gone(&self) -> bool {
         self.is_gone
+    }
+
+    /// Whether there was nothing to go back from: the deployment itself had applied nothing.
+    pub(super) fn is_of_nothing(&self) -> bool {
+        self.is_gone && self.chosen != OnFailure::Keep && self.services.is_empty()
     }
 
     /// What no way back but a backup brings back.
@@ -90,9 +96,40 @@ impl Deploying<'_> {
             let way = WayBack::new(chosen, Vec::new(), self.record.lost.clone(), false);
             return Gone { way: Some(way), ..nothing };
         }
+        let own = match Box::pin(self.own_services()).await {
+            Ok(own) => own,
+            Err(failed) => return self.gone(chosen, Vec::new(), Err(failed)),
+        };
+        if own.is_empty() && begun.is_none() {
+            let started = if self.record.is_stopped() { self.start_again().await } else { Ok(()) };
+            return self.gone(chosen, Vec::new(), started);
+        }
         let mut services = Vec::new();
-        let gone = self.go(chosen, class, &mut services).await;
+        let gone = self.go(chosen, class, &own, &mut services).await;
         self.gone(chosen, services, gone)
+    }
+
+    /// The services of which this deployment itself has applied something, and no others have changed anything since. One that
+    /// only others have changed is left to them.
+    async fn own_services(&self) -> Result<BTreeSet<ServiceName>, Failed> {
+        let asking = self.record.own.done_since(&self.connected.deployment);
+        let asked = self.cancellation.unless_cancelled(asking).await.ok_or_else(outside::interrupted)?;
+        let (mut own, mut text, mut errors) = (BTreeSet::new(), Text::default(), Vec::new());
+        for (service, done) in asked.map_err(anyhow::Error::from)? {
+            if done.own {
+                match done.refused(&service) {
+                    Ok(()) => drop(own.insert(service)),
+                    Err(error) => errors.push(Diagnostic::of(&error, &OurWords)),
+                }
+            } else if !done.others.is_empty() {
+                let what = done.others.join("; ");
+                text.line(format!(
+                    "  `{service}` is left as it is: this deployment applied nothing to it; {what}"
+                ));
+            }
+        }
+        self.context.output.say(&text);
+        if errors.is_empty() { Ok(own) } else { Err(Failed { class: Class::Refused, errors }) }
     }
 
     /// What became of a way back in which these services were gone back to where they were.
@@ -107,6 +144,7 @@ impl Deploying<'_> {
         &mut self,
         chosen: OnFailure,
         class: Class,
+        own: &BTreeSet<ServiceName>,
         services: &mut Vec<String>,
     ) -> Result<(), Failed> {
         let going = GoingBack { chosen, class, restored: Vec::new() };
@@ -123,12 +161,16 @@ impl Deploying<'_> {
         match chosen {
             OnFailure::Keep => return Ok(()),
             OnFailure::Revert => {
-                let before = self.record.before.clone();
+                let before = own
+                    .iter()
+                    .filter_map(|service| Some((service, self.record.own.before.get(service.as_str())?)));
+                let newest = |mark: &Mark| mark.applied.last().cloned();
+                let before = before.map(|(service, mark)| (service.clone(), newest(mark))).collect();
                 Box::pin(self.revert(&before)).await?;
             }
-            OnFailure::Restore => Box::pin(self.restore()).await?,
+            OnFailure::Restore => Box::pin(self.restore(own)).await?,
         }
-        services.extend(self.record.before.keys().cloned());
+        services.extend(own.iter().map(ToString::to_string));
         self.record.migrations.clear();
         (self.record.has_changed, self.record.has_started, self.record.going_back) = (false, false, None);
         self.place.write(&self.record)?;
@@ -152,22 +194,22 @@ impl Deploying<'_> {
 
     /// Reverts what was applied since it began, or begun, to the newest migrations that were applied before. Notes what had been
     /// lost when it was applied, of services that were there.
-    async fn revert(&mut self, before: &BTreeMap<String, Option<String>>) -> Result<(), Failed> {
+    async fn revert(&mut self, before: &BTreeMap<ServiceName, Option<String>>) -> Result<(), Failed> {
         self.say("revert");
-        let selections = before.iter().filter_map(|(service, newest)| {
-            let service: ServiceName = service.parse().ok()?;
+        let selections = before.iter().map(|(service, newest)| {
             let target = newest.clone().map_or(TargetPoint::Base, TargetPoint::Name);
-            Some(Selection { service, target: Some(target) })
+            Selection { service: service.clone(), target: Some(target) }
         });
         let goal = Goal::Revert { selections: selections.collect() };
         let arguments = &self.record.arguments;
-        let mut options = run::run_options(&arguments.run, self.cancellation);
+        let options = run::run_options(&arguments.run, self.cancellation);
+        let mut options = options.within(self.record.own.clone());
         let deployment = &self.connected.deployment;
         let planning = plan_for(deployment, &goal, &options);
         let planned = self.cancellation.unless_cancelled(planning).await;
         let planned = planned.unwrap_or(Err(RunError::Interrupted)).map_err(anyhow::Error::from)?;
         let lost = planned.plan().steps().iter().filter_map(|step| {
-            before.get(step.id.service.as_str())?.as_ref()?;
+            before.get(&step.id.service)?.as_ref()?;
             let what = deployment.catalog().migration(&step.id)?.loses.as_ref()?;
             Some(format!("`{}` loses: {what}", step.id))
         });
@@ -188,9 +230,9 @@ impl Deploying<'_> {
     }
 
     /// Restores the backups; a service that had nothing to back up is reverted to nothing. Nothing is begun unless all of it can be.
-    async fn restore(&mut self) -> Result<(), Failed> {
+    async fn restore(&mut self, own: &BTreeSet<ServiceName>) -> Result<(), Failed> {
         if self.record.arguments.no_backup {
-            let failure = crate::exit::Failure::usage(
+            let failure = Failure::usage(
                 "there is no backup to restore: `--no-backup` was given",
                 "`down` reverts what was applied",
             );
@@ -205,20 +247,36 @@ impl Deploying<'_> {
             dry_run: true,
             search: self.context.environment.programs().map_err(anyhow::Error::from)?,
             caller: run::caller(),
+            own: Some(self.only(own)),
             cancellation: self.cancellation.clone(),
         };
         let deployment = &self.connected.deployment;
         let restored = self.record.going_back.iter().flat_map(|going| going.restored.clone());
         let restored: Vec<PathBuf> = restored.collect();
         let archives = self.record.archives.iter().rev().filter(|archive| !restored.contains(archive));
-        let archives: Vec<PathBuf> = archives.cloned().collect();
-        for archive in &archives {
-            let looking = migration_backup::restore(deployment, archive, &looked);
-            Box::pin(looking).await.map_err(backup::raised)?;
-        }
-        self.were_empty().await?;
-        let options = RestoreOptions { dry_run: false, ..looked };
+        let (mut own_archives, mut left) = (Vec::new(), own.clone());
         for archive in archives {
+            let looking = migration_backup::restore(deployment, archive, &looked);
+            let found = Box::pin(looking).await.map_err(backup::raised)?;
+            if left.iter().any(|service| service.as_str() == found.manifest.service) {
+                own_archives.push(archive.clone());
+                left.retain(|service| service.as_str() != found.manifest.service);
+            }
+        }
+        let had = |service: &&ServiceName| {
+            self.record.own.before.get(service.as_str()).is_some_and(|mark| !mark.applied.is_empty())
+        };
+        if let (true, Some(service)) = (restored.is_empty(), left.iter().find(had)) {
+            let failure = Failure {
+                class: Class::Refused,
+                message: format!("`{service}` has no backup of this deployment, and it was changed by it"),
+                hint: Some("nothing was restored; `down` reverts what was applied".to_owned()),
+            };
+            return Err(anyhow::Error::from(failure).into());
+        }
+        self.were_empty(own).await?;
+        let options = RestoreOptions { dry_run: false, ..looked };
+        for archive in own_archives {
             let restoring = migration_backup::restore(deployment, &archive, &options);
             let restored = Box::pin(restoring).await.map_err(backup::raised)?;
             let mut text = Text::default();
@@ -233,21 +291,32 @@ impl Deploying<'_> {
             self.record.going_back.iter_mut().for_each(|going| going.restored.push(archive.clone()));
             self.place.write(&self.record)?;
         }
-        let left = self.were_empty().await?;
+        let left = self.were_empty(own).await?;
         if !left.is_empty() {
             Box::pin(self.revert(&left)).await?;
         }
         Ok(())
     }
 
-    /// The services that had nothing to back up and of which something is there now, each with what is to be reverted to.
-    async fn were_empty(&self) -> Result<BTreeMap<String, Option<String>>, Failed> {
+    /// The work, as far as it is about these services.
+    fn only(&self, own: &BTreeSet<ServiceName>) -> OwnRun {
+        let mut only = self.record.own.clone();
+        only.before.retain(|service, _| own.iter().any(|own| own.as_str() == service));
+        only
+    }
+
+    /// Of these, the services that had nothing to back up and of which something is there now, each with what is to be reverted to.
+    async fn were_empty(
+        &self,
+        own: &BTreeSet<ServiceName>,
+    ) -> Result<BTreeMap<ServiceName, Option<String>>, Failed> {
         let survey = self.cancellation.unless_cancelled(Survey::take(&self.connected.deployment)).await;
         let survey = survey.ok_or_else(outside::interrupted)?;
         let mut left = BTreeMap::new();
         for facts in &survey.services {
-            let service = facts.service.as_str();
-            if self.record.before.get(service) != Some(&None) {
+            let mark =
+                self.record.own.before.get(facts.service.as_str()).filter(|_| own.contains(&facts.service));
+            if mark.is_none_or(|mark| !mark.applied.is_empty()) {
                 continue;
             }
             if let Some(error) = &facts.unread {
@@ -256,7 +325,7 @@ impl Deploying<'_> {
             }
             // What stopped midway is there, too.
             if !facts.applied.is_empty() || facts.begun().next().is_some() {
-                left.insert(service.to_owned(), None);
+                left.insert(facts.service.clone(), None);
             }
         }
         Ok(left)
