@@ -112,6 +112,12 @@ fn what_stands_in_the_way_of_a_pending_migration_is_told() {
         let doctor = ask(&["doctor"]).exits(told);
         assert!(doctor.stdout.contains(said), "{damage}\n{}", doctor.shown());
         let deploy = ask(&["deploy", "chat", "--dry-run", "--no-backup"]).exits(told);
+        if ends == 7 {
+            for command in ["plan", "sql"] {
+                let ran = ask(&[command, "chat"]).exits(7);
+                assert!(ran.shown().contains(said), "{command}: {damage}\n{}", ran.shown());
+            }
+        }
         // What is refused is refused before there is a backup of it; over a policy none can be made.
         let backed_up = ask(&["up", "chat", "--backup"]);
         if ends >= 7 {

@@ -38,6 +38,15 @@ fn histories_of(lab: &Lab, service: &str) -> String {
     ))
 }
 
+/// Why a script is refused, once the server has noticed that `psql` is gone, whose session held the locks.
+fn refusal_of(lab: &Lab, script: &str) -> String {
+    const LOCKS: &str = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' \
+                         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let says = lab.database.psql(script).unwrap_err().to_string();
+    lab.session().until(LOCKS, "0");
+    says
+}
+
 #[test]
 fn a_script_makes_what_a_run_makes_and_takes_it_back() {
     let (ran, scripted) = (Lab::empty(), Lab::empty());
@@ -59,7 +68,7 @@ fn a_script_makes_what_a_run_makes_and_takes_it_back() {
     let nothing = scripted.migrate(&["sql"]).exits(0);
     assert_eq!(nothing.stdout, "");
     // It knows what it was made for.
-    let again = scripted.database.psql(&up.stdout).unwrap_err().to_string();
+    let again = refusal_of(&scripted, &up.stdout);
     assert!(again.contains("in which nothing is applied: this is another one"), "{again}");
 
     let back = scripted.migrate(&["sql", "--down"]).exits(0).stdout;
@@ -79,18 +88,18 @@ fn a_script_makes_what_a_run_makes_and_takes_it_back() {
         ),
     ] {
         scripted.query(changed);
-        let refused = scripted.database.psql(&back).unwrap_err().to_string();
+        let said = refusal_of(&scripted, &back);
         for says in
             ["what is done to those without rows, and account has some", "deals with rows, those among them"]
         {
-            assert!(refused.contains(says), "{changed}: {refused}");
+            assert!(said.contains(says), "{changed}: {said}");
         }
         scripted.query(undone);
     }
     // Where less is reverted than what has made it, it stays and counts.
     let less =
         scripted.migrate(&["sql", "profochatbot", "--down", "--to", "m20260105_000001"]).exits(0).stdout;
-    let counts = scripted.database.psql(&less).unwrap_err().to_string();
+    let counts = refusal_of(&scripted, &less);
     assert!(counts.contains("account has some"), "{counts}");
     scripted.query(&back);
     ran.migrate(&["down", "--allow-data-loss", "chat@base", "rag@base"]).exits(0);
@@ -151,7 +160,7 @@ fn a_script_is_refused_where_it_would_pass_over_rows() {
         let made = lab.migrate(&[&["sql", "bookreader"], arguments].concat()).exits(0);
         assert!(made.stderr.contains("the script refuses a service that has some"), "{}", made.shown());
         let (before, schema) = (histories_of(&lab, "bookreader"), dump(&lab.database));
-        let error = lab.database.psql(&made.stdout).unwrap_err().to_string();
+        let error = refusal_of(&lab, &made.stdout);
         assert!(error.contains("done to those without rows, and "), "{error}");
         assert_eq!((histories_of(&lab, "bookreader"), dump(&lab.database)), (before, schema));
     };

@@ -42,7 +42,7 @@ pub(super) async fn plan(
     unrecorded_tables(&planned, &mut text);
     for error in &obstructions {
         match error {
-            RunError::Attached { .. } | RunError::Encoding { .. } => {
+            RunError::Attached { .. } | RunError::Encoding { .. } | RunError::Base { .. } => {
                 text.line(format!("{error}: a run refuses to begin"));
             }
             RunError::NotAsExpected { .. } => text.line(format!("{error}: it would fail")),

@@ -3,6 +3,7 @@
 //! and what they made may have been taken away since. Before migrations are reverted, whether the tables are there that they name.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use migration_kit::MigrationName;
 use migration_plan::{Direction, Plan};
@@ -11,7 +12,7 @@ use super::accept::AcceptedDifference;
 use super::{Run, RunError};
 use crate::check_result::CheckResult;
 use crate::deployment::{Deployment, Placed};
-use crate::reading::Reading;
+use crate::reading::{PATIENCE, Reading};
 use crate::survey::ServiceFacts;
 use crate::verify::{self, Difference};
 
@@ -32,65 +33,21 @@ impl Run<'_> {
             else {
                 continue;
             };
-            let mut differences = self.unmet_by(placed, facts, plan, accepted).await?;
+            let patience = self.options.table_locks.patience;
+            let unmet = async |facts: &ServiceFacts| {
+                unmet_by(self.deployment, (placed, facts), plan, accepted, patience).await
+            };
+            let mut differences = unmet(facts).await?;
             if !differences.is_empty() {
                 // What another run is removing at this moment is not lost.
                 let facts = self.read_under_lock(placed).await?;
-                differences = self.unmet_by(placed, &facts, plan, accepted).await?;
+                differences = unmet(&facts).await?;
             }
             if !differences.is_empty() {
                 return Err(RunError::Base { service: service.clone(), differences });
             }
         }
         Ok(())
-    }
-
-    /// What is not as the applied migrations of a service promise: tables that those name which are to be reverted; and, where
-    /// something is to be applied, all that was not accepted and is not reverted first.
-    async fn unmet_by(
-        &self,
-        placed: &Placed,
-        facts: &ServiceFacts,
-        plan: &Plan,
-        accepted: &[AcceptedDifference],
-    ) -> Result<Vec<Difference>, RunError> {
-        let steps = || plan.steps_of(&facts.service);
-        let applies = steps().any(|step| step.direction == Direction::Apply);
-        let reverted = steps().filter(|step| step.direction == Direction::Revert);
-        let reverted: HashSet<&MigrationName> = reverted.map(|step| &step.id.name).collect();
-        let applied: HashSet<&MigrationName> = facts.applied.iter().map(|applied| &applied.name).collect();
-        // One that was begun, or is applied once more after a run that was killed at its end, may have removed already what it
-        // removes.
-        let to_apply = steps().filter(|step| step.direction == Direction::Apply).map(|step| &step.id.name);
-        let ended = applied.iter().copied().chain(facts.begun()).chain(to_apply).collect();
-        let mut gone = Vec::new();
-        if !reverted.is_empty() && !applied.is_empty() {
-            gone = unmet(self.reading(placed).await?, (placed, facts.installed), &applied, &ended).await?;
-            gone.retain(|found| found.is_lost_table() && names(placed, &reverted, &found.object));
-        }
-        if !gone.is_empty() || !applies {
-            return Ok(gone);
-        }
-        // What is reverted first makes its things anew.
-        let asked: HashSet<&MigrationName> = applied.difference(&reverted).copied().collect();
-        if asked.is_empty() {
-            return Ok(gone);
-        }
-        let reading = self.reading(placed).await?;
-        let mut differences = unmet(reading, (placed, facts.installed), &asked, &ended).await?;
-        differences.retain(|found| {
-            let is_it = |accepted: &AcceptedDifference| {
-                accepted.acceptance.service == facts.service && accepted.acceptance.object == found.object
-            };
-            found.accepted.is_none() && !accepted.iter().any(is_it)
-        });
-        Ok(differences)
-    }
-
-    /// A connection for what is asked before it begins, which waits for no lock longer than the run does.
-    async fn reading(&self, placed: &Placed) -> Result<Reading<'_>, RunError> {
-        let url = &self.deployment.databases()[placed.site.database];
-        Ok(Reading::open_within(url, self.options.table_locks.patience).await?)
     }
 
     /// What is recorded of a service while no other run is at work on it.
@@ -107,6 +64,69 @@ impl Run<'_> {
         session.close().await;
         read
     }
+}
+
+/// What is not as the applied migrations of a service promise: tables that those name which are to be reverted; and, where
+/// something is to be applied, all that was not accepted and is not reverted first.
+/// The connections wait so long for a lock.
+async fn unmet_by(
+    deployment: &Deployment,
+    (placed, facts): (&Placed, &ServiceFacts),
+    plan: &Plan,
+    accepted: &[AcceptedDifference],
+    patience: Duration,
+) -> Result<Vec<Difference>, RunError> {
+    let url = &deployment.databases()[placed.site.database];
+    let steps = || plan.steps_of(&facts.service);
+    let applies = steps().any(|step| step.direction == Direction::Apply);
+    let reverted = steps().filter(|step| step.direction == Direction::Revert);
+    let reverted: HashSet<&MigrationName> = reverted.map(|step| &step.id.name).collect();
+    let applied: HashSet<&MigrationName> = facts.applied.iter().map(|applied| &applied.name).collect();
+    // One that was begun, or is applied once more after a run that was killed at its end, may have removed already what it
+    // removes.
+    let to_apply = steps().filter(|step| step.direction == Direction::Apply).map(|step| &step.id.name);
+    let ended = applied.iter().copied().chain(facts.begun()).chain(to_apply).collect();
+    let mut gone = Vec::new();
+    if !reverted.is_empty() && !applied.is_empty() {
+        gone = unmet(Reading::open_within(url, patience).await?, (placed, facts.installed), &applied, &ended)
+            .await?;
+        gone.retain(|found| found.is_lost_table() && names(placed, &reverted, &found.object));
+    }
+    if !gone.is_empty() || !applies {
+        return Ok(gone);
+    }
+    // What is reverted first makes its things anew.
+    let asked: HashSet<&MigrationName> = applied.difference(&reverted).copied().collect();
+    if asked.is_empty() {
+        return Ok(gone);
+    }
+    let reading = Reading::open_within(url, patience).await?;
+    let mut differences = unmet(reading, (placed, facts.installed), &asked, &ended).await?;
+    differences.retain(|found| {
+        let is_it = |accepted: &AcceptedDifference| {
+            accepted.acceptance.service == facts.service && accepted.acceptance.object == found.object
+        };
+        found.accepted.is_none() && !accepted.iter().any(is_it)
+    });
+    Ok(differences)
+}
+
+/// What keeps a plan from beginning since applied migrations are not what they promise. Of a service at which another run is at work it is
+/// not known.
+///
+/// # Errors
+/// [`RunError::Survey`] if a database could not be asked.
+pub(super) async fn unsound(
+    deployment: &Deployment,
+    facts: &ServiceFacts,
+    plan: &Plan,
+) -> Result<Option<RunError>, RunError> {
+    let Some(placed) = deployment.placed(&facts.service).filter(|_| facts.holder.is_none()) else {
+        return Ok(None);
+    };
+    let differences = unmet_by(deployment, (placed, facts), plan, &[], PATIENCE).await?;
+    let service = facts.service.clone();
+    Ok((!differences.is_empty()).then_some(RunError::Base { service, differences }))
 }
 
 /// Whether a check of these migrations names a table, or something of it.

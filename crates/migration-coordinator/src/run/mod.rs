@@ -141,8 +141,8 @@ impl Planned<'_> {
     }
 
     /// What keeps this from beginning, or from coming far: an encoding that is none, what is where services that are empty would begin,
-    /// tables of others that are attached to the services' own, and tables that a migration would take over and that are not as it
-    /// promises. Reads only.
+    /// tables of others that are attached to the services' own, tables that a migration would take over and that are not as it
+    /// promises, and services that are not as their applied migrations make them. Reads only.
     ///
     /// # Errors
     /// [`RunError::Survey`] if a database could not be asked.
@@ -153,6 +153,9 @@ impl Planned<'_> {
         found.extend(attached(self.deployment, self.plan.services()).await?);
         for facts in preflight::applied_on(&self.survey, &self.plan) {
             found.extend(base::not_as_expected(self.deployment, facts, &self.plan).await?);
+        }
+        for facts in self.plan.services().into_iter().filter_map(|service| self.survey.service(service)) {
+            found.extend(base::unsound(self.deployment, facts, &self.plan).await?);
         }
         Ok(found)
     }
