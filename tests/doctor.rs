@@ -230,3 +230,28 @@ fn what_would_stop_a_run_is_told_beforehand() {
     }
     assert!(!document.to_string().contains("hidden-word"), "{document}");
 }
+
+/// What a subscription brings fires no trigger. Tables of others are nobody's concern, and neither is what a role may not know.
+#[test]
+fn a_subscription_that_writes_to_a_service_is_a_warning() {
+    let lab = Lab::migrated();
+    lab.query("CREATE TABLE public.of_others ()");
+    lab.query(
+        "CREATE SUBSCRIPTION copies CONNECTION 'host=/nowhere' PUBLICATION all_of_it WITH (connect = false)",
+    );
+    lab.query(
+        "INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate) SELECT s.oid, written::regclass, 'r' \
+         FROM pg_subscription AS s, unnest(ARRAY['bookreader.users', 'bookreader.books', 'public.of_others']) AS written",
+    );
+    let said = "subscription `copies` writes to `bookreader.books`, `bookreader.users`, where triggers do not fire for it";
+    let ran = lab.migrate(&["doctor"]).exits(0);
+    assert!(ran.stdout.contains(said), "{}", ran.shown());
+    lab.query("REVOKE SELECT ON pg_subscription FROM PUBLIC");
+    let role = lab.role("");
+    let by_role = run(lab.command(&["doctor"]).env("DATABASE_URL", lab.url_of(&role)));
+    assert!(!by_role.stdout.contains("subscription"), "{}", by_role.shown());
+    lab.query("ALTER SUBSCRIPTION copies SET (slot_name = NONE)");
+    lab.query("DROP SUBSCRIPTION copies");
+    let ran = lab.migrate(&["doctor"]).exits(0);
+    assert!(!ran.stdout.contains("subscription"), "{}", ran.shown());
+}

@@ -49,6 +49,7 @@ mod site;
 mod span;
 mod state;
 mod step;
+mod subscribed;
 mod surroundings;
 mod survey;
 mod upkeep;
@@ -101,6 +102,7 @@ pub use run::{
 };
 pub use state::service_state;
 pub use step::{FailedStatement, Remains, StepError};
+pub use subscribed::{Subscribed, subscribed};
 pub use surroundings::{EventTrigger, OverriddenSetting, SecuredTable, Surroundings, surroundings};
 pub use survey::{
     Access, Collision, Collisions, Journal, JournalFacts, ServerFacts, ServiceFacts, Survey, SurveyError,

@@ -5,6 +5,7 @@ mod attached;
 mod citus;
 mod later;
 pub(super) mod refusals;
+mod subscribed;
 
 use std::collections::BTreeSet;
 
@@ -92,6 +93,7 @@ pub(super) async fn doctor(context: &Context) -> anyhow::Result<Answer> {
     examined.findings.extend(of_histories(&connected.deployment, &survey));
     examined.findings.extend(later::look(&connected.deployment, &survey));
     attached::look(&connected.deployment, &mut examined).await;
+    subscribed::look(&connected.deployment, &mut examined).await;
     refusals::look(&connected.deployment, &mut examined).await;
     let class = examined.class();
     let paint = context.output.paint;
