@@ -1,5 +1,7 @@
 //! Tests of the profochatbot service against a PostgreSQL of their own, one binary so that one server serves all.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
 mod application;
 mod dirty;
 mod escaped;
