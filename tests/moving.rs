@@ -529,7 +529,13 @@ fn who_is_in_the_way_is_named_and_nothing_was_changed() {
     assert!(written.unwrap_err().to_string().contains("lock timeout"));
     watch.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'");
     let lost = moving.finish().exits(8);
-    assert!(lost.stderr.contains("the connection to the server was lost"), "{}", lost.shown());
+    let says = |ran: &Ran, lab: &Lab| {
+        let says = "`chat` was not moved: the connection to `";
+        let line = ran.stderr.lines().find(|line| line.contains(says)).unwrap_or_default();
+        assert!(line.contains(lab.database.name()), "{}", ran.shown());
+        assert!(ran.stderr.contains("it is where it was, and nothing was changed"), "{}", ran.shown());
+    };
+    says(&lost, &both.there);
     both.is_here(&before);
 
     // Whoever ends the fence has to know that nothing is moved without one.
@@ -537,7 +543,7 @@ fn who_is_in_the_way_is_named_and_nothing_was_changed() {
     watch.until(rests, "1");
     let ours = SESSIONS.replace("count(*)", "pg_terminate_backend(pid)");
     both.here.query(&ours);
-    moving.finish().exits(8);
+    says(&moving.finish().exits(8), &both.here);
     both.is_here(&before);
     // Nobody has told that session that its client is gone: the server looks every few seconds.
     watch.until(rests, "0");

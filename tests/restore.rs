@@ -239,3 +239,29 @@ fn what_does_not_fit_is_refused() {
     assert!(newer.stderr.contains("which this build does not know"), "{}", newer.shown());
     lab.migrate(&["restore"]).exits(2);
 }
+
+/// A restore that is under way sets something aside while the drop waits for its lock: nobody has named that.
+#[test]
+fn what_is_set_aside_later_is_not_dropped() {
+    let lab = Lab::empty();
+    lab.migrate(&["up", "chat@+1", "--quiet"]).exits(0);
+    lab.query(ROWS[0].1);
+    let archive = backed_up(&lab, "chat");
+    let restore = ["restore", archive.to_str().unwrap(), "--allow-data-loss"];
+    lab.migrate(&restore).exits(0);
+    let mut holder = lab.session();
+    holder.query("BEGIN; LOCK TABLE chat.messages IN ACCESS SHARE MODE");
+    let restoring = lab.start(&restore);
+    let holds = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database \
+                 WHERE d.datname = current_database() AND l.locktype = 'advisory'";
+    while lab.query(holds) == "0" {
+        thread::yield_now();
+    }
+    let mut dropping = lab.start(&["restore", "--drop-old", "chat", "--allow-data-loss"]);
+    dropping.says("waiting for the migration lock of `chat`");
+    holder.query("ROLLBACK");
+    restoring.finish().exits(0);
+    let dropped = dropping.finish().exits(0);
+    assert_eq!(dropped.stdout.matches("chat_before_restore_").count(), 1, "{}", dropped.shown());
+    assert_eq!(lab.query("SELECT count(*) FROM pg_namespace WHERE nspname LIKE '%before_restore%'"), "1");
+}

@@ -62,6 +62,26 @@ fn a_plan_is_refused_once_something_moved() {
     refused(&lab, "other migrations of `demo` are applied now");
 }
 
+/// An ignored soak time that is counted from a step of the same plan ends later whenever one looks.
+#[test]
+fn the_clock_makes_no_plan_another_one() {
+    let lab = Lab::demo();
+    lab.migrate(&["down", "demo@-1", "--allow-data-loss", "--quiet"]).exits(0);
+    lab.migrate(&["plan", "--contract", "--ignore-soak", "--out", "plan.json"]).exits(0);
+    let plan = std::fs::read_to_string(lab.directory.path().join("plan.json")).unwrap();
+    let mut later: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    let step = later["steps"].as_array_mut().unwrap().last_mut().unwrap();
+    assert!(step["ignored_soak"].is_string(), "{plan}");
+    step["ignored_soak"] = "2026-01-01T00:00:00Z".into();
+    step["description"] = "in other words".into();
+    lab.directory.write("later.json", &later.to_string());
+    later["steps"][0]["phase"] = "other".into();
+    lab.directory.write("other.json", &later.to_string());
+    lab.migrate(&["apply", "other.json", "--allow-data-loss"]).exits(7);
+    lab.migrate(&["apply", "later.json", "--allow-data-loss"]).exits(0);
+    lab.migrate(&["status", "--check"]).exits(0);
+}
+
 #[test]
 fn what_is_no_plan_of_this_program_is_refused() {
     let lab = Lab::empty_demo();

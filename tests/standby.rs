@@ -50,6 +50,9 @@ fn a_standby_is_read_and_never_written() {
     assert_eq!(ask(&["status", "--json"]).json()["database"]["read_only"], true);
     let doctor = ask(&["doctor"]).exits(4);
     assert!(doctor.stdout.contains("it is a standby: nothing can be written"), "{}", doctor.shown());
+    // What only looks says so too.
+    let moving = ["move", "chat", "--to", lab.database.url()];
+    assert!(ask(&moving).exits(8).stderr.contains("is read-only: a standby"));
     for arguments in WRITING {
         let ran = ask(arguments).exits(8);
         assert!(ran.stderr.contains("is read-only: a standby"), "{arguments:?}\n{}", ran.shown());

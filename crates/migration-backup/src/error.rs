@@ -377,6 +377,14 @@ pub enum BackupError {
         /// What happened.
         what: &'static str,
     },
+    /// A connection of a move broke before anything was done for good.
+    #[error("`{service}` was not moved: the connection to `{database}` was lost")]
+    MoveLost {
+        /// The service.
+        service: ServiceName,
+        /// The database, without a password.
+        database: String,
+    },
     /// There is no private server to verify on.
     #[error("`{service}`: the backup could not be verified")]
     Server {
@@ -417,6 +425,10 @@ impl BackupError {
             Self::StillUsed { .. } => Some("drop or revert that first; nothing was changed".to_owned()),
             Self::Remains { .. } => Some("drop it first; nothing was changed".to_owned()),
             Self::NotMovable { hint, .. } => hint.map(str::to_owned),
+            Self::MoveLost { .. } => Some(
+                "it is where it was, and nothing was changed; run the same again once that server answers"
+                    .to_owned(),
+            ),
             Self::MoveUnknown { .. } => Some(
                 "run the same again: it looks at both places, and ends the move or begins it anew".to_owned(),
             ),

@@ -219,6 +219,12 @@ pub async fn drop_old(
         Aside::is_one(service),
         list(in_use)
     );
+    // While it waits for the lock, a restore may set more aside, which nobody has named.
+    let Some((_, _, database)) = deployment.service(service) else { return Ok(Vec::new()) };
+    let mut reading = Reading::open(&deployment.databases()[database]).await?;
+    reading.begin().await.map_err(read(service))?;
+    let named = reading.ask(|connection| schemas_of(connection, &sql)).await.map_err(read(service))?;
+    reading.close().await;
     let dropping = under_lock(
         Place::Any,
         deployment,
@@ -234,9 +240,8 @@ pub async fn drop_old(
                 let arriving = SurveyError::of_mark(service.clone(), arriving);
                 return Err(RunError::Survey(Arc::new(arriving)).into());
             }
-            let found = rows(&mut connection, &sql).await.map_err(read(service))?;
-            let schemas: Result<Vec<String>, _> = found.iter().map(|row| row.try_get(0)).collect();
-            let schemas = schemas.map_err(read(service))?;
+            let mut schemas = schemas_of(&mut connection, &sql).await.map_err(read(service))?;
+            schemas.retain(|schema| named.contains(schema));
             let of = list(&schemas);
             let relations = format!(
                 "SELECT c.oid::int8 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
@@ -261,6 +266,11 @@ pub async fn drop_old(
         },
     );
     dropping.await?
+}
+
+/// The names that a question gives.
+async fn schemas_of(connection: &mut PgConnection, sql: &str) -> Result<Vec<String>, sqlx::Error> {
+    rows(connection, sql).await?.iter().map(|row| row.try_get(0)).collect()
 }
 
 /// Reads the manifest, and looks whether the archive is as it says.

@@ -136,11 +136,22 @@ impl SavedPlan {
             );
         }
         let steps = PlanReport::of(planned.deployment(), planned.plan(), &OurWords).steps;
-        if serde_json::to_value(steps)? != self.steps {
+        if what_is_done(serde_json::to_value(steps)?) != what_is_done(self.steps.clone()) {
             return Err(refused(format!("the plan of {} would be another one now", self.made_at)).into());
         }
         Ok(())
     }
+}
+
+/// The steps without what changes nothing that they do: a soak time that is ignored ends when the clock says so, as long as what it is
+/// counted from is not applied, and is over some day; what describes a migration is for its reader.
+fn what_is_done(mut steps: Value) -> Value {
+    for step in steps.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        for without in ["ignored_soak", "description", "previews"] {
+            step.remove(without);
+        }
+    }
+    steps
 }
 
 fn says(service: &str, moved: Move) -> String {

@@ -50,6 +50,7 @@ fn of_backup(error: &BackupError) -> Class {
         BackupError::Locked { .. } | BackupError::NotFenced { .. } => Class::Busy,
         BackupError::Schema { source, .. } if source.is_locked() => Class::Busy,
         BackupError::Lost { .. }
+        | BackupError::MoveLost { .. }
         | BackupError::Forbidden { .. }
         | BackupError::Connections { .. }
         | BackupError::Node { .. }

@@ -102,3 +102,12 @@ pub(super) async fn lower(connection: &mut PgConnection) {
 fn of_kit(service: &ServiceName, source: DbErr) -> BackupError {
     UpkeepError::Read { service: service.clone(), source }.into()
 }
+
+/// Whether a session answers; one that is at work on a statement that was given up does not.
+pub(super) async fn answers(connection: &mut PgConnection) -> bool {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    matches!(
+        select(pin!(send(connection, "SELECT 1")), Delay::new(PATIENCE)).await,
+        Either::Left((Ok(()), _))
+    )
+}

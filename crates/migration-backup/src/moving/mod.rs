@@ -162,11 +162,25 @@ pub async fn move_service(
                 let set_aside = Box::pin(end(&places, &mut fence, &mut copy, at)).await?;
                 return Ok(Moved { set_aside, ..Moved::ended(found.prospect) });
             }
-            Box::pin(behind_the_fence(&places, &mut fence, &mut copy, progress)).await
+            let moved = Box::pin(behind_the_fence(&places, &mut fence, &mut copy, progress)).await;
+            match moved {
+                // Until its commits nothing is done for good.
+                Err(BackupError::Lost { .. }) => Err(lost(&places, &mut fence, &mut copy).await),
+                moved => moved,
+            }
         });
         Box::pin(moving).await?
     });
     Box::pin(moving).await?
+}
+
+/// Which server was lost: that of the session that does not answer. Where both do, it was the dump's, which reads here.
+async fn lost(places: &Places<'_>, fence: &mut PgConnection, copy: &mut PgConnection) -> BackupError {
+    let is_there = fence::answers(fence).await && !fence::answers(copy).await;
+    let deployment = if is_there { places.there } else { places.here };
+    let service = places.service.clone();
+    let placed = deployment.service(&service).map(|(_, _, database)| &deployment.databases()[database]);
+    BackupError::MoveLost { service, database: placed.map(ToString::to_string).unwrap_or_default() }
 }
 
 /// Moves it with the migration lock in both places.

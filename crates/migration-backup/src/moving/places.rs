@@ -116,8 +116,9 @@ impl Places<'_> {
             return Err(RunError::Survey(error).into());
         }
         self.judge_history(&here.facts)?;
-        if there.server.read_only {
-            return Err(RunError::ReadOnly { database: there.url.to_string() }.into());
+        // A service that leaves has its mark left behind, so that both are written to.
+        if let Some(place) = [&here, &there].into_iter().find(|place| place.server.read_only) {
+            return Err(RunError::ReadOnly { database: place.url.to_string() }.into());
         }
         if !there.server.may_create_schema {
             let missing = format!("create a schema in `{}`", there.url);
