@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use migration_kit::rejects::WHOLE_ROW;
 use migration_kit::{
     Check, Details, ForeignKey, Online, OnlineMigration, ServiceMigration, literal, online_migration,
 };
@@ -123,7 +124,7 @@ impl Migration {
         let listed = lost.each_ref().map(|(column, condition, reason)| {
             format!(
                 "SELECT {RUN_KEY} AS key, {} AS field, source.{column}::text AS value, {} AS reason, \
-                 to_jsonb(source) AS row FROM run AS source WHERE {{batch}} AND {condition}",
+                 {WHOLE_ROW} FROM run AS source WHERE {{batch}} AND {condition}",
                 literal(column),
                 literal(reason),
             )

@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use migration_kit::rejects::WHOLE_ROW;
 use migration_kit::{Details, ForeignKey, Online, OnlineMigration, ServiceMigration, online_migration};
 use sea_orm_migration::prelude::*;
 
@@ -36,12 +37,12 @@ impl OnlineMigration for Migration {
         online.move_to_rejects("conversation", orphans, "its run does not exist").run().await?;
         online
             .backfill("conversation")
-            .rejects(
+            .rejects(format!(
                 "SELECT jsonb_build_object('conversation_id', source.conversation_id) AS key, 'course_id' AS field, \
                  source.course_id AS value, 'its run has another account or course' AS reason, \
-                 to_jsonb(source) AS row FROM conversation AS source JOIN run ON run.run_id = source.run_id \
-                 WHERE {batch} AND (run.account_id <> source.account_id OR run.course_id <> source.course_id)",
-            )
+                 {WHOLE_ROW} FROM conversation AS source JOIN run ON run.run_id = source.run_id \
+                 WHERE {{batch}} AND (run.account_id <> source.account_id OR run.course_id <> source.course_id)",
+            ))
             // It only reads, so nobody waits for a batch; a small one would spend its time on reading all runs again.
             .batch_rows(50_000)
             .target(Duration::from_secs(2))

@@ -19,6 +19,8 @@ online_migration!(NAME, Migration);
 
 impl OnlineMigration for Migration {
     async fn up(&self, online: &Online) -> Result<(), DbErr> {
+        // One of them reads it.
+        online.install_rejects().await?;
         online.create_triggers(&names::ALL).await
     }
 

@@ -8,6 +8,7 @@
 
 mod backfill;
 mod moves;
+mod oversized;
 mod patience;
 mod progress;
 pub mod rejects;

@@ -23,6 +23,11 @@ use crate::quote::{literal, quote_identifier, regclass};
 use crate::session::{self, BOOKKEEPING, LOCK_NOT_AVAILABLE, db_err, sqlstate};
 use crate::shape::current_schema;
 
+/// A column of a query of rejects: the row `source` as it is, or where it is too large for JSON in PostgreSQL, of 256 MB at most,
+/// its size. The row stays in its table.
+pub const WHOLE_ROW: &str = "CASE WHEN octet_length((source.*)::text) <= 250000000 THEN to_jsonb(source.*) \
+    ELSE jsonb_build_object('size_bytes', octet_length((source.*)::text)) END AS row";
+
 /// How long statistics wait for whoever maintains the reject table.
 const STATISTICS: Duration = Duration::from_secs(1);
 

@@ -4,7 +4,7 @@ use migration_plan::counted;
 use sea_orm::DbErr;
 
 use super::Online;
-use crate::data::rejects::{self, Kind};
+use crate::data::rejects::{self, Kind, WHOLE_ROW};
 use crate::event;
 use crate::session::{self, BOOKKEEPING, refusal};
 use crate::table_lock::LockMode;
@@ -210,9 +210,10 @@ impl AddCheck<'_> {
         // Without a primary key only the whole row tells which one it is. `source.*`, as the table may have a column `source`.
         let key = key.unwrap_or_else(|| "to_jsonb(source.*)".to_owned());
         let listed = format!(
-            "SELECT {key} AS key, {field} AS field, to_jsonb(source.*) ->> {field} AS value, {reason} AS reason, \
-             to_jsonb(source.*) AS row {broken}",
+            "SELECT {key} AS key, {field} AS field, source.{column}::text AS value, {reason} AS reason, \
+             {WHOLE_ROW} {broken}",
             field = literal(field),
+            column = quote_identifier(field),
             reason = literal(reason),
         );
         rejects::install_in(&mut connection, &online.schema, &online.origin.service).await?;

@@ -268,3 +268,22 @@ async fn it_ends_whatever_the_application_does() {
         assert!(n_kept.parse::<u32>().unwrap() >= 1_500, "{n_kept}");
     }
 }
+
+/// It is named, and neither it nor what comes after it leaves.
+#[tokio::test]
+async fn a_row_too_large_for_the_rejects_is_named_and_stays() {
+    for key in ["PRIMARY KEY", ""] {
+        let scratch = Scratch::new().await;
+        scratch.execute(&format!("CREATE TABLE note (id integer {key}, words text)")).await;
+        scratch.execute("INSERT INTO note SELECT n, repeat('x', CASE n WHEN 2 THEN 268435456 ELSE 9 END) FROM generate_series(1, 3) AS n").await;
+        let online = scratch.online("m1").await;
+        let moved = || online.move_to_rejects("note", "source.id > 1", "is not wanted").run();
+        let error = moved().await.unwrap_err().to_string();
+        let row = if key.is_empty() { "{\"ctid\": \"(0,2)\"}" } else { "{\"id\": \"2\"}" };
+        assert!(error.contains(&format!("row {row} of `note` has 256 MB")), "{error}");
+        assert!(error.contains("it was not changed: shorten it, or keep it elsewhere"), "{error}");
+        assert_eq!(scratch.text("SELECT string_agg(id::text, ',' ORDER BY id) FROM note").await, "1,2,3");
+        scratch.execute("UPDATE note SET words = 'short' WHERE id = 2").await;
+        assert_eq!(moved().await.unwrap(), 2);
+    }
+}

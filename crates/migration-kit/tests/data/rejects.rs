@@ -45,6 +45,39 @@ async fn keys_of_any_length_are_listed_once() {
     );
 }
 
+/// A row that is too large for JSON is listed with its size, and stays; so is a value as text.
+#[tokio::test]
+async fn a_row_too_large_for_json_is_listed_with_its_size() {
+    let scratch = with_answers().await;
+    scratch.execute("UPDATE answer SET score = repeat('x', 268435456) WHERE id = 7").await;
+    let online = scratch.online("m1").await;
+    let listed = format!(
+        "SELECT jsonb_build_object('id', source.id) AS key, 'whole' AS field, left(source.score, 5) AS value, 'long' AS reason, \
+         {} FROM answer AS source WHERE {{batch}} AND source.id IN (6, 7)",
+        rejects::WHOLE_ROW,
+    );
+    online.backfill("answer").rejects(listed).run().await.unwrap();
+    online
+        .add_check("answer", "answer_short", "length(score) < 100")
+        .rejecting("score", "is long")
+        .run()
+        .await
+        .unwrap();
+    let found = "SELECT string_agg(concat_ws('|', row_key ->> 'id', length(value), reason, row_data ->> 'id', \
+        (row_data ->> 'size_bytes')::integer >> 20), ' ' ORDER BY reason, row_key) FROM migration_reject_shop";
+    assert_eq!(scratch.text(found).await, "7|268435456|is long|256 6|1|long|6 7|5|long|256");
+    assert_eq!(scratch.text("SELECT length(score) FROM answer WHERE id = 7").await, "268435456");
+
+    // Where the migration has JSON made of it all the same, the row is named.
+    let all = "SELECT jsonb_build_object('id', source.id) AS key, 'all' AS field, NULL AS value, 'long' AS reason, \
+        to_jsonb(source) AS row FROM answer AS source WHERE {batch}";
+    let error = online.backfill("answer").rejects(all).run().await.unwrap_err().to_string();
+    assert!(
+        error.contains("row {\"id\": \"7\"} of `answer` has 256 MB and does not fit into the rejects"),
+        "{error}"
+    );
+}
+
 /// Without statistics, whatever looks for the rejects of a row would read all of them for each row.
 #[tokio::test]
 async fn the_server_knows_how_many_rejects_there_are() {

@@ -6,6 +6,7 @@
 //! row that the application changes meanwhile is judged as it is then. What is needed once unique indexes stand is
 //! [`super::sweep`]'s part.
 
+use migration_kit::rejects::WHOLE_ROW;
 use migration_kit::{Backfill, Online, literal};
 use sea_orm_migration::prelude::DbErr;
 
@@ -69,7 +70,7 @@ pub(crate) async fn courses(online: &Online) -> Result<(), DbErr> {
         .rejects(format!(
             "SELECT {key} AS key, 'course_id' AS field, source.course_id AS value, \
              'has a name of more than 2600 bytes, which no key takes: the course has no deployment' AS reason, \
-             to_jsonb(source) AS row FROM course AS source WHERE {{batch}} AND octet_length(source.course_id) > 2600 AND {}",
+             {WHOLE_ROW} FROM course AS source WHERE {{batch}} AND octet_length(source.course_id) > 2600 AND {}",
             unlisted("course", key, "course_id", ""),
         ))
         .run()
@@ -96,7 +97,7 @@ pub(super) fn link_runs(backfill: Backfill<'_>) -> Backfill<'_> {
          CASE WHEN source.course_id IS NULL THEN 'names no course' \
          WHEN octet_length(source.course_id) > 2600 THEN 'names a course of more than 2600 bytes' \
          ELSE 'there is no such course' END \
-         || ': the run has no deployment' AS reason, to_jsonb(source) AS row FROM run AS source WHERE {{batch}} \
+         || ': the run has no deployment' AS reason, {WHOLE_ROW} FROM run AS source WHERE {{batch}} \
          AND source.deployment_id IS NULL AND (octet_length(source.course_id) > 2600 OR NOT EXISTS (SELECT FROM course \
          WHERE course.course_id = source.course_id AND course.account_id = source.account_id)) AND {}",
         unlisted("run", key, "course_id", ""),
@@ -200,7 +201,7 @@ fn nameless(table: &str, key: &str, name_column: &str, reason: &str) -> String {
     format!(
         "SELECT {key} AS key, {field} AS field, source.{name_column} AS value, \
          CASE WHEN octet_length(source.{name_column}) > 2000 THEN 'has a bot name of more than 2000 bytes, which ' ELSE '' END \
-         || {} AS reason, to_jsonb(source) AS row \
+         || {} AS reason, {WHOLE_ROW} \
          FROM {table} AS source WHERE {{batch}} AND given_bot_name(source.{name_column}) IS NULL AND {}",
         literal(reason),
         unlisted(table, key, name_column, ""),
@@ -236,7 +237,7 @@ pub(super) fn unlink<'a>(backfill: Backfill<'a>, table: &str, key: &str, links: 
             // Another value of the same link is another entry: each is listed before it is gone.
             format!(
                 "SELECT {key} AS key, {field} AS field, source.{column}::text AS value, \
-                 'points to nothing that belongs to the row' AS reason, to_jsonb(source) AS row \
+                 'points to nothing that belongs to the row' AS reason, {WHOLE_ROW} \
                  FROM {table} AS source WHERE {{batch}} AND {} AND {}",
                 dangles(link),
                 unlisted(

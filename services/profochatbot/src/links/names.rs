@@ -4,6 +4,7 @@
 //! the names come back. A name that is given is kept. Deliberately not here: finding a bot by its name, which is the way
 //! of [`super::trigger`] and ends earlier.
 
+use migration_kit::rejects::WHOLE_ROW;
 use migration_kit::{Online, Trigger, literal};
 use sea_orm_migration::prelude::DbErr;
 
@@ -40,8 +41,8 @@ macro_rules! named_by_bot {
 /// When such a trigger fires: after the one that finds the bot, which comes first by its name.
 const BY_BOT: &str = "BEFORE INSERT OR UPDATE OF bot_id";
 
-/// The triggers. A setting gets its number, too: the next one, as the single-tenant application counts; who writes
-/// settings without numbers takes turns.
+/// The triggers. A setting gets its number, too: the next one, as the single-tenant application counts, after those that left for the
+/// rejects, too, which are put back with their numbers; who writes settings without numbers takes turns.
 pub(crate) const ALL: [Trigger; 8] = [
     Trigger::new("run_name", "run", BY_BOT, named_by_bot!("botname")),
     Trigger::new("waiting_element_name", "waiting_element", BY_BOT, named_by_bot!("botname")),
@@ -49,8 +50,10 @@ pub(crate) const ALL: [Trigger; 8] = [
     Trigger::new("gen_settings_name", "gen_settings", BY_BOT, named_by_bot!("bot_name")),
     Trigger::new("gen_settings_number", "gen_settings", "BEFORE INSERT", "IF NEW.id IS NULL THEN
             PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashoid(TG_RELID), 0);
-            NEW.id := (SELECT GREATEST(COALESCE(max(setting.id), 0), 0) + 1 FROM {schema}.gen_settings AS setting
-                WHERE setting.id <= 2146483647);
+            NEW.id := (SELECT GREATEST(COALESCE(max(used.id), 0), 0) + 1 FROM (SELECT setting.id FROM {schema}.gen_settings AS setting
+                UNION ALL SELECT (moved.row_data ->> 'id')::integer FROM {schema}.migration_reject_profochatbot AS moved
+                WHERE moved.migration = 'm20260401_000001_normalize_settings' AND moved.table_name = 'gen_settings' AND moved.moved) AS used
+                WHERE used.id <= 2146483647);
         END IF;
         RETURN NEW;"),
     Trigger::new("courseparticipants_name", "courseparticipants", "BEFORE INSERT OR UPDATE OF username", "NEW.username := COALESCE(NEW.username, '');
@@ -135,7 +138,7 @@ async fn tell_courses_apart(online: &Online) -> Result<(), DbErr> {
         .backfill("course")
         .rejects(format!(
             "SELECT jsonb_build_object('course_id', source.course_id, 'account_id', source.account_id) AS key, \
-             'bot_name' AS field, source.bot_name AS value, {} AS reason, to_jsonb(source) AS row \
+             'bot_name' AS field, source.bot_name AS value, {} AS reason, {WHOLE_ROW} \
              FROM course AS source WHERE {{batch}} AND {}",
             literal("another account has a course of this name under a bot of this name: its account was added"),
             of_source(TAKEN),

@@ -4,6 +4,7 @@
 //! new application code has made a run inactive itself cannot be told from the row. Rows that are written later are the
 //! trigger's part; what the trigger makes inactive is not listed.
 
+use migration_kit::rejects::WHOLE_ROW;
 use migration_kit::{Backfill, Online, literal};
 use sea_orm_migration::prelude::DbErr;
 
@@ -25,7 +26,7 @@ pub(crate) fn outdate<'a>(backfill: Backfill<'a>, condition: &str) -> Backfill<'
 pub(crate) fn list_chatless(backfill: Backfill<'_>) -> Backfill<'_> {
     backfill.rejects(format!(
         "SELECT {RUN_KEY} AS key, 'chat_id' AS field, NULL::text AS value, \
-         'names no chat: the run escapes the rule of one active run' AS reason, to_jsonb(source) AS row \
+         'names no chat: the run escapes the rule of one active run' AS reason, {WHOLE_ROW} \
          FROM run AS source WHERE {{batch}} AND source.is_active AND source.chat_id IS NULL AND {}",
         unlisted("run", RUN_KEY, "chat_id", ""),
     ))

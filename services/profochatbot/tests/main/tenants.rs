@@ -110,6 +110,29 @@ async fn rows_without_names_get_them_while_old_code_reads_them() {
     scratch.verify().await;
 }
 
+/// Between the step that takes copies of settings away and the one from which the server numbers them, too.
+#[tokio::test]
+async fn the_number_of_a_setting_that_left_is_not_given_again() {
+    let scratch = base().await;
+    scratch
+        .execute("INSERT INTO gen_settings (id, bot_name, s_key) VALUES (1, 'bot', 'k'), (2, 'bot', 'k'), (3, 'bot', 'k')")
+        .await;
+    let before = scratch.table_digest("gen_settings").await;
+    scratch.up_to(SETTINGS).await;
+    let ids = "SELECT string_agg(id::text, ',' ORDER BY id) FROM gen_settings";
+    assert_eq!(scratch.rows(ids).await, ["1"]);
+    scratch.execute("INSERT INTO gen_settings (account_id, bot_name, s_key) VALUES (1, 'bot', 'new')").await;
+    assert_eq!(scratch.rows(ids).await, ["1,4"]);
+    scratch.up_contract().await;
+    scratch
+        .execute("INSERT INTO gen_settings (account_id, bot_name, s_key) VALUES (1, 'bot', 'newer')")
+        .await;
+    assert_eq!(scratch.rows(ids).await, ["1,4,5"]);
+    scratch.execute("DELETE FROM gen_settings WHERE id > 3").await;
+    scratch.down_to(crate::support::BASE).await;
+    assert_eq!(scratch.table_digest("gen_settings").await, before);
+}
+
 /// The statements of the document's "manual actions", its checks, and the calls of its new code as the statements that
 /// they are, for two accounts alike.
 #[tokio::test]

@@ -15,6 +15,7 @@ use super::pace::Pace;
 use super::walk::{Position, Stretch, Walk, is_one_of, key_as_text};
 use super::{LIMITS, Step};
 use crate::Online;
+use crate::data::oversized;
 use crate::data::patience::{BATCH_LIMITS, Patience, is_contention};
 use crate::data::progress::Progress;
 use crate::data::space;
@@ -117,9 +118,17 @@ impl Batches<'_> {
         if locks_first {
             stretch.condition = lock_rows(&mut tx, table, key, &stretch.condition).await?;
         }
-        let next = run_batch(self.shared, &mut tx, &self.cursor, stretch).await?;
-        tx.commit().await.map_err(db_err)?;
-        Ok(Some(next))
+        let condition = stretch.condition.clone();
+        match run_batch(self.shared, &mut tx, &self.cursor, stretch).await {
+            Ok(next) => {
+                tx.commit().await.map_err(db_err)?;
+                Ok(Some(next))
+            }
+            Err(error) => {
+                drop(tx);
+                Err(oversized::named(self.connection, table, key, &condition, error).await)
+            }
+        }
     }
 
     /// Goes on, once, to the blocks that were added behind the end; whether there are any. Once is enough: what is

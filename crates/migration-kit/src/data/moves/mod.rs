@@ -10,6 +10,7 @@ use sea_orm::DbErr;
 use sea_orm::sqlx::PgConnection;
 
 use super::backfill::{is_one_of, key_as_text};
+use super::oversized;
 use super::patience::Patience;
 use super::progress::Progress;
 use super::rejects;
@@ -77,24 +78,38 @@ impl<'a> MoveToRejects<'a> {
             columns: table.columns(&mut connection).await?,
             table,
         };
-        let batch = self.batch(&source, self.rows.clone());
+        let moved = self.move_all(&mut connection, &source).await;
+        let n_moved = match moved {
+            Ok(n_moved) => n_moved,
+            Err(error) => {
+                return Err(
+                    oversized::named(&mut connection, &source.table, &source.key, &self.rows, error).await
+                );
+            }
+        };
+        drop(connection);
+        online.report_rejected(&self.table, n_moved).await?;
+        Ok(n_moved)
+    }
 
+    /// Moves the rows; how many this run moved.
+    async fn move_all(&self, connection: &mut PgConnection, source: &Source) -> Result<u64, DbErr> {
+        let online = self.online;
+        let batch = self.batch(source, self.rows.clone());
         let what = format!("{} to rejects", self.table);
         let mut progress = Progress::new(online.origin(), &what, 0, 0);
         // A trace shows the statement once, however often it runs: the repetitions are bookkeeping.
-        let mut n_moved = self.move_batch(&mut connection, &batch, "").await?;
+        let mut n_moved = self.move_batch(connection, &batch, "").await?;
         progress.add(n_moved);
         if source.key.is_empty() {
             if n_moved == u64::from(BATCH_ROWS) {
-                n_moved += self.move_as_many(&mut connection, &batch, &mut progress).await?;
+                n_moved += self.move_as_many(connection, &batch, &mut progress).await?;
             }
-            let all = self.statement(&source, &self.rows, ALL);
-            n_moved += self.move_rest(&mut connection, &batch, &all).await?;
+            let all = self.statement(source, &self.rows, ALL);
+            n_moved += self.move_rest(connection, &batch, &all).await?;
         } else {
-            n_moved += self.move_by_key(&mut connection, &source, &mut progress).await?;
+            n_moved += self.move_by_key(connection, source, &mut progress).await?;
         }
-        drop(connection);
-        online.report_rejected(&self.table, n_moved).await?;
         Ok(n_moved)
     }
 
