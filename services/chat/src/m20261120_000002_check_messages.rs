@@ -86,7 +86,7 @@ impl Rule {
             format!("`{}` holds for new rows of `messages`", self.constraint),
             format!(
                 "SELECT EXISTS ({}) OR EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = to_regclass('messages') \
-                 AND tgname = {} AND tgenabled <> 'D')",
+                 AND tgname = {} AND tgenabled IN ('O', 'A'))",
                 self.pg_constraint("true"),
                 literal(self.constraint),
             ),

@@ -93,6 +93,18 @@ async fn a_wrong_row_that_nobody_listed_does_not_verify() {
     assert_eq!(violations(&scratch).await, ["2|system"]);
 }
 
+#[tokio::test]
+async fn a_trigger_that_does_not_fire_stands_in_for_nothing() {
+    let scratch = dirty().await;
+    scratch.up().await;
+    let details = chat_migration::m20261120_000002_check_messages::Migration.details();
+    let holds = details.checks.iter().find(|check| check.kind == CheckKind::Holds).unwrap();
+    for (set, answer) in [("ENABLE ALWAYS", "t"), ("ENABLE REPLICA", "f"), ("DISABLE", "f"), ("ENABLE", "t")] {
+        scratch.execute(&format!("ALTER TABLE messages {set} TRIGGER messages_role_check")).await;
+        assert_eq!(scratch.rows(&holds.question()).await, [answer], "{set}");
+    }
+}
+
 /// A listed row can be updated in everything but what is wrong with it, and the rules hold for all that is new.
 #[tokio::test]
 async fn a_dialogue_with_listed_rows_can_be_cleared() {
