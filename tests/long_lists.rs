@@ -30,10 +30,10 @@ fn thousands_of_unknown_migrations_are_a_few_lines_for_people_and_complete_for_p
             ran.code == code && shown.lines().count() < 80 && shown.len() < 10_000,
             "{arguments:?}\n{shown}"
         );
-        assert!(
-            (shown.contains("and 2990 more") || shown.contains("and 2995 more")),
-            "{arguments:?}\n{shown}"
-        );
+        // `doctor` shows a good line of the service before them.
+        let says_rest =
+            ["and 2990 more", "and 2991 more", "and 2995 more"].iter().any(|rest| shown.contains(rest));
+        assert!(says_rest, "{arguments:?}\n{shown}");
     }
     let names =
         |arguments: &[&str]| lab.migrate(arguments).json().to_string().matches("_of_another_branch").count();

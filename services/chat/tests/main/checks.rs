@@ -99,7 +99,8 @@ async fn a_trigger_that_does_not_fire_stands_in_for_nothing() {
     scratch.up().await;
     let details = chat_migration::m20261120_000002_check_messages::Migration.details();
     let holds = details.checks.iter().find(|check| check.kind == CheckKind::Holds).unwrap();
-    for (set, answer) in [("ENABLE ALWAYS", "t"), ("ENABLE REPLICA", "f"), ("DISABLE", "f"), ("ENABLE", "t")] {
+    for (set, answer) in [("ENABLE ALWAYS", "t"), ("ENABLE REPLICA", "f"), ("DISABLE", "f"), ("ENABLE", "t")]
+    {
         scratch.execute(&format!("ALTER TABLE messages {set} TRIGGER messages_role_check")).await;
         assert_eq!(scratch.rows(&holds.question()).await, [answer], "{set}");
     }
