@@ -99,14 +99,15 @@ fn bots_of_other_accounts(table: &str, key: &str) -> Rule {
     )
 }
 
-/// Rows of the table that name another bot than the one that they are linked to: new code has changed the link or the bot's
-/// name, or old code the row's name where no trigger fires. A row does not say which.
+/// Rows of the table that name another bot than the one of their account that they are linked to: new code has changed the link or
+/// the bot's name, or old code the row's name where no trigger fires. A row does not say which.
 fn bots_of_other_names(table: &str, key: &str, name_column: &str) -> Rule {
     Rule::new(
         "",
         format!("rows of `{table}` that name another bot"),
         format!(
-            "SELECT {table}.{key}, {table}.{name_column} FROM {table} JOIN bot ON bot.bot_id = {table}.bot_id \
+            "SELECT {table}.{key}, {table}.{name_column} FROM {table} JOIN bot \
+             ON bot.account_id = {table}.account_id AND bot.bot_id = {table}.bot_id \
              WHERE btrim({table}.{name_column}) <> '' AND bot.bot_name <> {table}.{name_column}"
         ),
     )

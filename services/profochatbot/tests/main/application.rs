@@ -87,8 +87,7 @@ async fn no_check_fails_because_of_a_row_that_the_schema_permits() {
         [
             "links that do not agree with their row: runs with a deployment of another account, course or bot (1), \
              rows of `run` with a bot of another account (1), rows of `waiting_element` with a bot of another account (1), \
-             courses that the bot that they name does not deploy (1), rows of `run` that name another bot (1), \
-             rows of `waiting_element` that name another bot (1)",
+             courses that the bot that they name does not deploy (1)",
             "conversations that do not agree with their run on account and course: 2, of which 0 are listed as rejects \
              and 2 were written since",
             "rows that no trigger links any more: courses with a bot name and no deployment (1), rows of `run` with a bot name \
