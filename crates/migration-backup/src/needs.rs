@@ -110,10 +110,7 @@ pub(crate) async fn absent_roles(
     connection: &mut PgConnection,
     roles: &BTreeSet<String>,
 ) -> Result<Vec<String>, sqlx::Error> {
-    let sql = format!("SELECT rolname::text FROM pg_catalog.pg_roles WHERE rolname IN ({})", list(roles));
-    let there: BTreeSet<String> =
-        rows(connection, &sql).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-    Ok(roles.difference(&there).cloned().collect())
+    absent(connection, roles, "SELECT rolname::text FROM pg_catalog.pg_roles").await
 }
 
 /// The tablespaces of a service's tables and indexes, but for the one that is the database's own.
@@ -134,12 +131,20 @@ pub(crate) async fn tablespaces(
 /// Those of these tablespaces that there are not.
 pub(crate) async fn absent_tablespaces(
     connection: &mut PgConnection,
-    tablespaces: &[String],
+    tablespaces: &BTreeSet<String>,
 ) -> Result<Vec<String>, sqlx::Error> {
-    const THERE: &str = "SELECT spcname::text FROM pg_catalog.pg_tablespace";
+    absent(connection, tablespaces, "SELECT spcname::text FROM pg_catalog.pg_tablespace").await
+}
+
+/// Those of these names that the query does not give.
+async fn absent(
+    connection: &mut PgConnection,
+    names: &BTreeSet<String>,
+    there: &str,
+) -> Result<Vec<String>, sqlx::Error> {
     let there: BTreeSet<String> =
-        rows(connection, THERE).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-    Ok(tablespaces.iter().filter(|name| !there.contains(*name)).cloned().collect())
+        rows(connection, there).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    Ok(names.difference(&there).cloned().collect())
 }
 
 /// The extensions whose types, functions or operators the service's objects use, but for the one that each database has.

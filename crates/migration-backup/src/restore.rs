@@ -118,7 +118,8 @@ pub async fn restore(
         let owners = manifest.owners.iter().filter(|_| !options.no_owner);
         let roles =
             needs::absent_roles(connection, &owners.chain(&manifest.roles).cloned().collect()).await?;
-        let tablespaces = needs::absent_tablespaces(connection, &manifest.tablespaces).await?;
+        let tablespaces =
+            needs::absent_tablespaces(connection, &manifest.tablespaces.iter().cloned().collect()).await?;
         let before = look(connection, deployment, &name, applied).await?;
         Ok::<_, sqlx::Error>((before, missing, roles, tablespaces))
     });

@@ -200,14 +200,7 @@ impl Environment {
     /// # Errors
     /// [`Failure`] if it has another value, or as [`Self::get`].
     pub(crate) fn allows_any_bytes(&self) -> Result<bool, Failure> {
-        match self.get("MIGRATE_SQL_ASCII")? {
-            Some(Value { text: "allow", .. }) => Ok(true),
-            Some(Value { text: "never", .. }) | None => Ok(false),
-            Some(Value { origin, .. }) => Err(Failure::usage(
-                format!("`MIGRATE_SQL_ASCII` from {origin} has a value that it cannot have"),
-                "write `allow` or `never`",
-            )),
-        }
+        Ok(self.allowed("MIGRATE_SQL_ASCII")?.unwrap_or(false))
     }
 
     /// Address of a service's database: `<SERVICE>_DATABASE_URL`, else `DATABASE_URL`.
@@ -330,15 +323,11 @@ impl Environment {
     /// # Errors
     /// [`Failure`] if `MIGRATE_EMBEDDED` has a value that it cannot have.
     pub(crate) fn embedded_forbidden(&self) -> Result<Option<&'static str>, Failure> {
-        match self.get("MIGRATE_EMBEDDED")? {
-            Some(Value { text: "never", .. }) => Ok(Some("`MIGRATE_EMBEDDED` is `never`")),
-            Some(Value { text: "allow", .. }) => Ok(None),
-            Some(Value { origin, .. }) => Err(Failure::usage(
-                format!("`MIGRATE_EMBEDDED` from {origin} has a value that it cannot have"),
-                "write `allow` or `never`",
-            )),
-            None => Ok(self.is_ci().then_some("`CI` is set")),
-        }
+        Ok(match self.allowed("MIGRATE_EMBEDDED")? {
+            Some(false) => Some("`MIGRATE_EMBEDDED` is `never`"),
+            Some(true) => None,
+            None => self.is_ci().then_some("`CI` is set"),
+        })
     }
 
     /// Where PostgreSQL's programs are looked for, and whether they may be fetched.
@@ -347,13 +336,20 @@ impl Environment {
     /// [`Failure`] if `MIGRATE_POSTGRES_DOWNLOAD` has a value that it cannot have.
     pub(crate) fn programs(&self) -> Result<Search, Failure> {
         let search = Search::from_environment();
-        match self.get("MIGRATE_POSTGRES_DOWNLOAD")? {
-            Some(Value { text: "never", .. }) => Ok(search.offline()),
-            Some(Value { text: "allow", .. }) | None => Ok(search),
+        let is_offline = self.allowed("MIGRATE_POSTGRES_DOWNLOAD")? == Some(false);
+        Ok(if is_offline { search.offline() } else { search })
+    }
+
+    /// What a variable says that is `allow` or `never`; `None` if it is not set.
+    fn allowed(&self, name: &str) -> Result<Option<bool>, Failure> {
+        match self.get(name)? {
+            Some(Value { text: "allow", .. }) => Ok(Some(true)),
+            Some(Value { text: "never", .. }) => Ok(Some(false)),
             Some(Value { origin, .. }) => Err(Failure::usage(
-                format!("`MIGRATE_POSTGRES_DOWNLOAD` from {origin} has a value that it cannot have"),
+                format!("`{name}` from {origin} has a value that it cannot have"),
                 "write `allow` or `never`",
             )),
+            None => Ok(None),
         }
     }
 

@@ -151,11 +151,21 @@ impl Planned<'_> {
         let mut found: Vec<RunError> = facts.flat_map(|facts| obstructions(self.deployment, facts)).collect();
         found.extend(preflight::text_is_text(self.deployment, &self.survey, &self.plan).err());
         found.extend(attached(self.deployment, self.plan.services()).await?);
-        for facts in preflight::applied_on(&self.survey, &self.plan) {
-            found.extend(base::not_as_expected(self.deployment, facts, &self.plan).await?);
-        }
+        found.extend(self.not_as_expected().await?);
         for facts in self.plan.services().into_iter().filter_map(|service| self.survey.service(service)) {
             found.extend(base::unsound(self.deployment, facts, &self.plan).await?);
+        }
+        Ok(found)
+    }
+
+    /// Of each service, the first migration that would take over a table which is not as it promises: it would fail. Reads only.
+    ///
+    /// # Errors
+    /// [`RunError::Survey`] if a database could not be asked.
+    pub async fn not_as_expected(&self) -> Result<Vec<RunError>, RunError> {
+        let mut found = Vec::new();
+        for facts in preflight::applied_on(&self.survey, &self.plan) {
+            found.extend(base::not_as_expected(self.deployment, facts, &self.plan).await?);
         }
         Ok(found)
     }

@@ -57,7 +57,7 @@ async fn ask(
         .with_table_locks(table_locks);
     let planned = Box::pin(plan_for(deployment, &goal, &options)).await?;
     Box::pin(planned.check(&options)).await?;
-    if let Some(error) = Box::pin(planned.obstructions()).await?.into_iter().next() {
+    if let Some(error) = Box::pin(planned.not_as_expected()).await?.into_iter().next() {
         return Err(error);
     }
     secured(&planned, examined).await
